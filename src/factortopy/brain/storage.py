@@ -1,0 +1,146 @@
+"""A subject as a folder: ``.npy`` arrays, image ids as text, the rest in TOML; nothing is pickled."""
+
+import os
+import tomllib
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tomli_w
+
+from factortopy.brain.arrays import load_arrays, read_array
+from factortopy.brain.subject import PlantedTruth, Projection, Subject
+from factortopy.errors import DataError
+from factortopy.files import atomic_path
+
+REQUIRED = ("responses", "coordinates")
+OPTIONAL = ("coordinate_bounds", "hemisphere", "vertex", "noise_ceiling", "repeats")
+TRUTH = (
+    "space",
+    "layer",
+    "scale",
+    "depth",
+    "layer_share",
+    "scale_share",
+    "noise_ceiling",
+    "signal",
+    "channel_weights",
+    "offset",
+)
+KINDS = ("local", "global")
+
+
+def save_subject(subject: Subject, path: str | os.PathLike[str]) -> Path:
+    """Write a subject to a folder, all of it or nothing.
+
+    The folder holds ``subject.toml`` (name, surface, provenance), ``image_ids.txt`` (one a line),
+    ``responses.npy``, ``coordinates.npy`` and so on, ``rois/NAME.npy``, and for a simulated subject
+    ``truth/*.npy``.
+
+    Args:
+        subject: what to write.
+        path: the folder; one that stands there is replaced as a whole.
+
+    Raises:
+        DataError: if it cannot be written, or an id or a ROI's name cannot stand in a file.
+    """
+    if any(len(name.splitlines()) != 1 for name in subject.image_ids):
+        raise DataError("image ids must be single lines and not empty to be written; rename the images")
+    for name in subject.rois:
+        if not name or name.startswith(".") or set(name) & set("/\\:"):
+            raise DataError(f"ROI name {name!r} cannot be a file's name; rename the ROI")
+    with atomic_path(path) as folder:
+        folder.mkdir()
+        for name in (*REQUIRED, *OPTIONAL):
+            array = getattr(subject, name)
+            if array is not None:
+                np.save(folder / f"{name}.npy", array, allow_pickle=False)
+        (folder / "rois").mkdir()
+        for name, mask in subject.rois.items():
+            np.save(folder / "rois" / f"{name}.npy", mask, allow_pickle=False)
+        (folder / "image_ids.txt").write_text("\n".join(subject.image_ids) + "\n", encoding="utf-8")
+        facts = {"name": subject.name, "rois": list(subject.rois), "provenance": subject.provenance}
+        if subject.surface is not None:
+            facts["surface"] = subject.surface
+        if subject.truth is not None:
+            facts["truth"] = {"seed": subject.truth.seed, "layers": len(subject.truth.local_projections)}
+            _save_truth(subject.truth, folder / "truth")
+        (folder / "subject.toml").write_text(tomli_w.dumps(_without_none(facts)), encoding="utf-8")
+    return Path(path)
+
+
+def _save_truth(truth: PlantedTruth, folder: Path) -> None:
+    folder.mkdir()
+    for name in TRUTH:
+        np.save(folder / f"{name}.npy", getattr(truth, name), allow_pickle=False)
+    for kind in KINDS:
+        for number, projection in enumerate(getattr(truth, f"{kind}_projections")):
+            np.save(folder / f"{kind}_weight_{number}.npy", projection.weight, allow_pickle=False)
+            np.save(folder / f"{kind}_bias_{number}.npy", projection.bias, allow_pickle=False)
+
+
+def _without_none(value: Any) -> Any:
+    # TOML has no null: what is unknown is left out.
+    if isinstance(value, dict):
+        return {str(key): _without_none(item) for key, item in value.items() if item is not None}
+    if isinstance(value, list | tuple):
+        return [_without_none(item) for item in value if item is not None]
+    return value
+
+
+def load_subject(path: str | os.PathLike[str]) -> Subject:
+    """Read a subject's folder, as ``Subject.save`` writes it or made by hand.
+
+    By hand, ``responses.npy``, ``coordinates.npy`` and ``image_ids.txt`` suffice; the other files of
+    ``save_subject``, and ``subject.toml`` with ``name`` and ``surface``, are read where they are.
+
+    Args:
+        path: the folder.
+
+    Raises:
+        DataError: if a file is missing, truncated or does not fit the others.
+    """
+    folder = Path(path)
+    if not folder.is_dir():
+        raise DataError(
+            f"{folder} is no folder; give the folder of a subject (responses.npy, coordinates.npy, ...)"
+        )
+    facts = _read_facts(folder / "subject.toml")
+    names = facts.get("rois") or sorted(file.stem for file in (folder / "rois").glob("*.npy"))
+    subject = load_arrays(
+        folder / "responses.npy",
+        folder / "image_ids.txt",
+        folder / "coordinates.npy",
+        **{name: file for name in OPTIONAL if (file := folder / f"{name}.npy").is_file()},
+        rois={name: folder / "rois" / f"{name}.npy" for name in names},
+        surface=facts.get("surface"),
+        name=str(facts.get("name", folder.name)),
+    )
+    truth = _load_truth(folder / "truth", **facts["truth"]) if "truth" in facts else None
+    return replace(subject, truth=truth, provenance=facts.get("provenance", subject.provenance))
+
+
+def _read_facts(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        return {}
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise DataError(f"cannot read {path} ({error}); mend it or save the subject again") from error
+
+
+def _load_truth(folder: Path, seed: int, layers: int) -> PlantedTruth:
+    projections = {
+        f"{kind}_projections": tuple(
+            Projection(
+                read_array(folder / f"{kind}_weight_{number}.npy"),
+                read_array(folder / f"{kind}_bias_{number}.npy"),
+            )
+            for number in range(layers)
+        )
+        for kind in KINDS
+    }
+    return PlantedTruth(
+        **{name: read_array(folder / f"{name}.npy") for name in TRUTH}, **projections, seed=seed
+    )
