@@ -86,11 +86,11 @@ def load_arrays(
     places = _numbers(coordinates, "coordinates", np.float32)
     if places.ndim != 2 or places.shape[1] != 3 or not len(places):
         raise DataError(f"subject {name!r}: coordinates must be (voxel, 3) in mm, got shape {places.shape}")
-    given = image_ids if isinstance(image_ids, str | os.PathLike) else None
+    ids = read_ids(image_ids) if isinstance(image_ids, str | os.PathLike) else tuple(image_ids)
     return Subject(
         name=name,
         responses=_numbers(responses, "responses", np.float32),
-        image_ids=read_ids(given) if given is not None else tuple(image_ids),
+        image_ids=ids,
         coordinates=places,
         coordinate_bounds=(
             np.stack([places.min(axis=0), places.max(axis=0)])

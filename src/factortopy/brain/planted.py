@@ -15,7 +15,7 @@ DEPTH_LEVELS = {"V1": 0.0, "V2V3": 0.33, "V4": 0.5, "OPA": 0.66, "EBA": 1.0, "FF
 # Scale has an order of its own, so that finding one map does not give the other for free.
 SCALE_LEVELS = {"V1": 0.05, "V2V3": 0.15, "V4": 0.35, "OPA": 0.45, "EBA": 0.6, "FFA": 0.85, "PPA": 0.75}
 # Strength of smoothing, in squared edges of the mesh (an edge is about 3 mm).
-LEVEL_SMOOTHING = 0.5
+LEVEL_SMOOTHING = 1.0
 WEIGHT_SMOOTHING = 4.0
 # Eccentricity reaches half of LARGEST_ECCENTRICITY at this distance (mm) from the occipital pole.
 HALF_DISTANCE = 15.0

@@ -81,23 +81,25 @@ def _batches(tokens: Any, advance: Callable[[int], None]) -> Iterator[list[Tenso
 
 
 def _moments(batches: Iterator[list[Tensor]]) -> list[tuple[np.ndarray, np.ndarray]]:
-    count: list[int] = []
-    total: list[np.ndarray] = []
-    square: list[np.ndarray] = []
+    """Mean and standard deviation of each channel, for each part of the batches."""
+    seen = 0
+    means: list[np.ndarray] = []
+    variances: list[np.ndarray] = []
     for batch in batches:
+        images = len(batch[0])
+        weight = images / (seen + images)
         for number, part in enumerate(batch):
-            flat = part.flatten(2) if part.ndim == 4 else part[:, :, None]
-            sums = flat.sum(dim=(0, 2), dtype=torch.float64).numpy()
-            squares = flat.square().sum(dim=(0, 2), dtype=torch.float64).numpy()
-            if number == len(count):
-                count.append(0)
-                total.append(np.zeros_like(sums))
-                square.append(np.zeros_like(sums))
-            count[number] += flat.shape[0] * flat.shape[2]
-            total[number] += sums
-            square[number] += squares
-    means = [t / n for t, n in zip(total, count, strict=True)]
-    variances = [np.maximum(s / n - m**2, 0) for s, n, m in zip(square, count, means, strict=True)]
+            variance, mean = torch.var_mean(part, dim=[d for d in range(part.ndim) if d != 1], correction=0)
+            new_mean, new_variance = mean.double().numpy(), variance.double().numpy()
+            if not seen:
+                means.append(new_mean)
+                variances.append(new_variance)
+                continue
+            # Variances of two sets of images combine exactly, without the cancellation of mean squares.
+            step = new_mean - means[number]
+            variances[number] += weight * (new_variance - variances[number]) + weight * (1 - weight) * step**2
+            means[number] += weight * step
+        seen += images
     return [(mean, np.sqrt(variance)) for mean, variance in zip(means, variances, strict=True)]
 
 
@@ -122,7 +124,7 @@ def _project(batches: Iterator[list[Tensor]], projections: list[Projection]) -> 
 
 def _unit_variance(feature: Tensor, projection: Projection) -> tuple[Tensor, Projection]:
     over = tuple(number for number in range(feature.ndim) if number != 1)
-    deviation = feature.double().std(dim=over, correction=0)
+    deviation = feature.std(dim=over, correction=0).double()
     if (deviation < 1e-6).any():
         raise DataError(
             "the tokens of a layer do not differ between images; check the images and the token store"

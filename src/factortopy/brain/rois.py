@@ -155,7 +155,7 @@ def visual_region(hemisphere: Hemisphere) -> Bool[np.ndarray, "vertex"]:
     )
     grown = hemisphere.geodesic_distance(np.flatnonzero(regions)) <= VISUAL_REACH
     inside = hemisphere.geodesic_distance(np.flatnonzero(~grown)) > VISUAL_REACH - VISUAL_MARGIN
-    return inside & hemisphere.cortex
+    return np.asarray(inside & hemisphere.cortex)
 
 
 def visual_vertices(surface: Surface) -> tuple[np.ndarray, np.ndarray]:

@@ -131,16 +131,13 @@ def _read_facts(path: Path) -> dict[str, Any]:
 
 
 def _load_truth(folder: Path, seed: int, layers: int) -> PlantedTruth:
-    projections = {
-        f"{kind}_projections": tuple(
+    parts: dict[str, Any] = {name: read_array(folder / f"{name}.npy") for name in TRUTH}
+    for kind in KINDS:
+        parts[f"{kind}_projections"] = tuple(
             Projection(
                 read_array(folder / f"{kind}_weight_{number}.npy"),
                 read_array(folder / f"{kind}_bias_{number}.npy"),
             )
             for number in range(layers)
         )
-        for kind in KINDS
-    }
-    return PlantedTruth(
-        **{name: read_array(folder / f"{name}.npy") for name in TRUTH}, **projections, seed=seed
-    )
+    return PlantedTruth(**parts, seed=seed)

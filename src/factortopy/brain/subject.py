@@ -59,9 +59,9 @@ class PlantedTruth:
 
     def select(self, voxels: Int[np.ndarray, "selected"]) -> "PlantedTruth":
         """The truth of some voxels."""
-        rows = ("space", "layer", "scale", "depth", "layer_share", "scale_share")
-        rows += ("noise_ceiling", "channel_weights", "offset")
-        chosen = {name: getattr(self, name)[voxels] for name in rows}
+        shared = ("signal", "local_projections", "global_projections", "seed")
+        by_voxel = [item.name for item in fields(self) if item.name not in shared]
+        chosen = {name: getattr(self, name)[voxels] for name in by_voxel}
         return replace(self, **chosen, signal=self.signal[:, voxels])
 
 

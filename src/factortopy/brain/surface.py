@@ -63,7 +63,7 @@ class Hemisphere:
     @cached_property
     def midthickness(self) -> Float[np.ndarray, "vertex 3"]:
         """Positions halfway between the white and pial surfaces, in MNI305 mm."""
-        return (self.white.coordinates + self.pial.coordinates) / 2
+        return np.asarray((self.white.coordinates + self.pial.coordinates) / 2)
 
     @cached_property
     def cortex(self) -> Bool[np.ndarray, "vertex"]:
@@ -77,7 +77,7 @@ class Hemisphere:
         edges = self.edges[outside[self.edges].all(axis=1)]
         _, piece = connected_components(_graph(edges, np.ones(len(edges)), self.vertices), directed=False)
         medial_wall = piece == np.bincount(piece[outside]).argmax()
-        return ~(medial_wall & outside)
+        return np.asarray(~(medial_wall & outside))
 
     @cached_property
     def edges(self) -> Int[np.ndarray, "edge 2"]:
