@@ -117,7 +117,7 @@ def load_subject(path: str | os.PathLike[str]) -> Subject:
         surface=facts.get("surface"),
         name=str(facts.get("name", folder.name)),
     )
-    truth = _load_truth(folder / "truth", **facts["truth"]) if "truth" in facts else None
+    truth = _load_truth(folder, facts["truth"]) if "truth" in facts else None
     return replace(subject, truth=truth, provenance=facts.get("provenance", subject.provenance))
 
 
@@ -130,7 +130,12 @@ def _read_facts(path: Path) -> dict[str, Any]:
         raise DataError(f"cannot read {path} ({error}); mend it or save the subject again") from error
 
 
-def _load_truth(folder: Path, seed: int, layers: int) -> PlantedTruth:
+def _load_truth(subject: Path, facts: dict[str, Any]) -> PlantedTruth:
+    try:
+        seed, layers = int(facts["seed"]), int(facts["layers"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise DataError(f"{subject / 'subject.toml'}: [truth] needs whole numbers seed and layers") from error
+    folder = subject / "truth"
     parts: dict[str, Any] = {name: read_array(folder / f"{name}.npy") for name in TRUTH}
     for kind in KINDS:
         parts[f"{kind}_projections"] = tuple(

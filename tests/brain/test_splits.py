@@ -1,0 +1,76 @@
+"""Splits: nothing on two sides, groups whole, fractions met."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from factortopy.brain import Split, split_images
+from factortopy.errors import DataError
+
+
+def ids(count):
+    return [f"image{number:04d}" for number in range(count)]
+
+
+def test_fractions_are_met_by_image():
+    split = split_images(ids(720))
+    assert [len(side) for side in (split.train, split.validation, split.test)] == [576, 72, 72]
+    assert sorted(split.train + split.validation + split.test) == ids(720)
+    assert list(split.train) == sorted(split.train)  # the order of the given ids
+
+
+def test_seed_decides():
+    assert split_images(ids(50), seed=1) == split_images(ids(50), seed=1)
+    assert split_images(ids(50), seed=1) != split_images(ids(50), seed=2)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    groups=st.lists(st.integers(0, 12).map(str), min_size=3, max_size=120).filter(lambda g: len(set(g)) >= 3),
+    seed=st.integers(0, 1000),
+)
+def test_groups_never_leak(groups, seed):
+    names = ids(len(groups))
+    split = split_images(names, groups, fractions=(0.6, 0.2, 0.2), seed=seed)
+    group_of = dict(zip(names, groups, strict=True))
+    sides = [{group_of[name] for name in side} for side in (split.train, split.validation, split.test)]
+    assert all(sides)
+    assert sum(map(len, sides)) == len(set.union(*sides))
+    assert sorted(split.train + split.validation + split.test) == sorted(names)
+
+
+def test_unequal_groups_come_near_the_fractions():
+    sizes = np.random.default_rng(0).integers(1, 30, 80)
+    groups = np.repeat([f"scene{number}" for number in range(80)], sizes).tolist()
+    split = split_images(ids(len(groups)), groups)
+    shares = [len(side) / len(groups) for side in (split.train, split.validation, split.test)]
+    np.testing.assert_allclose(shares, (0.8, 0.1, 0.1), atol=0.01)
+
+
+def test_digest_names_the_split_and_not_its_order():
+    split = Split(("a", "b"), ("c",), ("d",))
+    assert split.digest == Split(("b", "a"), ("c",), ("d",)).digest
+    assert split.digest != Split(("a",), ("b", "c"), ("d",)).digest
+    assert split.digest != Split(("a", "b"), ("d",), ("c",)).digest
+    assert Split.from_dict(split.to_dict()) == split
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: Split(("a",), ("b",), ("a",)), "'a' stands on train and again on test"),
+        (lambda: Split(("a", "a"), ("b",), ("c",)), "stands on train and again on train"),
+        (lambda: split_images(["a", "b"]), "at least three"),
+        (lambda: split_images(ids(9), ["x", "y", "x"] * 3), "2 groups cannot stand on three sides"),
+        (lambda: split_images(ids(9), fractions=(0.8, 0.1, 0.2)), "sum to 1"),
+        (lambda: split_images(ids(9), fractions=(1.0, 0.0, 0.0)), "positive"),
+        (lambda: split_images(ids(9), ["x"]), "9 images but 1 groups"),
+        (lambda: split_images(["a", "a", "b", "c"]), "more than once"),
+        (lambda: Split.from_dict({"train": ["a"], "test": ["b"]}), "train, validation, test"),
+        (lambda: Split.from_dict({"train": "abc", "validation": ["b"], "test": ["d"]}), "list of image ids"),
+    ],
+)
+def test_errors_say_what_to_do(call, message):
+    with pytest.raises(DataError, match=message):
+        call()

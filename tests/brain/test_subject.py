@@ -1,0 +1,131 @@
+"""Subjects refuse what cannot be fitted, in one line; files are read without pickles."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from factortopy.brain import Subject, load_arrays, load_subject
+from factortopy.errors import DataError, ShapeError
+
+IMAGES, VOXELS = 6, 4
+
+
+@pytest.fixture
+def subject():
+    generator = np.random.default_rng(0)
+    coordinates = generator.normal(size=(VOXELS, 3)).astype(np.float32)
+    return Subject(
+        name="one",
+        responses=generator.normal(size=(IMAGES, VOXELS)).astype(np.float32),
+        image_ids=tuple("abcdef"),
+        coordinates=coordinates,
+        coordinate_bounds=np.stack([coordinates.min(0) - 1, coordinates.max(0) + 1]),
+        hemisphere=np.array(["left", "left", "right", "right"]),
+        vertex=np.arange(VOXELS),
+        rois={"V1": np.array([True, False, True, False])},
+        noise_ceiling=np.full(VOXELS, 0.5, dtype=np.float32),
+        repeats=np.full(IMAGES, 3),
+    )
+
+
+def with_nan(subject):
+    responses = subject.responses.copy()
+    responses[1:3, 2] = np.nan
+    return responses
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda s: {"responses": with_nan(s)}, "NaN or infinity in 1 voxels and 2 images; leave"),
+        (lambda s: {"responses": s.responses[0]}, r"must be \(image, voxel\)"),
+        (lambda s: {"responses": s.responses.astype(float)}, "astype"),
+        (lambda s: {"image_ids": tuple("abc")}, "6 rows of responses but 3 image ids"),
+        (lambda s: {"image_ids": tuple("abcdea")}, "'a' occurs more than once"),
+        (lambda s: {"coordinates": s.coordinates[:2]}, r"coordinates has shape \(2, 3\), expected \(4, 3\)"),
+        (lambda s: {"coordinates": s.coordinates * np.nan}, "coordinates hold NaN"),
+        (lambda s: {"coordinates": s.coordinates + 100}, "outside coordinate_bounds"),
+        (lambda s: {"hemisphere": np.array(["lh", "lh", "rh", "rh"])}, "'left' or 'right'"),
+        (lambda s: {"rois": {"V1": np.array([True])}}, "ROI 'V1' has shape"),
+        (lambda s: {"rois": {"V1": np.arange(4)}}, "mask of booleans"),
+        (lambda s: {"noise_ceiling": np.full(VOXELS, 50.0)}, "divide percentages by 100"),
+        (lambda s: {"repeats": np.zeros(IMAGES, dtype=int)}, "repeats must be at least 1"),
+    ],
+)
+def test_bad_input_is_one_clear_line(subject, change, message):
+    with pytest.raises(DataError, match=message) as caught:
+        replace(subject, **change(subject))
+    assert "\n" not in str(caught.value)
+
+
+def test_round_trip_of_a_measured_subject(subject, tmp_path):
+    loaded = load_subject(replace(subject, provenance={"kind": "measured", "gap": None}).save(tmp_path / "s"))
+    assert not loaded.simulated
+    assert loaded.surface is None
+    assert loaded.provenance == {"kind": "measured"}
+    for name in ("responses", "coordinates", "coordinate_bounds", "hemisphere", "vertex", "repeats"):
+        np.testing.assert_array_equal(getattr(loaded, name), getattr(subject, name))
+    np.testing.assert_array_equal(loaded.rois["V1"], subject.rois["V1"])
+
+
+def test_saving_replaces_the_whole_folder_or_nothing(subject, tmp_path):
+    subject.save(tmp_path / "s")
+    replace(subject, rois={}, repeats=None).save(tmp_path / "s")
+    assert not (tmp_path / "s" / "repeats.npy").exists()
+    with pytest.raises(DataError, match="ROI name"):
+        replace(subject, rois={"../V1": subject.rois["V1"]}).save(tmp_path / "t")
+    assert [path.name for path in tmp_path.iterdir()] == ["s"]
+
+
+def test_folder_made_by_hand(subject, tmp_path):
+    np.save(tmp_path / "responses.npy", subject.responses.astype(np.float64))
+    np.save(tmp_path / "coordinates.npy", subject.coordinates)
+    (tmp_path / "image_ids.txt").write_text("a\nb\nc\nd\ne\nf\n")
+    (tmp_path / "rois").mkdir()
+    np.save(tmp_path / "rois" / "mine.npy", np.array([0, 1, 0, 1]))
+    loaded = load_subject(tmp_path)
+    np.testing.assert_array_equal(loaded.responses, subject.responses)
+    assert loaded.image_ids == tuple("abcdef")
+    assert loaded.rois["mine"].tolist() == [False, True, False, True]
+    np.testing.assert_array_equal(loaded.hemisphere == "left", subject.coordinates[:, 0] < 0)
+
+
+@pytest.mark.parametrize("content", [b"", b"\x93NUMPY\x01\x00", b"no array at all", "cut", "object", "npz"])
+def test_bad_files_are_named(subject, tmp_path, content):
+    path = tmp_path / "responses.npy"
+    if content == "object":
+        np.save(path, np.array([{"a": 1}], dtype=object), allow_pickle=True)
+    elif content == "npz":
+        with open(path, "wb") as file:
+            np.savez(file, a=subject.responses)
+    elif content == "cut":
+        np.save(path, subject.responses)
+        path.write_bytes(path.read_bytes()[:-7])
+    else:
+        path.write_bytes(content)
+    with pytest.raises(DataError, match=r"responses\.npy") as caught:
+        load_arrays(path, subject.image_ids, subject.coordinates)
+    assert "\n" not in str(caught.value)
+
+
+def test_missing_files_are_named(subject, tmp_path):
+    with pytest.raises(DataError, match="no folder"):
+        load_subject(tmp_path / "nowhere")
+    subject.save(tmp_path / "s")
+    (tmp_path / "s" / "coordinates.npy").unlink()
+    with pytest.raises(DataError, match=r"coordinates\.npy is missing"):
+        load_subject(tmp_path / "s")
+    subject.save(tmp_path / "s")
+    (tmp_path / "s" / "subject.toml").write_text("name = ")
+    with pytest.raises(DataError, match=r"subject\.toml"):
+        load_subject(tmp_path / "s")
+
+
+def test_wrong_kinds_of_arrays(subject):
+    with pytest.raises(DataError, match="real numbers"):
+        load_arrays(np.array([["a", "b"]]), ["x"], subject.coordinates)
+    with pytest.raises(DataError, match="coordinates must be"):
+        load_arrays(subject.responses, subject.image_ids, subject.coordinates[:, :2])
+    with pytest.raises(ShapeError, match="rows of responses"):
+        load_arrays(subject.responses, ["x"], subject.coordinates)
