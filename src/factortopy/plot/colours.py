@@ -1,0 +1,154 @@
+"""Colours of layers, places and scalars; every map has an alternative safe for colour-blind readers."""
+
+from typing import TYPE_CHECKING, Literal, get_args
+
+import numpy as np
+from jaxtyping import Float
+
+from factortopy.errors import UnknownNameError
+
+if TYPE_CHECKING:
+    from matplotlib.colors import Colormap
+
+Palette = Literal["default", "colour-blind"]
+Quantity = Literal["scale", "score"]
+
+# First to last layer. The colour-blind ramp rises in lightness and in blue-yellow together: the two
+# directions that people without red or green cones see as well as anybody.
+LAYER_ANCHORS: dict[str, tuple[str, ...]] = {
+    "default": ("#3f3bd1", "#1c8fe3", "#14b795", "#7cc433", "#f0cd22", "#f58a1f", "#dc2b35"),
+    "colour-blind": ("#2440c8", "#4f74d9", "#9b83c4", "#de9090", "#f2bc52", "#f8f06c"),
+}
+# Corners of the image: top left, top right, bottom left, bottom right. The colour-blind square puts x on
+# blue-yellow and y on lightness.
+SPACE_CORNERS: dict[str, tuple[str, str, str, str]] = {
+    "default": ("#16a8e0", "#f3c317", "#6a2bc4", "#e0263c"),
+    "colour-blind": ("#8fd0ff", "#fff06a", "#10208f", "#7a4a00"),
+}
+SCALAR_MAPS: dict[str, dict[str, str]] = {
+    "default": {"scale": "viridis", "score": "inferno"},
+    "colour-blind": {"scale": "cividis", "score": "cividis"},
+}
+# A vertex of no confidence keeps this share of its colour's lightness and chroma, so that it is dark and
+# still not mistaken for the white of the page.
+DARKEST = 0.24
+
+
+def layer_colours(
+    position: Float[np.ndarray, "*shape"],
+    confidence: Float[np.ndarray, "*shape"] | None = None,
+    palette: Palette = "default",
+) -> Float[np.ndarray, "*shape 4"]:
+    """Colour of a layer: hue from its position along depth, brightness from confidence.
+
+    Steps along the ramp are equal in CIELAB, so neighbouring layers differ equally everywhere.
+
+    Args:
+        position: 0 first layer to 1 last layer; NaN becomes transparent.
+        confidence: 0 dark to 1 full colour; None means 1.
+        palette: ``"default"`` or ``"colour-blind"``.
+
+    Returns:
+        RGBA in 0..1.
+
+    Raises:
+        UnknownNameError: if there is no such palette.
+    """
+    position = np.asarray(position, dtype=float)
+    anchors = _hex_to_lab(LAYER_ANCHORS[_checked(palette)])
+    arc = np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(anchors, axis=0), axis=1))])
+    along = np.clip(np.nan_to_num(position), 0.0, 1.0) * arc[-1]
+    lab = np.stack([np.interp(along, arc, anchors[:, axis]) for axis in range(3)], axis=-1)
+    if confidence is not None:
+        kept = DARKEST + (1.0 - DARKEST) * np.clip(np.nan_to_num(confidence), 0.0, 1.0)
+        lab = lab * kept[..., None]
+    return _rgba(lab, visible=np.isfinite(position))
+
+
+def space_colours(
+    space: Float[np.ndarray, "*shape 2"], palette: Palette = "default"
+) -> Float[np.ndarray, "*shape 4"]:
+    """Colour of a place in the image: the corners' colours mixed bilinearly in CIELAB.
+
+    Args:
+        space: x (right) and y (down) in -1..1; places beyond are shown as the edge, NaN transparent.
+        palette: ``"default"`` or ``"colour-blind"``.
+
+    Returns:
+        RGBA in 0..1.
+
+    Raises:
+        UnknownNameError: if there is no such palette.
+    """
+    space = np.asarray(space, dtype=float)
+    corners = _hex_to_lab(SPACE_CORNERS[_checked(palette)])
+    x, y = np.moveaxis((np.clip(np.nan_to_num(space), -1.0, 1.0) + 1.0) / 2.0, -1, 0)[..., None]
+    top = (1.0 - x) * corners[0] + x * corners[1]
+    bottom = (1.0 - x) * corners[2] + x * corners[3]
+    return _rgba((1.0 - y) * top + y * bottom, visible=np.isfinite(space).all(axis=-1))
+
+
+def scalar_colormap(quantity: Quantity, palette: Palette = "default") -> "Colormap":
+    """The matplotlib colour map of a quantity; values that are NaN are transparent.
+
+    Args:
+        quantity: ``"scale"`` (local to global) or ``"score"`` (R^2, noise ceiling).
+        palette: ``"default"`` or ``"colour-blind"``.
+
+    Raises:
+        UnknownNameError: if there is no such palette or quantity.
+    """
+    from matplotlib import colormaps
+
+    maps = SCALAR_MAPS[_checked(palette)]
+    if quantity not in maps:
+        raise UnknownNameError("quantity", quantity, maps)
+    return colormaps[maps[quantity]].with_extremes(bad=(0, 0, 0, 0), under="#5b6670")
+
+
+def scalar_colours(
+    values: Float[np.ndarray, "*shape"],
+    limits: tuple[float, float],
+    quantity: Quantity,
+    palette: Palette = "default",
+) -> Float[np.ndarray, "*shape 4"]:
+    """Colour of a scalar between two limits.
+
+    Args:
+        values: any numbers; NaN becomes transparent, values below the limits slate grey, above them the
+            last colour.
+        limits: values of the first and the last colour.
+        quantity: ``"scale"`` or ``"score"``.
+        palette: ``"default"`` or ``"colour-blind"``.
+
+    Returns:
+        RGBA in 0..1.
+
+    Raises:
+        UnknownNameError: if there is no such palette or quantity.
+    """
+    from matplotlib.colors import Normalize
+
+    colormap = scalar_colormap(quantity, palette)
+    return np.asarray(colormap(Normalize(*limits)(np.ma.masked_invalid(values))), dtype=float)
+
+
+def _checked(palette: str) -> str:
+    if palette not in LAYER_ANCHORS:
+        raise UnknownNameError("palette", palette, get_args(Palette))
+    return palette
+
+
+def _hex_to_lab(colours: tuple[str, ...]) -> Float[np.ndarray, "colour 3"]:
+    from matplotlib.colors import to_rgb
+    from skimage.color import rgb2lab
+
+    return np.asarray(rgb2lab(np.array([to_rgb(colour) for colour in colours])))
+
+
+def _rgba(lab: Float[np.ndarray, "*shape 3"], visible: np.ndarray) -> Float[np.ndarray, "*shape 4"]:
+    from skimage.color import lab2rgb
+
+    # lab2rgb works along the last axis of arrays of at least two dimensions.
+    rgb = np.clip(lab2rgb(lab.reshape(-1, 1, 3)), 0.0, 1.0).reshape(lab.shape)
+    return np.concatenate([rgb, np.asarray(visible, dtype=float)[..., None]], axis=-1)
