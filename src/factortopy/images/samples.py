@@ -102,7 +102,7 @@ def _photograph(path: Path) -> Image.Image:
 
 
 def _scenes(path: Path, side: int) -> list[_Scene]:
-    """Cut a photograph into a grid of blocks about ``side`` wide; empty sky and blurred ground are left out."""
+    """Cut a photograph into blocks about ``side`` wide; empty sky and blurred ground are left out."""
     photograph = _photograph(path)
     grey = np.asarray(photograph.convert("L"), dtype=np.float32)
     columns, rows = (max(1, round(length / side)) for length in photograph.size)

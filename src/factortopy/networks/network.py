@@ -1,0 +1,170 @@
+"""What every network looks like to the rest of the program, and the tokens it gives."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, Self
+
+import torch
+from jaxtyping import Float
+from PIL import Image
+from torch import Tensor
+from torch.nn import functional
+
+from factortopy.errors import ShapeError
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """How a network was trained to see a photograph; each network has its own.
+
+    Args:
+        size: height and width of the network's input, pixels.
+        mean: per RGB channel, of values in 0..1.
+        std: per RGB channel, of values in 0..1.
+        interpolation: ``"bicubic"``, ``"bilinear"``, ...
+        crop_fraction: share of the resized image's side that is kept.
+        crop_mode: ``"center"``, ``"squash"`` or ``"border"``, as in timm.
+    """
+
+    size: tuple[int, int]
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+    interpolation: str
+    crop_fraction: float
+    crop_mode: str = "center"
+
+    def __call__(self, image: Image.Image) -> Float[Tensor, "3 H W"]:
+        """Resize, crop and normalise an RGB image."""
+        from timm.data import create_transform
+
+        transform = create_transform(
+            input_size=(3, *self.size),
+            is_training=False,
+            interpolation=self.interpolation,
+            mean=self.mean,
+            std=self.std,
+            crop_pct=self.crop_fraction,
+            crop_mode=self.crop_mode,
+        )
+        tensor: Tensor = transform(image)
+        return tensor
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """The tokens of a batch of images; one entry a layer, in order of depth.
+
+    Args:
+        local: a map a layer; layers may differ in channels, height and width.
+        global_: the class token, or the mean over places where a network has none.
+        registers: register tokens, which belong neither to a place nor to the class; empty if none.
+    """
+
+    local: tuple[Float[Tensor, "B C H W"], ...]
+    global_: tuple[Float[Tensor, "B C"], ...]
+    registers: tuple[Float[Tensor, "B R C"], ...] = ()
+
+    def __post_init__(self) -> None:
+        if len(self.local) != len(self.global_) or not self.local:
+            raise ShapeError(
+                f"tokens have {len(self.local)} local and {len(self.global_)} global layers; "
+                "give one of each a layer"
+            )
+        for index, (local, global_) in enumerate(zip(self.local, self.global_, strict=True)):
+            if local.ndim != 4 or global_.ndim != 2 or local.shape[:2] != global_.shape:
+                raise ShapeError(
+                    f"tokens of layer {index} have shapes {tuple(local.shape)} (local) and "
+                    f"{tuple(global_.shape)} (global); expected (B, C, H, W) and (B, C)"
+                )
+
+    def __len__(self) -> int:
+        """Number of images."""
+        return len(self.local[0])
+
+    def __getitem__(self, rows: slice | Sequence[int] | Tensor) -> "Tokens":
+        """The tokens of some images of the batch."""
+        index = rows if isinstance(rows, slice | Tensor) else torch.as_tensor(rows, dtype=torch.long)
+        return self._map(lambda tensor: tensor[index])
+
+    def to(self, device: torch.device | str | None = None, dtype: torch.dtype | None = None) -> "Tokens":
+        """The same tokens on a device and of a type."""
+        return self._map(lambda tensor: tensor.to(device=device, dtype=dtype))
+
+    def downsample(self, grid: tuple[int, int]) -> "Tokens":
+        """Resample every local map to ``grid`` (height, width) and to float32; the rest stays as it is.
+
+        Bilinear, ``align_corners=False``, no antialiasing.
+        """
+        local = tuple(
+            functional.interpolate(tensor.float(), size=grid, mode="bilinear", align_corners=False)
+            for tensor in self.local
+        )
+        return Tokens(local, self.global_, self.registers)
+
+    def _map(self, function: Any) -> "Tokens":
+        return Tokens(*(tuple(map(function, part)) for part in (self.local, self.global_, self.registers)))
+
+
+class Network(ABC):
+    """A vision network with named layers in order of depth.
+
+    Attributes:
+        name: as the user calls it.
+        description: where the weights come from.
+        pretrained: False for the untrained control.
+        layers: names of the layers, shallow to deep.
+        channels: channels of each layer.
+        grids: height and width of each layer's map.
+        prefix_tokens: tokens before the places (class and registers); 0 for convolutional networks.
+        register_tokens: those of them that are registers.
+        global_token: whether the global token is the class token or the mean over places.
+        preprocessing: what to do to a photograph first.
+        weights_hash: SHA-256 of the weights.
+        device: where the weights are.
+    """
+
+    name: str
+    description: str
+    pretrained: bool
+    layers: tuple[str, ...]
+    channels: tuple[int, ...]
+    grids: tuple[tuple[int, int], ...]
+    prefix_tokens: int
+    register_tokens: int
+    global_token: Literal["class", "pooled"]
+    preprocessing: Preprocessing
+    weights_hash: str
+    device: torch.device
+
+    @property
+    def grid(self) -> tuple[int, int]:
+        """Height and width of the finest map."""
+        return max(self.grids)
+
+    @abstractmethod
+    def tokens(self, images: Float[Tensor, "B 3 H W"]) -> Tokens:
+        """Tokens of preprocessed images, each layer at its own resolution. Gradients flow where enabled."""
+
+    @abstractmethod
+    def to(self, device: torch.device | str) -> Self:
+        """Move the weights to a device; returns the network itself."""
+
+
+def describe(network: Network) -> dict[str, Any]:
+    """A network's layers, token shapes and preprocessing as JSON-ready data."""
+    facts = (
+        "name",
+        "description",
+        "pretrained",
+        "prefix_tokens",
+        "register_tokens",
+        "global_token",
+        "weights_hash",
+    )
+    layers = zip(network.layers, network.channels, network.grids, strict=True)
+    return {
+        **{fact: getattr(network, fact) for fact in facts},
+        "preprocessing": {**vars(network.preprocessing)},
+        "layers": [{"name": name, "channels": count, "grid": list(grid)} for name, count, grid in layers],
+    }

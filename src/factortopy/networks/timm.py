@@ -1,0 +1,187 @@
+"""Any network of timm, read through its ``forward_intermediates``."""
+
+import inspect
+from collections.abc import Sequence
+from typing import Any, Literal, Self
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from factortopy.errors import DataError, ShapeError, UnavailableError, UnknownNameError
+from factortopy.networks.network import Network, Preprocessing, Tokens
+from factortopy.networks.weights import sha256_weights
+
+
+class TimmNetwork(Network):
+    """A timm model as a ``Network``.
+
+    Args:
+        model: a timm model with its weights.
+        name: as the user calls it.
+        description: where the weights come from.
+        pretrained: whether the weights were trained.
+        layers: names of the layers to take; all if None. They come in order of depth.
+
+    Raises:
+        UnknownNameError: if a layer does not exist.
+        UnavailableError: if the model cannot give intermediate maps.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        name: str,
+        description: str,
+        pretrained: bool,
+        layers: Sequence[str] | None = None,
+    ) -> None:
+        if not hasattr(model, "forward_intermediates"):
+            raise UnavailableError(
+                f"network {name!r} gives no intermediate layers in timm; choose another network"
+            )
+        self._model: Any = model.eval()
+        self.name, self.description, self.pretrained = name, description, pretrained
+        self.device = torch.device("cpu")
+        self.preprocessing = timm_preprocessing(model)
+        self.weights_hash = sha256_weights(model, classifiers(model))
+        forward: Any = model.forward_intermediates
+        self._options: dict[str, Any] = {"norm": False, "output_fmt": "NCHW", "intermediates_only": True}
+        if "return_prefix_tokens" in inspect.signature(forward).parameters:
+            self._options["return_prefix_tokens"] = True
+        self._class_tokens = 0
+        self._indices: list[int] | None = None
+        self._look(layers)
+
+    def tokens(self, images: Float[Tensor, "B 3 H W"]) -> Tokens:
+        """Tokens of preprocessed images, each layer at its own resolution. Gradients flow where enabled.
+
+        Raises:
+            ShapeError: if the images are not of the size this network takes.
+        """
+        if images.ndim != 4 or tuple(images.shape[1:]) != (3, *self.preprocessing.size):
+            raise ShapeError(
+                f"images have shape {tuple(images.shape)}; {self.name} takes (B, 3, "
+                f"{self.preprocessing.size[0]}, {self.preprocessing.size[1]}): use its preprocessing"
+            )
+        maps, prefixes = self._forward(images.to(self.device))
+        if prefixes is None:
+            return Tokens(maps, tuple(tensor.mean((2, 3)) for tensor in maps))
+        registers = (
+            tuple(prefix[:, self._class_tokens :] for prefix in prefixes) if self.register_tokens else ()
+        )
+        if self.global_token == "class":
+            return Tokens(maps, tuple(prefix[:, 0] for prefix in prefixes), registers)
+        return Tokens(maps, tuple(tensor.mean((2, 3)) for tensor in maps), registers)
+
+    def to(self, device: torch.device | str) -> Self:
+        """Move the weights to a device; returns the network itself."""
+        self.device = torch.device(device)
+        self._model.to(self.device)
+        return self
+
+    def _forward(self, images: Tensor) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...] | None]:
+        """Maps and prefix tokens of the layers taken; no prefix tokens if the network has none."""
+        entries = self._model.forward_intermediates(images, indices=self._indices, **self._options)
+        if isinstance(entries[0], Tensor):
+            return tuple(entries), None
+        maps, prefixes = zip(*entries, strict=True)
+        return maps, prefixes
+
+    def _look(self, wanted: Sequence[str] | None) -> None:
+        """Learn the layers' names and shapes by sending one grey image through the network."""
+        with torch.inference_mode():
+            maps, prefixes = self._forward(torch.zeros(1, 3, *self.preprocessing.size))
+        named = tuple(info["module"] for info in getattr(self._model, "feature_info", ()))
+        names = named if len(named) == len(maps) else tuple(f"intermediate.{i}" for i in range(len(maps)))
+        indices = _chosen(names, wanted)
+        self.layers = tuple(names[index] for index in indices)
+        self.channels = tuple(maps[index].shape[1] for index in indices)
+        self.grids = tuple((maps[index].shape[2], maps[index].shape[3]) for index in indices)
+        self.prefix_tokens = 0 if prefixes is None else prefixes[0].shape[1]
+        has_class = self.prefix_tokens > 0 and getattr(self._model, "cls_token", None) is not None
+        self.global_token: Literal["class", "pooled"] = "class" if has_class else "pooled"
+        # The two prefix tokens of a distilled network are both of the class; the first one is it.
+        self._class_tokens = (
+            (2 if getattr(self._model, "dist_token", None) is not None else 1) if has_class else 0
+        )
+        self.register_tokens = self.prefix_tokens - self._class_tokens
+        self._indices = indices
+
+
+def _chosen(names: tuple[str, ...], wanted: Sequence[str] | None) -> list[int]:
+    if wanted is None:
+        return list(range(len(names)))
+    if not wanted or len(set(wanted)) != len(wanted):
+        raise DataError(f"layers {list(wanted)} are empty or repeat; name each layer once")
+    for name in wanted:
+        if name not in names:
+            raise UnknownNameError("layer", name, names)
+    return sorted(names.index(name) for name in wanted)
+
+
+def timm_preprocessing(model: nn.Module) -> Preprocessing:
+    """The preprocessing a timm model was trained with."""
+    from timm.data import resolve_model_data_config
+
+    config = resolve_model_data_config(model)
+    return Preprocessing(
+        size=(config["input_size"][1], config["input_size"][2]),
+        mean=tuple(config["mean"]),
+        std=tuple(config["std"]),
+        interpolation=config["interpolation"],
+        crop_fraction=config["crop_pct"],
+        crop_mode=config["crop_mode"],
+    )
+
+
+def classifiers(model: nn.Module) -> tuple[str, ...]:
+    """Names of the modules of a timm model that classify; they give no tokens."""
+    names = getattr(model, "pretrained_cfg", {}).get("classifier") or ()
+    return (names,) if isinstance(names, str) else tuple(names)
+
+
+def build_timm(name: str, weights: dict[str, Tensor] | None, seed: int = 0) -> nn.Module:
+    """Build a timm model, with given weights or with random ones.
+
+    Args:
+        name: a timm name, with or without tag, e.g. ``"vit_base_patch16_224.mae"``.
+        weights: a state dict, in timm's names or those of the original release; None for random weights.
+            It need not have the classifier.
+        seed: of the random weights.
+
+    Raises:
+        DataError: if a weight is missing, superfluous or of another shape.
+    """
+    if weights is None:
+        return _create(name, seed)
+    try:
+        return _create(name, seed, weights)
+    except (RuntimeError, KeyError):
+        # The classifier may be absent or have other classes; it gives no tokens, so a random one will do.
+        weights = _with_own_classifier(weights, _create(name, seed))
+    try:
+        return _create(name, seed, weights)
+    except (RuntimeError, KeyError) as error:
+        reason = " ".join(str(error).split())
+        raise DataError(
+            f"the weights do not fit {name}: {reason[:300]}; give those of this network"
+        ) from error
+
+
+def _create(name: str, seed: int, weights: dict[str, Tensor] | None = None) -> nn.Module:
+    import timm
+
+    overlay = None if weights is None else {"state_dict": dict(weights)}
+    # timm draws random weights first in any case; the caller's own random state stays untouched.
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model: nn.Module = timm.create_model(name, pretrained=bool(overlay), pretrained_cfg_overlay=overlay)
+    vars(model)["pretrained_cfg"]["state_dict"] = None
+    return model
+
+
+def _with_own_classifier(weights: dict[str, Tensor], model: nn.Module) -> dict[str, Tensor]:
+    heads = tuple(f"{module}." for module in classifiers(model))
+    own = {key: value for key, value in model.state_dict().items() if key.startswith(heads)}
+    return {**{key: value for key, value in weights.items() if not key.startswith(heads)}, **own}
