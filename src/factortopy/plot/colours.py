@@ -22,12 +22,19 @@ LAYER_ANCHORS: dict[str, tuple[str, ...]] = {
 # Corners of the image: top left, top right, bottom left, bottom right. The colour-blind square puts x on
 # blue-yellow and y on lightness.
 SPACE_CORNERS: dict[str, tuple[str, str, str, str]] = {
-    "default": ("#16a8e0", "#f3c317", "#6a2bc4", "#e0263c"),
+    "default": ("#0a9fe8", "#f4b400", "#5a22cc", "#e01a3c"),
     "colour-blind": ("#8fd0ff", "#fff06a", "#10208f", "#7a4a00"),
 }
+# Lightness added at the image's centre, where four hues meet in a grey that would look like bare cortex.
+CENTRE_LIGHTNESS = {"default": 11.0, "colour-blind": 0.0}
 SCALAR_MAPS: dict[str, dict[str, str]] = {
     "default": {"scale": "viridis", "score": "inferno"},
     "colour-blind": {"scale": "cividis", "score": "cividis"},
+}
+# Colours of regions: neighbours in the list differ strongly; the safe ones are Okabe and Ito's (2008).
+ROI_COLOURS: dict[str, tuple[str, ...]] = {
+    "default": ("#4c78c9", "#f2a93b", "#59a35c", "#d9534f", "#8f6bc1", "#49b3c1", "#d477b0", "#9c755f"),
+    "colour-blind": ("#0072b2", "#e69f00", "#009e73", "#d55e00", "#cc79a7", "#56b4e9", "#f0e442", "#999999"),
 }
 # A vertex of no confidence keeps this share of its colour's lightness and chroma, so that it is dark and
 # still not mistaken for the white of the page.
@@ -68,7 +75,7 @@ def layer_colours(
 def space_colours(
     space: Float[np.ndarray, "*shape 2"], palette: Palette = "default"
 ) -> Float[np.ndarray, "*shape 4"]:
-    """Colour of a place in the image: the corners' colours mixed bilinearly in CIELAB.
+    """Colour of a place in the image: the corners' colours mixed bilinearly in CIELAB, pale at the centre.
 
     Args:
         space: x (right) and y (down) in -1..1; places beyond are shown as the edge, NaN transparent.
@@ -85,7 +92,9 @@ def space_colours(
     x, y = np.moveaxis((np.clip(np.nan_to_num(space), -1.0, 1.0) + 1.0) / 2.0, -1, 0)[..., None]
     top = (1.0 - x) * corners[0] + x * corners[1]
     bottom = (1.0 - x) * corners[2] + x * corners[3]
-    return _rgba((1.0 - y) * top + y * bottom, visible=np.isfinite(space).all(axis=-1))
+    lab = (1.0 - y) * top + y * bottom
+    lab[..., :1] += CENTRE_LIGHTNESS[palette] * 16.0 * x * (1.0 - x) * y * (1.0 - y)
+    return _rgba(lab, visible=np.isfinite(space).all(axis=-1))
 
 
 def scalar_colormap(quantity: Quantity, palette: Palette = "default") -> "Colormap":
@@ -131,6 +140,25 @@ def scalar_colours(
 
     colormap = scalar_colormap(quantity, palette)
     return np.asarray(colormap(Normalize(*limits)(np.ma.masked_invalid(values))), dtype=float)
+
+
+def roi_colours(count: int, palette: Palette = "default") -> Float[np.ndarray, "roi 4"]:
+    """RGBA of regions; after eight the colours come again, lighter.
+
+    Args:
+        count: number of regions.
+        palette: ``"default"`` or ``"colour-blind"``.
+
+    Raises:
+        UnknownNameError: if there is no such palette.
+    """
+    from matplotlib.colors import to_rgba_array
+
+    base = to_rgba_array(ROI_COLOURS[_checked(palette)])
+    lighter = np.arange(count) // len(base) / (1 + count // len(base))
+    colours = base[np.arange(count) % len(base)]
+    colours[:, :3] += (1 - colours[:, :3]) * lighter[:, None]
+    return np.asarray(colours)
 
 
 def _checked(palette: str) -> str:

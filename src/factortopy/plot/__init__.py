@@ -1,0 +1,31 @@
+"""Figures of a mapping: flat maps of the cortex, their keys, and charts; as PNG and SVG."""
+
+from factortopy.plot.charts import hierarchy, recovery, space_dots, training
+from factortopy.plot.colours import Palette, layer_colours, scalar_colours, space_colours
+from factortopy.plot.figures import ALL_FIGURES, draw
+from factortopy.plot.flatmap import FlatMap, paint
+from factortopy.plot.maps import layers, rois, scale, scores, space
+from factortopy.plot.save import alt_text, save, to_png
+
+__all__ = [
+    "ALL_FIGURES",
+    "FlatMap",
+    "Palette",
+    "alt_text",
+    "draw",
+    "hierarchy",
+    "layer_colours",
+    "layers",
+    "paint",
+    "recovery",
+    "rois",
+    "save",
+    "scalar_colours",
+    "scale",
+    "scores",
+    "space",
+    "space_colours",
+    "space_dots",
+    "to_png",
+    "training",
+]

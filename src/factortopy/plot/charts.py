@@ -1,0 +1,271 @@
+"""Figures that are no flat maps: dots over an image, hierarchy, recovery of a planted truth, training."""
+
+from collections.abc import Mapping as MappingType
+from typing import TYPE_CHECKING, Protocol, cast
+
+import numpy as np
+from jaxtyping import Float
+
+from factortopy.analysis.hierarchy import LEVELS, hierarchy_slope, layer_position
+from factortopy.brain import PlantedTruth
+from factortopy.errors import DataError
+from factortopy.fitting import History
+from factortopy.mapping import Mapping
+from factortopy.plot.colours import Palette, layer_colours, scalar_colormap
+from factortopy.plot.maps import best_layer
+from factortopy.plot.panels import draw_layer_key
+from factortopy.plot.style import INK, MARGIN, MUTED, PAGE, add_axes, new_figure, styled, values_of
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.collections import PolyCollection
+    from matplotlib.figure import Figure
+    from PIL.Image import Image
+
+SOURCES = {"share": ("layer_share", "layer share"), "selector": ("layer", "raw layer selector")}
+LINE = {"default": "#c8322f", "colour-blind": "#d55e00"}
+
+
+class Slope(Protocol):
+    """A line ``depth = slope * level + b0``; b1 is its value at level 1."""
+
+    @property
+    def slope(self) -> float: ...
+    @property
+    def b0(self) -> float: ...
+    @property
+    def b1(self) -> float: ...
+
+
+@styled
+def space_dots(mapping: Mapping, *, image: "Image | None" = None, palette: Palette = "default") -> "Figure":
+    """Every vertex as a dot where it reads the image, coloured by the layer of largest share.
+
+    Args:
+        mapping: what to show; the raw selector gives the colours where the mapping holds no layer share.
+        image: an example as the network sees it (square); a plain field if None.
+        palette: ``"default"`` or ``"colour-blind"``.
+    """
+    source = "share" if "layer_share" in mapping.dataset else "selector"
+    variable, name = SOURCES[source]
+    figure = new_figure(
+        mapping, "Where in the image each vertex reads, by layer", 88, source=f"space selector, {name}",
+        alt=f"Dots over an image, one for each vertex; colour shows the layer of largest {name}.",
+    )  # fmt: skip
+    colours, places = (
+        layer_colours(best_layer(values_of(mapping, variable)), palette=palette),
+        values_of(mapping, "space"),
+    )
+    hemisphere = mapping.dataset["hemisphere"].values
+    for column, side in enumerate(("left", "right")):
+        axes = add_axes(figure, 13 + column * 67, 12, 61, 61)
+        if image is not None:
+            # Half way to white, so that the dots stand out from the photograph.
+            axes.imshow(
+                0.5 + 0.5 * np.asarray(image.convert("RGB")) / 255, extent=(-1, 1, 1, -1), aspect="auto"
+            )
+        here = hemisphere == side
+        axes.scatter(
+            places[here, 0],
+            places[here, 1],
+            c=colours[here],
+            s=7,
+            linewidths=0.25,
+            edgecolors="white",
+            rasterized=True,
+            gid="dots",
+        )
+        axes.axhline(0, color=INK, linewidth=0.4)
+        axes.axvline(0, color=INK, linewidth=0.4)
+        axes.set(xlim=(-1, 1), ylim=(1, -1), xticks=(-1, 0, 1), yticks=(-1, 0, 1) if column == 0 else ())
+        axes.set(xlabel="x in the image (right +)", title=f"{side} hemisphere, {here.sum():,} vertices")
+        axes.spines[["top", "right"]].set_visible(True)
+    figure.axes[0].set_ylabel("y in the image (down +)")
+    draw_layer_key(add_axes(figure, 147, 62, 28, 4), mapping, 1.0, palette, confidence=False)
+    return figure
+
+
+@styled
+def hierarchy(
+    mapping: Mapping,
+    slopes: MappingType[str, Slope] | None = None,
+    *,
+    levels: MappingType[str, float] = LEVELS,
+    palette: Palette = "default",
+) -> "Figure":
+    """Layer position of the vertices of each ROI against its ideal level, with the fitted line (table 2).
+
+    Args:
+        mapping: what to show.
+        slopes: lines by source, ``"share"`` and ``"selector"``; fitted here if None.
+        levels: ideal level in 0..1 of the ROIs.
+        palette: ``"default"`` or ``"colour-blind"``.
+
+    Raises:
+        UnknownNameError: if an ROI of ``levels`` is not among the mapping's.
+        DataError: if fewer than two levels have voxels.
+    """
+    if slopes is None:
+        slopes = {
+            source: hierarchy_slope(mapping, variable, levels)
+            for source, (variable, _) in SOURCES.items()
+            if variable in mapping.dataset
+        }
+    lines = [f"{source}: {_line_text(line)}" for source, line in slopes.items()]
+    figure = new_figure(
+        mapping, "Does depth in the network follow the visual hierarchy?", 84,
+        source="layer share and raw selector", alt=f"Layer position by ROI. {'; '.join(lines)}.",
+    )  # fmt: skip
+    width = (PAGE - 30) / 2
+    for column, (source, line) in enumerate(slopes.items()):
+        axes = add_axes(figure, 14 + column * (width + 10), 16, width, 58)
+        variable, name = SOURCES[source]
+        depth = layer_position(values_of(mapping, variable))
+        _draw_levels(axes, mapping, depth, levels, palette)
+        axes.plot([0, 1], [0, 1], "--", color=MUTED, linewidth=0.8, label="ideal")
+        axes.plot(
+            [0, 1],
+            [line.b0, line.b1],
+            color=LINE[palette],
+            linewidth=1.6,
+            label=_line_text(line),
+            gid="fitted-line",
+        )
+        axes.set_title(f"{name} (identifiable)" if source == "share" else f"{name} (as in the paper)")
+        axes.legend(loc="upper left", borderaxespad=0.1)
+    figure.axes[0].set_ylabel("layer position (0 first layer, 1 last)")
+    return figure
+
+
+@styled
+def recovery(mapping: Mapping, truth: PlantedTruth, *, palette: Palette = "default") -> "Figure":
+    """Found against planted for depth, place and scale of a simulated subject.
+
+    Args:
+        mapping: what was found.
+        truth: what was planted, voxel by voxel as in the mapping.
+        palette: ``"default"`` or ``"colour-blind"``.
+
+    Raises:
+        DataError: if the truth has another number of voxels.
+    """
+    if len(truth.scale) != mapping.dataset.sizes["voxel"]:
+        raise DataError(
+            f"the planted truth has {len(truth.scale)} voxels and the mapping "
+            f"{mapping.dataset.sizes['voxel']}; give the truth of the subject that was fitted"
+        )
+    space = values_of(mapping, "space")
+    pairs = {
+        "depth (layer share)": (
+            layer_position(truth.layer),
+            layer_position(values_of(mapping, "layer_share")),
+        ),
+        "x in the image": (truth.space[:, 0], space[:, 0]),
+        "y in the image": (truth.space[:, 1], space[:, 1]),
+        "scale (scale share)": (truth.scale, values_of(mapping, "scale_share")),
+    }
+    found = {name: float(np.corrcoef(*pair)[0, 1]) for name, pair in pairs.items()}
+    figure = new_figure(
+        mapping, "Found against planted", 66, source="layer share, space selector, scale share",
+        alt="; ".join(f"{name}: correlation {r:.3f}" for name, r in found.items()),
+    )  # fmt: skip
+    for column, (name, (planted, fitted)) in enumerate(pairs.items()):
+        axes = add_axes(figure, 13 + column * 43, 23, 32, 32)
+        _draw_agreement(axes, planted, fitted, palette)
+        axes.set_title(f"{name}\nr = {found[name]:.3f}")
+        axes.set_xlabel("planted")
+    figure.axes[0].set_ylabel("found")
+    _density_key(figure, palette)
+    return figure
+
+
+@styled
+def training(mapping: Mapping, history: History, *, palette: Palette = "default") -> "Figure":
+    """Training loss and validation R^2 against the step.
+
+    Args:
+        mapping: what came out, for the header.
+        history: what was seen while training.
+        palette: ``"default"`` or ``"colour-blind"``.
+
+    Raises:
+        DataError: if the history is empty.
+    """
+    if not history.step:
+        raise DataError("the training history is empty; nothing to plot")
+    best = f"kept: step {history.best_step}, R² {max(history.validation_r2):.3f}"
+    figure = new_figure(mapping, "Training", 68, alt=f"Training loss and validation R² by step; {best}.")
+    curves = {"training loss": history.loss, "validation R², mean over vertices": history.validation_r2}
+    for column, (name, values) in enumerate(curves.items()):
+        axes = add_axes(figure, 16 + column * 86, 13, 72, 45)
+        axes.plot(history.step, values, marker=".", markersize=3, color=INK, linewidth=1.1)
+        axes.axvline(history.best_step, color=LINE[palette], linewidth=0.9, linestyle="--")
+        axes.set(xlabel="step", title=name)
+        axes.grid(axis="y", color="#e3e5e8", linewidth=0.5)
+    figure.axes[1].set_title(f"{figure.axes[1].get_title()}\n{best}")
+    return figure
+
+
+def _line_text(line: Slope) -> str:
+    return f"slope {line.slope:.2f}, b0 {line.b0:.2f}, b1 {line.b1:.2f}"
+
+
+def _draw_levels(
+    axes: "Axes",
+    mapping: Mapping,
+    depth: Float[np.ndarray, "voxel"],
+    levels: MappingType[str, float],
+    palette: Palette,
+) -> None:
+    """The distribution of depth in each ROI as a violin with quartiles, coloured by the ideal level."""
+    counts = {}
+    for name, level in levels.items():
+        inside = np.asarray(mapping.rois[name].values, dtype=bool) & np.isfinite(depth)
+        counts[name] = int(inside.sum())
+        if counts[name] < 2:
+            continue
+        colour = layer_colours(np.array(level), palette=palette)
+        violin = axes.violinplot([depth[inside]], positions=[level], widths=0.2, showextrema=False)
+        for body in cast("list[PolyCollection]", violin["bodies"]):
+            body.set(facecolor=colour, edgecolor=MUTED, alpha=0.75, linewidth=0.5)
+        low, middle, high = np.percentile(depth[inside], (25, 50, 75))
+        axes.plot([level, level], [low, high], color=INK, linewidth=2.2, solid_capstyle="butt")
+        axes.plot(level, middle, "o", color="white", markeredgecolor=INK, markersize=3.5, markeredgewidth=0.8)
+    axes.set_xticks(
+        list(levels.values()), [f"{name}\n{level:g}\nn={counts[name]}" for name, level in levels.items()]
+    )
+    axes.set(
+        xlim=(-0.15, 1.15), ylim=(min(-0.05, float(np.nanmin(depth))), max(1.25, float(np.nanmax(depth))))
+    )
+    axes.set(xlabel="ROI and its ideal level", yticks=(0, 0.25, 0.5, 0.75, 1))
+
+
+def _draw_agreement(axes: "Axes", planted: np.ndarray, found: np.ndarray, palette: Palette) -> None:
+    low, high = float(min(planted.min(), found.min())), float(max(planted.max(), found.max()))
+    margin = 0.04 * (high - low)
+    low, high = low - margin, high + margin
+    axes.hexbin(
+        planted, found, gridsize=28, extent=(low, high, low, high), mincnt=1, bins="log", linewidths=0.1,
+        cmap=scalar_colormap("scale", palette).reversed(), vmin=1, vmax=DENSEST,
+    )  # fmt: skip
+    axes.plot([low, high], [low, high], "--", color=INK, linewidth=0.8)
+    axes.set(xlim=(low, high), ylim=(low, high), aspect="equal")
+    axes.locator_params(nbins=4)
+
+
+DENSEST = 100
+"""Vertices in a cell of the recovery figure from which on the colour no longer changes."""
+
+
+def _density_key(figure: "Figure", palette: Palette) -> None:
+    from matplotlib.cm import ScalarMappable
+    from matplotlib.colors import LogNorm
+
+    axes = add_axes(figure, PAGE - MARGIN - 42, 5, 36, 2)
+    axes.set_gid("key")
+    mappable = ScalarMappable(LogNorm(1, DENSEST), scalar_colormap("scale", palette).reversed())
+    bar = figure.colorbar(mappable, cax=axes, orientation="horizontal")
+    bar.set_ticks([1, 10, DENSEST], labels=["1", "10", f"≥ {DENSEST}"])
+    bar.ax.minorticks_off()
+    bar.ax.xaxis.set_ticks_position("top")
+    bar.ax.set_ylabel("vertices per cell  ", rotation=0, ha="right", va="center")

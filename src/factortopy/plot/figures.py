@@ -1,0 +1,59 @@
+"""The figures that need nothing but a mapping, by name."""
+
+from typing import TYPE_CHECKING, Protocol
+
+from factortopy.errors import UnknownNameError
+from factortopy.mapping import Mapping
+from factortopy.plot.charts import hierarchy, space_dots
+from factortopy.plot.colours import Palette
+from factortopy.plot.maps import layers, rois, scale, scores, space
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+class FigureFunction(Protocol):
+    """Draws one figure of a mapping."""
+
+    def __call__(self, mapping: Mapping, *, palette: Palette = "default") -> "Figure": ...
+
+
+def layers_selector(mapping: Mapping, *, palette: Palette = "default") -> "Figure":
+    """Layer map of the paper's raw selector; see :func:`layers`."""
+    return layers(mapping, "selector", palette=palette)
+
+
+def scale_selector(mapping: Mapping, *, palette: Palette = "default") -> "Figure":
+    """Scale map of the paper's raw selector; see :func:`scale`."""
+    return scale(mapping, "selector", palette=palette)
+
+
+ALL_FIGURES: dict[str, FigureFunction] = {
+    "layers": layers,
+    "layers_selector": layers_selector,
+    "space": space,
+    "space_dots": space_dots,
+    "scale": scale,
+    "scale_selector": scale_selector,
+    "scores": scores,
+    "rois": rois,
+    "hierarchy": hierarchy,
+}
+"""Figure functions by name, in the order in which they are best read."""
+
+
+def draw(name: str, mapping: Mapping, *, palette: Palette = "default") -> "Figure":
+    """Draw a figure by its name.
+
+    Args:
+        name: one of ``ALL_FIGURES``.
+        mapping: what to show.
+        palette: ``"default"`` or ``"colour-blind"``.
+
+    Raises:
+        UnknownNameError: if there is no such figure, or an ROI it needs is missing.
+        DataError: if the mapping lacks what the figure shows.
+    """
+    if name not in ALL_FIGURES:
+        raise UnknownNameError("figure", name, ALL_FIGURES)
+    return ALL_FIGURES[name](mapping, palette=palette)

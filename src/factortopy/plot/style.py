@@ -1,0 +1,143 @@
+"""What all figures share: sizes, fonts, the header that says what is shown, and the mark of simulations."""
+
+import textwrap
+from collections.abc import Callable
+from functools import wraps
+from typing import TYPE_CHECKING, Any, Literal, ParamSpec
+
+import numpy as np
+
+from factortopy.errors import DataError, UnknownNameError
+from factortopy.mapping import Mapping
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+Which = Literal["share", "selector"]
+Parameters = ParamSpec("Parameters")
+
+PAGE = 180.0
+"""Width of a figure in mm: a page of two columns."""
+HEADER = 17.0
+MARGIN = 4.0
+INK, MUTED, WARNING = "#1a1d21", "#555b63", "#a63a00"
+STYLE: dict[Any, Any] = {
+    "font.family": "sans-serif",
+    "font.sans-serif": ["DejaVu Sans"],
+    "font.size": 7.5,
+    "axes.titlesize": 8,
+    "axes.titleweight": "bold",
+    "axes.labelsize": 7.5,
+    "axes.linewidth": 0.6,
+    "axes.edgecolor": MUTED,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "text.color": INK,
+    # A dollar sign in a name is a dollar sign.
+    "text.parse_math": False,
+    "xtick.labelsize": 7,
+    "ytick.labelsize": 7,
+    "xtick.major.width": 0.6,
+    "ytick.major.width": 0.6,
+    "xtick.major.size": 2.5,
+    "ytick.major.size": 2.5,
+    "legend.fontsize": 7,
+    "legend.frameon": False,
+    "figure.dpi": 100,
+    "savefig.dpi": 300,
+    "svg.fonttype": "none",
+    "svg.hashsalt": "factortopy",
+}
+
+
+def styled(function: Callable[Parameters, "Figure"]) -> "Callable[Parameters, Figure]":
+    """Run a figure function under the house style and leave matplotlib's settings as they were."""
+
+    @wraps(function)
+    def wrapper(*args: Parameters.args, **kwargs: Parameters.kwargs) -> "Figure":
+        from matplotlib import rc_context
+
+        with rc_context(STYLE):
+            return function(*args, **kwargs)
+
+    return wrapper
+
+
+def new_figure(mapping: Mapping, title: str, height: float, *, source: str = "", alt: str) -> "Figure":
+    """An empty figure with its header: title, what was mapped, and a mark if the subject was simulated.
+
+    Args:
+        mapping: whose names the header states.
+        title: what the figure shows.
+        height: height below the header, mm.
+        source: what the values are taken from, e.g. ``"layer share"``.
+        alt: description for readers who cannot see the figure; kept as the figure's label.
+    """
+    from matplotlib.figure import Figure
+
+    total = height + HEADER
+    figure = Figure(figsize=(PAGE / 25.4, total / 25.4), facecolor="white")
+    figure.set_label(f"{title}. {describe(mapping, source)}. {alt}")
+    left = MARGIN / PAGE
+    figure.text(left, 1 - 3.5 / total, title, fontsize=9.5, fontweight="bold", va="top", gid="title")
+    facts = "\n".join(textwrap.wrap(describe(mapping, source), 132)[:2])
+    figure.text(left, 1 - 9 / total, facts, fontsize=7, color=MUTED, va="top", linespacing=1.3, gid="facts")
+    if mapping.simulated:
+        box = {"boxstyle": "round,pad=0.35", "facecolor": WARNING, "edgecolor": "none"}
+        figure.text(
+            1 - 1.6 * MARGIN / PAGE, 1 - 3.7 / total, "SIMULATED SUBJECT", fontsize=7, fontweight="bold",
+            color="white", ha="right", va="top", bbox=box, gid="simulated",
+        )  # fmt: skip
+    return figure
+
+
+def describe(mapping: Mapping, source: str = "") -> str:
+    """One line: network, subject, recipe, where the values come from, test images and seed."""
+    attributes = mapping.dataset.attrs
+    parts = [
+        f"network {attributes.get('network', 'unnamed')}",
+        f"subject {attributes.get('subject', 'unnamed')}",
+        f"recipe {attributes.get('recipe', 'unknown')}",
+        source,
+        f"{int(attributes['images_test'])} test images" if "images_test" in attributes else "",
+        f"seed {attributes['seed']}" if "seed" in attributes else "",
+    ]
+    return " · ".join(part for part in parts if part)
+
+
+def add_axes(figure: "Figure", left: float, bottom: float, width: float, height: float) -> "Axes":
+    """Axes at a place given in mm from the lower left corner of the figure."""
+    page_width, page_height = figure.get_size_inches() * 25.4
+    return figure.add_axes(
+        (left / page_width, bottom / page_height, width / page_width, height / page_height)
+    )
+
+
+def values_of(mapping: Mapping, variable: str) -> np.ndarray:
+    """A variable of the mapping as an array.
+
+    Raises:
+        DataError: if the mapping does not hold it.
+    """
+    if variable not in mapping.dataset:
+        raise DataError(
+            f"this mapping holds no {variable!r} (it holds {', '.join(map(str, mapping.dataset))}); "
+            "compute it first, or plot the selector with which='selector'"
+        )
+    return np.asarray(mapping.dataset[variable].values)
+
+
+def chosen(which: str, names: tuple[str, str]) -> str:
+    """The variable that ``which`` stands for.
+
+    Args:
+        which: ``"share"`` or ``"selector"``.
+        names: variable of the share and of the selector.
+
+    Raises:
+        UnknownNameError: if ``which`` is neither.
+    """
+    if which not in ("share", "selector"):
+        raise UnknownNameError("source", which, ("share", "selector"))
+    return names[0] if which == "share" else names[1]
