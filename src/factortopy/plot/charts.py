@@ -71,7 +71,7 @@ def space_dots(mapping: Mapping, *, image: "Image | None" = None, palette: Palet
             c=colours[here],
             s=7,
             linewidths=0.25,
-            edgecolors="white",
+            edgecolors=MUTED,
             rasterized=True,
             gid="dots",
         )

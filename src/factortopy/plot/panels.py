@@ -183,7 +183,7 @@ def draw_layer_key(
     )  # fmt: skip
     ticks = sorted({1, *np.linspace(1, count, min(count, 5)).round().astype(int).tolist(), count})
     axes.set_xticks(ticks)
-    axes.set_xlabel(f"layer\n1: {_short(mapping.layers[0])}, {count}: {_short(mapping.layers[-1])}")
+    axes.set_xlabel(f"layer\n1: {_short(mapping.layers[0])}\n{count}: {_short(mapping.layers[-1])}")
     if confidence:
         axes.set_yticks([0.0, largest / 2, largest])
         axes.set_yticklabels(["0", f"{largest / 2:.2g}", f"≥ {largest:.2g}" if largest < 1 else "1"])

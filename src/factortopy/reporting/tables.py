@@ -1,0 +1,149 @@
+"""Tables of a report: rows of text, ready to be printed."""
+
+from collections.abc import Iterator, Sequence
+from collections.abc import Mapping as MappingType
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+
+from factortopy.analysis.hierarchy import hierarchy_slope, layer_position
+from factortopy.analysis.recovery import Recovery
+from factortopy.errors import FactortopyError
+from factortopy.mapping import Mapping
+
+Row = dict[str, str]
+LONGEST = 160
+"""Longest value printed in full, characters."""
+
+
+def text(value: Any) -> str:
+    """A value as it is printed: three decimals for fractions, a dash for what is missing."""
+    if value is None:
+        return "–"
+    if isinstance(value, bool | np.bool_ | str):
+        return str(value)
+    if isinstance(value, int | np.integer):
+        return f"{int(value):,}"
+    if isinstance(value, float | np.floating):
+        number = float(value)
+        if not np.isfinite(number):
+            return "–"
+        return f"{number:.3f}" if number == 0 or 1e-3 <= abs(number) < 1e4 else f"{number:.3g}"
+    return str(value)
+
+
+def headline(mapping: Mapping) -> Row:
+    """The key numbers of a mapping."""
+    data, attributes = mapping.dataset, mapping.dataset.attrs
+    score, ceiling = _mean(mapping, "r2"), _mean(mapping, "ceiling")
+    numbers: dict[str, Any] = {
+        "Network": attributes.get("network"),
+        "Subject": attributes.get("subject"),
+        "Vertices": int(data.sizes["voxel"]),
+        "Test images": attributes.get("images_test"),
+        "Mean R²": score,
+        "Mean noise ceiling": ceiling,
+        "R² / ceiling": _ratio(score, ceiling),
+        "Hierarchy slope (share)": _slope(mapping, "layer_share"),
+        "Hierarchy slope (selector)": _slope(mapping, "layer"),
+    }
+    return {name: text(value) for name, value in numbers.items()}
+
+
+def roi_rows(mapping: Mapping) -> list[Row]:
+    """One row for each ROI and one for all vertices: scores, depth by share and by selector, scale."""
+    everything = np.ones(mapping.dataset.sizes["voxel"], dtype=bool)
+    rois = {name: np.asarray(members.values, dtype=bool) for name, members in mapping.rois.items()}
+    return [_roi_row(mapping, name, inside) for name, inside in {**rois, "all vertices": everything}.items()]
+
+
+def recovery_rows(found: Recovery) -> list[Row]:
+    """What was found against what was planted in a simulated subject."""
+    values = asdict(found)
+    lines = [
+        ("Hierarchy slope (layer share)", "slope_found", "slope_planted", None),
+        ("Hierarchy slope (raw selector)", "slope_selector", "slope_planted", None),
+        ("b0, layer position at level 0", "b0_found", "b0_planted", None),
+        ("b1, layer position at level 1", "b1_found", "b1_planted", None),
+        ("Depth (layer share)", None, None, "depth_r"),
+        ("Space, x", None, None, "space_x_r"),
+        ("Space, y", None, None, "space_y_r"),
+        ("Scale (scale share)", None, None, "scale_r"),
+    ]
+    columns = ("Found", "Planted", "Correlation over vertices")
+    return [
+        {
+            "Quantity": name,
+            **{column: text(values[key] if key else None) for column, key in zip(columns, keys, strict=True)},
+        }
+        for name, *keys in lines
+    ]
+
+
+def flat_rows(facts: MappingType[str, Any]) -> list[Row]:
+    """Nested settings or provenance as rows of dotted names and values; long lists are cut and say so."""
+    return [{"Name": name, "Value": _shortened(value)} for name, value in _flatten(facts)]
+
+
+def _flatten(facts: MappingType[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for name, value in facts.items():
+        if isinstance(value, MappingType):
+            yield from _flatten(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", value
+
+
+def _shortened(value: Any) -> str:
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        # Settings are shown as they are, without rounding.
+        shown = ", ".join(str(item) for item in value)
+        return shown if len(shown) <= LONGEST else f"{shown[:LONGEST]} … ({len(value)} in all)"
+    return str(value)
+
+
+def _roi_row(mapping: Mapping, name: str, inside: np.ndarray) -> Row:
+    score, ceiling = _mean(mapping, "r2", inside), _mean(mapping, "ceiling", inside)
+    numbers: dict[str, Any] = {
+        "ROI": name,
+        "Vertices": int(inside.sum()),
+        "Mean R²": score,
+        "Noise ceiling": ceiling,
+        "R² / ceiling": _ratio(score, ceiling),
+        "Depth (share)": _depth(mapping, "layer_share", inside),
+        "Depth (selector)": _depth(mapping, "layer", inside),
+        "Scale (share)": _mean(mapping, "scale_share", inside),
+        "Scale (selector)": _mean(mapping, "scale", inside),
+    }
+    return {column: text(value) for column, value in numbers.items()}
+
+
+def _mean(mapping: Mapping, variable: str, inside: np.ndarray | None = None) -> float | None:
+    if variable not in mapping.dataset:
+        return None
+    values = mapping.dataset[variable].values
+    return _finite_mean(values if inside is None else values[inside])
+
+
+def _depth(mapping: Mapping, variable: str, inside: np.ndarray) -> float | None:
+    if variable not in mapping.dataset:
+        return None
+    return _finite_mean(layer_position(mapping.dataset[variable].values)[inside])
+
+
+def _finite_mean(values: np.ndarray) -> float | None:
+    values = values[np.isfinite(values)]
+    return float(values.mean()) if len(values) else None
+
+
+def _ratio(score: float | None, ceiling: float | None) -> float | None:
+    return None if score is None or not ceiling else score / ceiling
+
+
+def _slope(mapping: Mapping, source: str) -> str | None:
+    try:
+        line = hierarchy_slope(mapping, source)
+    except FactortopyError:
+        # A subject without the paper's ROIs has no slope; the table shows a dash.
+        return None
+    return f"{line.slope:.2f} (b0 {line.b0:.2f}, b1 {line.b1:.2f})"
