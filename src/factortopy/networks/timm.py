@@ -66,13 +66,13 @@ class TimmNetwork(Network):
             )
         maps, prefixes = self._forward(images.to(self.device))
         if prefixes is None:
-            return Tokens(maps, tuple(tensor.mean((2, 3)) for tensor in maps))
+            return Tokens(maps, tuple(tensor.mean((2, 3), dtype=torch.float32) for tensor in maps))
         registers = (
             tuple(prefix[:, self._class_tokens :] for prefix in prefixes) if self.register_tokens else ()
         )
         if self.global_token == "class":
             return Tokens(maps, tuple(prefix[:, 0] for prefix in prefixes), registers)
-        return Tokens(maps, tuple(tensor.mean((2, 3)) for tensor in maps), registers)
+        return Tokens(maps, tuple(tensor.mean((2, 3), dtype=torch.float32) for tensor in maps), registers)
 
     def to(self, device: torch.device | str) -> Self:
         """Move the weights to a device; returns the network itself."""

@@ -1,0 +1,170 @@
+"""Tokens on disk: one Zarr v3 group, float16, one array a layer, image ids and provenance inside.
+
+Layout: ``local/<layer>`` (image, channel, height, width) and ``global/<layer>`` (image, channel). Reading
+some images takes all their channels, so a chunk holds few images whole, and 64 images make one file (a
+shard). Tokens hardly shrink under compression, so there is none; every chunk has a checksum instead. A
+small file beside the group says how many images are complete and is written last.
+"""
+
+import json
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal, Self
+
+import numpy as np
+import torch
+import zarr
+from torch import Tensor
+
+from factortopy.errors import DataError
+from factortopy.networks import Tokens
+
+FORMAT = "factortopy-tokens-1"
+MARKER = "completed.json"
+SHARD_IMAGES = 64
+CHUNK_IMAGES = 4
+
+
+class TokenStore:
+    """The tokens of a set of images in one network, opened for reading; open with ``TokenStore.open``.
+
+    Attributes:
+        path: folder of the store.
+        network: name of the network.
+        weights_hash: SHA-256 of its weights.
+        layers: names of the layers, shallow to deep.
+        channels: channels of each layer.
+        grid: height and width of every local map.
+        global_token: whether the global token is the class token or the mean over places.
+        preprocessing: what was done to the photographs first.
+        precision: ``"bf16"`` or ``"fp32"``, in which the network ran.
+        image_ids: ids of the images, in order.
+        image_groups: scene of each image, if known: a split keeps a scene on one side.
+        provenance: versions, machine and time of the extraction.
+    """
+
+    def __init__(self, path: Path, group: zarr.Group) -> None:
+        facts: dict[str, Any] = dict(group.attrs)
+        self.path = path
+        self.network: str = facts["network"]
+        self.weights_hash: str = facts["weights_hash"]
+        self.layers: tuple[str, ...] = tuple(facts["layers"])
+        self.channels: tuple[int, ...] = tuple(facts["channels"])
+        self.grid: tuple[int, int] = (facts["grid"][0], facts["grid"][1])
+        self.global_token: Literal["class", "pooled"] = facts["global_token"]
+        self.preprocessing: dict[str, Any] = facts["preprocessing"]
+        self.precision: str = facts["precision"]
+        self.image_ids: tuple[str, ...] = tuple(facts["image_ids"])
+        groups = facts["image_groups"]
+        self.image_groups: tuple[str, ...] | None = None if groups is None else tuple(groups)
+        self.provenance: dict[str, Any] = facts["provenance"]
+        self._group = group
+
+    @classmethod
+    def open(cls, path: str | Path) -> Self:
+        """Open a complete store.
+
+        Raises:
+            DataError: if there is none at ``path``, or it is incomplete, truncated or damaged.
+        """
+        path = Path(path)
+        group = open_group(path)
+        marker = read_marker(path)
+        total = len(group.attrs["image_ids"])  # type: ignore[arg-type]
+        if marker["images"] != total or "bytes" not in marker:
+            raise DataError(
+                f"token store {path} holds {marker['images']} of {total} images; "
+                "run the extraction again to finish it"
+            )
+        for name, size in marker["bytes"].items():
+            if stored_bytes(path / name) != size:
+                raise _damaged(path, f"{name} has {stored_bytes(path / name)} bytes instead of {size}")
+        try:
+            return cls(path, group)
+        except (KeyError, IndexError, TypeError) as error:
+            raise _damaged(path, f"its attributes lack {error}") from error
+
+    def __len__(self) -> int:
+        """Number of images."""
+        return len(self.image_ids)
+
+    def read(self, indices: Sequence[int] | None = None) -> Tokens:
+        """Tokens of some images, in the order given; of all if None.
+
+        Args:
+            indices: places of the images in ``image_ids``, from 0; in any order, repeats allowed.
+
+        Returns:
+            float16 tokens on the CPU.
+
+        Raises:
+            DataError: if an index is out of range, or the store is damaged.
+        """
+        wanted = None if indices is None else np.asarray(indices, dtype=np.int64)
+        if wanted is not None and (wanted.size == 0 or wanted.min() < 0 or wanted.max() >= len(self)):
+            raise DataError(
+                f"image indices must be one or more of 0 to {len(self) - 1}, as the store {self.path} has"
+            )
+        local = tuple(self._read(f"local/{layer}", wanted) for layer in self.layers)
+        return Tokens(local, tuple(self._read(f"global/{layer}", wanted) for layer in self.layers))
+
+    def _read(self, name: str, wanted: np.ndarray | None) -> Tensor:
+        array: Any = self._group[name]
+        try:
+            if wanted is None:
+                return torch.from_numpy(np.asarray(array[:]))
+            images, places = np.unique(wanted, return_inverse=True)
+            # One run of neighbours is read as a slice, which is several times faster.
+            if images[-1] - images[0] + 1 == len(images):
+                rows = array[int(images[0]) : int(images[-1]) + 1]
+            else:
+                rows = array.oindex[images]
+        except (OSError, ValueError, RuntimeError) as error:
+            raise _damaged(self.path, f"{name} cannot be read: {error}") from error
+        return torch.from_numpy(np.asarray(rows)[places])
+
+
+def open_group(path: Path, mode: Literal["r", "r+"] = "r") -> zarr.Group:
+    """Open the group of a store, complete or not.
+
+    Raises:
+        DataError: if there is no token store at ``path``.
+    """
+    if not path.exists():
+        raise DataError(f"there is no token store at {path}; extract tokens first")
+    try:
+        group = zarr.open_group(path, mode=mode, zarr_format=3)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise DataError(
+            f"{path} is no token store or is damaged; give another folder or extract again"
+        ) from error
+    if group.attrs.get("format") != FORMAT or "image_ids" not in group.attrs:
+        raise DataError(f"{path} is no token store of this version ({FORMAT}); give another folder")
+    return group
+
+
+def read_marker(path: Path) -> dict[str, Any]:
+    """What is complete in a store: ``images``, and once all are there ``bytes`` by array."""
+    try:
+        marker: dict[str, Any] = json.loads((path / MARKER).read_text(encoding="utf-8"))
+        return {"images": int(marker["images"])} | marker
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise _damaged(path, f"{MARKER} cannot be read") from error
+
+
+def stored_bytes(array: Path) -> int:
+    """Bytes of an array's shards on disk."""
+    return sum(file.stat().st_size for file in (array / "c").rglob("*") if file.is_file())
+
+
+def planned_bytes(images: int, channels: Sequence[int], grid: tuple[int, int]) -> int:
+    """Bytes that the tokens of so many images take: ``2 * images * sum(channels) * (height * width + 1)``.
+
+    The last shard is as long as its images; checksums and attributes are not counted (below 1 per cent).
+    """
+    return 2 * images * sum(channels) * (math.prod(grid) + 1)
+
+
+def _damaged(path: Path, reason: str) -> DataError:
+    return DataError(f"token store {path} is damaged ({reason}); delete the folder and extract again")

@@ -1,0 +1,134 @@
+"""Folders of images and the sample views."""
+
+import hashlib
+from itertools import combinations
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from factortopy.errors import DataError, UnknownNameError
+from factortopy.images import ImageSet, images_from_folder, sample_views
+from factortopy.images.samples import PHOTOGRAPHS, _find, _scenes
+
+
+def grey(value: int) -> Image.Image:
+    return Image.new("L", (8, 6), value)
+
+
+def test_folder_is_sorted_and_rgb(tmp_path):
+    for value, name in enumerate(["b.png", "a.jpg", "C.PNG"]):
+        grey(60 * value).save(tmp_path / name)
+    (tmp_path / "notes.txt").write_text("no image")
+    images = images_from_folder(tmp_path)
+    assert images.ids == ("C.PNG", "a.jpg", "b.png")
+    assert images.image(2).mode == "RGB"
+    assert images.image(0).getpixel((0, 0)) == (120, 120, 120)
+
+
+def test_exif_orientation_is_applied(tmp_path):
+    image = Image.new("RGB", (8, 4))
+    exif = Image.Exif()
+    exif[274] = 6  # turned by a quarter
+    image.save(tmp_path / "turned.jpg", exif=exif)
+    assert images_from_folder(tmp_path).image(0).size == (4, 8)
+
+
+@pytest.mark.parametrize("content", [b"not an image", b""])
+def test_broken_image_is_named(tmp_path, content):
+    grey(1).save(tmp_path / "good.png")
+    (tmp_path / "broken.png").write_bytes(content)
+    with pytest.raises(DataError, match=r"broken\.png"):
+        images_from_folder(tmp_path)
+
+
+def test_truncated_image_is_named(tmp_path):
+    noise = np.random.default_rng(0).integers(0, 255, (64, 64, 3), dtype=np.uint8)
+    Image.fromarray(noise).save(tmp_path / "short.png")
+    data = (tmp_path / "short.png").read_bytes()
+    (tmp_path / "short.png").write_bytes(data[: len(data) // 2])
+    with pytest.raises(DataError, match=r"short\.png"):
+        images_from_folder(tmp_path).image(0)
+
+
+def test_empty_and_missing_folder(tmp_path):
+    with pytest.raises(DataError, match="no images"):
+        images_from_folder(tmp_path)
+    with pytest.raises(DataError, match="not a folder"):
+        images_from_folder(tmp_path / "absent")
+
+
+def test_image_set_refuses_bad_ids():
+    with pytest.raises(DataError, match="'x' more than once"):
+        ImageSet("set", ("x", "y", "x"), lambda _: grey(0))
+    with pytest.raises(DataError, match="2 images but 1 groups"):
+        ImageSet("set", ("x", "y"), lambda _: grey(0), groups=("g",))
+    with pytest.raises(DataError, match="empty"):
+        ImageSet("set", (), lambda _: grey(0))
+
+
+def test_subset_keeps_order_and_groups():
+    images = ImageSet("set", ("x", "y", "z"), lambda image_id: grey(ord(image_id)), groups=("g", "h", "g"))
+    part = images.subset(["z", "y"])
+    assert (part.ids, part.groups, part.image(0).getpixel((0, 0))[0]) == (("z", "y"), ("g", "h"), ord("z"))
+    with pytest.raises(UnknownNameError):
+        images.subset(["w"])
+
+
+@pytest.fixture(scope="module")
+def views() -> ImageSet:
+    return sample_views()
+
+
+def test_views_are_distinct_and_many(views):
+    pixels = {hashlib.sha256(views.image(i).tobytes()).digest() for i in range(len(views))}
+    assert len(views) == len(pixels) == 720
+    assert len(set(views.groups)) >= 80
+    assert all(min(views.image(i).size) >= 60 for i in range(0, 720, 20))
+
+
+def test_views_depend_on_seed_only(views):
+    again, other = sample_views(), sample_views(seed=1)
+    same = [again.image(i).tobytes() == views.image(i).tobytes() for i in range(0, 720, 60)]
+    assert again.ids == views.ids
+    assert all(same)
+    assert any(other.image(i).tobytes() != views.image(i).tobytes() for i in range(0, 720, 60))
+
+
+def test_scenes_of_a_photograph_share_no_pixel():
+    for package, file, side in PHOTOGRAPHS:
+        scenes = _scenes(_find(package, file), side)
+        width, height = Image.open(_find(package, file)).size
+        seen = np.zeros((height, width), dtype=int)
+        for left, top, right, bottom in (scene.bounds for scene in scenes):
+            assert min(right - left, bottom - top) >= 120
+            seen[top:bottom, left:right] += 1
+        assert seen.max() == 1
+
+
+def test_views_lie_in_their_scene(views):
+    """Each view is found, mirrored or not, pixel by pixel inside the block its group names."""
+    bounds = {s.name: s for package, file, side in PHOTOGRAPHS for s in _scenes(_find(package, file), side)}
+    for index in range(0, len(views), 90):
+        scene = bounds[views.groups[index]]
+        block = np.asarray(Image.open(scene.photograph).convert("RGB").crop(scene.bounds))
+        view = np.asarray(views.image(index))
+        assert contains(block, view) or contains(block, view[:, ::-1])
+
+
+def contains(block: np.ndarray, view: np.ndarray) -> bool:
+    side = len(view)
+    corners = np.argwhere((block == view[0, 0]).all(-1))
+    return any(np.array_equal(block[y : y + side, x : x + side], view) for y, x in corners)
+
+
+def test_groups_of_different_photographs_differ(views):
+    stems = [file.rsplit("/", 1)[-1].split(".")[0] for _, file, _ in PHOTOGRAPHS]
+    assert {group.rsplit("-", 1)[0] for group in views.groups} == set(stems)
+    assert all(a != b for a, b in combinations(stems, 2))
+
+
+@pytest.mark.parametrize("count", [0, -3, 5001])
+def test_count_out_of_range(count):
+    with pytest.raises(DataError, match="expected 1 to"):
+        sample_views(count)
