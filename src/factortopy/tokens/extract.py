@@ -175,8 +175,8 @@ def _float16(tokens: Tokens, layers: tuple[str, ...], ids: tuple[str, ...]) -> T
                 row = int((~(largest <= LARGEST_FLOAT16)).nonzero()[0])
                 value = float(largest[row])
                 raise DataError(
-                    f"layer {layer!r} gives {kind} tokens of size {value:.4g} for image {ids[row]!r}; "
-                    f"float16 holds finite values up to {LARGEST_FLOAT16:.0f}: leave this layer out or use fp32"
+                    f"layer {layer!r} gives {kind} tokens of size {value:.4g} for image {ids[row]!r}; expected "
+                    f"finite values up to {LARGEST_FLOAT16:.0f} (float16): leave it out or use fp32"
                 )
     return Tokens(tokens.local, tokens.global_).to(dtype=torch.float16)
 
