@@ -45,7 +45,7 @@ def extract(
     path: str | Path,
     grid: tuple[int, int] = (8, 8),
     *,
-    batch_size: int = 16,
+    batch_size: int = 32,
     device: str | torch.device | None = None,
     precision: str | None = None,
     progress: bool = True,
@@ -90,7 +90,7 @@ def estimate_extraction(
     images: ImageSet,
     grid: tuple[int, int] = (8, 8),
     *,
-    batch_size: int = 16,
+    batch_size: int = 32,
     device: str | torch.device | None = None,
     precision: str | None = None,
 ) -> ExtractionEstimate:
@@ -175,7 +175,7 @@ def _float16(tokens: Tokens, layers: tuple[str, ...], ids: tuple[str, ...]) -> T
                 row = int((~(largest <= LARGEST_FLOAT16)).nonzero()[0])
                 value = float(largest[row])
                 raise DataError(
-                    f"layer {layer!r} gives {kind} tokens of size {value:.4g} for image {ids[row]!r}; expected "
+                    f"layer {layer!r} gives {kind} tokens of size {value:.4g} for image {ids[row]!r}, not "
                     f"finite values up to {LARGEST_FLOAT16:.0f} (float16): leave it out or use fp32"
                 )
     return Tokens(tokens.local, tokens.global_).to(dtype=torch.float16)
