@@ -58,7 +58,9 @@ def test_default_layers_fail_where_the_alternative_holds():
     """The alternative is needed: under deuteranopia two distant layers of the default look nearly alike."""
     far_apart = np.abs(np.subtract.outer(np.arange(12), np.arange(12))) >= 3
     smallest = {
-        palette: pairwise(seen(layer_colours(np.linspace(0, 1, 12), palette=palette), "deuteranopia"))[far_apart].min()
+        palette: pairwise(seen(layer_colours(np.linspace(0, 1, 12), palette=palette), "deuteranopia"))[
+            far_apart
+        ].min()
         for palette in ("default", "colour-blind")
     }
     assert smallest["colour-blind"] > smallest["default"]

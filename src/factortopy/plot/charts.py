@@ -164,7 +164,9 @@ def recovery(mapping: Mapping, truth: PlantedTruth, *, palette: Palette = "defau
         "y in the image": (truth.space[:, 1], space[:, 1]),
         "scale (scale share)": (truth.scale, values_of(mapping, "scale_share")),
     }
-    found = {name: float(np.corrcoef(*pair)[0, 1]) for name, pair in pairs.items()}
+    # A voxel whose prediction is constant has no share.
+    pairs = {name: np.stack(pair)[:, np.isfinite(pair).all(axis=0)] for name, pair in pairs.items()}
+    found = {name: float(np.corrcoef(pair)[0, 1]) for name, pair in pairs.items()}
     figure = new_figure(
         mapping, "Found against planted", 66, source="layer share, space selector, scale share",
         alt="; ".join(f"{name}: correlation {r:.3f}" for name, r in found.items()),

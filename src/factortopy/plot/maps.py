@@ -158,7 +158,7 @@ def scores(mapping: Mapping, *, palette: Palette = "default") -> "Figure":
         name: paint_mapping(mapping, scalar_colours(values, limits, "score", palette))
         for name, values in shown.items()
     }
-    everything = np.concatenate(list(shown.values()))
+    everything = np.stack(list(shown.values()))
     label = "R², fraction of variance"
     if len(maps) == 1:
         figure = _map_figure(mapping, next(iter(maps.values())), title, alt=f"{alt}.")
@@ -166,11 +166,11 @@ def scores(mapping: Mapping, *, palette: Palette = "default") -> "Figure":
         return figure
     width = (PAGE - 3 * MARGIN) / 2
     height = max(map_height(flat_map, width) for flat_map in maps.values())
-    figure = new_figure(mapping, title, height + 24, alt=f"{alt}, beside its noise ceiling.")
+    figure = new_figure(mapping, title, height + 26, alt=f"{alt}, beside its noise ceiling.")
     for column, (name, flat_map) in enumerate(maps.items()):
-        axes = draw_map(figure, mapping, flat_map, (MARGIN + column * (width + MARGIN), 17, width))
+        axes = draw_map(figure, mapping, flat_map, (MARGIN + column * (width + MARGIN), 20, width))
         axes.set_title(name)
-    bar = (PAGE / 2 - 35, 11.0, 70.0)
+    bar = (PAGE / 2 - 35, 14.0, 70.0)
     _colour_bar(figure, everything, limits, "score", palette=palette, label=label, place=bar)
     return figure
 
@@ -220,7 +220,7 @@ def _map_figure(mapping: Mapping, flat_map: FlatMap, title: str, *, source: str 
 
 def _colour_bar(
     figure: "Figure",
-    values: Float[np.ndarray, "value"],
+    values: Float[np.ndarray, "*map voxel"],
     limits: tuple[float, float],
     quantity: Quantity,
     *,
@@ -232,19 +232,20 @@ def _colour_bar(
     from matplotlib.cm import ScalarMappable
     from matplotlib.colors import Normalize
 
-    below, above = (values < limits[0]).any(), (values > limits[1]).any()
+    values = np.atleast_2d(values)
+    below, above = (values < limits[0]).any(axis=0), (values > limits[1]).any()
     extend = {(False, False): "neither", (True, False): "min", (False, True): "max", (True, True): "both"}
     left, bottom, width = place or (KEY_LEFT - 2, figure.get_size_inches()[1] * 25.4 - 35, KEY_WIDTH + 3)
     axes = add_axes(figure, left, bottom, width, 3.5)
     axes.set_gid("key")
     mappable = ScalarMappable(Normalize(*limits), scalar_colormap(quantity, palette))
     bar = figure.colorbar(
-        mappable, cax=axes, orientation="horizontal", extend=extend[bool(below), bool(above)]
+        mappable, cax=axes, orientation="horizontal", extend=extend[bool(below.any()), bool(above)]
     )
     bar.set_ticks(np.linspace(*limits, 3).tolist())
     bar.outline.set_linewidth(0.4)  # type: ignore[operator]
-    if below:
-        label += f"\n{np.mean(values < limits[0]):.0%} of vertices below {limits[0]:g}: slate grey"
+    if below.any():
+        label += f"\n{below.mean():.0%} of vertices below {limits[0]:g}: slate grey"
     bar.set_label(label)
 
 

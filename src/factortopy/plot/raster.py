@@ -66,11 +66,11 @@ def _barycentric(
 ) -> Float[np.ndarray, "pixel 3"]:
     (ax, ay), (bx, by), (cx, cy) = corners.transpose(1, 2, 0)
     area = (by - cy) * (ax - cx) + (cx - bx) * (ay - cy)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        # Weights are linear in the pixel's position: one slope per triangle, corner and axis.
-        slopes = np.stack([by - cy, cx - bx, cy - ay, ax - cx]) / area
+    # A triangle without area covers nothing: its weights are NaN, which never counts as inside.
+    area = np.where(area == 0.0, np.nan, area)
+    # Weights are linear in the pixel's position: one slope per triangle, corner and axis.
+    slopes = np.stack([by - cy, cx - bx, cy - ay, ax - cx]) / area
     dx, dy = column - cx[face], row - cy[face]
     first = slopes[0][face] * dx + slopes[1][face] * dy
     second = slopes[2][face] * dx + slopes[3][face] * dy
-    # A triangle without area has no weights (NaN) and is never inside.
     return np.stack([first, second, 1.0 - first - second], axis=1)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from factortopy.analysis.recovery import recovery as compare_with_planted
 from factortopy.brain import PlantedTruth
 from factortopy.errors import DataError, FactortopyError
-from factortopy.files import write_text
+from factortopy.files import check_writable, write_text
 from factortopy.fitting import History
 from factortopy.mapping import Mapping
 from factortopy.plot import ALL_FIGURES, Palette, alt_text, recovery, space_dots, to_png, training
@@ -60,6 +60,11 @@ def report(
     """
     if not mappings:
         raise DataError("a report needs at least one mapping; none was given")
+    if Path(path).is_dir():
+        raise DataError(
+            f"{path} is a folder; give the path of the HTML file, e.g. {Path(path) / 'report.html'}"
+        )
+    check_writable(Path(path).parent)
     count = len(mappings)
     dpi = DPI if count <= 2 else SMALL_DPI
     sections = []

@@ -1,0 +1,56 @@
+"""A mapping without any fit, on the real cortex: planted maps with a little noise, for tests of pictures."""
+
+import numpy as np
+import xarray as xr
+
+from factortopy.brain import PlantedTruth, load_surface
+from factortopy.brain.planted import planted_maps
+from factortopy.mapping import Mapping
+
+LAYERS = 8
+
+
+def fake_mapping_and_truth(**attributes):
+    """A mapping and the truth behind it; attributes replace those of the dataset."""
+    maps, generator = planted_maps(load_surface()), np.random.default_rng(0)
+    voxels = len(maps.vertex)
+    bump = np.exp(-0.5 * ((np.arange(LAYERS) - maps.depth[:, None] * (LAYERS - 1)) / 0.9) ** 2)
+    layer = bump / bump.sum(axis=1, keepdims=True)
+    share = layer + generator.normal(0, 0.02, layer.shape)
+    share /= share.sum(axis=1, keepdims=True)
+    ceiling = 0.8 - 0.4 * maps.distance
+    variables = {
+        "space": (
+            ("voxel", "axis"),
+            maps.space + generator.normal(0, 0.02, maps.space.shape),
+        ),
+        "layer": (("voxel", "layer"), layer),
+        "scale": ("voxel", 0.3 + 0.4 * maps.scale),
+        "layer_share": (("voxel", "layer"), share),
+        "scale_share": ("voxel", maps.scale + generator.normal(0, 0.02, voxels)),
+        "r2": ("voxel", ceiling - 0.5 + generator.normal(0, 0.05, voxels)),
+        "ceiling": ("voxel", ceiling),
+    }
+    coordinates = {
+        "hemisphere": ("voxel", maps.hemisphere),
+        "vertex": ("voxel", maps.vertex),
+        "network_layer": ("layer", [f"blocks.{number}" for number in range(LAYERS)]),
+        "axis": ["x", "y"],
+        **{f"roi_{name}": ("voxel", inside) for name, inside in maps.rois.items()},
+    }
+    facts = {
+        "network": "timm/vit_test", "subject": "planted", "recipe": "default", "surface": "fsaverage5",
+        "simulated": 1, "global_token": "class", "seed": 3, "images_test": 72,
+    }  # fmt: skip
+    mapping = Mapping(
+        dataset=xr.Dataset(variables, coordinates, {**facts, **attributes}),
+        settings={"recipe": "default", "optimiser": {"steps": 720, "learning_rate": 0.003}},
+        provenance={"versions": {"torch": "2.0"}, "weights_hash": "ab" * 32},
+    )
+    truth = PlantedTruth(
+        space=maps.space, layer=layer, scale=maps.scale, depth=maps.depth, layer_share=layer,
+        scale_share=maps.scale, noise_ceiling=ceiling, signal=np.zeros((2, voxels), dtype=np.float32),
+        local_projections=(), global_projections=(), channel_weights=np.zeros((voxels, 1)),
+        offset=np.zeros(voxels), seed=0,
+    )  # fmt: skip
+    return mapping, truth

@@ -1,0 +1,249 @@
+"""Figures: what they must contain, that it is legible, and that files are whole and repeatable."""
+
+import io
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+from fake_mapping import LAYERS, fake_mapping_and_truth
+from matplotlib import rcParams
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from PIL import Image
+
+from factortopy import plot
+from factortopy.errors import DataError, UnknownNameError
+from factortopy.fitting import History
+from factortopy.plot.maps import confidence
+
+MAPS = ["layers", "layers_selector", "space", "scale", "scores", "rois"]
+SVG = "{http://www.w3.org/2000/svg}"
+HISTORY = History(step=[24, 48, 72], loss=[0.5, 0.4, 0.3], validation_r2=[0.1, 0.25, 0.2], best_step=48)
+
+
+@pytest.fixture(scope="module")
+def drawn(mapping, truth):
+    figures = {name: plot.draw(name, mapping) for name in plot.ALL_FIGURES}
+    return figures | {
+        "recovery": plot.recovery(mapping, truth),
+        "training": plot.training(mapping, HISTORY),
+    }
+
+
+def texts(figure):
+    """All text that is drawn."""
+    found = [*figure.texts]
+    for axes in figure.axes:
+        found += [*axes.texts, axes.title]
+        if axes.axison:
+            found += [axes.xaxis.label, axes.yaxis.label, *tick_labels(axes.xaxis), *tick_labels(axes.yaxis)]
+            found += [] if axes.get_legend() is None else axes.get_legend().get_texts()
+    return [text for text in found if text.get_visible() and text.get_text().strip()]
+
+
+def tick_labels(axis):
+    low, high = sorted(axis.get_view_interval())
+    return [tick.label1 for tick in axis.get_major_ticks() if low <= tick.get_loc() <= high]
+
+
+def words(figure):
+    return " ".join(text.get_text() for text in texts(figure))
+
+
+def with_gid(figure, gid):
+    return figure.findobj(lambda artist: artist.get_gid() == gid)
+
+
+def test_every_figure_says_what_it_shows_and_that_it_is_simulated(drawn):
+    for name, figure in drawn.items():
+        said = words(figure)
+        for fact in ("timm/vit_test", "planted", "default", "72 test images", "SIMULATED"):
+            assert fact in said.replace("\n", " "), (name, fact)
+        assert "timm/vit_test" in plot.alt_text(figure)
+
+
+def test_a_measured_subject_is_not_called_simulated():
+    measured, _ = fake_mapping_and_truth(simulated=0)
+    assert "SIMULATED" not in words(plot.space(measured))
+
+
+def test_text_is_legible_and_on_the_page(drawn):
+    for name, figure in drawn.items():
+        renderer = FigureCanvasAgg(figure).get_renderer()
+        figure.draw(renderer)
+        width, height = figure.bbox.size
+        for text in texts(figure):
+            box = text.get_window_extent(renderer)
+            assert text.get_fontsize() >= 7, (name, text.get_text())
+            assert min(box.x0, box.y0, width - box.x1, height - box.y1) > -1, (name, text.get_text())
+
+
+def test_texts_do_not_touch(drawn):
+    for name, figure in drawn.items():
+        renderer = FigureCanvasAgg(figure).get_renderer()
+        figure.draw(renderer)
+        boxes = [(text.get_text(), text.get_window_extent(renderer)) for text in texts(figure)]
+        for number, (first, box) in enumerate(boxes):
+            for second, other in boxes[:number]:
+                assert not box.padded(-1).overlaps(other.padded(-1)), (name, first, second)
+
+
+@pytest.mark.parametrize("name", MAPS)
+def test_roi_names_stand_once_per_hemisphere_without_touching(drawn, mapping, name):
+    figure = drawn[name]
+    renderer = FigureCanvasAgg(figure).get_renderer()
+    for axes in {label.axes for label in with_gid(figure, "roi-name")}:
+        labels = [label for label in with_gid(figure, "roi-name") if label.axes is axes]
+        assert sorted(label.get_text() for label in labels) == sorted([*mapping.rois] * 2)
+        boxes = [label.get_window_extent(renderer) for label in labels]
+        for first, box in enumerate(boxes):
+            assert not any(box.overlaps(other) for other in boxes[:first])
+
+
+@pytest.mark.parametrize("name", [*MAPS, "space_dots", "recovery"])
+def test_a_key_is_there(drawn, name):
+    assert with_gid(drawn[name], "key")
+
+
+def test_layer_key_has_layers_and_confidence(drawn):
+    (key,) = with_gid(drawn["layers"], "key")
+    shown = np.asarray(key.get_array())
+    assert shown.shape[1] == LAYERS
+    assert shown.shape[0] > 10
+    lightness = shown[..., :3].sum(axis=2)
+    assert np.all(np.diff(lightness, axis=0) >= 0)  # drawn from the bottom: brighter is more certain
+    assert key.axes.get_ylabel() == "confidence"
+    assert "share" in words(drawn["layers"])
+    assert "selector" in words(drawn["layers_selector"])
+
+
+def test_layer_map_shows_the_layer_of_a_vertex(drawn, mapping):
+    """The hue painted where a vertex lies is the key's hue of its largest share."""
+    flat = with_gid(drawn["layers"], "flatmap")[0]
+    image, extent = np.asarray(flat.get_array()), flat.get_extent()
+    (key,) = with_gid(drawn["layers"], "key")
+    full = np.asarray(key.get_array())[-1, :, :3]
+    shares = mapping.dataset["layer_share"].values
+    inside = mapping.dataset["roi_EBA"].values & (mapping.dataset["hemisphere"].values == "left")
+    pixels = image[image[..., 3] > 0.99][:, :3]
+    assert extent[1] > extent[0]
+    # EBA's vertices read the last layers: their full colour must dominate somewhere on the map.
+    best = np.bincount(shares[inside].argmax(axis=1)).argmax()
+    direction = full[best] / np.linalg.norm(full[best])
+    cosine = pixels @ direction / np.maximum(np.linalg.norm(pixels, axis=1), 1e-6)
+    assert (cosine > 0.995).mean() > 0.01
+
+
+def test_confidence_formula():
+    weights = np.array([[1.0, 0.0, 0.0, 0.0], [0.25, 0.25, 0.25, 0.25], [0.5, 0.5, 0.0, 0.0]])
+    np.testing.assert_allclose(confidence(weights), [1.0, 0.0, 0.5], atol=1e-12)
+    np.testing.assert_allclose(confidence(np.array([[0.6, 0.6, -0.2, 0.0]])), [0.5])
+    assert np.isnan(confidence(np.full((1, 4), np.nan))).all()
+    np.testing.assert_array_equal(confidence(np.ones((2, 1))), [1.0, 1.0])
+
+
+def test_negative_scores_are_said(drawn, mapping):
+    below = (mapping.dataset["r2"].values < 0).sum()
+    voxels = mapping.dataset.sizes["voxel"]
+    assert below > 0
+    assert f"{below / voxels:.0%} of vertices below 0" in words(drawn["scores"])
+
+
+def test_space_dots_stand_where_vertices_read(drawn, mapping):
+    left, right = with_gid(drawn["space_dots"], "dots")
+    places = mapping.dataset["space"].values
+    is_left = mapping.dataset["hemisphere"].values == "left"
+    np.testing.assert_allclose(left.get_offsets(), places[is_left])
+    np.testing.assert_allclose(right.get_offsets(), places[~is_left])
+    assert left.axes.get_ylim() == (1, -1)  # y points down, as in the image
+
+
+def test_space_dots_show_the_image(mapping):
+    picture = Image.fromarray(np.full((20, 20, 3), (255, 0, 0), dtype=np.uint8))
+    figure = plot.space_dots(mapping, image=picture)
+    shown = np.asarray(figure.axes[0].get_images()[0].get_array())
+    np.testing.assert_allclose(shown[5, 5], [1.0, 0.5, 0.5], atol=0.01)
+
+
+def test_hierarchy_draws_the_lines_it_is_given(mapping):
+    class Line:
+        slope, b0, b1 = 0.5, 0.2, 0.7
+
+    figure = plot.hierarchy(mapping, {"share": Line(), "selector": Line()})
+    for line in with_gid(figure, "fitted-line"):
+        np.testing.assert_allclose(line.get_ydata(), [0.2, 0.7])
+    assert len(with_gid(figure, "fitted-line")) == 2
+    assert "slope 0.50" in plot.alt_text(figure)
+
+
+def test_recovery_states_the_correlation(drawn, mapping, truth):
+    r = np.corrcoef(mapping.dataset["scale_share"].values, truth.scale)[0, 1]
+    assert f"r = {r:.3f}" in words(drawn["recovery"])
+    with pytest.raises(DataError, match="planted truth has 3 voxels"):
+        plot.recovery(mapping, truth.select(np.arange(3)))
+
+
+def test_training_marks_the_kept_step(drawn):
+    assert "kept: step 48, R² 0.250" in words(drawn["training"])
+
+
+def test_save_writes_the_same_bytes_twice(mapping, tmp_path):
+    first = plot.save(plot.space(mapping), tmp_path / "first.png")
+    second = plot.save(plot.space(mapping), tmp_path / "second")
+    assert [path.name for path in (*first, *second)] == ["first.png", "first.svg", "second.png", "second.svg"]
+    for one, other in zip(first, second, strict=True):
+        assert one.read_bytes() == other.read_bytes()
+    with Image.open(first[0]) as picture:
+        assert picture.size[0] == int(180 / 25.4 * 300)
+        assert picture.info["dpi"][0] == pytest.approx(300, abs=1)
+        assert "timm/vit_test" in picture.info["Description"]
+
+
+def test_svg_holds_text_as_text(tmp_path):
+    mapping, _ = fake_mapping_and_truth(network="<b> & $x^2")
+    _, svg = plot.save(plot.space(mapping), tmp_path / "space")
+    root = ElementTree.parse(svg).getroot()
+    said = " ".join(element.text or "" for element in root.iter(f"{SVG}text"))
+    assert "SIMULATED SUBJECT" in said
+    assert "EBA" in said
+    assert "<b> & $x^2" in said
+    pictures = [element.get("{http://www.w3.org/1999/xlink}href", "") for element in root.iter(f"{SVG}image")]
+    assert pictures
+    assert all(picture.startswith("data:image/png") for picture in pictures)
+
+
+@pytest.mark.parametrize("name", ["layers", "space"])
+def test_colour_blind_palette_changes_pictures(drawn, mapping, name):
+    default, safe = (
+        np.asarray(with_gid(figure, "flatmap")[0].get_array())
+        for figure in (drawn[name], plot.draw(name, mapping, palette="colour-blind"))
+    )
+    assert np.abs(default - safe).max() > 0.1
+
+
+def test_settings_of_matplotlib_are_left_alone(mapping):
+    before = dict(rcParams)
+    plot.to_png(plot.training(mapping, HISTORY), dpi=50)
+    assert dict(rcParams) == before
+
+
+def test_png_bytes_are_an_image(mapping):
+    with Image.open(io.BytesIO(plot.to_png(plot.training(mapping, HISTORY), dpi=50))) as picture:
+        assert picture.size[0] == pytest.approx(180 / 25.4 * 50, abs=1)
+
+
+def test_bad_input_is_one_clear_line(mapping, tmp_path):
+    with pytest.raises(UnknownNameError, match="did you mean 'layers'"):
+        plot.draw("layer", mapping)
+    with pytest.raises(UnknownNameError, match="share"):
+        plot.layers(mapping, "shares")
+    without = type(mapping)(dataset=mapping.dataset.drop_vars("layer_share"))
+    with pytest.raises(DataError, match="which='selector'"):
+        plot.layers(without)
+    volume, _ = fake_mapping_and_truth(surface="none")
+    with pytest.raises(DataError, match="fsaverage5"):
+        plot.space(volume)
+    with pytest.raises(DataError, match="history is empty"):
+        plot.training(mapping, History())
+    with pytest.raises(DataError, match=r"\.png and \.svg"):
+        plot.save(plot.training(mapping, HISTORY), tmp_path / "figure.pdf")
+    assert not list(tmp_path.iterdir())
