@@ -1,0 +1,68 @@
+"""factortopy: map pre-trained vision networks onto the human brain.
+
+Names load on first use, so that importing the package costs little.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from factortopy import plot as plot
+    from factortopy.analysis import hierarchy_slope as hierarchy_slope
+    from factortopy.analysis import recovery as recovery
+    from factortopy.brain import Split as Split
+    from factortopy.brain import Subject as Subject
+    from factortopy.brain import load_arrays as load_arrays
+    from factortopy.brain import load_subject as load_subject
+    from factortopy.brain import load_surface as load_surface
+    from factortopy.brain import simulate_subject as simulate_subject
+    from factortopy.brain import split_images as split_images
+    from factortopy.images import ImageSet as ImageSet
+    from factortopy.images import images_from_folder as images_from_folder
+    from factortopy.images import sample_views as sample_views
+    from factortopy.mapping import Mapping as Mapping
+    from factortopy.networks import Network as Network
+    from factortopy.networks import list_networks as list_networks
+    from factortopy.networks import load_network as load_network
+    from factortopy.reporting import report as report
+    from factortopy.tokens import TokenStore as TokenStore
+    from factortopy.tokens import estimate_extraction as estimate_extraction
+    from factortopy.tokens import extract as extract
+    from factortopy.workflow import fit as fit
+
+_HOME = {
+    "ImageSet": "images",
+    "Mapping": "mapping",
+    "Network": "networks",
+    "Split": "brain",
+    "Subject": "brain",
+    "TokenStore": "tokens",
+    "estimate_extraction": "tokens",
+    "extract": "tokens",
+    "fit": "workflow",
+    "hierarchy_slope": "analysis",
+    "images_from_folder": "images",
+    "list_networks": "networks",
+    "load_arrays": "brain",
+    "load_network": "networks",
+    "load_subject": "brain",
+    "load_surface": "brain",
+    "recovery": "analysis",
+    "report": "reporting",
+    "sample_views": "images",
+    "simulate_subject": "brain",
+    "split_images": "brain",
+}
+__all__ = [*_HOME, "plot"]  # noqa: PLE0604
+
+
+def __getattr__(name: str) -> Any:
+    if name == "plot":
+        return import_module("factortopy.plot")
+    if name not in _HOME:
+        raise AttributeError(f"module 'factortopy' has no attribute {name!r}")
+    return getattr(import_module(f"factortopy.{_HOME[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

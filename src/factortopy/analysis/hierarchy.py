@@ -1,0 +1,92 @@
+"""Hierarchy slope: does depth in the network follow the order of visual areas?"""
+
+from collections.abc import Mapping as MappingType
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Bool, Float
+
+from factortopy.errors import DataError, UnknownNameError
+from factortopy.mapping import Mapping
+
+LEVELS: MappingType[str, float] = {"V1": 0.0, "V2V3": 0.33, "OPA": 0.66, "EBA": 1.0}
+"""Ideal depth of the paper's ROIs (table 2)."""
+
+
+@dataclass(frozen=True)
+class HierarchySlope:
+    """The line ``depth = slope * level + b0`` over all voxels of some ROIs (table 2).
+
+    Attributes:
+        slope: change of relative depth from the lowest (0) to the highest (1) level.
+        b0: depth on the line at level 0.
+        b1: depth on the line at level 1.
+        voxels: number of voxels of every ROI that went in.
+    """
+
+    slope: float
+    b0: float
+    b1: float
+    voxels: dict[str, int]
+
+
+def layer_position(weights: Float[np.ndarray, "voxel layer"]) -> Float[np.ndarray, "voxel"]:
+    """Relative depth, ``sum_l (l - 1) / (L - 1) w_l``, of layer weights or shares that sum to 1.
+
+    Returns:
+        0 at the first layer and 1 at the last; shares that are negative somewhere can lead outside.
+        All 0 for a network of one layer.
+    """
+    layers = weights.shape[-1]
+    return weights @ np.linspace(0, 1, layers) if layers > 1 else np.zeros(len(weights))
+
+
+def fit_slope(
+    depth: Float[np.ndarray, "voxel"],
+    rois: MappingType[str, Bool[np.ndarray, "voxel"]],
+    levels: MappingType[str, float] = LEVELS,
+) -> HierarchySlope:
+    """Least squares of depth against the level of the ROI a voxel lies in.
+
+    Voxels are not independent, so no standard error is given.
+
+    Args:
+        depth: relative depth of every voxel; NaN voxels are left out.
+        rois: membership of ROIs by name.
+        levels: ideal depth in 0..1 of the ROIs to use.
+
+    Raises:
+        UnknownNameError: if an ROI of ``levels`` is not among ``rois``.
+        DataError: if fewer than two levels have voxels.
+    """
+    for name in levels:
+        if name not in rois:
+            raise UnknownNameError("ROI", name, rois)
+    members = {name: np.asarray(rois[name], dtype=bool) & np.isfinite(depth) for name in levels}
+    voxels = {name: int(inside.sum()) for name, inside in members.items()}
+    x = np.concatenate([np.full(voxels[name], level) for name, level in levels.items()])
+    y = np.concatenate([depth[members[name]] for name in levels])
+    if len(np.unique(x)) < 2:
+        raise DataError(f"a slope needs voxels at two levels or more; the ROIs hold {voxels}")
+    (slope, b0), *_ = np.linalg.lstsq(np.stack([x, np.ones_like(x)], axis=1), y, rcond=None)
+    return HierarchySlope(float(slope), float(b0), float(b0 + slope), voxels)
+
+
+def hierarchy_slope(
+    mapping: Mapping, source: str = "layer_share", levels: MappingType[str, float] = LEVELS
+) -> HierarchySlope:
+    """Hierarchy slope of a mapping.
+
+    Args:
+        mapping: the mapping.
+        source: ``"layer_share"`` (identifiable) or ``"layer"`` (the paper's raw selector).
+        levels: ideal depth in 0..1 of the ROIs to use.
+
+    Raises:
+        UnknownNameError: if the source or an ROI does not exist.
+        DataError: if fewer than two levels have voxels.
+    """
+    if source not in ("layer_share", "layer") or source not in mapping.dataset:
+        raise UnknownNameError("source of depth", source, ["layer_share", "layer"])
+    rois = {name: values.values for name, values in mapping.rois.items()}
+    return fit_slope(layer_position(mapping.dataset[source].values), rois, levels)

@@ -1,0 +1,208 @@
+"""The main job, end to end: photographs, a real network, a simulated subject, a fit, figures, a report."""
+
+import json
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import numpy as np
+import tomli_w
+import torch
+
+from factortopy.analysis import Recovery, recovery
+from factortopy.analysis.scores import r_squared
+from factortopy.brain import PlantedTruth, Split, Subject, simulate_subject
+from factortopy.errors import DataError
+from factortopy.files import check_writable, write_text
+from factortopy.fitting import fit_settings
+from factortopy.images import ImageSet, sample_views
+from factortopy.model import Selection
+from factortopy.networks import load_network
+from factortopy.plot import ALL_FIGURES, Palette, draw, save, space_dots, training
+from factortopy.plot import recovery as draw_recovery
+from factortopy.progress import progress_bar
+from factortopy.provenance import provenance
+from factortopy.reporting import report
+from factortopy.tokens import extract
+from factortopy.workflow import Fit, fit_model
+
+NETWORK = "clip-b16-openai"
+IMAGES = 720
+FEWEST_IMAGES = 100
+PLANTED_CHANNELS = 8
+"""Few enough to be learnt from some 600 images: the demo is about maps, and says what was planted."""
+
+
+@dataclass(frozen=True)
+class DemoResult:
+    """What the demo found, beside what was planted in its simulated subject.
+
+    Attributes:
+        r2: mean R^2 on held-out images.
+        oracle_r2: the same of a model that is given the planted space, layer and scale, and trained alike.
+        ceiling_r2: the same of the noise-free responses: no model can do better.
+        recovery: found against planted.
+        report: path of the report.
+        times: seconds that each stage took, in order.
+    """
+
+    r2: float
+    oracle_r2: float
+    ceiling_r2: float
+    recovery: Recovery
+    report: Path
+    times: dict[str, float] = field(default_factory=dict)
+
+    def as_dict(self) -> dict[str, float | str]:
+        """The key numbers, JSON-ready."""
+        found = self.recovery
+        return {
+            "seconds": round(sum(self.times.values()), 1),
+            "r2": self.r2,
+            "oracle_r2": self.oracle_r2,
+            "ceiling_r2": self.ceiling_r2,
+            "slope_found": found.slope_found,
+            "slope_planted": found.slope_planted,
+            "depth_r": found.depth_r,
+            "space_x_r": found.space_x_r,
+            "space_y_r": found.space_y_r,
+            "scale_r": found.scale_r,
+            "report": str(self.report),
+        }
+
+    def rows(self) -> list[tuple[str, str, str]]:
+        """The closing table: what, found, and the planted value or limit."""
+        found = self.recovery
+        return [
+            ("held-out R²", f"{self.r2:.3f}", f"{self.oracle_r2:.3f} oracle, {self.ceiling_r2:.3f} ceiling"),
+            ("hierarchy slope (share)", f"{found.slope_found:.3f}", f"{found.slope_planted:.3f} planted"),
+            ("hierarchy slope (selector)", f"{found.slope_selector:.3f}", f"{found.slope_planted:.3f} planted"),
+            ("b0 (share)", f"{found.b0_found:.3f}", f"{found.b0_planted:.3f} planted"),
+            ("b1 (share)", f"{found.b1_found:.3f}", f"{found.b1_planted:.3f} planted"),
+            ("depth, correlation", f"{found.depth_r:.3f}", "1 at best"),
+            ("space x, correlation", f"{found.space_x_r:.3f}", "1 at best"),
+            ("space y, correlation", f"{found.space_y_r:.3f}", "1 at best"),
+            ("scale, correlation", f"{found.scale_r:.3f}", "1 at best"),
+        ]
+
+
+def run_demo(
+    folder: str | os.PathLike[str],
+    *,
+    network: str = NETWORK,
+    seed: int = 0,
+    images: int = IMAGES,
+    palette: Palette = "default",
+    progress: bool = True,
+) -> DemoResult:
+    """Map a network onto a simulated subject and write tokens, mapping, figures and report to a folder.
+
+    Tokens are kept, so a second run with the same network and images starts from them.
+
+    Args:
+        folder: where everything is written.
+        network: any network that ``load_network`` takes.
+        seed: of the views, the subject, the split and the fit.
+        images: number of views of the sample photographs, at least 100.
+        palette: ``"default"`` or ``"colour-blind"``.
+        progress: whether to show progress bars.
+
+    Raises:
+        DataError: if the folder cannot be written or there are too few images.
+        UnavailableError: if the network's weights cannot be had.
+    """
+    folder = check_writable(folder)
+    if images < FEWEST_IMAGES:
+        raise DataError(f"a demo needs at least {FEWEST_IMAGES} images to recover anything; got {images}")
+    times: dict[str, float] = {}
+    with _timed(times, "photographs"):
+        views = sample_views(images, seed)
+    with _timed(times, "network"):
+        loaded = load_network(network)
+    with _timed(times, "tokens"):
+        tokens = extract(loaded, views, _tokens_folder(folder, network, images, seed), progress=progress)
+    with _timed(times, "simulated subject"):
+        subject = simulate_subject(tokens, seed=seed, planted_channels=PLANTED_CHANNELS, progress=progress)
+    settings = fit_settings(seed=seed)
+    with _timed(times, "fit"):
+        fitted = fit_model(tokens, subject, settings, progress=progress)
+        fitted.mapping.save(folder / "mapping")
+    with _timed(times, "oracle"):
+        oracle = fit_model(
+            tokens, subject, settings, split=fitted.split, selection=_planted(subject), progress=progress
+        )
+    with _timed(times, "figures and report"):
+        page = _show(folder, fitted, subject, views, palette, progress)
+    result = DemoResult(
+        r2=float(fitted.mapping.dataset["r2"].mean()),
+        oracle_r2=float(oracle.mapping.dataset["r2"].mean()),
+        ceiling_r2=ceiling_score(subject, fitted.split),
+        recovery=recovery(fitted.mapping, _truth(subject)),
+        report=page,
+        times=times,
+    )
+    _write_record(folder, result, network=network, seed=seed, images=images)
+    return result
+
+
+def ceiling_score(subject: Subject, split: Split) -> float:
+    """Mean R^2 of a simulated subject's noise-free responses on the test images."""
+    row = {image: index for index, image in enumerate(subject.image_ids)}
+    rows = np.array([row[image] for image in split.test])
+    return float(np.nanmean(r_squared(subject.responses[rows], _truth(subject).signal[rows])))
+
+
+def _truth(subject: Subject) -> PlantedTruth:
+    if subject.truth is None:
+        raise DataError(f"subject {subject.name!r} is not simulated: nothing was planted")
+    return subject.truth
+
+
+def _planted(subject: Subject) -> Selection:
+    truth = _truth(subject)
+    return Selection(*(torch.from_numpy(part).float() for part in (truth.space, truth.layer, truth.scale)))
+
+
+def _tokens_folder(folder: Path, network: str, images: int, seed: int) -> Path:
+    return folder / "tokens" / f"{network.replace('/', '_')}-{images}-views-seed-{seed}"
+
+
+def _show(
+    folder: Path, fitted: Fit, subject: Subject, views: ImageSet, palette: Palette, progress: bool
+) -> Path:
+    """Every figure as PNG and SVG, and the report."""
+    mapping, truth, example = fitted.mapping, _truth(subject), views.image(0)
+    figures = {name: lambda name=name: draw(name, mapping, palette=palette) for name in ALL_FIGURES}
+    figures["space_dots"] = lambda: space_dots(mapping, image=example, palette=palette)
+    figures["recovery"] = lambda: draw_recovery(mapping, truth, palette=palette)
+    figures["training"] = lambda: training(mapping, fitted.history, palette=palette)
+    drawn = {}
+    with progress_bar("Figures", len(figures), show=progress) as advance:
+        for name, make in figures.items():
+            drawn[name] = make()
+            save(drawn[name], folder / "figures" / name)
+            advance()
+    return report([mapping], folder / "report.html", figures=[drawn], truths=[truth], palette=palette)
+
+
+def _write_record(folder: Path, result: DemoResult, **settings: str | int) -> None:
+    write_text(folder / "settings.toml", tomli_w.dumps({"command": "demo", "simulated": True, **settings}))
+    record = provenance(
+        simulated=True,
+        result=result.as_dict(),
+        recovery=asdict(result.recovery),
+        seconds=result.times,
+        planted_channels=PLANTED_CHANNELS,
+        **settings,
+    )
+    write_text(folder / "provenance.json", json.dumps(record, indent=2))
+
+
+@contextmanager
+def _timed(times: dict[str, float], stage: str) -> Iterator[None]:
+    start = time.perf_counter()
+    yield
+    times[stage] = time.perf_counter() - start

@@ -1,0 +1,24 @@
+"""Training: recipes, settings, the reduction of tokens, the loop."""
+
+from factortopy.fitting.build import build_default_model, build_paper_model, build_selectors
+from factortopy.fitting.recipes import train_default, train_paper
+from factortopy.fitting.reduction import PrincipalComponents, TokenReduction
+from factortopy.fitting.settings import FitSettings, Recipe, fit_settings
+from factortopy.fitting.train import History, Images, mean_r2, train
+
+__all__ = [
+    "FitSettings",
+    "History",
+    "Images",
+    "PrincipalComponents",
+    "Recipe",
+    "TokenReduction",
+    "build_default_model",
+    "build_paper_model",
+    "build_selectors",
+    "fit_settings",
+    "mean_r2",
+    "train",
+    "train_default",
+    "train_paper",
+]

@@ -1,0 +1,93 @@
+"""Models as the two recipes start them."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from factortopy.fitting.reduction import TokenReduction
+from factortopy.fitting.settings import FitSettings
+from factortopy.model import (
+    ChannelAlign,
+    ChannelMap,
+    FactorTopy,
+    FreeSelectors,
+    PositionEncoding,
+    TopologicalSelectors,
+    UnitChannelMap,
+)
+
+SMALL = 0.01
+"""Standard deviation of the default recipe's channel selectors at the start: predictions start near 0."""
+
+
+def build_selectors(
+    settings: FitSettings,
+    coordinates: Float[Tensor, "N 3"],
+    bounds: Float[Tensor, "2 3"],
+    layers: int,
+) -> nn.Module:
+    """Selectors of ``settings``, with or without topology, at their start.
+
+    Args:
+        settings: the fit's settings.
+        coordinates: coordinates of the voxels, mm.
+        bounds: smallest and largest coordinate of the whole surface, mm.
+        layers: number of layers L.
+    """
+    if not settings.topology:
+        return FreeSelectors(len(coordinates), layers)
+    with _seeded(settings.seed):
+        return TopologicalSelectors(coordinates, PositionEncoding(bounds.numpy()), layers)
+
+
+def build_paper_model(
+    settings: FitSettings, selectors: nn.Module, voxels: int, channels: tuple[int, ...]
+) -> FactorTopy:
+    """The authors' parametrisation: raw tokens, a mean over channels, PyTorch's own starting values.
+
+    Args:
+        settings: the fit's settings.
+        selectors: gives the selection of all voxels.
+        voxels: number of voxels N.
+        channels: channels C_l of every layer.
+    """
+    with _seeded(settings.seed):
+        align = ChannelAlign(
+            [ChannelMap(count, settings.width) for count in channels],
+            [ChannelMap(count, settings.width) for count in channels],
+        )
+        start = nn.Linear(settings.width, voxels)
+    model = FactorTopy(align, selectors, start.weight.detach(), factor=1 / settings.width)
+    model.bias.data.copy_(start.bias.detach())
+    return model
+
+
+def build_default_model(
+    settings: FitSettings, selectors: nn.Module, voxels: int, reduction: TokenReduction
+) -> FactorTopy:
+    """The well-conditioned parametrisation, which takes tokens that ``reduction`` was applied to.
+
+    Args:
+        settings: the fit's settings.
+        selectors: gives the selection of all voxels.
+        voxels: number of voxels N.
+        reduction: principal components of the training tokens.
+    """
+    with _seeded(settings.seed):
+        align = ChannelAlign(
+            [UnitChannelMap(layer.variance, settings.width) for layer in reduction.local],
+            [UnitChannelMap(layer.variance, settings.width) for layer in reduction.global_],
+        )
+        start = SMALL * torch.randn(voxels, settings.width)
+    return FactorTopy(align, selectors, start, factor=settings.width**-0.5)
+
+
+@contextmanager
+def _seeded(seed: int) -> Iterator[None]:
+    """Draw from a seed without touching the caller's random numbers."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        yield

@@ -1,0 +1,120 @@
+"""Settings of a fit: frozen, validated, saved with every result."""
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from factortopy.errors import DataError, UnknownNameError
+
+Recipe = Literal["default", "paper"]
+
+
+class FitSettings(BaseModel):
+    """How a model is parametrised and trained.
+
+    Make them with :func:`fit_settings`, which knows the numbers of both recipes.
+
+    Attributes:
+        recipe: ``"paper"`` is the authors' parametrisation (raw tokens, mean over channels);
+            ``"default"`` the well-conditioned one (principal components of tokens, unit aligned features).
+        topology: whether selectors are smooth functions of the place on the cortex, or free per voxel.
+        width: channels D of the shared space.
+        components: principal components kept per layer and kind of token (recipe ``"default"``).
+        damping: see :class:`~factortopy.fitting.PrincipalComponents`.
+        loss: ``"squared"`` error, or ``"smooth_l1"`` with beta 0.1.
+        steps: optimisation steps at most.
+        batch_size: images per step.
+        learning_rate: of the channel align and the channel selectors (AdamW).
+        selector_learning_rate: of the space, layer and scale selectors.
+        warmup_steps: steps over which learning rates rise from 0.
+        cosine: whether learning rates then fall to 0 along a half cosine, or stay.
+        align_decay: weight decay of the channel align (AdamW, per unit of learning rate).
+        channel_decay: weight decay of the channel selectors.
+        selector_decay: weight decay of the space, layer and scale selectors.
+        gradient_clip: largest norm of the gradient; None leaves it.
+        softness: weight of the regulariser that keeps selectors soft at first.
+        softness_steps: steps over which that weight falls to 0.
+        validate_every: steps between two looks at the validation images.
+        patience: looks without improvement after which training stops; None trains all steps.
+        seed: of everything random.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    recipe: Recipe
+    topology: bool = True
+    width: int = Field(ge=1)
+    components: int = Field(default=256, ge=1)
+    damping: float = Field(default=0.1, gt=0)
+    loss: Literal["squared", "smooth_l1"]
+    steps: int = Field(ge=1)
+    batch_size: int = Field(ge=1)
+    learning_rate: float = Field(gt=0)
+    selector_learning_rate: float = Field(gt=0)
+    warmup_steps: int = Field(ge=0)
+    cosine: bool
+    align_decay: float = Field(ge=0)
+    channel_decay: float = Field(ge=0)
+    selector_decay: float = Field(ge=0)
+    gradient_clip: float | None = Field(gt=0)
+    softness: float = Field(default=0.1, ge=0)
+    softness_steps: int = Field(ge=0)
+    validate_every: int = Field(ge=1)
+    patience: int | None = Field(default=None, ge=1)
+    seed: int = Field(default=0, ge=0)
+
+
+RECIPES: dict[Recipe, dict[str, Any]] = {
+    "paper": {
+        "width": 128,
+        "loss": "smooth_l1",
+        "steps": 20_000,
+        "batch_size": 8,
+        "learning_rate": 1e-3,
+        "selector_learning_rate": 1e-3,
+        "warmup_steps": 0,
+        "cosine": False,
+        "align_decay": 0.01,
+        "channel_decay": 0.01,
+        "selector_decay": 0.01,
+        "gradient_clip": 0.5,
+        "softness_steps": 2_000,
+        "validate_every": 1_000,
+        "patience": 5,
+    },
+    "default": {
+        "width": 64,
+        "loss": "squared",
+        "steps": 600,
+        "batch_size": 64,
+        "learning_rate": 3e-3,
+        "selector_learning_rate": 3e-3,
+        "warmup_steps": 30,
+        "cosine": True,
+        "align_decay": 0.1,
+        "channel_decay": 0.1,
+        "selector_decay": 0.0,
+        "gradient_clip": None,
+        "softness_steps": 200,
+        "validate_every": 50,
+    },
+}
+
+
+def fit_settings(recipe: Recipe = "default", **changes: Any) -> FitSettings:
+    """Settings of a recipe with changes.
+
+    Raises:
+        UnknownNameError: if the recipe does not exist.
+        DataError: if a change names no setting or has a value out of range.
+    """
+    if recipe not in RECIPES:
+        raise UnknownNameError("recipe", recipe, RECIPES)
+    unknown = set(changes) - set(FitSettings.model_fields)
+    if unknown:
+        raise UnknownNameError("setting", sorted(unknown)[0], FitSettings.model_fields)
+    try:
+        return FitSettings(recipe=recipe, **{**RECIPES[recipe], **changes})
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise DataError(f"setting {'.'.join(map(str, first['loc']))} = {first['input']!r}: {first['msg']}") from None

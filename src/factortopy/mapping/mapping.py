@@ -1,0 +1,108 @@
+"""Mapping: what every voxel selects in a network, how well it is predicted, and how that came to be."""
+
+import json
+import os
+import tomllib
+from collections.abc import Mapping as MappingType
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import tomli_w
+import xarray as xr
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from factortopy.errors import DataError
+from factortopy.files import atomic_path
+
+DATASET, PARAMETERS, SETTINGS, PROVENANCE = "dataset.zarr", "parameters.safetensors", "settings.toml", "provenance.json"
+REQUIRED = ("space", "layer", "scale", "r2")
+
+
+@dataclass(frozen=True)
+class Mapping:
+    """One network mapped onto one subject.
+
+    Attributes:
+        dataset: per-voxel results. Dimensions ``voxel``, ``layer``, ``axis`` and ``channel``; variables
+            ``space`` (voxel, axis) in [-1, 1], x to the right and y down; ``layer`` (voxel, layer), the
+            paper's selector, summing to 1; ``scale`` (voxel), 0 local to 1 global; ``channels``
+            (voxel, channel); ``layer_share`` (voxel, layer), summing to 1 and possibly negative;
+            ``scale_share`` (voxel); ``r2``, ``r`` and, where known, ``ceiling`` (voxel), fractions of
+            variance. Coordinates ``hemisphere``, ``vertex`` and ``roi_<name>`` over voxels and
+            ``network_layer`` over layers.
+        parameters: the trained parameters by name.
+        settings: the settings of the fit, TOML-ready.
+        provenance: versions, hashes, seeds and times, JSON-ready.
+    """
+
+    dataset: xr.Dataset
+    parameters: dict[str, Tensor] = field(default_factory=dict)
+    settings: dict[str, Any] = field(default_factory=dict)
+    provenance: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        missing = [name for name in REQUIRED if name not in self.dataset]
+        if missing:
+            raise DataError(f"a mapping needs the variables {', '.join(REQUIRED)}; missing: {', '.join(missing)}")
+
+    @property
+    def simulated(self) -> bool:
+        """Whether the responses behind this mapping were simulated."""
+        return bool(self.dataset.attrs.get("simulated", False))
+
+    @property
+    def layers(self) -> tuple[str, ...]:
+        """Names of the network's layers, in depth order."""
+        return tuple(str(name) for name in self.dataset["network_layer"].values)
+
+    @property
+    def rois(self) -> dict[str, xr.DataArray]:
+        """ROIs by name: Boolean arrays over voxels."""
+        names = [str(name) for name in self.dataset.coords if str(name).startswith("roi_")]
+        return {name.removeprefix("roi_"): self.dataset[name] for name in names}
+
+    def with_variables(self, variables: MappingType[str, Any]) -> "Mapping":
+        """A copy with variables added or replaced, each as xarray takes them: (dimensions, values)."""
+        return replace(self, dataset=self.dataset.assign(variables))
+
+    def save(self, path: str | os.PathLike[str]) -> Path:
+        """Write the mapping to a folder, whole or not at all.
+
+        The folder holds ``dataset.zarr``, ``parameters.safetensors``, ``settings.toml`` and
+        ``provenance.json``.
+
+        Raises:
+            DataError: if the folder cannot be written.
+        """
+        with atomic_path(path) as folder:
+            folder.mkdir()
+            # Lengths of strings are fixed here, as Zarr v3 has no stable type of variable-length strings.
+            self.dataset.to_zarr(folder / DATASET, mode="w", consolidated=False, zarr_format=3)
+            save_file({name: value.detach().contiguous().cpu() for name, value in self.parameters.items()}, folder / PARAMETERS)
+            (folder / SETTINGS).write_text(tomli_w.dumps(self.settings), encoding="utf-8")
+            (folder / PROVENANCE).write_text(json.dumps(self.provenance, indent=2, sort_keys=True), encoding="utf-8")
+        return Path(path)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> "Mapping":
+        """Read a mapping written by :meth:`save`.
+
+        Raises:
+            DataError: if the folder is missing, is no mapping, or a part of it cannot be read.
+        """
+        folder = Path(path)
+        for part in (DATASET, PARAMETERS, SETTINGS, PROVENANCE):
+            if not (folder / part).exists():
+                raise DataError(f"{folder} is no mapping: {part} is missing; give the folder that `fit` wrote")
+        try:
+            return cls(
+                dataset=xr.open_zarr(folder / DATASET, consolidated=False).load(),
+                parameters=load_file(folder / PARAMETERS),
+                settings=tomllib.loads((folder / SETTINGS).read_text(encoding="utf-8")),
+                provenance=json.loads((folder / PROVENANCE).read_text(encoding="utf-8")),
+            )
+        except (SafetensorError, ValueError, KeyError, OSError) as error:
+            raise DataError(f"{folder} cannot be read ({error}); it was cut short or changed: fit again") from error

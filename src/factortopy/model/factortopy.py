@@ -1,0 +1,51 @@
+"""FactorTopy: the factorised, topological encoding model."""
+
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from factortopy.model.align import ChannelAlign
+from factortopy.model.readout import Form, read_out
+from factortopy.model.selectors import Selection
+from factortopy.networks import Tokens
+
+
+class FactorTopy(nn.Module):
+    """Encoding model in which every voxel selects space, layer, scale and channels (`method.md`).
+
+    ``y_i = factor * < sum_l w_il [(1 - a_i) Interp(u_i; F_l^local) + a_i F_l^global], omega_i > + b_i``
+
+    Args:
+        align: maps of every layer's tokens into the shared channel space, ``F_l = B_l V_l``.
+        selectors: gives the :class:`Selection` of all voxels when called.
+        channels: channel selectors omega to start from.
+        factor: ``1 / D`` in the recipe ``"paper"``, ``1 / sqrt(D)`` in ``"default"``.
+        form: form of the read-out; all give the same result.
+    """
+
+    def __init__(
+        self,
+        align: ChannelAlign,
+        selectors: nn.Module,
+        channels: Float[Tensor, "N D"],
+        factor: float,
+        form: Form = "grouped",
+    ) -> None:
+        super().__init__()
+        self.align = align
+        self.selectors = selectors
+        self.channels = nn.Parameter(channels)
+        self.bias = nn.Parameter(channels.new_zeros(len(channels)))
+        self.factor = factor
+        self.form: Form = form
+
+    def select(self) -> Selection:
+        """What every voxel selects now."""
+        selection: Selection = self.selectors()
+        return selection
+
+    def forward(self, tokens: Tokens, selection: Selection | None = None) -> Float[Tensor, "B N"]:
+        """Predict responses to a batch of images; ``selection`` saves computing it again."""
+        aligned = self.align(tokens)
+        selection = self.select() if selection is None else selection
+        read = read_out(aligned.local, aligned.global_, selection, self.channels, self.form)
+        return self.factor * read + self.bias

@@ -1,0 +1,122 @@
+"""Selectors: where in the image, which layer, local or global, for every voxel."""
+
+import math
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from factortopy.model.position import PositionEncoding
+
+
+class Selection(NamedTuple):
+    """What every voxel selects.
+
+    Attributes:
+        space: point in the image, in [-1, 1], x to the right and y down.
+        layer: weights of the layers, summing to 1.
+        scale: 0 local to 1 global.
+    """
+
+    space: Float[Tensor, "N 2"]
+    layer: Float[Tensor, "N L"]
+    scale: Float[Tensor, "N"]
+
+
+def to_selection(
+    space: Float[Tensor, "N 2"], layer: Float[Tensor, "N L"], scale: Float[Tensor, "N 1"]
+) -> Selection:
+    """Selection from unbounded values: ``tanh``, ``softmax`` and ``sigmoid`` of them (`method.md`)."""
+    return Selection(space.tanh(), layer.softmax(dim=-1), scale.squeeze(-1).sigmoid())
+
+
+def selector_mlp(features: int, outputs: int, width: int = 128) -> nn.Sequential:
+    """Two hidden layers with GELU; the last layer has no bias and starts at zero (`method.md`).
+
+    So every voxel starts at the image centre, uniform over layers, and at scale 0.5.
+    """
+    last = nn.Linear(width, outputs, bias=False)
+    nn.init.zeros_(last.weight)
+    return nn.Sequential(nn.Linear(features, width), nn.GELU(), nn.Linear(width, width), nn.GELU(), last)
+
+
+class TopologicalSelectors(nn.Module):
+    """Selectors as smooth functions of the place on the cortex: neighbours select alike.
+
+    Args:
+        coordinates: coordinates of the voxels, mm.
+        position: the code of a place.
+        layers: number of layers L.
+    """
+
+    code: Tensor
+
+    def __init__(self, coordinates: Float[Tensor, "N 3"], position: PositionEncoding, layers: int) -> None:
+        super().__init__()
+        # The coordinates never change, so their code is computed once.
+        self.register_buffer("code", position(coordinates), persistent=False)
+        self.space = selector_mlp(position.features, 2)
+        self.layer = selector_mlp(position.features, layers)
+        self.scale = selector_mlp(position.features, 1)
+
+    def forward(self) -> Selection:
+        """The selection of every voxel."""
+        return to_selection(self.space(self.code), self.layer(self.code), self.scale(self.code))
+
+
+class FreeSelectors(nn.Module):
+    """Selectors that are free for every voxel: the ablation without topology (figure 3).
+
+    Args:
+        voxels: number of voxels N.
+        layers: number of layers L.
+    """
+
+    def __init__(self, voxels: int, layers: int) -> None:
+        super().__init__()
+        self.space = nn.Parameter(torch.zeros(voxels, 2))
+        self.layer = nn.Parameter(torch.zeros(voxels, layers))
+        self.scale = nn.Parameter(torch.zeros(voxels, 1))
+
+    def forward(self) -> Selection:
+        """The selection of every voxel."""
+        return to_selection(self.space, self.layer, self.scale)
+
+
+class FixedSelectors(nn.Module):
+    """Selectors that are given and not trained, such as a planted truth.
+
+    Args:
+        selection: what every voxel selects.
+    """
+
+    def __init__(self, selection: Selection) -> None:
+        super().__init__()
+        for name, value in selection._asdict().items():
+            self.register_buffer(name, value.detach().clone())
+
+    def forward(self) -> Selection:
+        """The selection of every voxel."""
+        return Selection(self.get_buffer("space"), self.get_buffer("layer"), self.get_buffer("scale"))
+
+
+def entropy(weights: Float[Tensor, "N L"]) -> Float[Tensor, "N"]:
+    """Shannon entropy in nats of weights that sum to 1; zero weights add nothing."""
+    return -torch.special.xlogy(weights, weights).sum(dim=-1)
+
+
+def confidence(layer: Float[Tensor, "N L"]) -> Float[Tensor, "N"]:
+    """Confidence of the layer selector, ``1 - H(w) / log L`` (eq. 2): 0 uniform, 1 one-hot or L = 1."""
+    if layer.shape[-1] == 1:
+        return torch.ones_like(layer[:, 0])
+    return 1 - entropy(layer) / math.log(layer.shape[-1])
+
+
+def softness_penalty(selection: Selection) -> Float[Tensor, ""]:
+    """Regulariser that keeps selectors soft, ``-H(w) / log L + mean (a - 0.5)^2`` (`method.md`)."""
+    # Adding the smallest positive number keeps the gradient of the entropy finite at one-hot weights.
+    weights = selection.layer + torch.finfo(selection.layer.dtype).tiny
+    layers = selection.layer.shape[-1]
+    softness = entropy(weights).mean() / math.log(layers) if layers > 1 else weights.new_zeros(())
+    return (selection.scale - 0.5).square().mean() - softness

@@ -1,0 +1,204 @@
+"""Tokens and a subject in, a scored mapping out: the stages from fit to analysis in their order."""
+
+import time
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import torch
+import xarray as xr
+from jaxtyping import Float
+from torch import Tensor
+
+from factortopy.analysis import Shares, correlation, r_squared, shares
+from factortopy.brain import Split, Subject, split_images
+from factortopy.errors import DataError
+from factortopy.files import sha256_array
+from factortopy.fitting import FitSettings, History, Images, Recipe, fit_settings, train_default, train_paper
+from factortopy.mapping import Mapping
+from factortopy.model import FactorTopy, FixedSelectors, Selection
+from factortopy.provenance import provenance
+from factortopy.tokens import TokenStore
+
+BATCH = 64
+"""Images at a time where the size changes no result."""
+
+
+@dataclass(frozen=True)
+class Fit:
+    """A trained model with its mapping.
+
+    Attributes:
+        mapping: what is kept: selectors, shares, scores, parameters, provenance.
+        model: the trained model, which takes raw tokens of the network.
+        history: what was seen while training.
+        split: the images it was trained, stopped and scored on.
+    """
+
+    mapping: Mapping
+    model: FactorTopy
+    history: History
+    split: Split
+
+
+def fit(
+    tokens: TokenStore,
+    subject: Subject,
+    *,
+    split: Split | None = None,
+    recipe: Recipe = "default",
+    seed: int = 0,
+    progress: bool = True,
+    **changes: Any,
+) -> Mapping:
+    """Map a network onto a subject: train FactorTopy, then score it on held-out images.
+
+    Args:
+        tokens: tokens of (at least) the subject's images.
+        subject: responses to images.
+        split: which images train, stop and test; by default 8:1:1, scenes kept whole where known.
+        recipe: ``"default"`` (well-conditioned) or ``"paper"`` (the authors' parametrisation).
+        seed: of the split, the start and the order of images.
+        progress: whether to show progress bars.
+        changes: settings that differ from the recipe's; see ``FitSettings``.
+
+    Returns:
+        Selectors, shares and scores of every voxel. Responses are z-scored by the training images;
+        scores are raw R^2 on the test images.
+
+    Raises:
+        DataError: if an image of the subject has no tokens, or the fit diverges.
+        UnknownNameError: if a setting or recipe does not exist.
+    """
+    settings = fit_settings(recipe, seed=seed, **changes)
+    return fit_model(tokens, subject, settings, split=split, progress=progress).mapping
+
+
+def fit_model(
+    tokens: TokenStore,
+    subject: Subject,
+    settings: FitSettings,
+    *,
+    split: Split | None = None,
+    selection: Selection | None = None,
+    progress: bool = True,
+) -> Fit:
+    """As :func:`fit`, and keep the trained model.
+
+    Args:
+        tokens: tokens of (at least) the subject's images.
+        subject: responses to images.
+        settings: how to train.
+        split: which images train, stop and test.
+        selection: space, layer and scale of every voxel that are given and not trained, such as a planted
+            truth: what remains to be learnt then is the channels.
+        progress: whether to show progress bars.
+    """
+    start = time.perf_counter()
+    groups = _groups(tokens, subject)
+    split = split or split_images(subject.image_ids, groups, seed=settings.seed)
+    sides = _sides(tokens, subject, split)
+    selectors = None if selection is None else FixedSelectors(selection)
+    trainer = train_paper if settings.recipe == "paper" else train_default
+    coordinates = torch.from_numpy(subject.coordinates).float()
+    bounds = torch.from_numpy(subject.coordinate_bounds)
+    model, history = trainer(
+        sides["train"], sides["validation"], settings, coordinates, bounds, selectors, progress=progress
+    )
+    test = sides["test"]
+    held_out = shares(model, lambda: test.batches(BATCH))
+    mapping = Mapping(
+        dataset=_dataset(tokens, subject, split, settings, model, held_out, test.responses.numpy()),
+        parameters=dict(model.state_dict()),
+        settings=settings.model_dump(exclude_none=True),
+        provenance=provenance(
+            fit_seconds=round(time.perf_counter() - start, 1),
+            training=asdict(history),
+            tokens={"network": tokens.network, "weights_hash": tokens.weights_hash, **tokens.provenance},
+            subject=subject.provenance,
+            responses_hash=sha256_array(subject.responses),
+            split=split.digest,
+            device="cpu",
+        ),
+    )
+    return Fit(mapping, model, history, split)
+
+
+def _groups(tokens: TokenStore, subject: Subject) -> list[str] | None:
+    missing = set(subject.image_ids) - set(tokens.image_ids)
+    if missing:
+        raise DataError(
+            f"{len(missing)} of {len(subject.image_ids)} images of subject {subject.name!r} have no tokens in "
+            f"{tokens.path} (first: {min(missing)!r}); extract tokens of the same images"
+        )
+    if tokens.image_groups is None:
+        return None
+    group = dict(zip(tokens.image_ids, tokens.image_groups, strict=True))
+    return [group[image] for image in subject.image_ids]
+
+
+def _sides(tokens: TokenStore, subject: Subject, split: Split) -> dict[str, Images]:
+    """Images of every side, with responses z-scored by the training images."""
+    row = {image: index for index, image in enumerate(subject.image_ids)}
+    place = {image: index for index, image in enumerate(tokens.image_ids)}
+    unknown = [image for side in split.to_dict().values() for image in side if image not in row]
+    if unknown:
+        raise DataError(f"the split names {len(unknown)} images without responses (first: {unknown[0]!r})")
+    training = subject.responses[[row[image] for image in split.train]]
+    mean, spread = training.mean(axis=0), training.std(axis=0)
+    spread = np.where(spread > 0, spread, 1).astype(np.float32)
+
+    def side(ids: tuple[str, ...]) -> Images:
+        responses = (subject.responses[[row[image] for image in ids]] - mean) / spread
+        places = torch.tensor([place[image] for image in ids])
+        return Images(lambda chosen: tokens.read(places[chosen].tolist()), torch.from_numpy(responses))
+
+    return {"train": side(split.train), "validation": side(split.validation), "test": side(split.test)}
+
+
+def _dataset(
+    tokens: TokenStore,
+    subject: Subject,
+    split: Split,
+    settings: FitSettings,
+    model: FactorTopy,
+    held_out: Shares,
+    responses: Float[np.ndarray, "image voxel"],
+) -> xr.Dataset:
+    selection = model.select()
+    predictions = held_out.predictions.numpy()
+    variables: dict[str, tuple[tuple[str, ...], np.ndarray]] = {
+        "space": (("voxel", "axis"), _numpy(selection.space)),
+        "layer": (("voxel", "layer"), _numpy(selection.layer)),
+        "scale": (("voxel",), _numpy(selection.scale)),
+        "channels": (("voxel", "channel"), _numpy(model.channels)),
+        "layer_share": (("voxel", "layer"), _numpy(held_out.layer)),
+        "scale_share": (("voxel",), _numpy(held_out.scale)),
+        "r2": (("voxel",), r_squared(responses, predictions)),
+        "r": (("voxel",), correlation(responses, predictions)),
+    }
+    if subject.noise_ceiling is not None:
+        variables["ceiling"] = (("voxel",), subject.noise_ceiling)
+    coordinates: dict[str, Any] = {
+        "hemisphere": (("voxel",), subject.hemisphere.astype("<U5")),
+        "vertex": (("voxel",), subject.vertex),
+        "network_layer": (("layer",), np.array(tokens.layers)),
+        "axis": ["x", "y"],
+    }
+    coordinates |= {f"roi_{name}": (("voxel",), inside) for name, inside in subject.rois.items()}
+    attributes = {
+        "network": tokens.network,
+        "global_token": tokens.global_token,
+        "subject": subject.name,
+        "surface": subject.surface or "",
+        "simulated": int(subject.simulated),
+        "recipe": settings.recipe,
+        "seed": settings.seed,
+        "split": split.digest,
+        **{f"images_{side}": len(ids) for side, ids in split.to_dict().items()},
+    }
+    return xr.Dataset(variables, coordinates, attributes)
+
+
+def _numpy(values: Tensor) -> np.ndarray:
+    return values.detach().cpu().numpy()
