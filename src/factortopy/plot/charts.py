@@ -8,6 +8,7 @@ from jaxtyping import Float
 
 from factortopy.analysis.hierarchy import LEVELS, hierarchy_slope, layer_position
 from factortopy.brain import PlantedTruth
+from factortopy.brain.surface import HEMISPHERES
 from factortopy.errors import DataError
 from factortopy.fitting import History
 from factortopy.mapping import Mapping
@@ -56,30 +57,13 @@ def space_dots(mapping: Mapping, *, image: "Image | None" = None, palette: Palet
         layer_colours(best_layer(values_of(mapping, variable)), palette=palette),
         values_of(mapping, "space"),
     )
-    hemisphere = mapping.dataset["hemisphere"].values
-    for column, side in enumerate(("left", "right")):
+    for column, side in enumerate(HEMISPHERES):
         axes = add_axes(figure, 13 + column * 67, 12, 61, 61)
-        if image is not None:
-            # Half way to white, so that the dots stand out from the photograph.
-            axes.imshow(
-                0.5 + 0.5 * np.asarray(image.convert("RGB")) / 255, extent=(-1, 1, 1, -1), aspect="auto"
-            )
-        here = hemisphere == side
-        axes.scatter(
-            places[here, 0],
-            places[here, 1],
-            c=colours[here],
-            s=7,
-            linewidths=0.25,
-            edgecolors=MUTED,
-            rasterized=True,
-            gid="dots",
+        here = mapping.dataset["hemisphere"].values == side
+        _draw_dots(axes, places[here], colours[here], image)
+        axes.set(
+            yticks=(-1, 0, 1) if column == 0 else (), title=f"{side} hemisphere, {here.sum():,} vertices"
         )
-        axes.axhline(0, color=INK, linewidth=0.4)
-        axes.axvline(0, color=INK, linewidth=0.4)
-        axes.set(xlim=(-1, 1), ylim=(1, -1), xticks=(-1, 0, 1), yticks=(-1, 0, 1) if column == 0 else ())
-        axes.set(xlabel="x in the image (right +)", title=f"{side} hemisphere, {here.sum():,} vertices")
-        axes.spines[["top", "right"]].set_visible(True)
     figure.axes[0].set_ylabel("y in the image (down +)")
     draw_layer_key(add_axes(figure, 147, 62, 28, 4), mapping, 1.0, palette, confidence=False)
     return figure
@@ -119,20 +103,8 @@ def hierarchy(
     width = (PAGE - 30) / 2
     for column, (source, line) in enumerate(slopes.items()):
         axes = add_axes(figure, 14 + column * (width + 10), 16, width, 58)
-        variable, name = SOURCES[source]
-        depth = layer_position(values_of(mapping, variable))
-        _draw_levels(axes, mapping, depth, levels, palette)
-        axes.plot([0, 1], [0, 1], "--", color=MUTED, linewidth=0.8, label="ideal")
-        axes.plot(
-            [0, 1],
-            [line.b0, line.b1],
-            color=LINE[palette],
-            linewidth=1.6,
-            label=_line_text(line),
-            gid="fitted-line",
-        )
-        axes.set_title(f"{name} (identifiable)" if source == "share" else f"{name} (as in the paper)")
-        axes.legend(loc="upper left", borderaxespad=0.1)
+        _draw_levels(axes, mapping, layer_position(values_of(mapping, SOURCES[source][0])), levels, palette)
+        _draw_slope(axes, source, line, palette)
     figure.axes[0].set_ylabel("layer position (0 first layer, 1 last)")
     return figure
 
@@ -165,13 +137,13 @@ def recovery(mapping: Mapping, truth: PlantedTruth, *, palette: Palette = "defau
         "scale (scale share)": (truth.scale, values_of(mapping, "scale_share")),
     }
     # A voxel whose prediction is constant has no share.
-    pairs = {name: np.stack(pair)[:, np.isfinite(pair).all(axis=0)] for name, pair in pairs.items()}
-    found = {name: float(np.corrcoef(pair)[0, 1]) for name, pair in pairs.items()}
+    known = {name: np.stack(pair)[:, np.isfinite(pair).all(axis=0)] for name, pair in pairs.items()}
+    found = {name: float(np.corrcoef(pair)[0, 1]) for name, pair in known.items()}
     figure = new_figure(
         mapping, "Found against planted", 66, source="layer share, space selector, scale share",
         alt="; ".join(f"{name}: correlation {r:.3f}" for name, r in found.items()),
     )  # fmt: skip
-    for column, (name, (planted, fitted)) in enumerate(pairs.items()):
+    for column, (name, (planted, fitted)) in enumerate(known.items()):
         axes = add_axes(figure, 13 + column * 43, 23, 32, 32)
         _draw_agreement(axes, planted, fitted, palette)
         axes.set_title(f"{name}\nr = {found[name]:.3f}")
@@ -206,6 +178,26 @@ def training(mapping: Mapping, history: History, *, palette: Palette = "default"
         axes.grid(axis="y", color="#e3e5e8", linewidth=0.5)
     figure.axes[1].set_title(f"{figure.axes[1].get_title()}\n{best}")
     return figure
+
+
+def _draw_dots(axes: "Axes", places: np.ndarray, colours: np.ndarray, image: "Image | None") -> None:
+    if image is not None:
+        # Half way to white, so that the dots stand out from the photograph.
+        axes.imshow(0.5 + 0.5 * np.asarray(image.convert("RGB")) / 255, extent=(-1, 1, 1, -1), aspect="auto")
+    dots = axes.scatter(places[:, 0], places[:, 1], c=colours, s=7, linewidths=0.25, edgecolors=MUTED)
+    dots.set(rasterized=True, gid="dots")
+    axes.axhline(0, color=INK, linewidth=0.4)
+    axes.axvline(0, color=INK, linewidth=0.4)
+    axes.set(xlim=(-1, 1), ylim=(1, -1), xticks=(-1, 0, 1), xlabel="x in the image (right +)")
+    axes.spines[["top", "right"]].set_visible(True)
+
+
+def _draw_slope(axes: "Axes", source: str, line: Slope, palette: Palette) -> None:
+    axes.plot([0, 1], [0, 1], "--", color=MUTED, linewidth=0.8, label="ideal")
+    fitted = axes.plot([0, 1], [line.b0, line.b1], color=LINE[palette], linewidth=1.6, label=_line_text(line))
+    fitted[0].set_gid("fitted-line")
+    axes.set_title(f"{SOURCES[source][1]} ({'identifiable' if source == 'share' else 'as in the paper'})")
+    axes.legend(loc="upper left", borderaxespad=0.1)
 
 
 def _line_text(line: Slope) -> str:

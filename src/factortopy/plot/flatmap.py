@@ -43,12 +43,14 @@ class FlatMap:
         extent: left, right, bottom and top of the picture, mm.
         sheets: where each hemisphere's mesh lies, by ``"left"`` and ``"right"``.
         measured: which vertices were painted with a colour of their own, by hemisphere.
+        zoomed: whether only the measured part is shown.
     """
 
     image: Float[np.ndarray, "row column 4"]
     extent: tuple[float, float, float, float]
     sheets: dict[str, FlatSheet]
     measured: dict[str, Bool[np.ndarray, "vertex"]]
+    zoomed: bool
 
     def pixel(self, hemisphere: str, vertex: int) -> tuple[int, int]:
         """Row and column of the pixel in which a vertex lies.
@@ -103,7 +105,7 @@ def paint(
             layer[:, 3] *= _nearness(raster, sheets[side].points[measured[side]], extent, size)
         visible = layer[:, 3] > 0
         image[raster.row[visible], raster.column[visible]] = layer[visible]
-    return FlatMap(image, extent, sheets, measured)
+    return FlatMap(image, extent, sheets, measured, zoom)
 
 
 def flat_sheet(hemisphere: Hemisphere) -> FlatSheet:

@@ -166,11 +166,11 @@ def scores(mapping: Mapping, *, palette: Palette = "default") -> "Figure":
         return figure
     width = (PAGE - 3 * MARGIN) / 2
     height = max(map_height(flat_map, width) for flat_map in maps.values())
-    figure = new_figure(mapping, title, height + 26, alt=f"{alt}, beside its noise ceiling.")
+    figure = new_figure(mapping, title, height + 29, alt=f"{alt}, beside its noise ceiling.")
     for column, (name, flat_map) in enumerate(maps.items()):
-        axes = draw_map(figure, mapping, flat_map, (MARGIN + column * (width + MARGIN), 20, width))
+        axes = draw_map(figure, mapping, flat_map, (MARGIN + column * (width + MARGIN), 23, width))
         axes.set_title(name)
-    bar = (PAGE / 2 - 35, 14.0, 70.0)
+    bar = (PAGE / 2 - 35, 17.0, 70.0)
     _colour_bar(figure, everything, limits, "score", palette=palette, label=label, place=bar)
     return figure
 
@@ -209,12 +209,13 @@ def best_layer(weights: Float[np.ndarray, "voxel layer"]) -> Float[np.ndarray, "
 
 def _map_figure(mapping: Mapping, flat_map: FlatMap, title: str, *, source: str = "", alt: str) -> "Figure":
     """A figure with one flat map on the left, room for a key at the upper right and an inset below it."""
-    height = max(map_height(flat_map, MAP_WIDTH), 78.0)
+    height = max(map_height(flat_map, MAP_WIDTH), 88.0)
     figure = new_figure(mapping, title, height + 2, source=source, alt=alt)
     draw_map(
         figure, mapping, flat_map, (MARGIN, (height - map_height(flat_map, MAP_WIDTH)) / 2 + 1, MAP_WIDTH)
     )
-    draw_inset(figure, mapping, (KEY_LEFT - 6, 5, KEY_WIDTH + 8))
+    if flat_map.zoomed:
+        draw_inset(figure, mapping, (KEY_LEFT - 6, 5, KEY_WIDTH + 8))
     return figure
 
 
@@ -245,7 +246,7 @@ def _colour_bar(
     bar.set_ticks(np.linspace(*limits, 3).tolist())
     bar.outline.set_linewidth(0.4)  # type: ignore[operator]
     if below.any():
-        label += f"\n{below.mean():.0%} of vertices below {limits[0]:g}: slate grey"
+        label += f"\n{below.mean():.0%} of vertices below {limits[0]:g}:\nslate grey"
     bar.set_label(label)
 
 

@@ -81,7 +81,9 @@ def new_figure(mapping: Mapping, title: str, height: float, *, source: str = "",
     figure.set_label(f"{title}. {describe(mapping, source)}. {alt}")
     left = MARGIN / PAGE
     figure.text(left, 1 - 3.5 / total, title, fontsize=9.5, fontweight="bold", va="top", gid="title")
-    facts = "\n".join(textwrap.wrap(describe(mapping, source), 124)[:2])
+    # Lines break between facts, not inside one.
+    unbroken = describe(mapping, source).replace(" ", "\xa0").replace("\xa0·\xa0", " · ")
+    facts = "\n".join(textwrap.wrap(unbroken, 124)[:2]).replace("\xa0", " ")
     figure.text(left, 1 - 9 / total, facts, fontsize=7, color=MUTED, va="top", linespacing=1.3, gid="facts")
     if mapping.simulated:
         box = {"boxstyle": "round,pad=0.35", "facecolor": WARNING, "edgecolor": "none"}

@@ -65,22 +65,18 @@ def report(
             f"{path} is a folder; give the path of the HTML file, e.g. {Path(path) / 'report.html'}"
         )
     check_writable(Path(path).parent)
-    count = len(mappings)
-    dpi = DPI if count <= 2 else SMALL_DPI
+    count, dpi = len(mappings), DPI if len(mappings) <= 2 else SMALL_DPI
+    given = (
+        _each("figures", figures, count),
+        _each("tables", tables, count),
+        _each("images", images, count),
+        _each("truths", truths, count),
+        _each("histories", histories, count),
+    )
     sections = []
-    for index, (mapping, drawn, extra, image, truth, history) in enumerate(
-        zip(
-            mappings,
-            _each("figures", figures, count),
-            _each("tables", tables, count),
-            _each("images", images, count),
-            _each("truths", truths, count),
-            _each("histories", histories, count),
-            strict=True,
-        )
-    ):
+    for mapping, drawn, extra, image, truth, history in zip(mappings, *given, strict=True):
         shown = _draw_all(mapping, image, truth, history, palette) if drawn is None else dict(drawn)
-        sections.append(_section(index, mapping, _inline(shown, dpi), extra or {}, truth))
+        sections.append(_section(len(sections), mapping, _inline(shown, dpi), extra or {}, truth))
     return write_text(path, _render(mappings, sections))
 
 
