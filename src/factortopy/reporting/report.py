@@ -60,11 +60,7 @@ def report(
     """
     if not mappings:
         raise DataError("a report needs at least one mapping; none was given")
-    if Path(path).is_dir():
-        raise DataError(
-            f"{path} is a folder; give the path of the HTML file, e.g. {Path(path) / 'report.html'}"
-        )
-    check_writable(Path(path).parent)
+    _check_target(Path(path))
     count, dpi = len(mappings), DPI if len(mappings) <= 2 else SMALL_DPI
     given = (
         _each("figures", figures, count),
@@ -73,11 +69,18 @@ def report(
         _each("truths", truths, count),
         _each("histories", histories, count),
     )
-    sections = []
+    sections: list[dict[str, Any]] = []
     for mapping, drawn, extra, image, truth, history in zip(mappings, *given, strict=True):
         shown = _draw_all(mapping, image, truth, history, palette) if drawn is None else dict(drawn)
         sections.append(_section(len(sections), mapping, _inline(shown, dpi), extra or {}, truth))
     return write_text(path, _render(mappings, sections))
+
+
+def _check_target(path: Path) -> None:
+    """Fail before the figures are drawn, not after."""
+    if path.is_dir():
+        raise DataError(f"{path} is a folder; give the path of the HTML file, e.g. {path / 'report.html'}")
+    check_writable(path.parent)
 
 
 def _each(name: str, values: Sequence[Item] | None, count: int) -> Sequence[Item | None]:
