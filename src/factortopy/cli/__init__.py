@@ -1,0 +1,62 @@
+"""The command line: one file a command; stages load only in the command that needs them."""
+
+import sys
+
+import typer
+
+from factortopy.cli.demo import demo
+from factortopy.cli.doctor import doctor
+from factortopy.cli.extract import extract
+from factortopy.cli.failures import Commands, failure_line
+from factortopy.cli.fit import fit
+from factortopy.cli.networks import networks
+from factortopy.cli.plot import plot
+from factortopy.cli.report import report
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    cls=Commands,
+    help="Map pre-trained vision networks onto the human brain.",
+    epilog="Start with: factortopy demo",
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+for command in (demo, networks, extract, fit, plot, report, doctor):
+    app.command()(command)
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        from factortopy.provenance import package_versions
+
+        typer.echo(package_versions(("factortopy",)).get("factortopy", "development"))
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: bool = typer.Option(
+        False, "--version", callback=_print_version, is_eager=True, help="Print the version."
+    ),
+) -> None:
+    """Map pre-trained vision networks onto the human brain."""
+
+
+def main() -> None:
+    """Run the command line; the entry point of ``factortopy``.
+
+    Bad input and Ctrl-C end in one line on standard error and exit code 2; a fault of the program
+    keeps its traceback.
+    """
+    try:
+        app(prog_name="factortopy")
+    except BaseException as error:
+        # What comes before or after a command runs, such as Ctrl-C while it is looked up.
+        line = failure_line(error)
+        if line is None:
+            raise
+        print(line, file=sys.stderr)
+        sys.exit(2)

@@ -1,0 +1,118 @@
+"""``factortopy doctor``: what this machine has; nothing is downloaded."""
+
+import json
+import platform
+import re
+from importlib.metadata import PackageNotFoundError, requires, version
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from factortopy.cli.options import Json, readable_bytes
+from factortopy.cli.tables import print_table
+
+DEMO_NETWORK = "clip-b16-openai"
+EXTRAS = {"test": "run the tests", "dev": "lint, type checks, order of stages, building the wheel"}
+
+
+def doctor(as_json: Json = False) -> None:
+    """Show versions, devices, caches and what each extra would add."""
+    facts: dict[str, Any] = {
+        "versions": _versions(),
+        "devices": _devices(),
+        "caches": _caches(),
+        "extras": _extras(),
+    }
+    if as_json:
+        typer.echo(json.dumps(facts))
+        return
+    print_table("Versions", ("", "version"), facts["versions"].items())
+    print_table("Devices", ("device", "what it is"), facts["devices"].items())
+    print_table("Caches (looked at without network)", ("", ""), facts["caches"].items())
+    print_table(
+        "Extras",
+        ("extra", "adds", "state"),
+        [(name, extra["adds"], extra["state"]) for name, extra in facts["extras"].items()],
+    )
+
+
+def _versions() -> dict[str, str]:
+    from factortopy.provenance import package_versions
+
+    return {"python": platform.python_version(), "platform": platform.platform(), **package_versions()}
+
+
+def _devices() -> dict[str, str]:
+    import os
+
+    import torch
+
+    from factortopy.networks import choose_device, choose_precision
+
+    def precision(device: "torch.device") -> str:
+        return f"computes in {choose_precision(device)} by default"
+
+    cards = {}
+    for index in range(torch.cuda.device_count()):
+        card = torch.cuda.get_device_properties(index)
+        device = torch.device("cuda", index)
+        cards[str(device)] = f"{card.name}, {readable_bytes(card.total_memory)}, {precision(device)}"
+    if torch.backends.mps.is_available():
+        cards["mps"] = f"Apple GPU, {precision(torch.device('mps'))}"
+    processor = f"{os.cpu_count()} processors, {precision(torch.device('cpu'))}"
+    return {**cards, "cpu": processor, "taken by default": str(choose_device())}
+
+
+def _caches() -> dict[str, str]:
+    from huggingface_hub import try_to_load_from_cache
+    from huggingface_hub.constants import HF_HUB_CACHE
+    from platformdirs import user_cache_dir
+    from timm.models import get_pretrained_cfg
+
+    from factortopy.networks import list_networks
+    from factortopy.networks.clip_wheel import CACHED_FILE
+    from factortopy.networks.weights import HUB_FILES
+
+    own = Path(user_cache_dir("factortopy"))
+    source = next(entry.source for entry in list_networks() if entry.name == DEMO_NETWORK)
+    config = get_pretrained_cfg(source.removeprefix("timm/"))
+    repository = config.hf_hub_id if config else source
+    found = [try_to_load_from_cache(repository, name) for name in HUB_FILES]
+    places = [path for path in found if isinstance(path, str)]
+    if (own / CACHED_FILE).is_file():
+        places.append(str(own / CACHED_FILE))
+    return {
+        "cache folder": str(own),
+        "model hub's cache": str(HF_HUB_CACHE),
+        "weights of the demo": places[0] if places else "not here yet: the first demo fetches them",
+    }
+
+
+def _extras() -> dict[str, dict[str, str]]:
+    try:
+        requirements = requires("factortopy") or []
+    except PackageNotFoundError:
+        return {
+            name: {"adds": adds, "state": "unknown: not installed by pip"} for name, adds in EXTRAS.items()
+        }
+    extras: dict[str, dict[str, str]] = {}
+    for name, adds in EXTRAS.items():
+        mark = re.compile(rf"extra\s*==\s*['\"]{name}['\"]")
+        packages = [_package(requirement) for requirement in requirements if mark.search(requirement)]
+        missing = [package for package in packages if not _installed(package)]
+        state = f"missing: {', '.join(missing)}; pip install 'factortopy[{name}]'" if missing else "installed"
+        extras[name] = {"adds": f"{adds} ({', '.join(packages)})", "state": state}
+    return extras
+
+
+def _package(requirement: str) -> str:
+    return re.split(r"[^\w.-]", requirement, maxsplit=1)[0]
+
+
+def _installed(package: str) -> bool:
+    try:
+        version(package)
+    except PackageNotFoundError:
+        return False
+    return True

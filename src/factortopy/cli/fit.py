@@ -1,0 +1,116 @@
+"""``factortopy fit``: tokens and a subject in, a mapping out."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from factortopy.cli.options import DryRun, Quiet, check_place
+from factortopy.cli.tables import print_table
+from factortopy.errors import DataError
+
+if TYPE_CHECKING:
+    from factortopy.brain import Split
+    from factortopy.mapping import Mapping
+
+
+def fit(
+    tokens: Annotated[Path, typer.Argument(help="Folder that [bold]extract[/bold] wrote.")],
+    subject: Annotated[
+        Path,
+        typer.Argument(help="Folder with responses.npy (image, voxel), coordinates.npy and image_ids.txt."),
+    ],
+    output: Annotated[Path, typer.Argument(help="Folder of the mapping.")],
+    *,
+    recipe: Annotated[
+        Literal["default", "paper"], typer.Option(help="Well-conditioned, or exactly the authors'.")
+    ] = "default",
+    seed: Annotated[int, typer.Option(min=0, help="Of the split, the start and the order of images.")] = 0,
+    split: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE.json", help="Image ids of train, validation, test. Default: 8:1:1."),
+    ] = None,
+    changes: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="NAME=VALUE", help="A setting other than the recipe's."),
+    ] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the mapping at OUTPUT.")] = False,
+    dry_run: DryRun = False,
+    quiet: Quiet = False,
+) -> None:
+    """Train FactorTopy on a subject, score it on held-out images, write the mapping."""
+    _check_output(output, overwrite or dry_run)
+    named = _parse_changes(changes or [])
+    sides = None if split is None else _read_split(split)
+    from factortopy.brain import load_subject
+    from factortopy.fitting import fit_settings
+    from factortopy.tokens import TokenStore
+    from factortopy.workflow import fit_model
+
+    settings = fit_settings(recipe, seed=seed, **named)
+    store, person = TokenStore.open(tokens), load_subject(subject)
+    if dry_run:
+        from factortopy.cli.estimate import estimate_fit
+
+        rows = estimate_fit(store, person, settings, sides).rows()
+        print_table(f"Fit of {store.network} to {person.name}: nothing was written", ("", ""), rows)
+        return
+    mapping = fit_model(store, person, settings, split=sides, progress=not quiet).mapping
+    mapping.save(output)
+    if not quiet:
+        print_scores(mapping)
+        typer.echo(f"Mapping: {output}")
+
+
+def print_scores(mapping: "Mapping") -> None:
+    """Print the key numbers of a mapping: score, ceiling, and slopes where its ROIs allow them."""
+    from factortopy.reporting.tables import headline
+
+    title = "Held-out scores, SIMULATED responses" if mapping.simulated else "Held-out scores"
+    print_table(
+        title,
+        ("", ""),
+        list(headline(mapping).items()),
+        note="Trust the slope by share: the raw selector's depends on how the model was trained.",
+    )
+
+
+def _check_output(output: Path, overwrite: bool) -> None:
+    check_place(output)
+    if not output.exists() or (output.is_dir() and not any(output.iterdir())):
+        return
+    if not (output / "provenance.json").is_file() or not (output / "dataset.zarr").is_dir():
+        raise DataError(f"{output} exists and is no mapping; choose another folder")
+    if not overwrite:
+        raise DataError(f"{output} holds a mapping already; choose another folder or give --overwrite")
+
+
+def _parse_changes(changes: list[str]) -> dict[str, Any]:
+    """Settings from ``name=value``: numbers, true, false and null as in JSON, else text."""
+    parsed: dict[str, Any] = {}
+    for change in changes:
+        name, equals, value = change.partition("=")
+        if not equals or not name:
+            raise DataError(f"--set {change!r} is not NAME=VALUE; e.g. --set steps=300")
+        if name in ("recipe", "seed"):
+            raise DataError(f"--set {change!r}: use --{name} {value}")
+        try:
+            parsed[name] = json.loads(value)
+        except ValueError:
+            parsed[name] = value
+    return parsed
+
+
+def _read_split(path: Path) -> "Split":
+    from factortopy.brain import Split
+
+    try:
+        sides = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise DataError(
+            f"cannot read the split {path} ({error}); give JSON with train, validation and test"
+        ) from error
+    if not isinstance(sides, dict) or not all(isinstance(ids, list) for ids in sides.values()):
+        raise DataError(f"{path} is no split: give an object of three lists, train, validation and test")
+    return Split.from_dict(sides)
