@@ -143,9 +143,8 @@ def _draw_names(axes: "Axes", labels: list[tuple[str, np.ndarray]]) -> None:
 def _draw_scale_bar(axes: "Axes", middle: float, height: float, width: float) -> None:
     length = 20.0 if width < 400 else 50.0
     axes.plot([middle - length, middle], [height, height], color=INK, linewidth=1.2)
-    axes.text(
-        middle, height, f"  {length:.0f} mm, flattened", ha="left", va="center", fontsize=7, color=MUTED
-    )
+    start = middle + 0.012 * width
+    axes.text(start, height, f"{length:.0f} mm, flattened", ha="left", va="center", fontsize=7, color=MUTED)
 
 
 def draw_inset(figure: "Figure", mapping: Mapping, place: tuple[float, float, float]) -> None:
