@@ -14,18 +14,16 @@ from factortopy.errors import DataError
 
 
 @contextmanager
-def atomic_path(path: str | os.PathLike[str], *, overwrite: bool = True) -> Iterator[Path]:
+def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
     """Give a temporary sibling of ``path`` (file or folder) to write to; move it into place on success.
 
-    On any error, Ctrl-C included, the sibling is removed and what stood at ``path`` is untouched.
+    On any error, Ctrl-C included, the sibling is removed and what stood at ``path`` is untouched. A file
+    replaces a file and a folder a folder, never one the other.
 
     Raises:
-        DataError: if the parent cannot be written, the disk is full, or ``path`` exists and
-            ``overwrite`` is False.
+        DataError: if the parent cannot be written, the disk is full, or ``path`` is of the other kind.
     """
     path = Path(path)
-    if path.exists() and not overwrite:
-        raise DataError(f"{path} exists already; choose another place or allow overwriting")
     sibling = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.partial")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -38,6 +36,9 @@ def atomic_path(path: str | os.PathLike[str], *, overwrite: bool = True) -> Iter
 
 
 def _replace(source: Path, target: Path) -> None:
+    if target.exists() and target.is_dir() != source.is_dir():
+        kind = "folder" if target.is_dir() else "file"
+        raise DataError(f"{target} is a {kind} already; choose another name")
     if not target.is_dir():
         os.replace(source, target)
         return
@@ -56,8 +57,8 @@ def remove(path: Path) -> None:
     """Remove a file or folder if it is there."""
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path, ignore_errors=True)
-    else:
-        path.unlink(missing_ok=True)
+    elif path.exists() or path.is_symlink():
+        path.unlink()
 
 
 def write_text(path: str | os.PathLike[str], text: str) -> Path:
