@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -79,7 +80,11 @@ class DemoResult:
         return [
             ("held-out R²", f"{self.r2:.3f}", f"{self.oracle_r2:.3f} oracle, {self.ceiling_r2:.3f} ceiling"),
             ("hierarchy slope (share)", f"{found.slope_found:.3f}", f"{found.slope_planted:.3f} planted"),
-            ("hierarchy slope (selector)", f"{found.slope_selector:.3f}", f"{found.slope_planted:.3f} planted"),
+            (
+                "hierarchy slope (selector)",
+                f"{found.slope_selector:.3f}",
+                f"{found.slope_planted:.3f} planted",
+            ),
             ("b0 (share)", f"{found.b0_found:.3f}", f"{found.b0_planted:.3f} planted"),
             ("b1 (share)", f"{found.b1_found:.3f}", f"{found.b1_planted:.3f} planted"),
             ("depth, correlation", f"{found.depth_r:.3f}", "1 at best"),
@@ -175,10 +180,10 @@ def _show(
 ) -> Path:
     """Every figure as PNG and SVG, and the report."""
     mapping, truth, example = fitted.mapping, _truth(subject), views.image(0)
-    figures = {name: lambda name=name: draw(name, mapping, palette=palette) for name in ALL_FIGURES}
-    figures["space_dots"] = lambda: space_dots(mapping, image=example, palette=palette)
-    figures["recovery"] = lambda: draw_recovery(mapping, truth, palette=palette)
-    figures["training"] = lambda: training(mapping, fitted.history, palette=palette)
+    figures = {name: partial(draw, name, mapping, palette=palette) for name in ALL_FIGURES}
+    figures["space_dots"] = partial(space_dots, mapping, image=example, palette=palette)
+    figures["recovery"] = partial(draw_recovery, mapping, truth, palette=palette)
+    figures["training"] = partial(training, mapping, fitted.history, palette=palette)
     drawn = {}
     with progress_bar("Figures", len(figures), show=progress) as advance:
         for name, make in figures.items():

@@ -44,5 +44,3 @@ def progress_bar(description: str, total: int, *, show: bool = True, done: int =
             bar.update(task, advance=steps, note=note)
 
         yield advance
-
-

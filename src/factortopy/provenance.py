@@ -5,7 +5,18 @@ from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-PACKAGES = ("factortopy", "torch", "timm", "numpy", "scipy", "xarray", "zarr", "safetensors", "nilearn", "matplotlib")
+PACKAGES = (
+    "factortopy",
+    "torch",
+    "timm",
+    "numpy",
+    "scipy",
+    "xarray",
+    "zarr",
+    "safetensors",
+    "nilearn",
+    "matplotlib",
+)
 
 
 def package_versions(packages: tuple[str, ...] = PACKAGES) -> dict[str, str]:

@@ -128,7 +128,7 @@ def _groups(tokens: TokenStore, subject: Subject) -> list[str] | None:
     missing = set(subject.image_ids) - set(tokens.image_ids)
     if missing:
         raise DataError(
-            f"{len(missing)} of {len(subject.image_ids)} images of subject {subject.name!r} have no tokens in "
+            f"{len(missing)} of {len(subject.image_ids)} images of {subject.name!r} have no tokens in "
             f"{tokens.path} (first: {min(missing)!r}); extract tokens of the same images"
         )
     if tokens.image_groups is None:

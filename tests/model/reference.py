@@ -30,7 +30,7 @@ def mlp(code, weights):
 
 
 def interpolate(grid, x, y):
-    """Bilinear value of a (D, H, W) grid at a point in [-1, 1]^2; outside the grid's centres it fades to 0."""
+    """Bilinear value of a (D, H, W) grid at a point in [-1, 1]^2; it fades to 0 at the border."""
     depth, height, width = grid.shape
     column, row = ((x + 1) * width - 1) / 2, ((y + 1) * height - 1) / 2
     value = np.zeros(depth)

@@ -26,7 +26,9 @@ def setting():
     local = [rng.normal(size=(2, count, 3, 4)).astype(np.float32) for count in CHANNELS]
     global_ = [rng.normal(size=(2, count)).astype(np.float32) for count in CHANNELS]
     settings = fit_settings("paper", width=6)
-    selectors = build_selectors(settings, torch.from_numpy(coordinates), torch.from_numpy(BOUNDS), len(CHANNELS))
+    selectors = build_selectors(
+        settings, torch.from_numpy(coordinates), torch.from_numpy(BOUNDS), len(CHANNELS)
+    )
     model = build_paper_model(settings, selectors, 9, CHANNELS)
     generator = torch.Generator().manual_seed(1)
     with torch.no_grad():  # away from the start, where all selectors are alike
@@ -69,7 +71,12 @@ def test_gradients_equal_the_formula(setting):
         direction = rng.normal(size=weights[name].shape)
         step = 1e-6
         sides = [
-            (reference.predict({**weights, name: weights[name] + sign * step * direction}, code, local, global_) * target).sum()
+            (
+                reference.predict(
+                    {**weights, name: weights[name] + sign * step * direction}, code, local, global_
+                )
+                * target
+            ).sum()
             for sign in (1, -1)
         ]
         numeric = (sides[0] - sides[1]) / (2 * step)
@@ -78,7 +85,7 @@ def test_gradients_equal_the_formula(setting):
 
 
 def test_the_start_is_the_papers(setting):
-    _, tokens, coordinates, _, _ = setting
+    _, _, coordinates, _, _ = setting
     settings = fit_settings("paper")
     selectors = build_selectors(settings, torch.from_numpy(coordinates), torch.from_numpy(BOUNDS), 3)
     model = build_paper_model(settings, selectors, 9, CHANNELS)

@@ -17,15 +17,15 @@ class Recovery:
     Attributes:
         slope_found: hierarchy slope of the layer share.
         slope_selector: hierarchy slope of the raw layer selector.
-        slope_planted: hierarchy slope of the planted depth.
+        slope_planted: hierarchy slope of the planted layer share.
         b0_found: depth on the found line at level 0.
         b0_planted: the same on the planted line.
         b1_found: depth on the found line at level 1.
         b1_planted: the same on the planted line.
-        depth_r: correlation of share-based and planted depth.
+        depth_r: correlation of found and planted depth, by layer share.
         space_x_r: correlation of found and planted horizontal position.
         space_y_r: correlation of found and planted vertical position.
-        scale_r: correlation of the scale share and the planted scale.
+        scale_r: correlation of found and planted scale share.
     """
 
     slope_found: float
@@ -46,11 +46,14 @@ class Recovery:
 
 
 def recovery(mapping: Mapping, truth: PlantedTruth) -> Recovery:
-    """Compare a mapping with the planted truth of the simulated subject it was fitted to."""
+    """Compare a mapping with the planted truth of the simulated subject it was fitted to.
+
+    Like is compared with like: shares, which are identifiable, with the shares of the noise-free signal.
+    """
     data = mapping.dataset
     rois = {name: values.values for name, values in mapping.rois.items()}
     found_depth = layer_position(data["layer_share"].values)
-    planted_depth = layer_position(truth.layer)
+    planted_depth = layer_position(truth.layer_share)
     found, planted = fit_slope(found_depth, rois), fit_slope(planted_depth, rois)
     space = data["space"].values
     return Recovery(
@@ -64,7 +67,7 @@ def recovery(mapping: Mapping, truth: PlantedTruth) -> Recovery:
         depth_r=_correlation(found_depth, planted_depth),
         space_x_r=_correlation(space[:, 0], truth.space[:, 0]),
         space_y_r=_correlation(space[:, 1], truth.space[:, 1]),
-        scale_r=_correlation(data["scale_share"].values, truth.scale),
+        scale_r=_correlation(data["scale_share"].values, truth.scale_share),
     )
 
 

@@ -1,6 +1,6 @@
 """Principal components of tokens: the well-conditioned coordinates that the default recipe trains in."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -105,7 +105,8 @@ class TokenReduction:
     def unfold(self, align: ChannelAlign) -> ChannelAlign:
         """A channel align trained on components, as one that takes the network's own channels."""
 
-        def maps(layers: Sequence[PrincipalComponents], trained: nn.ModuleList) -> list[ChannelMap]:
-            return [layer.unfold(unit) for layer, unit in zip(layers, trained, strict=True)]
+        def maps(layers: Sequence[PrincipalComponents], trained: Iterable[nn.Module]) -> list[ChannelMap]:
+            pairs = zip(layers, trained, strict=True)
+            return [layer.unfold(unit) for layer, unit in pairs if isinstance(unit, UnitChannelMap)]
 
         return ChannelAlign(maps(self.local, align.local), maps(self.global_, align.global_))

@@ -25,7 +25,8 @@ class FitSettings(BaseModel):
         steps: optimisation steps at most.
         batch_size: images per step.
         learning_rate: of the channel align and the channel selectors (AdamW).
-        selector_learning_rate: of the space, layer and scale selectors.
+        space_learning_rate: of the space selector.
+        selector_learning_rate: of the layer and scale selectors, which overfit sooner.
         warmup_steps: steps over which learning rates rise from 0.
         cosine: whether learning rates then fall to 0 along a half cosine, or stay.
         align_decay: weight decay of the channel align (AdamW, per unit of learning rate).
@@ -44,12 +45,13 @@ class FitSettings(BaseModel):
     recipe: Recipe
     topology: bool = True
     width: int = Field(ge=1)
-    components: int = Field(default=256, ge=1)
+    components: int = Field(default=128, ge=1)
     damping: float = Field(default=0.1, gt=0)
     loss: Literal["squared", "smooth_l1"]
     steps: int = Field(ge=1)
     batch_size: int = Field(ge=1)
     learning_rate: float = Field(gt=0)
+    space_learning_rate: float = Field(gt=0)
     selector_learning_rate: float = Field(gt=0)
     warmup_steps: int = Field(ge=0)
     cosine: bool
@@ -71,6 +73,7 @@ RECIPES: dict[Recipe, dict[str, Any]] = {
         "steps": 20_000,
         "batch_size": 8,
         "learning_rate": 1e-3,
+        "space_learning_rate": 1e-3,
         "selector_learning_rate": 1e-3,
         "warmup_steps": 0,
         "cosine": False,
@@ -85,17 +88,18 @@ RECIPES: dict[Recipe, dict[str, Any]] = {
     "default": {
         "width": 64,
         "loss": "squared",
-        "steps": 600,
+        "steps": 300,
         "batch_size": 64,
-        "learning_rate": 3e-3,
-        "selector_learning_rate": 3e-3,
+        "learning_rate": 1e-2,
+        "space_learning_rate": 1e-2,
+        "selector_learning_rate": 5e-4,
         "warmup_steps": 30,
         "cosine": True,
         "align_decay": 0.1,
         "channel_decay": 0.1,
         "selector_decay": 0.0,
         "gradient_clip": None,
-        "softness_steps": 200,
+        "softness_steps": 0,  # the closed-form start leaves nothing to keep open
         "validate_every": 50,
     },
 }
@@ -117,4 +121,6 @@ def fit_settings(recipe: Recipe = "default", **changes: Any) -> FitSettings:
         return FitSettings(recipe=recipe, **{**RECIPES[recipe], **changes})
     except ValidationError as error:
         first = error.errors()[0]
-        raise DataError(f"setting {'.'.join(map(str, first['loc']))} = {first['input']!r}: {first['msg']}") from None
+        raise DataError(
+            f"setting {'.'.join(map(str, first['loc']))} = {first['input']!r}: {first['msg']}"
+        ) from None

@@ -1,13 +1,14 @@
-"""Closed-form start of the default recipe: what predicts a voxel best when it is read alone.
+"""Closed-form start of the default recipe: what predicts a voxel best, place by place and layer by layer.
 
 Gradient descent from the image centre finds the right place only slowly, if at all. But how well a voxel
-is predicted by the tokens of *one* place and *one* layer has a closed form (ridge regression, scored by
-leaving one image out), and the same few matrices serve all voxels. The table of these scores, smoothed
-over neighbouring voxels, says roughly where, which layer and which scale each voxel selects; training
-starts there.
+is predicted from the tokens of *one* place of *one* layer, with and without the global token, has a closed
+form (ridge regression, scored by leaving one image out), and the same few matrices serve all voxels. The
+tables of these scores, averaged over neighbouring voxels, say roughly where, which layer and which scale
+each voxel selects; training starts there.
 """
 
 import math
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -21,24 +22,36 @@ from factortopy.model import FreeSelectors, Selection
 from factortopy.networks import Tokens
 from factortopy.progress import progress_bar
 
-COMPONENTS = 64
+COMPONENTS = 32
 """Leading principal components of a token that a voxel is predicted from."""
 IMAGES = 3_000
 """Images at most: the start need not be sharper than the training that follows."""
 RIDGE = 0.5
-"""Penalty of the regression, in units of the components' mean variance."""
-NEIGHBOURS = 10
+"""Penalty of the regression, in units of the components' mean variance over all images."""
+NEIGHBOURS = 30
 """Voxels that scores are averaged over, the voxel itself included."""
-SHARPNESS = 30
-"""Power of the scores, relative to the best one, in the averages over places and layers."""
+LAYER_POWER, SPACE_POWER = 30, 10
+"""Powers of the scores, relative to the best one, in the averages over layers and over places."""
 VOXELS = 4_096
 """Voxels scored at a time, which bounds the memory."""
 
 
-def scan(
-    tokens: Tokens, responses: Float[Tensor, "image N"], *, progress: bool = True
-) -> Float[Tensor, "L P1 N"]:
-    """R^2, leaving one image out, of each voxel's prediction from one token alone.
+class Scores(NamedTuple):
+    """R^2, leaving one image out, of a voxel's prediction from few tokens of one layer.
+
+    Attributes:
+        local: from the local token of one place (rows of the grid one after another).
+        both: from that token and the global one.
+        global_: from the global token alone.
+    """
+
+    local: Float[Tensor, "L P N"]
+    both: Float[Tensor, "L P N"]
+    global_: Float[Tensor, "L N"]
+
+
+def scan(tokens: Tokens, responses: Float[Tensor, "image N"], *, progress: bool = True) -> Scores:
+    """Score every layer and place for every voxel.
 
     Args:
         tokens: principal components of the training images' tokens.
@@ -46,22 +59,24 @@ def scan(
         progress: whether to show a progress bar.
 
     Returns:
-        Scores for every layer and every position (rows of the grid one after another, then the global
-        token); negative where a token predicts worse than the mean.
+        Scores; negative where tokens predict worse than the mean.
     """
     responses = responses[:IMAGES]
-    columns = []
+    local_scores, both_scores, global_scores = [], [], []
     with progress_bar("Closed-form start", len(tokens.local), show=progress) as advance:
         for local, global_ in zip(tokens.local, tokens.global_, strict=True):
-            places = local[:IMAGES, :COMPONENTS].flatten(2).unbind(dim=-1)
-            every = [*places, global_[:IMAGES, :COMPONENTS]]
-            columns.append(torch.stack([_leave_one_out(token, responses) for token in every]))
+            whole = global_[:IMAGES, :COMPONENTS].float()
+            places = local[:IMAGES, :COMPONENTS].float().flatten(2).unbind(dim=-1)
+            pairs = [torch.cat([place, whole], dim=1) for place in places]
+            local_scores.append(torch.stack([_leave_one_out(place, responses) for place in places]))
+            both_scores.append(torch.stack([_leave_one_out(pair, responses) for pair in pairs]))
+            global_scores.append(_leave_one_out(whole, responses))
             advance()
-    return torch.stack(columns)
+    return Scores(torch.stack(local_scores), torch.stack(both_scores), torch.stack(global_scores))
 
 
 def start_selection(
-    scores: Float[Tensor, "L P1 N"],
+    scores: Scores,
     coordinates: Float[Tensor, "N 3"],
     grid: tuple[int, int],
     *,
@@ -69,8 +84,9 @@ def start_selection(
 ) -> Selection:
     """Rough selection of every voxel from its scores.
 
-    The place is the centre of mass of the local scores, layer weights follow each layer's best score, both
-    raised to a high power; the scale is the best global score's part of the best scores.
+    Layer weights follow the best score of each layer. The place is the centre of mass of what local tokens
+    add to the global one. The scale compares what the global token adds to the best local one with what
+    that adds to the global: both go with the square of their weights a and 1 - a.
 
     Args:
         scores: of :func:`scan`.
@@ -78,19 +94,16 @@ def start_selection(
         grid: height and width of the token grid.
         neighbours: voxels that scores are averaged over; 1 for no smoothing.
     """
-    smooth = _smooth(scores, coordinates, neighbours).clamp(min=0)
-    local, global_ = smooth[:, :-1], smooth[:, -1]
-    weights = _sharpen(local.mean(dim=0))
-    height, width = grid
-    rows = (2 * torch.arange(height) + 1) / height - 1
-    columns = (2 * torch.arange(width) + 1) / width - 1
+    local, both, global_ = (_smooth(part, coordinates, neighbours) for part in scores)
+    layer = _sharpen(both.amax(dim=1), LAYER_POWER)
+    added = (layer[:, None] * (both - global_[:, None])).sum(dim=0)
+    place = _sharpen(added, SPACE_POWER)
+    rows, columns = (2 * (torch.arange(size) + 0.5) / size - 1 for size in grid)
     y, x = torch.meshgrid(rows, columns, indexing="ij")
-    space = torch.stack([x.flatten() @ weights, y.flatten() @ weights], dim=-1)
-    best_local = local.amax(dim=1)
-    layer = _sharpen(torch.maximum(best_local, global_)).T
-    top_local, top_global = best_local.amax(dim=0), global_.amax(dim=0)
-    scale = (top_global + 1e-6) / (top_local + top_global + 2e-6)
-    return Selection(space, layer, scale)
+    space = torch.stack([x.flatten() @ place, y.flatten() @ place], dim=-1)
+    by_local = (place * added).sum(dim=0).clamp(min=0).sqrt()
+    by_global = (layer[:, None] * (both - local) * place).sum(dim=(0, 1)).clamp(min=0).sqrt()
+    return Selection(space, layer.T, (by_global + 1e-3) / (by_local + by_global + 2e-3))
 
 
 def start_selectors(selectors: nn.Module, target: Selection, steps: int = 300, rate: float = 3e-3) -> None:
@@ -124,7 +137,7 @@ def start_selectors(selectors: nn.Module, target: Selection, steps: int = 300, r
 
 def _leave_one_out(token: Float[Tensor, "n K"], responses: Float[Tensor, "n N"]) -> Float[Tensor, "N"]:
     """R^2 of ridge regression with every image predicted from the others (the hat-matrix formula)."""
-    token = token.float() - token.float().mean(dim=0)
+    token = token - token.mean(dim=0)
     gram = token.T @ token
     penalty = RIDGE * max(float(gram.diagonal().mean()), math.ulp(1.0))
     factor = torch.linalg.cholesky(gram + penalty * torch.eye(len(gram)))
@@ -139,20 +152,20 @@ def _leave_one_out(token: Float[Tensor, "n K"], responses: Float[Tensor, "n N"])
 
 
 def _smooth(
-    scores: Float[Tensor, "L P1 N"], coordinates: Float[Tensor, "N 3"], neighbours: int
-) -> Float[Tensor, "L P1 N"]:
+    scores: Float[Tensor, "*table N"], coordinates: Float[Tensor, "N 3"], neighbours: int
+) -> Float[Tensor, "*table N"]:
     """Mean over each voxel's nearest voxels."""
     voxels = len(coordinates)
     neighbours = min(neighbours, voxels)
     _, nearest = cKDTree(coordinates.numpy()).query(coordinates.numpy(), k=[*range(1, neighbours + 1)])
     rows = np.repeat(np.arange(voxels), neighbours)
     mean = csr_array((np.full(rows.size, 1 / neighbours, np.float32), (rows, nearest.ravel())))
-    smooth = mean @ scores.flatten(0, 1).T.numpy()
+    smooth = mean @ scores.flatten(0, -2).T.numpy()
     return torch.from_numpy(np.ascontiguousarray(smooth.T)).view_as(scores)
 
 
-def _sharpen(scores: Float[Tensor, "K N"]) -> Float[Tensor, "K N"]:
-    """Weights over the first dimension from scores relative to the best one; uniform where none is positive."""
+def _sharpen(scores: Float[Tensor, "K N"], power: int) -> Float[Tensor, "K N"]:
+    """Weights over the first dimension from scores relative to the best; uniform where none is positive."""
     best = scores.amax(dim=0)
-    weights = torch.where(best > 0, scores / best.clamp(min=1e-12), 1.0) ** SHARPNESS
+    weights = torch.where(best > 0, scores.clamp(min=0) / best.clamp(min=1e-12), 1.0) ** power
     return weights / weights.sum(dim=0)

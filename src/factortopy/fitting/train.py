@@ -132,7 +132,9 @@ def _look(
 ) -> None:
     loss = float(torch.stack(losses).mean())
     if not math.isfinite(loss):
-        raise DataError(f"the fit diverged before step {step}: lower learning_rate or standardise the responses")
+        raise DataError(
+            f"the fit diverged before step {step}: lower learning_rate or standardise the responses"
+        )
     score = mean_r2(model, validation, settings.batch_size)
     if not history.step or score > max(history.validation_r2):
         history.best_step = step
@@ -152,11 +154,15 @@ def mean_r2(model: FactorTopy, images: Images, batch_size: int) -> float:
 
 
 def _optimiser(model: FactorTopy, settings: FitSettings) -> torch.optim.AdamW:
+    selectors = dict(model.selectors.named_parameters())
+    space = [value for name, value in selectors.items() if name.startswith("space")]
+    others = [value for name, value in selectors.items() if not name.startswith("space")]
     groups = [
         (list(model.align.parameters()), settings.learning_rate, settings.align_decay),
         ([model.channels], settings.learning_rate, settings.channel_decay),
         ([model.bias], settings.learning_rate, 0.0),
-        (list(model.selectors.parameters()), settings.selector_learning_rate, settings.selector_decay),
+        (space, settings.space_learning_rate, settings.selector_decay),
+        (others, settings.selector_learning_rate, settings.selector_decay),
     ]
     return torch.optim.AdamW(
         [{"params": params, "lr": rate, "weight_decay": decay} for params, rate, decay in groups if params]

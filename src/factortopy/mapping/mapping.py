@@ -17,7 +17,12 @@ from torch import Tensor
 from factortopy.errors import DataError
 from factortopy.files import atomic_path
 
-DATASET, PARAMETERS, SETTINGS, PROVENANCE = "dataset.zarr", "parameters.safetensors", "settings.toml", "provenance.json"
+DATASET, PARAMETERS, SETTINGS, PROVENANCE = (
+    "dataset.zarr",
+    "parameters.safetensors",
+    "settings.toml",
+    "provenance.json",
+)
 REQUIRED = ("space", "layer", "scale", "r2")
 
 
@@ -46,7 +51,9 @@ class Mapping:
     def __post_init__(self) -> None:
         missing = [name for name in REQUIRED if name not in self.dataset]
         if missing:
-            raise DataError(f"a mapping needs the variables {', '.join(REQUIRED)}; missing: {', '.join(missing)}")
+            raise DataError(
+                f"a mapping needs the variables {', '.join(REQUIRED)}; missing: {', '.join(missing)}"
+            )
 
     @property
     def simulated(self) -> bool:
@@ -79,11 +86,13 @@ class Mapping:
         """
         with atomic_path(path) as folder:
             folder.mkdir()
-            # Lengths of strings are fixed here, as Zarr v3 has no stable type of variable-length strings.
-            self.dataset.to_zarr(folder / DATASET, mode="w", consolidated=False, zarr_format=3)
-            save_file({name: value.detach().contiguous().cpu() for name, value in self.parameters.items()}, folder / PARAMETERS)
+            _storable(self.dataset).to_zarr(folder / DATASET, mode="w", consolidated=False, zarr_format=3)
+            parameters = {name: value.detach().contiguous().cpu() for name, value in self.parameters.items()}
+            save_file(parameters, folder / PARAMETERS)
             (folder / SETTINGS).write_text(tomli_w.dumps(self.settings), encoding="utf-8")
-            (folder / PROVENANCE).write_text(json.dumps(self.provenance, indent=2, sort_keys=True), encoding="utf-8")
+            (folder / PROVENANCE).write_text(
+                json.dumps(self.provenance, indent=2, sort_keys=True), encoding="utf-8"
+            )
         return Path(path)
 
     @classmethod
@@ -96,13 +105,36 @@ class Mapping:
         folder = Path(path)
         for part in (DATASET, PARAMETERS, SETTINGS, PROVENANCE):
             if not (folder / part).exists():
-                raise DataError(f"{folder} is no mapping: {part} is missing; give the folder that `fit` wrote")
+                raise DataError(
+                    f"{folder} is no mapping: {part} is missing; give the folder that `fit` wrote"
+                )
         try:
             return cls(
-                dataset=xr.open_zarr(folder / DATASET, consolidated=False).load(),
+                dataset=_fixed_width(xr.open_zarr(folder / DATASET, consolidated=False).load()),
                 parameters=load_file(folder / PARAMETERS),
                 settings=tomllib.loads((folder / SETTINGS).read_text(encoding="utf-8")),
                 provenance=json.loads((folder / PROVENANCE).read_text(encoding="utf-8")),
             )
         except (SafetensorError, ValueError, KeyError, OSError) as error:
-            raise DataError(f"{folder} cannot be read ({error}); it was cut short or changed: fit again") from error
+            raise DataError(
+                f"{folder} cannot be read ({error}); it was cut short or changed: fit again"
+            ) from error
+
+
+def _storable(dataset: xr.Dataset) -> xr.Dataset:
+    """Texts as variable-length strings: Zarr v3 has no settled form of NumPy's fixed-width ones."""
+    return _cast_texts(dataset, "U", object)
+
+
+def _fixed_width(dataset: xr.Dataset) -> xr.Dataset:
+    return _cast_texts(dataset, "OT", str)
+
+
+def _cast_texts(dataset: xr.Dataset, kinds: str, target: type) -> xr.Dataset:
+    texts = {
+        # Through objects, as NumPy cannot cast its two kinds of strings into each other.
+        name: (values.dims, values.values.astype(object).astype(target))
+        for name, values in dataset.coords.items()
+        if values.dtype.kind in kinds
+    }
+    return dataset.assign_coords(texts)

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 import torch
 from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Tensor
 
 from factortopy.errors import DataError, ShapeError
 from factortopy.model.align import ChannelAlign, ChannelMap
@@ -33,14 +33,14 @@ def to_paper_weights(model: FactorTopy) -> dict[str, Tensor]:
     selectors = model.selectors
     if not isinstance(selectors, TopologicalSelectors) or not _plain_maps(model.align):
         raise DataError('only a model of recipe="paper" with topology has weights under the authors\' names')
-    weights = {"weight": model.channels, "bias": model.bias}
-    for number, (local, global_) in enumerate(zip(model.align.local, model.align.global_, strict=True)):
-        weights[f"{LOCAL}.{number}.weight"] = local.weight[:, :, None, None]
-        weights[f"{GLOBAL}.{number}.weight"] = global_.weight
+    weights: dict[str, Tensor] = {"weight": model.channels, "bias": model.bias}
+    own = model.state_dict()
+    for number in range(len(model.align.local)):
+        weights[f"{LOCAL}.{number}.weight"] = own[f"align.local.{number}.weight"][:, :, None, None]
+        weights[f"{GLOBAL}.{number}.weight"] = own[f"align.global_.{number}.weight"]
     for ours, theirs in SELECTORS.items():
-        mlp: nn.Sequential = getattr(selectors, ours)
         for name, index in NUMBERS.items():
-            weights[f"{theirs}.{name}"] = getattr(mlp[index], name.split(".")[1])
+            weights[f"{theirs}.{name}"] = own[f"selectors.{ours}.{index}.{name.split('.')[1]}"]
     return {name: value.detach().clone() for name, value in weights.items()}
 
 
@@ -62,7 +62,9 @@ def from_paper_weights(
     expected = _expected_names(layers)
     missing, unexpected = sorted(expected - set(weights)), sorted(set(weights) - expected)
     if missing or unexpected:
-        raise DataError(f"not the authors' weights: missing {missing or 'none'}, unexpected {unexpected or 'none'}")
+        raise DataError(
+            f"not the authors' weights: missing {missing or 'none'}, unexpected {unexpected or 'none'}"
+        )
     voxels, width = weights["weight"].shape
     if len(coordinates) != voxels:
         raise ShapeError(f"the weights are of {voxels} voxels, the coordinates of {len(coordinates)}")
@@ -90,7 +92,9 @@ def _layers(names: Iterable[str]) -> set[str]:
 
 def _expected_names(layers: list[str]) -> set[str]:
     bottlenecks = {f"{kind}.{layer}.weight" for kind in (LOCAL, GLOBAL) for layer in layers}
-    return bottlenecks | {f"{mlp}.{name}" for mlp in SELECTORS.values() for name in NUMBERS} | {"weight", "bias"}
+    return (
+        bottlenecks | {f"{mlp}.{name}" for mlp in SELECTORS.values() for name in NUMBERS} | {"weight", "bias"}
+    )
 
 
 def _own_names(weights: Mapping[str, Tensor], layers: list[str]) -> dict[str, Tensor]:

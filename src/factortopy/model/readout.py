@@ -103,7 +103,7 @@ def _read_plain(
 
 
 def _chunks(cell: Int[Tensor, "N"], columns: int, numbers: int) -> Iterator[tuple[slice, list[int]]]:
-    """Slices of voxels (sorted by cell) that share a cell, with the rows of its corners and the global token."""
+    """Slices of voxels that share a cell, with the rows of its corners and of the global token."""
     cells, counts = cell.unique_consecutive(return_counts=True)
     size = max(1, CHUNK_NUMBERS // numbers)
     start = 0
@@ -118,12 +118,14 @@ def _chunks(cell: Int[Tensor, "N"], columns: int, numbers: int) -> Iterator[tupl
 class _GroupedReadout(torch.autograd.Function):
     """Grouped read-out with its gradient written out, so that no (N, 5, L, B) tensor is kept.
 
-    ``rows`` (P, L, B, D) are the tokens of every position of the padded grid, the global token last; ``weights``
-    (N, 5, L) are those of the four corners and the global token; voxels are sorted by ``cell``.
+    ``rows`` (P, L, B, D) are the tokens of every position of the padded grid, the global token last;
+    ``weights`` (N, 5, L) are those of the four corners and the global token; voxels are sorted by ``cell``.
     """
 
     @staticmethod
-    def forward(ctx: Any, rows: Tensor, weights: Tensor, channels: Tensor, cell: Tensor, columns: int) -> Tensor:
+    def forward(
+        ctx: Any, rows: Tensor, weights: Tensor, channels: Tensor, cell: Tensor, columns: int
+    ) -> Tensor:
         ctx.save_for_backward(rows, weights, channels, cell)
         ctx.columns = columns
         layers, batch, width = rows.shape[1:]

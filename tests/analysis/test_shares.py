@@ -1,0 +1,118 @@
+"""Shares against sums written out in full, and their invariance under the gauges of the selectors."""
+
+import numpy as np
+import pytest
+import torch
+
+from factortopy.analysis import shares
+from factortopy.model import ChannelAlign, ChannelMap, FactorTopy, FixedSelectors, Selection
+from factortopy.networks import Tokens
+
+LAYERS, CHANNELS, WIDTH, VOXELS, IMAGES = 3, 6, 4, 5, 40
+
+
+@pytest.fixture
+def tokens():
+    generator = torch.Generator().manual_seed(0)
+    local = tuple(torch.randn(IMAGES, CHANNELS, 3, 3, generator=generator).double() for _ in range(LAYERS))
+    return Tokens(
+        local, tuple(torch.randn(IMAGES, CHANNELS, generator=generator).double() for _ in range(LAYERS))
+    )
+
+
+@pytest.fixture
+def model():
+    torch.manual_seed(1)
+    maps = [[ChannelMap(CHANNELS, WIDTH, offset=True).double() for _ in range(LAYERS)] for _ in range(2)]
+    logits = 2 * torch.randn(VOXELS, LAYERS).double()
+    selection = Selection(
+        torch.rand(VOXELS, 2).double() - 0.5, logits.softmax(dim=1), torch.rand(VOXELS).double()
+    )
+    return FactorTopy(
+        ChannelAlign(*maps), FixedSelectors(selection), torch.randn(VOXELS, WIDTH).double(), 0.5
+    )
+
+
+def batches(tokens, size=7):
+    return lambda: (tokens[start : start + size] for start in range(0, IMAGES, size))
+
+
+def parts(model, tokens):
+    """The part of every prediction that each layer and kind gives: (2, layer, image, voxel), by hand."""
+    selection, aligned = model.select(), model.align(tokens)
+    result = np.zeros((2, LAYERS, IMAGES, VOXELS))
+    for layer in range(LAYERS):
+        for i in range(VOXELS):
+            place = selection.space[i].expand(IMAGES, 1, 1, 2)
+            here = torch.nn.functional.grid_sample(aligned.local[layer], place, align_corners=False)[
+                :, :, 0, 0
+            ]
+            weight = model.factor * selection.layer[i, layer] * model.channels[i]
+            result[0, layer, :, i] = ((1 - selection.scale[i]) * (here @ weight)).detach()
+            result[1, layer, :, i] = (selection.scale[i] * (aligned.global_[layer] @ weight)).detach()
+    return result
+
+
+def test_shares_equal_covariances_written_out(model, tokens):
+    found = shares(model, batches(tokens))
+    by_hand = parts(model, tokens)
+    predicted = by_hand.sum(axis=(0, 1))
+    np.testing.assert_allclose(found.predictions, predicted + model.bias.detach().numpy(), atol=1e-10)
+    for i in range(VOXELS):
+        variance = predicted[:, i].var()
+        for layer in range(LAYERS):
+            expected = (
+                np.cov(by_hand[:, layer, :, i].sum(axis=0), predicted[:, i], bias=True)[0, 1] / variance
+            )
+            assert found.layer[i, layer] == pytest.approx(expected, abs=1e-10)
+        expected = np.cov(by_hand[1, :, :, i].sum(axis=0), predicted[:, i], bias=True)[0, 1] / variance
+        assert found.scale[i] == pytest.approx(expected, abs=1e-10)
+
+
+def test_layer_shares_sum_to_one(model, tokens):
+    assert torch.allclose(shares(model, batches(tokens)).layer.sum(dim=1), torch.ones(VOXELS).double())
+
+
+def test_batches_change_nothing(model, tokens):
+    small, whole = shares(model, batches(tokens, 1)), shares(model, batches(tokens, IMAGES))
+    assert torch.allclose(small.layer, whole.layer)
+    assert torch.allclose(small.scale, whole.scale)
+
+
+def with_gauge(model, layer_factors, scale_factors, mixing):
+    """The same predictions from other selectors: the three gauges of the model, applied at random."""
+    selection = model.select()
+    inverse = torch.linalg.inv(mixing)
+    maps = [[], []]
+    for kind, source in enumerate((model.align.local, model.align.global_)):
+        for factor, channel_map in zip(layer_factors, source, strict=True):
+            changed = ChannelMap(CHANNELS, WIDTH, offset=True).double()
+            gain = factor * scale_factors[kind]
+            changed.load_state_dict(
+                {"weight": gain * mixing @ channel_map.weight, "offset": gain * mixing @ channel_map.offset}
+            )
+            maps[kind].append(changed)
+    raw = selection.layer / torch.tensor(layer_factors).double()
+    local, global_ = (1 - selection.scale) / scale_factors[0], selection.scale / scale_factors[1]
+    channels = (model.channels @ inverse) * (raw.sum(dim=1) * (local + global_))[:, None]
+    moved = Selection(selection.space, raw / raw.sum(dim=1, keepdim=True), global_ / (local + global_))
+    return FactorTopy(ChannelAlign(*maps), FixedSelectors(moved), channels.detach(), model.factor)
+
+
+def test_gauges_move_selectors_but_not_shares(model, tokens):
+    mixing = torch.randn(WIDTH, WIDTH, generator=torch.Generator().manual_seed(3)).double()
+    other = with_gauge(model, [0.3, 1.0, 4.0], [0.5, 3.0], mixing)
+    before, after = shares(model, batches(tokens)), shares(other, batches(tokens))
+    assert (model.select().layer - other.select().layer).abs().max() > 0.1
+    assert (model.select().scale - other.select().scale).abs().max() > 0.1
+    assert torch.allclose(before.predictions, after.predictions, atol=1e-9)
+    assert torch.allclose(before.layer, after.layer, atol=1e-9)
+    assert torch.allclose(before.scale, after.scale, atol=1e-9)
+
+
+def test_a_voxel_that_reads_nothing_has_no_share(model, tokens):
+    with torch.no_grad():
+        model.channels[2] = 0
+    found = shares(model, batches(tokens))
+    assert torch.isnan(found.layer[2]).all()
+    assert torch.isfinite(found.layer[[0, 1, 3, 4]]).all()
