@@ -42,20 +42,23 @@ def plot(
         if name not in ALL_FIGURES:
             raise UnknownNameError("figure", name, [*ALL_FIGURES, "all"])
     written: list[Path] = []
-    left_out: list[str] = []
+    left_out: dict[str, list[str]] = {}
     with progress_bar("Figures", len(names), show=not quiet) as advance:
         for name in names:
             try:
                 drawn = draw(name, loaded, palette=palette)
             except FactortopyError as error:
-                if not wanted_all or len(names) == len(left_out) + 1:
+                if not wanted_all:
                     raise
-                left_out.append(f"left out {name}: {error}")
+                left_out.setdefault(str(error), []).append(name)
             else:
                 written += _write(drawn, folder / name, file_format)
             advance()
     if not quiet:
-        typer.echo("\n".join([*map(str, written), *left_out]))
+        for path in written:
+            typer.echo(path)
+        for reason, which in left_out.items():
+            typer.echo(f"left out {', '.join(which)}: {reason}")
 
 
 def _write(figure: object, stem: Path, file_format: str) -> list[Path]:
