@@ -10,6 +10,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from factortopy import reporting
 from factortopy.brain import split_images
 from factortopy.mapping import Mapping
 from factortopy.tokens import TokenStore
@@ -120,7 +121,7 @@ def test_report_is_one_page_with_the_training_curve(run, mapping, tmp_path):
 
 def test_report_takes_several_mappings_and_the_page_last(run, mapping, tmp_path, monkeypatch):
     asked = []
-    monkeypatch.setattr(factortopy.reporting, "report", lambda *words, **_: asked.extend(words))
+    monkeypatch.setattr(reporting, "report", lambda *words, **_: asked.extend(words))
     assert run("report", mapping, mapping, tmp_path / "page.html").exit_code == 0
     assert [loaded.dataset.attrs["subject"] for loaded in asked[0]] == ["by hand", "by hand"]
     assert asked[1] == tmp_path / "page.html"
