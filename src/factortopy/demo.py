@@ -119,9 +119,9 @@ def run_demo(
         DataError: if the folder cannot be written or there are too few images.
         UnavailableError: if the network's weights cannot be had.
     """
-    folder = check_writable(folder)
     if images < FEWEST_IMAGES:
         raise DataError(f"a demo needs at least {FEWEST_IMAGES} images to recover anything; got {images}")
+    folder = check_writable(folder)
     times: dict[str, float] = {}
     with _timed(times, "photographs"):
         views = sample_views(images, seed)
@@ -137,7 +137,13 @@ def run_demo(
         fitted.mapping.save(folder / "mapping")
     with _timed(times, "oracle"):
         oracle = fit_model(
-            tokens, subject, settings, split=fitted.split, selection=_planted(subject), progress=progress
+            tokens,
+            subject,
+            settings,
+            split=fitted.split,
+            selection=_planted(subject),
+            progress=progress,
+            description="Oracle",
         )
     with _timed(times, "figures and report"):
         page = _show(folder, fitted, subject, views, palette, progress)

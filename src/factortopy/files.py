@@ -14,16 +14,23 @@ from factortopy.errors import DataError
 
 
 @contextmanager
-def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
+def atomic_path(path: str | os.PathLike[str], *, sign: str | None = None) -> Iterator[Path]:
     """Give a temporary sibling of ``path`` (file or folder) to write to; move it into place on success.
 
     On any error, Ctrl-C included, the sibling is removed and what stood at ``path`` is untouched. A file
     replaces a file and a folder a folder, never one the other.
 
+    Args:
+        path: what to write.
+        sign: a name that marks a folder of the same kind: only an empty folder, or one that holds it, is
+            replaced, so that no other work is lost.
+
     Raises:
-        DataError: if the parent cannot be written, the disk is full, or ``path`` is of the other kind.
+        DataError: if the parent cannot be written, the disk is full, or ``path`` holds something else.
     """
     path = Path(path)
+    if sign and path.is_dir() and any(path.iterdir()) and not (path / sign).exists():
+        raise DataError(f"{path} holds something else (no {sign} in it); choose another folder")
     sibling = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.partial")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -69,16 +76,27 @@ def write_text(path: str | os.PathLike[str], text: str) -> Path:
 
 
 def check_writable(folder: str | os.PathLike[str]) -> Path:
-    """Make ``folder`` if needed and prove that a file can be written there, before long work starts.
+    """Prove that files can be written to a folder, before long work starts; it is not made yet.
 
     Raises:
-        DataError: if it cannot.
+        DataError: if they cannot.
     """
     folder = Path(folder)
-    with atomic_path(folder / ".write-test") as temporary:
-        temporary.touch()
-    (folder / ".write-test").unlink()
+    probe = standing_folder(folder) / f".write-test-{uuid.uuid4().hex[:8]}"
+    try:
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise DataError(
+            f"cannot write to {folder}: {error.strerror or error}; choose another folder"
+        ) from error
     return folder
+
+
+def standing_folder(path: str | os.PathLike[str]) -> Path:
+    """The path itself if it is there, else the nearest of its parents that is."""
+    path = Path(path).absolute()
+    return next(place for place in (path, *path.parents) if place.exists())
 
 
 def sha256_file(path: str | os.PathLike[str]) -> str:

@@ -82,6 +82,7 @@ def fit_model(
     split: Split | None = None,
     selection: Selection | None = None,
     progress: bool = True,
+    description: str = "Fit",
 ) -> Fit:
     """As :func:`fit`, and keep the trained model.
 
@@ -93,6 +94,7 @@ def fit_model(
         selection: space, layer and scale of every voxel that are given and not trained, such as a planted
             truth: what remains to be learnt then is the channels.
         progress: whether to show progress bars.
+        description: what the progress bar calls the training.
     """
     start = time.perf_counter()
     groups = _groups(tokens, subject)
@@ -103,7 +105,14 @@ def fit_model(
     coordinates = torch.from_numpy(subject.coordinates).float()
     bounds = torch.from_numpy(subject.coordinate_bounds)
     model, history = trainer(
-        sides["train"], sides["validation"], settings, coordinates, bounds, selectors, progress=progress
+        sides["train"],
+        sides["validation"],
+        settings,
+        coordinates,
+        bounds,
+        selectors,
+        progress=progress,
+        description=description,
     )
     test = sides["test"]
     held_out = shares(model, lambda: test.batches(BATCH))

@@ -176,7 +176,7 @@ def test_hierarchy_draws_the_lines_it_is_given(mapping):
 
 
 def test_recovery_states_the_correlation(drawn, mapping, truth):
-    r = np.corrcoef(mapping.dataset["scale_share"].values, truth.scale)[0, 1]
+    r = np.corrcoef(mapping.dataset["scale_share"].values, truth.scale_share)[0, 1]
     assert f"r = {r:.3f}" in words(drawn["recovery"])
     with pytest.raises(DataError, match="planted truth has 3 voxels"):
         plot.recovery(mapping, truth.select(np.arange(3)))

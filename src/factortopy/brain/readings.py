@@ -53,7 +53,7 @@ def plant_channels(
         raise DataError(
             f"a subject is simulated over images, and {images} has no variance; give at least two"
         )
-    with progress_bar("simulating the subject", total=2 * images, show=progress) as advance:
+    with progress_bar("Simulated subject", total=2 * images, show=progress) as advance:
         moments = _moments(_batches(tokens, advance))
         projections = [
             _projection(generator.standard_normal((channels, len(mean))), mean, deviation)

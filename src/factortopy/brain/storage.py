@@ -50,7 +50,7 @@ def save_subject(subject: Subject, path: str | os.PathLike[str]) -> Path:
     for name in subject.rois:
         if not name or name.startswith(".") or set(name) & set("/\\:"):
             raise DataError(f"ROI name {name!r} cannot be a file's name; rename the ROI")
-    with atomic_path(path) as folder:
+    with atomic_path(path, sign="subject.toml") as folder:
         folder.mkdir()
         for name in (*REQUIRED, *OPTIONAL):
             array = getattr(subject, name)

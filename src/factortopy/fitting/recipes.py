@@ -27,6 +27,7 @@ def train_paper(
     selectors: nn.Module | None = None,
     *,
     progress: bool = True,
+    description: str = "Fit",
 ) -> tuple[FactorTopy, History]:
     """Train as the authors do, reading tokens batch by batch.
 
@@ -38,6 +39,7 @@ def train_paper(
         bounds: smallest and largest coordinate of the whole surface, mm.
         selectors: selectors that are given instead of built.
         progress: whether to show progress bars.
+        description: what the progress bar calls the training.
 
     Returns:
         The trained model and what was seen while training.
@@ -49,7 +51,7 @@ def train_paper(
     if selectors is None:
         selectors = build_selectors(settings, coordinates, bounds, len(channels))
     model = build_paper_model(settings, selectors, len(coordinates), channels)
-    return model, train(model, training, validation, settings, progress=progress)
+    return model, train(model, training, validation, settings, progress=progress, description=description)
 
 
 def train_default(
@@ -61,6 +63,7 @@ def train_default(
     selectors: nn.Module | None = None,
     *,
     progress: bool = True,
+    description: str = "Fit",
 ) -> tuple[FactorTopy, History]:
     """Train in principal components of the tokens, from a closed-form start; see :func:`train_paper`."""
     chosen = torch.arange(len(training))[:: -(-len(training) // MEASURED_IMAGES)]
@@ -77,7 +80,7 @@ def train_default(
         neighbours = {} if settings.topology else {"neighbours": 1}
         start_selectors(selectors, start_selection(scores, coordinates, (height, width), **neighbours))
     model = build_default_model(settings, selectors, len(coordinates), reduction)
-    history = train(model, reduced, reduced_validation, settings, progress=progress)
+    history = train(model, reduced, reduced_validation, settings, progress=progress, description=description)
     model.align = reduction.unfold(model.align)
     return model, history
 

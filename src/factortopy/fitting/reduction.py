@@ -19,8 +19,8 @@ class PrincipalComponents:
     """Leading principal components of one kind of token of one layer, damped towards unit variance.
 
     Channels are standardised first, as a few channels of some networks are a hundred times larger than
-    the rest. A component of variance s is divided by ``sqrt(s + damping * mean variance)``: large ones
-    get about unit variance and learn at a like rate, small ones are not blown up.
+    the rest. A component of variance s is divided by ``sqrt(s + damping * mean variance)``, the mean over
+    those kept: large ones get about unit variance and learn at a like rate, small ones are not blown up.
 
     Attributes:
         mean: mean of every channel.
@@ -34,7 +34,7 @@ class PrincipalComponents:
 
     @classmethod
     def measure(cls, tokens: Float[Tensor, "n C"], count: int, damping: float) -> "PrincipalComponents":
-        """Measure the components of a sample of tokens; constant channels get no weight."""
+        """Measure components of more tokens than ``count``; constant channels get no weight."""
         tokens = tokens.float()
         mean = tokens.mean(dim=0)
         centred = tokens - mean
@@ -42,8 +42,7 @@ class PrincipalComponents:
         inverse = torch.where(spread > 1e-6 * spread.max(), 1 / spread, 0.0)
         centred = centred * inverse
         values, vectors = torch.linalg.eigh(centred.T @ centred / len(centred))
-        # A sample of n tokens has no more than n - 1 components.
-        count = min(count, len(values), len(tokens) - 1)
+        count = min(count, len(values))
         values, vectors = values.flip(0)[:count].clamp(min=0), vectors.flip(1)[:, :count]
         damped = values + damping * values.mean()
         return cls(mean, (vectors * damped.rsqrt()).T * inverse, values / damped)
@@ -55,7 +54,8 @@ class PrincipalComponents:
     def unfold(self, channel_map: UnitChannelMap) -> ChannelMap:
         """The same map, taking the network's own channels."""
         width = len(channel_map.weight)
-        unfolded = ChannelMap(len(self.mean), width, offset=True)
+        with torch.random.fork_rng(devices=[]):  # its start is drawn, and then written over
+            unfolded = ChannelMap(len(self.mean), width, offset=True)
         weight = channel_map.weight.detach() @ self.projection
         unfolded.load_state_dict({"weight": weight, "offset": -weight @ self.mean})
         return unfolded
@@ -79,6 +79,8 @@ class TokenReduction:
             seed: seed of the choice of local tokens.
         """
         generator = torch.Generator().manual_seed(seed)
+        # Local tokens are many, but both kinds keep the same channels, so few images bound both.
+        count = min(count, len(tokens) - 1)
 
         def local(values: Float[Tensor, "n C H W"]) -> PrincipalComponents:
             flat = values.movedim(1, -1).flatten(0, 2)

@@ -7,7 +7,6 @@ tables of these scores, averaged over neighbouring voxels, say roughly where, wh
 each voxel selects; training starts there.
 """
 
-import math
 from typing import NamedTuple
 
 import numpy as np
@@ -65,12 +64,12 @@ def scan(tokens: Tokens, responses: Float[Tensor, "image N"], *, progress: bool 
     local_scores, both_scores, global_scores = [], [], []
     with progress_bar("Closed-form start", len(tokens.local), show=progress) as advance:
         for local, global_ in zip(tokens.local, tokens.global_, strict=True):
-            whole = global_[:IMAGES, :COMPONENTS].float()
-            places = local[:IMAGES, :COMPONENTS].float().flatten(2).unbind(dim=-1)
-            pairs = [torch.cat([place, whole], dim=1) for place in places]
-            local_scores.append(torch.stack([_leave_one_out(place, responses) for place in places]))
-            both_scores.append(torch.stack([_leave_one_out(pair, responses) for pair in pairs]))
-            global_scores.append(_leave_one_out(whole, responses))
+            whole = global_[None, :IMAGES, :COMPONENTS].float()
+            places = local[:IMAGES, :COMPONENTS].float().flatten(2).permute(2, 0, 1)
+            pairs = torch.cat([places, whole.expand(len(places), -1, -1)], dim=2)
+            local_scores.append(_leave_one_out(places, responses))
+            both_scores.append(_leave_one_out(pairs, responses))
+            global_scores.append(_leave_one_out(whole, responses)[0])
             advance()
     return Scores(torch.stack(local_scores), torch.stack(both_scores), torch.stack(global_scores))
 
@@ -106,7 +105,7 @@ def start_selection(
     return Selection(space, layer.T, (by_global + 1e-3) / (by_local + by_global + 2e-3))
 
 
-def start_selectors(selectors: nn.Module, target: Selection, steps: int = 300, rate: float = 3e-3) -> None:
+def start_selectors(selectors: nn.Module, target: Selection, steps: int = 200, rate: float = 3e-3) -> None:
     """Set selectors to a selection: exactly where they are free, by least squares where they are smooth.
 
     Args:
@@ -135,20 +134,25 @@ def start_selectors(selectors: nn.Module, target: Selection, steps: int = 300, r
         schedule.step()
 
 
-def _leave_one_out(token: Float[Tensor, "n K"], responses: Float[Tensor, "n N"]) -> Float[Tensor, "N"]:
-    """R^2 of ridge regression with every image predicted from the others (the hat-matrix formula)."""
-    token = token - token.mean(dim=0)
-    gram = token.T @ token
-    penalty = RIDGE * max(float(gram.diagonal().mean()), math.ulp(1.0))
-    factor = torch.linalg.cholesky(gram + penalty * torch.eye(len(gram)))
-    half = torch.linalg.solve_triangular(factor, token.T, upper=False)
-    leverage = half.square().sum(dim=0)[:, None] + 1 / len(token)
+def _leave_one_out(designs: Float[Tensor, "P n K"], responses: Float[Tensor, "n N"]) -> Float[Tensor, "P N"]:
+    """R^2 of ridge regressions with every image predicted from the others (the hat-matrix formula)."""
+    images, width = designs.shape[1:]
+    designs = designs - designs.mean(dim=1, keepdim=True)
+    gram = designs.mT @ designs
+    mean = gram.diagonal(dim1=1, dim2=2).mean(dim=1).clamp(min=torch.finfo(gram.dtype).tiny)
+    factor = torch.linalg.cholesky(gram + RIDGE * mean[:, None, None] * torch.eye(width))
+    halves = torch.linalg.solve_triangular(factor, designs.mT, upper=False)
+    keeps = 1 - halves.square().sum(dim=1) - 1 / images
     scores = []
     for block in responses.split(VOXELS, dim=1):
         centred = block - block.mean(dim=0)
-        residual = (centred - half.T @ (half @ centred)) / (1 - leverage)
-        scores.append(1 - residual.square().sum(dim=0) / centred.square().sum(dim=0))
-    return torch.cat(scores).nan_to_num(nan=0.0, neginf=0.0)
+        total = centred.square().sum(dim=0)
+        residuals = (
+            torch.addmm(centred, half.T, half @ centred, alpha=-1) / keep[:, None]
+            for half, keep in zip(halves, keeps, strict=True)
+        )
+        scores.append(torch.stack([1 - residual.square().sum(dim=0) / total for residual in residuals]))
+    return torch.cat(scores, dim=1).nan_to_num(nan=0.0, neginf=0.0)
 
 
 def _smooth(

@@ -59,7 +59,7 @@ def train(
     settings: FitSettings,
     *,
     progress: bool = True,
-    description: str = "fit",
+    description: str = "Fit",
 ) -> History:
     """Train a model in place and leave it with the parameters that predicted the validation images best.
 

@@ -82,9 +82,9 @@ class Mapping:
         ``provenance.json``.
 
         Raises:
-            DataError: if the folder cannot be written.
+            DataError: if the folder cannot be written or holds something else.
         """
-        with atomic_path(path) as folder:
+        with atomic_path(path, sign=DATASET) as folder:
             folder.mkdir()
             _storable(self.dataset).to_zarr(folder / DATASET, mode="w", consolidated=False, zarr_format=3)
             parameters = {name: value.detach().contiguous().cpu() for name, value in self.parameters.items()}

@@ -129,12 +129,12 @@ def recovery(mapping: Mapping, truth: PlantedTruth, *, palette: Palette = "defau
     space = values_of(mapping, "space")
     pairs = {
         "depth (layer share)": (
-            layer_position(truth.layer),
+            layer_position(truth.layer_share),
             layer_position(values_of(mapping, "layer_share")),
         ),
         "x in the image": (truth.space[:, 0], space[:, 0]),
         "y in the image": (truth.space[:, 1], space[:, 1]),
-        "scale (scale share)": (truth.scale, values_of(mapping, "scale_share")),
+        "scale (scale share)": (truth.scale_share, values_of(mapping, "scale_share")),
     }
     # A voxel whose prediction is constant has no share.
     known = {name: np.stack(pair)[:, np.isfinite(pair).all(axis=0)] for name, pair in pairs.items()}

@@ -9,7 +9,7 @@ import zarr
 from zarr.codecs import Crc32cCodec
 
 from factortopy.errors import DataError
-from factortopy.files import atomic_path, check_writable, write_text
+from factortopy.files import atomic_path, check_writable, standing_folder, write_text
 from factortopy.networks import Tokens
 from factortopy.tokens.store import (
     CHUNK_IMAGES,
@@ -99,7 +99,10 @@ class TokenWriter:
             raise DataError(f"{self.path} is a file; give a folder for the tokens")
         check_writable(self.path.parent)
         channels, grid = self._identity["channels"], self._identity["grid"]
-        needed, free = planned_bytes(self._total, channels, grid), shutil.disk_usage(self.path.parent).free
+        needed, free = (
+            planned_bytes(self._total, channels, grid),
+            shutil.disk_usage(standing_folder(self.path)).free,
+        )
         if needed > free:
             raise DataError(
                 f"the tokens need {needed / 1e9:.1f} GB and {self.path.parent} has {free / 1e9:.1f} GB free; "

@@ -1,0 +1,71 @@
+"""Principal components of tokens against scikit-learn's, and maps that unfold to the network's channels."""
+
+import numpy as np
+import pytest
+import torch
+from sklearn.decomposition import PCA
+from sklearn.preprocessing import StandardScaler
+
+from factortopy.fitting import PrincipalComponents, TokenReduction
+from factortopy.model import ChannelAlign, UnitChannelMap
+from factortopy.networks import Tokens
+
+
+@pytest.fixture
+def sample():
+    rng = np.random.default_rng(0)
+    mixed = rng.normal(size=(500, 8)) @ rng.normal(size=(8, 8)) * np.array([1, 1, 50, 1, 0.02, 1, 1, 1]) + 3
+    return torch.from_numpy(mixed)
+
+
+def test_components_equal_scikit_learn(sample):
+    components = PrincipalComponents.measure(sample, count=5, damping=0.1)
+    expected = PCA(5).fit(StandardScaler().fit_transform(sample))
+    variance = expected.explained_variance_ * 499 / 500  # scikit-learn divides by n - 1
+    np.testing.assert_allclose(components.variance, variance / (variance + 0.1 * variance.mean()), rtol=1e-4)
+    scores = components.apply(sample).numpy()
+    np.testing.assert_allclose(scores.mean(axis=0), 0, atol=1e-4)
+    np.testing.assert_allclose(np.cov(scores.T, bias=True), np.diag(components.variance), atol=1e-4)
+    theirs = expected.transform(StandardScaler().fit_transform(sample))
+    for index in range(5):
+        assert abs(np.corrcoef(scores[:, index], theirs[:, index])[0, 1]) == pytest.approx(1, abs=1e-4)
+
+
+def test_constant_channels_get_no_weight(sample):
+    sample = sample.clone()
+    sample[:, 3] = 7.0
+    components = PrincipalComponents.measure(sample, count=5, damping=0.1)
+    assert torch.isfinite(components.projection).all()
+    assert (components.projection[:, 3] == 0).all()
+
+
+def test_few_images_have_few_components_of_both_kinds():
+    tokens = Tokens((torch.randn(4, 6, 3, 3),), (torch.randn(4, 6),))
+    reduced = TokenReduction.measure(tokens, count=5, damping=0.1).apply(tokens)
+    assert reduced.local[0].shape[1] == reduced.global_[0].shape[1] == 3
+
+
+def test_unit_maps_have_unit_root_mean_square(sample):
+    components = PrincipalComponents.measure(sample, count=6, damping=0.1)
+    with torch.no_grad():
+        unit = UnitChannelMap(components.variance, 4)
+        unit.direction.mul_(17)
+        assert unit(components.apply(sample)).square().mean().sqrt().item() == pytest.approx(1, abs=1e-4)
+
+
+def test_unfolded_maps_give_the_same_from_raw_tokens():
+    generator = torch.Generator().manual_seed(0)
+    tokens = Tokens(
+        (
+            torch.randn(40, 6, 3, 3, generator=generator) * 5 + 2,
+            torch.randn(40, 9, 3, 3, generator=generator),
+        ),
+        (torch.randn(40, 6, generator=generator) - 4, torch.randn(40, 9, generator=generator)),
+    )
+    reduction = TokenReduction.measure(tokens, count=5, damping=0.1)
+    align = ChannelAlign(
+        [UnitChannelMap(layer.variance, 4) for layer in reduction.local],
+        [UnitChannelMap(layer.variance, 4) for layer in reduction.global_],
+    )
+    for reduced, raw in zip(align(reduction.apply(tokens)), reduction.unfold(align)(tokens), strict=True):
+        torch.testing.assert_close(raw, reduced, atol=1e-4, rtol=1e-4)

@@ -1,0 +1,119 @@
+"""The closed-form start: leave-one-out against doing it, and planted selections found."""
+
+import numpy as np
+import pytest
+import torch
+from sklearn.linear_model import Ridge
+
+from factortopy.fitting import start
+from factortopy.fitting.start import scan, start_selection, start_selectors
+from factortopy.model import FreeSelectors, PositionEncoding, Selection, TopologicalSelectors
+from factortopy.networks import Tokens
+
+LAYERS, COMPONENTS, IMAGES, VOXELS = 3, 5, 300, 60
+
+
+@pytest.fixture
+def tokens():
+    generator = torch.Generator().manual_seed(0)
+    return Tokens(
+        tuple(torch.randn(IMAGES, COMPONENTS, 4, 4, generator=generator) for _ in range(LAYERS)),
+        tuple(torch.randn(IMAGES, COMPONENTS, generator=generator) for _ in range(LAYERS)),
+    )
+
+
+@pytest.fixture
+def planted(tokens):
+    """Voxels on a line: the place moves right, the layer deepens in three steps, the scale grows."""
+    rng = np.random.default_rng(0)
+    along = np.linspace(0, 1, VOXELS)
+    columns = (along * 3.999).astype(int)
+    layers = (along * (LAYERS - 1e-9)).astype(int)
+    scale = 0.1 + 0.8 * along
+    responses = np.zeros((IMAGES, VOXELS), np.float32)
+    for i in range(VOXELS):
+        weight = rng.normal(size=COMPONENTS)
+        local = tokens.local[layers[i]][:, :, 1, columns[i]].numpy() @ weight
+        responses[:, i] = (1 - scale[i]) * local + scale[i] * (tokens.global_[layers[i]].numpy() @ weight)
+    responses += 0.3 * responses.std(axis=0) * rng.normal(size=responses.shape).astype(np.float32)
+    coordinates = torch.tensor(np.stack([100 * along, 0 * along, 0 * along], axis=1)).float()
+    return torch.from_numpy(responses), coordinates, columns, layers, scale
+
+
+def test_scores_equal_leaving_each_image_out(tokens, planted):
+    """With scikit-learn's ridge regression, refitted without each image in turn."""
+    few = 25
+    responses = planted[0][:few, :2]
+    scores = scan(tokens[:few], responses, progress=False)
+    place = tokens.local[1][:few, :, 2, 3].numpy()
+    both = np.concatenate([place, tokens.global_[1][:few].numpy()], axis=1)
+    cases = {"local": place, "both": both, "global_": tokens.global_[1][:few].numpy()}
+    for name, design in cases.items():
+        centred = design - design.mean(axis=0)
+        penalty = start.RIDGE * np.square(centred).sum(axis=0).mean()
+        for voxel in range(2):
+            # Columns and responses are centred once, on all images; the mean is part of what is left out.
+            y = responses[:, voxel].numpy() - responses[:, voxel].numpy().mean()
+            augmented = np.concatenate([centred, np.ones((few, 1))], axis=1)
+            shrink = np.diag([penalty] * centred.shape[1] + [0])
+            residual = np.empty(few)
+            for left_out in range(few):
+                keep = np.arange(few) != left_out
+                gram = augmented[keep].T @ augmented[keep] + shrink
+                weight = np.linalg.solve(gram, augmented[keep].T @ y[keep])
+                residual[left_out] = y[left_out] - augmented[left_out] @ weight
+            expected = 1 - np.square(residual).sum() / np.square(y).sum()
+            table = getattr(scores, name)
+            found = table[1, voxel] if name == "global_" else table[1, 2 * 4 + 3, voxel]
+            assert float(found) == pytest.approx(expected, abs=1e-4), name
+
+
+def test_the_hat_matrix_is_that_of_ridge_regression(tokens, planted):
+    """In-sample predictions of the same penalty, so that the penalty means what it says."""
+    design = tokens.global_[0].numpy() - tokens.global_[0].numpy().mean(axis=0)
+    penalty = start.RIDGE * np.square(design).sum(axis=0).mean()
+    y = planted[0][:, 0].numpy()
+    fitted = Ridge(alpha=penalty).fit(design, y).predict(design)
+    gram = design.T @ design + penalty * np.eye(COMPONENTS)
+    np.testing.assert_allclose(
+        design @ np.linalg.solve(gram, design.T @ (y - y.mean())) + y.mean(), fitted, atol=1e-4
+    )
+
+
+def test_planted_selection_is_found(tokens, planted):
+    responses, coordinates, columns, layers, scale = planted
+    found = start_selection(scan(tokens, responses, progress=False), coordinates, (4, 4), neighbours=3)
+    assert np.corrcoef(found.space[:, 0], columns)[0, 1] > 0.9
+    assert found.space[:, 1].mean() == pytest.approx(-0.25, abs=0.15)  # row 1 of 4
+    assert (found.layer.argmax(dim=1).numpy() == layers).mean() > 0.9
+    assert np.corrcoef(found.scale, scale)[0, 1] > 0.9
+    assert torch.allclose(found.layer.sum(dim=1), torch.ones(VOXELS))
+
+
+def test_noise_starts_in_the_middle(tokens):
+    noise = torch.randn(IMAGES, 4, generator=torch.Generator().manual_seed(5))
+    found = start_selection(scan(tokens, 0 * noise, progress=False), torch.eye(4)[:, :3], (4, 4))
+    assert torch.allclose(found.space, torch.zeros(4, 2), atol=1e-6)
+    assert torch.allclose(found.layer, torch.full((4, LAYERS), 1 / LAYERS))
+    assert torch.allclose(found.scale, torch.full((4,), 0.5))
+
+
+@pytest.mark.parametrize("topology", [True, False])
+def test_selectors_are_set_to_a_selection(topology):
+    along = torch.linspace(0, 1, 50)
+    target = Selection(
+        torch.stack([along - 0.5, 0.5 - along], dim=1),
+        torch.stack([1 - along, along], dim=1),
+        0.2 + 0.6 * along,
+    )
+    coordinates = torch.stack([100 * along, 0 * along, 0 * along], dim=1)
+    torch.manual_seed(0)
+    if topology:
+        selectors = TopologicalSelectors(
+            coordinates, PositionEncoding(np.array([[0.0, 0, 0], [100, 0, 0]])), 2
+        )
+    else:
+        selectors = FreeSelectors(50, 2)
+    start_selectors(selectors, target)
+    for found, wanted in zip(selectors(), target, strict=True):
+        assert (found - wanted).abs().mean() < (0.05 if topology else 1e-3)

@@ -1,0 +1,132 @@
+"""Both recipes learn a planted subject; training is repeatable and stops where validation is best."""
+
+import numpy as np
+import pytest
+import torch
+
+from factortopy.errors import DataError
+from factortopy.fitting import Images, fit_settings, train_default, train_paper
+from factortopy.model import FixedSelectors, Selection
+from factortopy.networks import Tokens
+
+LAYERS, CHANNELS, IMAGES, VOXELS = 3, 6, 400, 300
+BOUNDS = torch.tensor([[0.0, 0, 0], [100, 0, 0]])
+
+
+@pytest.fixture(scope="module")
+def planted():
+    """Voxels on a line whose place moves right and whose layer deepens; noise-free in the model class."""
+    generator = torch.Generator().manual_seed(0)
+    tokens = Tokens(
+        tuple(torch.randn(IMAGES, CHANNELS, 4, 4, generator=generator) for _ in range(LAYERS)),
+        tuple(torch.randn(IMAGES, CHANNELS, generator=generator) for _ in range(LAYERS)),
+    )
+    along = torch.linspace(0, 1, VOXELS)
+    space = torch.stack([along - 0.5, torch.full((VOXELS,), 0.2)], dim=1)
+    layer = torch.exp(-((torch.arange(LAYERS) - (LAYERS - 1) * along[:, None]) ** 2) / 0.5)
+    selection = Selection(space, layer / layer.sum(dim=1, keepdim=True), 0.2 + 0.6 * along)
+    projections = torch.randn(2, LAYERS, 2, CHANNELS, generator=generator)
+    weights = torch.randn(VOXELS, 2, generator=generator)
+    responses = torch.zeros(IMAGES, VOXELS)
+    for number in range(LAYERS):
+        place = space.expand(IMAGES, 1, VOXELS, 2)
+        here = torch.nn.functional.grid_sample(tokens.local[number], place, align_corners=False)[:, :, 0]
+        local = torch.einsum("kc,bcn,nk->bn", projections[0, number], here, weights)
+        whole = torch.einsum("kc,bc,nk->bn", projections[1, number], tokens.global_[number], weights)
+        mixed = (1 - selection.scale) * local + selection.scale * whole
+        responses += selection.layer[:, number] * mixed
+    responses /= responses.std(dim=0)
+    coordinates = torch.stack([100 * along, 0 * along, 0 * along], dim=1)
+    return tokens, responses, coordinates, selection
+
+
+def sides(planted):
+    tokens, responses, _, _ = planted
+    parts = [slice(0, 300), slice(300, 350), slice(350, 400)]
+    return [Images(lambda rows, part=part: tokens[part][rows], responses[part]) for part in parts]
+
+
+def score(model, images):
+    with torch.no_grad():
+        predicted = torch.cat([model(tokens) for tokens in images.batches(50)])
+    residual = (images.responses - predicted).square().sum(dim=0)
+    return float(
+        (1 - residual / (images.responses - images.responses.mean(dim=0)).square().sum(dim=0)).mean()
+    )
+
+
+def run(planted, recipe="default", selectors=None, **changes):
+    training, validation, test = sides(planted)
+    trainer = train_default if recipe == "default" else train_paper
+    settings = fit_settings(recipe, **changes)
+    model, history = trainer(training, validation, settings, planted[2], BOUNDS, selectors, progress=False)
+    return model, history, score(model, test)
+
+
+def test_default_recipe_finds_what_was_planted(planted):
+    model, _, r2 = run(planted, width=8)
+    assert r2 > 0.75
+    found, truth = model.select(), planted[3]
+    assert np.corrcoef(found.space[:, 0].detach(), truth.space[:, 0])[0, 1] > 0.95
+    depth = torch.arange(LAYERS).float()
+    assert np.corrcoef((found.layer @ depth).detach(), truth.layer @ depth)[0, 1] > 0.95
+    assert np.corrcoef(found.scale.detach(), truth.scale)[0, 1] > 0.9
+
+
+def test_without_topology_it_still_predicts(planted):
+    _, _, r2 = run(planted, width=8, topology=False)
+    assert r2 > 0.6
+
+
+def test_paper_recipe_learns(planted):
+    model, history, r2 = run(
+        planted, "paper", width=16, steps=400, batch_size=32, validate_every=100, softness_steps=100
+    )
+    assert r2 > 0.3
+    assert history.validation_r2[-1] > history.validation_r2[0]
+    assert model.factor == 1 / 16
+
+
+def test_given_selectors_stay_as_given(planted):
+    model, _, r2 = run(planted, selectors=FixedSelectors(planted[3]), width=8)
+    assert r2 > 0.9
+    assert all(torch.equal(a, b) for a, b in zip(model.select(), planted[3], strict=True))
+
+
+def test_same_seed_same_model_and_the_callers_random_numbers_are_untouched(planted):
+    torch.manual_seed(123)
+    expected = torch.rand(3)
+    torch.manual_seed(123)
+    first, _, _ = run(planted, width=4, steps=20)
+    assert torch.equal(torch.rand(3), expected)
+    second, _, _ = run(planted, width=4, steps=20)
+    other, _, _ = run(planted, width=4, steps=20, seed=1)
+    assert all(
+        torch.equal(a, b)
+        for a, b in zip(first.state_dict().values(), second.state_dict().values(), strict=True)
+    )
+    assert not torch.equal(first.channels, other.channels)
+
+
+def test_the_best_step_on_validation_images_is_kept(planted):
+    """A rate so high that the fit gets worse again after its best step."""
+    model, history, _ = run(planted, width=8, steps=60, validate_every=5, learning_rate=0.4, cosine=False)
+    best = int(np.argmax(history.validation_r2))
+    assert history.best_step == history.step[best]
+    assert score(model, sides(planted)[1]) == pytest.approx(history.validation_r2[best], abs=1e-3)
+
+
+def test_patience_stops_early(planted):
+    _, history, _ = run(
+        planted, width=8, steps=500, validate_every=5, patience=2, learning_rate=0.4, cosine=False
+    )
+    assert history.step[-1] < 500
+    assert history.step[-1] - history.best_step == 10
+
+
+def test_a_fit_that_diverges_says_so(planted):
+    tokens, responses, coordinates, selection = planted
+    broken = responses.clone()
+    broken[:, 3] = float("inf")
+    with pytest.raises(DataError, match="diverged before step"):
+        run((tokens, broken, coordinates, selection), "paper", width=4, steps=4, validate_every=2)

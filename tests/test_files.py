@@ -1,0 +1,72 @@
+"""Writes are whole or not at all; hashes tell apart what differs."""
+
+import hashlib
+
+import numpy as np
+import pytest
+
+from factortopy.errors import DataError
+from factortopy.files import atomic_path, check_writable, sha256_array, sha256_file, sha256_text, write_text
+
+
+def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path):
+    write_text(tmp_path / "a.txt", "old")
+    for error in (ValueError, KeyboardInterrupt):
+        with pytest.raises(error), atomic_path(tmp_path / "a.txt") as temporary:  # noqa: PT012
+            temporary.write_text("half")
+            raise error
+    assert (tmp_path / "a.txt").read_text() == "old"
+    assert [path.name for path in tmp_path.iterdir()] == ["a.txt"]
+
+
+def test_a_folder_is_replaced_as_a_whole(tmp_path):
+    for name in ("first", "second"):
+        with atomic_path(tmp_path / "run") as folder:
+            folder.mkdir()
+            (folder / name).touch()
+    assert [path.name for path in (tmp_path / "run").iterdir()] == ["second"]
+    assert [path.name for path in tmp_path.iterdir()] == ["run"]
+
+
+def test_a_file_never_replaces_a_folder_nor_a_folder_a_file(tmp_path):
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "kept").touch()
+    with pytest.raises(DataError, match="is a folder already"):
+        write_text(tmp_path / "folder", "text")
+    assert (tmp_path / "folder" / "kept").exists()
+    (tmp_path / "file").touch()
+    with pytest.raises(DataError, match="is a file already"), atomic_path(tmp_path / "file") as temporary:
+        temporary.mkdir()
+
+
+def test_a_folder_of_something_else_is_not_replaced(tmp_path):
+    (tmp_path / "thesis").mkdir()
+    (tmp_path / "thesis" / "chapter").touch()
+    with pytest.raises(DataError, match="holds something else"), atomic_path(tmp_path / "thesis", sign="it"):
+        pass
+    assert (tmp_path / "thesis" / "chapter").exists()
+
+
+def test_an_unwritable_folder_is_one_clear_error(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(DataError, match="cannot write"):
+        check_writable(tmp_path / "file" / "run")
+    assert check_writable(tmp_path / "new" / "run") == tmp_path / "new" / "run"
+    assert [path.name for path in tmp_path.iterdir()] == ["file"], "nothing may be left behind"
+
+
+def test_a_full_disk_is_one_clear_error(tmp_path):
+    with pytest.raises(DataError, match="No space left"), atomic_path(tmp_path / "a"):
+        raise OSError(28, "No space left on device")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_hashes(tmp_path):
+    (tmp_path / "a").write_bytes(b"abc")
+    assert sha256_file(tmp_path / "a") == hashlib.sha256(b"abc").hexdigest()
+    array = np.arange(6)
+    assert sha256_array(array) == sha256_array(array.copy())
+    assert sha256_array(array) != sha256_array(array.reshape(2, 3))
+    assert sha256_array(array) != sha256_array(array.astype(np.int32))
+    assert sha256_array(array[::2]) == sha256_array(array[::2].copy())
+    assert sha256_text("ab", "c") != sha256_text("a", "bc")
