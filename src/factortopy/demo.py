@@ -35,6 +35,8 @@ IMAGES = 720
 FEWEST_IMAGES = 100
 PLANTED_CHANNELS = 8
 """Few enough to be learnt from some 600 images: the demo is about maps, and says what was planted."""
+EXAMPLE = "chelsea"
+"""Photograph (a cat) that is shown under the dots of the space map."""
 
 
 @dataclass(frozen=True)
@@ -130,7 +132,13 @@ def run_demo(
     with _timed(times, "tokens"):
         tokens = extract(loaded, views, _tokens_folder(folder, network, images, seed), progress=progress)
     with _timed(times, "simulated subject"):
-        subject = simulate_subject(tokens, seed=seed, planted_channels=PLANTED_CHANNELS, progress=progress)
+        subject = simulate_subject(
+            tokens,
+            seed=seed,
+            planted_channels=PLANTED_CHANNELS,
+            name="a simulated subject",
+            progress=progress,
+        )
     settings = fit_settings(seed=seed)
     with _timed(times, "fit"):
         fitted = fit_model(tokens, subject, settings, progress=progress)
@@ -185,7 +193,8 @@ def _show(
     folder: Path, fitted: Fit, subject: Subject, views: ImageSet, palette: Palette, progress: bool
 ) -> Path:
     """Every figure as PNG and SVG, and the report."""
-    mapping, truth, example = fitted.mapping, _truth(subject), views.image(0)
+    mapping, truth = fitted.mapping, _truth(subject)
+    example = views.image(next(place for place, name in enumerate(views.ids) if EXAMPLE in name))
     figures = {name: partial(draw, name, mapping, palette=palette) for name in ALL_FIGURES}
     figures["space_dots"] = partial(space_dots, mapping, image=example, palette=palette)
     figures["recovery"] = partial(draw_recovery, mapping, truth, palette=palette)

@@ -1,0 +1,101 @@
+"""Fit from a token store and a subject: what comes out belongs together, what does not fit is refused."""
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from sklearn.metrics import r2_score
+
+from factortopy.brain import Split, load_arrays
+from factortopy.errors import DataError, UnknownNameError
+from factortopy.fitting import fit_settings
+from factortopy.images import ImageSet
+from factortopy.networks import load_network
+from factortopy.tokens import extract
+from factortopy.workflow import fit, fit_model
+
+IMAGES, VOXELS = 48, 30
+FAST = {"steps": 6, "validate_every": 3, "width": 4, "batch_size": 16}
+
+
+@pytest.fixture(scope="module")
+def tokens(tmp_path_factory):
+    rng = np.random.default_rng(0)
+    pictures = {f"image-{i:02d}": rng.integers(0, 255, (32, 32, 3), dtype=np.uint8) for i in range(IMAGES)}
+    groups = tuple(f"scene-{i // 4}" for i in range(IMAGES))
+    images = ImageSet("noise", tuple(pictures), lambda name: Image.fromarray(pictures[name]), groups)
+    network = load_network("timm/test_vit", untrained=True)
+    return extract(network, images, tmp_path_factory.mktemp("tokens") / "store", grid=(4, 4), progress=False)
+
+
+@pytest.fixture
+def subject(tokens):
+    return make_subject(tokens.image_ids)
+
+
+def make_subject(ids, seed=1):
+    rng = np.random.default_rng(seed)
+    return load_arrays(
+        responses=(5 + 3 * rng.normal(size=(len(ids), VOXELS))).astype(np.float32),
+        image_ids=ids,
+        coordinates=rng.uniform(0, 100, size=(VOXELS, 3)),
+        name="arrays",
+    )
+
+
+@pytest.mark.parametrize("recipe", ["default", "paper"])
+def test_scores_are_those_of_the_kept_model_on_the_test_images(tokens, subject, recipe):
+    result = fit_model(tokens, subject, fit_settings(recipe, **FAST), progress=False)
+    rows = [subject.image_ids.index(image) for image in result.split.test]
+    with torch.no_grad():
+        predicted = result.model(tokens.read(rows)).numpy()
+    train = subject.responses[[subject.image_ids.index(image) for image in result.split.train]]
+    scored = (subject.responses[rows] - train.mean(axis=0)) / train.std(axis=0)
+    expected = r2_score(scored, predicted, multioutput="raw_values")
+    data = result.mapping.dataset
+    np.testing.assert_allclose(data["r2"], expected, atol=1e-3)
+    np.testing.assert_allclose(data["layer"].sum("layer"), 1, atol=1e-5)
+    np.testing.assert_allclose(data["layer_share"].sum("layer"), 1, atol=1e-2)
+    assert data.attrs["recipe"] == recipe
+    assert data.attrs["images_test"] == len(result.split.test)
+    assert not result.mapping.simulated
+    assert result.mapping.provenance["split"] == result.split.digest
+
+
+def test_scenes_stay_on_one_side(tokens, subject):
+    split = fit_model(tokens, subject, fit_settings(**FAST), progress=False).split
+    scene = dict(zip(tokens.image_ids, tokens.image_groups, strict=True))
+    sides = [{scene[image] for image in side} for side in (split.train, split.validation, split.test)]
+    assert not sides[0] & sides[1]
+    assert not sides[0] & sides[2]
+    assert not sides[1] & sides[2]
+
+
+def test_order_of_images_does_not_matter(tokens, subject):
+    """Responses are matched to tokens by image id, not by row."""
+    split = Split(subject.image_ids[:32], subject.image_ids[32:40], subject.image_ids[40:])
+    order = np.random.default_rng(0).permutation(IMAGES)
+    shuffled = load_arrays(
+        responses=subject.responses[order],
+        image_ids=[subject.image_ids[i] for i in order],
+        coordinates=subject.coordinates,
+    )
+    one, other = (fit(tokens, who, split=split, progress=False, **FAST) for who in (subject, shuffled))
+    np.testing.assert_allclose(one.dataset["r2"], other.dataset["r2"], atol=1e-5)
+
+
+def test_images_without_tokens_are_named(tokens):
+    ids = (*tokens.image_ids[:-1], "image-99")
+    with pytest.raises(DataError, match=r"1 of 48 images of 'arrays' have no tokens.*'image-99'"):
+        fit(tokens, make_subject(ids), progress=False, **FAST)
+
+
+def test_a_split_of_other_images_is_refused(tokens, subject):
+    split = Split(("image-00",), ("image-01",), ("nowhere",))
+    with pytest.raises(DataError, match=r"1 images without responses \(first: 'nowhere'\)"):
+        fit(tokens, subject, split=split, progress=False, **FAST)
+
+
+def test_unknown_settings_are_refused(tokens, subject):
+    with pytest.raises(UnknownNameError, match="did you mean 'steps'"):
+        fit(tokens, subject, stepps=3)
