@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from factortopy.brain import load_surface as load_surface
     from factortopy.brain import simulate_subject as simulate_subject
     from factortopy.brain import split_images as split_images
+    from factortopy.fitting import FactorTopyRegressor as FactorTopyRegressor
     from factortopy.images import ImageSet as ImageSet
     from factortopy.images import images_from_folder as images_from_folder
     from factortopy.images import sample_views as sample_views
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from factortopy.workflow import fit as fit
 
 _HOME = {
+    "FactorTopyRegressor": "fitting",
     "ImageSet": "images",
     "Mapping": "mapping",
     "Network": "networks",

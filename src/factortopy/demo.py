@@ -127,8 +127,9 @@ def run_demo(
     times: dict[str, float] = {}
     with _timed(times, "photographs"):
         views = sample_views(images, seed)
-    with _timed(times, "network"):
+    with _timed(times, "network"), progress_bar("Network", 1, show=progress) as advance:
         loaded = load_network(network)
+        advance()
     with _timed(times, "tokens"):
         tokens = extract(loaded, views, _tokens_folder(folder, network, images, seed), progress=progress)
     with _timed(times, "simulated subject"):

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from factortopy.brain import Subject, load_arrays, load_subject
 from factortopy.errors import DataError, ShapeError
@@ -129,3 +130,13 @@ def test_wrong_kinds_of_arrays(subject):
         load_arrays(subject.responses, subject.image_ids, subject.coordinates[:, :2])
     with pytest.raises(ShapeError, match="rows of responses"):
         load_arrays(subject.responses, ["x"], subject.coordinates)
+
+
+def test_photographs_must_hold_every_image(tmp_path):
+    for name in ("a.png", "b.png", "more.png"):
+        Image.new("RGB", (4, 4)).save(tmp_path / name)
+    arrays = {"responses": np.ones((2, 3), np.float32), "coordinates": np.eye(3)}
+    subject = load_arrays(image_ids=["b.png", "a.png"], images=tmp_path, **arrays)
+    assert set(subject.image_ids) < set(subject.images.ids)
+    with pytest.raises(DataError, match=r"1 images are not among the photographs \(first: 'c.png'\)"):
+        load_arrays(image_ids=["a.png", "c.png"], images=tmp_path, **arrays)

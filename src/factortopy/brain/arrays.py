@@ -8,6 +8,7 @@ import numpy as np
 
 from factortopy.brain.subject import Subject
 from factortopy.errors import DataError
+from factortopy.images import ImageSet, images_from_folder
 
 Source = str | os.PathLike[str] | np.ndarray
 
@@ -62,6 +63,7 @@ def load_arrays(
     rois: Mapping[str, Source] | None = None,
     noise_ceiling: Source | None = None,
     repeats: Source | None = None,
+    images: ImageSet | str | os.PathLike[str] | None = None,
     name: str = "subject",
 ) -> Subject:
     """Make a subject of arrays, or of ``.npy`` files with them.
@@ -78,6 +80,7 @@ def load_arrays(
         rois: masks (voxel,) by name; numbers count as true where they are not 0.
         noise_ceiling: (voxel,) R^2 in 0..1.
         repeats: (image,) trials that each row averages.
+        images: the photographs, or the folder that holds them under their ids.
         name: name of the subject.
 
     Raises:
@@ -105,6 +108,7 @@ def load_arrays(
         rois={key: _numbers(mask, f"ROI {key!r}", np.bool_) for key, mask in (rois or {}).items()},
         noise_ceiling=None if noise_ceiling is None else _numbers(noise_ceiling, "noise_ceiling", np.float32),
         repeats=None if repeats is None else _numbers(repeats, "repeats", np.int64),
+        images=images if images is None or isinstance(images, ImageSet) else images_from_folder(images),
         provenance={"kind": "arrays"},
     )
 

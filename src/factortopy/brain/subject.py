@@ -10,6 +10,7 @@ from jaxtyping import Bool, Float, Int
 
 from factortopy.brain.surface import HEMISPHERES
 from factortopy.errors import DataError, ShapeError
+from factortopy.images import ImageSet
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,6 +84,7 @@ class Subject:
         noise_ceiling: R^2 in [0, 1] that a perfect model would reach.
         repeats: how many trials each row averages.
         truth: for a simulated subject, what was planted.
+        images: the photographs themselves, where they are known: those of ``image_ids``, and maybe more.
         provenance: JSON-ready record of where the responses come from.
     """
 
@@ -98,6 +100,7 @@ class Subject:
     noise_ceiling: Float[np.ndarray, "voxel"] | None = None
     repeats: Int[np.ndarray, "image"] | None = None
     truth: PlantedTruth | None = None
+    images: ImageSet | None = None
     provenance: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -194,6 +197,11 @@ def _check_values(subject: Subject) -> None:
     if len(set(subject.image_ids)) != len(subject.image_ids):
         twice = next(name for name in subject.image_ids if subject.image_ids.count(name) > 1)
         raise DataError(f"{where}: image id {twice!r} occurs more than once; average its trials or rename")
+    unseen = set(subject.image_ids) - set(subject.images.ids if subject.images else subject.image_ids)
+    if unseen:
+        raise DataError(
+            f"{where}: {len(unseen)} images are not among the photographs (first: {min(unseen)!r})"
+        )
     for name in ("coordinates", "coordinate_bounds"):
         if not np.isfinite(getattr(subject, name)).all():
             raise DataError(f"{where}: {name} hold NaN or infinity; leave out voxels without a position")

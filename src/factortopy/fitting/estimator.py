@@ -1,0 +1,133 @@
+"""FactorTopy with scikit-learn's habits: fit, predict, score."""
+
+from typing import Any, Self
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from sklearn.base import BaseEstimator, RegressorMixin
+from sklearn.utils.validation import check_is_fitted
+
+from factortopy.errors import DataError, ShapeError
+from factortopy.fitting.recipes import train_default, train_paper
+from factortopy.fitting.settings import Recipe, fit_settings
+from factortopy.fitting.train import History, Images
+from factortopy.model import FactorTopy, Selection
+from factortopy.networks import Tokens
+
+BATCH = 64
+
+
+class FactorTopyRegressor(RegressorMixin, BaseEstimator):
+    """Encoding model that predicts responses (image, voxel) from tokens of the images.
+
+    ``score`` is scikit-learn's: R^2, averaged over voxels. For a split by scene, shares and provenance use
+    ``factortopy.fit``, which gives a ``Mapping``.
+
+    Args:
+        recipe: ``"default"`` (well-conditioned) or ``"paper"`` (the authors' parametrisation).
+        settings: settings that differ from the recipe's; see ``FitSettings``.
+        validation_fraction: share of the images that chooses when to stop, in (0, 1).
+        seed: of the choice of those images, the start and the order of images.
+        progress: whether to show progress bars.
+
+    Attributes:
+        model_: the trained model.
+        history_: what was seen while training.
+        selection_: space, layer and scale of every voxel.
+    """
+
+    model_: FactorTopy
+    history_: History
+    selection_: Selection
+
+    def __init__(
+        self,
+        recipe: Recipe = "default",
+        settings: dict[str, Any] | None = None,
+        validation_fraction: float = 0.1,
+        seed: int = 0,
+        progress: bool = False,
+    ) -> None:
+        self.recipe: Recipe = recipe
+        self.settings = settings
+        self.validation_fraction = validation_fraction
+        self.seed = seed
+        self.progress = progress
+
+    def fit(
+        self,
+        tokens: Tokens,
+        responses: Float[np.ndarray, "image voxel"],
+        *,
+        coordinates: Float[np.ndarray, "voxel 3"],
+        coordinate_bounds: Float[np.ndarray, "2 3"] | None = None,
+    ) -> Self:
+        """Train on images.
+
+        Args:
+            tokens: tokens of the images.
+            responses: responses to them, on any scale.
+            coordinates: place of every voxel, mm.
+            coordinate_bounds: smallest and largest coordinate of the whole surface, mm; those of the voxels
+                given if None.
+
+        Raises:
+            ShapeError: if images or voxels differ in number.
+            DataError: if responses or coordinates are not finite, or there are too few images.
+        """
+        responses, places = np.asarray(responses, np.float32), np.asarray(coordinates, np.float32)
+        _check(tokens, responses, places)
+        settings = fit_settings(self.recipe, **{"seed": self.seed, **(self.settings or {})})
+        held = round(self.validation_fraction * len(responses))
+        if not 2 <= held <= len(responses) - 2:
+            raise DataError(
+                f"validation_fraction = {self.validation_fraction} of {len(responses)} images leaves {held} "
+                "to validate; at least 2 are needed, and 2 to train"
+            )
+        order = torch.from_numpy(np.random.default_rng(settings.seed).permutation(len(responses)))
+        training = order[held:]
+        self._mean = responses[training].mean(axis=0)
+        spread = responses[training].std(axis=0)
+        self._spread = np.where(spread > 0, spread, 1)
+        scored = torch.from_numpy((responses - self._mean) / self._spread)
+
+        def side(rows: torch.Tensor) -> Images:
+            return Images(lambda chosen: tokens[rows[chosen]], scored[rows])
+
+        bounds = np.stack([places.min(axis=0), places.max(axis=0)])
+        bounds = bounds if coordinate_bounds is None else np.asarray(coordinate_bounds)
+        trainer = train_paper if self.recipe == "paper" else train_default
+        self.model_, self.history_ = trainer(
+            side(training),
+            side(order[:held]),
+            settings,
+            torch.from_numpy(places),
+            torch.from_numpy(bounds),
+            progress=self.progress,
+        )
+        with torch.no_grad():
+            self.selection_ = self.model_.select()
+        return self
+
+    @torch.no_grad()
+    def predict(self, tokens: Tokens) -> Float[np.ndarray, "image voxel"]:
+        """Predicted responses, on the scale of those fitted."""
+        check_is_fitted(self, "model_")
+        batches = torch.arange(len(tokens)).split(BATCH)
+        predicted = torch.cat([self.model_(tokens[rows], self.selection_) for rows in batches])
+        return predicted.numpy() * self._spread + self._mean
+
+
+def _check(tokens: Tokens, responses: np.ndarray, coordinates: np.ndarray) -> None:
+    if responses.ndim != 2 or len(responses) != len(tokens):
+        raise ShapeError(
+            f"responses {responses.shape} must be (image, voxel) for the tokens' {len(tokens)} images"
+        )
+    if coordinates.shape != (responses.shape[1], 3):
+        raise ShapeError(
+            f"coordinates {coordinates.shape} must be ({responses.shape[1]}, 3): one place a voxel"
+        )
+    for name, values in (("responses", responses), ("coordinates", coordinates)):
+        if not np.isfinite(values).all():
+            raise DataError(f"{name} hold NaN or infinite values; leave those voxels or images out")
