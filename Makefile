@@ -25,7 +25,7 @@ wheel: $(DEVELOPER)
 	rm -rf build/wheel
 	$(BIN)/python -m build --wheel --outdir build/wheel
 	$(BIN)/python -m pip install --quiet --no-deps --target build/wheel/unpacked build/wheel/*.whl
-	cd build/wheel && PYTHONPATH=unpacked ../../$(BIN)/python -P ../../.ci/wheel_works.py
+	cd build/wheel && PYTHONPATH=unpacked $(abspath $(BIN))/python -P ../../.ci/wheel_works.py
 
 $(READY): pyproject.toml
 	$(PYTHON) -m venv $(VENV)

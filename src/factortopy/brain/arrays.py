@@ -108,7 +108,7 @@ def load_arrays(
         rois={key: _numbers(mask, f"ROI {key!r}", np.bool_) for key, mask in (rois or {}).items()},
         noise_ceiling=None if noise_ceiling is None else _numbers(noise_ceiling, "noise_ceiling", np.float32),
         repeats=None if repeats is None else _numbers(repeats, "repeats", np.int64),
-        images=images if images is None or isinstance(images, ImageSet) else images_from_folder(images),
+        images=images if images is None or isinstance(images, ImageSet) else images_from_folder(Path(images)),
         provenance={"kind": "arrays"},
     )
 
