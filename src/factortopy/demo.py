@@ -18,7 +18,7 @@ from factortopy.analysis.scores import r_squared
 from factortopy.brain import PlantedTruth, Split, Subject, simulate_subject
 from factortopy.errors import DataError
 from factortopy.files import check_writable, write_text
-from factortopy.fitting import fit_settings
+from factortopy.fitting import FitSettings, fit_settings
 from factortopy.images import ImageSet, sample_views
 from factortopy.model import Selection
 from factortopy.networks import load_network
@@ -27,7 +27,7 @@ from factortopy.plot import recovery as draw_recovery
 from factortopy.progress import progress_bar
 from factortopy.provenance import provenance
 from factortopy.reporting import report
-from factortopy.tokens import extract
+from factortopy.tokens import TokenStore, extract
 from factortopy.workflow import Fit, fit_model
 
 NETWORK = "clip-b16-openai"
@@ -145,20 +145,12 @@ def run_demo(
         fitted = fit_model(tokens, subject, settings, progress=progress)
         fitted.mapping.save(folder / "mapping")
     with _timed(times, "oracle"):
-        oracle = fit_model(
-            tokens,
-            subject,
-            settings,
-            split=fitted.split,
-            selection=_planted(subject),
-            progress=progress,
-            description="Oracle",
-        )
+        oracle = _fit_oracle(tokens, subject, settings, fitted.split, progress)
     with _timed(times, "figures and report"):
         page = _show(folder, fitted, subject, views, palette, progress)
     result = DemoResult(
-        r2=float(fitted.mapping.dataset["r2"].mean()),
-        oracle_r2=float(oracle.mapping.dataset["r2"].mean()),
+        r2=_mean_score(fitted),
+        oracle_r2=_mean_score(oracle),
         ceiling_r2=ceiling_score(subject, fitted.split),
         recovery=recovery(fitted.mapping, _truth(subject)),
         report=page,
@@ -181,9 +173,19 @@ def _truth(subject: Subject) -> PlantedTruth:
     return subject.truth
 
 
-def _planted(subject: Subject) -> Selection:
+def _fit_oracle(
+    tokens: TokenStore, subject: Subject, settings: FitSettings, split: Split, progress: bool
+) -> Fit:
+    """The same fit with the planted space, layer and scale given: only channels are left to learn."""
     truth = _truth(subject)
-    return Selection(*(torch.from_numpy(part).float() for part in (truth.space, truth.layer, truth.scale)))
+    planted = Selection(*(torch.from_numpy(part).float() for part in (truth.space, truth.layer, truth.scale)))
+    return fit_model(
+        tokens, subject, settings, split=split, selection=planted, progress=progress, description="Oracle"
+    )
+
+
+def _mean_score(fitted: Fit) -> float:
+    return float(fitted.mapping.dataset["r2"].mean())
 
 
 def _tokens_folder(folder: Path, network: str, images: int, seed: int) -> Path:

@@ -28,9 +28,10 @@ def progress_bar(description: str, total: int, *, show: bool = True, done: int =
 
     Standard output stays clean for results: the bar goes to standard error.
     """
+    # Wide enough for the longest note, narrow enough for 80 columns.
     columns = (
-        TextColumn("{task.description:<28}"),
-        BarColumn(bar_width=28),
+        TextColumn("{task.description:<20}"),
+        BarColumn(bar_width=16),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
         TextColumn("left"),

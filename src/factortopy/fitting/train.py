@@ -89,7 +89,7 @@ def train(
             losses = []
             if history.best_step == step:
                 best = _copy(model)
-            advance(note=f"validation R² {history.validation_r2[-1]:.3f}")
+            advance(note=f"R² {history.validation_r2[-1]:.3f}")
             looks = (step - history.best_step) / settings.validate_every
             if settings.patience is not None and looks >= settings.patience:
                 break
