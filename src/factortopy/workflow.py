@@ -200,6 +200,7 @@ def _dataset(
         "global_token": tokens.global_token,
         "subject": subject.name,
         "surface": subject.surface or "",
+        "rois": list(subject.rois),
         "simulated": int(subject.simulated),
         "recipe": settings.recipe,
         "seed": settings.seed,

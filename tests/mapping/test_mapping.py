@@ -11,6 +11,8 @@ import xarray as xr
 from factortopy.errors import DataError
 from factortopy.mapping import Mapping
 
+ROIS = ["V1", "V2V3", "OPA", "EBA", "A1"]
+
 
 @pytest.fixture
 def mapping():
@@ -25,10 +27,10 @@ def mapping():
         coords={
             "hemisphere": (("voxel",), np.array(["left", "left", "right", "right"])),
             "vertex": (("voxel",), np.array([3, 9, 1, 5])),
-            "roi_V1": (("voxel",), np.array([True, False, False, True])),
+            **{f"roi_{name}": (("voxel",), np.array([True, False, False, True])) for name in ROIS},
             "network_layer": (("layer",), np.array(["blocks.0", "blocks.1", "a longer name"])),
         },
-        attrs={"network": "net", "simulated": 1},
+        attrs={"network": "net", "simulated": 1, "rois": ROIS},
     )
     return Mapping(
         dataset, {"channels": torch.randn(4, 2)}, {"recipe": "default", "steps": 3}, {"seed": 0, "hash": "ab"}
@@ -41,6 +43,7 @@ def test_round_trip(mapping, tmp_path):
     assert torch.equal(loaded.parameters["channels"], mapping.parameters["channels"])
     assert (loaded.settings, loaded.provenance) == (mapping.settings, mapping.provenance)
     assert loaded.layers == ("blocks.0", "blocks.1", "a longer name")
+    assert list(loaded.rois) == ROIS
     assert loaded.rois["V1"].values.tolist() == [True, False, False, True]
     assert loaded.simulated
 

@@ -67,9 +67,16 @@ class Mapping:
 
     @property
     def rois(self) -> dict[str, xr.DataArray]:
-        """ROIs by name: Boolean arrays over voxels."""
-        names = [str(name) for name in self.dataset.coords if str(name).startswith("roi_")]
-        return {name.removeprefix("roi_"): self.dataset[name] for name in names}
+        """ROIs by name: Boolean arrays over voxels, in the subject's order."""
+        held = [
+            str(name).removeprefix("roi_") for name in self.dataset.coords if str(name).startswith("roi_")
+        ]
+        # A Zarr group does not keep the order of its arrays; the attribute does.
+        order = {name: place for place, name in enumerate(self.dataset.attrs.get("rois", []))}
+        return {
+            name: self.dataset[f"roi_{name}"]
+            for name in sorted(held, key=lambda name: order.get(name, len(order)))
+        }
 
     def with_variables(self, variables: MappingType[str, Any]) -> "Mapping":
         """A copy with variables added or replaced, each as xarray takes them: (dimensions, values)."""
