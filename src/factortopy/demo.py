@@ -33,7 +33,7 @@ from factortopy.workflow import Fit, fit_model
 NETWORK = "clip-b16-openai"
 IMAGES = 720
 FEWEST_IMAGES = 100
-PLANTED_CHANNELS = 8
+PLANTED_CHANNELS = 5
 """Few enough to be learnt from some 600 images: the demo is about maps, and says what was planted."""
 EXAMPLE = "chelsea"
 """Photograph (a cat) that is shown under the dots of the space map."""
