@@ -37,5 +37,6 @@ class UnknownNameError(FactortopyError, LookupError):
         elif len(known) <= 24:
             hint = f"known: {', '.join(known)}"
         else:
-            hint = f"{len(known)} are known, from {known[0]!r} to {known[-1]!r}"
+            nearest = get_close_matches(name, known, n=3, cutoff=0.0)
+            hint = f"{len(known)} are known, the nearest {', '.join(map(repr, nearest))}"
         super().__init__(f"unknown {kind} {name!r}; {hint}")
