@@ -126,6 +126,7 @@ class _GroupedReadout(torch.autograd.Function):
     def forward(
         ctx: Any, rows: Tensor, weights: Tensor, channels: Tensor, cell: Tensor, columns: int
     ) -> Tensor:
+        """Predictions (N, B), chunk by chunk."""
         ctx.save_for_backward(rows, weights, channels, cell)
         ctx.columns = columns
         layers, batch, width = rows.shape[1:]
@@ -139,6 +140,7 @@ class _GroupedReadout(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        """Gradients for rows, weights and channels; products are made again rather than kept."""
         rows, weights, channels, cell = ctx.saved_tensors
         layers, batch, width = rows.shape[1:]
         rows_gradient = torch.zeros_like(rows)
