@@ -85,8 +85,11 @@ class ChannelAlign(nn.Module):
         self.global_ = nn.ModuleList(global_)
 
     def forward(self, tokens: Tokens) -> AlignedTokens:
-        """Align a batch of tokens; computes in the precision of the maps."""
-        dtype = next(self.parameters()).dtype
+        """Align a batch of tokens; computes in the precision of the maps, or of ``torch.autocast``."""
+        parameter = next(self.parameters())
+        device = parameter.device.type
+        autocast = torch.is_autocast_enabled(device)
+        dtype = torch.get_autocast_dtype(device) if autocast else parameter.dtype
         local = [
             layer(values.to(dtype).movedim(1, -1)).movedim(-1, 1)
             for layer, values in zip(self.local, tokens.local, strict=True)

@@ -19,7 +19,7 @@ class FactorTopy(nn.Module):
         selectors: gives the :class:`Selection` of all voxels when called.
         channels: channel selectors omega to start from.
         factor: ``1 / D`` in the recipe ``"paper"``, ``1 / sqrt(D)`` in ``"default"``.
-        form: form of the read-out; all give the same result.
+        form: form of the read-out; the fastest for the device and the grid if None.
     """
 
     def __init__(
@@ -28,7 +28,7 @@ class FactorTopy(nn.Module):
         selectors: nn.Module,
         channels: Float[Tensor, "N D"],
         factor: float,
-        form: Form = "grouped",
+        form: Form | None = None,
     ) -> None:
         super().__init__()
         self.align = align
@@ -36,7 +36,7 @@ class FactorTopy(nn.Module):
         self.channels = nn.Parameter(channels)
         self.bias = nn.Parameter(channels.new_zeros(len(channels)))
         self.factor = factor
-        self.form: Form = form
+        self.form = form
 
     def select(self) -> Selection:
         """What every voxel selects now."""
