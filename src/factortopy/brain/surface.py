@@ -15,7 +15,7 @@ from factortopy.errors import DataError, UnknownNameError
 HEMISPHERES = ("left", "right")
 SURFACES = ("fsaverage5",)
 MESHES = ("white", "pial", "inflated", "sphere", "flat")
-VERTICES = {"fsaverage5": 10_242, "fsaverage6": 40_962, "fsaverage7": 163_842}
+VERTICES = {"fsaverage5": 10_242, "fsaverage6": 40_962, "fsaverage7": 163_842, "fsaverage": 163_842}
 # File stems of nilearn's bundle that differ from the names used here.
 _STEMS = {"inflated": "infl"}
 

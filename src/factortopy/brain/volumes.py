@@ -1,0 +1,132 @@
+"""Volumes and surface maps in MGH and NIfTI files, and the places of their voxels in mm."""
+
+import math
+import os
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from factortopy.errors import DataError, ShapeError
+
+PARSE_ERRORS = (
+    OSError, EOFError, ValueError, TypeError, KeyError, IndexError, AttributeError, OverflowError,
+    ArithmeticError, MemoryError, AssertionError, SyntaxError, zlib.error,
+)  # fmt: skip
+"""What libraries raise on files that are damaged or of another kind."""
+DEFLATE_RATIO = 1032
+"""The most bytes that one byte of a gzip file can unfold to (zlib's technical notes)."""
+VOLUME_ENDINGS = (".mgz", ".mgh", ".nii", ".nii.gz")
+
+
+@dataclass(frozen=True, eq=False)
+class Volume:
+    """Numbers on a grid, or on the vertices of a surface (then all axes but the first have length 1).
+
+    Attributes:
+        values: as stored, scaled by the header's slope and intercept where there is one.
+        affine: voxel indices to mm.
+    """
+
+    values: np.ndarray
+    affine: Float[np.ndarray, "4 4"]
+
+
+def open_volume(path: str | os.PathLike[str]) -> Any:
+    """The nibabel image of a file whose size fits its header; no values are read yet.
+
+    Args:
+        path: ``.mgz``, ``.mgh``, ``.nii`` or ``.nii.gz``.
+
+    Raises:
+        DataError: if the file is missing, of another kind, or shorter than its header says.
+    """
+    import nibabel
+
+    path = Path(path)
+    if not path.is_file():
+        raise DataError(f"{path} is missing; give an .mgz, .mgh, .nii or .nii.gz file")
+    kind = nibabel.MGHImage if path.name.endswith((".mgz", ".mgh")) else nibabel.Nifti1Image
+    try:
+        # The file stays open, so that one trial after another is read in one pass through the file.
+        image = kind.from_filename(path, keep_file_open=True)
+        announced = image.dataobj.offset + math.prod(image.shape) * image.dataobj.dtype.itemsize
+    except (
+        nibabel.filebasedimages.ImageFileError,
+        nibabel.spatialimages.HeaderDataError,
+        *PARSE_ERRORS,
+    ) as error:
+        raise damaged(path, "an MGH or NIfTI image", error) from error
+    size = path.stat().st_size
+    most = size * DEFLATE_RATIO if path.suffix in (".mgz", ".gz") else size
+    if announced > most or min(image.shape, default=0) < 1:
+        raise DataError(
+            f"{path} has {size} bytes but its header announces shape {image.shape}, {announced} bytes; "
+            "it is truncated or damaged: fetch it again"
+        )
+    return image
+
+
+def read_volume(path: str | os.PathLike[str]) -> Volume:
+    """Read an MGH or NIfTI file whole.
+
+    Args:
+        path: ``.mgz``, ``.mgh``, ``.nii`` or ``.nii.gz``.
+
+    Raises:
+        DataError: if the file is missing, truncated, or of another kind.
+    """
+    image = open_volume(path)
+    return Volume(read_values(image, path), np.asarray(image.affine, dtype=np.float64))
+
+
+def read_values(image: Any, path: str | os.PathLike[str], part: Any = ...) -> np.ndarray:
+    """The values of an opened image, or a part of them, in the machine's own byte order.
+
+    Args:
+        image: what ``open_volume`` gave.
+        path: its file, for the message.
+        part: an index such as ``(..., 3)``.
+
+    Raises:
+        DataError: if the file ends too early or is damaged.
+    """
+    try:
+        values = np.asarray(image.dataobj[part])
+    except PARSE_ERRORS as error:
+        raise damaged(path, f"values of shape {image.shape}", error) from error
+    return values.astype(values.dtype.newbyteorder("="), copy=False)
+
+
+def damaged(path: str | os.PathLike[str], expected: str, error: BaseException) -> DataError:
+    """The error for a file that a library could not read; one line."""
+    reason = " ".join(str(error).split())[:200] or type(error).__name__
+    return DataError(
+        f"cannot read {path} ({reason}); expected {expected}: it is truncated or damaged, fetch it again"
+    )
+
+
+def volume_coordinates(
+    indices: Int[np.ndarray, "voxel 3"], affine: Float[np.ndarray, "4 4"]
+) -> Float[np.ndarray, "voxel 3"]:
+    """Places of voxels in mm, ``affine @ (i, j, k, 1)``: the centre of voxel (i, j, k), counted from 0.
+
+    Args:
+        indices: voxel indices along the three axes of the volume.
+        affine: of the image the indices refer to.
+
+    Raises:
+        ShapeError: if the shapes are others.
+        DataError: if the affine is not invertible or not finite.
+    """
+    indices, affine = np.asarray(indices), np.asarray(affine, dtype=float)
+    if indices.ndim != 2 or indices.shape[1] != 3 or affine.shape != (4, 4):
+        raise ShapeError(
+            f"voxel indices must be (voxel, 3) and the affine (4, 4), got {indices.shape} and {affine.shape}"
+        )
+    if not np.isfinite(affine).all() or abs(np.linalg.det(affine[:3, :3])) < 1e-12:
+        raise DataError("the affine is not finite or not invertible; take it from the image's own header")
+    return np.asarray(indices @ affine[:3, :3].T + affine[:3, 3], dtype=np.float32)
