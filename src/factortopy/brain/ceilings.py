@@ -69,9 +69,8 @@ def noise_ceiling_from_percent(percent: Float[np.ndarray, "voxel"]) -> Float[np.
     """
     percent = np.asarray(percent, dtype=np.float64)
     if percent.size and (np.nanmin(percent) < 0 or np.nanmax(percent) > 100):
-        raise DataError(
-            f"noise ceilings in per cent lie in 0..100, found {np.nanmin(percent):.4g} to {np.nanmax(percent):.4g}"
-        )
+        low, high = np.nanmin(percent), np.nanmax(percent)
+        raise DataError(f"noise ceilings in per cent lie in 0..100, found {low:.4g} to {high:.4g}")
     return percent / 100
 
 
@@ -135,9 +134,7 @@ def repeat_variance(
     """
     trials = np.asarray(trials)
     if trials.ndim != 2 or len(images) != len(trials):
-        raise ShapeError(
-            f"trials of shape {trials.shape} need (trial, voxel) and {len(images)} images, one each"
-        )
+        raise ShapeError(f"trials must be (trial, voxel) for {len(images)} images, got shape {trials.shape}")
     _, image, repeats = np.unique(np.asarray(images), return_inverse=True, return_counts=True)
     total, kinds = len(trials), len(repeats)
     if kinds < 2 or total == kinds:

@@ -79,9 +79,7 @@ def read_labels(path: str | os.PathLike[str], *, vertices: int | None = None) ->
     elif path.name.endswith(VOLUME_ENDINGS):
         labels = Labels(_whole_numbers(read_volume(path).values, path), read_colour_table(path))
     else:
-        raise DataError(
-            f"{path} is no file of labels; those end in .annot, .label, .mgz, .nii.gz, .gii or .npy"
-        )
+        raise DataError(f"{path} holds no labels; give .annot, .label, .mgz, .nii.gz, .gii or .npy")
     if vertices is not None and len(labels.values) != vertices:
         raise DataError(f"{path} labels {len(labels.values)} vertices, expected {vertices}: another surface")
     return labels
@@ -107,8 +105,8 @@ def roi_masks(
         here = np.asarray(hemisphere) == side
         if here.any() and not 0 <= vertex[here].min() <= vertex[here].max() < len(found.values):
             raise DataError(
-                f"the subject has {side} vertices {vertex[here].min()} to {vertex[here].max()}, the labels are "
-                f"for {len(found.values)}; give labels of the subject's own surface"
+                f"the subject's {side} vertices are {vertex[here].min()} to {vertex[here].max()}, the labels "
+                f"are for {len(found.values)}; give labels of the subject's own surface"
             )
         for name, inside in found.regions.items():
             mask = masks.setdefault(name, np.zeros(len(vertex), dtype=bool))
@@ -178,7 +176,8 @@ def _read_label(path: Path, vertices: int | None) -> Labels:
         raise damaged(path, "a FreeSurfer label", error) from error
     if len(listed) and not 0 <= listed.min() <= listed.max() < vertices:
         raise DataError(
-            f"{path} lists vertices {listed.min()} to {listed.max()}, expected 0 to {vertices - 1}: another surface"
+            f"{path} lists vertices {listed.min()} to {listed.max()}, expected 0 to {vertices - 1}; "
+            "it is of another surface"
         )
     values = np.zeros(vertices, dtype=np.int64)
     values[listed] = 1
@@ -206,11 +205,9 @@ def _whole_numbers(values: np.ndarray, path: Path) -> Int[np.ndarray, "vertex"]:
     values = values.reshape(-1)
     if values.dtype.kind not in "iufb" or not len(values) or not np.isfinite(values).all():
         raise DataError(
-            f"{path} must hold finite whole numbers, one a vertex; found {values.dtype}, NaN or nothing"
+            f"{path} ({values.dtype}, {len(values)}) must hold whole numbers, one a vertex, no NaN"
         )
     whole = values.astype(np.int64)
     if (whole != values).any():
-        raise DataError(
-            f"{path} holds fractions such as {values[whole != values][0]}; labels are whole numbers"
-        )
+        raise DataError(f"{path} holds {values[whole != values][0]}; labels are whole numbers")
     return whole

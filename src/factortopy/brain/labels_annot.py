@@ -31,8 +31,8 @@ class _Reader:
     def take(self, count: int) -> bytes:
         if count < 0 or self.place + count > len(self.content):
             raise DataError(
-                f"{self.path} ends after {len(self.content)} bytes, expected {count} more at byte {self.place}; "
-                "it is truncated or no FreeSurfer annotation"
+                f"{self.path} has {len(self.content)} bytes, expected {count} more at byte {self.place}; it is "
+                "truncated or no FreeSurfer annotation"
             )
         self.place += count
         return self.content[self.place - count : self.place]
@@ -84,7 +84,8 @@ def _read_table(reader: _Reader) -> tuple[dict[int, str], dict[int, int]]:
     elif entries < 0:
         raise DataError(f"{reader.path} has a colour table of version {-entries}; versions 1 and 2 are known")
     reader.text()  # the file that the table came from
-    names, numbers = {}, {}
+    names: dict[int, str] = {}
+    numbers: dict[int, int] = {}
     for place in range(reader.number() if new else entries):
         number = reader.number() if new else place
         names[number] = reader.text()

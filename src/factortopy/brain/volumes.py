@@ -45,6 +45,8 @@ def open_volume(path: str | os.PathLike[str]) -> Any:
         DataError: if the file is missing, of another kind, or shorter than its header says.
     """
     import nibabel
+    from nibabel.filebasedimages import ImageFileError
+    from nibabel.spatialimages import HeaderDataError
 
     path = Path(path)
     if not path.is_file():
@@ -55,8 +57,8 @@ def open_volume(path: str | os.PathLike[str]) -> Any:
         image = kind.from_filename(path, keep_file_open=True)
         announced = image.dataobj.offset + math.prod(image.shape) * image.dataobj.dtype.itemsize
     except (
-        nibabel.filebasedimages.ImageFileError,
-        nibabel.spatialimages.HeaderDataError,
+        ImageFileError,
+        HeaderDataError,
         *PARSE_ERRORS,
     ) as error:
         raise damaged(path, "an MGH or NIfTI image", error) from error
