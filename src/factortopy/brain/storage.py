@@ -1,7 +1,6 @@
 """A subject as a folder: ``.npy`` arrays, image ids as text, the rest in TOML; nothing is pickled."""
 
 import os
-import tomllib
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,13 +8,13 @@ from typing import Any
 import numpy as np
 import tomli_w
 
-from factortopy.brain.arrays import load_arrays, read_array
+from factortopy.brain.array_files import read_array
+from factortopy.brain.arrays import load_arrays
+from factortopy.brain.description import OPTIONAL, REQUIRED, described_files, read_facts
 from factortopy.brain.subject import PlantedTruth, Projection, Subject
 from factortopy.errors import DataError
 from factortopy.files import atomic_path
 
-REQUIRED = ("responses", "coordinates")
-OPTIONAL = ("coordinate_bounds", "hemisphere", "vertex", "noise_ceiling", "repeats")
 TRUTH = (
     "space",
     "layer",
@@ -93,41 +92,32 @@ def load_subject(path: str | os.PathLike[str]) -> Subject:
     """Read a subject's folder, as ``Subject.save`` writes it or made by hand.
 
     By hand, ``responses.npy``, ``coordinates.npy`` and ``image_ids.txt`` suffice; the other files of
-    ``save_subject``, and ``subject.toml`` with ``name`` and ``surface``, are read where they are.
+    ``save_subject`` are read where they are. A ``subject.toml`` can name other files, of any format that
+    ``read_array`` knows, and the folder of photographs; see ``described_files``.
 
     Args:
-        path: the folder.
+        path: the folder, or a ``.toml`` file.
 
     Raises:
         DataError: if a file is missing, truncated or does not fit the others.
     """
-    folder = Path(path)
-    if not folder.is_dir():
+    path = Path(path)
+    if not path.is_dir() and path.suffix != ".toml":
         raise DataError(
-            f"{folder} is no folder; give the folder of a subject (responses.npy, coordinates.npy, ...)"
+            f"{path} is no folder; give the folder of a subject (responses.npy, coordinates.npy, ...)"
         )
-    facts = _read_facts(folder / "subject.toml")
-    names = facts.get("rois") or sorted(file.stem for file in (folder / "rois").glob("*.npy"))
-    subject = load_arrays(
-        folder / "responses.npy",
-        folder / "image_ids.txt",
-        folder / "coordinates.npy",
-        **{name: file for name in OPTIONAL if (file := folder / f"{name}.npy").is_file()},
-        rois={name: folder / "rois" / f"{name}.npy" for name in names},
-        surface=facts.get("surface"),
-        name=str(facts.get("name", folder.name)),
-    )
+    file = path / "subject.toml" if path.is_dir() else path
+    folder = file.parent
+    facts = read_facts(file, must_exist=not path.is_dir())
+    parts = described_files(folder, facts)
+    try:
+        subject = load_arrays(
+            **parts, surface=facts.get("surface"), name=facts.get("name", folder.resolve().name)
+        )
+    except DataError as error:
+        raise error if str(folder) in str(error) else type(error)(f"{folder}: {error}") from error
     truth = _load_truth(folder, facts["truth"]) if "truth" in facts else None
     return replace(subject, truth=truth, provenance=facts.get("provenance", subject.provenance))
-
-
-def _read_facts(path: Path) -> dict[str, Any]:
-    if not path.is_file():
-        return {}
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise DataError(f"cannot read {path} ({error}); mend it or save the subject again") from error
 
 
 def _load_truth(subject: Path, facts: dict[str, Any]) -> PlantedTruth:
