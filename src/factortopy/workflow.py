@@ -1,7 +1,9 @@
 """Tokens and a subject in, a scored mapping out: the stages from fit to analysis in their order."""
 
+import json
 import time
 from dataclasses import asdict, dataclass
+from os import PathLike
 from typing import Any
 
 import numpy as np
@@ -13,8 +15,19 @@ from torch import Tensor
 from factortopy.analysis import Shares, correlation, r_squared, shares
 from factortopy.brain import Split, Subject, split_images
 from factortopy.errors import DataError
-from factortopy.files import sha256_array
-from factortopy.fitting import FitSettings, History, Images, Recipe, fit_settings, train_default, train_paper
+from factortopy.files import sha256_array, sha256_text
+from factortopy.fitting import (
+    Checkpoint,
+    FitSettings,
+    History,
+    Images,
+    Machine,
+    Recipe,
+    StandardisedResponses,
+    fit_settings,
+    train_default,
+    train_paper,
+)
 from factortopy.mapping import Mapping
 from factortopy.model import FactorTopy, FixedSelectors, Selection
 from factortopy.provenance import provenance
@@ -48,6 +61,10 @@ def fit(
     split: Split | None = None,
     recipe: Recipe = "default",
     seed: int = 0,
+    device: str | torch.device | None = None,
+    precision: str | None = None,
+    memory_gb: float | None = None,
+    checkpoint: str | PathLike[str] | None = None,
     progress: bool = True,
     **changes: Any,
 ) -> Mapping:
@@ -59,6 +76,12 @@ def fit(
         split: which images train, stop and test; by default 8:1:1, scenes kept whole where known.
         recipe: ``"default"`` (well-conditioned) or ``"paper"`` (the authors' parametrisation).
         seed: of the split, the start and the order of images.
+        device: ``"cuda"``, ``"mps"`` or ``"cpu"``; the best there is if None.
+        precision: of the matrix products, ``"bf16"`` or ``"fp32"``; bf16 where computed natively if None.
+        memory_gb: GB that tokens may take in main memory, beyond which they are read from disk; half of
+            what is free if None.
+        checkpoint: folder where the state is kept about once a minute; a fit that was stopped goes on from
+            it when called again, and on a CPU ends as one that was not stopped, bit for bit.
         progress: whether to show progress bars.
         changes: settings that differ from the recipe's; see ``FitSettings``.
 
@@ -67,11 +90,15 @@ def fit(
         scores are raw R^2 on the test images.
 
     Raises:
-        DataError: if an image of the subject has no tokens, or the fit diverges.
+        DataError: if an image of the subject has no tokens, the fit diverges, or the checkpoint is
+            another fit's.
         UnknownNameError: if a setting or recipe does not exist.
     """
     settings = fit_settings(recipe, seed=seed, **changes)
-    return fit_model(tokens, subject, settings, split=split, progress=progress).mapping
+    machine = Machine.choose(device, precision, memory_gb)
+    return fit_model(
+        tokens, subject, settings, split=split, machine=machine, checkpoint=checkpoint, progress=progress
+    ).mapping
 
 
 def fit_model(
@@ -81,6 +108,8 @@ def fit_model(
     *,
     split: Split | None = None,
     selection: Selection | None = None,
+    machine: Machine | None = None,
+    checkpoint: str | PathLike[str] | None = None,
     progress: bool = True,
     description: str = "Fit",
 ) -> Fit:
@@ -93,31 +122,37 @@ def fit_model(
         split: which images train, stop and test.
         selection: space, layer and scale of every voxel that are given and not trained, such as a planted
             truth: what remains to be learnt then is the channels.
+        machine: where to compute; the best there is if None.
+        checkpoint: folder where the state is kept and found.
         progress: whether to show progress bars.
         description: what the progress bar calls the training.
     """
     start = time.perf_counter()
+    machine = machine or Machine.choose()
     groups = _groups(tokens, subject)
     split = split or split_images(subject.image_ids, groups, seed=settings.seed)
     sides = _sides(tokens, subject, split)
     selectors = None if selection is None else FixedSelectors(selection)
+    made_of = _made_of(tokens, subject, split, settings, selection, machine)
     trainer = train_paper if settings.recipe == "paper" else train_default
-    coordinates = torch.from_numpy(subject.coordinates).float()
-    bounds = torch.from_numpy(subject.coordinate_bounds)
     model, history = trainer(
         sides["train"],
         sides["validation"],
         settings,
-        coordinates,
-        bounds,
+        torch.from_numpy(subject.coordinates).float(),
+        torch.from_numpy(subject.coordinate_bounds),
         selectors,
+        machine=machine,
+        checkpoint=None if checkpoint is None else Checkpoint(checkpoint, sha256_text(json.dumps(made_of))),
         progress=progress,
         description=description,
     )
     test = sides["test"]
-    held_out = shares(model, lambda: test.batches(BATCH))
+    held_out = shares(model, lambda: (batch.to(machine.device) for batch in test.batches(BATCH)))
+    model.cpu()
+    responses = test.responses[torch.arange(len(test))].numpy()
     mapping = Mapping(
-        dataset=_dataset(tokens, subject, split, settings, model, held_out, test.responses.numpy()),
+        dataset=_dataset(tokens, subject, split, settings, model, held_out, responses),
         parameters=dict(model.state_dict()),
         settings=settings.model_dump(exclude_none=True),
         provenance=provenance(
@@ -125,12 +160,33 @@ def fit_model(
             training=asdict(history),
             tokens={"network": tokens.network, "weights_hash": tokens.weights_hash, **tokens.provenance},
             subject=subject.provenance,
-            responses_hash=sha256_array(subject.responses),
+            responses_hash=made_of["responses"],
             split=split.digest,
-            device="cpu",
+            device=str(machine.device),
+            precision=machine.precision,
         ),
     )
     return Fit(mapping, model, history, split)
+
+
+def _made_of(
+    tokens: TokenStore,
+    subject: Subject,
+    split: Split,
+    settings: FitSettings,
+    selection: Selection | None,
+    machine: Machine,
+) -> dict[str, Any]:
+    """What decides the result of a fit, JSON-ready."""
+    given = [] if selection is None else [part.numpy() for part in selection]
+    return {
+        "settings": settings.model_dump(),
+        "split": split.digest,
+        "responses": sha256_array(subject.responses),
+        "coordinates": sha256_array(subject.coordinates, subject.coordinate_bounds, *given),
+        "tokens": [tokens.network, tokens.weights_hash, tokens.grid, sha256_text(*tokens.image_ids)],
+        "machine": [machine.device.type, machine.precision],
+    }
 
 
 def _groups(tokens: TokenStore, subject: Subject) -> list[str] | None:
@@ -153,14 +209,16 @@ def _sides(tokens: TokenStore, subject: Subject, split: Split) -> dict[str, Imag
     unknown = [image for side in split.to_dict().values() for image in side if image not in row]
     if unknown:
         raise DataError(f"the split names {len(unknown)} images without responses (first: {unknown[0]!r})")
-    training = subject.responses[[row[image] for image in split.train]]
-    mean, spread = training.mean(axis=0), training.std(axis=0)
-    spread = np.where(spread > 0, spread, 1).astype(np.float32)
+    standardised = StandardisedResponses.by_training(
+        subject.responses, np.array([row[image] for image in split.train])
+    )
 
     def side(ids: tuple[str, ...]) -> Images:
-        responses = (subject.responses[[row[image] for image in ids]] - mean) / spread
         places = torch.tensor([place[image] for image in ids])
-        return Images(lambda chosen: tokens.read(places[chosen].tolist()), torch.from_numpy(responses))
+        return Images(
+            lambda chosen: tokens.read(places[chosen].tolist()),
+            standardised.of(np.array([row[image] for image in ids])),
+        )
 
     return {"train": side(split.train), "validation": side(split.validation), "test": side(split.test)}
 
@@ -175,7 +233,7 @@ def _dataset(
     responses: Float[np.ndarray, "image voxel"],
 ) -> xr.Dataset:
     selection = model.select()
-    predictions = held_out.predictions.numpy()
+    predictions = _numpy(held_out.predictions)
     variables: dict[str, tuple[tuple[str, ...], np.ndarray]] = {
         "space": (("voxel", "axis"), _numpy(selection.space)),
         "layer": (("voxel", "layer"), _numpy(selection.layer)),

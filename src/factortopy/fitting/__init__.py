@@ -1,19 +1,25 @@
 """Training: recipes, settings, the reduction of tokens, the loop."""
 
 from factortopy.fitting.build import build_default_model, build_paper_model, build_selectors
+from factortopy.fitting.checkpoint import Checkpoint
 from factortopy.fitting.estimator import FactorTopyRegressor
+from factortopy.fitting.images import Images, StandardisedResponses
+from factortopy.fitting.machine import Machine
 from factortopy.fitting.recipes import train_default, train_paper
 from factortopy.fitting.reduction import PrincipalComponents, TokenReduction
 from factortopy.fitting.settings import FitSettings, Recipe, fit_settings
-from factortopy.fitting.train import History, Images, mean_r2, train
+from factortopy.fitting.train import History, mean_r2, train
 
 __all__ = [
+    "Checkpoint",
     "FactorTopyRegressor",
     "FitSettings",
     "History",
     "Images",
+    "Machine",
     "PrincipalComponents",
     "Recipe",
+    "StandardisedResponses",
     "TokenReduction",
     "build_default_model",
     "build_paper_model",

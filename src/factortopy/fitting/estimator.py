@@ -9,9 +9,11 @@ from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.utils.validation import check_is_fitted
 
 from factortopy.errors import DataError, ShapeError
+from factortopy.fitting.images import Images
+from factortopy.fitting.machine import Machine
 from factortopy.fitting.recipes import train_default, train_paper
 from factortopy.fitting.settings import Recipe, fit_settings
-from factortopy.fitting.train import History, Images
+from factortopy.fitting.train import History
 from factortopy.model import FactorTopy, Selection
 from factortopy.networks import Tokens
 
@@ -29,6 +31,8 @@ class FactorTopyRegressor(RegressorMixin, BaseEstimator):
         settings: settings that differ from the recipe's; see ``FitSettings``.
         validation_fraction: share of the images that chooses when to stop, in (0, 1).
         seed: of the choice of those images, the start and the order of images.
+        device: ``"cuda"``, ``"mps"`` or ``"cpu"``; the best there is if None.
+        precision: of the matrix products, ``"bf16"`` or ``"fp32"``; bf16 where computed natively if None.
         progress: whether to show progress bars.
 
     Attributes:
@@ -47,12 +51,16 @@ class FactorTopyRegressor(RegressorMixin, BaseEstimator):
         settings: dict[str, Any] | None = None,
         validation_fraction: float = 0.1,
         seed: int = 0,
+        device: str | None = None,
+        precision: str | None = None,
         progress: bool = False,
     ) -> None:
         self.recipe: Recipe = recipe
         self.settings = settings
         self.validation_fraction = validation_fraction
         self.seed = seed
+        self.device = device
+        self.precision = precision
         self.progress = progress
 
     def fit(
@@ -104,8 +112,10 @@ class FactorTopyRegressor(RegressorMixin, BaseEstimator):
             settings,
             torch.from_numpy(places),
             torch.from_numpy(bounds),
+            machine=Machine.choose(self.device, self.precision),
             progress=self.progress,
         )
+        self.model_.cpu()
         with torch.no_grad():
             self.selection_ = self.model_.select()
         return self

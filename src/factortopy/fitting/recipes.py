@@ -1,20 +1,28 @@
 """The two recipes from start to trained model; either model takes the network's raw tokens."""
 
+from collections.abc import Iterator
+
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from factortopy.fitting.build import build_default_model, build_paper_model, build_selectors
+from factortopy.fitting.checkpoint import Checkpoint, Part
+from factortopy.fitting.held import Layout, fits_device, fits_memory, hold
+from factortopy.fitting.images import Images
+from factortopy.fitting.machine import Machine
 from factortopy.fitting.reduction import TokenReduction
 from factortopy.fitting.settings import FitSettings
-from factortopy.fitting.start import scan, start_selection, start_selectors
-from factortopy.fitting.train import History, Images, train
+from factortopy.fitting.start import COMPONENTS, scan, start_selection, start_selectors
+from factortopy.fitting.train import STATE, History, train
 from factortopy.model import FactorTopy
 from factortopy.networks import Tokens
-from factortopy.progress import progress_bar
+from factortopy.progress import Advance, progress_bar
 
 MEASURED_IMAGES = 1_024
 """Training images that principal components are measured on."""
+SCANNED_IMAGES = 3_000
+"""Training images that the closed-form start is found from: it need not be sharper than what follows."""
 BATCH = 64
 
 
@@ -26,10 +34,12 @@ def train_paper(
     bounds: Float[Tensor, "2 3"],
     selectors: nn.Module | None = None,
     *,
+    machine: Machine | None = None,
+    checkpoint: Checkpoint | None = None,
     progress: bool = True,
     description: str = "Fit",
 ) -> tuple[FactorTopy, History]:
-    """Train as the authors do, reading tokens batch by batch.
+    """Train as the authors do, on raw tokens; they are held in memory if they fit, else read from disk.
 
     Args:
         training: training images.
@@ -38,20 +48,35 @@ def train_paper(
         coordinates: coordinates of the voxels, mm.
         bounds: smallest and largest coordinate of the whole surface, mm.
         selectors: selectors that are given instead of built.
+        machine: where to compute; the best there is if None.
+        checkpoint: where states are written and found.
         progress: whether to show progress bars.
         description: what the progress bar calls the training.
 
     Returns:
-        The trained model and what was seen while training.
+        The trained model, on the machine's device, and what was seen while training.
 
     Raises:
-        DataError: if the fit diverges.
+        DataError: if the fit diverges, the disk is full, or the checkpoint is another fit's.
     """
-    channels = tuple(values.shape[1] for values in training.read(torch.tensor([0])).local)
+    machine = machine or Machine.choose()
+    layout = Layout.of(training.read(torch.tensor([0])))
+    channels = layout.global_
     if selectors is None:
         selectors = build_selectors(settings, coordinates, bounds, len(channels))
-    model = build_paper_model(settings, selectors, len(coordinates), channels)
-    return model, train(model, training, validation, settings, progress=progress, description=description)
+    model = build_paper_model(settings, selectors, len(coordinates), channels).to(machine.device)
+    held, held_validation = _near([training, validation], layout, machine, progress)
+    history = train(
+        model,
+        held,
+        held_validation,
+        settings,
+        machine,
+        checkpoint=checkpoint,
+        progress=progress,
+        description=description,
+    )
+    return model, history
 
 
 def train_default(
@@ -62,45 +87,104 @@ def train_default(
     bounds: Float[Tensor, "2 3"],
     selectors: nn.Module | None = None,
     *,
+    machine: Machine | None = None,
+    checkpoint: Checkpoint | None = None,
     progress: bool = True,
     description: str = "Fit",
 ) -> tuple[FactorTopy, History]:
     """Train in principal components of the tokens, from a closed-form start; see :func:`train_paper`."""
-    chosen = torch.arange(len(training))[:: -(-len(training) // MEASURED_IMAGES)]
-    reduction = TokenReduction.measure(
-        training.read(chosen), settings.components, settings.damping, settings.seed
-    )
-    reduced, reduced_validation = _reduce([training, validation], reduction, progress)
+    machine = machine or Machine.choose()
+    reduction = _reduction(training, settings, checkpoint)
+    reduced, reduced_validation = _reduce([training, validation], reduction, machine, progress)
     if selectors is None:
-        selectors = build_selectors(settings, coordinates, bounds, len(reduction.local))
-        everything = reduced.read(torch.arange(len(reduced)))
-        scores = scan(everything, reduced.responses, progress=progress)
-        height, width = everything.local[0].shape[-2:]
-        # Without topology no voxel may learn from its neighbours.
-        neighbours = {} if settings.topology else {"neighbours": 1}
-        start_selectors(selectors, start_selection(scores, coordinates, (height, width), **neighbours))
-    model = build_default_model(settings, selectors, len(coordinates), reduction)
-    history = train(model, reduced, reduced_validation, settings, progress=progress, description=description)
-    model.align = reduction.unfold(model.align)
+        selectors = build_selectors(settings, coordinates, bounds, len(reduction.local)).to(machine.device)
+        if checkpoint is None or checkpoint.load(STATE) is None:
+            _start(selectors, reduced, coordinates, settings, machine, progress)
+    model = build_default_model(settings, selectors, len(coordinates), reduction).to(machine.device)
+    history = train(
+        model,
+        reduced,
+        reduced_validation,
+        settings,
+        machine,
+        checkpoint=checkpoint,
+        progress=progress,
+        description=description,
+    )
+    model.align = reduction.unfold(model.align).to(machine.device)
     return model, history
 
 
-def _reduce(sides: list[Images], reduction: TokenReduction, progress: bool) -> list[Images]:
-    """The same images with reduced tokens, held in memory."""
-    total = sum(len(side) for side in sides)
-    held = []
-    with progress_bar("Principal components", total, show=progress) as advance:
-        for side in sides:
-            batches = []
-            for batch in side.batches(BATCH):
-                batches.append(reduction.apply(batch).to(dtype=torch.float16))
-                advance(len(batch))
-            held.append(_in_memory(_join(batches), side.responses))
-    return held
+def _near(sides: list[Images], layout: Layout, machine: Machine, progress: bool) -> list[Images]:
+    """The same images with raw tokens as close to the processor as they fit."""
+    if not (fits_device(sides[0], layout, machine) or fits_memory(sides[0], layout, machine)):
+        # They are on disk already: no second copy of raw tokens is written.
+        return [Images(side.read, side.responses, resident=False) for side in sides]
+    with progress_bar("Reading tokens", sum(map(len, sides)), show=progress) as advance:
+        return [hold(_counted(side.batches(BATCH), advance), side, layout, machine) for side in sides]
 
 
-def _in_memory(tokens: Tokens, responses: Float[Tensor, "image N"]) -> Images:
-    return Images(lambda chosen: tokens[chosen], responses)
+def _reduction(training: Images, settings: FitSettings, checkpoint: Checkpoint | None) -> TokenReduction:
+    """Principal components of the training tokens: those of the checkpoint where it has them."""
+    kept = checkpoint.load("reduction") if checkpoint is not None else None
+    if kept is not None:
+        return TokenReduction.from_tensors(kept.tensors)
+    chosen = _spread(len(training), MEASURED_IMAGES)
+    reduction = TokenReduction.measure(
+        training.read(chosen), settings.components, settings.damping, settings.seed
+    )
+    if checkpoint is not None:
+        checkpoint.save("reduction", Part(reduction.to_tensors(), {}))
+    return reduction
+
+
+def _reduce(sides: list[Images], reduction: TokenReduction, machine: Machine, progress: bool) -> list[Images]:
+    """The same images with reduced tokens, close to the processor."""
+    there = reduction.to(machine.device)
+    layout = Layout.of(reduction.apply(sides[0].read(torch.tensor([0]))))
+
+    with progress_bar("Principal components", sum(map(len, sides)), show=progress) as advance:
+        return [
+            hold(
+                (there.apply(batch.to(machine.device)) for batch in _counted(side.batches(BATCH), advance)),
+                side,
+                layout,
+                machine,
+            )
+            for side in sides
+        ]
+
+
+def _start(
+    selectors: nn.Module,
+    training: Images,
+    coordinates: Float[Tensor, "N 3"],
+    settings: FitSettings,
+    machine: Machine,
+    progress: bool,
+) -> None:
+    """Set selectors to the closed-form start."""
+    chosen = _spread(len(training), SCANNED_IMAGES).split(BATCH)
+    # Only leading components are looked at, so that the memory stays bounded.
+    tokens = _join([_leading(training.read(rows)).to(machine.device) for rows in chosen])
+    responses = torch.cat([training.responses[rows].to(machine.device) for rows in chosen])
+    scores = scan(tokens, responses, progress=progress)
+    height, width = tokens.local[0].shape[-2:]
+    # Without topology no voxel may learn from its neighbours.
+    neighbours = {} if settings.topology else {"neighbours": 1}
+    start_selectors(selectors, start_selection(scores, coordinates, (height, width), **neighbours))
+
+
+def _spread(count: int, wanted: int) -> Tensor:
+    """At most so many indices, evenly spread over all."""
+    return torch.arange(count)[:: -(-count // wanted)]
+
+
+def _leading(tokens: Tokens) -> Tokens:
+    return Tokens(
+        tuple(layer[:, :COMPONENTS] for layer in tokens.local),
+        tuple(layer[:, :COMPONENTS] for layer in tokens.global_),
+    )
 
 
 def _join(batches: list[Tokens]) -> Tokens:
@@ -108,3 +192,9 @@ def _join(batches: list[Tokens]) -> Tokens:
         tuple(torch.cat(layer) for layer in zip(*(batch.local for batch in batches), strict=True)),
         tuple(torch.cat(layer) for layer in zip(*(batch.global_ for batch in batches), strict=True)),
     )
+
+
+def _counted(batches: Iterator[Tokens], advance: Advance) -> Iterator[Tokens]:
+    for batch in batches:
+        yield batch
+        advance(len(batch))

@@ -1,7 +1,7 @@
 """Principal components of tokens: the well-conditioned coordinates that the default recipe trains in."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import torch
 from jaxtyping import Float
@@ -51,12 +51,16 @@ class PrincipalComponents:
         """Damped principal components of tokens."""
         return torch.nn.functional.linear(tokens.float() - self.mean, self.projection)
 
+    def to(self, device: torch.device) -> "PrincipalComponents":
+        """The same components on a device."""
+        return PrincipalComponents(*(getattr(self, item.name).to(device) for item in fields(self)))
+
     def unfold(self, channel_map: UnitChannelMap) -> ChannelMap:
         """The same map, taking the network's own channels."""
         width = len(channel_map.weight)
         with torch.random.fork_rng(devices=[]):  # its start is drawn, and then written over
             unfolded = ChannelMap(len(self.mean), width, offset=True)
-        weight = channel_map.weight.detach() @ self.projection
+        weight = channel_map.weight.detach().to(self.projection.device) @ self.projection
         unfolded.load_state_dict({"weight": weight, "offset": -weight @ self.mean})
         return unfolded
 
@@ -103,6 +107,35 @@ class TokenReduction:
                 layer.apply(values) for layer, values in zip(self.global_, tokens.global_, strict=True)
             ),
         )
+
+    def to(self, device: torch.device) -> "TokenReduction":
+        """The same components on a device."""
+        return TokenReduction(
+            tuple(layer.to(device) for layer in self.local), tuple(layer.to(device) for layer in self.global_)
+        )
+
+    def to_tensors(self) -> dict[str, Tensor]:
+        """All components as tensors by name; :meth:`from_tensors` takes them."""
+        return {
+            f"{kind.name}/{number}/{item.name}": getattr(layer, item.name)
+            for kind in fields(self)
+            for number, layer in enumerate(getattr(self, kind.name))
+            for item in fields(layer)
+        }
+
+    @classmethod
+    def from_tensors(cls, tensors: dict[str, Tensor]) -> "TokenReduction":
+        """Components that :meth:`to_tensors` gave."""
+
+        def layers(kind: str) -> tuple[PrincipalComponents, ...]:
+            count = len({name.split("/")[1] for name in tensors if name.startswith(f"{kind}/")})
+            names = [item.name for item in fields(PrincipalComponents)]
+            return tuple(
+                PrincipalComponents(*(tensors[f"{kind}/{number}/{name}"] for name in names))
+                for number in range(count)
+            )
+
+        return cls(layers("local"), layers("global_"))
 
     def unfold(self, align: ChannelAlign) -> ChannelAlign:
         """A channel align trained on components, as one that takes the network's own channels."""

@@ -23,8 +23,6 @@ from factortopy.progress import progress_bar
 
 COMPONENTS = 32
 """Leading principal components of a token that a voxel is predicted from."""
-IMAGES = 3_000
-"""Images at most: the start need not be sharper than the training that follows."""
 RIDGE = 0.5
 """Penalty of the regression, in units of the components' mean variance over all images."""
 NEIGHBOURS = 30
@@ -32,7 +30,7 @@ NEIGHBOURS = 30
 LAYER_POWER, SPACE_POWER = 30, 10
 """Powers of the scores, relative to the best one, in the averages over layers and over places."""
 VOXELS = 4_096
-"""Voxels scored at a time, which bounds the memory."""
+"""Voxels scored at a time, which bounds the memory, and regressed on at a time."""
 
 
 class Scores(NamedTuple):
@@ -53,25 +51,24 @@ def scan(tokens: Tokens, responses: Float[Tensor, "image N"], *, progress: bool 
     """Score every layer and place for every voxel.
 
     Args:
-        tokens: principal components of the training images' tokens.
-        responses: responses to the same images.
+        tokens: principal components of training images' tokens.
+        responses: responses to the same images, on the same device.
         progress: whether to show a progress bar.
 
     Returns:
         Scores; negative where tokens predict worse than the mean.
     """
-    responses = responses[:IMAGES]
     local_scores, both_scores, global_scores = [], [], []
     with progress_bar("Closed-form start", len(tokens.local), show=progress) as advance:
         for local, global_ in zip(tokens.local, tokens.global_, strict=True):
-            whole = global_[None, :IMAGES, :COMPONENTS].float()
-            places = local[:IMAGES, :COMPONENTS].float().flatten(2).permute(2, 0, 1)
+            whole = global_[None, :, :COMPONENTS].float()
+            places = local[:, :COMPONENTS].float().flatten(2).permute(2, 0, 1)
             pairs = torch.cat([places, whole.expand(len(places), -1, -1)], dim=2)
             local_scores.append(_leave_one_out(places, responses))
             both_scores.append(_leave_one_out(pairs, responses))
             global_scores.append(_leave_one_out(whole, responses)[0])
             advance()
-    return Scores(torch.stack(local_scores), torch.stack(both_scores), torch.stack(global_scores))
+    return Scores(*(torch.stack(part).cpu() for part in (local_scores, both_scores, global_scores)))
 
 
 def start_selection(
@@ -114,6 +111,8 @@ def start_selectors(selectors: nn.Module, target: Selection, steps: int = 200, r
         steps: steps of the regression.
         rate: its largest learning rate.
     """
+    device = next(selectors.parameters()).device
+    target = Selection(*(part.to(device) for part in target))
     if isinstance(selectors, FreeSelectors):
         with torch.no_grad():
             selectors.space.copy_(target.space.atanh())
@@ -122,12 +121,16 @@ def start_selectors(selectors: nn.Module, target: Selection, steps: int = 200, r
         return
     optimiser = torch.optim.Adam(selectors.parameters(), rate)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, rate, total_steps=steps, pct_start=0.1)
+    # A smooth function is found from some of its voxels at a time.
+    generator = torch.Generator().manual_seed(0)
+    voxels = len(target.scale)
     for _ in range(steps):
-        selection = selectors()
-        loss = functional.mse_loss(selection.space, target.space)
-        loss = loss + functional.mse_loss(selection.scale, target.scale)
+        chosen = torch.randperm(voxels, generator=generator)[:VOXELS].to(device)
+        selection, wanted = selectors(chosen), Selection(*(part[chosen] for part in target))
+        loss = functional.mse_loss(selection.space, wanted.space)
+        loss = loss + functional.mse_loss(selection.scale, wanted.scale)
         # Cross-entropy of the layers, on the scale of the two squared errors.
-        loss = loss - 0.3 * (target.layer * (selection.layer + 1e-9).log()).sum(dim=1).mean()
+        loss = loss - 0.3 * (wanted.layer * (selection.layer + 1e-9).log()).sum(dim=1).mean()
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
@@ -140,7 +143,7 @@ def _leave_one_out(designs: Float[Tensor, "P n K"], responses: Float[Tensor, "n 
     designs = designs - designs.mean(dim=1, keepdim=True)
     gram = designs.mT @ designs
     mean = gram.diagonal(dim1=1, dim2=2).mean(dim=1).clamp(min=torch.finfo(gram.dtype).tiny)
-    factor = torch.linalg.cholesky(gram + RIDGE * mean[:, None, None] * torch.eye(width))
+    factor = torch.linalg.cholesky(gram + RIDGE * mean[:, None, None] * torch.eye(width, device=gram.device))
     halves = torch.linalg.solve_triangular(factor, designs.mT, upper=False)
     keeps = 1 - halves.square().sum(dim=1) - 1 / images
     scores = []

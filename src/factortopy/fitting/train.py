@@ -1,8 +1,10 @@
-"""The training loop: one model, its optimiser, early stopping on validation images."""
+"""The training loop: one model, its optimiser, early stopping on validation images, checkpoints."""
 
 import math
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from itertools import islice
 
 import torch
 from jaxtyping import Float, Int
@@ -10,29 +12,15 @@ from torch import Tensor
 from torch.nn import functional
 
 from factortopy.errors import DataError
+from factortopy.fitting.checkpoint import Checkpoint, Part
+from factortopy.fitting.feed import Batch, Feed
+from factortopy.fitting.images import Images
+from factortopy.fitting.machine import Machine
 from factortopy.fitting.settings import FitSettings
 from factortopy.model import FactorTopy, softness_penalty
-from factortopy.networks import Tokens
 from factortopy.progress import progress_bar
 
-ReadTokens = Callable[[Int[Tensor, "batch"]], Tokens]
-"""Gives the tokens of images by their index."""
-
-
-@dataclass(frozen=True)
-class Images:
-    """Images of one side of a split: their tokens, read on demand, and the responses to them."""
-
-    read: ReadTokens
-    responses: Float[Tensor, "image voxel"]
-
-    def __len__(self) -> int:
-        return len(self.responses)
-
-    def batches(self, size: int) -> Iterator[Tokens]:
-        """Tokens of all images in order, batch by batch."""
-        for indices in torch.arange(len(self)).split(size):
-            yield self.read(indices)
+STATE = "training"
 
 
 @dataclass
@@ -44,12 +32,16 @@ class History:
         loss: mean training loss since the look before.
         validation_r2: mean over voxels of R^2 on the validation images.
         best_step: the step whose parameters were kept.
+        seconds: that training took, looks at the validation images included.
+        waited: seconds of these spent waiting for tokens.
     """
 
     step: list[int] = field(default_factory=list)
     loss: list[float] = field(default_factory=list)
     validation_r2: list[float] = field(default_factory=list)
     best_step: int = 0
+    seconds: float = 0.0
+    waited: float = 0.0
 
 
 def train(
@@ -57,100 +49,179 @@ def train(
     training: Images,
     validation: Images,
     settings: FitSettings,
+    machine: Machine,
     *,
+    checkpoint: Checkpoint | None = None,
     progress: bool = True,
     description: str = "Fit",
 ) -> History:
     """Train a model in place and leave it with the parameters that predicted the validation images best.
 
+    With a checkpoint, a training that was stopped goes on from its last state; on a CPU it then ends with
+    the very numbers of one that was not.
+
     Args:
-        model: the model to train.
+        model: the model to train, on the machine's device.
         training: training images.
         validation: images that choose when to stop.
         settings: how to train.
+        machine: where to train.
+        checkpoint: where states are written and found.
         progress: whether to show a progress bar.
         description: what the progress bar calls this.
 
     Raises:
-        DataError: if the loss is no longer finite.
+        DataError: if the loss is no longer finite, or the checkpoint is another fit's.
     """
-    optimiser = _optimiser(model, settings)
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: _rate(step, settings))
-    order = _shuffled(len(training), settings)
-    history, best, losses = History(), _copy(model), []
-    with progress_bar(description, settings.steps, show=progress) as advance:
-        for step in range(1, settings.steps + 1):
-            losses.append(_step(model, training, next(order), optimiser, step, settings))
-            schedule.step()
-            if step % settings.validate_every and step != settings.steps:
-                advance()
-                continue
-            _look(model, validation, step, losses, history, settings)
-            losses = []
-            if history.best_step == step:
-                best = _copy(model)
-            advance(note=f"R² {history.validation_r2[-1]:.3f}")
-            looks = (step - history.best_step) / settings.validate_every
-            if settings.patience is not None and looks >= settings.patience:
+    run = _Run(model, settings, machine)
+    if checkpoint is not None:
+        run.resume(checkpoint.load(STATE))
+    feed = Feed(training, machine.device)
+    order = islice(_shuffled(len(training), settings), run.step, settings.steps)
+    total = _total(validation, settings.batch_size)
+    history, started, before = run.history, time.perf_counter(), run.history.seconds
+    waited = history.waited
+    with progress_bar(description, settings.steps, show=progress, done=run.step) as advance:
+        for batch in feed.batches(iter(() if run.finished else order)):
+            run.advance(batch)
+            looks = run.step % settings.validate_every == 0 or run.step == settings.steps
+            if looks:
+                run.look(mean_r2(model, validation, machine, settings.batch_size, total))
+            history.seconds = before + time.perf_counter() - started
+            history.waited = waited + feed.waited
+            if checkpoint is not None and (checkpoint.due or run.finished):
+                checkpoint.save(STATE, run.state())
+            advance(note=f"R² {history.validation_r2[-1]:.3f}" if looks else "")
+            if run.finished:
                 break
-    model.load_state_dict(best)
+    model.load_state_dict(run.best)
     return history
 
 
-def _step(
-    model: FactorTopy,
-    training: Images,
-    indices: Int[Tensor, "batch"],
-    optimiser: torch.optim.Optimizer,
-    step: int,
-    settings: FitSettings,
-) -> Float[Tensor, ""]:
-    selection = model.select()
-    predictions = model(training.read(indices), selection)
-    responses = training.responses[indices]
-    if settings.loss == "squared":
-        loss = functional.mse_loss(predictions, responses)
-    else:
-        loss = functional.smooth_l1_loss(predictions, responses, beta=0.1)
-    left = 1 - (step - 1) / settings.softness_steps if settings.softness_steps else 0.0
-    objective = loss + settings.softness * left * softness_penalty(selection) if left > 0 else loss
-    optimiser.zero_grad(set_to_none=True)
-    objective.backward()
-    if settings.gradient_clip is not None:
-        torch.nn.utils.clip_grad_norm_(model.parameters(), settings.gradient_clip)
-    optimiser.step()
-    return loss.detach()
+class _Run:
+    """A training between two steps: all that the next step depends on."""
 
+    def __init__(self, model: FactorTopy, settings: FitSettings, machine: Machine) -> None:
+        self.model, self.settings, self.machine = model, settings, machine
+        self.optimiser = _optimiser(model, settings)
+        self.rates = [group["lr"] for group in self.optimiser.param_groups]
+        self.step, self.history, self.best = 0, History(), _copy(model)
+        self.losses: list[Tensor] = []
 
-def _look(
-    model: FactorTopy,
-    validation: Images,
-    step: int,
-    losses: list[Tensor],
-    history: History,
-    settings: FitSettings,
-) -> None:
-    loss = float(torch.stack(losses).mean())
-    if not math.isfinite(loss):
-        raise DataError(
-            f"the fit diverged before step {step}: lower learning_rate or standardise the responses"
+    @property
+    def finished(self) -> bool:
+        """Whether all steps are done, or the validation images have been predicted no better for long."""
+        patience, looks = self.settings.patience, self.history.step
+        if self.step >= self.settings.steps:
+            return True
+        if patience is None or not looks:
+            return False
+        return looks[-1] - self.history.best_step >= patience * self.settings.validate_every
+
+    def advance(self, batch: Batch) -> None:
+        """One optimisation step."""
+        for group, rate in zip(self.optimiser.param_groups, self.rates, strict=True):
+            group["lr"] = rate * _rate(self.step, self.settings)
+        tokens, responses = batch
+        selection = self.model.select()
+        with self.machine.autocast():
+            predictions = self.model(tokens, selection)
+        if self.settings.loss == "squared":
+            loss = functional.mse_loss(predictions, responses)
+        else:
+            loss = functional.smooth_l1_loss(predictions, responses, beta=0.1)
+        left = 1 - self.step / self.settings.softness_steps if self.settings.softness_steps else 0.0
+        softness = self.settings.softness * left
+        objective = loss + softness * softness_penalty(selection) if softness > 0 else loss
+        self.optimiser.zero_grad(set_to_none=True)
+        objective.backward()
+        if self.settings.gradient_clip is not None:
+            torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.settings.gradient_clip)
+        self.optimiser.step()
+        self.losses.append(loss.detach())
+        self.step += 1
+
+    def look(self, score: float) -> None:
+        """Note the score on the validation images, and the parameters if they are the best so far."""
+        loss = float(torch.stack(self.losses).mean())
+        if not math.isfinite(loss):
+            raise DataError(
+                f"the fit diverged before step {self.step}: lower learning_rate or standardise the responses"
+            )
+        if not self.history.step or score > max(self.history.validation_r2):
+            self.history.best_step, self.best = self.step, _copy(self.model)
+        self.history.step.append(self.step)
+        self.history.loss.append(loss)
+        self.history.validation_r2.append(score)
+        self.losses = []
+
+    def state(self) -> Part:
+        """Everything as tensors by name and JSON-ready facts."""
+        tensors = {f"model/{name}": value for name, value in self.model.state_dict().items()}
+        tensors |= {f"best/{name}": value.clone() for name, value in self.best.items()}
+        for number, moments in self.optimiser.state_dict()["state"].items():
+            tensors |= {f"optimiser/{number}/{name}": value for name, value in moments.items()}
+        if self.losses:
+            tensors["losses"] = torch.stack(self.losses)
+        return Part(tensors, {"step": self.step, "history": asdict(self.history)})
+
+    def resume(self, state: Part | None) -> None:
+        """Go on from a state; from the start if there is none."""
+        if state is None:
+            return
+        self.step, self.history = state.facts["step"], History(**state.facts["history"])
+        self.losses = list(state.tensors.get("losses", torch.empty(0)))
+        groups = {"model": {}, "best": {}}  # type: dict[str, dict[str, Tensor]]
+        moments: dict[int, dict[str, Tensor]] = {}
+        for key, value in state.tensors.items():
+            kind, _, name = key.partition("/")
+            if kind == "optimiser":
+                number, _, name = name.partition("/")
+                moments.setdefault(int(number), {})[name] = value
+            elif kind in groups:
+                groups[kind][name] = value.to(self.machine.device)
+        self.model.load_state_dict(groups["model"])
+        self.best = groups["best"]
+        self.optimiser.load_state_dict(
+            {"state": moments, "param_groups": self.optimiser.state_dict()["param_groups"]}
         )
-    score = mean_r2(model, validation, settings.batch_size)
-    if not history.step or score > max(history.validation_r2):
-        history.best_step = step
-    history.step.append(step)
-    history.loss.append(loss)
-    history.validation_r2.append(score)
 
 
 @torch.no_grad()
-def mean_r2(model: FactorTopy, images: Images, batch_size: int) -> float:
-    """Mean over voxels of the R^2 of a model's predictions; constant voxels are left out."""
-    selection = model.select()
-    predictions = torch.cat([model(tokens, selection) for tokens in images.batches(batch_size)])
-    total = (images.responses - images.responses.mean(dim=0)).square().sum(dim=0)
-    residual = (images.responses - predictions).square().sum(dim=0)
+def mean_r2(
+    model: FactorTopy,
+    images: Images,
+    machine: Machine,
+    batch_size: int,
+    total: Float[Tensor, "N"] | None = None,
+) -> float:
+    """Mean over voxels of the R^2 of a model's predictions; constant voxels are left out.
+
+    Args:
+        model: a model on the machine's device.
+        images: with their responses.
+        machine: where to compute.
+        batch_size: images at a time.
+        total: squared deviations of the responses from their mean, where they are known.
+    """
+    total = (_total(images, batch_size) if total is None else total).to(machine.device)
+    selection, residual = model.select(), torch.zeros_like(total)
+    for tokens, responses in Feed(images, machine.device).batches(_in_order(images, batch_size)):
+        with machine.autocast():
+            predictions = model(tokens, selection)
+        residual += (responses - predictions).square().sum(dim=0)
     return float((1 - residual / total)[total > 0].mean())
+
+
+def _total(images: Images, batch_size: int) -> Float[Tensor, "N"]:
+    """Squared deviations of the responses from their mean, voxel by voxel."""
+    mean = sum(images.responses[rows].sum(dim=0) for rows in _in_order(images, batch_size)) / len(images)
+    parts = ((images.responses[rows] - mean).square().sum(dim=0) for rows in _in_order(images, batch_size))
+    return torch.stack(list(parts)).sum(dim=0)
+
+
+def _in_order(images: Images, batch_size: int) -> Iterator[Int[Tensor, "batch"]]:
+    return iter(torch.arange(len(images)).split(batch_size))
 
 
 def _optimiser(model: FactorTopy, settings: FitSettings) -> torch.optim.AdamW:
@@ -165,7 +236,8 @@ def _optimiser(model: FactorTopy, settings: FitSettings) -> torch.optim.AdamW:
         (others, settings.selector_learning_rate, settings.selector_decay),
     ]
     return torch.optim.AdamW(
-        [{"params": params, "lr": rate, "weight_decay": decay} for params, rate, decay in groups if params]
+        [{"params": params, "lr": rate, "weight_decay": decay} for params, rate, decay in groups if params],
+        fused=model.bias.device.type in ("cpu", "cuda"),
     )
 
 

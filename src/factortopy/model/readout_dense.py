@@ -27,7 +27,7 @@ def read_dense(
     channels: Float[Tensor, "N D"],
 ) -> Float[Tensor, "B N"]:
     """The read-out as one matrix product; see :func:`factortopy.model.read_out`."""
-    layers, batch, width = global_.shape
+    batch, width = global_.shape[1:]
     reading = reading_matrix(selection, *local.shape[-2:])
     rows = torch.cat([local.flatten(3), global_[..., None]], dim=3)
     rows = rows.permute(0, 3, 1, 2).reshape(-1, batch * width)

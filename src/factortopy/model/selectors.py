@@ -4,7 +4,7 @@ import math
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from factortopy.model.position import PositionEncoding
@@ -60,9 +60,10 @@ class TopologicalSelectors(nn.Module):
         self.layer = selector_mlp(position.features, layers)
         self.scale = selector_mlp(position.features, 1)
 
-    def forward(self) -> Selection:
-        """The selection of every voxel."""
-        return to_selection(self.space(self.code), self.layer(self.code), self.scale(self.code))
+    def forward(self, voxels: Int[Tensor, "some"] | None = None) -> Selection:
+        """The selection of every voxel, or of some."""
+        code = self.code if voxels is None else self.code[voxels]
+        return to_selection(self.space(code), self.layer(code), self.scale(code))
 
 
 class FreeSelectors(nn.Module):
