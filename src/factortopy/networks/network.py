@@ -51,6 +51,15 @@ class Preprocessing:
         return tensor
 
 
+IMAGENET_PREPROCESSING = Preprocessing(
+    size=(224, 224),
+    mean=(0.485, 0.456, 0.406),
+    std=(0.229, 0.224, 0.225),
+    interpolation="bicubic",
+    crop_fraction=0.875,
+)
+
+
 @dataclass(frozen=True)
 class Tokens:
     """The tokens of a batch of images; one entry a layer, in order of depth.
@@ -149,6 +158,20 @@ class Network(ABC):
     @abstractmethod
     def to(self, device: torch.device | str) -> Self:
         """Move the weights to a device; returns the network itself."""
+
+
+def check_images(network: Network, images: Float[Tensor, "B 3 H W"]) -> None:
+    """Check that images have the size that a network takes.
+
+    Raises:
+        ShapeError: if they do not.
+    """
+    height, width = network.preprocessing.size
+    if images.ndim != 4 or tuple(images.shape[1:]) != (3, height, width):
+        raise ShapeError(
+            f"images have shape {tuple(images.shape)}; {network.name} takes (B, 3, {height}, {width}): use "
+            "its preprocessing"
+        )
 
 
 def describe(network: Network) -> dict[str, Any]:

@@ -8,8 +8,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from factortopy.errors import DataError, ShapeError, UnavailableError, UnknownNameError
-from factortopy.networks.network import Network, Preprocessing, Tokens
+from factortopy.errors import DataError, UnavailableError
+from factortopy.networks.layered import choose_layers
+from factortopy.networks.network import Network, Preprocessing, Tokens, check_images
 from factortopy.networks.weights import sha256_weights
 
 
@@ -22,6 +23,7 @@ class TimmNetwork(Network):
         description: where the weights come from.
         pretrained: whether the weights were trained.
         layers: names of the layers to take; all if None. They come in order of depth.
+        preprocessing: what to do to a photograph first; the model's own if None.
 
     Raises:
         UnknownNameError: if a layer does not exist.
@@ -35,6 +37,7 @@ class TimmNetwork(Network):
         description: str,
         pretrained: bool,
         layers: Sequence[str] | None = None,
+        preprocessing: Preprocessing | None = None,
     ) -> None:
         if not hasattr(model, "forward_intermediates"):
             raise UnavailableError(
@@ -43,7 +46,7 @@ class TimmNetwork(Network):
         self._model: Any = model.eval()
         self.name, self.description, self.pretrained = name, description, pretrained
         self.device = torch.device("cpu")
-        self.preprocessing = timm_preprocessing(model)
+        self.preprocessing = preprocessing or timm_preprocessing(model)
         self.weights_hash = sha256_weights(model, classifiers(model))
         forward: Any = model.forward_intermediates
         self._options: dict[str, Any] = {"norm": False, "output_fmt": "NCHW", "intermediates_only": True}
@@ -59,11 +62,7 @@ class TimmNetwork(Network):
         Raises:
             ShapeError: if the images are not of the size this network takes.
         """
-        if images.ndim != 4 or tuple(images.shape[1:]) != (3, *self.preprocessing.size):
-            raise ShapeError(
-                f"images have shape {tuple(images.shape)}; {self.name} takes (B, 3, "
-                f"{self.preprocessing.size[0]}, {self.preprocessing.size[1]}): use its preprocessing"
-            )
+        check_images(self, images)
         maps, prefixes = self._forward(images.to(self.device))
         if prefixes is None:
             return Tokens(maps, tuple(tensor.mean((2, 3), dtype=torch.float32) for tensor in maps))
@@ -94,7 +93,7 @@ class TimmNetwork(Network):
             maps, prefixes = self._forward(torch.zeros(1, 3, *self.preprocessing.size))
         named = tuple(info["module"] for info in getattr(self._model, "feature_info", ()))
         names = named if len(named) == len(maps) else tuple(f"intermediate.{i}" for i in range(len(maps)))
-        indices = _chosen(names, wanted)
+        indices = [names.index(name) for name in choose_layers(names, wanted)]
         self.layers = tuple(names[index] for index in indices)
         self.channels = tuple(maps[index].shape[1] for index in indices)
         self.grids = tuple((maps[index].shape[2], maps[index].shape[3]) for index in indices)
@@ -107,17 +106,6 @@ class TimmNetwork(Network):
         )
         self.register_tokens = self.prefix_tokens - self._class_tokens
         self._indices = indices
-
-
-def _chosen(names: tuple[str, ...], wanted: Sequence[str] | None) -> list[int]:
-    if wanted is None:
-        return list(range(len(names)))
-    if not wanted or len(set(wanted)) != len(wanted):
-        raise DataError(f"layers {list(wanted)} are empty or repeat; name each layer once")
-    for name in wanted:
-        if name not in names:
-            raise UnknownNameError("layer", name, names)
-    return sorted(names.index(name) for name in wanted)
 
 
 def timm_preprocessing(model: nn.Module) -> Preprocessing:
