@@ -73,7 +73,7 @@ class Subject:
     Attributes:
         name: what the subject is called in tables and files.
         responses: float32, one row an image, one column a voxel (any measured unit).
-        image_ids: id of the image of each row; unique.
+        image_ids: id of the image of each row; unique unless ``single_trials``.
         coordinates: position of each voxel in mm; on a surface, on its sphere (``sphere_coordinates``).
         coordinate_bounds: smallest and largest coordinate over the WHOLE surface or volume, so that a subset
             of voxels gets the same position code.
@@ -83,6 +83,8 @@ class Subject:
         rois: masks by name.
         noise_ceiling: R^2 in [0, 1] that a perfect model would reach.
         repeats: how many trials each row averages.
+        single_trials: rows are trials, so an image's id stands in as many rows as it was shown. Split the
+            distinct ids (``distinct_image_ids``): all trials of an image then stand on one side.
         truth: for a simulated subject, what was planted.
         images: the photographs themselves, where they are known: those of ``image_ids``, and maybe more.
         provenance: JSON-ready record of where the responses come from.
@@ -99,6 +101,7 @@ class Subject:
     rois: dict[str, Bool[np.ndarray, "voxel"]] = field(default_factory=dict)
     noise_ceiling: Float[np.ndarray, "voxel"] | None = None
     repeats: Int[np.ndarray, "image"] | None = None
+    single_trials: bool = False
     truth: PlantedTruth | None = None
     images: ImageSet | None = None
     provenance: dict[str, Any] = field(default_factory=dict)
@@ -111,6 +114,11 @@ class Subject:
     def simulated(self) -> bool:
         """Whether the responses were simulated."""
         return self.truth is not None
+
+    @property
+    def distinct_image_ids(self) -> tuple[str, ...]:
+        """Each image once, in the order of the rows."""
+        return tuple(dict.fromkeys(self.image_ids))
 
     @property
     def voxels(self) -> int:
@@ -194,7 +202,7 @@ def _check_values(subject: Subject) -> None:
             f"{where}: responses hold NaN or infinity in {bad.any(axis=0).sum()} voxels and "
             f"{bad.any(axis=1).sum()} images; leave those voxels (or images) out before fitting"
         )
-    if len(set(subject.image_ids)) != len(subject.image_ids):
+    if not subject.single_trials and len(subject.distinct_image_ids) != len(subject.image_ids):
         twice = next(name for name in subject.image_ids if subject.image_ids.count(name) > 1)
         raise DataError(f"{where}: image id {twice!r} occurs more than once; average its trials or rename")
     unseen = set(subject.image_ids) - set(subject.images.ids if subject.images else subject.image_ids)

@@ -1,0 +1,281 @@
+"""Betas session by session, however they are stored, and the subject they make: z-scored, averaged, masked."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, fields, replace
+from typing import Any, Literal
+
+import numpy as np
+from jaxtyping import Bool, Float, Int, Shaped
+
+from factortopy.brain.ceilings import NCSNR_FORMULA, noise_ceiling_from_ncsnr, repeat_counts
+from factortopy.brain.subject import Subject
+from factortopy.errors import DataError, UnknownNameError
+from factortopy.images import ImageSet
+from factortopy.progress import progress_bar
+
+Trials = Literal["averaged", "single"]
+ZScore = Literal["session", "none"]
+COLUMNS_AT_ONCE = 4096
+MOST_LEFT_OUT = 0.5
+"""Of the voxels; where more are without values, the files are not what they should be."""
+
+
+@dataclass(frozen=True, eq=False)
+class Voxels:
+    """Where the voxels of a recording lie, part after part, ascending within each.
+
+    Attributes:
+        part: ``"left"``, ``"right"`` or ``"volume"``: the file, or array, that holds each voxel.
+        column: its place in there.
+        coordinates, coordinate_bounds, hemisphere, vertex, surface, rois: as in ``Subject``.
+        kinds: names of the ROIs by the kind (file) of labels they come from.
+        ncsnr: signal to noise ratio of each voxel; NaN where it has none.
+    """
+
+    part: np.ndarray
+    column: Int[np.ndarray, "voxel"]
+    coordinates: Float[np.ndarray, "voxel 3"]
+    coordinate_bounds: Float[np.ndarray, "2 3"]
+    hemisphere: np.ndarray
+    vertex: Int[np.ndarray, "voxel"]
+    surface: str | None
+    rois: dict[str, Bool[np.ndarray, "voxel"]]
+    kinds: dict[str, tuple[str, ...]]
+    ncsnr: Float[np.ndarray, "voxel"] | None
+
+    def __len__(self) -> int:
+        return len(self.column)
+
+    def select(self, chosen: Bool[np.ndarray, "voxel"] | Int[np.ndarray, "selected"]) -> "Voxels":
+        """Some of the voxels; the bounds stay those of the whole."""
+        names = ("part", "column", "coordinates", "hemisphere", "vertex", "ncsnr")
+        found = {item.name: getattr(self, item.name) for item in fields(self) if item.name in names}
+        arrays = {name: array[chosen] for name, array in found.items() if array is not None}
+        return replace(self, **arrays, rois={name: mask[chosen] for name, mask in self.rois.items()})
+
+    def choose(self, name: str) -> "Voxels":
+        """The voxels of a ROI, of any ROI of a kind, or ``"all"``.
+
+        Raises:
+            UnknownNameError: if there is no such ROI or kind.
+            DataError: if it has no voxel.
+        """
+        if name == "all":
+            return self
+        names = self.kinds.get(name, (name,))
+        for roi in names:
+            if roi not in self.rois:
+                raise UnknownNameError("ROI", roi, ["all", *self.kinds, *self.rois])
+        inside = np.any([self.rois[roi] for roi in names], axis=0)
+        if not inside.any():
+            raise DataError(f"ROI {name!r} has no voxel here; choose another or 'all'")
+        return self.select(inside)
+
+
+@dataclass(frozen=True, eq=False)
+class Recording:
+    """Single-trial betas of one subject.
+
+    Attributes:
+        name: of the subject.
+        sessions: numbers of the sessions, from 1.
+        images: id of the image of every trial of each session.
+        voxels: where they lie.
+        divisor: stored numbers divided by it are per cent signal change.
+        read: stored numbers of a session, a part, and some of its columns.
+        source: says in messages where the betas of a session and part come from.
+        facts: JSON-ready record of where they come from.
+    """
+
+    name: str
+    sessions: tuple[int, ...]
+    images: Shaped[np.ndarray, "session trial"]
+    voxels: Voxels
+    divisor: int
+    read: Callable[[int, str, Int[np.ndarray, "column"]], Shaped[np.ndarray, "trial column"]]
+    source: Callable[[int, str], str]
+    facts: dict[str, Any] = field(default_factory=dict)
+
+    def choose_sessions(self, sessions: Sequence[int] | None) -> "Recording":
+        """The recording of some sessions, in their order.
+
+        Raises:
+            DataError: if one is not there.
+        """
+        if sessions is None:
+            return self
+        missing = sorted(set(sessions) - set(self.sessions))
+        if missing or not sessions:
+            raise DataError(
+                f"{self.name} has the sessions {self.sessions}, not {missing or 'none'}; choose among them"
+            )
+        rows = [index for index, session in enumerate(self.sessions) if session in set(sessions)]
+        kept = tuple(self.sessions[row] for row in rows)
+        return replace(self, sessions=kept, images=self.images[rows])
+
+
+def subject_of(
+    recording: Recording,
+    *,
+    trials: Trials = "averaged",
+    zscore: ZScore = "session",
+    images: ImageSet | None = None,
+    progress: bool = True,
+) -> Subject:
+    """Read the betas of a recording, a session at a time, and make a subject of them.
+
+    With ``zscore="session"`` each voxel's betas of a session become ``(beta - mean) / sd``, over all trials
+    of that session, those of later test images too, and the sd of the population (divisor n). Voxels with a
+    NaN anywhere, or without variance in a session (int16 files have 0 for NaN), are left out and listed in
+    the provenance.
+
+    Args:
+        recording: the betas.
+        trials: ``"averaged"``: a row an image, the mean of its trials, by ascending image id;
+            ``"single"``: a row a trial, as they were shown, image ids repeat.
+        zscore: ``"session"`` or ``"none"`` (per cent signal change).
+        images: the photographs, where they are known.
+        progress: show a bar.
+
+    Raises:
+        DataError: if memory is too small, betas are infinite, or most voxels have no values.
+    """
+    _check_choice("trials", trials, ("averaged", "single"))
+    _check_choice("zscore", zscore, ("session", "none"))
+    ids, row, repeats = np.unique(recording.images.reshape(-1), return_inverse=True, return_counts=True)
+    if trials == "single":
+        ids, row = recording.images.reshape(-1), np.arange(recording.images.size)
+        repeats = np.ones(len(ids), dtype=np.int64)
+    responses, alive = _read(recording, row.reshape(recording.images.shape), zscore, progress)
+    if trials == "averaged":
+        responses /= repeats[:, None].astype(np.float32)
+    voxels, left_out = _keep(recording, alive)
+    responses = _compact(responses, alive)
+    ceiling = None
+    if voxels.ncsnr is not None:
+        ceiling = noise_ceiling_from_ncsnr(voxels.ncsnr, repeat_counts(repeats)).astype(np.float32)
+    facts = recording.facts | {
+        "sessions": list(recording.sessions),
+        "trials": trials,
+        "z_score": "by session: mean and sd (divisor n) over all its trials, test images too"
+        if zscore == "session"
+        else "none: per cent signal change",
+        "images_by_repeats": repeat_counts(repeats).tolist(),
+        "noise_ceiling": "none: there is no ncsnr" if ceiling is None else NCSNR_FORMULA,
+        "left_out": left_out,
+    }
+    return Subject(
+        name=recording.name,
+        responses=responses,
+        image_ids=tuple(ids.tolist()),
+        coordinates=voxels.coordinates,
+        coordinate_bounds=voxels.coordinate_bounds,
+        hemisphere=voxels.hemisphere,
+        vertex=voxels.vertex,
+        surface=voxels.surface,
+        rois=voxels.rois,
+        noise_ceiling=ceiling,
+        repeats=repeats,
+        images=images,
+        single_trials=trials == "single",
+        provenance=facts,
+    )
+
+
+def _check_choice(what: str, given: str, known: tuple[str, ...]) -> None:
+    if given not in known:
+        raise UnknownNameError(what, given, known)
+
+
+def _read(
+    recording: Recording, row: Int[np.ndarray, "session trial"], zscore: ZScore, progress: bool
+) -> tuple[Float[np.ndarray, "row voxel"], Bool[np.ndarray, "voxel"]]:
+    """Sums of the trials of each row, and which voxels have values in all sessions."""
+    voxels = recording.voxels
+    responses = _zeros(int(row.max()) + 1, len(voxels))
+    alive = np.ones(len(voxels), dtype=bool)
+    parts = list(dict.fromkeys(voxels.part.tolist()))
+    with progress_bar("Betas", len(recording.sessions) * len(parts), show=progress) as advance:
+        for number, session in enumerate(recording.sessions):
+            for part in parts:
+                here = np.flatnonzero(voxels.part == part)
+                betas = recording.read(session, part, voxels.column[here])
+                for start in range(0, len(here), COLUMNS_AT_ONCE):
+                    columns = slice(start, start + COLUMNS_AT_ONCE)
+                    block = betas[:, columns].astype(np.float32) / np.float32(recording.divisor)
+                    if np.isinf(block).any():
+                        raise DataError(
+                            f"{recording.source(session, part)} holds infinite betas; it is damaged, get it again"
+                        )
+                    alive[here[columns]] &= _standardise(block, zscore)
+                    # A part's voxels stand side by side: a slice is added several times faster.
+                    place = slice(here[columns][0], here[columns][-1] + 1)
+                    for beta, target in zip(block, row[number], strict=True):
+                        responses[target, place] += beta
+                _check_alive(alive[here], recording.source(session, part))
+                advance()
+    return responses, alive
+
+
+def _standardise(block: Float[np.ndarray, "trial voxel"], zscore: ZScore) -> Bool[np.ndarray, "voxel"]:
+    """Z-score in place if asked; which voxels have values that vary, the others become 0."""
+    mean = block.mean(axis=0, dtype=np.float64)
+    spread = block.std(axis=0, dtype=np.float64)
+    # The mean of equal numbers is not exact: what it leaves is no variance.
+    varies = spread > 1e-6 * np.abs(mean)
+    if zscore == "session":
+        block -= mean.astype(np.float32)
+        block /= np.where(varies, spread, 1).astype(np.float32)
+    block[:, ~varies] = 0
+    return np.asarray(varies)
+
+
+def _zeros(rows: int, voxels: int) -> Float[np.ndarray, "row voxel"]:
+    import psutil
+
+    needed, free = 4 * rows * voxels, psutil.virtual_memory().available
+    if needed > free:
+        raise DataError(
+            f"responses of {rows} rows and {voxels} voxels take {needed / 1e9:.1f} GB of memory, "
+            f"{free / 1e9:.1f} GB are free; choose fewer voxels (nsdgeneral), sessions, or averaged trials"
+        )
+    return np.zeros((rows, voxels), dtype=np.float32)
+
+
+def _check_alive(alive: Bool[np.ndarray, "voxel"], source: str) -> None:
+    if alive.mean() < MOST_LEFT_OUT:
+        raise DataError(
+            f"{source} and what was read before it have no values (NaN, or the same in all trials) in "
+            f"{(~alive).sum()} of {len(alive)} voxels; the file is empty or damaged: get it again"
+        )
+
+
+def _keep(recording: Recording, alive: Bool[np.ndarray, "voxel"]) -> tuple[Voxels, dict[str, Any]]:
+    """The voxels with values, and a record of the others; voxels without ncsnr are marked dead, too."""
+    voxels = recording.voxels
+    if voxels.ncsnr is not None:
+        alive &= np.isfinite(voxels.ncsnr)
+        _check_alive(alive, f"the ncsnr of {recording.name}")
+    left_out: dict[str, Any] = {"reason": "NaN, or no variance in a session, or no ncsnr"}
+    for part in dict.fromkeys(voxels.part.tolist()):
+        left_out[part] = _ranges(voxels.vertex[(voxels.part == part) & ~alive])
+    return voxels.select(alive), left_out
+
+
+def _ranges(numbers: Int[np.ndarray, "number"]) -> list[list[int]]:
+    """[first, last] of each run of neighbouring numbers: many voxels of a volume lie outside the brain."""
+    runs = np.split(np.sort(numbers), np.flatnonzero(np.diff(np.sort(numbers)) > 1) + 1)
+    return [[int(run[0]), int(run[-1])] for run in runs if len(run)]
+
+
+def _compact(
+    responses: Float[np.ndarray, "row voxel"], alive: Bool[np.ndarray, "voxel"]
+) -> Float[np.ndarray, "row kept"]:
+    """The columns that are alive, moved together in place: a copy would take the memory twice."""
+    kept = int(alive.sum())
+    if kept == len(alive):
+        return responses
+    compact = responses.reshape(-1)[: len(responses) * kept].reshape(len(responses), kept)
+    for target, source in zip(compact, responses, strict=True):
+        target[:] = source[alive]
+    return compact
