@@ -10,8 +10,9 @@ from jaxtyping import Float
 
 from factortopy.brain.array_files import Source, read_array
 from factortopy.brain.subject import Subject
-from factortopy.brain.surface import HEMISPHERES, load_surface, sphere_coordinates
+from factortopy.brain.surface import HEMISPHERES
 from factortopy.brain.surface import coordinate_bounds as bounds_of
+from factortopy.brain.surface_sphere import sphere_coordinates
 from factortopy.errors import DataError, ShapeError
 from factortopy.images import ImageSet, images_from_folder
 
@@ -129,7 +130,7 @@ def _sphere_places(
     """Where vertices of a standard surface lie on its two spheres."""
     if surface is None:
         raise DataError("give coordinates (voxel, 3) in mm, or the surface that the vertices belong to")
-    everywhere = sphere_coordinates(load_surface(surface))
+    everywhere = sphere_coordinates(surface)
     half = len(everywhere) // 2
     if hemisphere is None and vertex is None and voxels == len(everywhere):
         hemisphere, vertex = np.repeat(["left", "right"], half), np.tile(np.arange(half), 2)
