@@ -70,7 +70,7 @@ def test_geodesic_distance_is_a_metric_no_shorter_than_the_straight_line(surface
 
 def test_unknown_names_are_refused(surface):
     with pytest.raises(UnknownNameError, match="fsaverage5"):
-        load_surface("fsaverage")
+        load_surface("fsaverag5")
     with pytest.raises(UnknownNameError, match="left"):
         surface.hemisphere("lefft")
 

@@ -1,12 +1,21 @@
 """Subjects: their responses, cortex, regions, splits, and simulated subjects with a planted truth."""
 
 from factortopy.brain.arrays import load_arrays
+from factortopy.brain.ceilings import (
+    RepeatVariance,
+    noise_ceiling_from_ncsnr,
+    noise_ceiling_from_percent,
+    repeat_counts,
+    repeat_variance,
+)
+from factortopy.brain.labels import Labels, read_labels, roi_masks, with_labels
 from factortopy.brain.rois import ROI_NAMES, hemisphere_rois, visual_region, visual_vertices
 from factortopy.brain.simulate import simulate_subject
 from factortopy.brain.splits import Split, split_images
 from factortopy.brain.storage import load_subject, save_subject
 from factortopy.brain.subject import PlantedTruth, Projection, Subject
 from factortopy.brain.surface import (
+    VERTICES,
     Hemisphere,
     Mesh,
     Surface,
@@ -14,13 +23,17 @@ from factortopy.brain.surface import (
     load_surface,
     sphere_coordinates,
 )
+from factortopy.brain.volumes import volume_coordinates
 
 __all__ = [
     "ROI_NAMES",
+    "VERTICES",
     "Hemisphere",
+    "Labels",
     "Mesh",
     "PlantedTruth",
     "Projection",
+    "RepeatVariance",
     "Split",
     "Subject",
     "Surface",
@@ -29,10 +42,18 @@ __all__ = [
     "load_arrays",
     "load_subject",
     "load_surface",
+    "noise_ceiling_from_ncsnr",
+    "noise_ceiling_from_percent",
+    "read_labels",
+    "repeat_counts",
+    "repeat_variance",
+    "roi_masks",
     "save_subject",
     "simulate_subject",
     "sphere_coordinates",
     "split_images",
     "visual_region",
     "visual_vertices",
+    "volume_coordinates",
+    "with_labels",
 ]

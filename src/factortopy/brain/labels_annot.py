@@ -31,8 +31,8 @@ class _Reader:
     def take(self, count: int) -> bytes:
         if count < 0 or self.place + count > len(self.content):
             raise DataError(
-                f"{self.path} has {len(self.content)} bytes, expected {count} more at byte {self.place}; it is "
-                "truncated or no FreeSurfer annotation"
+                f"{self.path} has {len(self.content)} bytes, expected {count} more at byte {self.place}; "
+                "it is truncated or no FreeSurfer annotation"
             )
         self.place += count
         return self.content[self.place - count : self.place]
