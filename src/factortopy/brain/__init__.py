@@ -11,7 +11,8 @@ from factortopy.brain.ceilings import (
 from factortopy.brain.labels import Labels, read_labels, roi_masks, with_labels
 from factortopy.brain.rois import ROI_NAMES, hemisphere_rois, visual_region, visual_vertices
 from factortopy.brain.simulate import simulate_subject
-from factortopy.brain.splits import Split, split_images
+from factortopy.brain.splits import Split, read_split, split_images, split_with_test
+from factortopy.brain.splits_cluster import split_clusters
 from factortopy.brain.storage import load_subject, save_subject
 from factortopy.brain.subject import PlantedTruth, Projection, Subject
 from factortopy.brain.surface import (
@@ -45,13 +46,16 @@ __all__ = [
     "noise_ceiling_from_ncsnr",
     "noise_ceiling_from_percent",
     "read_labels",
+    "read_split",
     "repeat_counts",
     "repeat_variance",
     "roi_masks",
     "save_subject",
     "simulate_subject",
     "sphere_coordinates",
+    "split_clusters",
     "split_images",
+    "split_with_test",
     "visual_region",
     "visual_vertices",
     "volume_coordinates",

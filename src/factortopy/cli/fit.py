@@ -11,8 +11,10 @@ from factortopy.cli.tables import print_table
 from factortopy.errors import DataError
 
 if TYPE_CHECKING:
-    from factortopy.brain import Split
     from factortopy.mapping import Mapping
+
+CLUSTER = "cluster"
+"""What ``--split`` says for whole clusters of images."""
 
 
 def fit(
@@ -28,8 +30,12 @@ def fit(
     ] = "default",
     seed: Annotated[int, typer.Option(min=0, help="Of the split, the start and the order of images.")] = 0,
     split: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE.json", help="Image ids of train, validation, test. Default: 8:1:1."),
+        str | None,
+        typer.Option(
+            metavar="FILE.json|cluster",
+            help="Image ids of train, validation, test; or 8:1:1 by whole clusters of similar images. "
+            "Default: 8:1:1 by image.",
+        ),
     ] = None,
     changes: Annotated[
         list[str] | None,
@@ -42,14 +48,16 @@ def fit(
     """Train FactorTopy on a subject, score it on held-out images, write the mapping."""
     _check_output(output, overwrite or dry_run)
     named = _parse_changes(changes or [])
-    sides = None if split is None else _read_split(split)
-    from factortopy.brain import load_subject
+    from factortopy.brain import load_subject, read_split, split_clusters
     from factortopy.fitting import fit_settings
     from factortopy.tokens import TokenStore
     from factortopy.workflow import fit_model
 
+    sides = None if split in (None, CLUSTER) else read_split(str(split))
     settings = fit_settings(recipe, seed=seed, **named)
     store, person = TokenStore.open(tokens), load_subject(subject)
+    if split == CLUSTER:
+        sides = split_clusters(store, person.distinct_image_ids, seed=seed, progress=not quiet)
     if dry_run:
         from factortopy.cli.estimate import estimate_fit
 
@@ -100,17 +108,3 @@ def _parse_changes(changes: list[str]) -> dict[str, Any]:
         except ValueError:
             parsed[name] = value
     return parsed
-
-
-def _read_split(path: Path) -> "Split":
-    from factortopy.brain import Split
-
-    try:
-        sides = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise DataError(
-            f"cannot read the split {path} ({error}); give JSON with train, validation and test"
-        ) from error
-    if not isinstance(sides, dict) or not all(isinstance(ids, list) for ids in sides.values()):
-        raise DataError(f"{path} is no split: give an object of three lists, train, validation and test")
-    return Split.from_dict(sides)
