@@ -21,10 +21,16 @@ def fit(
     tokens: Annotated[Path, typer.Argument(help="Folder that [bold]extract[/bold] wrote.")],
     subject: Annotated[
         Path,
-        typer.Argument(help="Folder with responses.npy (image, voxel), coordinates.npy and image_ids.txt."),
+        typer.Argument(
+            help="Folder of own arrays (responses.npy, coordinates.npy, image_ids.txt, or subject.toml), "
+            "Algonauts 2023, NSD, THINGS-fMRI or BOLD5000."
+        ),
     ],
     output: Annotated[Path, typer.Argument(help="Folder of the mapping.")],
     *,
+    number: Annotated[
+        int | None, typer.Option("--subject", min=1, help="Which one, where SUBJECT holds several.")
+    ] = None,
     recipe: Annotated[
         Literal["default", "paper"], typer.Option(help="Well-conditioned, or exactly the authors'.")
     ] = "default",
@@ -48,14 +54,15 @@ def fit(
     """Train FactorTopy on a subject, score it on held-out images, write the mapping."""
     _check_output(output, overwrite or dry_run)
     named = _parse_changes(changes or [])
-    from factortopy.brain import load_subject, read_split, split_clusters
+    from factortopy.brain import read_split, split_clusters
+    from factortopy.brain.datasets.recognise import open_subject
     from factortopy.fitting import fit_settings
     from factortopy.tokens import TokenStore
     from factortopy.workflow import fit_model
 
     sides = None if split in (None, CLUSTER) else read_split(str(split))
     settings = fit_settings(recipe, seed=seed, **named)
-    store, person = TokenStore.open(tokens), load_subject(subject)
+    store, person = TokenStore.open(tokens), open_subject(subject, subject=number)
     if split == CLUSTER:
         sides = split_clusters(store, person.distinct_image_ids, seed=seed, progress=not quiet)
     if dry_run:

@@ -62,8 +62,8 @@ def load_algonauts(
             (fsaverage, 163,842 a hemisphere), whose spheres need no download.
 
     Returns:
-        Left hemisphere first. ROIs bear the names that the data set ships; V1, V2, V3, V2V3, FFA, FBA and
-        VWFA are added as unions of their parts; ROIs without a vertex are left out. ``vertex`` counts
+        Left hemisphere first. ROIs bear the names that the data set ships; V1, V2, V3, V2V3, V4, FFA, FBA
+        and VWFA are added as unions of their parts; ROIs without a vertex are left out. ``vertex`` counts
         fsaverage vertices within a hemisphere.
 
     Raises:

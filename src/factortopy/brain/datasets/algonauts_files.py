@@ -18,11 +18,12 @@ MERGED = {
     "V2": ("V2v", "V2d"),
     "V3": ("V3v", "V3d"),
     "V2V3": ("V2v", "V2d", "V3v", "V3d"),
+    "V4": ("hV4",),
     "FFA": ("FFA-1", "FFA-2"),
     "FBA": ("FBA-1", "FBA-2"),
     "VWFA": ("VWFA-1", "VWFA-2"),
 }
-"""ROIs added as the union of parts."""
+"""ROIs added as the union of parts; the hierarchy's slope and the tables use these names."""
 BLOCK = 256
 """Rows of responses read at a time."""
 

@@ -1,0 +1,155 @@
+"""Which data set a folder holds, told from its names, and its subject or images by the reader for it."""
+
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from factortopy.brain.subject import Subject
+from factortopy.errors import DataError
+from factortopy.images import ImageSet
+
+Kind = Literal["algonauts", "nsd", "things", "bold5000", "arrays", "betas", "tokens"]
+READABLE = (
+    "Algonauts 2023 (training_split, roi_masks), NSD (nsddata_betas), THINGS-fMRI (betas_csv), BOLD5000 "
+    "(CSI1_GLMbetas-*), or own arrays (responses.npy or subject.toml)"
+)
+MARKERS: tuple[tuple[Kind, tuple[str, ...]], ...] = (
+    ("nsd", ("nsddata_betas", "nsddata")),
+    ("things", ("sub-*_ResponseData.h5", "betas_csv/sub-*_ResponseData.h5", "betas_vol/sub-*")),
+    ("bold5000", ("CSI?_GLMbetas-*", "CSI?_imgnames.txt", "*/CSI?_GLMbetas-*", "*/CSI?_imgnames.txt")),
+    ("tokens", ("completed.json",)),
+    ("arrays", ("subject.toml", "responses.*")),
+)
+"""Names that tell a data set, in the order in which they are looked for."""
+SUBJECT = re.compile(r"subj(\d\d)")
+
+
+@dataclass(frozen=True)
+class Layout:
+    """What a folder holds.
+
+    Attributes:
+        kind: which data set.
+        root: the folder (or ``.toml`` file) that its reader takes.
+        subject: number of the subject, where the folder is one subject's and says so.
+    """
+
+    kind: Kind
+    root: Path
+    subject: int | None = None
+
+
+def recognise(path: str | os.PathLike[str]) -> Layout | None:
+    """Tell a data set by the names in its folder; no file is read but small markers.
+
+    Returns:
+        None where the folder holds nothing that is known.
+    """
+    root = Path(path)
+    if root.is_file():
+        return Layout("arrays", root) if root.suffix == ".toml" else None
+    if _is_algonauts(root):
+        match = SUBJECT.fullmatch(root.resolve().name)
+        return Layout("algonauts", root, int(match[1]) if match else None)
+    if algonauts_subjects(root):
+        return Layout("algonauts", root)
+    kind = next((kind for kind, patterns in MARKERS if _holds(root, patterns)), None)
+    return None if kind is None else Layout(kind, root)
+
+
+def algonauts_subjects(root: Path) -> dict[int, Path]:
+    """The subjects' folders in a folder of Algonauts 2023, by number."""
+    found = ((SUBJECT.fullmatch(folder.name), folder) for folder in sorted(root.glob("subj??")))
+    return {int(match[1]): folder for match, folder in found if match and _is_algonauts(folder)}
+
+
+def _is_algonauts(folder: Path) -> bool:
+    return (folder / "training_split").is_dir() or (
+        (folder / "roi_masks").is_dir() and (folder / "test_split").is_dir()
+    )
+
+
+def _holds(folder: Path, patterns: tuple[str, ...]) -> bool:
+    return any(next(folder.glob(pattern), None) is not None for pattern in patterns)
+
+
+def known_layout(path: str | os.PathLike[str]) -> Layout:
+    """As ``recognise``, but an unknown folder is an error.
+
+    Raises:
+        DataError: if there is no such folder, or it holds nothing known.
+    """
+    if not Path(path).exists():
+        raise DataError(f"{path} is missing; give a folder of {READABLE}")
+    layout = recognise(path)
+    if layout is None:
+        raise DataError(f"{path} holds no known data set; expected {READABLE}")
+    return layout
+
+
+def open_subject(path: str | os.PathLike[str], *, subject: int | None = None, **options: Any) -> Subject:
+    """Read a subject from any folder that ``recognise`` knows.
+
+    Args:
+        path: the folder of a data set or of one subject.
+        subject: number of the subject, where the folder holds several; the first by default.
+        options: for the reader of that data set, e.g. ``vertices="nsdgeneral"`` of ``load_algonauts``.
+
+    Raises:
+        DataError: if the folder is unknown, lacks the subject, or cannot be read.
+    """
+    layout = known_layout(path)
+    if layout.kind == "tokens":
+        raise DataError(f"{path} is a store of tokens, no subject; give a folder of {READABLE}")
+    if layout.kind == "algonauts":
+        from factortopy.brain.datasets.algonauts import load_algonauts
+
+        return load_algonauts(algonauts_folder(layout, subject), **options)
+    if layout.kind == "arrays":
+        from factortopy.brain.storage import load_subject
+
+        if subject not in (None, 1):
+            raise DataError(f"{path} holds one subject, there is no subject {subject}")
+        return load_subject(layout.root, **options)
+    if layout.kind == "things":
+        from factortopy.brain.datasets.things import load_things
+
+        return load_things(layout.root, subject=subject or 1, **options)
+    if layout.kind == "bold5000":
+        from factortopy.brain.datasets.bold5000 import load_bold5000
+
+        return load_bold5000(layout.root, subject=subject or 1, **options)
+    from factortopy.brain.datasets.nsd import load_nsd
+
+    return load_nsd(layout.root, subject=subject or 1, **options)
+
+
+def algonauts_folder(layout: Layout, subject: int | None) -> Path:
+    """The folder of one subject of Algonauts 2023.
+
+    Raises:
+        DataError: if it is not there.
+    """
+    if _is_algonauts(layout.root):
+        if subject not in (None, layout.subject):
+            raise DataError(f"{layout.root} is one subject's folder; give the folder above it for another")
+        return layout.root
+    folders = algonauts_subjects(layout.root)
+    if subject is not None and subject not in folders:
+        there = ", ".join(map(str, folders))
+        raise DataError(f"{layout.root} has no subject {subject}; it has {there}")
+    return folders[min(folders) if subject is None else subject]
+
+
+def open_images(path: str | os.PathLike[str]) -> ImageSet | None:
+    """The photographs of a folder that ``recognise`` knows; None where it is unknown or has none."""
+    layout = recognise(path)
+    if layout is None:
+        return None
+    if layout.kind == "algonauts":
+        from factortopy.brain.datasets.algonauts import training_images
+
+        return training_images(algonauts_folder(layout, None))
+    return None
