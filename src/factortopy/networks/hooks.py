@@ -3,9 +3,11 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from factortopy.errors import DataError, UnknownNameError
+from factortopy.networks.outputs import find_tensor
 
 
 def find_modules(model: nn.Module, names: Sequence[str]) -> dict[str, nn.Module]:
@@ -61,3 +63,19 @@ def record_outputs(
         if name not in outputs:
             raise DataError(f"layer {name!r} did not run when the network saw an image; name another module")
     return outputs
+
+
+def find_overwritten(model: nn.Module, names: Sequence[str], images: Tensor) -> frozenset[str]:
+    """Names of the modules whose output is overwritten in place later on, as by ``ReLU(inplace=True)``.
+
+    Args:
+        model, names, images: as in ``record_outputs``.
+    """
+
+    def version(name: str, output: Any) -> tuple[Tensor, int]:
+        tensor = find_tensor(name, output)
+        return tensor, tensor._version
+
+    with torch.no_grad():
+        kept = record_outputs(model, names, images, version)
+    return frozenset(name for name, (tensor, before) in kept.items() if tensor._version != before)

@@ -1,7 +1,7 @@
 """The part that is common to networks whose layers are read as maps, sequences or vectors."""
 
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal, Self
 
 import torch
@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from factortopy.errors import DataError, UnknownNameError
 from factortopy.networks.network import Network, Preprocessing, Tokens, check_images
-from factortopy.networks.outputs import Layout, TokenRule, learn_layout, read_layout
+from factortopy.networks.outputs import Layout, TokenRule, learn_layout, read_layout, settle_channels
 from factortopy.networks.weights import sha256_weights
 
 # Two images tell the batch's axis from all others, as no grid has two places.
@@ -50,9 +50,8 @@ class LayeredNetwork(Network):
         self._model: Any = None if model is None else model.eval()
         self.name, self.description, self.pretrained = name, description, pretrained
         self.preprocessing = preprocessing
-        parameter = None if model is None else next(model.parameters(), None)
-        self.device = torch.device("cpu") if parameter is None else parameter.device
-        self.weights_hash = weights_hash or ("" if model is None else sha256_weights(model))
+        self.device = device_of(model)
+        self.weights_hash = weights_hash or ("" if model is None else hash_of(model))
         self._look(layers, rule or TokenRule())
 
     @abstractmethod
@@ -97,6 +96,7 @@ class LayeredNetwork(Network):
         with torch.no_grad():
             outputs = self._outputs(images)
         chosen = self._chosen(tuple(outputs), wanted)
+        rule = settle_channels(outputs, images, rule)
         self._layouts: dict[str, Layout] = {
             layer: learn_layout(layer, outputs[layer], images, rule) for layer in chosen
         }
@@ -114,6 +114,17 @@ class LayeredNetwork(Network):
         self.prefix_tokens = layouts[0].extras
         self.global_token: Literal["class", "pooled"] = "pooled" if positions == {None} else "class"
         self.register_tokens = self.prefix_tokens - (self.global_token == "class")
+
+
+def device_of(model: nn.Module | None) -> torch.device:
+    """Where a model's weights are; the CPU if it has none."""
+    parameter = None if model is None else next(model.parameters(), None)
+    return torch.device("cpu") if parameter is None else parameter.device
+
+
+def hash_of(model: nn.Module, without: Iterable[str] = ()) -> str:
+    """SHA-256 of a model's weights without some modules; empty for a mere structure (device ``meta``)."""
+    return "" if device_of(model).type == "meta" else sha256_weights(model, without)
 
 
 def choose_layers(names: Sequence[str], wanted: Sequence[str] | None) -> tuple[str, ...]:

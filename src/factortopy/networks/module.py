@@ -1,49 +1,20 @@
-"""Any PyTorch module as a network: the layers are named, and read by hooks."""
+"""One's own PyTorch module as a network, in one line."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, Literal
 
-import torch
-from jaxtyping import Float
-from torch import Tensor, nn
+from torch import nn
 
 from factortopy.errors import DataError
-from factortopy.networks.hooks import find_modules, record_outputs
-from factortopy.networks.layered import LayeredNetwork
+from factortopy.networks.hooked import HookedNetwork
 from factortopy.networks.network import IMAGENET_PREPROCESSING, Network, Preprocessing
+from factortopy.networks.open_clip import network_from_open_clip, open_clip_preprocessing
 from factortopy.networks.outputs import FOUND, TokenRule
+from factortopy.networks.timm import TimmNetwork, timm_preprocessing
+from factortopy.networks.torchvision import default_layers
+from factortopy.networks.transformers import network_from_transformers
 
-
-class ModuleNetwork(LayeredNetwork):
-    """Layers of a module that is called as ``module(images)``.
-
-    Args:
-        module: with its weights; it is set to eval mode.
-        layers: names of modules inside it, as in ``module.named_modules()``. They come in the order in which
-            they run.
-        name, preprocessing, options: as in ``LayeredNetwork``.
-
-    Raises:
-        UnknownNameError: if a layer does not exist.
-        DataError: if a layer does not run, runs more than once, or gives no tokens.
-    """
-
-    def __init__(
-        self,
-        module: nn.Module,
-        layers: Sequence[str],
-        name: str,
-        preprocessing: Preprocessing,
-        **options: Any,
-    ) -> None:
-        if not layers or len(set(layers)) != len(layers):
-            raise DataError(f"layers {list(layers)} are empty or repeat; name each layer once")
-        find_modules(module, layers)
-        self._hooked = tuple(layers)
-        super().__init__(module, name, preprocessing, layers=layers, **options)
-
-    def _outputs(self, images: Float[Tensor, "B 3 H W"]) -> Mapping[str, Any]:
-        return record_outputs(self._model, self._hooked, images)
+LIBRARIES = ("timm", "open_clip", "transformers", "torchvision")
 
 
 def network_from_module(
@@ -58,13 +29,14 @@ def network_from_module(
     class_token: int | Literal["found"] | None = FOUND,
     channels_last: bool | None = None,
 ) -> Network:
-    """Make a network of one's own PyTorch module.
+    """Make a network of a PyTorch module.
 
     Args:
         module: called as ``module(images)``; it is set to eval mode.
-        layers: names of modules inside it, in any order.
-        preprocessing: how it was trained to see a photograph; ImageNet's usual one at 224 pixels if None,
-            and then the description says so.
+        layers: names of modules inside it, in any order. If None, the module must be of timm, open_clip,
+            transformers or torchvision: then its blocks or stages.
+        preprocessing: how it was trained to see a photograph. If None, that of a module of timm or
+            open_clip; else ImageNet's usual one at 224 pixels, and then the description says so.
         name: of the network in every result; the class's name if None.
         description: where the weights come from.
         pretrained: whether the weights were trained.
@@ -77,21 +49,51 @@ def network_from_module(
         DataError: if no layers are given, or one does not run, runs more than once, or gives no tokens.
     """
     kind = type(module).__name__
+    facts: dict[str, Any] = {
+        "name": name or kind,
+        "description": description or f"weights of the given {kind}",
+        "pretrained": pretrained,
+    }
+    rule = TokenRule(prefix_tokens, class_token, channels_last)
+    seen = preprocessing or _own_preprocessing(module)
     if layers is None:
-        known = [known_name for known_name, _ in module.named_modules() if known_name]
-        raise DataError(
-            f"which layers of {kind} are wanted? give layers=[...]; it has {', '.join(known[:12])}, ..."
-        )
-    description = description or f"weights of the given {kind}"
-    if preprocessing is None:
-        description += "; preprocessing not given, ImageNet's assumed"
-    with torch.random.fork_rng(devices=[]):
-        return ModuleNetwork(
-            module,
-            layers,
-            name or kind,
-            preprocessing or IMAGENET_PREPROCESSING,
-            description=description,
-            pretrained=pretrained,
-            rule=TokenRule(prefix_tokens, class_token, channels_last),
-        )
+        if rule != TokenRule():
+            raise DataError("prefix_tokens, class_token and channels_last need layers=[...]")
+        return _of_library(module, seen, facts)
+    if seen is None:
+        facts["description"] += "; preprocessing not given, ImageNet's assumed"
+    return HookedNetwork(module, layers, preprocessing=seen or IMAGENET_PREPROCESSING, rule=rule, **facts)
+
+
+def _library(module: nn.Module) -> str:
+    """The library that a module's class, or one that it derives from, is of; empty if none is known."""
+    homes = [base.__module__.split(".")[0] for base in type(module).__mro__]
+    return next((home for home in homes if home in LIBRARIES), "")
+
+
+def _own_preprocessing(module: nn.Module) -> Preprocessing | None:
+    """What the module itself says of its preprocessing; None if nothing."""
+    if _library(module) == "timm" and hasattr(module, "pretrained_cfg"):
+        return timm_preprocessing(module)
+    if hasattr(module, "preprocess_cfg"):
+        return open_clip_preprocessing(module)
+    return None
+
+
+def _of_library(module: nn.Module, seen: Preprocessing | None, facts: dict[str, Any]) -> Network:
+    """All blocks or stages of a module of a library that is known."""
+    library = _library(module)
+    if library == "timm":
+        return TimmNetwork(module, preprocessing=seen, **facts)
+    if library == "transformers":
+        return network_from_transformers(module, preprocessing=seen, **facts)
+    if library == "open_clip":
+        tower: Any = getattr(module, "visual", module)
+        return network_from_open_clip(tower, **facts)
+    if library == "torchvision":
+        return network_from_module(module, default_layers(module), seen, **facts)
+    known = [name for name, _ in module.named_modules() if name]
+    raise DataError(
+        f"which layers of {type(module).__name__} are wanted? give layers=[...] of its {len(known)} modules: "
+        f"{', '.join(known[:12])}{', ...' if len(known) > 12 else ''}"
+    )

@@ -6,8 +6,8 @@ from typing import Any
 from torch import Tensor, nn
 
 from factortopy.errors import UnavailableError, UnknownNameError
+from factortopy.networks.hooked import HookedNetwork
 from factortopy.networks.matching import fit_weights
-from factortopy.networks.module import ModuleNetwork
 from factortopy.networks.network import Network, Preprocessing
 from factortopy.networks.outputs import TokenRule
 from factortopy.networks.seeds import seeded
@@ -97,7 +97,7 @@ def network_from_open_clip(
     else:
         names = [f"transformer.resblocks.{index}" for index in range(len(transformer.resblocks))]
         rule = TokenRule(prefix_tokens=1, class_token=0)
-    return ModuleNetwork(
+    return HookedNetwork(
         visual,
         names if layers is None else layers,
         name,

@@ -1,7 +1,7 @@
 """Recognise what a layer gives, a map, a sequence or a vector, and read its tokens."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import isqrt
 from typing import Any, Literal
 
@@ -80,6 +80,18 @@ def learn_layout(layer: str, output: Any, images: Float[Tensor, "B 3 H W"], rule
         f"layer {layer!r} gave {summary(output)} for {count} images; expected a map (B, C, H, W) or "
         "(B, H, W, C), a sequence (B, T, C) or a vector (B, C): name another module"
     )
+
+
+def settle_channels(
+    outputs: Mapping[str, Any], images: Float[Tensor, "B 3 H W"], rule: TokenRule
+) -> TokenRule:
+    """The rule, with the side of the channels on which all maps agree whose shape tells it."""
+    if rule.channels_last is not None:
+        return rule
+    size = (images.shape[2], images.shape[3])
+    maps = [output for output in outputs.values() if isinstance(output, Tensor) and output.ndim == 4]
+    sides = {_channels_last(tensor, size) for tensor in maps} - {None}
+    return replace(rule, channels_last=sides.pop()) if len(sides) == 1 else rule
 
 
 def read_layout(
@@ -188,18 +200,22 @@ def _sequence_layout(
 
 def _map_layout(layer: str, tensor: Tensor, size: tuple[int, int], rule: TokenRule) -> Layout:
     _, first, second, third = tensor.shape
-    channels_last = rule.channels_last
+    channels_last = _channels_last(tensor, size) if rule.channels_last is None else rule.channels_last
     if channels_last is None:
-        is_first, is_last = _has_aspect(second, third, size), _has_aspect(first, second, size)
-        if is_first == is_last:
-            raise ShapeError(
-                f"layer {layer!r} gave {summary(tensor)}, whose shape does not tell where the channels are: "
-                "give channels_last=True or False"
-            )
-        channels_last = is_last
+        raise ShapeError(
+            f"layer {layer!r} gave {summary(tensor)}, whose shape does not tell where the channels are: "
+            "give channels_last=True or False"
+        )
     if channels_last:
         return Layout("map", (first, second), third, channels_last=True)
     return Layout("map", (second, third), first)
+
+
+def _channels_last(tensor: Tensor, size: tuple[int, int]) -> bool | None:
+    """Whether a map's channels come last: the places have the image's aspect. None if both sides have it."""
+    _, first, second, third = tensor.shape
+    is_first, is_last = _has_aspect(second, third, size), _has_aspect(first, second, size)
+    return None if is_first == is_last else is_last
 
 
 def _has_aspect(height: int, width: int, size: tuple[int, int]) -> bool:

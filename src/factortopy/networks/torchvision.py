@@ -6,21 +6,17 @@ from typing import Any
 from torch import Tensor, nn
 
 from factortopy.errors import DataError, UnknownNameError
+from factortopy.networks.hooked import HookedNetwork
 from factortopy.networks.matching import fit_weights
-from factortopy.networks.module import ModuleNetwork
 from factortopy.networks.network import IMAGENET_PREPROCESSING, Network, Preprocessing
 from factortopy.networks.seeds import seeded
 
 # Parts of torchvision's networks whose children follow one another in depth
 TRUNKS = ("encoder.layers", "features", "trunk_output", "blocks", "layers")
-NO_LAYERS = (
-    nn.Conv2d,
-    nn.BatchNorm2d,
-    nn.Dropout,
-    nn.AvgPool2d,
-    nn.AdaptiveAvgPool2d,
-    nn.Linear,
-    nn.LayerNorm,
+# Parts too small to be a layer of their own, or with no places
+NO_LAYERS: tuple[type[nn.Module], ...] = (
+    *(nn.Conv2d, nn.BatchNorm2d, nn.LayerNorm, nn.Linear, nn.Dropout),
+    *(nn.AvgPool2d, nn.MaxPool2d, nn.AdaptiveAvgPool2d),
 )
 HEADS = ("fc", "classifier", "head", "heads", "AuxLogits", "aux1", "aux2")
 
@@ -67,7 +63,7 @@ def build_torchvision(
         fitted = fit_weights(state, model.state_dict(), f"torchvision/{architecture}", HEADS)
         model.load_state_dict(fitted)
     full_name = "/".join(["torchvision", architecture, *([tag] if tag else [])])
-    return ModuleNetwork(
+    return HookedNetwork(
         model,
         default_layers(model) if layers is None else layers,
         name or full_name,

@@ -3,14 +3,16 @@
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from factortopy.errors import DataError, UnavailableError
+from factortopy.errors import DataError, FactortopyError, UnavailableError
 from factortopy.networks.layered import LayeredNetwork, choose_layers
 from factortopy.networks.network import IMAGENET_PREPROCESSING, Network, Preprocessing
 from factortopy.networks.seeds import seeded
@@ -29,18 +31,26 @@ class TransformersNetwork(LayeredNetwork):
     """The hidden states of a vision model of transformers; ``hidden_states.1`` is what its first block gives.
 
     Args:
-        model: a vision model; of a two-tower model, the image tower is taken.
+        model: a vision model, called as ``model(pixel_values=images)``.
         name, preprocessing, options: as in ``LayeredNetwork``.
 
     Raises:
-        UnavailableError: if the model gives no hidden states.
+        UnavailableError: if the model gives no hidden states, or takes more than images.
     """
 
     def __init__(self, model: nn.Module, name: str, preprocessing: Preprocessing, **options: Any) -> None:
-        super().__init__(image_tower(model), name, preprocessing, **options)
+        try:
+            super().__init__(model, name, preprocessing, **options)
+        except (TypeError, ValueError) as error:
+            if isinstance(error, FactortopyError):
+                raise
+            raise UnavailableError(
+                f"transformers' {type(model).__name__} does not run on images alone ({error}); name modules "
+                "of its image tower: load_network(tower, layers=[...])"
+            ) from error
 
     def _outputs(self, images: Float[Tensor, "B 3 H W"]) -> Mapping[str, Any]:
-        output = self._model(pixel_values=images, output_hidden_states=True)
+        output = self._model(pixel_values=images, output_hidden_states=True, **self._in_order(images))
         # Networks whose states are sequences on a changing grid also give them as maps.
         states = getattr(output, "reshaped_hidden_states", None) or getattr(output, "hidden_states", None)
         if not states or any(state is None for state in states):
@@ -49,6 +59,14 @@ class TransformersNetwork(LayeredNetwork):
                 "load_network(model, layers=[...])"
             )
         return {f"hidden_states.{index}": state for index, state in enumerate(states)}
+
+    def _in_order(self, images: Float[Tensor, "B 3 H W"]) -> dict[str, Tensor]:
+        """Masked autoencoders drop and shuffle patches by random numbers; rising numbers keep their order."""
+        config = self._model.config
+        if not hasattr(config, "mask_ratio"):
+            return {}
+        places = (images.shape[2] // config.patch_size) * (images.shape[3] // config.patch_size)
+        return {"noise": torch.arange(places, device=images.device).expand(len(images), -1)}
 
     def _chosen(self, names: Sequence[str], wanted: Sequence[str] | None) -> tuple[str, ...]:
         """The hidden states wanted; all but the embedding if None."""
@@ -69,7 +87,8 @@ def network_from_transformers(
     """Make a network of a vision model of transformers.
 
     Args:
-        model: with its weights; of a two-tower model, the image tower is taken.
+        model: with its weights; of a two-tower model, the image tower is taken. A masked autoencoder is set
+            to mask nothing.
         layers: ``hidden_states.1``, ...; all but the embedding (``hidden_states.0``) if None.
         preprocessing: how it was trained to see a photograph; ImageNet's at the model's size if None.
         name, description, pretrained: as in ``build_transformers``.
@@ -78,7 +97,9 @@ def network_from_transformers(
         UnavailableError: if the model gives no hidden states.
         UnknownNameError: if a layer does not exist.
     """
-    tower = image_tower(model)
+    tower: Any = image_tower(model)
+    if hasattr(tower.config, "mask_ratio"):
+        tower.config.mask_ratio = 0.0
     size = _input_size(tower)
     rules = preprocessing or replace(IMAGENET_PREPROCESSING, size=size)
     return TransformersNetwork(
@@ -190,6 +211,7 @@ def _configuration(architecture: Any) -> tuple[Any, Preprocessing | None]:
 def _create(config: Any, state: Mapping[str, Tensor] | None, seed: int, name: str) -> nn.Module:
     from transformers import AutoModel
 
+    config = deepcopy(config)
     with seeded(seed):
         model: Any = AutoModel.from_config(config)
         if state is None:
@@ -200,9 +222,12 @@ def _create(config: Any, state: Mapping[str, Tensor] | None, seed: int, name: st
                 None, config=config, state_dict=dict(state), output_loading_info=True
             )
     parts = {key.split(".")[0] for key in model.state_dict()}
+    parts |= {f"{model.base_model_prefix}.{part}" for part in parts}
     faults = {
         "missing": [key for key in report["missing_keys"] if not key.startswith(HEADS)],
-        "unexpected": [key for key in report["unexpected_keys"] if key.split(".")[0] in parts],
+        "unexpected": [
+            key for key in report["unexpected_keys"] if key.startswith(tuple(f"{part}." for part in parts))
+        ],
         "of another shape": [str(key) for key in report["mismatched_keys"]],
     }
     found = [f"{len(keys)} {kind} ({', '.join(sorted(keys)[:4])})" for kind, keys in faults.items() if keys]
@@ -216,12 +241,15 @@ def _quiet() -> Iterator[None]:
     """No report or bar of transformers': what is wrong is raised."""
     from transformers.utils import logging
 
-    level = logging.get_verbosity()
+    level, bar = logging.get_verbosity(), logging.is_progress_bar_enabled()
     logging.set_verbosity_error()
+    logging.disable_progress_bar()
     try:
         yield
     finally:
         logging.set_verbosity(level)
+        if bar:
+            logging.enable_progress_bar()
 
 
 def _input_size(model: Any) -> tuple[int, int]:
