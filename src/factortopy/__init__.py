@@ -12,7 +12,10 @@ if TYPE_CHECKING:
     from factortopy.analysis import recovery as recovery
     from factortopy.brain import Split as Split
     from factortopy.brain import Subject as Subject
+    from factortopy.brain import convert_nsd as convert_nsd
     from factortopy.brain import load_arrays as load_arrays
+    from factortopy.brain import load_betas as load_betas
+    from factortopy.brain import load_nsd as load_nsd
     from factortopy.brain import load_subject as load_subject
     from factortopy.brain import load_surface as load_surface
     from factortopy.brain import simulate_subject as simulate_subject
@@ -39,6 +42,7 @@ _HOME = {
     "Split": "brain",
     "Subject": "brain",
     "TokenStore": "tokens",
+    "convert_nsd": "brain",
     "estimate_extraction": "tokens",
     "extract": "tokens",
     "fit": "workflow",
@@ -46,7 +50,9 @@ _HOME = {
     "images_from_folder": "images",
     "list_networks": "networks",
     "load_arrays": "brain",
+    "load_betas": "brain",
     "load_network": "networks",
+    "load_nsd": "brain",
     "load_subject": "brain",
     "load_surface": "brain",
     "recovery": "analysis",

@@ -1,6 +1,7 @@
 """Subjects: their responses, cortex, regions, splits, and simulated subjects with a planted truth."""
 
 from factortopy.brain.arrays import load_arrays
+from factortopy.brain.betas import BetaStore, load_betas
 from factortopy.brain.ceilings import (
     RepeatVariance,
     noise_ceiling_from_ncsnr,
@@ -8,6 +9,8 @@ from factortopy.brain.ceilings import (
     repeat_counts,
     repeat_variance,
 )
+from factortopy.brain.convert import ConversionEstimate, convert_nsd, estimate_conversion
+from factortopy.brain.datasets.nsd import load_nsd, open_nsd
 from factortopy.brain.labels import Labels, read_labels, roi_masks, with_labels
 from factortopy.brain.rois import ROI_NAMES, hemisphere_rois, visual_region, visual_vertices
 from factortopy.brain.simulate import simulate_subject
@@ -29,6 +32,8 @@ from factortopy.brain.volumes import volume_coordinates
 __all__ = [
     "ROI_NAMES",
     "VERTICES",
+    "BetaStore",
+    "ConversionEstimate",
     "Hemisphere",
     "Labels",
     "Mesh",
@@ -38,13 +43,18 @@ __all__ = [
     "Split",
     "Subject",
     "Surface",
+    "convert_nsd",
     "coordinate_bounds",
+    "estimate_conversion",
     "hemisphere_rois",
     "load_arrays",
+    "load_betas",
+    "load_nsd",
     "load_subject",
     "load_surface",
     "noise_ceiling_from_ncsnr",
     "noise_ceiling_from_percent",
+    "open_nsd",
     "read_labels",
     "read_split",
     "repeat_counts",

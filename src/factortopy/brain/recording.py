@@ -1,14 +1,15 @@
-"""Betas session by session, however they are stored, and the subject they make: z-scored, averaged, masked."""
+"""Betas session by session, however they are stored, and the subject they make."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, fields, replace
-from typing import Any, Literal
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal, Protocol
 
 import numpy as np
 from jaxtyping import Bool, Float, Int, Shaped
 
 from factortopy.brain.ceilings import NCSNR_FORMULA, noise_ceiling_from_ncsnr, repeat_counts
 from factortopy.brain.subject import Subject
+from factortopy.brain.voxels import Voxels
 from factortopy.errors import DataError, UnknownNameError
 from factortopy.images import ImageSet
 from factortopy.progress import progress_bar
@@ -20,56 +21,20 @@ MOST_LEFT_OUT = 0.5
 """Of the voxels; where more are without values, the files are not what they should be."""
 
 
-@dataclass(frozen=True, eq=False)
-class Voxels:
-    """Where the voxels of a recording lie, part after part, ascending within each.
+class ReadBetas(Protocol):
+    """Reads stored numbers of one session."""
 
-    Attributes:
-        part: ``"left"``, ``"right"`` or ``"volume"``: the file, or array, that holds each voxel.
-        column: its place in there.
-        coordinates, coordinate_bounds, hemisphere, vertex, surface, rois: as in ``Subject``.
-        kinds: names of the ROIs by the kind (file) of labels they come from.
-        ncsnr: signal to noise ratio of each voxel; NaN where it has none.
-    """
+    def __call__(
+        self, session: int, part: str, columns: Int[np.ndarray, "column"], trials: slice = slice(None)
+    ) -> Shaped[np.ndarray, "trial column"]:
+        """Numbers of a session (its number), a part, some of its columns (ascending) and some trials."""
 
-    part: np.ndarray
-    column: Int[np.ndarray, "voxel"]
-    coordinates: Float[np.ndarray, "voxel 3"]
-    coordinate_bounds: Float[np.ndarray, "2 3"]
-    hemisphere: np.ndarray
-    vertex: Int[np.ndarray, "voxel"]
-    surface: str | None
-    rois: dict[str, Bool[np.ndarray, "voxel"]]
-    kinds: dict[str, tuple[str, ...]]
-    ncsnr: Float[np.ndarray, "voxel"] | None
 
-    def __len__(self) -> int:
-        return len(self.column)
+class Source(Protocol):
+    """Says where betas come from."""
 
-    def select(self, chosen: Bool[np.ndarray, "voxel"] | Int[np.ndarray, "selected"]) -> "Voxels":
-        """Some of the voxels; the bounds stay those of the whole."""
-        names = ("part", "column", "coordinates", "hemisphere", "vertex", "ncsnr")
-        found = {item.name: getattr(self, item.name) for item in fields(self) if item.name in names}
-        arrays = {name: array[chosen] for name, array in found.items() if array is not None}
-        return replace(self, **arrays, rois={name: mask[chosen] for name, mask in self.rois.items()})
-
-    def choose(self, name: str) -> "Voxels":
-        """The voxels of a ROI, of any ROI of a kind, or ``"all"``.
-
-        Raises:
-            UnknownNameError: if there is no such ROI or kind.
-            DataError: if it has no voxel.
-        """
-        if name == "all":
-            return self
-        names = self.kinds.get(name, (name,))
-        for roi in names:
-            if roi not in self.rois:
-                raise UnknownNameError("ROI", roi, ["all", *self.kinds, *self.rois])
-        inside = np.any([self.rois[roi] for roi in names], axis=0)
-        if not inside.any():
-            raise DataError(f"ROI {name!r} has no voxel here; choose another or 'all'")
-        return self.select(inside)
+    def __call__(self, session: int, part: str) -> str:
+        """The file, or what stands for it in a message."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,9 +46,11 @@ class Recording:
         sessions: numbers of the sessions, from 1.
         images: id of the image of every trial of each session.
         voxels: where they lie.
+        dtype: of the stored numbers.
         divisor: stored numbers divided by it are per cent signal change.
-        read: stored numbers of a session, a part, and some of its columns.
-        source: says in messages where the betas of a session and part come from.
+        by_trial: whether they are quickest read trial after trial, and not voxel after voxel.
+        read: reads them.
+        source: says in messages where they come from.
         facts: JSON-ready record of where they come from.
     """
 
@@ -91,10 +58,27 @@ class Recording:
     sessions: tuple[int, ...]
     images: Shaped[np.ndarray, "session trial"]
     voxels: Voxels
+    dtype: np.dtype
     divisor: int
-    read: Callable[[int, str, Int[np.ndarray, "column"]], Shaped[np.ndarray, "trial column"]]
-    source: Callable[[int, str], str]
+    by_trial: bool
+    read: ReadBetas
+    source: Source
     facts: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def trials(self) -> int:
+        """Trials of a session."""
+        return int(self.images.shape[1])
+
+    @property
+    def parts(self) -> dict[str, int]:
+        """Number of voxels of each part, in their order."""
+        names, first, counts = np.unique(self.voxels.part, return_index=True, return_counts=True)
+        return {str(names[index]): int(counts[index]) for index in np.argsort(first)}
+
+    def columns(self, part: str) -> Int[np.ndarray, "column"]:
+        """Where the voxels of a part stand in what is read."""
+        return self.voxels.column[self.voxels.part == part]
 
     def choose_sessions(self, sessions: Sequence[int] | None) -> "Recording":
         """The recording of some sessions, in their order.
@@ -194,10 +178,9 @@ def _read(
     voxels = recording.voxels
     responses = _zeros(int(row.max()) + 1, len(voxels))
     alive = np.ones(len(voxels), dtype=bool)
-    parts = list(dict.fromkeys(voxels.part.tolist()))
-    with progress_bar("Betas", len(recording.sessions) * len(parts), show=progress) as advance:
+    with progress_bar("Betas", row.shape[0] * len(recording.parts), show=progress) as advance:
         for number, session in enumerate(recording.sessions):
-            for part in parts:
+            for part in recording.parts:
                 here = np.flatnonzero(voxels.part == part)
                 betas = recording.read(session, part, voxels.column[here])
                 for start in range(0, len(here), COLUMNS_AT_ONCE):
@@ -205,7 +188,7 @@ def _read(
                     block = betas[:, columns].astype(np.float32) / np.float32(recording.divisor)
                     if np.isinf(block).any():
                         raise DataError(
-                            f"{recording.source(session, part)} holds infinite betas; it is damaged, get it again"
+                            f"{recording.source(session, part)} holds infinite betas; get it again"
                         )
                     alive[here[columns]] &= _standardise(block, zscore)
                     # A part's voxels stand side by side: a slice is added several times faster.
@@ -257,7 +240,7 @@ def _keep(recording: Recording, alive: Bool[np.ndarray, "voxel"]) -> tuple[Voxel
         alive &= np.isfinite(voxels.ncsnr)
         _check_alive(alive, f"the ncsnr of {recording.name}")
     left_out: dict[str, Any] = {"reason": "NaN, or no variance in a session, or no ncsnr"}
-    for part in dict.fromkeys(voxels.part.tolist()):
+    for part in recording.parts:
         left_out[part] = _ranges(voxels.vertex[(voxels.part == part) & ~alive])
     return voxels.select(alive), left_out
 

@@ -5,6 +5,7 @@ import sys
 import typer
 
 from factortopy.cli.check import check
+from factortopy.cli.convert import convert
 from factortopy.cli.demo import demo
 from factortopy.cli.doctor import doctor
 from factortopy.cli.extract import extract
@@ -25,7 +26,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (demo, networks, check, extract, fit, plot, report, doctor):
+for command in (demo, networks, check, convert, extract, fit, plot, report, doctor):
     app.command()(command)
 
 

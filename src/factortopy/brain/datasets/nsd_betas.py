@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -73,8 +74,8 @@ class MghSession:
             raise DataError(f"{path} holds {stored.name}, expected float32 (per cent signal change)")
         if shape[:3] != (vertices, 1, 1):
             raise DataError(
-                f"{path} has shape {shape}, expected ({vertices}, 1, 1, trials) as its surface has {vertices} "
-                "vertices; take betas and surface of the same space"
+                f"{path} has shape {shape}, expected ({vertices}, 1, 1, trials) as its surface has; "
+                "take betas and surface of the same space"
             )
         self.path, self.voxels, self.trials = path, vertices, shape[3]
         self._start = int(image.dataobj.offset)
@@ -131,13 +132,13 @@ class Hdf5Session:
             )
         if betas.dtype != self.dtype:
             raise DataError(
-                f"betas of {self.path} are {betas.dtype}, expected int16 (300 times the per cent signal change)"
+                f"betas of {self.path} are {betas.dtype}, expected int16, 300 times per cent signal change"
             )
         stored = betas.id.get_storage_size()
         # Without a compressing filter every chunk takes its full size, if it was written at all.
         if betas.compression is None and stored < betas.nbytes:
             raise DataError(
-                f"betas of {self.path} hold {stored:,} of {betas.nbytes:,} bytes; it is not complete, get it again"
+                f"betas of {self.path} hold {stored:,} of {betas.nbytes:,} bytes; get the whole file again"
             )
         check_plausible(self.path, betas.nbytes, stored)
 
@@ -168,6 +169,5 @@ def _runs(columns: Int[np.ndarray, "column"], row: int) -> Iterator[slice]:
     """Pieces of ascending columns that lie in one row of the file and near one another."""
     if len(columns):
         apart = (np.diff(columns) > GAP) | (np.diff(columns // row) > 0)
-        edges = [0, *(np.flatnonzero(apart) + 1), len(columns)]
-        for start, stop in zip(edges[:-1], edges[1:], strict=True):
+        for start, stop in pairwise([0, *(np.flatnonzero(apart) + 1), len(columns)]):
             yield slice(int(start), int(stop))

@@ -51,13 +51,14 @@ class NsdDesign:
         if planned != trials or len(self.images) % trials:
             found = f"{planned} in this session" if planned != trials else f"{len(self.images)} in all"
             raise DataError(
-                f"the betas of session {session} have {trials} trials, {self.path} has {found}; the betas are "
-                "cut or belong to another experiment"
+                f"the betas of session {session} have {trials} trials, {self.path} has {found}; the betas "
+                "are cut or belong to another experiment"
             )
         first = int(self.trials[: session - 1].sum()) if len(self.trials) else (session - 1) * trials
         if not 0 <= first <= len(self.images) - trials:
             raise DataError(
-                f"session {session} lies beyond the {len(self.images)} trials of {self.path}; sessions count from 1"
+                f"session {session} lies beyond the {len(self.images)} trials of {self.path}; "
+                "sessions count from 1"
             )
         return self.images[first : first + trials]
 
@@ -108,8 +109,8 @@ def _ids(found: dict[str, np.ndarray], name: str, path: Path) -> np.ndarray:
         raise DataError(f"{name} of {path} holds values that are no whole numbers; get the file again")
     if values.min() < 1 or values.max() > IMAGES:
         raise DataError(
-            f"{name} of {path} goes from {values.min():g} to {values.max():g}; expected 1 to {IMAGES}, as this "
-            "file counts from 1: it was changed, get it again"
+            f"{name} of {path} goes from {values.min():g} to {values.max():g}; expected 1 to {IMAGES}, for "
+            "this file counts from 1: it was changed, get it again"
         )
     return values.astype(np.int64)
 
@@ -131,13 +132,13 @@ def check_stimulus_info(path: Path, design: NsdDesign, subject: int) -> None:
     Raises:
         DataError: if the table is damaged or the two differ.
     """
-    with reading(path, "it is truncated or no table; get nsd_stim_info_merged.csv again"):
-        with open(path, encoding="utf-8", newline="") as file:
-            rows = csv.DictReader(file)
-            columns = [f"subject{subject}_rep{number}" for number in range(3)]
-            listed, shared = _presentations(
-                rows, [name for name in columns if name in (rows.fieldnames or ())]
-            )
+    names = [f"subject{subject}_rep{number}" for number in range(3)]
+    with (
+        reading(path, "it is truncated or no table; get nsd_stim_info_merged.csv again"),
+        open(path, encoding="utf-8", newline="") as file,
+    ):
+        rows = csv.DictReader(file)
+        listed, shared = _presentations(rows, [name for name in names if name in (rows.fieldnames or ())])
     trial, image = listed.T
     inside = (trial >= 1) & (trial <= len(design.images))
     wrong = np.flatnonzero(design.images[trial[inside] - 1] != image[inside])

@@ -90,6 +90,10 @@ class NsdFiles:
             return self.root / "nsddata" / "ppdata" / self.name / self.space / "roi"
         return self.anatomy / "label"
 
+    def surface(self, part: str, name: str) -> Path:
+        """A mesh of one hemisphere, e.g. its ``sphere``."""
+        return self.anatomy / "surf" / f"{PREFIXES[part]}{name}"
+
     def label(self, part: str, name: str) -> Path:
         """The file of one kind of ROI."""
         return self.labels / f"{PREFIXES[part]}{name}{'.nii.gz' if part == 'volume' else '.mgz'}"

@@ -1,0 +1,47 @@
+"""``factortopy convert``: a data set's betas into one Zarr that is quick to read."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from factortopy.cli.options import DryRun, Quiet, check_place, readable_bytes, readable_seconds
+from factortopy.cli.tables import print_table
+
+
+def convert(
+    path: Annotated[Path, typer.Argument(help="NSD's folder, with nsddata and nsddata_betas in it.")],
+    output: Annotated[Path, typer.Argument(help="Folder of the betas; one left unfinished goes on.")],
+    *,
+    subject: Annotated[int, typer.Option(min=1, max=8, help="Number of the subject.")],
+    space: Annotated[
+        str, typer.Option(help="fsaverage, nativesurface, func1pt8mm or func1mm.")
+    ] = "fsaverage",
+    preparation: Annotated[
+        str, typer.Option(help="betas_fithrf_GLMdenoise_RR, betas_fithrf or betas_assumehrf.")
+    ] = "betas_fithrf_GLMdenoise_RR",
+    voxels: Annotated[str, typer.Option(help="all, nsdgeneral, another kind of labels or a ROI.")] = "all",
+    dry_run: DryRun = False,
+    quiet: Quiet = False,
+) -> None:
+    """Read the betas of an NSD subject once and rewrite them, bit by bit, as one Zarr."""
+    check_place(output)
+    from factortopy.brain.convert import convert as write_betas
+    from factortopy.brain.convert import estimate_conversion
+    from factortopy.brain.datasets.nsd import open_nsd
+
+    recording = open_nsd(path, subject, space=space, preparation=preparation, voxels=voxels)
+    if dry_run:
+        estimate = estimate_conversion(recording, output)
+        rows = [
+            ("sessions", f"{len(recording.sessions)} of {recording.facts['sessions_published']} published"),
+            ("trials", f"{estimate.trials:,}"),
+            ("voxels", f"{estimate.voxels:,}"),
+            ("disk", f"{readable_bytes(estimate.bytes)}, free {readable_bytes(estimate.free)}"),
+            ("time", f"about {readable_seconds(estimate.seconds)}, from one block"),
+        ]
+        print_table(f"Conversion of {recording.name}: nothing was written", ("", ""), rows)
+        return
+    store = write_betas(recording, output, progress=not quiet)
+    if not quiet:
+        typer.echo(f"Betas: {store.path}")

@@ -1,0 +1,83 @@
+"""Images of one array in an HDF5 file, such as NSD's 73,000, read one at a time."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from factortopy.errors import DataError, UnknownNameError
+from factortopy.images.image_set import ImageSet
+
+PREFIX = "nsd-"
+
+
+def images_from_hdf5(
+    path: str | Path, dataset: str = "imgBrick", ids: Sequence[str] | None = None
+) -> ImageSet:
+    """The images of an HDF5 array; ids are their places from 0, as ``nsd-00013``.
+
+    The file is opened for each image and closed again, so that several threads and processes may read.
+
+    Args:
+        path: the file, e.g. ``nsd_stimuli.hdf5``.
+        dataset: name of the array, uint8 (image, height, width, 3).
+        ids: the images wanted, in this order; all by default.
+
+    Raises:
+        DataError: if the file is missing, damaged, or has no such array of images.
+        UnknownNameError: if an id is not in the array.
+    """
+    file = Path(path)
+    count = _count(file, dataset)
+    known = {f"{PREFIX}{number:05d}": number for number in range(count)}
+    for image_id in ids or ():
+        if image_id not in known:
+            raise UnknownNameError("image", image_id, known)
+
+    def load(image_id: str) -> Image.Image:
+        return Image.fromarray(_read(file, dataset, known[image_id]))
+
+    return ImageSet(file.stem, tuple(known if ids is None else ids), load)
+
+
+def _count(path: Path, dataset: str) -> int:
+    import h5py
+
+    try:
+        with h5py.File(path, "r") as file:
+            brick = file.get(dataset)
+            if not isinstance(brick, h5py.Dataset):
+                raise DataError(
+                    f"{path} has no array {dataset!r}, it holds {', '.join(file) or 'nothing'}; name one"
+                )
+            if brick.dtype != np.uint8 or brick.ndim != 4 or brick.shape[3] != 3 or 0 in brick.shape:
+                raise DataError(
+                    f"{dataset} of {path} is {brick.dtype} of shape {brick.shape}, expected uint8 images "
+                    "(image, height, width, 3)"
+                )
+            # One image is read at a time: it alone must be of a size that an image can have.
+            if brick.shape[1] * brick.shape[2] > Image.MAX_IMAGE_PIXELS:
+                raise DataError(
+                    f"{dataset} of {path} announces images of {brick.shape[1:3]} pixels; damaged?"
+                )
+            return int(brick.shape[0])
+    except (OSError, RuntimeError, ValueError, KeyError, TypeError) as error:
+        raise _broken(path, error) from error
+
+
+def _read(path: Path, dataset: str, number: int) -> np.ndarray:
+    import h5py
+
+    try:
+        with h5py.File(path, "r") as file:
+            return np.asarray(file[dataset][number])
+    except (OSError, RuntimeError, ValueError, KeyError, TypeError) as error:
+        raise _broken(path, error) from error
+
+
+def _broken(path: Path, error: Exception) -> DataError:
+    if isinstance(error, DataError):
+        return error
+    reason = "it is missing" if not path.is_file() else " ".join(str(error).split())
+    return DataError(f"cannot read images from {path}: {reason}; get the HDF5 file again")
