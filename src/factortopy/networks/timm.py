@@ -8,10 +8,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from factortopy.errors import DataError, UnavailableError
-from factortopy.networks.layered import choose_layers
+from factortopy.errors import UnavailableError
+from factortopy.networks.layered import choose_layers, device_of, hash_of
+from factortopy.networks.matching import find_prefix, fit_weights
 from factortopy.networks.network import Network, Preprocessing, Tokens, check_images
-from factortopy.networks.weights import sha256_weights
+from factortopy.networks.seeds import seeded
 
 
 class TimmNetwork(Network):
@@ -45,9 +46,9 @@ class TimmNetwork(Network):
             )
         self._model: Any = model.eval()
         self.name, self.description, self.pretrained = name, description, pretrained
-        self.device = torch.device("cpu")
+        self.device = device_of(model)
         self.preprocessing = preprocessing or timm_preprocessing(model)
-        self.weights_hash = sha256_weights(model, classifiers(model))
+        self.weights_hash = hash_of(model, classifiers(model))
         forward: Any = model.forward_intermediates
         self._options: dict[str, Any] = {"norm": False, "output_fmt": "NCHW", "intermediates_only": True}
         if "return_prefix_tokens" in inspect.signature(forward).parameters:
@@ -90,9 +91,11 @@ class TimmNetwork(Network):
     def _look(self, wanted: Sequence[str] | None) -> None:
         """Learn the layers' names and shapes by sending one grey image through the network."""
         with torch.inference_mode():
-            maps, prefixes = self._forward(torch.zeros(1, 3, *self.preprocessing.size))
+            maps, prefixes = self._forward(torch.zeros(1, 3, *self.preprocessing.size, device=self.device))
         named = tuple(info["module"] for info in getattr(self._model, "feature_info", ()))
-        names = named if len(named) == len(maps) else tuple(f"intermediate.{i}" for i in range(len(maps)))
+        names = (
+            named if len(set(named)) == len(maps) else tuple(f"intermediate.{i}" for i in range(len(maps)))
+        )
         indices = [names.index(name) for name in choose_layers(names, wanted)]
         self.layers = tuple(names[index] for index in indices)
         self.channels = tuple(maps[index].shape[1] for index in indices)
@@ -113,8 +116,10 @@ def timm_preprocessing(model: nn.Module) -> Preprocessing:
     from timm.data import resolve_model_data_config
 
     config = resolve_model_data_config(model)
+    # A model built for another size than its checkpoint's knows its own.
+    size = getattr(getattr(model, "patch_embed", None), "img_size", None) or config["input_size"][1:]
     return Preprocessing(
-        size=(config["input_size"][1], config["input_size"][2]),
+        size=(size[0], size[1]),
         mean=tuple(config["mean"]),
         std=tuple(config["std"]),
         interpolation=config["interpolation"],
@@ -129,47 +134,50 @@ def classifiers(model: nn.Module) -> tuple[str, ...]:
     return (names,) if isinstance(names, str) else tuple(names)
 
 
-def build_timm(name: str, weights: dict[str, Tensor] | None, seed: int = 0) -> nn.Module:
+def build_timm(name: str, weights: dict[str, Tensor] | None, seed: int = 0, **options: Any) -> nn.Module:
     """Build a timm model, with given weights or with random ones.
 
     Args:
         name: a timm name, with or without tag, e.g. ``"vit_base_patch16_224.mae"``.
-        weights: a state dict, in timm's names or those of the original release; None for random weights.
-            It need not have the classifier.
+        weights: a state dict, in timm's names or those of the original release, with any prefix; None for
+            random weights. It need not have the classifier.
         seed: of the random weights.
+        options: of the model, e.g. ``depth=2``; with ``img_size=448`` timm resamples the positions, and the
+            preprocessing follows.
 
     Raises:
         DataError: if a weight is missing, superfluous or of another shape.
     """
     if weights is None:
-        return _create(name, seed)
+        return _create(name, seed, options)
     try:
-        return _create(name, seed, weights)
+        return _create(name, seed, options, weights)
     except (RuntimeError, KeyError):
-        # The classifier may be absent or have other classes; it gives no tokens, so a random one will do.
-        weights = _with_own_classifier(weights, _create(name, seed))
+        model = _create(name, seed, options)
+    own, heads = model.state_dict(), tuple(f"{module}." for module in classifiers(model))
+    prefix = find_prefix(weights, own, name)
+    inside = {key.removeprefix(prefix): value for key, value in weights.items() if key.startswith(prefix)}
+    # The classifier may be absent or have other classes; it gives no tokens, so a random one will do.
+    body = {key: value for key, value in inside.items() if not key.startswith(heads)}
     try:
-        return _create(name, seed, weights)
-    except (RuntimeError, KeyError) as error:
-        reason = " ".join(str(error).split())
-        raise DataError(
-            f"the weights do not fit {name}: {reason[:300]}; give those of this network"
-        ) from error
-
-
-def _create(name: str, seed: int, weights: dict[str, Tensor] | None = None) -> nn.Module:
-    import timm
-
-    overlay = None if weights is None else {"state_dict": dict(weights)}
-    # timm draws random weights first in any case; the caller's own random state stays untouched.
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        model: nn.Module = timm.create_model(name, pretrained=bool(overlay), pretrained_cfg_overlay=overlay)
-    vars(model)["pretrained_cfg"]["state_dict"] = None
+        return _create(name, seed, options, body | {key: own[key] for key in own if key.startswith(heads)})
+    except (RuntimeError, KeyError):
+        model.load_state_dict(fit_weights(weights, own, name, classifiers(model)))
     return model
 
 
-def _with_own_classifier(weights: dict[str, Tensor], model: nn.Module) -> dict[str, Tensor]:
-    heads = tuple(f"{module}." for module in classifiers(model))
-    own = {key: value for key, value in model.state_dict().items() if key.startswith(heads)}
-    return {**{key: value for key, value in weights.items() if not key.startswith(heads)}, **own}
+def _create(
+    name: str, seed: int, options: dict[str, Any], weights: dict[str, Tensor] | None = None
+) -> nn.Module:
+    import timm
+
+    overlay: dict[str, Any] = {} if weights is None else {"state_dict": dict(weights)}
+    if "img_size" in options:
+        overlay["input_size"] = (3, options["img_size"], options["img_size"])
+    # timm draws random weights first in any case; the caller's own random state stays untouched.
+    with seeded(seed):
+        model: nn.Module = timm.create_model(
+            name, pretrained=weights is not None, pretrained_cfg_overlay=overlay or None, **options
+        )
+    vars(model)["pretrained_cfg"]["state_dict"] = None
+    return model
