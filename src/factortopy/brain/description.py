@@ -14,6 +14,8 @@ REQUIRED = ("responses", "coordinates")
 OPTIONAL = ("coordinate_bounds", "hemisphere", "vertex", "noise_ceiling", "repeats")
 STEMS = {"coordinates": ("coordinates", "coords"), "noise_ceiling": ("noise_ceiling", "ceiling")}
 """Names that a part's file goes by, where that is not the part's own name alone."""
+SPHERE = "sphere"
+"""Stands for coordinates where vertices of a standard surface take their places on its sphere."""
 TEXTS = ("name", "surface", "images", "image_ids")
 TABLES = ("provenance", "truth")
 
@@ -74,8 +76,13 @@ def described_files(folder: Path, facts: dict[str, Any]) -> dict[str, Any]:
     without_ids = photographs is not None and "image_ids" not in facts and not ids.exists()
     if parts["responses"] is None:
         raise DataError(f"{folder / 'responses.npy'} is missing; name the file in {folder / 'subject.toml'}")
-    if parts["coordinates"] is None and "surface" not in facts:
-        raise DataError(f"{folder / 'coordinates.npy'} is missing; give it, or the surface in subject.toml")
+    if facts.get("coordinates") == SPHERE:
+        parts["coordinates"] = None
+    elif parts["coordinates"] is None:
+        raise DataError(
+            f"{folder / 'coordinates.npy'} is missing; give it, or a surface and coordinates = {SPHERE!r} in "
+            "subject.toml"
+        )
     return parts | {
         "image_ids": None if without_ids else ids,
         "images": photographs,
