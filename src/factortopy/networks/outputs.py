@@ -214,9 +214,13 @@ def _map_layout(layer: str, tensor: Tensor, size: tuple[int, int], rule: TokenRu
 def _channels_last(tensor: Tensor, size: tuple[int, int]) -> bool | None:
     """Whether a map's channels come last: the places have the image's aspect. None if both sides have it."""
     _, first, second, third = tensor.shape
-    is_first, is_last = _has_aspect(second, third, size), _has_aspect(first, second, size)
-    return None if is_first == is_last else is_last
+    # Only where no side has it exactly may a height or width have been rounded.
+    for slack in (1, max(size)):
+        is_first, is_last = _has_aspect(second, third, size, slack), _has_aspect(first, second, size, slack)
+        if is_first != is_last:
+            return is_last
+    return None
 
 
-def _has_aspect(height: int, width: int, size: tuple[int, int]) -> bool:
-    return abs(height * size[1] - width * size[0]) < max(size)
+def _has_aspect(height: int, width: int, size: tuple[int, int], slack: int) -> bool:
+    return abs(height * size[1] - width * size[0]) < slack
