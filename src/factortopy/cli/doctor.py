@@ -4,7 +4,6 @@ import json
 import platform
 import re
 from importlib.metadata import PackageNotFoundError, requires, version
-from pathlib import Path
 from typing import Any
 
 import typer
@@ -70,20 +69,18 @@ def _caches() -> dict[str, str]:
     from platformdirs import user_cache_dir
     from timm.models import get_pretrained_cfg
 
-    from factortopy.networks import list_networks
-    from factortopy.networks.clip_wheel import CACHED_FILE
+    from factortopy.networks import find_entry
     from factortopy.networks.weights import HUB_FILES
+    from factortopy.networks.wheels import cached_file
 
-    own = Path(user_cache_dir("factortopy"))
-    source = next(entry.source for entry in list_networks() if entry.name == DEMO_NETWORK)
-    config = get_pretrained_cfg(source.removeprefix("timm/"))
-    repository = config.hf_hub_id if config else source
-    found = [try_to_load_from_cache(repository, name) for name in HUB_FILES]
+    entry = find_entry(DEMO_NETWORK)
+    config = get_pretrained_cfg(entry.source.removeprefix("timm/")) if entry else None
+    found = [try_to_load_from_cache(config.hf_hub_id, name) for name in HUB_FILES] if config else []
     places = [path for path in found if isinstance(path, str)]
-    if (own / CACHED_FILE).is_file():
-        places.append(str(own / CACHED_FILE))
+    if cached_file(DEMO_NETWORK).is_file():
+        places.append(str(cached_file(DEMO_NETWORK)))
     return {
-        "cache folder": str(own),
+        "cache folder": user_cache_dir("factortopy"),
         "model hub's cache": str(HF_HUB_CACHE),
         "weights of the demo": places[0] if places else "not here yet: the first demo fetches them",
     }

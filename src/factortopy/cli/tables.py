@@ -8,7 +8,12 @@ from rich.text import Text
 
 
 def print_table(
-    title: str, columns: Sequence[str], rows: Iterable[Sequence[str]], *, note: str | None = None
+    title: str,
+    columns: Sequence[str],
+    rows: Iterable[Sequence[str]],
+    *,
+    note: str | None = None,
+    names: bool = False,
 ) -> None:
     """Print a table on standard output.
 
@@ -17,10 +22,11 @@ def print_table(
         columns: headings.
         rows: texts, one a column.
         note: a line under the table.
+        names: the first column has names, which are not broken into lines.
     """
     table = Table(show_header=any(columns))
-    for column in columns:
-        table.add_column(column, overflow="fold")
+    for index, column in enumerate(columns):
+        table.add_column(column, overflow="fold", no_wrap=names and index == 0)
     for row in rows:
         table.add_row(*(Text(cell) for cell in row))
     console = Console()

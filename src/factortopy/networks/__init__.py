@@ -1,10 +1,13 @@
 """Networks: a batch of images in, tokens of every layer out."""
 
+from factortopy.networks.cost import Cost, estimate_cost
 from factortopy.networks.device import autocast, choose_device, choose_precision
+from factortopy.networks.loading import load_network, network_skeleton
 from factortopy.networks.network import Network, Preprocessing, Tokens, describe
-from factortopy.networks.zoo import ZooEntry, list_networks, load_network
+from factortopy.networks.zoo import ZooEntry, find_entry, list_networks
 
 __all__ = [
+    "Cost",
     "Network",
     "Preprocessing",
     "Tokens",
@@ -13,6 +16,9 @@ __all__ = [
     "choose_device",
     "choose_precision",
     "describe",
+    "estimate_cost",
+    "find_entry",
     "list_networks",
     "load_network",
+    "network_skeleton",
 ]

@@ -18,8 +18,8 @@ def fit_weights(
 ) -> dict[str, Tensor]:
     """The weights of a file under the names of a network's state dict.
 
-    Names in a file often carry a prefix (``module.``, ``teacher.backbone.``, ``image_encoder.``, ...): the one
-    under which most names match is taken off. Tensors outside this prefix belong to other parts (a text
+    Names in a file often carry a prefix (``module.``, ``teacher.backbone.``, ``image_encoder.``, ...): the
+    one under which most names match is taken off. Tensors outside this prefix belong to other parts (a text
     tower, a decoder, a projection) and are left out. The head gives no tokens: where it is missing or has
     other classes, the network's own stays.
 

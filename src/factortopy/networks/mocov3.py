@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from factortopy.errors import UnknownNameError
 from factortopy.networks.matching import fit_weights
+from factortopy.networks.seeds import seeded
 
 GRID, PATCH = 14, 16
 # Channels, blocks, heads. The authors' ViT-S has 12 heads where timm's and DeiT's has 6.
@@ -34,15 +35,14 @@ def build_mocov3(size: str, weights: dict[str, Tensor] | None, seed: int = 0) ->
     if size not in SIZES:
         raise UnknownNameError("MoCo v3 size", size, SIZES)
     channels, blocks, heads = SIZES[size]
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+    with seeded(seed):
         model: nn.Module = VisionTransformer(
             embed_dim=channels, depth=blocks, num_heads=heads, patch_size=PATCH, num_classes=0
         )
     # Fixed, so no part of the state dict: those in a file are left out, as they can be no others.
     del model.pos_embed
     model.register_buffer("pos_embed", sine_cosine_positions(channels), persistent=False)
-    model.pretrained_cfg = {
+    vars(model)["pretrained_cfg"] = {
         "input_size": (3, GRID * PATCH, GRID * PATCH),
         "mean": (0.485, 0.456, 0.406),
         "std": (0.229, 0.224, 0.225),

