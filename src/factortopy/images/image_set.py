@@ -9,6 +9,8 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from factortopy.errors import DataError, UnknownNameError
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
+FAULTS = (OSError, SyntaxError, ValueError, Image.DecompressionBombError)
+"""What Pillow raises for a file that is missing, damaged, no image or dangerously large."""
 
 
 @dataclass(frozen=True)
@@ -67,13 +69,15 @@ class ImageSet:
         return replace(self, ids=chosen, groups=groups)
 
 
-def images_from_folder(path: str | Path) -> ImageSet:
+def images_from_folder(path: str | Path, *, check: bool = True) -> ImageSet:
     """The images of a folder (not of its subfolders), sorted by file name; ids are the file names.
 
-    Every file's header is read at once, so that a broken image is found before long work starts.
+    Args:
+        path: the folder.
+        check: read every file's header at once, so that broken images are found before long work starts.
 
     Raises:
-        DataError: if the folder does not exist, has no images, or a file is no image.
+        DataError: if the folder does not exist, has no images, or files are no images; all are named.
     """
     folder = Path(path)
     if not folder.is_dir():
@@ -82,9 +86,34 @@ def images_from_folder(path: str | Path) -> ImageSet:
     names = sorted(file.name for file in files if not file.name.startswith("."))
     if not names:
         raise DataError(f"no images in {folder}; expected files ending in {', '.join(SUFFIXES)}")
-    for name in names:
-        _check_header(folder / name)
+    if check:
+        _check_headers({name: folder / name for name in names}, folder)
     return ImageSet(folder.resolve().name, tuple(names), lambda name: read_image(folder / name))
+
+
+def images_from_list(path: str | Path, *, check: bool = True) -> ImageSet:
+    """The images that a text file names, one a line and in this order; ids are the lines.
+
+    Paths that are not absolute start at the file's own folder. Empty lines are skipped.
+
+    Args:
+        path: the text file, UTF-8.
+        check: read every image's header at once.
+
+    Raises:
+        DataError: if the file cannot be read, names nothing or a line twice, or images are missing or broken.
+    """
+    file = Path(path)
+    try:
+        lines = [line.strip() for line in file.read_text(encoding="utf-8-sig").splitlines()]
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"cannot read {file} as a list of images: {error}; give a text file") from error
+    ids = tuple(line for line in lines if line)
+    if not ids:
+        raise DataError(f"{file} names no images; write the path of one image a line")
+    if check:
+        _check_headers({line: file.parent / line for line in ids}, file)
+    return ImageSet(file.stem, ids, lambda line: read_image(file.parent / line))
 
 
 def read_image(path: Path) -> Image.Image:
@@ -96,18 +125,28 @@ def read_image(path: Path) -> Image.Image:
     try:
         with Image.open(path) as image:
             return ImageOps.exif_transpose(image).convert("RGB")
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise _broken(path, error) from error
+    except FAULTS as error:
+        raise DataError(f"cannot read image {path}: {_reason(error)}; replace or remove this file") from error
 
 
-def _check_header(path: Path) -> None:
+def _check_headers(files: dict[str, Path], place: Path) -> None:
+    broken = {name: reason for name, file in files.items() if (reason := _header_fault(file)) is not None}
+    if broken:
+        named = ", ".join(f"{name} ({reason})" for name, reason in broken.items())
+        raise DataError(
+            f"{len(broken)} of {len(files)} images in {place} cannot be read: {named}; replace or remove them"
+        )
+
+
+def _header_fault(path: Path) -> str | None:
     try:
         with Image.open(path):
-            pass
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise _broken(path, error) from error
+            return None
+    except FAULTS as error:
+        return _reason(error)
 
 
-def _broken(path: Path, error: Exception) -> DataError:
-    reason = "it is no image" if isinstance(error, UnidentifiedImageError) else str(error)
-    return DataError(f"cannot read image {path}: {reason}; replace or remove this file")
+def _reason(error: Exception) -> str:
+    if isinstance(error, UnidentifiedImageError):
+        return "it is no image"
+    return error.strerror if isinstance(error, OSError) and error.strerror else str(error)

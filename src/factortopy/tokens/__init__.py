@@ -1,6 +1,17 @@
 """Tokens on disk: extracted once, read many times."""
 
-from factortopy.tokens.extract import ExtractionEstimate, estimate_extraction, extract
+from factortopy.tokens.check import check_store
+from factortopy.tokens.estimate import ExtractionEstimate, estimate_extraction
+from factortopy.tokens.extract import extract
+from factortopy.tokens.outliers import TokenNorms, token_norms
 from factortopy.tokens.store import TokenStore
 
-__all__ = ["ExtractionEstimate", "TokenStore", "estimate_extraction", "extract"]
+__all__ = [
+    "ExtractionEstimate",
+    "TokenNorms",
+    "TokenStore",
+    "check_store",
+    "estimate_extraction",
+    "extract",
+    "token_norms",
+]

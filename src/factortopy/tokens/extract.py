@@ -1,42 +1,26 @@
-"""Images through a network into a token store: planned, resumable, with time left."""
+"""Images through a network into a token store: resumable, checked, one writer at a time."""
 
-import time
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float
-from torch import Tensor
 
 from factortopy.errors import DataError
-from factortopy.files import sha256_array
-from factortopy.images import ImageSet
-from factortopy.networks import Network, Tokens, autocast, choose_device, choose_precision
+from factortopy.images import ImageSet, broken_error, default_workers, find_broken
+from factortopy.networks import Network, choose_device, choose_precision
 from factortopy.progress import progress_bar
 from factortopy.provenance import provenance
-from factortopy.tokens.store import SHARD_IMAGES, TokenStore, planned_bytes
-from factortopy.tokens.writer import TokenWriter
+from factortopy.tokens.lock import only_writer
+from factortopy.tokens.outliers import OUTLIER_RATIO
+from factortopy.tokens.pipeline import Extraction, image_digest
+from factortopy.tokens.shards import SHARD_IMAGES
+from factortopy.tokens.store import DIGESTS, MARKER, TokenStore, read_digests, read_marker
+from factortopy.tokens.writer import TokenWriter, compare
 
-LARGEST_FLOAT16 = 65504.0
-
-
-@dataclass(frozen=True)
-class ExtractionEstimate:
-    """What an extraction will take.
-
-    Args:
-        images: number of images.
-        bytes: on disk.
-        seconds: on this device, from the time one batch took.
-    """
-
-    images: int
-    bytes: int
-    seconds: float
+SAMPLED_IMAGES = 32
+"""Images of a store begun earlier that are decoded again and compared."""
 
 
 def extract(
@@ -46,8 +30,11 @@ def extract(
     grid: tuple[int, int] = (8, 8),
     *,
     batch_size: int = 32,
+    workers: int | None = None,
     device: str | torch.device | None = None,
     precision: str | None = None,
+    mask_outliers: bool = False,
+    skip_broken: bool = False,
     progress: bool = True,
 ) -> TokenStore:
     """Write the tokens of images to a store, each local map down-sampled to ``grid``.
@@ -61,66 +48,68 @@ def extract(
         path: folder of the store.
         grid: height and width of the maps written; bilinear, ``align_corners=False``.
         batch_size: images at a time in the network, 1 to 64.
+        workers: threads that decode images; one a core if None.
         device: where to run; the network's own if None.
         precision: ``"bf16"`` or ``"fp32"``; bf16 where the processor computes in it if None.
+        mask_outliers: replace tokens of more than 3 times the median norm of their map, at the network's
+            own resolution, by the mean of their neighbours.
+        skip_broken: decode all images first and leave out those that cannot be; the provenance names them.
         progress: show a bar.
 
     Raises:
-        DataError: if the folder holds other tokens or cannot be written, an image is broken, or a token is
-            not finite or too large for float16.
+        DataError: if the folder holds other tokens, is being written by another process or cannot be
+            written, images are broken (all are named), or a token is not finite or too large for float16.
     """
-    target, precision = _prepare(network, grid, batch_size, device, precision)
-    settings = {"image_set": images.name, "batch_size": batch_size, "device": str(target)}
-    record = provenance(description=network.description, pretrained=network.pretrained, **settings)
-    writer = TokenWriter(path, _identity(network, images, grid, precision), record)
-    with progress_bar("Tokens", len(images), show=progress, done=writer.done) as advance:
-        shard: list[Tokens] = []
-        for rows, batch in _batches(network, images, writer.done, batch_size):
-            tokens = _run(network, batch, grid, precision)
-            shard.append(_float16(tokens, network.layers, images.ids[rows.start : rows.stop]))
-            advance(len(rows))
-            if rows.stop % SHARD_IMAGES == 0 or rows.stop == len(images):
-                writer.write((rows.stop - 1) // SHARD_IMAGES * SHARD_IMAGES, _join(shard))
-                shard.clear()
+    extraction = prepare(network, images, grid, batch_size, workers, device, precision, mask_outliers)
+    left_out: dict[str, str] = {}
+    if skip_broken:
+        extraction, left_out = _without_broken(extraction, progress)
+    path, identity = Path(path), _identity(extraction)
+    if (path / MARKER).is_file() and read_marker(path)["images"] == len(extraction.images):
+        compare(path, identity)
+        _compare_images(path, extraction.images)
+        return TokenStore.open(path)
+    settings = {"image_set": images.name, "batch_size": batch_size, "device": str(extraction.network.device)}
+    record = provenance(
+        description=network.description, pretrained=network.pretrained, **settings, images_left_out=left_out
+    )
+    with only_writer(path):
+        writer = TokenWriter(path, identity, record)
+        _compare_images(path, extraction.images)
+        with progress_bar("Tokens", len(extraction.images), show=progress, done=writer.done) as advance:
+            extraction.run(writer.done, writer.add, advance, progress)
     return TokenStore.open(path)
 
 
-def estimate_extraction(
+def prepare(
     network: Network,
     images: ImageSet,
-    grid: tuple[int, int] = (8, 8),
-    *,
-    batch_size: int = 32,
-    device: str | torch.device | None = None,
-    precision: str | None = None,
-) -> ExtractionEstimate:
-    """Time and disk that ``extract`` will take with these arguments, from running one batch."""
-    _, precision = _prepare(network, grid, batch_size, device, precision)
-    rows = range(min(batch_size, len(images)))
-    _run(network, _load(network, images, rows), grid, precision)  # the first batch is slower than the others
-    start = time.perf_counter()
-    _run(network, _load(network, images, rows), grid, precision)
-    seconds = (time.perf_counter() - start) / len(rows) * len(images)
-    return ExtractionEstimate(len(images), planned_bytes(len(images), network.channels, grid), seconds)
-
-
-def _prepare(
-    network: Network,
     grid: tuple[int, int],
     batch_size: int,
+    workers: int | None,
     device: str | torch.device | None,
     precision: str | None,
-) -> tuple[torch.device, str]:
+    mask_outliers: bool,
+) -> Extraction:
+    """An extraction as asked for, with the network on its device.
+
+    Raises:
+        DataError: if a number is out of range.
+    """
     if len(grid) != 2 or min(grid) < 1:
         raise DataError(f"grid is {grid}; expected height and width, each at least 1")
     if not 1 <= batch_size <= SHARD_IMAGES:
         raise DataError(f"batch size is {batch_size}; expected 1 to {SHARD_IMAGES}")
+    if workers is not None and workers < 1:
+        raise DataError(f"workers are {workers}; expected at least 1")
     target = network.device if device is None else choose_device(device)
     network.to(target)
-    return target, choose_precision(target, precision)
+    chosen = choose_precision(target, precision)
+    return Extraction(network, images, grid, batch_size, chosen, workers or default_workers(), mask_outliers)
 
 
-def _identity(network: Network, images: ImageSet, grid: tuple[int, int], precision: str) -> dict[str, Any]:
+def _identity(extraction: Extraction) -> dict[str, Any]:
+    network, images = extraction.network, extraction.images
     return {
         "network": network.name,
         "weights_hash": network.weights_hash,
@@ -128,60 +117,31 @@ def _identity(network: Network, images: ImageSet, grid: tuple[int, int], precisi
         "channels": network.channels,
         "global_token": network.global_token,
         "preprocessing": vars(network.preprocessing),
-        "precision": precision,
-        "grid": grid,
+        "precision": extraction.precision,
+        "grid": extraction.grid,
+        "outliers": f"masked above {OUTLIER_RATIO:g} times the median norm" if extraction.masked else "kept",
         "image_ids": images.ids,
         "image_groups": images.groups,
-        # Equal names may hide other images; one image tells.
-        "first_image": sha256_array(np.asarray(images.image(0))),
     }
 
 
-def _batches(
-    network: Network, images: ImageSet, first: int, batch_size: int
-) -> Iterator[tuple[range, Float[Tensor, "B 3 H W"]]]:
-    """Batches from image ``first`` on, none across shards; the next is loaded while one is computed."""
-    total = len(images)
-    shards = (range(start, min(start + SHARD_IMAGES, total)) for start in range(first, total, SHARD_IMAGES))
-    rows = [shard[i : i + batch_size] for shard in shards for i in range(0, len(shard), batch_size)]
-    with ThreadPoolExecutor(max_workers=1) as loader:
-        pending = loader.submit(_load, network, images, rows[0]) if rows else None
-        for index, current in enumerate(rows):
-            batch = pending.result() if pending is not None else torch.empty(0)
-            if index + 1 < len(rows):
-                pending = loader.submit(_load, network, images, rows[index + 1])
-            yield current, batch
+def _without_broken(extraction: Extraction, progress: bool) -> tuple[Extraction, dict[str, str]]:
+    images = extraction.images
+    broken = find_broken(images, workers=extraction.workers, progress=progress)
+    if len(broken) == len(images):
+        raise broken_error(images, broken)
+    whole = images.subset(image_id for image_id in images.ids if image_id not in broken)
+    return replace(extraction, images=whole), broken
 
 
-def _load(network: Network, images: ImageSet, rows: range) -> Float[Tensor, "B 3 H W"]:
-    return torch.stack([network.preprocessing(images.image(row)) for row in rows])
-
-
-def _run(network: Network, batch: Tensor, grid: tuple[int, int], precision: str) -> Tokens:
-    with torch.inference_mode(), autocast(network.device, precision):
-        return network.tokens(batch.to(network.device)).downsample(grid).to("cpu", torch.float32)
-
-
-def _float16(tokens: Tokens, layers: tuple[str, ...], ids: tuple[str, ...]) -> Tokens:
-    """The tokens as float16.
-
-    Raises:
-        DataError: if one is not finite or too large; nothing is clipped.
-    """
-    for kind, parts in (("local", tokens.local), ("global", tokens.global_)):
-        for layer, tensor in zip(layers, parts, strict=True):
-            largest = tensor.abs().flatten(1).amax(1)
-            if not bool((largest <= LARGEST_FLOAT16).all()):
-                row = int((~(largest <= LARGEST_FLOAT16)).nonzero()[0])
-                value = float(largest[row])
-                raise DataError(
-                    f"layer {layer!r} gives {kind} tokens of size {value:.4g} for image {ids[row]!r}, not "
-                    f"finite values up to {LARGEST_FLOAT16:.0f} (float16): leave it out or use fp32"
-                )
-    return Tokens(tokens.local, tokens.global_).to(dtype=torch.float16)
-
-
-def _join(parts: list[Tokens]) -> Tokens:
-    local = tuple(torch.cat(tensors) for tensors in zip(*(part.local for part in parts), strict=True))
-    global_ = tuple(torch.cat(tensors) for tensors in zip(*(part.global_ for part in parts), strict=True))
-    return Tokens(local, global_)
+def _compare_images(path: Path, images: ImageSet) -> None:
+    """Equal names may hide other images: some of those written are decoded again and compared."""
+    done = read_marker(path)["images"]
+    if not done or not (path / DIGESTS).is_dir():
+        return
+    rows = np.unique(np.linspace(0, done - 1, SAMPLED_IMAGES).round().astype(int)).tolist()
+    for row, digest in zip(rows, read_digests(path, rows), strict=True):
+        if image_digest(np.asarray(images.image(row))).hex() != digest:
+            raise DataError(
+                f"token store {path} was begun with another image {images.ids[row]!r}; choose another folder"
+            )

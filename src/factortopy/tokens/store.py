@@ -1,9 +1,10 @@
 """Tokens on disk: one Zarr v3 group, float16, one array a layer, image ids and provenance inside.
 
-Layout: ``local/<layer>`` (image, channel, height, width) and ``global/<layer>`` (image, channel). Reading
-some images takes all their channels, so a chunk holds few images whole, and 64 images make one file (a
-shard). Tokens hardly shrink under compression, so there is none; every chunk has a checksum instead. A
-small file beside the group says how many images are complete and is written last.
+Layout: ``local/<layer>`` (image, channel, height, width) and ``global/<layer>`` (image, channel). A chunk is
+one image with all its channels, as training reads images in any order, and 64 images make one file (a
+shard). Tokens hardly shrink under compression, so there is none; every chunk has a checksum instead.
+``image_sha256`` holds a digest of every image's pixels. A small file beside the group says how many images
+are complete and is written last.
 """
 
 import json
@@ -19,11 +20,14 @@ from torch import Tensor
 
 from factortopy.errors import DataError
 from factortopy.networks import Tokens
+from factortopy.tokens.shards import SHARD_IMAGES, read_rows, shard_bytes
 
-FORMAT = "factortopy-tokens-1"
+FORMAT = "factortopy-tokens-2"
+FIRST_FORMAT = "factortopy-tokens-1"
+"""Of the first release: four images a local chunk, 64 a global one, no digests of images."""
 MARKER = "completed.json"
-SHARD_IMAGES = 64
-CHUNK_IMAGES = 4
+DIGESTS = "image_sha256"
+DIGEST_BYTES = 32
 
 
 class TokenStore:
@@ -42,6 +46,7 @@ class TokenStore:
         image_ids: ids of the images, in order.
         image_groups: scene of each image, if known: a split keeps a scene on one side.
         provenance: versions, machine and time of the extraction.
+        outliers: ``"kept"``, or how tokens of extreme norm were masked.
     """
 
     def __init__(self, path: Path, group: zarr.Group) -> None:
@@ -59,7 +64,8 @@ class TokenStore:
         groups = facts["image_groups"]
         self.image_groups: tuple[str, ...] | None = None if groups is None else tuple(groups)
         self.provenance: dict[str, Any] = facts["provenance"]
-        self._group = group
+        self.outliers: str = facts.get("outliers", "kept")
+        self._chunk_images = {"local": 4, "global": SHARD_IMAGES} if facts["format"] == FIRST_FORMAT else {}
 
     @classmethod
     def open(cls, path: str | Path) -> Self:
@@ -79,11 +85,11 @@ class TokenStore:
             )
         for name, size in marker["bytes"].items():
             if stored_bytes(path / name) != size:
-                raise _damaged(path, f"{name} has {stored_bytes(path / name)} bytes instead of {size}")
+                raise damaged(path, f"{name} has {stored_bytes(path / name)} bytes instead of {size}")
         try:
             return cls(path, group)
         except (KeyError, IndexError, TypeError) as error:
-            raise _damaged(path, f"its attributes lack {error}") from error
+            raise damaged(path, f"its attributes lack {error}") from error
 
     def __len__(self) -> int:
         """Number of images."""
@@ -106,23 +112,26 @@ class TokenStore:
             raise DataError(
                 f"image indices must be one or more of 0 to {len(self) - 1}, as the store {self.path} has"
             )
-        local = tuple(self._read(f"local/{layer}", wanted) for layer in self.layers)
-        return Tokens(local, tuple(self._read(f"global/{layer}", wanted) for layer in self.layers))
+        rows = np.arange(len(self)) if wanted is None else wanted
+        local = [self._read("local", layer, rows, count) for layer, count in self._layers()]
+        global_ = [self._read("global", layer, rows, count) for layer, count in self._layers()]
+        return Tokens(tuple(local), tuple(global_))
 
-    def _read(self, name: str, wanted: np.ndarray | None) -> Tensor:
-        array: Any = self._group[name]
+    def _layers(self) -> list[tuple[str, int]]:
+        return list(zip(self.layers, self.channels, strict=True))
+
+    def _read(self, kind: Literal["local", "global"], layer: str, rows: np.ndarray, count: int) -> Tensor:
+        item = (count, *self.grid) if kind == "local" else (count,)
         try:
-            if wanted is None:
-                return torch.from_numpy(np.asarray(array[:]))
-            images, places = np.unique(wanted, return_inverse=True)
-            # One run of neighbours is read as a slice, which is several times faster.
-            if images[-1] - images[0] + 1 == len(images):
-                rows = array[int(images[0]) : int(images[-1]) + 1]
-            else:
-                rows = array.oindex[images]
-        except (OSError, ValueError, RuntimeError) as error:
-            raise _damaged(self.path, f"{name} cannot be read: {error}") from error
-        return torch.from_numpy(np.asarray(rows)[places])
+            values = read_rows(self.path / kind / layer, rows, item, "<f2", self._chunk_images.get(kind, 1))
+        except DataError as error:
+            raise damaged(self.path, str(error)) from error
+        return torch.from_numpy(values)
+
+
+def read_digests(path: Path, rows: Sequence[int]) -> list[str]:
+    """SHA-256 of the pixels of some images of a store, complete or not, as hex digits."""
+    return [bytes(digest).hex() for digest in read_rows(path / DIGESTS, rows, (DIGEST_BYTES,), "u1")]
 
 
 def open_group(path: Path, mode: Literal["r", "r+"] = "r") -> zarr.Group:
@@ -139,7 +148,7 @@ def open_group(path: Path, mode: Literal["r", "r+"] = "r") -> zarr.Group:
         raise DataError(
             f"{path} is no token store or is damaged; give another folder or extract again"
         ) from error
-    if group.attrs.get("format") != FORMAT or "image_ids" not in group.attrs:
+    if group.attrs.get("format") not in (FORMAT, FIRST_FORMAT) or "image_ids" not in group.attrs:
         raise DataError(f"{path} is no token store of this version ({FORMAT}); give another folder")
     return group
 
@@ -150,7 +159,7 @@ def read_marker(path: Path) -> dict[str, Any]:
         marker: dict[str, Any] = json.loads((path / MARKER).read_text(encoding="utf-8"))
         return {"images": int(marker["images"])} | marker
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise _damaged(path, f"{MARKER} cannot be read") from error
+        raise damaged(path, f"{MARKER} cannot be read") from error
 
 
 def stored_bytes(array: Path) -> int:
@@ -159,12 +168,15 @@ def stored_bytes(array: Path) -> int:
 
 
 def planned_bytes(images: int, channels: Sequence[int], grid: tuple[int, int]) -> int:
-    """Bytes that the tokens of so many images take: ``2 * images * sum(channels) * (height * width + 1)``.
+    """Bytes on disk of the tokens of so many images.
 
-    The last shard is as long as its images; checksums and attributes are not counted (below 1 per cent).
+    They are ``2 * images * sum(channels) * (height * width + 1)``, checksums and digests of the images; only
+    the attributes (ids, provenance), some hundred bytes an image at most, are not counted.
     """
-    return 2 * images * sum(channels) * (math.prod(grid) + 1)
+    items = [2 * count * places for count in channels for places in (math.prod(grid), 1)]
+    return sum(shard_bytes(images, item) for item in (*items, DIGEST_BYTES))
 
 
-def _damaged(path: Path, reason: str) -> DataError:
+def damaged(path: Path, reason: str) -> DataError:
+    """The error of a store that is not as it was written."""
     return DataError(f"token store {path} is damaged ({reason}); delete the folder and extract again")

@@ -1,0 +1,166 @@
+"""Images through a network while others are decoded and written: the network never waits for the disk.
+
+Threads decode into the next batches, this thread computes, one more thread takes results off the device and
+writes them. What waits between them is bounded, so memory does not grow with the number of images.
+"""
+
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from factortopy.errors import DataError
+from factortopy.files import sha256_array
+from factortopy.images import ImageSet, broken_error, find_broken
+from factortopy.networks import Network, Tokens, autocast
+from factortopy.tokens.outliers import mask_outliers
+from factortopy.tokens.shards import SHARD_IMAGES
+
+AHEAD = 2
+"""Batches that are decoded ahead of the network, and that may wait for the writer."""
+
+Take = Callable[[Tokens, Sequence[bytes]], None]
+"""Takes float16 tokens of the next images, on the CPU, and the SHA-256 of their pixels."""
+
+
+@dataclass(frozen=True)
+class Extraction:
+    """What is done to images, and how.
+
+    Args:
+        network: on the device where it runs.
+        images: all of them, in their order.
+        grid: height and width of the maps written.
+        batch_size: images at a time in the network.
+        precision: ``"bf16"`` or ``"fp32"``.
+        workers: threads that decode.
+        masked: whether tokens of extreme norm are replaced.
+    """
+
+    network: Network
+    images: ImageSet
+    grid: tuple[int, int]
+    batch_size: int
+    precision: str
+    workers: int
+    masked: bool
+
+    def run(self, first: int, take: Take, advance: Callable[[int], None], progress: bool = True) -> None:
+        """Compute the tokens of all images from ``first`` on and hand them to ``take``, in order.
+
+        Args:
+            first: place of the first image.
+            take: called in a thread of its own, never twice at a time.
+            advance: told of every batch that was taken.
+            progress: show a bar where broken images are looked for.
+
+        Raises:
+            DataError: if images are broken (all are named), or a token does not fit into float16.
+        """
+        waiting: deque[tuple[int, Future[None]]] = deque()
+        with ThreadPoolExecutor(1) as writer:
+            for rows, pixels, digests in self._decoded(first, progress):
+                tokens = self.compute(pixels)
+                waiting.append((len(rows), writer.submit(self._hand_over, take, rows, tokens, digests)))
+                while len(waiting) > AHEAD:
+                    _finish(waiting, advance)
+            while waiting:
+                _finish(waiting, advance)
+
+    def compute(self, pixels: Float[Tensor, "B 3 H W"]) -> Tokens:
+        """Tokens of a batch on the network's device, down-sampled and float16."""
+        with torch.inference_mode():
+            with autocast(self.network.device, self.precision):
+                tokens = self.network.tokens(pixels.to(self.network.device, non_blocking=True))
+            if self.masked:
+                tokens = mask_outliers(tokens, pooled=self.network.global_token == "pooled")
+            tokens = tokens.downsample(self.grid)
+            return Tokens(tokens.local, tokens.global_).to(dtype=torch.float16)
+
+    def load(self, rows: Sequence[int]) -> Float[Tensor, "B 3 H W"]:
+        """Images as the network sees them."""
+        pixels = self._empty(len(rows))
+        for place, row in enumerate(rows):
+            self._decode(row, pixels, place)
+        return pixels
+
+    def _decoded(self, first: int, progress: bool) -> Iterator[tuple[range, Tensor, list[bytes]]]:
+        """Batches with digests of their images, none across shards; the next ones are decoded meanwhile."""
+        batches = deque(enumerate(self._batches(first)))
+        # A batch overwrites the one so many before it, whose tokens have been taken by then.
+        ring = [self._empty(min(self.batch_size, len(self.images))) for _ in range(2 * AHEAD + 1)]
+        started: deque[tuple[range, Tensor, list[Future[bytes]]]] = deque()
+        pool = ThreadPoolExecutor(self.workers)
+        try:
+            while batches or started:
+                while batches and len(started) <= AHEAD:
+                    number, rows = batches.popleft()
+                    pixels = ring[number % len(ring)][: len(rows)]
+                    jobs = [pool.submit(self._decode, row, pixels, place) for place, row in enumerate(rows)]
+                    started.append((rows, pixels, jobs))
+                rows, pixels, jobs = started.popleft()
+                try:
+                    digests = [job.result() for job in jobs]
+                except (DataError, OSError):
+                    raise self._broken(rows.start, progress) from None
+                yield rows, pixels, digests
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+
+    def _batches(self, first: int) -> list[range]:
+        total, size = len(self.images), self.batch_size
+        shards = [range(i, min(i + SHARD_IMAGES, total)) for i in range(first, total, SHARD_IMAGES)]
+        return [shard[i : i + size] for shard in shards for i in range(0, len(shard), size)]
+
+    def _empty(self, count: int) -> Tensor:
+        # The device fetches pinned memory by itself, while this thread goes on.
+        pinned = self.network.device.type == "cuda"
+        return torch.empty((count, 3, *self.network.preprocessing.size), pin_memory=pinned)
+
+    def _decode(self, row: int, pixels: Tensor, place: int) -> bytes:
+        image = self.images.image(row)
+        pixels[place] = self.network.preprocessing(image)
+        return image_digest(np.asarray(image))
+
+    def _broken(self, first: int, progress: bool) -> DataError:
+        found = find_broken(self.images, first=first, workers=self.workers, progress=progress)
+        return broken_error(self.images, found)
+
+    def _hand_over(self, take: Take, rows: range, tokens: Tokens, digests: list[bytes]) -> None:
+        tokens = tokens.to("cpu")
+        check_finite(tokens, self.network.layers, self.images.ids[rows.start : rows.stop])
+        take(tokens, digests)
+
+
+def image_digest(pixels: np.ndarray) -> bytes:
+    """SHA-256 of an image's type, size and pixels."""
+    return bytes.fromhex(sha256_array(pixels))
+
+
+def check_finite(tokens: Tokens, layers: Sequence[str], ids: Sequence[str]) -> None:
+    """Refuse tokens that float16 cannot hold; nothing is clipped.
+
+    Raises:
+        DataError: if one is infinite or not a number; it names the layer and the image.
+    """
+    for kind, parts in (("local", tokens.local), ("global", tokens.global_)):
+        for layer, tensor in zip(layers, parts, strict=True):
+            # The sum is finite where all are: one pass, where looking at each takes three.
+            whole = tensor.flatten(1).sum(1, dtype=torch.float32).isfinite()
+            if not bool(whole.all()):
+                image = ids[int((~whole).nonzero()[0])]
+                raise DataError(
+                    f"layer {layer!r} gives {kind} tokens for image {image!r} that are not finite or above "
+                    "65504, the largest of float16: leave the layer out or use fp32"
+                )
+
+
+def _finish(waiting: deque[tuple[int, Future[None]]], advance: Callable[[int], None]) -> None:
+    images, job = waiting.popleft()
+    job.result()
+    advance(images)

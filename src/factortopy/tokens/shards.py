@@ -1,0 +1,141 @@
+"""Files of 64 images, as Zarr v3's sharding writes them: read and written in one go.
+
+A shard is its chunks, each with a CRC-32C behind it, then a table of where each chunk lies, with a CRC-32C
+of its own (Zarr v3 core, ``sharding_indexed`` and ``crc32c``). Zarr itself reads these files too; it takes
+ten times as long for a few images out of many, which is what training asks for.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import BinaryIO
+
+import google_crc32c
+import numpy as np
+from jaxtyping import Shaped
+
+from factortopy.errors import DataError
+
+SHARD_IMAGES = 64
+CHECKSUM_BYTES = 4
+INDEX_ENTRY_BYTES = 16
+"""Of a chunk in the table: where it begins and how long it is."""
+EMPTY = np.iinfo(np.uint64).max
+"""Stands for where a chunk begins if it is left out, as all its values are zero."""
+
+
+def write_shard(path: Path, values: Shaped[np.ndarray, "image ..."]) -> None:
+    """Write up to 64 images, each a chunk of its own.
+
+    Raises:
+        OSError: if the disk is full or the folder cannot be written; no part of the file stays.
+    """
+    rows = np.ascontiguousarray(values)
+    index = np.full((SHARD_IMAGES, 2), EMPTY, dtype="<u8")
+    length = rows[0].nbytes + CHECKSUM_BYTES
+    index[: len(rows)] = [(place * length, length) for place in range(len(rows))]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with path.open("wb") as file:
+            for row in (*rows, index):
+                file.write(row.data)
+                file.write(_checksum(row))
+    except OSError:
+        path.unlink(missing_ok=True)
+        raise
+
+
+def read_rows(
+    array: Path, rows: Sequence[int] | np.ndarray, item: tuple[int, ...], dtype: str, chunk_images: int = 1
+) -> np.ndarray:
+    """Images of one array, in the order given.
+
+    Args:
+        array: folder of the array.
+        rows: places of the images, from 0; repeats allowed.
+        item: shape of an image's part.
+        dtype: type of the values.
+        chunk_images: images in a chunk.
+
+    Raises:
+        DataError: if a file of it is missing or damaged.
+    """
+    wanted = np.asarray(rows, dtype=np.int64)
+    values = np.empty((len(wanted), *item), dtype=dtype)
+    order = np.argsort(wanted, kind="stable")
+    shards = wanted[order] // SHARD_IMAGES
+    for places in np.split(order, np.flatnonzero(np.diff(shards)) + 1):
+        shard = int(wanted[places[0]]) // SHARD_IMAGES
+        file = shard_path(array, shard, len(item) + 1)
+        _read_shard(file, (wanted[places] % SHARD_IMAGES).tolist(), values, places.tolist(), chunk_images)
+    return values
+
+
+def _read_shard(
+    path: Path,
+    rows: Sequence[int],
+    out: Shaped[np.ndarray, "image ..."],
+    places: Sequence[int],
+    chunk_images: int,
+) -> None:
+    """Read images at ``rows`` of a shard into ``places`` of ``out``, each checked by its checksum."""
+    try:
+        with path.open("rb", buffering=0) as file:
+            index = _read_index(file, SHARD_IMAGES // chunk_images)
+            chunk, held = np.empty(0, out.dtype), -1
+            for row, place in zip(rows, places, strict=True):
+                if row // chunk_images != held:
+                    held = row // chunk_images
+                    shape = (chunk_images, *out.shape[1:])
+                    chunk = _read_chunk(file, index[held], shape, out.dtype)
+                out[place] = chunk[row % chunk_images]
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror or error}") from error
+    except ValueError as error:
+        raise DataError(f"{path} is not as it was written ({error})") from error
+
+
+def shard_path(array: Path, shard: int, dimensions: int) -> Path:
+    """The file of a shard of an array, by Zarr's default key: ``c/<shard>/0/0/0``."""
+    return array.joinpath("c", str(shard), *["0"] * (dimensions - 1))
+
+
+def shard_bytes(images: int, image_bytes: int) -> int:
+    """Bytes of the files in which so many images of so many bytes lie, checksums and tables included."""
+    shards = -(-images // SHARD_IMAGES)
+    table = SHARD_IMAGES * INDEX_ENTRY_BYTES + CHECKSUM_BYTES
+    return images * (image_bytes + CHECKSUM_BYTES) + shards * table
+
+
+def _read_index(file: BinaryIO, chunks: int) -> Shaped[np.ndarray, "chunk 2"]:
+    length = chunks * INDEX_ENTRY_BYTES + CHECKSUM_BYTES
+    size = file.seek(0, 2)
+    if size < length:
+        raise ValueError(f"it has {size} bytes")
+    file.seek(size - length)
+    return np.frombuffer(_checked(file.read(length)), "<u8").reshape(chunks, 2)
+
+
+def _read_chunk(
+    file: BinaryIO, entry: np.ndarray, shape: tuple[int, ...], dtype: np.dtype
+) -> Shaped[np.ndarray, "image ..."]:
+    start, length = (int(value) for value in entry)
+    if start == EMPTY:
+        return np.zeros(shape, dtype)
+    file.seek(start)
+    return np.frombuffer(_checked(file.read(length)), dtype).reshape(shape)
+
+
+def _checked(data: bytes) -> bytes:
+    """Data without the checksum behind it.
+
+    Raises:
+        ValueError: if the two do not fit.
+    """
+    content = data[:-CHECKSUM_BYTES]
+    if google_crc32c.value(content) != int.from_bytes(data[-CHECKSUM_BYTES:], "little"):
+        raise ValueError("a checksum differs")
+    return content
+
+
+def _checksum(values: np.ndarray) -> bytes:
+    return int(google_crc32c.value(values)).to_bytes(CHECKSUM_BYTES, "little")

@@ -1,0 +1,199 @@
+"""Runs that are killed, doubled, out of room or given broken images leave what is whole, and nothing else."""
+
+import multiprocessing
+import os
+import random
+import resource
+import signal
+import time
+
+import numpy as np
+import psutil
+import pytest
+from PIL import Image
+from pixel_network import PixelNetwork, noise_images, run, slow_run, stored_files
+
+from factortopy.errors import DataError
+from factortopy.images import images_from_folder
+from factortopy.networks import load_network
+from factortopy.tokens import TokenStore, check_store, estimate_extraction
+from factortopy.tokens.estimate import peak_memory
+from factortopy.tokens.store import read_marker
+
+COUNT = 300
+SECONDS = 0.002
+"""A whole run takes 0.6 s and writes five shards."""
+
+
+@pytest.fixture(scope="module")
+def processes():
+    """A server that has imported what children need, so that each starts at once."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["factortopy.networks.timm", "factortopy.tokens", "timm.data"])
+    return context
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    path = tmp_path_factory.mktemp("whole") / "tokens"
+    slow_run(path, COUNT, 0)
+    return path
+
+
+def start(processes, path):
+    process = processes.Process(target=slow_run, args=(path, COUNT, SECONDS))
+    process.start()
+    until = time.monotonic() + 30
+    while not (path / "completed.json").exists():
+        assert time.monotonic() < until, "the run did not begin"
+        time.sleep(0.002)
+    return process
+
+
+@pytest.mark.parametrize("stop", [signal.SIGKILL, signal.SIGTERM])
+def test_killed_at_random_moments_it_ends_with_the_same_bytes(processes, tmp_path, whole, stop):
+    path, moments, seen = tmp_path / "tokens", random.Random(int(stop)), []
+    for _ in range(6):
+        process = start(processes, path)
+        time.sleep(moments.uniform(0, 0.35))
+        os.kill(process.pid, stop)
+        process.join()
+        seen.append(read_marker(path)["images"])
+        if seen[-1] < COUNT:
+            with pytest.raises(DataError, match=f"{seen[-1]} of {COUNT} images; run the extraction again"):
+                TokenStore.open(path)
+            assert check_store(path)[0][0] == "warning"
+    assert seen == sorted(seen)
+    network = PixelNetwork()
+    run(network, path, noise_images(COUNT), batch_size=8)
+    assert network.seen == COUNT - seen[-1]
+    assert stored_files(path) == stored_files(whole)
+    assert [file.name for file in tmp_path.iterdir()] == ["tokens"]
+
+
+@pytest.mark.parametrize("kill_at", ["in creation", "before the mark"])
+def test_stopped_between_files_it_ends_with_the_same_bytes(tmp_path, monkeypatch, whole, kill_at):
+    def kill(*_arguments):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        if kill_at == "in creation":
+            patch.setattr("factortopy.tokens.writer.TokenWriter._create_array", kill)
+        else:
+            patch.setattr("factortopy.tokens.writer.stored_bytes", kill)
+        with pytest.raises(KeyboardInterrupt):
+            run(PixelNetwork(), tmp_path / "tokens", noise_images(COUNT), batch_size=8)
+    assert (tmp_path / "tokens").exists() == (kill_at == "before the mark")
+    (tmp_path / ".tokens.12345678.partial").mkdir()  # what a kill leaves that no clean-up follows
+    run(PixelNetwork(), tmp_path / "tokens", noise_images(COUNT), batch_size=8)
+    assert stored_files(tmp_path / "tokens") == stored_files(whole)
+
+
+def test_two_processes_never_write_one_store(processes, tmp_path, whole):
+    path = tmp_path / "tokens"
+    process = start(processes, path)
+    with pytest.raises(DataError, match="being written by another process"):
+        run(PixelNetwork(), path, noise_images(COUNT), batch_size=8)
+    process.join()
+    assert process.exitcode == 0
+    assert stored_files(path) == stored_files(whole)
+
+
+class FillsTheDisk(PixelNetwork):
+    """From its 16th batch on, files may have 20 kB; a shard has more. The error is the system's own."""
+
+    def tokens(self, images):
+        if self.seen >= 120:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, resource.RLIM_INFINITY))
+        return super().tokens(images)
+
+
+def test_full_disk_keeps_what_is_whole(tmp_path, whole):
+    path, before = tmp_path / "tokens", resource.getrlimit(resource.RLIMIT_FSIZE)
+    try:
+        with pytest.raises(DataError, match=f"cannot write tokens.* 64 of {COUNT} images are whole and kept"):
+            run(FillsTheDisk(), path, noise_images(COUNT), batch_size=8)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    run(PixelNetwork(), path, noise_images(COUNT), batch_size=8)
+    assert stored_files(path) == stored_files(whole)
+
+
+def test_small_disk_is_seen_before_the_work(tmp_path, monkeypatch):
+    monkeypatch.setattr("shutil.disk_usage", lambda _path: type("Usage", (), {"free": 1000})())
+    with pytest.raises(DataError, match="free"):
+        run(PixelNetwork(), tmp_path / "tokens")
+    assert not list(tmp_path.iterdir())
+
+
+def test_unwritable_folder():
+    with pytest.raises(DataError, match="cannot write"):
+        run(PixelNetwork(), "/proc/factortopy/tokens")
+
+
+@pytest.mark.parametrize("options", [{"grid": (0, 8)}, {"batch_size": 0}, {"batch_size": 65}, {"workers": 0}])
+def test_bad_options(tmp_path, options):
+    with pytest.raises(DataError, match="expected"):
+        run(PixelNetwork(), tmp_path / "tokens", **options)
+
+
+@pytest.fixture
+def partly_broken(tmp_path):
+    """Ten photographs, two of them cut off behind their headers."""
+    folder = tmp_path / "photographs"
+    folder.mkdir()
+    for index in range(10):
+        noise = np.random.default_rng(index).integers(0, 255, (40, 40, 3), dtype=np.uint8)
+        Image.fromarray(noise).save(folder / f"{index}.png")
+    for name in ("4.png", "7.png"):
+        (folder / name).write_bytes((folder / name).read_bytes()[:2000])
+    return images_from_folder(folder)
+
+
+def test_every_broken_image_is_named(tmp_path, partly_broken):
+    with pytest.raises(DataError, match=r"2 of 10 images .*4\.png, 7\.png .*skip"):
+        run(PixelNetwork(), tmp_path / "tokens", partly_broken, batch_size=3)
+
+
+def test_broken_images_are_left_out_and_named_in_the_store(tmp_path, partly_broken):
+    path = tmp_path / "tokens"
+    store = run(PixelNetwork(), path, partly_broken, skip_broken=True)
+    assert store.image_ids == tuple(f"{index}.png" for index in range(10) if index not in (4, 7))
+    assert list(store.provenance["images_left_out"]) == ["4.png", "7.png"]
+    assert "4.png, 7.png" in check_store(path, progress=False)[1][1]
+    pixels = PixelNetwork().preprocessing(partly_broken.image(8)).mean((1, 2))
+    np.testing.assert_allclose(store.read([6]).global_[0][0].float(), pixels, atol=2e-3)
+
+
+def test_estimate_is_what_then_happens(tmp_path):
+    network, images = PixelNetwork(seconds=0.005), noise_images(260)
+    estimate = estimate_extraction(network, images, batch_size=8, precision="fp32")
+    began = time.perf_counter()
+    with peak_memory() as peak:
+        run(network, tmp_path / "tokens", images, batch_size=8)
+    seconds = time.perf_counter() - began
+    size = sum(map(len, stored_files(tmp_path / "tokens").values()))
+    size += (tmp_path / "tokens" / "zarr.json").stat().st_size
+    assert 1 / 1.3 < estimate.seconds / seconds < 1.3
+    assert 1 / 1.3 < estimate.memory / peak[0] < 1.3
+    assert 1 / 1.3 < estimate.bytes / size < 1.3
+    assert estimate.device_memory == 0
+    assert not (tmp_path / "estimate").exists()
+
+
+def test_slow_network_is_measured_in_small_batches(monkeypatch):
+    monkeypatch.setattr("factortopy.tokens.estimate.MEASURED_SECONDS", 0.1)
+    network = PixelNetwork(seconds=0.05)
+    estimate = estimate_extraction(network, noise_images(200), batch_size=32, precision="fp32")
+    assert estimate.measured < 10
+    assert 8 < estimate.seconds < 20
+
+
+def test_memory_does_not_grow_with_images(tmp_path):
+    network = load_network("test_vit", layers=["blocks.1"], untrained=True, device="cpu")
+    run(network, tmp_path / "warm", noise_images(128), batch_size=8)
+    before = psutil.Process().memory_info().rss
+    with peak_memory() as peak:
+        run(network, tmp_path / "tokens", noise_images(640), batch_size=8)
+    # As the network sees them, the images alone take 640 x 3 x 160 x 160 x 4 bytes = 197 MB.
+    assert peak[0] - before < 60e6
