@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from factortopy.brain.array_files import ArrayPath, check_plausible, choose_member
+from factortopy.brain.volumes import open_volume, read_values
 from factortopy.errors import DataError
 
 
@@ -90,15 +91,12 @@ def read_gifti(path: ArrayPath) -> np.ndarray:
 
 def read_mgh(path: ArrayPath) -> np.ndarray:
     """A FreeSurfer ``.mgh`` or ``.mgz`` of surface values: (vertex,), or (frame, vertex) for several."""
-    import nibabel
-
-    image = nibabel.load(path.file)
-    _check_image(path, image)
+    image = open_volume(path.file)
     if len(image.shape) < 3 or image.shape[1:3] != (1, 1):
         raise DataError(
             f"{path} has shape {image.shape}: a volume, no surface; expected (vertex, 1, 1, frame)"
         )
-    values = np.asarray(image.dataobj)[:, 0, 0]
+    values = read_values(image, path.file)[:, 0, 0]
     return values if values.ndim == 1 else values.T
 
 
@@ -112,17 +110,12 @@ def read_cifti(path: ArrayPath) -> np.ndarray:
             f"{path} is a plain NIfTI volume, expected CIFTI; give responses as (image, voxel), "
             "e.g. .npy of the voxels inside a mask"
         )
-    _check_image(path, image)
-    return np.asarray(image.dataobj)
-
-
-def _check_image(path: ArrayPath, image: Any) -> None:
-    announced = math.prod(image.shape) * image.get_data_dtype().itemsize
+    announced = math.prod(map(int, image.shape)) * image.get_data_dtype().itemsize
     size = path.file.stat().st_size
-    plain = not path.file.name.lower().endswith(("z", ".gz"))
-    if plain and announced > size:
+    if path.file.name.endswith(".nii") and announced > size:
         raise DataError(
             f"{path} is truncated: shape {image.shape} takes {announced:,} bytes, it has {size:,}; "
             "get it again"
         )
     check_plausible(path, announced, size)
+    return np.asarray(image.dataobj)

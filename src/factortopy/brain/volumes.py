@@ -55,7 +55,7 @@ def open_volume(path: str | os.PathLike[str]) -> Any:
     try:
         # The file stays open, so that one trial after another is read in one pass through the file.
         image = kind.from_filename(path, keep_file_open=True)
-        announced = image.dataobj.offset + math.prod(image.shape) * image.dataobj.dtype.itemsize
+        announced = image.dataobj.offset + math.prod(map(int, image.shape)) * image.dataobj.dtype.itemsize
     except (
         ImageFileError,
         HeaderDataError,
