@@ -13,7 +13,7 @@ from factortopy.fitting.images import Images
 from factortopy.fitting.machine import Machine
 from factortopy.fitting.reduction import TokenReduction
 from factortopy.fitting.settings import FitSettings
-from factortopy.fitting.start import COMPONENTS, scan, start_selection, start_selectors
+from factortopy.fitting.start import COMPONENTS, SCORED_VOXELS, scan, start_selection, start_selectors
 from factortopy.fitting.train import STATE, History, train
 from factortopy.model import FactorTopy
 from factortopy.networks import Tokens
@@ -167,12 +167,17 @@ def _start(
     chosen = _spread(len(training), SCANNED_IMAGES).split(BATCH)
     # Only leading components are looked at, so that the memory stays bounded.
     tokens = _join([_leading(training.read(rows)).to(machine.device) for rows in chosen])
-    responses = torch.cat([training.responses[rows].to(machine.device) for rows in chosen])
-    scores = scan(tokens, responses, progress=progress)
-    height, width = tokens.local[0].shape[-2:]
     # Without topology no voxel may learn from its neighbours.
+    some = torch.randperm(len(coordinates), generator=torch.Generator().manual_seed(settings.seed))
+    some = some[:SCORED_VOXELS] if settings.topology else torch.arange(len(coordinates))
+    responses = torch.cat(
+        [training.responses[rows].to(machine.device)[:, some.to(machine.device)] for rows in chosen]
+    )
+    scores = scan(tokens, responses, progress=progress)
     neighbours = {} if settings.topology else {"neighbours": 1}
-    start_selectors(selectors, start_selection(scores, coordinates, (height, width), **neighbours))
+    height, width = tokens.local[0].shape[-2:]
+    target = start_selection(scores, coordinates[some], coordinates, (height, width), **neighbours)
+    start_selectors(selectors, target)
 
 
 def _spread(count: int, wanted: int) -> Tensor:

@@ -2,9 +2,9 @@
 
 Gradient descent from the image centre finds the right place only slowly, if at all. But how well a voxel
 is predicted from the tokens of *one* place of *one* layer, with and without the global token, has a closed
-form (ridge regression, scored by leaving one image out), and the same few matrices serve all voxels. The
-tables of these scores, averaged over neighbouring voxels, say roughly where, which layer and which scale
-each voxel selects; training starts there.
+form: ridge regression, cross-validated. Training and testing need only the covariances of components and
+responses, fold by fold, so that no prediction is ever made. The tables of these scores, averaged over
+neighbouring voxels, say roughly where, which layer and which scale each voxel selects; training starts there.
 """
 
 from typing import NamedTuple
@@ -25,16 +25,20 @@ COMPONENTS = 32
 """Leading principal components of a token that a voxel is predicted from."""
 RIDGE = 0.5
 """Penalty of the regression, in units of the components' mean variance over all images."""
+FOLDS = 3
+"""Parts of the images, each predicted from the others."""
 NEIGHBOURS = 30
 """Voxels that scores are averaged over, the voxel itself included."""
 LAYER_POWER, SPACE_POWER = 30, 10
 """Powers of the scores, relative to the best one, in the averages over layers and over places."""
 VOXELS = 4_096
 """Voxels scored at a time, which bounds the memory, and regressed on at a time."""
+SCORED_VOXELS = 8_192
+"""Voxels that are scored where scores are averaged: on a finer mesh, neighbours say much the same."""
 
 
 class Scores(NamedTuple):
-    """R^2, leaving one image out, of a voxel's prediction from few tokens of one layer.
+    """Cross-validated R^2 of a voxel's prediction from few tokens of one layer.
 
     Attributes:
         local: from the local token of one place (rows of the grid one after another).
@@ -58,39 +62,41 @@ def scan(tokens: Tokens, responses: Float[Tensor, "image N"], *, progress: bool 
     Returns:
         Scores; negative where tokens predict worse than the mean.
     """
-    local_scores, both_scores, global_scores = [], [], []
+    centred = responses - responses.mean(dim=0)
+    scores: list[tuple[Tensor, Tensor, Tensor]] = []
     with progress_bar("Closed-form start", len(tokens.local), show=progress) as advance:
         for local, global_ in zip(tokens.local, tokens.global_, strict=True):
-            whole = global_[None, :, :COMPONENTS].float()
-            places = local[:, :COMPONENTS].float().flatten(2).permute(2, 0, 1)
-            pairs = torch.cat([places, whole.expand(len(places), -1, -1)], dim=2)
-            local_scores.append(_leave_one_out(places, responses))
-            both_scores.append(_leave_one_out(pairs, responses))
-            global_scores.append(_leave_one_out(whole, responses)[0])
+            places = local[:, :COMPONENTS].float().flatten(2).permute(2, 1, 0)
+            whole = global_[None, :, :COMPONENTS].float().mT
+            blocks = [_cross_validate(places, whole, block) for block in centred.split(VOXELS, dim=1)]
+            local_score, both, global_score = (torch.cat(part, -1) for part in zip(*blocks, strict=True))
+            scores.append((local_score, both, global_score[0]))
             advance()
-    return Scores(*(torch.stack(part).cpu() for part in (local_scores, both_scores, global_scores)))
+    return Scores(*(torch.stack(part).cpu() for part in zip(*scores, strict=True)))
 
 
 def start_selection(
     scores: Scores,
+    scored: Float[Tensor, "M 3"],
     coordinates: Float[Tensor, "N 3"],
     grid: tuple[int, int],
     *,
     neighbours: int = NEIGHBOURS,
 ) -> Selection:
-    """Rough selection of every voxel from its scores.
+    """Rough selection of every voxel from the scores of its neighbours.
 
     Layer weights follow the best score of each layer. The place is the centre of mass of what local tokens
     add to the global one. The scale compares what the global token adds to the best local one with what
     that adds to the global: both go with the square of their weights a and 1 - a.
 
     Args:
-        scores: of :func:`scan`.
-        coordinates: coordinates of the voxels, mm.
+        scores: of :func:`scan`, for M voxels.
+        scored: coordinates of these, mm.
+        coordinates: coordinates of all voxels, mm.
         grid: height and width of the token grid.
-        neighbours: voxels that scores are averaged over; 1 for no smoothing.
+        neighbours: scored voxels that are averaged over; 1 for no smoothing.
     """
-    local, both, global_ = (_smooth(part, coordinates, neighbours) for part in scores)
+    local, both, global_ = (_smooth(part, scored, coordinates, neighbours) for part in scores)
     layer = _sharpen(both.amax(dim=1), LAYER_POWER)
     added = (layer[:, None] * (both - global_[:, None])).sum(dim=0)
     place = _sharpen(added, SPACE_POWER)
@@ -137,38 +143,66 @@ def start_selectors(selectors: nn.Module, target: Selection, steps: int = 200, r
         schedule.step()
 
 
-def _leave_one_out(designs: Float[Tensor, "P n K"], responses: Float[Tensor, "n N"]) -> Float[Tensor, "P N"]:
-    """R^2 of ridge regressions with every image predicted from the others (the hat-matrix formula)."""
-    images, width = designs.shape[1:]
-    designs = designs - designs.mean(dim=1, keepdim=True)
-    gram = designs.mT @ designs
+def _cross_validate(
+    places: Float[Tensor, "P K n"], whole: Float[Tensor, "1 J n"], responses: Float[Tensor, "n M"]
+) -> tuple[Float[Tensor, "P M"], Float[Tensor, "P M"], Float[Tensor, "1 M"]]:
+    """R^2 from the token of each place, from that and the global token, and from the global token alone."""
+    count = places.shape[1]
+    design = torch.cat([places, whole.expand(len(places), -1, -1)], dim=1)
+    design = design - design.mean(dim=2, keepdim=True)
+    grams, products = [], []
+    for fold in range(FOLDS):
+        part, observed = design[:, :, fold::FOLDS].contiguous(), responses[fold::FOLDS]
+        grams.append(part @ part.mT)
+        # The global token is the same in every place.
+        by_place = part[:, :count].flatten(0, 1) @ observed
+        by_whole = (part[0, count:] @ observed).expand(len(places), -1, -1)
+        products.append(torch.cat([by_place.unflatten(0, (-1, count)), by_whole], dim=1))
+    gram, product = torch.stack(grams), torch.stack(products)
+    total = responses.square().sum(dim=0)
+
+    def score(first: slice, chosen: slice) -> Tensor:
+        return _explained(gram[:, first, chosen, chosen], product[:, first, chosen]) / total
+
+    everywhere, others = slice(None), slice(count, None)
+    scores = score(everywhere, slice(count)), score(everywhere, everywhere), score(slice(1), others)
+    local, both, global_ = (part.nan_to_num(nan=0.0, neginf=0.0, posinf=0.0) for part in scores)
+    return local, both, global_
+
+
+def _explained(
+    grams: Float[Tensor, "fold P K K"], products: Float[Tensor, "fold P K M"]
+) -> Float[Tensor, "P M"]:
+    """Squared responses that ridge regressions explain, each fold predicted from the others.
+
+    With G and C the covariances of the regressors with themselves and with the responses y, the others'
+    folds give w = (G + ridge)^-1 C, and fold f leaves the squared error ``y'y - 2 w'C_f + w'G_f w``.
+    """
+    gram, product = grams.sum(dim=0), products.sum(dim=0)
     mean = gram.diagonal(dim1=1, dim2=2).mean(dim=1).clamp(min=torch.finfo(gram.dtype).tiny)
-    factor = torch.linalg.cholesky(gram + RIDGE * mean[:, None, None] * torch.eye(width, device=gram.device))
-    halves = torch.linalg.solve_triangular(factor, designs.mT, upper=False)
-    keeps = 1 - halves.square().sum(dim=1) - 1 / images
-    scores = []
-    for block in responses.split(VOXELS, dim=1):
-        centred = block - block.mean(dim=0)
-        total = centred.square().sum(dim=0)
-        residuals = (
-            torch.addmm(centred, half.T, half @ centred, alpha=-1) / keep[:, None]
-            for half, keep in zip(halves, keeps, strict=True)
-        )
-        scores.append(torch.stack([1 - residual.square().sum(dim=0) / total for residual in residuals]))
-    return torch.cat(scores, dim=1).nan_to_num(nan=0.0, neginf=0.0)
+    ridge = RIDGE * mean[:, None, None] * torch.eye(gram.shape[1], device=gram.device)
+    explained = torch.zeros_like(product[:, 0])
+    for gram_here, product_here in zip(grams, products, strict=True):
+        factor = torch.linalg.cholesky(gram - gram_here + ridge)
+        weights = torch.cholesky_solve(product - product_here, factor)
+        explained += (weights * (2 * product_here - gram_here @ weights)).sum(dim=1)
+    return explained
 
 
 def _smooth(
-    scores: Float[Tensor, "*table N"], coordinates: Float[Tensor, "N 3"], neighbours: int
+    scores: Float[Tensor, "*table M"],
+    scored: Float[Tensor, "M 3"],
+    coordinates: Float[Tensor, "N 3"],
+    neighbours: int,
 ) -> Float[Tensor, "*table N"]:
-    """Mean over each voxel's nearest voxels."""
-    voxels = len(coordinates)
-    neighbours = min(neighbours, voxels)
-    _, nearest = cKDTree(coordinates.numpy()).query(coordinates.numpy(), k=[*range(1, neighbours + 1)])
+    """Mean over the scored voxels nearest to each voxel."""
+    voxels, neighbours = len(coordinates), min(neighbours, len(scored))
+    _, nearest = cKDTree(scored.numpy()).query(coordinates.numpy(), k=[*range(1, neighbours + 1)])
     rows = np.repeat(np.arange(voxels), neighbours)
-    mean = csr_array((np.full(rows.size, 1 / neighbours, np.float32), (rows, nearest.ravel())))
+    entries = np.full(rows.size, 1 / neighbours, np.float32)
+    mean = csr_array((entries, (rows, nearest.ravel())), shape=(voxels, len(scored)))
     smooth = mean @ scores.flatten(0, -2).T.numpy()
-    return torch.from_numpy(np.ascontiguousarray(smooth.T)).view_as(scores)
+    return torch.from_numpy(np.ascontiguousarray(smooth.T)).view(*scores.shape[:-1], voxels)
 
 
 def _sharpen(scores: Float[Tensor, "K N"], power: int) -> Float[Tensor, "K N"]:
