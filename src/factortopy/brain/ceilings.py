@@ -36,14 +36,46 @@ def noise_ceiling_from_ncsnr(
     Raises:
         DataError: if a ratio is negative or infinite, or no image is counted.
     """
-    ncsnr, images = np.asarray(ncsnr, dtype=np.float64), np.asarray(counts)
-    if images.ndim != 1 or images.dtype.kind not in "iu" or (images < 0).any() or not images.sum():
-        raise DataError(f"counts must be numbers of images seen 1, 2, 3, ... times, not all 0; got {counts}")
+    ncsnr = np.asarray(ncsnr, dtype=np.float64)
     if (ncsnr < 0).any() or np.isinf(ncsnr).any():
         raise DataError("ncsnr must be 0 or more and finite; read it from the file that belongs to the betas")
-    inverse = float(images @ (1 / np.arange(1, len(images) + 1)) / images.sum())
     signal = np.square(ncsnr)
-    return np.asarray(signal / (signal + inverse))
+    return np.asarray(signal / (signal + mean_inverse(counts)))
+
+
+def mean_inverse(counts: Sequence[int] | Int[np.ndarray, "repeats"]) -> float:
+    """Mean over images of 1 / repeats, ``(A / 1 + B / 2 + C / 3 + ...) / (A + B + C + ...)``.
+
+    Args:
+        counts: number of images seen once, twice, three times and so on.
+
+    Raises:
+        DataError: if no image is counted.
+    """
+    images = np.asarray(counts)
+    if images.ndim != 1 or images.dtype.kind not in "iu" or (images < 0).any() or not images.sum():
+        raise DataError(f"counts must be numbers of images seen 1, 2, 3, ... times, not all 0; got {counts}")
+    return float(images @ (1 / np.arange(1, len(images) + 1)) / images.sum())
+
+
+def noise_ceiling_at(
+    ceiling: Float[np.ndarray, "voxel"],
+    given: Sequence[int] | Int[np.ndarray, "repeats"],
+    wanted: Sequence[int] | Int[np.ndarray, "repeats"],
+) -> Float[np.ndarray, "voxel"]:
+    """The ceiling of the same voxels for other numbers of repeats, ``c m / (c m + (1 - c) m')``.
+
+    It follows from ``c = S / (S + N m)`` for the mean inverse m of the repeats that c holds for, and m' of
+    those asked for; of a ceiling for single trials, ``given=(1,)``.
+
+    Args:
+        ceiling: R^2 in 0..1.
+        given: number of images seen once, twice and so on, for which ``ceiling`` holds.
+        wanted: the same for the images of interest, e.g. the test images.
+    """
+    signal = np.asarray(ceiling, dtype=np.float64) * mean_inverse(given)
+    noise = (1 - np.asarray(ceiling, dtype=np.float64)) * mean_inverse(wanted)
+    return np.asarray(signal / (signal + noise))
 
 
 def repeat_counts(repeats: Int[np.ndarray, "image"]) -> Int[np.ndarray, "repeats"]:
