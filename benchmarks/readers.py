@@ -1,0 +1,182 @@
+"""Converting a full-size synthetic fsaverage subject of NSD: speed against the disk's own, and peak memory.
+
+    python benchmarks/readers.py                        # 2 sessions, 2 GB, about a minute on a slow disk
+    python benchmarks/readers.py --sessions 40          # a whole subject: needs 80 GB of disk
+    python benchmarks/readers.py --folder /data/scratch # on that disk
+
+Sessions are as large as the real ones: 750 trials of 163,842 vertices in float32, 491.5 MB a hemisphere.
+Definition: ``fraction_of_disk_speed`` is the time of a plain sequential read plus that of a plain sequential
+write of the same bytes, over the time of the conversion, which reads and writes them as well. The page cache
+holds none of the files when they are read, and writing ends when all bytes are on the disk (fsync).
+``fraction_of_read_speed`` compares reading alone: all betas through the reader, against the plain read.
+Medians over the repeats. ``peak_gb`` is the largest resident memory of the whole converting process, Python
+and its libraries included. The last line is one JSON object.
+"""
+
+import argparse
+import json
+import multiprocessing
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+from scipy.io import savemat
+
+from factortopy.brain.convert import convert
+from factortopy.brain.datasets.nsd import open_nsd
+
+VERTICES, TRIALS, DESIGNED = 163_842, 750, 40
+AT_ONCE = 2**24
+
+
+def write_subject(root: Path, sessions: int) -> list[Path]:
+    """A subject's betas on fsaverage, random, and the design; returns the files of betas."""
+    random = np.random.default_rng(0)
+    design = root / "nsddata" / "experiments" / "nsd"
+    design.mkdir(parents=True)
+    order = random.permutation(np.repeat(np.arange(1, 10_001), 3))
+    names = {"masterordering": order[None], "subjectim": np.tile(np.arange(1, 10_001), (8, 1))}
+    savemat(design / "nsd_expdesign.mat", names | {"sharedix": np.arange(1, 1_001)[None]})
+    folder = root / "nsddata_betas/ppdata/subj01/fsaverage/betas_fithrf_GLMdenoise_RR"
+    folder.mkdir(parents=True)
+    header = nib.freesurfer.mghformat.MGHHeader()
+    header.set_data_shape((VERTICES, 1, 1, TRIALS))
+    header.set_data_dtype(">f4")
+    files = []
+    for session in range(1, sessions + 1):
+        for hemisphere in ("lh", "rh"):
+            files.append(folder / f"{hemisphere}.betas_session{session:02d}.mgh")
+            with open(files[-1], "wb") as file:
+                header.writehdr_to(file)
+                file.write(bytes(header.get_data_offset() - file.tell()))
+                for _ in range(0, TRIALS, 50):
+                    file.write(
+                        (2 * random.standard_normal((50, VERTICES), np.float32)).astype(">f4").tobytes()
+                    )
+                finish(file.fileno())
+    return files
+
+
+def finish(descriptor: int) -> None:
+    """Wait until a file is on the disk."""
+    os.fsync(descriptor)
+
+
+def forget(files: Iterable[Path]) -> None:
+    """Take files out of the page cache."""
+    for path in files:
+        with open(path, "rb") as file:
+            finish(file.fileno())
+            os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+
+
+def plain_read(files: list[Path]) -> None:
+    """Read files from beginning to end."""
+    buffer = bytearray(AT_ONCE)
+    for path in files:
+        with open(path, "rb", buffering=0) as file:
+            while file.readinto(buffer):
+                pass
+
+
+def plain_write(path: Path, size: int) -> None:
+    """Write a file of so many bytes."""
+    block = np.random.default_rng(0).bytes(AT_ONCE)
+    with open(path, "wb", buffering=0) as file:
+        for start in range(0, size, AT_ONCE):
+            file.write(block[: size - start])
+        finish(file.fileno())
+    path.unlink()
+
+
+def read_all(root: Path) -> None:
+    """All betas through the reader, a session of a hemisphere at a time."""
+    recording = open_nsd(root, 1, voxels="all")
+    for session in recording.sessions:
+        for part in recording.parts:
+            recording.read(session, part, recording.columns(part))
+
+
+def convert_all(root: Path, output: Path) -> None:
+    """Convert, and wait until all is on the disk."""
+    convert(open_nsd(root, 1, voxels="all"), output, progress=False)
+    for path in output.rglob("*"):
+        if path.is_file():
+            with open(path, "rb") as file:
+                finish(file.fileno())
+
+
+def apart(work: Callable[..., None], *arguments: object) -> tuple[float, float]:
+    """Seconds and peak memory (GB) of work in a fresh process; its imports are not timed."""
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        return pool.apply(_measured, (work, arguments))
+
+
+def _measured(work: Callable[..., None], arguments: tuple[object, ...]) -> tuple[float, float]:
+    start = time.perf_counter()
+    work(*arguments)
+    seconds = time.perf_counter() - start
+    status = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
+    return seconds, int(next(line for line in status if line.startswith("VmHWM")).split()[1]) / 1e6
+
+
+def measure(folder: Path, sessions: int, repeats: int) -> dict[str, float]:
+    """Seconds of every kind of work (medians), bytes and peak memory."""
+    files = write_subject(folder / "nsd", sessions)
+    size = sum(path.stat().st_size for path in files)
+    output = folder / "betas"
+    kinds: dict[str, tuple[Callable[..., None], tuple[object, ...]]] = {
+        "plain read": (plain_read, (files,)),
+        "plain write": (plain_write, (folder / "plain", size)),
+        "reader": (read_all, (folder / "nsd",)),
+        "conversion": (convert_all, (folder / "nsd", output)),
+    }
+    seconds: dict[str, list[float]] = {kind: [] for kind in kinds}
+    peak = 0.0
+    for _ in range(repeats):
+        for kind, (work, arguments) in kinds.items():
+            forget(files)
+            taken, memory = apart(work, *arguments)
+            seconds[kind].append(taken)
+            peak = max(peak, memory) if kind == "conversion" else peak
+        shutil.rmtree(output)
+    medians = {kind: float(np.median(values)) for kind, values in seconds.items()}
+    return medians | {"bytes": float(size), "peak": peak}
+
+
+def main() -> None:
+    """Run and print a table and a JSON line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--sessions", type=int, default=2, choices=range(1, DESIGNED + 1), metavar="1..40")
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--folder", type=Path, help="on the disk to measure; default: the temporary folder")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory(dir=options.folder) as folder:
+        found = measure(Path(folder), options.sessions, options.repeats)
+    size, peak = found.pop("bytes"), found.pop("peak")
+    plain = found["plain read"] + found["plain write"]
+    print(f"{options.sessions} sessions, both hemispheres: {size / 1e9:.2f} GB read, as much written")
+    print(f"{'work':<26}{'seconds':>9}{'MB / s':>9}")
+    for kind, seconds in (found | {"plain read, plain write": plain}).items():
+        print(f"{kind:<26}{seconds:>9.2f}{size / seconds / 1e6:>9.0f}")
+    print(f"peak memory of the conversion: {peak:.2f} GB")
+    result = {
+        "fraction_of_disk_speed": plain / found["conversion"],
+        "peak_gb": peak,
+        "fraction_of_read_speed": found["plain read"] / found["reader"],
+        "sessions": options.sessions,
+        "gigabytes": size / 1e9,
+        "seconds": found,
+    }
+    print(json.dumps(result))
+
+
+if __name__ == "__main__":
+    main()
