@@ -2,7 +2,6 @@
 
 import math
 import os
-import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,16 +9,13 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Int
 
+from factortopy.brain.array_files import COMPRESSION, reading
 from factortopy.errors import DataError, ShapeError
 
-PARSE_ERRORS = (
-    OSError, EOFError, ValueError, TypeError, KeyError, IndexError, AttributeError, OverflowError,
-    ArithmeticError, MemoryError, AssertionError, SyntaxError, zlib.error,
-)  # fmt: skip
-"""What libraries raise on files that are damaged or of another kind."""
-DEFLATE_RATIO = 1032
-"""The most bytes that one byte of a gzip file can unfold to (zlib's technical notes)."""
 VOLUME_ENDINGS = (".mgz", ".mgh", ".nii", ".nii.gz")
+
+
+REMEDY = "it is truncated or no MGH or NIfTI image; get it again"
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,25 +41,15 @@ def open_volume(path: str | os.PathLike[str]) -> Any:
         DataError: if the file is missing, of another kind, or shorter than its header says.
     """
     import nibabel
-    from nibabel.filebasedimages import ImageFileError
-    from nibabel.spatialimages import HeaderDataError
 
     path = Path(path)
-    if not path.is_file():
-        raise DataError(f"{path} is missing; give an .mgz, .mgh, .nii or .nii.gz file")
     kind = nibabel.MGHImage if path.name.endswith((".mgz", ".mgh")) else nibabel.Nifti1Image
-    try:
+    with reading(path, REMEDY):
         # The file stays open, so that one trial after another is read in one pass through the file.
         image = kind.from_filename(path, keep_file_open=True)
-        announced = image.dataobj.offset + math.prod(map(int, image.shape)) * image.dataobj.dtype.itemsize
-    except (
-        ImageFileError,
-        HeaderDataError,
-        *PARSE_ERRORS,
-    ) as error:
-        raise damaged(path, "an MGH or NIfTI image", error) from error
+        announced = image.dataobj.offset + math.prod(image.shape) * image.dataobj.dtype.itemsize
     size = path.stat().st_size
-    most = size * DEFLATE_RATIO if path.suffix in (".mgz", ".gz") else size
+    most = size * COMPRESSION if path.suffix in (".mgz", ".gz") else size
     if announced > most or min(image.shape, default=0) < 1:
         raise DataError(
             f"{path} has {size} bytes but its header announces shape {image.shape}, {announced} bytes; "
@@ -96,19 +82,9 @@ def read_values(image: Any, path: str | os.PathLike[str], part: Any = ...) -> np
     Raises:
         DataError: if the file ends too early or is damaged.
     """
-    try:
+    with reading(path, REMEDY):
         values = np.asarray(image.dataobj[part])
-    except PARSE_ERRORS as error:
-        raise damaged(path, f"values of shape {image.shape}", error) from error
     return values.astype(values.dtype.newbyteorder("="), copy=False)
-
-
-def damaged(path: str | os.PathLike[str], expected: str, error: BaseException) -> DataError:
-    """The error for a file that a library could not read; one line."""
-    reason = " ".join(str(error).split())[:200] or type(error).__name__
-    return DataError(
-        f"cannot read {path} ({reason}); expected {expected}: it is truncated or damaged, fetch it again"
-    )
 
 
 def volume_coordinates(
