@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Bool, Int
 
-from factortopy.brain.array_files import read_array
+from factortopy.brain.array_files import read_array, reading
 from factortopy.brain.labels_annot import read_annotation
 from factortopy.brain.subject import Subject
 from factortopy.brain.surface import HEMISPHERES, VERTICES
-from factortopy.brain.volumes import PARSE_ERRORS, VOLUME_ENDINGS, damaged, read_volume
+from factortopy.brain.volumes import VOLUME_ENDINGS, read_volume
 from factortopy.errors import DataError
 
 BACKGROUND = ("unknown", "???", "none", "background", "medial_wall", "medial wall", "")
@@ -155,13 +155,11 @@ def read_colour_table(path: str | os.PathLike[str]) -> dict[int, str]:
     if table is None:
         return {}
     names = {}
-    try:
+    with reading(table, "expected lines of a number and a name"):
         for line in table.read_text(encoding="utf-8").splitlines():
             words = line.split()
             if words and not words[0].startswith("#"):
                 names[int(words[0])] = words[1] if len(words) > 1 else ""
-    except (OSError, ValueError) as error:
-        raise damaged(table, "lines of a number and a name", error) from error
     return names
 
 
@@ -170,10 +168,8 @@ def _read_label(path: Path, vertices: int | None) -> Labels:
         raise DataError(f"{path} lists vertices but not how many there are; say vertices=, e.g. 163842")
     import nibabel.freesurfer
 
-    try:
+    with reading(path, "expected a FreeSurfer label"):
         listed = np.atleast_1d(nibabel.freesurfer.read_label(path))
-    except PARSE_ERRORS as error:
-        raise damaged(path, "a FreeSurfer label", error) from error
     if len(listed) and not 0 <= listed.min() <= listed.max() < vertices:
         raise DataError(
             f"{path} lists vertices {listed.min()} to {listed.max()}, expected 0 to {vertices - 1}; "
@@ -186,16 +182,12 @@ def _read_label(path: Path, vertices: int | None) -> Labels:
 
 
 def _read_gifti(path: Path) -> Labels:
-    from xml.parsers.expat import ExpatError
-
     import nibabel
 
-    try:
+    with reading(path, "expected a GIfTI file of labels"):
         image = nibabel.GiftiImage.from_filename(path)
         values = [np.asarray(array.data) for array in image.darrays]
         names = {int(label.key): str(label.label or "") for label in image.labeltable.labels}
-    except (ExpatError, *PARSE_ERRORS) as error:
-        raise damaged(path, "a GIfTI file of labels", error) from error
     if len(values) != 1:
         raise DataError(f"{path} has {len(values)} arrays, expected one of labels; split it")
     return Labels(_whole_numbers(values[0], path), names)

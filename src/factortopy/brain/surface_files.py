@@ -7,12 +7,13 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
+from factortopy.brain.array_files import reading
 from factortopy.brain.surface_mesh import Mesh
-from factortopy.brain.volumes import PARSE_ERRORS, damaged
 from factortopy.errors import DataError
 
 TRIANGLES = b"\xff\xff\xfe"
 """The first bytes of FreeSurfer's triangle files."""
+REMEDY = "give a FreeSurfer file"
 MORPH = b"\xff\xff\xff"
 """The first bytes of FreeSurfer's files of values, such as ``lh.sulc``."""
 
@@ -60,7 +61,7 @@ def checked_mesh(path: Path, coordinates: np.ndarray, faces: np.ndarray) -> Mesh
 def _read_triangles(path: Path) -> tuple[np.ndarray, np.ndarray]:
     import nibabel.freesurfer
 
-    with _opened(path) as file:
+    with reading(path, REMEDY), path.open("rb") as file:
         start = file.read(3) + file.readline() + file.readline()
         counts = file.read(8)
         size = os.fstat(file.fileno()).st_size
@@ -71,18 +72,9 @@ def _read_triangles(path: Path) -> tuple[np.ndarray, np.ndarray]:
             f"{path} has {size} bytes; expected at least {needed} for a FreeSurfer surface of {vertices} "
             f"vertices and {faces} triangles: it is truncated or of another kind"
         )
-    try:
+    with reading(path, "expected a FreeSurfer surface"):
         coordinates, triangles = nibabel.freesurfer.read_geometry(path)
-    except PARSE_ERRORS as error:
-        raise damaged(path, "a FreeSurfer surface", error) from error
     return np.asarray(coordinates), np.asarray(triangles)
-
-
-def _opened(path: Path):  # type: ignore[no-untyped-def]
-    try:
-        return path.open("rb")
-    except OSError as error:
-        raise DataError(f"cannot read {path} ({error.strerror}); give a FreeSurfer file") from error
 
 
 def read_morph(path: str | os.PathLike[str], vertices: int) -> Float[np.ndarray, "vertex"]:
@@ -99,7 +91,7 @@ def read_morph(path: str | os.PathLike[str], vertices: int) -> Float[np.ndarray,
     if path.name.endswith((".gii", ".gii.gz")):
         values = np.concatenate([array.reshape(-1) for array in _read_gifti(path)])
     else:
-        with _opened(path) as file:
+        with reading(path, REMEDY), path.open("rb") as file:
             content = file.read(15 + 4 * vertices)
         # Magic, numbers of vertices, faces and values a vertex, then big-endian float32.
         found = struct.unpack(">3i", content[3:15]) if len(content) >= 15 else (0, 0, 0)
@@ -134,7 +126,7 @@ def read_patch(
         DataError: if it is missing, truncated, of another kind, or names a vertex twice.
     """
     path = Path(path)
-    with _opened(path) as file:
+    with reading(path, REMEDY), path.open("rb") as file:
         start = file.read(8)
         size = os.fstat(file.fileno()).st_size
         version, count = struct.unpack(">2i", start) if len(start) == 8 else (0, 0)
@@ -176,11 +168,7 @@ def flat_mesh(path: str | os.PathLike[str], closed: Mesh) -> Mesh:
 
 
 def _read_gifti(path: Path) -> list[np.ndarray]:
-    from xml.parsers.expat import ExpatError
-
     import nibabel
 
-    try:
+    with reading(path, "expected a GIfTI file"):
         return [np.asarray(array.data) for array in nibabel.GiftiImage.from_filename(path).darrays]
-    except (ExpatError, *PARSE_ERRORS) as error:
-        raise damaged(path, "a GIfTI file", error) from error

@@ -14,7 +14,6 @@ from factortopy.errors import DataError, ShapeError
 
 VOLUME_ENDINGS = (".mgz", ".mgh", ".nii", ".nii.gz")
 
-
 REMEDY = "it is truncated or no MGH or NIfTI image; get it again"
 
 
