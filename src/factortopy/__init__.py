@@ -26,8 +26,10 @@ if TYPE_CHECKING:
     from factortopy.images import sample_views as sample_views
     from factortopy.mapping import Mapping as Mapping
     from factortopy.networks import Network as Network
+    from factortopy.networks import Preprocessing as Preprocessing
     from factortopy.networks import list_networks as list_networks
     from factortopy.networks import load_network as load_network
+    from factortopy.networks import network_from_function as network_from_function
     from factortopy.reporting import report as report
     from factortopy.tokens import TokenStore as TokenStore
     from factortopy.tokens import estimate_extraction as estimate_extraction
@@ -39,6 +41,7 @@ _HOME = {
     "ImageSet": "images",
     "Mapping": "mapping",
     "Network": "networks",
+    "Preprocessing": "networks",
     "Split": "brain",
     "Subject": "brain",
     "TokenStore": "tokens",
@@ -55,6 +58,7 @@ _HOME = {
     "load_nsd": "brain",
     "load_subject": "brain",
     "load_surface": "brain",
+    "network_from_function": "networks",
     "recovery": "analysis",
     "report": "reporting",
     "sample_views": "images",

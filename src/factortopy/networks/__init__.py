@@ -2,6 +2,7 @@
 
 from factortopy.networks.cost import Cost, estimate_cost
 from factortopy.networks.device import autocast, choose_device, choose_precision
+from factortopy.networks.function import network_from_function
 from factortopy.networks.loading import load_network, network_skeleton
 from factortopy.networks.network import Network, Preprocessing, Tokens, describe
 from factortopy.networks.zoo import ZooEntry, find_entry, list_networks
@@ -20,5 +21,6 @@ __all__ = [
     "find_entry",
     "list_networks",
     "load_network",
+    "network_from_function",
     "network_skeleton",
 ]
