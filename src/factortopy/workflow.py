@@ -13,7 +13,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from factortopy.analysis import Shares, correlation, r_squared, shares
-from factortopy.brain import Split, Subject, split_images
+from factortopy.brain import Split, Subject, noise_ceiling_at, repeat_counts, split_images
 from factortopy.errors import DataError
 from factortopy.files import sha256_array, sha256_text
 from factortopy.fitting import (
@@ -245,7 +245,7 @@ def _dataset(
         "r": (("voxel",), correlation(responses, predictions)),
     }
     if subject.noise_ceiling is not None:
-        variables["ceiling"] = (("voxel",), subject.noise_ceiling)
+        variables["ceiling"] = (("voxel",), _test_ceiling(subject, split))
     coordinates: dict[str, Any] = {
         "hemisphere": (("voxel",), subject.hemisphere.astype("<U5")),
         "vertex": (("voxel",), subject.vertex),
@@ -265,7 +265,22 @@ def _dataset(
         "split": split.digest,
         **{f"images_{side}": len(ids) for side, ids in split.to_dict().items()},
     }
+    if subject.repeats is not None:
+        attributes["repeats_test"] = _test_repeats(subject, split).tolist()
     return xr.Dataset(variables, coordinates, attributes)
+
+
+def _test_ceiling(subject: Subject, split: Split) -> np.ndarray:
+    """The noise ceiling on the test images, which may average more or fewer trials than the others."""
+    if subject.noise_ceiling is None or subject.repeats is None:
+        return np.asarray(subject.noise_ceiling)
+    every, test = repeat_counts(subject.repeats), _test_repeats(subject, split)
+    return noise_ceiling_at(subject.noise_ceiling, every, test).astype(subject.noise_ceiling.dtype)
+
+
+def _test_repeats(subject: Subject, split: Split) -> np.ndarray:
+    """Number of test responses that average one trial, two trials and so on."""
+    return repeat_counts(np.asarray(subject.repeats)[np.isin(subject.image_ids, split.test)])
 
 
 def _numpy(values: Tensor) -> np.ndarray:

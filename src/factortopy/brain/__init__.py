@@ -4,6 +4,7 @@ from factortopy.brain.arrays import load_arrays
 from factortopy.brain.betas import BetaStore, load_betas
 from factortopy.brain.ceilings import (
     RepeatVariance,
+    noise_ceiling_at,
     noise_ceiling_from_ncsnr,
     noise_ceiling_from_percent,
     repeat_counts,
@@ -52,6 +53,7 @@ __all__ = [
     "load_nsd",
     "load_subject",
     "load_surface",
+    "noise_ceiling_at",
     "noise_ceiling_from_ncsnr",
     "noise_ceiling_from_percent",
     "open_nsd",

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, cast
 import numpy as np
 from jaxtyping import Float
 
-from factortopy.brain.surface import HEMISPHERES, SURFACES, Surface, load_surface
-from factortopy.errors import DataError
+from factortopy.brain.surface import HEMISPHERES, SURFACES, VERTICES, Surface, load_surface
+from factortopy.errors import DataError, UnavailableError
 from factortopy.mapping import Mapping
 from factortopy.plot.colours import Palette, layer_colours, space_colours
 from factortopy.plot.flatmap import FlatMap, FlatSheet, paint
@@ -26,29 +26,38 @@ WHOLE = 0.5
 
 
 def surface_of(mapping: Mapping) -> Surface:
-    """The surface whose vertices a mapping's voxels are.
+    """The surface on which a mapping is painted: its own, or fsaverage5 where its meshes are not here.
+
+    fsaverage5 has the first vertices of fsaverage6 and fsaverage; of their voxels, those are shown.
 
     Raises:
         DataError: if the voxels are no vertices of a surface that can be painted.
     """
     name = mapping.dataset.attrs.get("surface")
-    if name not in SURFACES or not {"hemisphere", "vertex"} <= set(mapping.dataset.coords):
+    if name not in VERTICES or not {"hemisphere", "vertex"} <= set(mapping.dataset.coords):
         raise DataError(
             f"this mapping lies on surface {name!r}; flat maps need {' or '.join(SURFACES)} with "
             "'hemisphere' and 'vertex' of every voxel"
         )
-    return load_surface(str(name))
+    try:
+        return load_surface(str(name))
+    except UnavailableError:
+        return load_surface("fsaverage5")
 
 
 def to_vertices(
     mapping: Mapping, surface: Surface, values: Float[np.ndarray, "voxel *rest"]
 ) -> dict[str, Float[np.ndarray, "vertex *rest"]]:
-    """Spread values of voxels over all vertices of each hemisphere, 0 where there is no voxel."""
+    """Spread values of voxels over all vertices of each hemisphere, 0 where there is no voxel.
+
+    Voxels beyond the surface's vertices are left out: a mapping on fsaverage is sliced to fsaverage5.
+    """
     hemisphere, vertex = mapping.dataset["hemisphere"].values, mapping.dataset["vertex"].values
     spread_out = {}
     for side in HEMISPHERES:
-        array = np.zeros((surface.hemisphere(side).vertices, *values.shape[1:]), dtype=values.dtype)
-        here = hemisphere == side
+        count = surface.hemisphere(side).vertices
+        array = np.zeros((count, *values.shape[1:]), dtype=values.dtype)
+        here = (hemisphere == side) & (vertex < count)
         array[vertex[here]] = values[here]
         spread_out[side] = array
     return spread_out
@@ -58,7 +67,9 @@ def paint_mapping(mapping: Mapping, rgba: Float[np.ndarray, "voxel 4"]) -> FlatM
     """Paint the voxels of a mapping; zoomed unless most of the cortex was measured."""
     surface = surface_of(mapping)
     vertices = sum(int(hemisphere.vertices) for hemisphere in surface.hemispheres)
-    return paint(surface, to_vertices(mapping, surface, rgba), zoom=len(rgba) < WHOLE * vertices)
+    colours = to_vertices(mapping, surface, rgba)
+    shown = sum(int((colour[:, 3] > 0).sum()) for colour in colours.values())
+    return paint(surface, colours, zoom=shown < WHOLE * vertices)
 
 
 def map_height(flat_map: FlatMap, width: float) -> float:
