@@ -18,8 +18,9 @@ from factortopy.networks.outputs import TokenRule
 from factortopy.networks.torchvision import build_torchvision, torchvision_preprocessing
 from factortopy.networks.transformers import build_transformers, transformers_preprocessing
 
-# Their blocks hand on tokens in another order or shape than the network gives in the end.
-NOT_BY_HOOKS = {
+# Its blocks keep the tokens sorted by mask unit, so they are put in order by its own `reroll`, below.
+NOT_BY_HOOKS = {"timm Hiera"}
+BY_HOOKS = {
     "timm Hiera": "its blocks keep the tokens sorted by mask unit",
     "timm EfficientNet": "its feature names are those of whole stages",
 }
@@ -39,6 +40,39 @@ def test_timm_equals_hooks_on_its_blocks(name):
     for i in range(len(network.layers)):
         torch.testing.assert_close(ours.local[i], theirs.local[i])
         torch.testing.assert_close(ours.global_[i], theirs.global_[i])
+
+
+def test_timm_hiera_equals_its_blocks_put_in_order():
+    torch.manual_seed(0)
+    network = CASES["timm Hiera"]()
+    images, seen = batch(network, 2), []
+    hooks = [
+        b.register_forward_hook(lambda _m, _i, output: seen.append(output)) for b in network._model.blocks
+    ]
+    with torch.no_grad():
+        tokens = network.tokens(images)
+        for index, output in enumerate(seen):
+            places = network._model.reroll(output, index).movedim(-1, 1)
+            torch.testing.assert_close(tokens.local[index], places)
+    assert len(hooks) == len(seen) == len(network.layers)
+
+
+@pytest.mark.parametrize("name", [name for name in CASES if name.startswith(("timm", "transformers"))])
+def test_layers_taken_alone_are_those_of_the_whole(name):
+    network = CASES[name]()
+    wanted = [network.layers[0], network.layers[1]]
+    part = network_from_module(network._model, wanted[::-1], network.preprocessing)
+    assert (type(part), part.layers, part.prefix_tokens) == (
+        type(network),
+        tuple(wanted),
+        network.prefix_tokens,
+    )
+    images = batch(network, 1)
+    with torch.no_grad():
+        whole, alone = network.tokens(images), part.tokens(images)
+    for i in range(2):
+        torch.testing.assert_close(alone.local[i], whole.local[i])
+        torch.testing.assert_close(alone.global_[i], whole.global_[i])
 
 
 @pytest.mark.parametrize("name", ["ViT-B-32", "RN50"])

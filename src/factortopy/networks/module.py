@@ -7,7 +7,7 @@ from torch import nn
 
 from factortopy.errors import DataError
 from factortopy.networks.hooked import HookedNetwork
-from factortopy.networks.network import IMAGENET_PREPROCESSING, Network, Preprocessing
+from factortopy.networks.network import ASSUMED, IMAGENET_PREPROCESSING, Network, Preprocessing
 from factortopy.networks.open_clip import network_from_open_clip, open_clip_preprocessing
 from factortopy.networks.outputs import FOUND, TokenRule
 from factortopy.networks.timm import TimmNetwork, timm_preprocessing
@@ -56,12 +56,12 @@ def network_from_module(
     }
     rule = TokenRule(prefix_tokens, class_token, channels_last)
     seen = preprocessing or _own_preprocessing(module)
-    if layers is None:
-        if rule != TokenRule():
-            raise DataError("prefix_tokens, class_token and channels_last need layers=[...]")
-        return _of_library(module, seen, facts)
+    if layers is None and rule != TokenRule():
+        raise DataError("prefix_tokens, class_token and channels_last need layers=[...]")
+    if layers is None or (rule == TokenRule() and _library_knows(module, layers)):
+        return _of_library(module, layers, seen, facts)
     if seen is None:
-        facts["description"] += "; preprocessing not given, ImageNet's assumed"
+        facts["description"] += ASSUMED
     return HookedNetwork(module, layers, preprocessing=seen or IMAGENET_PREPROCESSING, rule=rule, **facts)
 
 
@@ -80,16 +80,26 @@ def _own_preprocessing(module: nn.Module) -> Preprocessing | None:
     return None
 
 
-def _of_library(module: nn.Module, seen: Preprocessing | None, facts: dict[str, Any]) -> Network:
-    """All blocks or stages of a module of a library that is known."""
+def _library_knows(module: nn.Module, layers: Sequence[str]) -> bool:
+    """Whether the library itself reads these layers, which it does better: it knows the order of tokens."""
     library = _library(module)
     if library == "timm":
-        return TimmNetwork(module, preprocessing=seen, **facts)
+        return set(layers) <= {info["module"] for info in getattr(module, "feature_info", ())}
+    return library == "transformers" and all(layer.startswith("hidden_states.") for layer in layers)
+
+
+def _of_library(
+    module: nn.Module, layers: Sequence[str] | None, seen: Preprocessing | None, facts: dict[str, Any]
+) -> Network:
+    """Blocks or stages of a module of a library that is known; all if ``layers`` is None."""
+    library = _library(module)
+    if library == "timm":
+        return TimmNetwork(module, layers=layers, preprocessing=seen, **facts)
     if library == "transformers":
-        return network_from_transformers(module, preprocessing=seen, **facts)
+        return network_from_transformers(module, layers, preprocessing=seen, **facts)
     if library == "open_clip":
         tower: Any = getattr(module, "visual", module)
-        return network_from_open_clip(tower, **facts)
+        return network_from_open_clip(tower, layers, **facts)
     if library == "torchvision":
         return network_from_module(module, default_layers(module), seen, **facts)
     known = [name for name, _ in module.named_modules() if name]

@@ -58,6 +58,8 @@ IMAGENET_PREPROCESSING = Preprocessing(
     interpolation="bicubic",
     crop_fraction=0.875,
 )
+# What a description says where this one stands in for one that was not given
+ASSUMED = "; preprocessing not given, ImageNet's assumed"
 
 
 @dataclass(frozen=True)

@@ -51,8 +51,9 @@ class TimmNetwork(Network):
         self.weights_hash = hash_of(model, classifiers(model))
         forward: Any = model.forward_intermediates
         self._options: dict[str, Any] = {"norm": False, "output_fmt": "NCHW", "intermediates_only": True}
-        if "return_prefix_tokens" in inspect.signature(forward).parameters:
-            self._options["return_prefix_tokens"] = True
+        # Prefix tokens are asked for where there may be some; blocks after the last layer taken need not run.
+        known = inspect.signature(forward).parameters
+        self._options |= {name: True for name in ("return_prefix_tokens", "stop_early") if name in known}
         self._class_tokens = 0
         self._indices: list[int] | None = None
         self._look(layers)

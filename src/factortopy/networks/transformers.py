@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from factortopy.errors import DataError, FactortopyError, UnavailableError
 from factortopy.networks.layered import LayeredNetwork, choose_layers
-from factortopy.networks.network import IMAGENET_PREPROCESSING, Network, Preprocessing
+from factortopy.networks.network import ASSUMED, IMAGENET_PREPROCESSING, Network, Preprocessing
 from factortopy.networks.seeds import seeded
 from factortopy.networks.weights import hub_file
 
@@ -100,8 +100,8 @@ def network_from_transformers(
     tower: Any = image_tower(model)
     if hasattr(tower.config, "mask_ratio"):
         tower.config.mask_ratio = 0.0
-    size = _input_size(tower)
-    rules = preprocessing or replace(IMAGENET_PREPROCESSING, size=size)
+    rules = preprocessing or replace(IMAGENET_PREPROCESSING, size=_input_size(tower))
+    description += "" if preprocessing else ASSUMED
     return TransformersNetwork(
         tower, name, rules, description=description, pretrained=pretrained, layers=layers
     )
