@@ -46,7 +46,9 @@ def open_volume(path: str | os.PathLike[str]) -> Any:
     with reading(path, REMEDY):
         # The file stays open, so that one trial after another is read in one pass through the file.
         image = kind.from_filename(path, keep_file_open=True)
-        announced = image.dataobj.offset + math.prod(image.shape) * image.dataobj.dtype.itemsize
+        # An MGH header has lengths of 32 bits, whose product would overflow.
+        values = math.prod(int(length) for length in image.shape)
+        announced = image.dataobj.offset + values * image.dataobj.dtype.itemsize
     size = path.stat().st_size
     most = size * COMPRESSION if path.suffix in (".mgz", ".gz") else size
     if announced > most or min(image.shape, default=0) < 1:

@@ -106,7 +106,10 @@ def _surfaces(files: NsdFiles, session: int) -> tuple[_Places, dict[str, tuple[i
         split = int(open_volume(path).shape[0])
         surface = STANDARD.get(split)
         if surface is None:
-            raise DataError(f"{path} has {split} vertices, fsaverage has 163842; get the file again")
+            raise DataError(
+                f"{path} has {split} vertices, fsaverage has 163842; get the file again, or the surface it "
+                f"belongs to as {files.surface('left', names[-1])} and its right one"
+            )
         coordinates = sphere_coordinates(surface)
     else:
         raise DataError(
