@@ -145,6 +145,8 @@ def _open_clip_repository(source: Source) -> tuple[str, ...]:
         raise UnavailableError(
             "open_clip is not installed; install it: pip install 'factortopy[open-clip]'"
         ) from None
+    if source.architecture not in open_clip.list_models():
+        raise UnknownNameError("open_clip architecture", source.architecture, open_clip.list_models())
     tags = open_clip.list_pretrained_tags_by_model(source.architecture)
     if source.tag is None:
         raise UnavailableError(
@@ -153,9 +155,8 @@ def _open_clip_repository(source: Source) -> tuple[str, ...]:
         )
     if source.tag not in tags:
         raise UnknownNameError(f"open_clip tag of {source.architecture}", source.tag, tags)
-    organisation, name, file = (
-        f"{open_clip.get_pretrained_cfg(source.architecture, source.tag)['hf_hub']}".split("/")
-    )
+    place: str = open_clip.get_pretrained_cfg(source.architecture, source.tag)["hf_hub"]
+    organisation, name, file = place.split("/")
     return (f"{organisation}/{name}", *([file] if file else OPEN_CLIP_FILES))
 
 

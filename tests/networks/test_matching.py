@@ -1,0 +1,140 @@
+"""A file's weights under a network's names: any prefix, nothing lost in silence."""
+
+import hashlib
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import nn
+
+from factortopy.errors import DataError
+from factortopy.networks import load_network
+from factortopy.networks.matching import find_prefix, fit_weights
+from factortopy.networks.timm import build_timm
+from factortopy.networks.weights import read_weights, url_file
+
+PREFIXES = ("", "module.", "model.", "backbone.", "teacher.backbone.", "visual.", "image_encoder.")
+
+
+def network():
+    return nn.ModuleDict({"stem": nn.Linear(3, 4), "norm": nn.BatchNorm1d(4), "head": nn.Linear(4, 2)})
+
+
+WANTED = network().state_dict()
+
+
+def planted(prefix="", **changes):
+    return {f"{prefix}{name}": tensor + 1 for name, tensor in WANTED.items()} | changes
+
+
+parts = st.lists(st.sampled_from(["module", "encoder", "a", "0", "stem", "head"]), max_size=3)
+
+
+@given(parts)
+def test_any_prefix_is_found(words):
+    prefix = "".join(f"{word}." for word in words)
+    found = fit_weights(planted(prefix), WANTED, "small")
+    assert all(torch.equal(found[name], tensor + 1) for name, tensor in WANTED.items())
+
+
+def test_other_parts_are_left_out():
+    text = {f"transformer.{index}.weight": torch.zeros(2) for index in range(40)}
+    found = fit_weights(planted("visual.") | text | {"logit_scale": torch.zeros(1)}, WANTED, "small")
+    assert found.keys() == WANTED.keys()
+    assert find_prefix(planted("visual.") | text, WANTED, "small") == "visual."
+
+
+def test_head_may_be_absent_or_of_other_classes():
+    without = {name: tensor for name, tensor in planted().items() if not name.startswith("head.")}
+    other = without | {
+        "head.weight": torch.zeros(9, 4),
+        "head.bias": torch.zeros(9),
+        "head.1.scale": torch.ones(1),
+    }
+    for weights in (without, other):
+        found = fit_weights(weights, WANTED, "small", ["head"])
+        assert torch.equal(found["head.weight"], WANTED["head.weight"])
+        assert torch.equal(found["stem.weight"], WANTED["stem.weight"] + 1)
+        with pytest.raises(DataError, match=r"head"):
+            fit_weights(weights, WANTED, "small")
+
+
+def test_old_files_lack_counters():
+    weights = {name: tensor for name, tensor in planted().items() if "num_batches" not in name}
+    assert fit_weights(weights, WANTED, "small")["norm.num_batches_tracked"] == 0
+
+
+def test_every_fault_is_listed_in_one_line():
+    weights = planted("module.", **{f"module.extra.{i}": torch.zeros(1) for i in range(6)})
+    del weights["module.stem.bias"]
+    weights["module.norm.weight"] = torch.zeros(7)
+    with pytest.raises(DataError) as caught:
+        fit_weights(weights, WANTED, "small")
+    assert str(caught.value) == (
+        "the weights under 'module.' do not fit small: 1 missing (stem.bias); 6 unexpected (extra.0, "
+        "extra.1, extra.2, extra.3, ...); 1 of another shape (norm.weight is (7,) for (4,)); give those of "
+        "this network"
+    )
+
+
+def test_two_networks_in_a_file_or_none():
+    with pytest.raises(DataError, match=r"hold small 2 times, under student\., teacher\.; save one"):
+        fit_weights(planted("student.") | planted("teacher."), WANTED, "small")
+    with pytest.raises(DataError, match=r"no name is known \(x\.y\)"):
+        fit_weights({"x.y": torch.zeros(1)}, WANTED, "small")
+
+
+@pytest.mark.parametrize("prefix", PREFIXES)
+def test_timm_takes_every_prefix(prefix, tmp_path):
+    """A fine-tuned network, of other classes and under a prefix, is loaded and named so."""
+    state = dict(build_timm("test_vit", None, seed=5).state_dict())
+    state |= {"head.weight": torch.zeros(7, 64), "head.bias": torch.zeros(7)}
+    torch.save({"state_dict": {prefix + k: v for k, v in state.items()}}, tmp_path / "tuned-7.pth")
+    loaded = load_network("timm/test_vit", weights=tmp_path / "tuned-7.pth", device="cpu")
+    for name, tensor in loaded._model.state_dict().items():
+        assert name.startswith("head.") or torch.equal(tensor, state[name])
+    assert loaded.name == "timm/test_vit-from-tuned-7"
+    assert loaded.description == "weights from tuned-7.pth; timm/test_vit"
+
+
+def test_positions_of_another_size_are_resampled_under_a_prefix(tmp_path):
+    """As without a prefix: timm resamples them, as the zoo's DINOv2 is trained at 518 and read at 448."""
+    state = build_timm("test_vit", None, seed=5).state_dict()
+    plain = build_timm("test_vit", dict(state), img_size=192)
+    prefixed = build_timm("test_vit", {f"module.{k}": v for k, v in state.items()}, img_size=192)
+    assert plain.pos_embed.shape[1] == 1 + 12 * 12 != state["pos_embed"].shape[1]
+    assert torch.equal(plain.pos_embed, prefixed.pos_embed)
+
+
+def test_state_dict_beside_other_things(tmp_path):
+    path = tmp_path / "file.pth"
+    for content, expected in [
+        ({"teacher": WANTED, "epoch": 3, "args": {"lr": 0.1}}, WANTED),
+        ({"model": WANTED, "model_ema": planted(), "optimizer": {"state": {}}}, WANTED),
+        (WANTED, WANTED),
+    ]:
+        torch.save(content, path)
+        found = read_weights(path)
+        assert all(torch.equal(found[name], tensor) for name, tensor in expected.items())
+    for content, message in [
+        ({"student": WANTED, "teacher": planted()}, r"several networks \(student, teacher\)"),
+        ({"epoch": 3}, "no state dict"),
+        ([1, 2], "no state dict"),
+    ]:
+        torch.save(content, path)
+        with pytest.raises(DataError, match=message):
+            read_weights(path)
+
+
+def test_weights_at_an_address_are_checked(tmp_path, monkeypatch):
+    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path / "hub"))
+    source = tmp_path / "net-01234567.pth"
+    source.write_bytes(b"other bytes")
+    with pytest.raises(DataError, match="another file than expected"):
+        url_file(source.as_uri())
+    assert not list((tmp_path / "hub").rglob("*.pth"))
+    right = source.rename(tmp_path / f"net-{hashlib.sha256(b'other bytes').hexdigest()[:8]}.pth")
+    assert url_file(right.as_uri()).read_bytes() == b"other bytes"
+    right.unlink()
+    assert url_file(right.as_uri()).read_bytes() == b"other bytes"
