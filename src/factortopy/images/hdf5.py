@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from factortopy.errors import DataError, UnknownNameError
+from factortopy.errors import DataError
 from factortopy.images.image_set import ImageSet
 
 PREFIX = "nsd-"
@@ -25,15 +25,17 @@ def images_from_hdf5(
         ids: the images wanted, in this order; all by default.
 
     Raises:
-        DataError: if the file is missing, damaged, or has no such array of images.
-        UnknownNameError: if an id is not in the array.
+        DataError: if the file is missing, damaged, or has no such array or images.
     """
     file = Path(path)
     count = _count(file, dataset)
     known = {f"{PREFIX}{number:05d}": number for number in range(count)}
-    for image_id in ids or ():
-        if image_id not in known:
-            raise UnknownNameError("image", image_id, known)
+    unknown = [image_id for image_id in ids or () if image_id not in known]
+    if unknown:
+        raise DataError(
+            f"{len(unknown)} images such as {unknown[0]!r} are not among the {count} of {file}, which are "
+            f"{PREFIX}{0:05d} to {PREFIX}{count - 1:05d}; is it the whole file?"
+        )
 
     def load(image_id: str) -> Image.Image:
         return Image.fromarray(_read(file, dataset, known[image_id]))
