@@ -2,19 +2,25 @@
 
 from factortopy.analysis.hierarchy import LEVELS, HierarchySlope, fit_slope, hierarchy_slope, layer_position
 from factortopy.analysis.recovery import Recovery, recovery
-from factortopy.analysis.scores import correlation, r_squared
+from factortopy.analysis.roi_scores import RoiScore, ceiling_facts, roi_scores
+from factortopy.analysis.scores import NormalisedScore, correlation, normalised, r_squared
 from factortopy.analysis.shares import Shares, shares
 
 __all__ = [
     "LEVELS",
     "HierarchySlope",
+    "NormalisedScore",
     "Recovery",
+    "RoiScore",
     "Shares",
+    "ceiling_facts",
     "correlation",
     "fit_slope",
     "hierarchy_slope",
     "layer_position",
+    "normalised",
     "r_squared",
     "recovery",
+    "roi_scores",
     "shares",
 ]

@@ -1,9 +1,11 @@
 """Brain score: how much of each voxel's held-out variance is predicted."""
 
+from dataclasses import dataclass
+
 import numpy as np
 from jaxtyping import Float
 
-from factortopy.errors import ShapeError
+from factortopy.errors import DataError, ShapeError
 
 
 def r_squared(
@@ -41,6 +43,49 @@ def correlation(
     left, right = responses - responses.mean(axis=0), predictions - predictions.mean(axis=0)
     norm = np.sqrt(np.square(left).sum(axis=0) * np.square(right).sum(axis=0))
     return np.divide((left * right).sum(axis=0), norm, out=np.full_like(norm, np.nan), where=norm > 0)
+
+
+@dataclass(frozen=True, eq=False)
+class NormalisedScore:
+    """R^2 as a fraction of the R^2 that noise leaves possible.
+
+    Attributes:
+        values: ``R^2 / ceiling``; NaN where the ceiling is below the threshold or either is NaN.
+        masked: number of voxels that are NaN for that.
+        threshold: the smallest ceiling that was divided by.
+    """
+
+    values: Float[np.ndarray, "voxel"]
+    masked: int
+    threshold: float
+
+
+def normalised(
+    r2: Float[np.ndarray, "voxel"], ceiling: Float[np.ndarray, "voxel"], threshold: float = 0.05
+) -> NormalisedScore:
+    """Score against its noise ceiling, ``R^2 / ceiling``, voxel by voxel; nothing is clipped.
+
+    Below the threshold the ceiling is mostly the error of its own estimate, so those voxels are masked.
+
+    Args:
+        r2: raw brain scores on responses that average the trials that the ceiling is for.
+        ceiling: R^2 in 0..1 of a perfect model.
+        threshold: smallest ceiling to divide by, above 0 and at most 1.
+
+    Raises:
+        ShapeError: if the shapes differ.
+        DataError: if the threshold or a ceiling is out of range.
+    """
+    r2, ceiling = np.asarray(r2), np.asarray(ceiling)
+    if r2.shape != ceiling.shape:
+        raise ShapeError(f"scores {r2.shape} and ceilings {ceiling.shape} must be of the same voxels")
+    if not 0 < threshold <= 1:
+        raise DataError(f"the threshold of the noise ceiling must be above 0 and at most 1, got {threshold}")
+    if ((ceiling < 0) | (ceiling > 1)).any():
+        raise DataError("noise ceilings must lie in 0..1; divide percentages by 100")
+    values = np.full(r2.shape, np.nan)
+    np.divide(r2, ceiling, out=values, where=ceiling >= threshold)
+    return NormalisedScore(values, int(np.isnan(values).sum()), threshold)
 
 
 def _check(responses: np.ndarray, predictions: np.ndarray) -> None:

@@ -14,6 +14,7 @@ from factortopy.cli.fit import fit
 from factortopy.cli.networks import networks
 from factortopy.cli.plot import plot
 from factortopy.cli.report import report
+from factortopy.cli.score import score
 
 __all__ = ["app", "main"]
 
@@ -26,7 +27,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (demo, networks, check, convert, extract, fit, plot, report, doctor):
+for command in (demo, networks, check, convert, extract, fit, plot, score, report, doctor):
     app.command()(command)
 
 

@@ -1,0 +1,78 @@
+"""``factortopy score``: brain scores of a mapping by ROI, raw and against the noise ceiling."""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from factortopy.cli.options import Json
+from factortopy.cli.tables import print_table
+from factortopy.errors import DataError
+
+if TYPE_CHECKING:
+    from factortopy.analysis import RoiScore
+    from factortopy.mapping import Mapping
+
+
+def score(
+    mapping: Annotated[Path, typer.Argument(help="Folder that [bold]fit[/bold] wrote.")],
+    *,
+    normalised: Annotated[
+        bool, typer.Option("--normalised", help="Also R² divided by the noise ceiling, voxel by voxel.")
+    ] = False,
+    threshold: Annotated[
+        float, typer.Option(help="Smallest noise ceiling of voxels that are normalised; others are masked.")
+    ] = 0.05,
+    as_json: Json = False,
+) -> None:
+    """Print the score of each ROI on held-out images: raw, its noise ceiling, and normalised."""
+    from factortopy.analysis import roi_scores
+    from factortopy.mapping import Mapping
+
+    loaded = Mapping.load(mapping)
+    if normalised and "ceiling" not in loaded.dataset:
+        raise DataError(f"{mapping} has no noise ceiling, so its scores stay raw; leave out --normalised")
+    scores = roi_scores(loaded, threshold)
+    facts = _facts(loaded, threshold if normalised else None)
+    if as_json:
+        rois = [_row(item, normalised) for item in scores]
+        typer.echo(json.dumps(facts | {"rois": rois}))
+        return
+    columns = ["ROI", "voxels", "R²", "ceiling", *(["R² / ceiling", "masked"] if normalised else [])]
+    title = "Scores on held-out images" + (", SIMULATED responses" if loaded.simulated else "")
+    print_table(
+        title,
+        columns,
+        [[_text(value) for value in _row(item, normalised).values()] for item in scores],
+        note="\n".join(f"{name}: {value}" for name, value in facts.items() if value not in (None, {})),
+    )
+
+
+def _row(item: "RoiScore", with_normalised: bool) -> dict[str, Any]:
+    row = asdict(item)
+    return row if with_normalised else {key: row[key] for key in ("roi", "voxels", "r2", "ceiling")}
+
+
+def _facts(mapping: "Mapping", threshold: float | None) -> dict[str, Any]:
+    """What the numbers are: formulas, threshold, and numbers of trials."""
+    from factortopy.analysis import ceiling_facts
+    from factortopy.analysis.roi_scores import FORMULA
+
+    formula, repeats = ceiling_facts(mapping)
+    facts: dict[str, Any] = {
+        "score": "R^2 on held-out images, raw, mean over voxels",
+        "ceiling": formula if "ceiling" in mapping.dataset else "none",
+        "test_responses_by_trials_averaged": repeats,
+        "simulated": mapping.simulated,
+    }
+    if threshold is not None:
+        facts |= {"normalised": FORMULA, "masked_where_ceiling_below": threshold}
+    return facts
+
+
+def _text(value: Any) -> str:
+    if value is None:
+        return "–"
+    return f"{value:.3f}" if isinstance(value, float) else str(value)
