@@ -62,7 +62,7 @@ def fit(
 
     sides = None if split in (None, CLUSTER) else read_split(str(split))
     settings = fit_settings(recipe, seed=seed, **named)
-    store, person = TokenStore.open(tokens), open_subject(subject, subject=number)
+    store, person = TokenStore.open(tokens), open_subject(subject, subject=number, progress=not quiet)
     if split == CLUSTER:
         sides = split_clusters(store, person.distinct_image_ids, seed=seed, progress=not quiet)
     if dry_run:

@@ -3,7 +3,6 @@
 No other exception, no hang, no memory taken for what a damaged head announces.
 """
 
-import importlib
 import resource
 import signal
 import warnings
@@ -14,16 +13,15 @@ from algonauts_fixture import write_algonauts
 from mutations import mutated
 from PIL import Image
 
-from factortopy.brain import load_subject, load_surface
-from factortopy.brain.datasets.algonauts import load_algonauts
+from factortopy.brain import load_surface
 from factortopy.brain.datasets.check import check_path
-from factortopy.brain.datasets.recognise import recognise
+from factortopy.brain.datasets.recognise import open_subject, recognise
 from factortopy.brain.subject import Subject
 from factortopy.errors import DataError, UnknownNameError
 
 SECONDS = 20
 MEGABYTES = 400
-RUNS = {"algonauts": 500, "arrays": 500, "own-formats": 300, "nsd": 400, "things": 250, "bold5000": 250}
+RUNS = {"algonauts": 550, "arrays": 550, "own-formats": 450, "nsd": 200, "things": 200, "bold5000": 200}
 CHECKS = 60
 
 
@@ -100,26 +98,24 @@ def written(name, root):
     if name == "algonauts":
         surface = load_surface("fsaverage5")
         write_algonauts(root, images=6, left=9, right=7, side_pixels=2)
-        return lambda: load_algonauts(root, surface=surface)
+        return lambda: open_subject(root, surface=surface)
     if name in ("arrays", "own-formats"):
         (write_arrays if name == "arrays" else write_own_formats)(root)
-        return lambda: load_subject(root)
+        return lambda: open_subject(root)
+    pytest.importorskip(f"factortopy.brain.datasets.{name}", reason=f"no reader of {name}")
     fixture = pytest.importorskip(f"{name}_fixture", reason=f"no fixture of {name}")
-    reader = importlib.import_module(f"factortopy.brain.datasets.{name}")
-    if name == "nsd":
-        fixture.write_nsd(root, 1, space="nativesurface", sessions=(1, 2), planned=2)
-        fixture.write_nsd(root, 1, space="func1pt8mm", sessions=(1, 2), planned=2)
-        spaces = ["nativesurface", "func1pt8mm"]
+    if name != "nsd":
+        getattr(fixture, f"write_{name}")(root)
+        return lambda: open_subject(root, subject=1, progress=False)
+    for space in ("nativesurface", "func1pt8mm"):
+        fixture.write_nsd(root, 1, space=space, sessions=(1, 2), planned=2)
 
-        def load():
-            # Both spaces are read, so that a damaged file of either is found.
-            subjects = [reader.load_nsd(root, subject=1, space=space, progress=False) for space in spaces]
-            return subjects[0]
+    def load():
+        # Both spaces are read, so that a damaged file of either is found.
+        open_subject(root, subject=1, space="func1pt8mm", progress=False)
+        return open_subject(root, subject=1, space="nativesurface", progress=False)
 
-        return load
-    getattr(fixture, f"write_{name}")(root)
-    load = getattr(reader, f"load_{name}")
-    return lambda: load(root, subject=1, progress=False)
+    return load
 
 
 def peak():
@@ -178,7 +174,7 @@ def test_check_answers_for_damaged_folders(name, tmp_path):
             assert line is None, damage
             problems += report.problems > 0
             assert all("\n" not in finding.message for finding in report.findings), damage
-    assert problems > 0.2 * CHECKS
+    assert problems > 0.15 * CHECKS
 
 
 def test_there_are_two_thousand():

@@ -1,17 +1,21 @@
 """Checks a folder of THINGS-fMRI from its tables and the heads of its response files."""
 
-import csv
 import re
 from collections import Counter
 from pathlib import Path
 
-from factortopy.brain.array_files import check_plausible, reading
+import numpy as np
+from jaxtyping import Int
+
 from factortopy.brain.datasets.findings import Report
+from factortopy.brain.datasets.things_files import open_responses, read_table, whole_numbers
 from factortopy.errors import DataError
 
 TRIALS = {"train": 8_640, "test": 1_200}
 """720 concepts of 12 images, once; 100 images, 12 times."""
 VOXELS = {1: 211_339}
+TEST_IMAGES = 100
+SAMPLED = 64
 PARTS = {"ResponseData.h5": "responses", "VoxelMetadata.csv": "voxels", "StimulusMetadata.csv": "trials"}
 
 
@@ -52,45 +56,34 @@ def _check_subject(report: Report, tables: Path, name: str) -> None:
             )
     if not all(file.is_file() for file in files.values()):
         return
-    trials = Counter(row.get("trial_type", "") for row in _rows(files["StimulusMetadata.csv"]))
-    voxels = len(_rows(files["VoxelMetadata.csv"]))
+    shown = read_table(files["StimulusMetadata.csv"], ("trial_type", "session", "stimulus"))
+    voxels = read_table(files["VoxelMetadata.csv"], ("voxel_id",))
+    trials = Counter(shown["trial_type"].astype(str))
     for kind, published in TRIALS.items():
         report.count(name, f"{kind} trials", trials[kind], published)
-    report.count(name, "voxels", voxels, VOXELS.get(int(name[-2:])))
-    shape = _largest_shape(files["ResponseData.h5"])
-    total = sum(trials.values())
-    # pandas writes (voxel, trial) and keeps voxel_id in a block of its own or as one column more.
-    if voxels not in shape or not {total, total + 1} & set(shape):
-        message = (
-            f"the largest table is {shape}, but the tables beside it have {voxels} voxels, {total} trials"
-        )
-        report.add("problem", files["ResponseData.h5"], message, "get the three files of one release")
-        return
+    test_images = shown.loc[shown["trial_type"] == "test", "stimulus"].nunique()
+    report.count(name, "test images", test_images, TEST_IMAGES)
+    report.count(name, "voxels", len(voxels), VOXELS.get(int(name[-2:])))
     if any(trials[kind] != published for kind, published in TRIALS.items()):
+        message = "numbers of trials differ from the published ones: a part of the data"
+        report.add("note", files["StimulusMetadata.csv"], message)
+    ids = whole_numbers(voxels, "voxel_id", files["VoxelMetadata.csv"])
+    _check_responses(report, files["ResponseData.h5"], ids, len(shown))
+
+
+def _check_responses(report: Report, file: Path, ids: Int[np.ndarray, "voxel"], trials: int) -> None:
+    """Whether the responses are those of both tables, and a few voxels have values."""
+    chosen = np.unique(np.linspace(0, len(ids) - 1, SAMPLED).astype(int))
+    with open_responses(file, ids, trials) as responses:
+        sample = responses.read(chosen)
+    bad = int((~np.isfinite(sample)).any(axis=0).sum())
+    constant = int((sample.std(axis=0) == 0).sum())
+    if bad == len(chosen) or constant == len(chosen):
+        report.add("problem", file, "all voxels sampled are NaN or constant", "get it again")
+        return
+    if bad or constant:
         message = (
-            f"{trials['train']:,} training and {trials['test']:,} test trials, 8,640 and 1,200 published"
+            f"{bad} of {len(chosen)} voxels sampled hold NaN, {constant} never change: left out by the reader"
         )
-        report.add("note", files["StimulusMetadata.csv"], f"{message}: a part of the data")
-    report.add("ok", files["ResponseData.h5"], f"{voxels:,} voxels x {total:,} trials, as both tables say")
-
-
-def _rows(file: Path) -> list[dict[str, str]]:
-    with (
-        reading(file, "it is truncated or no table; get it again"),
-        open(file, newline="", encoding="utf-8") as text,
-    ):
-        return list(csv.DictReader(text))
-
-
-def _largest_shape(file: Path) -> tuple[int, ...]:
-    """The shape of the largest array in an HDF5 file, whose size is checked against the file's."""
-    import h5py
-
-    with reading(file, "it is truncated or damaged; get it again"), h5py.File(file, "r") as store:
-        found: list[h5py.Dataset] = []
-        store.visititems(lambda _, item: found.append(item) if isinstance(item, h5py.Dataset) else None)
-        if not found:
-            raise DataError(f"{file} holds no array; get it again")
-        largest = max(found, key=lambda dataset: dataset.size or 0)
-        check_plausible(file, largest.nbytes, largest.id.get_storage_size())
-        return tuple(largest.shape)
+        report.add("note", file, message)
+    report.add("ok", file, f"{len(ids):,} voxels x {trials:,} trials, as both tables say")

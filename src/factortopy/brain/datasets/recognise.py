@@ -1,5 +1,6 @@
 """Which data set a folder holds, told from its names, and its subject or images by the reader for it."""
 
+import json
 import os
 import re
 from dataclasses import dataclass
@@ -7,7 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from factortopy.brain.subject import Subject
-from factortopy.errors import DataError
+from factortopy.errors import DataError, UnknownNameError
 from factortopy.images import ImageSet
 
 Kind = Literal["algonauts", "nsd", "things", "bold5000", "arrays", "betas", "tokens"]
@@ -19,10 +20,10 @@ MARKERS: tuple[tuple[Kind, tuple[str, ...]], ...] = (
     ("nsd", ("nsddata_betas", "nsddata")),
     ("things", ("sub-*_ResponseData.h5", "betas_csv/sub-*_ResponseData.h5", "betas_vol/sub-*")),
     ("bold5000", ("CSI?_GLMbetas-*", "CSI?_imgnames.txt", "*/CSI?_GLMbetas-*", "*/CSI?_imgnames.txt")),
-    ("tokens", ("completed.json",)),
     ("arrays", ("subject.toml", "responses.*")),
 )
 """Names that tell a data set, in the order in which they are looked for."""
+STORES: dict[str, Kind] = {"factortopy-tokens": "tokens", "factortopy-betas": "betas"}
 SUBJECT = re.compile(r"subj(\d\d)")
 
 
@@ -55,8 +56,19 @@ def recognise(path: str | os.PathLike[str]) -> Layout | None:
         return Layout("algonauts", root, int(match[1]) if match else None)
     if algonauts_subjects(root):
         return Layout("algonauts", root)
-    kind = next((kind for kind, patterns in MARKERS if _holds(root, patterns)), None)
+    kind = _store(root) or next((kind for kind, patterns in MARKERS if _holds(root, patterns)), None)
     return None if kind is None else Layout(kind, root)
+
+
+def _store(folder: Path) -> Kind | None:
+    """Whether a folder is one of our own Zarr stores, by the format that it says."""
+    if not (folder / "completed.json").is_file():
+        return None
+    try:
+        attributes = json.loads((folder / "zarr.json").read_text(encoding="utf-8"))["attributes"]
+        return STORES.get(attributes["format"].rpartition("-")[0])
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None
 
 
 def algonauts_subjects(root: Path) -> dict[int, Path]:
@@ -89,12 +101,15 @@ def known_layout(path: str | os.PathLike[str]) -> Layout:
     return layout
 
 
-def open_subject(path: str | os.PathLike[str], *, subject: int | None = None, **options: Any) -> Subject:
+def open_subject(
+    path: str | os.PathLike[str], *, subject: int | None = None, progress: bool = True, **options: Any
+) -> Subject:
     """Read a subject from any folder that ``recognise`` knows.
 
     Args:
         path: the folder of a data set or of one subject.
         subject: number of the subject, where the folder holds several; the first by default.
+        progress: show a bar where reading takes long.
         options: for the reader of that data set, e.g. ``vertices="nsdgeneral"`` of ``load_algonauts``.
 
     Raises:
@@ -103,27 +118,72 @@ def open_subject(path: str | os.PathLike[str], *, subject: int | None = None, **
     layout = known_layout(path)
     if layout.kind == "tokens":
         raise DataError(f"{path} is a store of tokens, no subject; give a folder of {READABLE}")
+    try:
+        if layout.kind in ("algonauts", "arrays", "betas"):
+            return _open_one(layout, subject, progress, options)
+        return _open_of_several(layout, subject, progress, options)
+    except UnknownNameError as error:
+        if options:
+            raise
+        # Nothing was asked for by name: a part that is always there is missing.
+        raise DataError(f"{layout.root}: {error}; the folder is incomplete or damaged") from error
+    except DataError as error:
+        raise error if str(layout.root) in str(error) else type(error)(f"{layout.root}: {error}") from error
+
+
+def _open_one(layout: Layout, subject: int | None, progress: bool, options: dict[str, Any]) -> Subject:
     if layout.kind == "algonauts":
         from factortopy.brain.datasets.algonauts import load_algonauts
 
         return load_algonauts(algonauts_folder(layout, subject), **options)
+    if subject is not None:
+        raise DataError(f"{layout.root} holds one subject; leave its number out")
     if layout.kind == "arrays":
         from factortopy.brain.storage import load_subject
 
-        if subject not in (None, 1):
-            raise DataError(f"{path} holds one subject, there is no subject {subject}")
         return load_subject(layout.root, **options)
+    from factortopy.brain.betas import load_betas
+
+    return load_betas(layout.root, progress=progress, **options)
+
+
+def _open_of_several(layout: Layout, subject: int | None, progress: bool, options: dict[str, Any]) -> Subject:
+    number = first_subject(layout) if subject is None else subject
     if layout.kind == "things":
         from factortopy.brain.datasets.things import load_things
 
-        return load_things(layout.root, subject=subject or 1, **options)
+        return load_things(layout.root, subject=number, progress=progress, **options)
     if layout.kind == "bold5000":
         from factortopy.brain.datasets.bold5000 import load_bold5000
 
-        return load_bold5000(layout.root, subject=subject or 1, **options)
+        return load_bold5000(layout.root, subject=number, progress=progress, **options)
     from factortopy.brain.datasets.nsd import load_nsd
 
-    return load_nsd(layout.root, subject=subject or 1, **options)
+    return load_nsd(
+        layout.root, subject=number, progress=progress, **nsd_space(layout.root, number) | options
+    )
+
+
+def first_subject(layout: Layout) -> int:
+    """The smallest number of a subject in the names of a data set's files; 1 where there is none."""
+    patterns = {
+        "nsd": ("nsddata_betas/ppdata/subj0*",),
+        "things": ("sub-0?_ResponseData.h5", "betas_csv/sub-0?_ResponseData.h5"),
+        "bold5000": ("CSI?_GLMbetas-*", "*/CSI?_GLMbetas-*"),
+    }
+    files = (file.name for pattern in patterns[layout.kind] for file in layout.root.glob(pattern))
+    numbers = {int(match[1]) for name in files if (match := re.match(r"(?:subj0|sub-0|CSI)(\d)", name))}
+    return min(numbers, default=1)
+
+
+def nsd_space(root: Path, subject: int) -> dict[str, str]:
+    """The first space and preparation of a subject's NSD betas that are there, in the usual order."""
+    from factortopy.brain.datasets.nsd_files import PREPARATIONS, SPACES
+
+    betas = root / "nsddata_betas" / "ppdata" / f"subj{subject:02d}"
+    places = ((space, preparation) for space in SPACES for preparation in PREPARATIONS)
+    there = next((place for place in places if betas.joinpath(*place).is_dir()), None)
+    return {} if there is None else {"space": there[0], "preparation": there[1]}
 
 
 def algonauts_folder(layout: Layout, subject: int | None) -> Path:
