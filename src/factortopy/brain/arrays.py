@@ -43,6 +43,7 @@ def load_arrays(
     rois: Mapping[str, Source] | None = None,
     noise_ceiling: Source | None = None,
     repeats: Source | None = None,
+    single_trials: bool = False,
     images: ImageSet | str | os.PathLike[str] | None = None,
     name: str = "subject",
 ) -> Subject:
@@ -64,6 +65,7 @@ def load_arrays(
         rois: masks (voxel,) by name; numbers count as true where they are not 0.
         noise_ceiling: (voxel,) R^2 in 0..1.
         repeats: (image,) trials that each row averages.
+        single_trials: rows are trials, so that image ids may repeat.
         images: the photographs, or the folder that holds them under their ids.
         name: name of the subject.
 
@@ -92,6 +94,7 @@ def load_arrays(
         "rois": {key: _numbers(mask, f"ROI {key!r}", np.bool_, voxels) for key, mask in (rois or {}).items()},
         "noise_ceiling": _optional(noise_ceiling, "noise_ceiling", np.float32, voxels),
         "repeats": _optional(repeats, "repeats", np.int64, (len(rows),)),
+        "single_trials": single_trials,
     }
     facts = {"kind": "arrays"}
     try:

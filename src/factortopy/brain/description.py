@@ -18,6 +18,8 @@ SPHERE = "sphere"
 """Stands for coordinates where vertices of a standard surface take their places on its sphere."""
 TEXTS = ("name", "surface", "images", "image_ids")
 TABLES = ("provenance", "truth")
+SINGLE_TRIALS = "single_trials"
+"""True where rows are trials, so that image ids repeat."""
 
 
 def read_facts(path: Path, *, must_exist: bool = False) -> dict[str, Any]:
@@ -35,7 +37,7 @@ def read_facts(path: Path, *, must_exist: bool = False) -> dict[str, Any]:
         return {}
     with reading(path, "mend it or save the subject again"):
         facts = tomllib.loads(path.read_text(encoding="utf-8"))
-    known = (*TEXTS, *TABLES, *REQUIRED, *OPTIONAL, "rois")
+    known = (*TEXTS, *TABLES, *REQUIRED, *OPTIONAL, "rois", SINGLE_TRIALS)
     for key, value in facts.items():
         if key not in known:
             raise UnknownNameError(f"key of {path}", key, known)
@@ -48,6 +50,8 @@ def _check_kind(path: Path, key: str, value: Any) -> None:
         fits, wanted = isinstance(value, str), "a text"
     elif key in TABLES:
         fits, wanted = isinstance(value, dict), "a table"
+    elif key == SINGLE_TRIALS:
+        fits, wanted = isinstance(value, bool), "true or false"
     else:
         texts = isinstance(value, list) and bool(value) and all(isinstance(item, str) for item in value)
         fits = texts or (value == [] or isinstance(value, dict) if key == "rois" else isinstance(value, str))
@@ -86,6 +90,7 @@ def described_files(folder: Path, facts: dict[str, Any]) -> dict[str, Any]:
     return parts | {
         "image_ids": None if without_ids else ids,
         "images": photographs,
+        SINGLE_TRIALS: facts.get(SINGLE_TRIALS, False),
         "rois": _rois(folder, facts.get("rois"), parts["responses"]),
     }
 

@@ -62,6 +62,8 @@ def save_subject(subject: Subject, path: str | os.PathLike[str]) -> Path:
         facts = {"name": subject.name, "rois": list(subject.rois), "provenance": subject.provenance}
         if subject.surface is not None:
             facts["surface"] = subject.surface
+        if subject.single_trials:
+            facts["single_trials"] = True
         if subject.truth is not None:
             facts["truth"] = {"seed": subject.truth.seed, "layers": len(subject.truth.local_projections)}
             _save_truth(subject.truth, folder / "truth")

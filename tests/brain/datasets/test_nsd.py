@@ -12,7 +12,7 @@ from nsd_fixture import BODIES, VISUAL, affine, picture, write_nsd
 from scipy.io import loadmat
 from scipy.stats import zscore
 
-from factortopy.brain import load_nsd, split_images
+from factortopy.brain import load_nsd, load_subject, split_images
 from factortopy.brain.surface import sphere_coordinates
 
 SPACES = ("fsaverage", "nativesurface", "func1pt8mm", "func1mm")
@@ -181,6 +181,16 @@ def test_trials_of_an_image_never_part(folder):
     split = split_images(subject.distinct_image_ids, seed=1)
     sides = {name: [image in ids for image in subject.image_ids] for name, ids in split.to_dict().items()}
     assert np.array_equal(np.sum(list(sides.values()), axis=0), np.ones(len(subject.image_ids)))
+
+
+def test_single_trials_are_saved_and_read_again(folder, tmp_path):
+    space, written = folder
+    subject = load_nsd(written.root, 3, space=space, trials="single", progress=False)
+    found = load_subject(subject.save(tmp_path / "subject"))
+    assert found.single_trials
+    assert found.image_ids == subject.image_ids
+    np.testing.assert_array_equal(found.responses, subject.responses)
+    assert found.provenance == subject.provenance
 
 
 def test_provenance_says_what_was_used(folder):
