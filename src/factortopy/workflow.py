@@ -130,7 +130,7 @@ def fit_model(
     start = time.perf_counter()
     machine = machine or Machine.choose()
     groups = _groups(tokens, subject)
-    split = split or split_images(subject.image_ids, groups, seed=settings.seed)
+    split = split or split_images(subject.distinct_image_ids, groups, seed=settings.seed)
     sides = _sides(tokens, subject, split)
     selectors = None if selection is None else FixedSelectors(selection)
     made_of = _made_of(tokens, subject, split, settings, selection, machine)
@@ -193,32 +193,33 @@ def _groups(tokens: TokenStore, subject: Subject) -> list[str] | None:
     missing = set(subject.image_ids) - set(tokens.image_ids)
     if missing:
         raise DataError(
-            f"{len(missing)} of {len(subject.image_ids)} images of {subject.name!r} have no tokens in "
+            f"{len(missing)} of {len(subject.distinct_image_ids)} images of {subject.name!r} have no tokens in "
             f"{tokens.path} (first: {min(missing)!r}); extract tokens of the same images"
         )
     if tokens.image_groups is None:
         return None
     group = dict(zip(tokens.image_ids, tokens.image_groups, strict=True))
-    return [group[image] for image in subject.image_ids]
+    return [group[image] for image in subject.distinct_image_ids]
 
 
 def _sides(tokens: TokenStore, subject: Subject, split: Split) -> dict[str, Images]:
-    """Images of every side, with responses z-scored by the training images."""
-    row = {image: index for index, image in enumerate(subject.image_ids)}
+    """Rows of every side, all trials of its images, with responses z-scored by the training rows."""
+    rows: dict[str, list[int]] = {}
+    for index, image in enumerate(subject.image_ids):
+        rows.setdefault(image, []).append(index)
     place = {image: index for index, image in enumerate(tokens.image_ids)}
-    unknown = [image for side in split.to_dict().values() for image in side if image not in row]
+    unknown = [image for side in split.to_dict().values() for image in side if image not in rows]
     if unknown:
         raise DataError(f"the split names {len(unknown)} images without responses (first: {unknown[0]!r})")
-    standardised = StandardisedResponses.by_training(
-        subject.responses, np.array([row[image] for image in split.train])
-    )
+
+    def of(ids: tuple[str, ...]) -> np.ndarray:
+        return np.array([row for image in ids for row in rows[image]])
+
+    standardised = StandardisedResponses.by_training(subject.responses, of(split.train))
 
     def side(ids: tuple[str, ...]) -> Images:
-        places = torch.tensor([place[image] for image in ids])
-        return Images(
-            lambda chosen: tokens.read(places[chosen].tolist()),
-            standardised.of(np.array([row[image] for image in ids])),
-        )
+        places = torch.tensor([place[subject.image_ids[row]] for row in of(ids)])
+        return Images(lambda chosen: tokens.read(places[chosen].tolist()), standardised.of(of(ids)))
 
     return {"train": side(split.train), "validation": side(split.validation), "test": side(split.test)}
 

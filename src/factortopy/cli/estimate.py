@@ -7,12 +7,12 @@ import numpy as np
 
 from factortopy.brain import Split, Subject, split_images
 from factortopy.cli.options import readable_bytes, readable_seconds
-from factortopy.fitting import FitSettings
+from factortopy.fitting import FitSettings, Machine
+from factortopy.fitting.recipes import MEASURED_IMAGES, SCANNED_IMAGES
+from factortopy.fitting.start import COMPONENTS, SCORED_VOXELS
 from factortopy.tokens import TokenStore
 from factortopy.workflow import fit_model
 
-MEASURED_IMAGES = 1_024
-"""Images whose raw tokens the default recipe holds at a time."""
 STEPS = (2, 10)
 MARGIN = 32
 SAMPLE_VOXELS = 4_096
@@ -50,7 +50,7 @@ class FitEstimate:
 
 
 def estimate_fit(
-    tokens: TokenStore, subject: Subject, settings: FitSettings, split: Split | None
+    tokens: TokenStore, subject: Subject, settings: FitSettings, split: Split | None, machine: Machine
 ) -> FitEstimate:
     """Time from two short fits on this machine; memory and disk by counting the large arrays.
 
@@ -60,19 +60,21 @@ def estimate_fit(
     """
     if split is None:
         groups = dict(zip(tokens.image_ids, tokens.image_groups or tokens.image_ids, strict=True))
-        ids = subject.image_ids
+        ids = subject.distinct_image_ids
         split = split_images(ids, [groups.get(image, image) for image in ids], seed=settings.seed)
     sides = {side: len(ids) for side, ids in split.to_dict().items()}
     return FitEstimate(
         images=sides,
         voxels=subject.voxels,
-        memory=_memory(tokens, subject, settings),
+        memory=_memory(tokens, subject, settings, machine),
         disk=_disk(tokens, subject, settings),
-        seconds=_seconds(tokens, subject, settings, split),
+        seconds=_seconds(tokens, subject, settings, split, machine),
     )
 
 
-def _seconds(tokens: TokenStore, subject: Subject, settings: FitSettings, split: Split) -> float:
+def _seconds(
+    tokens: TokenStore, subject: Subject, settings: FitSettings, split: Split, machine: Machine
+) -> float:
     by_voxels = max(1.0, subject.voxels / SAMPLE_VOXELS)
     if by_voxels > 1:
         subject = subject.select(np.linspace(0, subject.voxels - 1, SAMPLE_VOXELS).astype(int))
@@ -80,8 +82,8 @@ def _seconds(tokens: TokenStore, subject: Subject, settings: FitSettings, split:
     images = min(len(split.train), max(settings.components, settings.batch_size) + MARGIN)
     few = max(3, images // 8)
     part = Split(split.train[:images], split.validation[:few], split.test[:few])
-    short = _time(tokens, subject, settings, part, STEPS[0])
-    longer = _time(tokens, subject, settings, part, STEPS[1])
+    short = _time(tokens, subject, settings, part, machine, STEPS[0])
+    longer = _time(tokens, subject, settings, part, machine, STEPS[1])
     by_step = max(0.0, longer - short) / (STEPS[1] - STEPS[0])
     rest = max(0.0, short - STEPS[0] * by_step) * len(split.train) / images
     # A look at the validation images is a forward pass, a third of a step, for each of their batches.
@@ -89,24 +91,35 @@ def _seconds(tokens: TokenStore, subject: Subject, settings: FitSettings, split:
     return by_voxels * (rest + by_step * (settings.steps + looks / 3))
 
 
-def _time(tokens: TokenStore, subject: Subject, settings: FitSettings, split: Split, steps: int) -> float:
+def _time(
+    tokens: TokenStore,
+    subject: Subject,
+    settings: FitSettings,
+    split: Split,
+    machine: Machine,
+    steps: int,
+) -> float:
     few_steps = settings.model_copy(update={"steps": steps, "validate_every": steps})
     start = time.perf_counter()
-    fit_model(tokens, subject, few_steps, split=split, progress=False)
+    fit_model(tokens, subject, few_steps, split=split, machine=machine, progress=False)
     return time.perf_counter() - start
 
 
-def _memory(tokens: TokenStore, subject: Subject, settings: FitSettings) -> float:
+def _memory(tokens: TokenStore, subject: Subject, settings: FitSettings, machine: Machine) -> float:
     images, voxels = len(subject.image_ids), subject.voxels
     places, layers = tokens.grid[0] * tokens.grid[1] + 1, len(tokens.layers)
-    # float32: responses as read, z-scored, centred; channel selectors, gradient, two moments, best copy.
-    held = 4.0 * (3 * images * voxels + 5 * voxels * settings.width)
-    if settings.recipe == "paper":
-        return LIBRARIES + held
-    kept = sum(min(settings.components, count) for count in tokens.channels)
-    raw = 2 * min(images, MEASURED_IMAGES) * sum(tokens.channels) * places
-    # float16 components twice while they are joined; float32 scores of the start thrice while smoothed.
-    return LIBRARIES + held + max(raw, 2 * 2 * images * kept * places + 3 * 4 * layers * places * voxels)
+    # float32: responses; channel selectors, gradient, two moments, best copy, and what a checkpoint writes.
+    held = LIBRARIES + 4.0 * (images * voxels + 8 * voxels * settings.width)
+    kept = sum(tokens.channels)
+    if settings.recipe == "default":
+        kept = sum(min(settings.components, count) for count in tokens.channels)
+        measured = 2.0 * min(images, MEASURED_IMAGES) * sum(tokens.channels) * places
+        scanned = min(images, SCANNED_IMAGES)
+        # The start: components as read and in float32, responses, and scores before and after smoothing.
+        start = 6.0 * scanned * layers * COMPONENTS * places + 8.0 * scanned * min(voxels, SCORED_VOXELS)
+        held += max(measured, start + 3 * 4.0 * layers * places * voxels)
+    in_memory = 2.0 * images * kept * places
+    return held + (in_memory if in_memory <= machine.memory else 0)
 
 
 def _disk(tokens: TokenStore, subject: Subject, settings: FitSettings) -> float:
