@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from factortopy.cli.options import DryRun, Quiet, check_place
+from factortopy.cli.options import Device, DryRun, Precision, Quiet, check_place
 from factortopy.cli.tables import print_table
 from factortopy.errors import DataError
 
@@ -47,32 +47,52 @@ def fit(
         list[str] | None,
         typer.Option("--set", metavar="NAME=VALUE", help="A setting other than the recipe's."),
     ] = None,
+    device: Device = None,
+    precision: Precision = None,
+    memory: Annotated[
+        float | None,
+        typer.Option(
+            min=0,
+            metavar="GB",
+            help="That tokens may take; beyond, they are read from disk. "
+            "[dim]\\[default: half of what is free][/dim]",
+        ),
+    ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the mapping at OUTPUT.")] = False,
     dry_run: DryRun = False,
     quiet: Quiet = False,
 ) -> None:
-    """Train FactorTopy on a subject, score it on held-out images, write the mapping."""
+    """Train FactorTopy on a subject, score it on held-out images, write the mapping.
+
+    A fit that was stopped goes on where it was, from OUTPUT.checkpoint, when the same command is given again.
+    """
     _check_output(output, overwrite or dry_run)
     named = _parse_changes(changes or [])
     from factortopy.brain import read_split, split_clusters
     from factortopy.brain.datasets.recognise import open_subject
-    from factortopy.fitting import fit_settings
+    from factortopy.files import remove
+    from factortopy.fitting import Machine, fit_settings
     from factortopy.tokens import TokenStore
     from factortopy.workflow import fit_model
 
     sides = None if split in (None, CLUSTER) else read_split(str(split))
     settings = fit_settings(recipe, seed=seed, **named)
+    machine = Machine.choose(device, precision, memory)
     store, person = TokenStore.open(tokens), open_subject(subject, subject=number, progress=not quiet)
     if split == CLUSTER:
         sides = split_clusters(store, person.distinct_image_ids, seed=seed, progress=not quiet)
     if dry_run:
         from factortopy.cli.estimate import estimate_fit
 
-        rows = estimate_fit(store, person, settings, sides).rows()
+        rows = estimate_fit(store, person, settings, sides, machine).rows()
         print_table(f"Fit of {store.network} to {person.name}: nothing was written", ("", ""), rows)
         return
-    mapping = fit_model(store, person, settings, split=sides, progress=not quiet).mapping
+    checkpoint = output.with_name(f"{output.name}.checkpoint")
+    mapping = fit_model(
+        store, person, settings, split=sides, machine=machine, checkpoint=checkpoint, progress=not quiet
+    ).mapping
     mapping.save(output)
+    remove(checkpoint)
     if not quiet:
         print_scores(mapping)
         typer.echo(f"Mapping: {output}")

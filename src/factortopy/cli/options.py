@@ -16,6 +16,9 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 Device = Annotated[
     str | None, typer.Option(help="cuda, mps or cpu. [dim]\\[default: the best there is][/dim]")
 ]
+Precision = Annotated[
+    str | None, typer.Option(help="bf16 or fp32. [dim]\\[default: bf16 where computed natively][/dim]")
+]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Print time, memory and disk; write nothing.")]
 Untrained = Annotated[bool, typer.Option("--untrained", help="Random weights, as a control.")]
 

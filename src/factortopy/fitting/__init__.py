@@ -8,7 +8,7 @@ from factortopy.fitting.machine import Machine
 from factortopy.fitting.recipes import train_default, train_paper
 from factortopy.fitting.reduction import PrincipalComponents, TokenReduction
 from factortopy.fitting.settings import FitSettings, Recipe, fit_settings
-from factortopy.fitting.train import History, mean_r2, train
+from factortopy.fitting.training import History, mean_r2, train
 
 __all__ = [
     "Checkpoint",

@@ -13,7 +13,7 @@ from factortopy.fitting.images import Images
 from factortopy.fitting.machine import Machine
 from factortopy.fitting.recipes import train_default, train_paper
 from factortopy.fitting.settings import Recipe, fit_settings
-from factortopy.fitting.train import History
+from factortopy.fitting.training import History
 from factortopy.model import FactorTopy, Selection
 from factortopy.networks import Tokens
 

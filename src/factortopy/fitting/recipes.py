@@ -14,7 +14,7 @@ from factortopy.fitting.machine import Machine
 from factortopy.fitting.reduction import TokenReduction
 from factortopy.fitting.settings import FitSettings
 from factortopy.fitting.start import COMPONENTS, SCORED_VOXELS, scan, start_selection, start_selectors
-from factortopy.fitting.train import STATE, History, train
+from factortopy.fitting.training import STATE, History, train
 from factortopy.model import FactorTopy
 from factortopy.networks import Tokens
 from factortopy.progress import Advance, progress_bar

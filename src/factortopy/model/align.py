@@ -88,7 +88,7 @@ class ChannelAlign(nn.Module):
         """Align a batch of tokens; computes in the precision of the maps, or of ``torch.autocast``."""
         parameter = next(self.parameters())
         device = parameter.device.type
-        autocast = torch.is_autocast_enabled(device)
+        autocast = torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device)
         dtype = torch.get_autocast_dtype(device) if autocast else parameter.dtype
         local = [
             layer(values.to(dtype).movedim(1, -1)).movedim(-1, 1)

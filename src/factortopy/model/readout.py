@@ -4,7 +4,7 @@ One operation, :func:`read_out`, with three forms of the same formula (`method.m
 
     y_i = < sum_l w_il [ (1 - a_i) Interp(u_i; F_l^local) + a_i F_l^global ], omega_i >
 
-``"plain"`` follows it word for word and holds a (B, N, D) tensor for every layer; ``"grouped"`` and
+``"plain"`` follows it word for word and holds a (B, D, N) tensor for every layer; ``"grouped"`` and
 ``"dense"`` are as exact and many times faster, the first on a CPU, the second on a GPU.
 """
 
@@ -67,12 +67,10 @@ def _read_plain(
     selection: Selection,
     channels: Float[Tensor, "N D"],
 ) -> Float[Tensor, "B N"]:
-    layers, batch = local.shape[:2]
-    grid = selection.space.to(local.dtype).expand(batch, 1, -1, -1)
-    total = channels.new_zeros(batch, len(channels))
-    for layer in range(layers):
-        sampled = functional.grid_sample(local[layer], grid, padding_mode="zeros", align_corners=False)
-        mixed = (1 - selection.scale)[:, None] * sampled[:, :, 0].transpose(1, 2)
-        mixed = mixed + selection.scale[:, None] * global_[layer][:, None, :]
-        total = total + selection.layer[:, layer] * (mixed * channels).sum(dim=-1)
-    return total
+    grid = selection.space.to(local.dtype).expand(local.shape[1], 1, -1, -1)
+    total = channels.new_zeros(())
+    for place, whole, weight in zip(local, global_, selection.layer.T, strict=True):
+        sampled = functional.grid_sample(place, grid, padding_mode="zeros", align_corners=False)[:, :, 0]
+        mixed = (1 - selection.scale) * sampled + selection.scale * whole[:, :, None]
+        total = total + weight * mixed
+    return torch.einsum("bdn,nd->bn", total, channels)
