@@ -43,7 +43,15 @@ CROPS = {  # left, upper, right, lower, as fractions of the photograph
 }
 HELD_OUT = 160
 """Photographs to validate with, and as many to test with."""
-CASES = ("500:0.2:32", "2300:0.05:32", "2300:0.2:32", "2300:0.2:8", "2300:0.6:32", "8000:0.05:32", "8000:0.6:32")
+CASES = (
+    "500:0.2:32",
+    "2300:0.05:32",
+    "2300:0.2:32",
+    "2300:0.2:8",
+    "2300:0.6:32",
+    "8000:0.05:32",
+    "8000:0.6:32",
+)
 VARIANTS: dict[str, dict[str, Any]] = {
     "default": {},
     "no closed-form start": {"start": False},
@@ -89,7 +97,9 @@ def views(photographs: Path) -> ImageSet:
         stem, _, crop = name.partition("-")
         photograph = Image.open(photographs / f"{stem}.jpg").convert("RGB")
         sides = photograph.size * 2
-        return photograph.crop(tuple(round(part * side) for part, side in zip(CROPS[crop], sides, strict=True)))
+        return photograph.crop(
+            tuple(round(part * side) for part, side in zip(CROPS[crop], sides, strict=True))
+        )
 
     groups = tuple(name.partition("-")[0] for name in ids)
     return ImageSet("views of photographs", tuple(ids), load, groups)
@@ -265,7 +275,10 @@ def main() -> None:
                 results.append(laboratory.run(Case.parse(case), variant))
                 with file.open("a", encoding="utf-8") as lines:
                     lines.write(json.dumps(results[-1]) + "\n")
-                print(json.dumps({key: value for key, value in results[-1].items() if key != "step"}), flush=True)
+                print(
+                    json.dumps({key: value for key, value in results[-1].items() if key != "step"}),
+                    flush=True,
+                )
     print(table(results))
     print(json.dumps({"fits": len(results), "network": NETWORK, "simulated": True}))
 

@@ -1,0 +1,155 @@
+"""A fit that was stopped ends with the very numbers of one that was not."""
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from factortopy.errors import DataError
+from factortopy.fitting import Checkpoint, Images, Machine, fit_settings, train_default, train_paper
+from factortopy.fitting import checkpoint as module
+from factortopy.fitting import training as training_module
+from factortopy.networks import Tokens
+
+IMAGES, VOXELS, LAYERS, CHANNELS = 90, 40, 2, 6
+BOUNDS = torch.tensor([[0.0, 0, 0], [100, 0, 0]])
+COORDINATES = torch.stack([torch.linspace(0, 100, VOXELS), torch.zeros(VOXELS), torch.zeros(VOXELS)], dim=1)
+
+
+class Stopped(Exception):  # noqa: N818 (it stands for a power cut)
+    """The fit was killed."""
+
+
+@pytest.fixture(scope="module")
+def sides():
+    generator = torch.Generator().manual_seed(0)
+    tokens = Tokens(
+        tuple(torch.randn(IMAGES, CHANNELS, 3, 3, generator=generator) for _ in range(LAYERS)),
+        tuple(torch.randn(IMAGES, CHANNELS, generator=generator) for _ in range(LAYERS)),
+    )
+    weight = torch.randn(CHANNELS, VOXELS, generator=generator)
+    responses = tokens.global_[1] @ weight + torch.randn(IMAGES, VOXELS, generator=generator)
+    parts = [slice(0, 60), slice(60, 90)]
+    return [Images(lambda rows, part=part: tokens[part][rows], responses[part]) for part in parts]
+
+
+def run(sides, recipe, folder=None, identity="fit", precision="fp32", memory=10**9, **changes):
+    settings = fit_settings(
+        recipe, width=4, steps=24, batch_size=7, validate_every=5, components=5, **changes
+    )
+    trainer = train_default if recipe == "default" else train_paper
+    return trainer(
+        *sides,
+        settings,
+        COORDINATES,
+        BOUNDS,
+        machine=Machine(torch.device("cpu"), precision, memory),
+        checkpoint=None if folder is None else Checkpoint(folder, identity),
+        progress=False,
+    )
+
+
+def stop_after(monkeypatch, steps):
+    """Kill the training after so many steps of this run; states are written after every step."""
+    monkeypatch.setattr(module, "SECONDS", 0.0)
+    advance = training_module._Run.advance
+    done = []
+
+    def advance_or_stop(self, batch):
+        if len(done) == steps:
+            raise Stopped
+        done.append(1)
+        advance(self, batch)
+
+    monkeypatch.setattr(training_module._Run, "advance", advance_or_stop)
+
+
+@pytest.mark.parametrize("steps", [1, 9, 10, 23])
+@pytest.mark.parametrize("recipe", ["default", "paper"])
+def test_a_stopped_fit_goes_on_bit_for_bit(sides, tmp_path, recipe, steps):
+    whole, expected = run(sides, recipe)
+    with pytest.MonkeyPatch.context() as patch:
+        stop_after(patch, steps)
+        with pytest.raises(Stopped):
+            run(sides, recipe, tmp_path / "state")
+    # Torch's own random numbers are elsewhere now, as in another process.
+    torch.rand(5)
+    resumed, history = run(sides, recipe, tmp_path / "state")
+    assert history.step == expected.step
+    assert history.loss == expected.loss
+    assert history.validation_r2 == expected.validation_r2
+    for name, value in whole.state_dict().items():
+        assert torch.equal(resumed.state_dict()[name], value), name
+
+
+def test_a_fit_that_is_done_is_not_trained_again(sides, tmp_path, monkeypatch):
+    first, _ = run(sides, "default", tmp_path / "state")
+    stop_after(monkeypatch, 0)
+    again, _ = run(sides, "default", tmp_path / "state")
+    assert all(torch.equal(a, b) for a, b in zip(first.parameters(), again.parameters(), strict=True))
+
+
+def test_patience_ends_a_resumed_fit_too(sides, tmp_path, monkeypatch):
+    changes = {"patience": 1, "learning_rate": 3.0, "cosine": False}
+    _, expected = run(sides, "default", **changes)
+    assert expected.step[-1] < 24
+    run(sides, "default", tmp_path / "state", **changes)
+    stop_after(monkeypatch, 0)
+    _, history = run(sides, "default", tmp_path / "state", **changes)
+    assert history.step == expected.step
+
+
+@pytest.mark.parametrize("recipe", ["default", "paper"])
+def test_tokens_on_disk_train_the_very_same_model(sides, recipe):
+    halves = [
+        Images(lambda rows, side=side: side.read(rows).to(dtype=torch.float16), side.responses)
+        for side in sides
+    ]
+    in_memory, _ = run(halves, recipe, memory=10**9)
+    on_disk, history = run(halves, recipe, memory=0)
+    assert all(torch.equal(a, b) for a, b in zip(in_memory.parameters(), on_disk.parameters(), strict=True))
+    assert 0 < history.waited < history.seconds
+
+
+def test_bfloat16_trains_nearly_the_same_model(sides):
+    _, exact = run(sides, "default", precision="fp32")
+    _, narrow = run(sides, "default", precision="bf16")
+    assert narrow.validation_r2 != exact.validation_r2
+    assert np.allclose(narrow.validation_r2, exact.validation_r2, atol=0.02)
+
+
+def test_another_fits_checkpoint_is_refused(sides, tmp_path):
+    run(sides, "paper", tmp_path / "state", identity="one")
+    with pytest.raises(DataError, match="belongs to another fit"):
+        run(sides, "paper", tmp_path / "state", identity="other")
+
+
+def test_a_damaged_checkpoint_is_one_clear_line(sides, tmp_path):
+    run(sides, "paper", tmp_path / "state")
+    file = tmp_path / "state" / "training.safetensors"
+    file.write_bytes(file.read_bytes()[:100])
+    with pytest.raises(DataError, match=r"cannot be read .* delete .* to start anew"):
+        run(sides, "paper", tmp_path / "state")
+
+
+def test_a_state_without_this_programs_facts_is_refused(sides, tmp_path):
+    run(sides, "paper", tmp_path / "state")
+    file = tmp_path / "state" / "training.safetensors"
+    save_file(load_file(file), file)
+    with pytest.raises(DataError, match="belongs to another fit"):
+        run(sides, "paper", tmp_path / "state")
+
+
+def test_a_training_step_never_asks_the_device_for_a_value(sides):
+    """Tensors of the device "meta" have no values: whatever waits for one raises an error."""
+    settings = fit_settings("default", width=4, batch_size=7, components=5, gradient_clip=0.5)
+    machine = Machine(torch.device("cpu"), "fp32", 10**9)
+    model, _ = train_default(
+        *sides, settings.model_copy(update={"steps": 1}), COORDINATES, BOUNDS, machine=machine, progress=False
+    )
+    model.to("meta")
+    run = training_module._Run(model, settings, machine)
+    rows = torch.arange(7)
+    run.advance((sides[0].read(rows).to("meta"), sides[0].responses[rows].to("meta")))
+    run.advance((sides[0].read(rows).to("meta"), sides[0].responses[rows].to("meta")))
+    assert run.step == 2

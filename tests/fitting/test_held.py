@@ -1,0 +1,127 @@
+"""Tokens in memory and on disk are the same tokens; batches come in order; reading ahead changes nothing."""
+
+import threading
+
+import numpy as np
+import pytest
+import torch
+
+from factortopy.errors import DataError
+from factortopy.fitting import Images, Machine, StandardisedResponses
+from factortopy.fitting import held as module
+from factortopy.fitting.feed import Feed
+from factortopy.fitting.held import FiledTokens, Layout, hold
+from factortopy.networks import Tokens
+
+SHAPES = ((3, 2, 4), (5, 1, 1))
+IMAGES = 23
+
+
+@pytest.fixture
+def tokens():
+    generator = torch.Generator().manual_seed(0)
+    local = tuple(torch.randn(IMAGES, *shape, generator=generator).half() for shape in SHAPES)
+    return Tokens(local, tuple(torch.randn(IMAGES, shape[0], generator=generator).half() for shape in SHAPES))
+
+
+@pytest.fixture
+def images(tokens):
+    responses = torch.arange(IMAGES * 2.0).view(IMAGES, 2)
+    return Images(lambda rows: tokens[rows], responses)
+
+
+def cpu(memory):
+    return Machine(torch.device("cpu"), "fp32", memory)
+
+
+def same(left, right):
+    pairs = zip((*left.local, *left.global_), (*right.local, *right.global_), strict=True)
+    return all(torch.equal(one, other) for one, other in pairs)
+
+
+def test_rows_hold_all_tokens_in_a_known_order(tokens):
+    layout = Layout.of(tokens)
+    assert layout.numbers == 3 * 8 + 5 + 3 + 5
+    rows = layout.pack(tokens)
+    expected = np.concatenate([part[7].numpy().ravel() for part in (*tokens.local, *tokens.global_)])
+    np.testing.assert_array_equal(rows[7].numpy(), expected)
+    assert same(layout.unpack(rows), tokens)
+
+
+@pytest.mark.parametrize(("memory", "kind"), [(10**9, "memory"), (0, "disk")])
+def test_held_tokens_are_those_given(tokens, images, memory, kind):
+    layout = Layout.of(tokens)
+    held = hold(images.batches(4), images, layout, cpu(memory))
+    assert held.resident == (kind == "memory")
+    assert isinstance(held.read, FiledTokens) == (kind == "disk")
+    chosen = torch.tensor([22, 0, 7, 7, 3])
+    assert same(held.read(chosen), tokens[chosen])
+    assert torch.equal(held.responses[chosen], images.responses[chosen])
+
+
+def test_memory_decides_to_the_byte(tokens, images):
+    layout = Layout.of(tokens)
+    size = 2 * layout.numbers * IMAGES
+    assert module.fits_memory(images, layout, cpu(size))
+    assert not module.fits_memory(images, layout, cpu(size - 1))
+
+
+def test_a_full_disk_is_one_clear_line(tokens, images, monkeypatch):
+    class Full:
+        def write(self, _):
+            raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(module.tempfile, "TemporaryFile", lambda **_: Full())
+    with pytest.raises(DataError, match="No space left on device; set TMPDIR"):
+        hold(images.batches(4), images, Layout.of(tokens), cpu(0))
+
+
+@pytest.mark.parametrize("resident", [True, False])
+def test_batches_come_in_the_order_asked_for(tokens, images, resident):
+    readers = set()
+
+    def read(rows):
+        readers.add(threading.current_thread().name)
+        return tokens[rows]
+
+    order = [torch.tensor([3, 1]), torch.tensor([0]), torch.tensor([5, 9, 2]), torch.tensor([4])] * 3
+    feed = Feed(Images(read, images.responses, resident), torch.device("cpu"))
+    for rows, (found, responses) in zip(order, feed.batches(iter(order)), strict=True):
+        assert same(found, tokens[rows])
+        assert torch.equal(responses, images.responses[rows])
+    assert feed.waited > 0
+    assert (threading.current_thread().name in readers) == resident
+
+
+def test_an_error_while_reading_ahead_reaches_the_caller(images):
+    def read(_):
+        raise DataError("the store is damaged")
+
+    feed = Feed(Images(read, images.responses, resident=False), torch.device("cpu"))
+    with pytest.raises(DataError, match="damaged"):
+        list(feed.batches(iter([torch.tensor([0])])))
+
+
+def test_responses_are_z_scored_by_the_training_images():
+    rng = np.random.default_rng(0)
+    responses = (5 + 3 * rng.normal(size=(600, 4))).astype(np.float32)
+    responses[:, 2] = 7
+    train, test = np.arange(0, 600, 2), np.arange(1, 600, 2)
+    standardised = StandardisedResponses.by_training(responses, train)
+    found = standardised[torch.arange(len(train))].numpy()
+    varying = [0, 1, 3]
+    np.testing.assert_allclose(found[:, varying].mean(axis=0), 0, atol=1e-5)
+    np.testing.assert_allclose(found[:, varying].std(axis=0), 1, atol=1e-5)
+    assert not found[:, 2].any()
+    other = standardised.of(test)[torch.tensor([5])].numpy()
+    mean, spread = responses[train].mean(axis=0), responses[train].std(axis=0)
+    expected = ((responses[11] - mean) / np.where(spread > 0, spread, 1))[None, varying]
+    np.testing.assert_allclose(other[:, varying], expected, atol=1e-5)
+
+
+def test_a_machine_is_what_is_asked_for():
+    machine = Machine.choose("cpu", "fp32", memory_gb=1.5)
+    assert (machine.device.type, machine.precision, machine.memory) == ("cpu", "fp32", 1_500_000_000)
+    assert machine.device_memory() == 0
+    with pytest.raises(DataError, match="memory_gb is -1"):
+        Machine.choose("cpu", memory_gb=-1)
