@@ -1,5 +1,7 @@
 """Tokens are what the libraries' own calls for features give."""
 
+import sys
+
 import pytest
 import torch
 import transformers
@@ -16,7 +18,8 @@ from factortopy.networks.module import network_from_module
 from factortopy.networks.open_clip import build_open_clip
 from factortopy.networks.outputs import TokenRule
 from factortopy.networks.torchvision import build_torchvision, torchvision_preprocessing
-from factortopy.networks.transformers import build_transformers, transformers_preprocessing
+from factortopy.networks.transformers import build_transformers
+from factortopy.networks.transformers_preprocessing import transformers_preprocessing
 
 # Its blocks keep the tokens sorted by mask unit, so they are put in order by its own `reroll`, below.
 NOT_BY_HOOKS = {"timm Hiera"}
@@ -203,11 +206,30 @@ def test_transformers_preprocessing_is_its_own(tmp_path):
         transformers.CLIPImageProcessor(size={"shortest_edge": 64}, crop_size={"height": 64, "width": 64}),
         transformers.BitImageProcessor(size={"shortest_edge": 73}, crop_size={"height": 64, "width": 64}),
         transformers.ViTImageProcessor(size={"height": 64, "width": 64}),
+        transformers.ConvNextImageProcessor(size={"shortest_edge": 64}, crop_pct=0.875),
     ):
         rules = transformers_preprocessing(processor.to_dict())
         own = processor(photograph, return_tensors="pt")["pixel_values"][0]
         assert rules.size == tuple(own.shape[1:]) == (64, 64)
         assert float((rules(photograph) - own).abs().mean()) < 0.02
+
+
+def test_transformers_preprocessing_of_older_files():
+    both = transformers_preprocessing({"size": 64, "do_normalize": False})
+    assert (both.size, both.crop_mode, both.mean, both.std) == ((64, 64), "squash", (0, 0, 0), (1, 1, 1))
+    cropped = transformers_preprocessing({"size": 73, "crop_size": 64})
+    assert (cropped.size, cropped.crop_mode) == ((64, 64), "center")
+    with pytest.raises(DataError, match="longest_edge"):
+        transformers_preprocessing({"size": {"longest_edge": 1024}})
+
+
+def test_library_that_is_missing_is_said_with_its_remedy(monkeypatch):
+    monkeypatch.setitem(sys.modules, "open_clip", None)
+    monkeypatch.setitem(sys.modules, "transformers", None)
+    with pytest.raises(UnavailableError, match=r"pip install 'factortopy\[open-clip\]'"):
+        build_open_clip("ViT-B-32")
+    with pytest.raises(UnavailableError, match=r"pip install 'factortopy\[transformers\]'"):
+        build_transformers("facebook/dinov2-base")
 
 
 def test_transformers_folder(tmp_path):
@@ -218,6 +240,9 @@ def test_transformers_folder(tmp_path):
     network = build_transformers(str(tmp_path), seed=4)
     assert network.preprocessing.size == (32, 32)
     assert network.channels == (32, 32, 32)
+    (tmp_path / "config.json").write_text('{"model_type": "of nobody"}')
+    with pytest.raises(DataError, match="cannot be read"):
+        build_transformers(str(tmp_path))
 
 
 TORCHVISION = {

@@ -91,7 +91,7 @@ class TimmNetwork(Network):
 
     def _look(self, wanted: Sequence[str] | None) -> None:
         """Learn the layers' names and shapes by sending one grey image through the network."""
-        with torch.inference_mode():
+        with torch.no_grad():
             maps, prefixes = self._forward(torch.zeros(1, 3, *self.preprocessing.size, device=self.device))
         named = tuple(info["module"] for info in getattr(self._model, "feature_info", ()))
         names = (

@@ -16,14 +16,13 @@ from factortopy.errors import DataError, FactortopyError, UnavailableError
 from factortopy.networks.layered import LayeredNetwork, choose_layers
 from factortopy.networks.network import ASSUMED, IMAGENET_PREPROCESSING, Network, Preprocessing
 from factortopy.networks.seeds import seeded
+from factortopy.networks.transformers_preprocessing import transformers_preprocessing
 from factortopy.networks.weights import hub_file
 
 # Where two-tower models keep the part that sees images
 TOWERS = ("vision_model", "vision_encoder", "vision_tower")
 # Modules after the last hidden state
 HEADS = ("pooler", "head", "classifier", "post_layernorm", "vision_model.post_layernorm")
-# transformers' numbers of Pillow's filters
-RESAMPLE = {0: "nearest", 1: "lanczos", 2: "bilinear", 3: "bicubic", 4: "box", 5: "hamming"}
 INSTALL = "transformers is not installed; install it: pip install 'factortopy[transformers]'"
 
 
@@ -159,52 +158,29 @@ def image_tower(model: nn.Module) -> nn.Module:
     return model
 
 
-def transformers_preprocessing(config: Mapping[str, Any]) -> Preprocessing:
-    """The preprocessing in a repository's ``preprocessor_config.json``.
-
-    Raises:
-        DataError: if it gives no size.
-    """
-    size, crop = config.get("size", {}), config.get("crop_size", {})
-    size = {"shortest_edge": size} if isinstance(size, int) else size
-    crop = {"height": crop, "width": crop} if isinstance(crop, int) else crop
-    crop = crop if config.get("do_center_crop", bool(crop)) else {}
-    target = crop or size
-    if "height" not in target and "shortest_edge" in target:
-        target = {"height": target["shortest_edge"], "width": target["shortest_edge"]}
-    if "height" not in target:
-        raise DataError(
-            f"preprocessor_config.json gives no size of the image, only {size}; give preprocessing="
-        )
-    height, width = target["height"], target["width"]
-    shortest = size.get("shortest_edge")
-    return Preprocessing(
-        size=(height, width),
-        mean=tuple(config.get("image_mean", IMAGENET_PREPROCESSING.mean)),
-        std=tuple(config.get("image_std", IMAGENET_PREPROCESSING.std)),
-        interpolation=RESAMPLE[config.get("resample", 3)],
-        crop_fraction=min(height, width) / shortest * (1 - 1e-9) if shortest else 1.0,
-        crop_mode="center" if shortest else "squash",
-    )
-
-
 def _configuration(architecture: Any) -> tuple[Any, Preprocessing | None]:
     """The configuration of a model, of its image tower alone where it has two; and its preprocessing."""
     try:
         from transformers import AutoConfig
     except ImportError:
         raise UnavailableError(INSTALL) from None
-    seen = None
-    if isinstance(architecture, str):
-        folder = Path(architecture)
-        files = [
-            folder / file if folder.is_dir() else hub_file(architecture, file)
-            for file in ("config.json", "preprocessor_config.json")
-        ]
+    if not isinstance(architecture, str):
+        return getattr(architecture, "vision_config", architecture), None
+    folder = Path(architecture)
+    files = [
+        folder / file if folder.is_dir() else hub_file(architecture, file)
+        for file in ("config.json", "preprocessor_config.json")
+    ]
+    try:
         config = AutoConfig.from_pretrained(files[0].parent)
-        seen = transformers_preprocessing(json.loads(files[1].read_text()))
-    else:
-        config = architecture
+        seen = transformers_preprocessing(json.loads(files[1].read_text(encoding="utf-8")))
+    except (OSError, ValueError, KeyError) as error:
+        if isinstance(error, FactortopyError):
+            raise
+        reason = str(error).strip().splitlines()[0]
+        raise DataError(
+            f"the configuration of transformers' {architecture} cannot be read: {reason}"
+        ) from error
     return getattr(config, "vision_config", config), seen
 
 
