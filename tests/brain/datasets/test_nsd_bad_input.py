@@ -191,7 +191,7 @@ def test_volume_with_matlabs_axes(copy):
         ("subjectim", lambda x: x + 0.5, "no whole numbers"),
         ("masterordering", lambda x: np.where(x == 1, np.nan, x), "no whole numbers"),
         ("masterordering", lambda x: np.array([["text"]]), "expected numbers"),
-        ("sharedix", None, "no sharedix"),
+        ("subjectim", None, "no subjectim"),
     ],
 )
 def test_design(copy, name, change, text):

@@ -29,7 +29,7 @@ class NsdDesign:
         path: the file it was read from.
         images: nsdId (from 0) of the image of every trial of the whole experiment.
         trials: trials of every session, where the file tells them; else empty.
-        shared: nsdId of the images that all subjects were to see (1000).
+        shared: nsdId of the images that all subjects were to see (1000); empty if the file does not say.
     """
 
     path: Path
@@ -91,7 +91,8 @@ def read_design(path: str | Path, subject: int) -> NsdDesign:
             "get the file again"
         )
     images = known[subject - 1, order - 1] - 1
-    return NsdDesign(path, images, _trials(found, len(order)), _ids(found, "sharedix", path).reshape(-1) - 1)
+    shared = _ids(found, "sharedix", path).reshape(-1) - 1 if "sharedix" in found else np.zeros(0, np.int64)
+    return NsdDesign(path, images, _trials(found, len(order)), shared)
 
 
 def _ids(found: dict[str, np.ndarray], name: str, path: Path) -> np.ndarray:
@@ -148,7 +149,7 @@ def check_stimulus_info(path: Path, design: NsdDesign, subject: int) -> None:
             f"trial {number} of subject {subject} shows nsdId {expected} by {path} but "
             f"{design.images[number - 1]} by {design.path}; get both files again"
         )
-    if len(shared) and set(shared) != set(design.shared.tolist()):
+    if len(shared) and len(design.shared) and set(shared) != set(design.shared.tolist()):
         raise DataError(f"{path} and {design.path} name different shared images; get both files again")
 
 
