@@ -59,7 +59,11 @@ def save_subject(subject: Subject, path: str | os.PathLike[str]) -> Path:
         for name, mask in subject.rois.items():
             np.save(folder / "rois" / f"{name}.npy", mask, allow_pickle=False)
         (folder / "image_ids.txt").write_text("\n".join(subject.image_ids) + "\n", encoding="utf-8")
-        facts = {"name": subject.name, "rois": list(subject.rois), "provenance": subject.provenance}
+        facts: dict[str, Any] = {
+            "name": subject.name,
+            "rois": list(subject.rois),
+            "provenance": subject.provenance,
+        }
         if subject.surface is not None:
             facts["surface"] = subject.surface
         if subject.single_trials:
