@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from sklearn.metrics import r2_score
 
-from factortopy.analysis import correlation, r_squared
-from factortopy.errors import ShapeError
+from factortopy.analysis import algonauts_score, correlation, r_squared
+from factortopy.errors import DataError, ShapeError
 
 
 @pytest.fixture
@@ -42,3 +42,38 @@ def test_constant_voxels_have_no_score(pair):
 def test_shapes_that_differ_are_refused(pair):
     with pytest.raises(ShapeError, match=r"\(30, 6\) and predictions \(29, 6\)"):
         r_squared(pair[0], pair[1][:29])
+
+
+def test_algonauts_score_equals_the_challenge_step_by_step():
+    rng = np.random.default_rng(4)
+    r, ceiling = rng.uniform(-0.3, 0.9, 101), rng.uniform(0, 0.9, 101)
+    ceiling[:5], r[7] = 0, np.nan
+    accuracy = []
+    for correlation_, limit in zip(r, ceiling, strict=True):
+        if np.isnan(correlation_) or correlation_ <= 0:
+            accuracy.append(0.0)
+        elif limit == 0 or correlation_**2 > limit:
+            accuracy.append(100.0)
+        else:
+            accuracy.append(100 * correlation_**2 / limit)
+    assert algonauts_score(r, ceiling) == pytest.approx(sorted(accuracy)[50])
+    assert 5 < algonauts_score(r, ceiling) < 95
+
+
+def test_a_perfect_model_of_a_noisy_mean_scores_100_and_its_raw_r2_stays_at_the_ceiling():
+    rng = np.random.default_rng(5)
+    signal = rng.normal(size=(4000, 20))
+    responses = signal + rng.normal(size=(3, 4000, 20)).mean(axis=0)
+    ceiling = np.full(20, 1 / (1 + 1 / 3))
+    assert algonauts_score(correlation(responses, signal), ceiling) == pytest.approx(100, abs=1.5)
+    np.testing.assert_allclose(r_squared(responses, signal), 0.75, atol=0.04)
+    # A prediction of the wrong scale loses raw R^2 and keeps the challenge's score.
+    assert algonauts_score(correlation(responses, 9 * signal), ceiling) == pytest.approx(100, abs=1.5)
+    assert r_squared(responses, 9 * signal).max() < 0
+
+
+def test_algonauts_score_refuses_percentages_and_other_shapes():
+    with pytest.raises(DataError, match="divide percentages"):
+        algonauts_score(np.full(3, 0.5), np.full(3, 50.0))
+    with pytest.raises(ShapeError, match=r"must both be \(voxel,\)"):
+        algonauts_score(np.full(3, 0.5), np.full(4, 0.5))

@@ -88,6 +88,33 @@ def normalised(
     return NormalisedScore(values, int(np.isnan(values).sum()), threshold)
 
 
+SMALLEST_CEILING = 1e-14
+
+
+def algonauts_score(r: Float[np.ndarray, "voxel"], noise_ceiling: Float[np.ndarray, "voxel"]) -> float:
+    """Score of the Algonauts 2023 challenge, per cent: ``100 median_voxels min(1, max(r, 0)^2 / ceiling)``.
+
+    It differs from ``r_squared`` in four ways: responses are averages over repeats, the squared correlation
+    forgives a wrong scale and mean, it is divided by the ceiling, and it is clipped to 0..100. So it is
+    higher, and not to be compared with the paper's raw R^2. The challenge's own score is the mean over its
+    eight subjects. As in the organisers' code, a ceiling of 0 counts as 1e-14.
+
+    Args:
+        r: correlations with averaged responses to held-out images; NaN (a constant prediction) counts as 0.
+        noise_ceiling: R^2 of a perfect model of these averaged responses, 0..1.
+
+    Raises:
+        ShapeError: if there is not one ceiling a voxel.
+        DataError: if a ceiling lies outside 0..1.
+    """
+    if r.shape != noise_ceiling.shape or r.ndim != 1 or not r.size:
+        raise ShapeError(f"r {r.shape} and noise_ceiling {noise_ceiling.shape} must both be (voxel,)")
+    if not ((noise_ceiling >= 0) & (noise_ceiling <= 1)).all():
+        raise DataError("noise_ceiling must lie in 0..1; divide percentages by 100")
+    explained = np.square(np.maximum(np.nan_to_num(r.astype(np.float64)), 0))
+    return float(100 * np.median(np.minimum(explained / np.maximum(noise_ceiling, SMALLEST_CEILING), 1)))
+
+
 def _check(responses: np.ndarray, predictions: np.ndarray) -> None:
     if responses.shape != predictions.shape or responses.ndim != 2:
         raise ShapeError(

@@ -85,6 +85,17 @@ def test_noise_ceiling_is_a_share(subject, written):
     assert percent.max() > 50
 
 
+def test_noise_ceilings_as_the_organisers_write_them(written, surface, tmp_path):
+    root = shutil.copytree(written.root, tmp_path / "subj05")
+    shares = {}
+    for side in ("lh", "rh"):
+        file = root / f"test_split/noise_ceiling/{side}_noise_ceiling.npy"
+        shares[side] = np.load(file).astype(np.float64) / 100
+        np.save(file, shares[side])
+    subject = load_algonauts(root, surface=surface)
+    np.testing.assert_allclose(subject.noise_ceiling, np.concatenate(list(shares.values())), rtol=1e-6)
+
+
 def test_nsdgeneral_is_what_streams_label(subject, written, surface):
     streams = np.concatenate([written.labels[side, "streams"] for side in ("lh", "rh")])
     part = load_algonauts(written.root, vertices="nsdgeneral", surface=surface)
@@ -208,7 +219,7 @@ FAULTS = {
     ),
     "a ceiling above 100": (
         lambda r: save(r / "test_split/noise_ceiling/lh_noise_ceiling.npy", lambda a: a * 3),
-        "lh_noise_ceiling.npy: .*0..100",
+        "lh_noise_ceiling.npy goes from .* 0..100",
     ),
     "truncated": (
         lambda r: (r / FMRI.format("lh")).write_bytes((r / FMRI.format("lh")).read_bytes()[:-9]),

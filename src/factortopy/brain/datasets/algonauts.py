@@ -4,7 +4,7 @@ Layout of a subject's folder, from the challenge's own preparation code (gifale9
 
     training_split/training_images/train-0001_nsd-00013.png
     training_split/training_fmri/{lh,rh}_training_fmri.npy        float32 (image, vertex)
-    test_split/noise_ceiling/{lh,rh}_noise_ceiling.npy            per cent, where it is there
+    test_split/noise_ceiling/{lh,rh}_noise_ceiling.npy            share or per cent, where it is there
     roi_masks/{lh,rh}.all-vertices_fsaverage_space.npy            1 on the vertices of the challenge
     roi_masks/{lh,rh}.CLASS_challenge_space.npy                   label of each of these
     roi_masks/mapping_CLASS.npy                                   names of the labels
@@ -19,7 +19,6 @@ from typing import Any, Literal
 import numpy as np
 from jaxtyping import Bool
 
-from factortopy.brain.ceilings import PERCENT_FORMULA
 from factortopy.brain.datasets.algonauts_files import (
     SIDES,
     challenge_mask,
@@ -56,8 +55,9 @@ def load_algonauts(
     Args:
         path: the subject's folder, e.g. ``algonauts_2023/subj01``.
         vertices: ``"all"`` of the challenge, or its ``"nsdgeneral"`` part: those with a label in ``streams``.
-            NSD's group ``streams`` leave out 133 of the 37,984 vertices of ``nsdgeneral``, and of what the
-            challenge added (RSC, known by ``floc-places``) they hold none.
+            It is no exact copy of NSD's ``nsdgeneral``, which the challenge does not ship: the group's
+            ``streams`` leave out 133 of its 37,984 vertices. What the challenge added to it is RSC, which
+            ``floc-places`` names.
         surface: the surface that the vertices are of; without it the standard one with as many vertices
             (fsaverage, 163,842 a hemisphere), whose spheres need no download.
 
@@ -157,5 +157,5 @@ def _provenance(folder: Path, vertices: str) -> dict[str, Any]:
         "vertices": vertices,
         "responses": "z-scored within each session (test trials included), mean of 1 to 3 presentations, "
         "their number not shipped",
-        "noise_ceiling": PERCENT_FORMULA,
+        "noise_ceiling": "ncsnr^2 / (ncsnr^2 + mean over test images of 1 / repeats), by the organisers",
     }

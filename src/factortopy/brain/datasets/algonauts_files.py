@@ -6,7 +6,6 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from factortopy.brain.array_files import NpyHeader, npy_header, read_array
-from factortopy.brain.ceilings import noise_ceiling_from_percent
 from factortopy.brain.datasets.safe_mapping import read_mapping
 from factortopy.brain.labels import Labels
 from factortopy.errors import DataError, ShapeError
@@ -147,7 +146,7 @@ def read_rois(folder: Path, counts: dict[str, int]) -> dict[str, Bool[np.ndarray
         labels = [read_labels(file, counts[side]) for file, side in zip(files, SIDES, strict=True)]
         names = read_mapping(mapping)
         for file, values in zip(files, labels, strict=True):
-            unknown = set(np.unique(values).tolist()) - set(names) - {0}
+            unknown = {int(value) for value in np.unique(values) if value > 0} - set(names)
             if unknown:
                 raise DataError(f"{file} holds the label {min(unknown)}, which {mapping.name} does not name")
         rois |= Labels(np.concatenate(labels), names).regions
@@ -187,21 +186,26 @@ def whole_numbers(file: Path) -> Int[np.ndarray, "vertex"]:
 
 
 def read_noise_ceiling(folder: Path, counts: dict[str, int]) -> Float[np.ndarray, "voxel"] | None:
-    """The ceiling as R^2 in 0..1, where its files are there: the organisers did not release them."""
+    """The ceiling as R^2 in 0..1, where its files are there: the organisers did not release them.
+
+    Their own code writes shares of 1; files that went round later are in per cent. Which it is, is told by
+    the largest value of both hemispheres.
+    """
     files = {side: ceiling_file(folder, side) for side in SIDES}
     if not any(file.exists() for file in files.values()):
         return None
     parts = []
     for side, file in files.items():
-        percent = read_array(file)
-        if percent.shape != (counts[side],) or percent.dtype.kind != "f":
+        ceiling = read_array(file)
+        if ceiling.shape != (counts[side],) or ceiling.dtype.kind != "f":
             raise ShapeError(
-                f"{file} holds {percent.dtype} of shape {percent.shape}, expected float32 ({counts[side]},)"
+                f"{file} holds {ceiling.dtype} of shape {ceiling.shape}, expected floats ({counts[side]},)"
             )
-        if not np.isfinite(percent).all():
-            raise DataError(f"{file} holds NaN or infinity; get it again")
-        try:
-            parts.append(noise_ceiling_from_percent(percent))
-        except DataError as error:
-            raise DataError(f"{file}: {error}") from error
-    return np.concatenate(parts).astype(np.float32)
+        if not np.isfinite(ceiling).all() or ceiling.min() < 0 or ceiling.max() > 100:
+            low, high = ceiling.min(), ceiling.max()
+            raise DataError(
+                f"{file} goes from {low:.4g} to {high:.4g}; ceilings lie in 0..1, or 0..100 per cent"
+            )
+        parts.append(ceiling)
+    both = np.concatenate(parts)
+    return (both / 100 if both.max() > 1 else both).astype(np.float32)

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import numpy as np
 
-from factortopy.brain.array_files import npy_header, read_array
 from factortopy.brain.datasets.algonauts_files import (
     CLASSES,
     SIDES,
@@ -13,6 +12,7 @@ from factortopy.brain.datasets.algonauts_files import (
     challenge_mask,
     fmri_file,
     images_folder,
+    read_noise_ceiling,
     read_rois,
     response_headers,
 )
@@ -156,15 +156,9 @@ def _check_values(report: Report, file: Path) -> None:
 
 
 def _check_ceiling(report: Report, folder: Path, counts: dict[str, int]) -> None:
-    """Whether ceilings, where they are there, are in per cent and fit the responses."""
-    if not any(ceiling_file(folder, side).exists() for side in counts):
-        report.add("note", folder, "no noise ceiling (its organisers did not release it): scores stay raw")
-    for side, count in counts.items():
-        file = ceiling_file(folder, side)
-        if not file.exists():
-            continue
-        shape = npy_header(file).shape
-        if shape != (count,):
-            report.add("problem", file, f"shape {shape}, expected ({count},)", "get the file of this subject")
-        elif np.nanmax(read_array(file)) <= 1:
-            report.add("problem", file, "no value above 1, expected per cent", "multiply by 100")
+    ceiling = read_noise_ceiling(folder, counts)
+    file = ceiling_file(folder, "lh")
+    if ceiling is None:
+        report.add("note", file, "no noise ceiling (the organisers did not release it): scores stay raw")
+    else:
+        report.add("ok", file, f"median noise ceiling {np.median(ceiling):.3f} of the variance")

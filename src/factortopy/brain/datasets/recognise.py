@@ -204,12 +204,25 @@ def algonauts_folder(layout: Layout, subject: int | None) -> Path:
 
 
 def open_images(path: str | os.PathLike[str]) -> ImageSet | None:
-    """The photographs of a folder that ``recognise`` knows; None where it is unknown or has none."""
+    """The photographs of a folder that ``recognise`` knows, of all its subjects where they share a file.
+
+    Returns:
+        None where the folder is unknown, or its photographs lie elsewhere (THINGS-fMRI ships none).
+
+    Raises:
+        DataError: if the photographs, or what names them, are damaged.
+    """
     layout = recognise(path)
     if layout is None:
         return None
+    from factortopy.brain.datasets import photographs
+
     if layout.kind == "algonauts":
         from factortopy.brain.datasets.algonauts import training_images
 
         return training_images(algonauts_folder(layout, None))
-    return None
+    if layout.kind == "nsd":
+        return photographs.nsd_images(layout.root)
+    if layout.kind == "bold5000":
+        return photographs.bold5000_images(layout.root)
+    return photographs.own_images(layout.root) if layout.kind == "arrays" else None
