@@ -166,10 +166,13 @@ def read_colour_table(path: str | os.PathLike[str]) -> dict[int, str]:
 def _read_label(path: Path, vertices: int | None) -> Labels:
     if vertices is None:
         raise DataError(f"{path} lists vertices but not how many there are; say vertices=, e.g. 163842")
-    import nibabel.freesurfer
-
     with reading(path, "expected a FreeSurfer label"):
-        listed = np.atleast_1d(nibabel.freesurfer.read_label(path))
+        # A line of comment, the number of vertices, and a line of each: its number, place and value.
+        lines = path.read_text(encoding="utf-8").splitlines()
+        count = int(lines[1])
+        listed = np.array([int(line.split()[0]) for line in lines[2 : 2 + count]], dtype=np.int64)
+    if len(listed) != count:
+        raise DataError(f"{path} lists {len(listed)} of {count} vertices; it is truncated: get it again")
     if len(listed) and not 0 <= listed.min() <= listed.max() < vertices:
         raise DataError(
             f"{path} lists vertices {listed.min()} to {listed.max()}, expected 0 to {vertices - 1}; "
