@@ -8,7 +8,7 @@ from sklearn.metrics import r2_score
 
 from factortopy.brain import Split, load_arrays
 from factortopy.errors import DataError, UnknownNameError
-from factortopy.fitting import fit_settings
+from factortopy.fitting import checkpoint, fit_settings, training
 from factortopy.images import ImageSet
 from factortopy.networks import load_network
 from factortopy.tokens import extract
@@ -99,3 +99,49 @@ def test_a_split_of_other_images_is_refused(tokens, subject):
 def test_unknown_settings_are_refused(tokens, subject):
     with pytest.raises(UnknownNameError, match="did you mean 'steps'"):
         fit(tokens, subject, stepps=3)
+
+
+class Killed(Exception):  # noqa: N818 (it stands for a power cut)
+    """The process was killed."""
+
+
+def test_a_fit_that_was_killed_ends_as_one_that_was_not(tokens, subject, tmp_path, monkeypatch):
+    changes = {**FAST, "device": "cpu", "precision": "fp32", "progress": False}
+    whole = fit(tokens, subject, **changes)
+    monkeypatch.setattr(checkpoint, "SECONDS", 0.0)
+    with monkeypatch.context() as patch:
+        patch.setattr(training, "mean_r2", _kill_at_the_second(training.mean_r2))
+        with pytest.raises(Killed):
+            fit(tokens, subject, **changes, checkpoint=tmp_path / "state")
+    resumed = fit(tokens, subject, **changes, checkpoint=tmp_path / "state")
+    for name, values in whole.dataset.variables.items():
+        np.testing.assert_array_equal(resumed.dataset[name], values, err_msg=str(name))
+
+
+def _kill_at_the_second(function):
+    calls = []
+
+    def or_kill(*arguments):
+        calls.append(1)
+        if len(calls) == 2:
+            raise Killed
+        return function(*arguments)
+
+    return or_kill
+
+
+@pytest.mark.parametrize("change", ["seed", "steps", "responses", "precision"])
+def test_a_checkpoint_of_another_fit_is_refused(tokens, subject, tmp_path, change):
+    settings = {**FAST, "device": "cpu", "precision": "fp32", "checkpoint": tmp_path / "state"}
+    fit(tokens, subject, **settings, progress=False)
+    other = make_subject(tokens.image_ids, seed=2) if change == "responses" else subject
+    changed = {"seed": {"seed": 3}, "steps": {"steps": 9}, "precision": {"precision": "bf16"}}.get(change, {})
+    with pytest.raises(DataError, match="belongs to another fit"):
+        fit(tokens, other, **{**settings, **changed}, progress=False)
+
+
+def test_the_mapping_says_where_and_how_it_was_computed(tokens, subject):
+    mapping = fit(tokens, subject, **FAST, device="cpu", precision="fp32", memory_gb=0, progress=False)
+    found = mapping.provenance
+    assert (found["device"], found["precision"]) == ("cpu", "fp32")
+    assert 0 < found["training"]["waited"] < found["training"]["seconds"]

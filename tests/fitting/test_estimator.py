@@ -12,7 +12,7 @@ from factortopy.fitting import FactorTopyRegressor
 from factortopy.networks import Tokens
 
 IMAGES, VOXELS = 240, 60
-FAST = {"steps": 150, "width": 4, "components": 6, "validate_every": 25}
+FAST = {"steps": 150, "width": 12, "components": 6, "validate_every": 25}  # six channels of two layers
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +42,7 @@ def test_it_predicts_held_out_responses_on_their_own_scale(data, fitted):
     tokens, responses, _ = data
     predicted = fitted.predict(tokens[200:])
     assert predicted.shape == (40, VOXELS)
-    assert r2_score(responses[200:], predicted) > 0.6
+    assert r2_score(responses[200:], predicted) > 0.75  # 0.96 without the noise
     assert fitted.score(tokens[200:], responses[200:]) == pytest.approx(r2_score(responses[200:], predicted))
 
 

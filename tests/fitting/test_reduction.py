@@ -7,6 +7,7 @@ from sklearn.decomposition import PCA
 from sklearn.preprocessing import StandardScaler
 
 from factortopy.fitting import PrincipalComponents, TokenReduction
+from factortopy.fitting.reduction import Moments
 from factortopy.model import ChannelAlign, UnitChannelMap
 from factortopy.networks import Tokens
 
@@ -19,7 +20,7 @@ def sample():
 
 
 def test_components_equal_scikit_learn(sample):
-    components = PrincipalComponents.measure(sample, count=5, damping=0.1)
+    components = PrincipalComponents.measure(Moments().add(sample), count=5, damping=0.1)
     expected = PCA(5).fit(StandardScaler().fit_transform(sample))
     variance = expected.explained_variance_ * 499 / 500  # scikit-learn divides by n - 1
     np.testing.assert_allclose(components.variance, variance / (variance + 0.1 * variance.mean()), rtol=1e-4)
@@ -31,22 +32,34 @@ def test_components_equal_scikit_learn(sample):
         assert abs(np.corrcoef(scores[:, index], theirs[:, index])[0, 1]) == pytest.approx(1, abs=1e-4)
 
 
+def test_moments_of_batches_are_those_of_the_whole(sample):
+    far = sample + 1_000  # where squares alone would lose the small channel's variance
+    moments = Moments()
+    for batch in far.split(130):
+        moments.add(batch)
+    mean, covariance = moments.mean_and_covariance()
+    np.testing.assert_allclose(mean, far.mean(dim=0), rtol=1e-6)
+    expected = np.cov(far.T.numpy(), bias=True)
+    size = np.sqrt(np.outer(expected.diagonal(), expected.diagonal()))
+    np.testing.assert_allclose(covariance.numpy() / size, expected / size, atol=1e-4)
+
+
 def test_constant_channels_get_no_weight(sample):
     sample = sample.clone()
     sample[:, 3] = 7.0
-    components = PrincipalComponents.measure(sample, count=5, damping=0.1)
+    components = PrincipalComponents.measure(Moments().add(sample), count=5, damping=0.1)
     assert torch.isfinite(components.projection).all()
     assert (components.projection[:, 3] == 0).all()
 
 
 def test_few_images_have_few_components_of_both_kinds():
     tokens = Tokens((torch.randn(4, 6, 3, 3),), (torch.randn(4, 6),))
-    reduced = TokenReduction.measure(tokens, count=5, damping=0.1).apply(tokens)
+    reduced = TokenReduction.measure([tokens], 4, count=5, damping=0.1).apply(tokens)
     assert reduced.local[0].shape[1] == reduced.global_[0].shape[1] == 3
 
 
 def test_unit_maps_have_unit_root_mean_square(sample):
-    components = PrincipalComponents.measure(sample, count=6, damping=0.1)
+    components = PrincipalComponents.measure(Moments().add(sample), count=6, damping=0.1)
     with torch.no_grad():
         unit = UnitChannelMap(components.variance, 4)
         unit.direction.mul_(17)
@@ -62,7 +75,7 @@ def test_unfolded_maps_give_the_same_from_raw_tokens():
         ),
         (torch.randn(40, 6, generator=generator) - 4, torch.randn(40, 9, generator=generator)),
     )
-    reduction = TokenReduction.measure(tokens, count=5, damping=0.1)
+    reduction = TokenReduction.measure([tokens], 40, count=5, damping=0.1)
     align = ChannelAlign(
         [UnitChannelMap(layer.variance, 4) for layer in reduction.local],
         [UnitChannelMap(layer.variance, 4) for layer in reduction.global_],

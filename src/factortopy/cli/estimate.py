@@ -8,7 +8,7 @@ import numpy as np
 from factortopy.brain import Split, Subject, split_images
 from factortopy.cli.options import readable_bytes, readable_seconds
 from factortopy.fitting import FitSettings, Machine
-from factortopy.fitting.recipes import MEASURED_IMAGES, SCANNED_IMAGES
+from factortopy.fitting.recipes import SCANNED_IMAGES
 from factortopy.fitting.start import COMPONENTS, SCORED_VOXELS
 from factortopy.tokens import TokenStore
 from factortopy.workflow import fit_model
@@ -113,7 +113,8 @@ def _memory(tokens: TokenStore, subject: Subject, settings: FitSettings, machine
     kept = sum(tokens.channels)
     if settings.recipe == "default":
         kept = sum(min(settings.components, count) for count in tokens.channels)
-        measured = 2.0 * min(images, MEASURED_IMAGES) * sum(tokens.channels) * places
+        # Covariances in float64, beside one batch of raw tokens.
+        measured = 2 * 8.0 * sum(count**2 for count in tokens.channels)
         scanned = min(images, SCANNED_IMAGES)
         # The start: components as read and in float32, responses, and scores before and after smoothing.
         start = 6.0 * scanned * layers * COMPONENTS * places + 8.0 * scanned * min(voxels, SCORED_VOXELS)

@@ -19,7 +19,7 @@ from factortopy.model import FactorTopy
 from factortopy.networks import Tokens
 from factortopy.progress import Advance, progress_bar
 
-MEASURED_IMAGES = 1_024
+MEASURED_IMAGES = 2_048
 """Training images that principal components are measured on."""
 SCANNED_IMAGES = 3_000
 """Training images that the closed-form start is found from: it need not be sharper than what follows."""
@@ -130,8 +130,9 @@ def _reduction(training: Images, settings: FitSettings, checkpoint: Checkpoint |
     if kept is not None:
         return TokenReduction.from_tensors(kept.tensors)
     chosen = _spread(len(training), MEASURED_IMAGES)
+    batches = (training.read(rows) for rows in chosen.split(BATCH))
     reduction = TokenReduction.measure(
-        training.read(chosen), settings.components, settings.damping, settings.seed
+        batches, len(chosen), settings.components, settings.damping, settings.seed
     )
     if checkpoint is not None:
         checkpoint.save("reduction", Part(reduction.to_tensors(), {}))

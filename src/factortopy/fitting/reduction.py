@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
+from typing import Self
 
 import torch
 from jaxtyping import Float
@@ -12,6 +13,32 @@ from factortopy.networks import Tokens
 
 SAMPLES = 16_384
 """Tokens per layer that the components are measured on: many times the channels of any network."""
+
+
+class Moments:
+    """Mean and covariance of tokens that come batch by batch."""
+
+    def __init__(self) -> None:
+        self._count = 0
+
+    def add(self, tokens: Float[Tensor, "n C"]) -> Self:
+        """Take in some more tokens."""
+        tokens = tokens.float()
+        if not self._count:
+            # Deviations from about the mean: squares of large values would drown small variances.
+            self._origin = tokens.mean(dim=0)
+            self._sum = torch.zeros_like(self._origin, dtype=torch.float64)
+            self._squares = torch.zeros(len(self._sum), len(self._sum), dtype=torch.float64)
+        deviation = tokens - self._origin
+        self._count += len(tokens)
+        self._sum += deviation.sum(dim=0, dtype=torch.float64)
+        self._squares += deviation.T @ deviation
+        return self
+
+    def mean_and_covariance(self) -> tuple[Float[Tensor, "C"], Float[Tensor, "C C"]]:
+        """In float64; the covariance divides by the number of tokens."""
+        shift = self._sum / self._count
+        return self._origin + shift, self._squares / self._count - torch.outer(shift, shift)
 
 
 @dataclass(frozen=True)
@@ -33,19 +60,17 @@ class PrincipalComponents:
     variance: Float[Tensor, "K"]
 
     @classmethod
-    def measure(cls, tokens: Float[Tensor, "n C"], count: int, damping: float) -> "PrincipalComponents":
-        """Measure components of more tokens than ``count``; constant channels get no weight."""
-        tokens = tokens.float()
-        mean = tokens.mean(dim=0)
-        centred = tokens - mean
-        spread = centred.square().mean(dim=0).sqrt()
+    def measure(cls, moments: "Moments", count: int, damping: float) -> "PrincipalComponents":
+        """Components of tokens whose moments are known; constant channels get no weight."""
+        mean, covariance = moments.mean_and_covariance()
+        spread = covariance.diagonal().clamp(min=0).sqrt()
         inverse = torch.where(spread > 1e-6 * spread.max(), 1 / spread, 0.0)
-        centred = centred * inverse
-        values, vectors = torch.linalg.eigh(centred.T @ centred / len(centred))
+        values, vectors = torch.linalg.eigh(inverse[:, None] * covariance * inverse)
         count = min(count, len(values))
         values, vectors = values.flip(0)[:count].clamp(min=0), vectors.flip(1)[:, :count]
         damped = values + damping * values.mean()
-        return cls(mean, (vectors * damped.rsqrt()).T * inverse, values / damped)
+        projection = (vectors * damped.rsqrt()).T * inverse
+        return cls(mean.float(), projection.float(), (values / damped).float())
 
     def apply(self, tokens: Float[Tensor, "*batch C"]) -> Float[Tensor, "*batch K"]:
         """Damped principal components of tokens."""
@@ -73,28 +98,34 @@ class TokenReduction:
     global_: tuple[PrincipalComponents, ...]
 
     @classmethod
-    def measure(cls, tokens: Tokens, count: int, damping: float, seed: int = 0) -> "TokenReduction":
-        """Measure the components of training tokens, with at most ``SAMPLES`` tokens a layer.
+    def measure(
+        cls, batches: Iterable[Tokens], images: int, count: int, damping: float, seed: int = 0
+    ) -> "TokenReduction":
+        """Measure the components of training tokens, batch by batch.
 
         Args:
-            tokens: tokens of the training images.
+            batches: tokens of training images.
+            images: how many they are, which bounds the components.
             count: components kept, at most.
             damping: fraction of the mean variance added to every component's variance.
-            seed: seed of the choice of local tokens.
+            seed: seed of the choice of local tokens, about ``SAMPLES`` in all.
         """
         generator = torch.Generator().manual_seed(seed)
+        moments: dict[tuple[str, int], Moments] = {}
+        for tokens in batches:
+            for number, (local, global_) in enumerate(zip(tokens.local, tokens.global_, strict=True)):
+                flat = local.movedim(1, -1).flatten(0, 2)
+                chosen = torch.randperm(len(flat), generator=generator)[: -(-SAMPLES * len(tokens) // images)]
+                moments.setdefault(("local", number), Moments()).add(flat[chosen])
+                moments.setdefault(("global", number), Moments()).add(global_)
         # Local tokens are many, but both kinds keep the same channels, so few images bound both.
-        count = min(count, len(tokens) - 1)
+        count = min(count, images - 1)
 
-        def local(values: Float[Tensor, "n C H W"]) -> PrincipalComponents:
-            flat = values.movedim(1, -1).flatten(0, 2)
-            chosen = torch.randperm(len(flat), generator=generator)[:SAMPLES]
-            return PrincipalComponents.measure(flat[chosen], count, damping)
+        def components(kind: str) -> tuple[PrincipalComponents, ...]:
+            layers = [held for (which, _), held in moments.items() if which == kind]
+            return tuple(PrincipalComponents.measure(layer, count, damping) for layer in layers)
 
-        return cls(
-            tuple(local(values) for values in tokens.local),
-            tuple(PrincipalComponents.measure(values, count, damping) for values in tokens.global_),
-        )
+        return cls(components("local"), components("global"))
 
     def apply(self, tokens: Tokens) -> Tokens:
         """Damped principal components of tokens, as tokens of fewer channels."""
