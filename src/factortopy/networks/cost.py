@@ -56,11 +56,8 @@ def estimate_cost(
     """
     meter = MemoryMeter()
     image = torch.zeros(1, 3, *skeleton.preprocessing.size, device="meta")
-    with torch.no_grad():
-        with FlopCounterMode(display=False) as counter:
-            skeleton.tokens(image)
-        with meter:
-            skeleton.tokens(image)
+    with torch.no_grad(), FlopCounterMode(display=False) as counter, meter:
+        skeleton.tokens(image)
     operations = counter.get_total_flops()
     image_bytes = image.untyped_storage().nbytes()
     parameter_bytes = sum(size for size, _ in meter.given.values()) - image_bytes
