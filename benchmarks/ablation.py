@@ -1,8 +1,8 @@
-"""Which choices of training matter: variants of the default recipe, and the authors' own, on planted subjects.
+"""Which choices of training matter: variants of the default recipe and the authors' own, planted subjects.
 
     python benchmarks/ablation.py PHOTOGRAPHS --work FOLDER            # everything; hours on two cores
     python benchmarks/ablation.py PHOTOGRAPHS --work FOLDER --cases 2300:0.2:32 --variants default paper
-    python benchmarks/ablation.py PHOTOGRAPHS --work FOLDER --table    # the table of what has been run
+    python benchmarks/ablation.py PHOTOGRAPHS --work FOLDER --page docs/training.md   # into its table
 
 Every case is a subject SIMULATED from real CLIP tokens of six views of each photograph, over the voxels of
 NSD's streams mask where ``FACTORTOPY_SHARED_DATA`` has it: so many training images, one noise ceiling for
@@ -14,7 +14,7 @@ import argparse
 import json
 import os
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -26,8 +26,15 @@ from PIL import Image
 from factortopy.analysis import fit_slope, layer_position, shares
 from factortopy.analysis.scores import r_squared
 from factortopy.brain import Split, Subject, simulate_subject
-from factortopy.fitting import Images, Machine, StandardisedResponses, build_selectors, fit_settings
-from factortopy.fitting import train_default, train_paper
+from factortopy.fitting import (
+    Images,
+    Machine,
+    StandardisedResponses,
+    build_selectors,
+    fit_settings,
+    train_default,
+    train_paper,
+)
 from factortopy.images import ImageSet
 from factortopy.networks import Tokens, load_network
 from factortopy.tokens import TokenStore, extract
@@ -208,9 +215,12 @@ class Laboratory:
         rows = [np.array([self.place[name] for name in side]) for side in names]
         responses = StandardisedResponses.by_training(subject.responses, rows[0])
         return [
-            Images(lambda chosen, held=self.read(side): held[chosen], responses.of(row))
-            for side, row in zip(names, rows, strict=True)
+            Images(_reader(self.read(side)), responses.of(row)) for side, row in zip(names, rows, strict=True)
         ]
+
+
+def _reader(tokens: Tokens) -> Any:
+    return lambda chosen: tokens[chosen]
 
 
 class _First:
@@ -237,18 +247,34 @@ def _correlation(left: np.ndarray, right: np.ndarray) -> float:
 
 def table(results: list[dict[str, Any]]) -> str:
     """Results as Markdown, one row a fit."""
-    lines = [
-        "| images : ceiling : channels | training | steps x batch | R² | of ceiling | slope error | depth r | space r | "
-        "scale r | seconds |",
-        "| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |",
-    ]
-    for found in sorted(results, key=lambda item: (CASES.index(item["case"]), -item["r2"])):
-        lines.append(
-            f"| {found['case']} | {found['variant']} | {found['best_step']} x {found['batch_size']} | "
-            f"{found['r2']:.3f} | {found['r2'] / found['ceiling_r2']:.2f} | {found['slope_error']:+.3f} | "
-            f"{found['depth_r']:.3f} | {found['space_r']:.3f} | {found['scale_r']:.3f} | {found['seconds']:.0f} |"
+    heads = ("images", "ceiling", "channels", "training", "steps x images", "R²", "of ceiling", "slope error")
+    heads = (*heads, "depth r", "space r", "scale r", "seconds")
+    lines = ["| " + " | ".join(heads) + " |", "|" + " --- |" * len(heads)]
+    order = {str(Case.parse(case)): place for place, case in enumerate(CASES)}
+    for found in sorted(results, key=lambda item: (order.get(item["case"], len(order)), -item["r2"])):
+        case = Case.parse(found["case"])
+        cells = (
+            f"{case.images:,}",
+            case.ceiling,
+            case.channels,
+            found["variant"],
+            f"{found['best_step']:,} x {found['batch_size']}",
+            f"{found['r2']:.3f}",
+            f"{found['r2'] / found['ceiling_r2']:.2f}",
+            f"{found['slope_error']:+.3f}",
+            *(f"{found[name]:.3f}" for name in ("depth_r", "space_r", "scale_r")),
+            f"{found['seconds']:.0f}",
         )
+        lines.append("| " + " | ".join(map(str, cells)) + " |")
     return "\n".join(lines)
+
+
+def write_table(page: Path, rows: str) -> None:
+    """Put the table between its two marks."""
+    before, _, rest = page.read_text(encoding="utf-8").partition("<!-- table: benchmarks/ablation.py -->\n")
+    after = rest.partition("<!-- end -->")[2]
+    text = f"{before}<!-- table: benchmarks/ablation.py -->\n{rows}\n<!-- end -->{after}"
+    page.write_text(text, encoding="utf-8")
 
 
 def main() -> None:
@@ -260,12 +286,12 @@ def main() -> None:
     parser.add_argument("--work", type=Path, required=True, help="folder of tokens and results")
     parser.add_argument("--cases", nargs="+", default=CASES, metavar="IMAGES:CEILING:CHANNELS")
     parser.add_argument("--variants", nargs="+", default=list(VARIANTS), choices=VARIANTS)
-    parser.add_argument("--table", action="store_true", help="run nothing")
+    parser.add_argument("--page", type=Path, help="run nothing; write the table into this page")
     options = parser.parse_args()
     file = options.work / "results.jsonl"
     options.work.mkdir(parents=True, exist_ok=True)
     results = [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
-    if not options.table:
+    if options.page is None:
         tokens = extract(load_network(NETWORK), views(options.photographs), options.work / "tokens")
         laboratory = Laboratory(tokens)
         for case in options.cases:
@@ -279,6 +305,8 @@ def main() -> None:
                     json.dumps({key: value for key, value in results[-1].items() if key != "step"}),
                     flush=True,
                 )
+    else:
+        write_table(options.page, table(results))
     print(table(results))
     print(json.dumps({"fits": len(results), "network": NETWORK, "simulated": True}))
 
