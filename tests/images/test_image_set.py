@@ -8,7 +8,14 @@ import pytest
 from PIL import Image
 
 from factortopy.errors import DataError, UnknownNameError
-from factortopy.images import ImageSet, images_from_folder, sample_views
+from factortopy.images import (
+    ImageSet,
+    find_broken,
+    images_from_folder,
+    images_from_list,
+    leave_out_broken,
+    sample_views,
+)
 from factortopy.images.samples import PHOTOGRAPHS, _find, _scenes
 
 
@@ -132,3 +139,45 @@ def test_groups_of_different_photographs_differ(views):
 def test_count_out_of_range(count):
     with pytest.raises(DataError, match="expected 1 to"):
         sample_views(count)
+
+
+def test_all_files_that_are_no_images_are_named(tmp_path):
+    for name in ("a.png", "b.png", "c.png"):
+        grey(1).save(tmp_path / name)
+    for name in ("a.png", "c.png"):
+        (tmp_path / name).write_bytes(b"no image")
+    with pytest.raises(DataError, match=r"2 of 3 .*a\.png \(it is no image\), c\.png"):
+        images_from_folder(tmp_path)
+    images = images_from_folder(tmp_path, check=False)
+    assert list(find_broken(images, workers=2, progress=False)) == ["a.png", "c.png"]
+    whole = leave_out_broken(images, progress=False)
+    assert whole.ids == ("b.png",)
+    assert list(whole.left_out) == ["a.png", "c.png"]
+    (tmp_path / "b.png").unlink()
+    with pytest.raises(DataError, match=r"2 of 2 images .*a\.png, c\.png"):
+        leave_out_broken(images_from_folder(tmp_path, check=False), progress=False)
+
+
+def test_list_keeps_its_order_and_finds_files_beside_it(tmp_path):
+    (tmp_path / "deep").mkdir()
+    grey(10).save(tmp_path / "deep" / "x.png")
+    grey(20).save(tmp_path / "y.png")
+    (tmp_path / "list.txt").write_text(f"\ufeff{tmp_path / 'y.png'}\n\n deep/x.png \n")
+    images = images_from_list(tmp_path / "list.txt")
+    assert images.ids == (str(tmp_path / "y.png"), "deep/x.png")
+    assert [images.image(row).getpixel((0, 0))[0] for row in range(2)] == [20, 10]
+
+
+@pytest.mark.parametrize(
+    ("content", "text"),
+    [(b"\n", "names no images"), (b"a.png\nb.png", r"a\.png .*b\.png"), (b"\xff\xfe\x00", "list of images")],
+)
+def test_lists_that_cannot_be_used(tmp_path, content, text):
+    (tmp_path / "list.txt").write_bytes(content)
+    with pytest.raises(DataError, match=text):
+        images_from_list(tmp_path / "list.txt")
+
+
+def test_missing_list(tmp_path):
+    with pytest.raises(DataError, match=r"absent\.txt"):
+        images_from_list(tmp_path / "absent.txt")

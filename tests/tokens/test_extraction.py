@@ -14,7 +14,7 @@ from PIL import Image
 from pixel_network import PixelNetwork, noise_images, run, slow_run, stored_files
 
 from factortopy.errors import DataError
-from factortopy.images import images_from_folder
+from factortopy.images import images_from_folder, leave_out_broken
 from factortopy.networks import load_network
 from factortopy.tokens import TokenStore, check_store, estimate_extraction
 from factortopy.tokens.estimate import peak_memory
@@ -157,7 +157,7 @@ def test_every_broken_image_is_named(tmp_path, partly_broken):
 
 def test_broken_images_are_left_out_and_named_in_the_store(tmp_path, partly_broken):
     path = tmp_path / "tokens"
-    store = run(PixelNetwork(), path, partly_broken, skip_broken=True)
+    store = run(PixelNetwork(), path, leave_out_broken(partly_broken, progress=False))
     assert store.image_ids == tuple(f"{index}.png" for index in range(10) if index not in (4, 7))
     assert list(store.provenance["images_left_out"]) == ["4.png", "7.png"]
     assert "4.png, 7.png" in check_store(path, progress=False)[1][1]

@@ -15,6 +15,7 @@ from factortopy.cli.networks import networks
 from factortopy.cli.plot import plot
 from factortopy.cli.report import report
 from factortopy.cli.score import score
+from factortopy.cli.tokens import tokens
 
 __all__ = ["app", "main"]
 
@@ -27,7 +28,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (demo, networks, check, convert, extract, fit, plot, score, report, doctor):
+for command in (demo, networks, check, convert, extract, tokens, fit, plot, score, report, doctor):
     app.command()(command)
 
 

@@ -1,7 +1,7 @@
 """``factortopy extract``: images through a network into a token store."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -15,11 +15,28 @@ from factortopy.cli.options import (
     readable_seconds,
 )
 from factortopy.cli.tables import print_table
+from factortopy.errors import DataError
+
+if TYPE_CHECKING:
+    from factortopy.images import ImageSet
+    from factortopy.networks import Network
+    from factortopy.tokens import ExtractionEstimate
+
+HDF5 = (".hdf5", ".h5")
 
 
 def extract(
-    network: Annotated[str, typer.Argument(help="A name of [bold]factortopy networks[/bold], or timm/NAME.")],
-    images: Annotated[Path, typer.Argument(metavar="IMAGES_FOLDER", help="Folder of photographs.")],
+    network: Annotated[
+        str, typer.Argument(help="A name of [bold]factortopy networks[/bold], timm/NAME, hf/REPOSITORY, ...")
+    ],
+    images: Annotated[
+        Path,
+        typer.Argument(
+            metavar="IMAGES",
+            help="Folder of photographs (not its subfolders) or of a data set, text file that names an image "
+            "a line, or HDF5 file.",
+        ),
+    ],
     output: Annotated[Path, typer.Argument(help="Folder of the tokens; one left unfinished goes on.")],
     *,
     layers: Annotated[
@@ -27,22 +44,34 @@ def extract(
     ] = None,
     grid: Annotated[int, typer.Option(min=1, help="Height and width of the local maps written.")] = 8,
     batch_size: Annotated[int, typer.Option(help="Images at a time, 1 to 64.")] = 32,
+    workers: Annotated[
+        int | None, typer.Option(help="Threads that decode. [dim]\\[default: one a core][/dim]")
+    ] = None,
     device: Device = None,
     precision: Annotated[
         str | None, typer.Option(help="bf16 or fp32. [dim]\\[default: bf16 where computed natively][/dim]")
     ] = None,
     weights: Annotated[Path | None, typer.Option(metavar="FILE", help="Local file of weights.")] = None,
     untrained: Untrained = False,
+    dataset: Annotated[str, typer.Option(help="Name of the array in an HDF5 file.")] = "imgBrick",
+    skip_broken: Annotated[
+        bool, typer.Option("--skip-broken", help="Leave out images that cannot be read, and name them.")
+    ] = False,
+    mask_outliers: Annotated[
+        bool, typer.Option("--mask-outliers", help="Replace tokens of extreme norm by their neighbours.")
+    ] = False,
     dry_run: DryRun = False,
     quiet: Quiet = False,
 ) -> None:
-    """Write a network's tokens of every image of a folder; image ids are the file names."""
-    check_place(output)
-    from factortopy.images import images_from_folder
+    """Write a network's tokens of every image; ids are the file names, or the lines of the list.
 
-    photographs = images_from_folder(images)
+    Time, memory and disk are measured on some of the images and printed first.
+    """
+    check_place(output)
+    photographs = open_photographs(images, dataset=dataset, check=not skip_broken)
+    if skip_broken:
+        photographs = _without_broken(photographs, quiet)
     from factortopy.networks import load_network
-    from factortopy.tokens import estimate_extraction
     from factortopy.tokens import extract as write_tokens
 
     # The time does not depend on what the weights are, so a dry run downloads none.
@@ -54,18 +83,83 @@ def extract(
         weights=weights,
     )
     shape = (grid, grid)
+    settings: dict[str, Any] = {"batch_size": batch_size, "workers": workers, "precision": precision}
+    settings |= {"mask_outliers": mask_outliers}
+    if dry_run or not quiet:
+        _announce(network, loaded, photographs, output, shape, settings, dry_run)
     if dry_run:
-        estimate = estimate_extraction(loaded, photographs, shape, batch_size=batch_size, precision=precision)
-        rows = [
-            ("images", f"{estimate.images:,}"),
-            ("layers", str(len(loaded.layers))),
-            ("disk", readable_bytes(estimate.bytes)),
-            ("time", f"{readable_seconds(estimate.seconds)} on {loaded.device}, from one batch"),
-        ]
-        print_table(f"Extraction with {network}: nothing was written", ("", ""), rows)
         return
-    store = write_tokens(
-        loaded, photographs, output, shape, batch_size=batch_size, precision=precision, progress=not quiet
-    )
+    store = write_tokens(loaded, photographs, output, shape, **settings, progress=not quiet)
     if not quiet:
         typer.echo(f"{len(store)} images, {len(store.layers)} layers of {store.network}: {output}")
+
+
+def open_photographs(path: Path, *, dataset: str = "imgBrick", check: bool = True) -> "ImageSet":
+    """The images of a folder, a data set's folder, a list or an HDF5 file.
+
+    Args:
+        path: what the user gave.
+        dataset: name of the array in an HDF5 file.
+        check: refuse files that are no images at once.
+
+    Raises:
+        DataError: if there is nothing, or no images.
+    """
+    from factortopy.images import images_from_folder, images_from_hdf5, images_from_list
+
+    if path.is_dir():
+        from factortopy.brain.datasets.recognise import open_images
+
+        return open_images(path) or images_from_folder(path, check=check)
+    if not path.exists():
+        raise DataError(
+            f"there is nothing at {path}; give a folder of images, a list of them or an HDF5 file"
+        )
+    if path.suffix.lower() in HDF5:
+        return images_from_hdf5(path, dataset)
+    return images_from_list(path, check=check)
+
+
+def _without_broken(photographs: "ImageSet", quiet: bool) -> "ImageSet":
+    from factortopy.images import leave_out_broken
+
+    whole = leave_out_broken(photographs, progress=not quiet)
+    for image_id, reason in whole.left_out.items():
+        typer.echo(f"left out: {image_id}: {reason}", err=True)
+    return whole
+
+
+def _announce(
+    name: str,
+    network: "Network",
+    photographs: "ImageSet",
+    output: Path,
+    shape: tuple[int, int],
+    settings: dict[str, Any],
+    dry_run: bool,
+) -> None:
+    """Print what the images that are left will take, from running some of them."""
+    from factortopy.tokens import estimate_extraction, images_done
+
+    done = min(images_done(output), len(photographs))
+    if done == len(photographs):
+        typer.echo(f"{output} holds all {done} images already")
+        return
+    estimate = estimate_extraction(network, photographs.subset(photographs.ids[done:]), shape, **settings)
+    rows = _rows(network, estimate, done)
+    print_table(f"Extraction with {name}{': nothing was written' if dry_run else ''}", ("", ""), rows)
+
+
+def _rows(network: "Network", estimate: "ExtractionEstimate", done: int) -> list[tuple[str, str]]:
+    grids = sorted(set(network.grids), reverse=True)
+    rows = [
+        ("images", f"{estimate.images:,}" + (f" left, {done:,} are done" if done else "")),
+        ("layers", f"{len(network.layers)}, maps of {', '.join('{} x {}'.format(*grid) for grid in grids)}"),
+        ("disk", readable_bytes(estimate.bytes)),
+        ("memory", readable_bytes(estimate.memory)),
+        ("time", f"{readable_seconds(estimate.seconds)} on {network.device}"),
+        ("measured on", f"{estimate.measured:,} images"),
+    ]
+    if estimate.device_memory:
+        rows.insert(4, ("GPU memory", readable_bytes(estimate.device_memory)))
+    return rows

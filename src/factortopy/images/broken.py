@@ -3,6 +3,7 @@
 import os
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 from factortopy.errors import DataError
 from factortopy.images.image_set import ImageSet
@@ -51,10 +52,31 @@ def find_broken(
     return broken
 
 
+def leave_out_broken(images: ImageSet, *, workers: int | None = None, progress: bool = True) -> ImageSet:
+    """The images that can be decoded, in their order; all are decoded to find out.
+
+    Args:
+        images: the set.
+        workers: threads that decode; one a core if None.
+        progress: show a bar.
+
+    Returns:
+        A set that names the others in ``left_out``.
+
+    Raises:
+        DataError: if none can be decoded.
+    """
+    broken = find_broken(images, workers=workers, progress=progress)
+    if len(broken) == len(images):
+        raise broken_error(images, broken)
+    whole = images.subset(image_id for image_id in images.ids if image_id not in broken)
+    return replace(whole, left_out=broken)
+
+
 def broken_error(images: ImageSet, broken: Mapping[str, str]) -> DataError:
     """The error that names every broken image, and says why the first one is."""
     return DataError(
         f"{len(broken)} of {len(images)} images of {images.name!r} cannot be read: {', '.join(broken)} "
         f"(first: {next(iter(broken.values()))}); mend them, or leave them out "
-        "(--skip-broken; in Python skip_broken=True)"
+        "(--skip-broken; in Python leave_out_broken)"
     )

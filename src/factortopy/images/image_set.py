@@ -1,7 +1,7 @@
 """Named images in a fixed order, read one at a time when they are needed."""
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from PIL import Image, ImageOps, UnidentifiedImageError
@@ -23,6 +23,7 @@ class ImageSet:
         loader: gives the image of an id.
         groups: the scene of each image; images of one scene share pixels, so that a split must keep
             them on one side.
+        left_out: broken images that were left out, with the reason of each.
 
     Raises:
         DataError: if ids repeat, there are none, or the number of groups is not that of ids.
@@ -32,6 +33,7 @@ class ImageSet:
     ids: tuple[str, ...]
     loader: Callable[[str], Image.Image]
     groups: tuple[str, ...] | None = None
+    left_out: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if not self.ids:

@@ -6,6 +6,7 @@ from factortopy.plot.figures import ALL_FIGURES, draw
 from factortopy.plot.flatmap import FlatMap, paint
 from factortopy.plot.maps import layers, rois, scale, scores, space
 from factortopy.plot.save import alt_text, save, to_png
+from factortopy.plot.tokens import token_norms
 
 __all__ = [
     "ALL_FIGURES",
@@ -27,5 +28,6 @@ __all__ = [
     "space_colours",
     "space_dots",
     "to_png",
+    "token_norms",
     "training",
 ]

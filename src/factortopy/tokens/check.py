@@ -8,14 +8,9 @@ import torch
 from factortopy.errors import DataError
 from factortopy.progress import progress_bar
 from factortopy.tokens.shards import SHARD_IMAGES
-from factortopy.tokens.store import MARKER, TokenStore, open_group, read_marker
+from factortopy.tokens.store import TokenStore, open_group, read_marker
 
 Level = Literal["ok", "warning", "error"]
-
-
-def is_store(path: str | Path) -> bool:
-    """Whether a folder looks like a token store, complete or not."""
-    return (Path(path) / MARKER).is_file() and (Path(path) / "zarr.json").is_file()
 
 
 def check_store(path: str | Path, *, progress: bool = True) -> list[tuple[Level, str]]:

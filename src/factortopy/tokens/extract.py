@@ -1,6 +1,5 @@
 """Images through a network into a token store: resumable, checked, one writer at a time."""
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +7,7 @@ import numpy as np
 import torch
 
 from factortopy.errors import DataError
-from factortopy.images import ImageSet, broken_error, default_workers, find_broken
+from factortopy.images import ImageSet, default_workers
 from factortopy.networks import Network, choose_device, choose_precision
 from factortopy.progress import progress_bar
 from factortopy.provenance import provenance
@@ -16,7 +15,7 @@ from factortopy.tokens.lock import only_writer
 from factortopy.tokens.outliers import OUTLIER_RATIO
 from factortopy.tokens.pipeline import Extraction, image_digest
 from factortopy.tokens.shards import SHARD_IMAGES
-from factortopy.tokens.store import DIGESTS, MARKER, TokenStore, read_digests, read_marker
+from factortopy.tokens.store import DIGESTS, TokenStore, images_done, read_digests
 from factortopy.tokens.writer import TokenWriter, compare
 
 SAMPLED_IMAGES = 32
@@ -34,7 +33,6 @@ def extract(
     device: str | torch.device | None = None,
     precision: str | None = None,
     mask_outliers: bool = False,
-    skip_broken: bool = False,
     progress: bool = True,
 ) -> TokenStore:
     """Write the tokens of images to a store, each local map down-sampled to ``grid``.
@@ -44,7 +42,7 @@ def extract(
 
     Args:
         network: with the layers wanted.
-        images: all of them are written, in their order.
+        images: all of them are written, in their order; see ``leave_out_broken`` for broken ones.
         path: folder of the store.
         grid: height and width of the maps written; bilinear, ``align_corners=False``.
         batch_size: images at a time in the network, 1 to 64.
@@ -53,7 +51,6 @@ def extract(
         precision: ``"bf16"`` or ``"fp32"``; bf16 where the processor computes in it if None.
         mask_outliers: replace tokens of more than 3 times the median norm of their map, at the network's
             own resolution, by the mean of their neighbours.
-        skip_broken: decode all images first and leave out those that cannot be; the provenance names them.
         progress: show a bar.
 
     Raises:
@@ -61,17 +58,19 @@ def extract(
             written, images are broken (all are named), or a token is not finite or too large for float16.
     """
     extraction = prepare(network, images, grid, batch_size, workers, device, precision, mask_outliers)
-    left_out: dict[str, str] = {}
-    if skip_broken:
-        extraction, left_out = _without_broken(extraction, progress)
     path, identity = Path(path), _identity(extraction)
-    if (path / MARKER).is_file() and read_marker(path)["images"] == len(extraction.images):
+    if images_done(path) == len(extraction.images):
         compare(path, identity)
         _compare_images(path, extraction.images)
         return TokenStore.open(path)
-    settings = {"image_set": images.name, "batch_size": batch_size, "device": str(extraction.network.device)}
     record = provenance(
-        description=network.description, pretrained=network.pretrained, **settings, images_left_out=left_out
+        description=network.description,
+        pretrained=network.pretrained,
+        native_grids=[list(layer_grid) for layer_grid in network.grids],
+        image_set=images.name,
+        images_left_out=dict(images.left_out),
+        batch_size=batch_size,
+        device=str(network.device),
     )
     with only_writer(path):
         writer = TokenWriter(path, identity, record)
@@ -125,18 +124,9 @@ def _identity(extraction: Extraction) -> dict[str, Any]:
     }
 
 
-def _without_broken(extraction: Extraction, progress: bool) -> tuple[Extraction, dict[str, str]]:
-    images = extraction.images
-    broken = find_broken(images, workers=extraction.workers, progress=progress)
-    if len(broken) == len(images):
-        raise broken_error(images, broken)
-    whole = images.subset(image_id for image_id in images.ids if image_id not in broken)
-    return replace(extraction, images=whole), broken
-
-
 def _compare_images(path: Path, images: ImageSet) -> None:
     """Equal names may hide other images: some of those written are decoded again and compared."""
-    done = read_marker(path)["images"]
+    done = images_done(path)
     if not done or not (path / DIGESTS).is_dir():
         return
     rows = np.unique(np.linspace(0, done - 1, SAMPLED_IMAGES).round().astype(int)).tolist()

@@ -180,3 +180,8 @@ def planned_bytes(images: int, channels: Sequence[int], grid: tuple[int, int]) -
 def damaged(path: Path, reason: str) -> DataError:
     """The error of a store that is not as it was written."""
     return DataError(f"token store {path} is damaged ({reason}); delete the folder and extract again")
+
+
+def images_done(path: str | Path) -> int:
+    """Images that are complete in a store; 0 where there is none."""
+    return int(read_marker(Path(path))["images"]) if (Path(path) / MARKER).is_file() else 0

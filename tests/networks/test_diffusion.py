@@ -1,0 +1,238 @@
+"""Stable Diffusion's features: inversion by an independent formula, there and back, names of its units."""
+
+import builtins
+import copy
+
+import diffusers
+import numpy as np
+import pytest
+import torch
+import transformers
+from PIL import Image
+
+from factortopy.errors import DataError, UnavailableError, UnknownNameError
+from factortopy.images import ImageSet
+from factortopy.networks.diffusion import DiffusionNetwork, load_diffusion
+from factortopy.networks.diffusion_parts import untrained_parts
+from factortopy.tokens import extract
+
+
+@pytest.fixture(scope="module")
+def pipeline():
+    """All parts of Stable Diffusion, tiny and random: two levels instead of four."""
+    torch.manual_seed(0)
+    unet = diffusers.UNet2DConditionModel(
+        sample_size=8,
+        block_out_channels=(8, 16),
+        layers_per_block=2,
+        norm_num_groups=4,
+        cross_attention_dim=12,
+        attention_head_dim=4,
+        down_block_types=("CrossAttnDownBlock2D", "DownBlock2D"),
+        up_block_types=("UpBlock2D", "CrossAttnUpBlock2D"),
+    )
+    vae = diffusers.AutoencoderKL(
+        block_out_channels=(8, 8),
+        norm_num_groups=4,
+        down_block_types=("DownEncoderBlock2D",) * 2,
+        up_block_types=("UpDecoderBlock2D",) * 2,
+    )
+    text = transformers.CLIPTextConfig(
+        vocab_size=50, hidden_size=12, intermediate_size=16, num_hidden_layers=2, num_attention_heads=2,
+        max_position_embeddings=7, bos_token_id=48, eos_token_id=49,
+    )  # fmt: skip
+    scheduler = diffusers.PNDMScheduler(
+        beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear", steps_offset=1, skip_prk_steps=True
+    )
+    return diffusers.StableDiffusionPipeline(
+        vae,
+        transformers.CLIPTextModel(text),
+        None,
+        unet,
+        scheduler,
+        None,
+        None,
+        requires_safety_checker=False,
+    )
+
+
+@pytest.fixture
+def images():
+    return torch.rand(2, 3, 16, 16, generator=torch.Generator().manual_seed(1)) * 2 - 1
+
+
+def empty(pipeline):
+    """The empty prompt, by CLIP's rule: the beginning, then ends."""
+    return pipeline.text_encoder(torch.tensor([[48] + [49] * 6])).last_hidden_state
+
+
+@torch.no_grad()
+def inverted(pipeline, images, count, steps):
+    """x' = sqrt(a') (x - sqrt(1 - a) e) / sqrt(a) + sqrt(1 - a') e, with all in double precision but e."""
+    betas = np.linspace(0.00085**0.5, 0.012**0.5, 1000) ** 2
+    alpha = np.cumprod(1 - betas)
+    stride = 1000 // steps
+    times = np.arange(steps) * stride + 1
+    x = pipeline.vae.encode(images).latent_dist.mean.double() * pipeline.vae.config.scaling_factor
+    prompt = empty(pipeline).expand(len(images), -1, -1)
+    for time in times[:count]:
+        before = alpha[time - stride] if time >= stride else alpha[0]
+        noise = pipeline.unet(x.float(), int(time), prompt).sample.double()
+        x = np.sqrt(alpha[time]) * (x - np.sqrt(1 - before) * noise) / np.sqrt(before)
+        x = x + np.sqrt(1 - alpha[time]) * noise
+    return x, int(times[count]) if count < steps else None
+
+
+def test_layers_are_the_units_in_order(pipeline):
+    network = load_diffusion(pipeline, step=3, steps=10, device="cpu")
+    # conv_in, two units, the down-sampling, two units of the second level; three units a level on the way up
+    assert network.layers == (*(f"down.{i}" for i in range(6)), "mid", *(f"up.{i}" for i in range(6)))
+    assert network.channels == (8, 8, 8, 8, 16, 16, 16, 16, 16, 16, 8, 8, 8)
+    assert [grid[0] for grid in network.grids] == [8, 8, 8, 4, 4, 4, 4, 4, 4, 4, 8, 8, 8]
+    assert (network.global_token, network.prefix_tokens) == ("pooled", 0)
+    assert network.name == "StableDiffusionPipeline@t=3-of-10"
+    assert network.preprocessing.size == (16, 16)
+
+
+def test_tokens_are_those_of_the_unet_on_inverted_latents(pipeline, images):
+    network = load_diffusion(pipeline, step=4, steps=10, device="cpu")
+    with torch.no_grad():
+        tokens = network.tokens(images)
+    latents, time = inverted(pipeline, images, 3, 10)
+    with torch.no_grad():
+        parts = pipeline.unet(
+            latents.float(), time, empty(pipeline).expand(2, -1, -1), return_dict=True
+        ).sample
+        # The last unit's output is what the UNet's own head sees.
+        head = pipeline.unet.conv_out(torch.nn.functional.silu(pipeline.unet.conv_norm_out(tokens.local[-1])))
+    torch.testing.assert_close(head, parts, rtol=1e-3, atol=1e-4)
+    first = pipeline.unet.conv_in(latents.float())
+    torch.testing.assert_close(tokens.local[0], first, rtol=1e-3, atol=1e-4)
+    for local, global_ in zip(tokens.local, tokens.global_, strict=True):
+        torch.testing.assert_close(global_, local.mean((2, 3)))
+
+
+def test_steps_as_layers_are_the_same_features(pipeline, images):
+    by_step = load_diffusion(pipeline, block="up.3", steps=10, device="cpu")
+    assert by_step.layers == tuple(f"t.{number}" for number in range(1, 11))
+    assert by_step.channels == (8,) * 10
+    by_block = load_diffusion(pipeline, ["up.3"], step=7, steps=10, device="cpu")
+    some = load_diffusion(pipeline, ["t.7", "t.2"], block="up.3", steps=10, device="cpu")
+    with torch.no_grad():
+        tokens = by_step.tokens(images)
+        torch.testing.assert_close(tokens.local[6], by_block.tokens(images).local[0])
+        torch.testing.assert_close(tokens.local[1], some.tokens(images).local[0])
+    assert some.layers == ("t.2", "t.7")
+    assert not torch.allclose(tokens.local[0], tokens.local[9])
+
+
+def test_latents_follow_the_formula(pipeline, images):
+    network = load_diffusion(pipeline, ["mid"], step=50, device="cpu")
+    with torch.no_grad():
+        *_, (_, _, noise) = network.invert(network.latents(images), 50)
+    expected, _ = inverted(pipeline, images, 50, 50)
+    torch.testing.assert_close(noise.double(), expected, rtol=1e-3, atol=1e-3)
+
+
+def test_sampling_leads_back_to_the_latent(pipeline, monkeypatch):
+    """Each step takes the noise of the place it starts from, there and back: more steps come back closer."""
+    calm = copy.deepcopy(pipeline.unet)  # random weights give noise that changes from place to place
+    calm.conv_out.weight.data *= 0.1
+    monkeypatch.setattr(pipeline, "unet", calm)
+    prompt = empty(pipeline).expand(2, -1, -1)
+    start = torch.randn(2, 4, 8, 8, generator=torch.Generator().manual_seed(3))
+    errors = {}
+    for steps in (10, 50):
+        network = load_diffusion(pipeline, ["mid"], step=steps, steps=steps, device="cpu")
+        sampler = diffusers.DDIMScheduler.from_config(
+            pipeline.scheduler.config, clip_sample=False, set_alpha_to_one=False
+        )
+        sampler.set_timesteps(steps)
+        with torch.no_grad():
+            *_, (_, _, back) = network.invert(start, steps)
+            assert float((back - start).norm() / start.norm()) > 0.5
+            for time in sampler.timesteps:
+                back = sampler.step(calm(back, time, prompt).sample, time, back).prev_sample
+        errors[steps] = float((back - start).norm() / start.norm())
+    assert errors[50] < 0.05
+    assert errors[50] < errors[10] / 2
+
+
+def test_images_of_a_batch_do_not_touch_each_other(pipeline, images):
+    network = load_diffusion(pipeline, step=2, steps=10, device="cpu")
+    with torch.no_grad():
+        together, alone = network.tokens(images), network.tokens(images[1:])
+    for a, b in zip(together.local, alone.local, strict=True):
+        torch.testing.assert_close(a[1:], b, rtol=1e-3, atol=1e-4)
+
+
+def test_a_folder_in_the_layout_of_diffusers_and_extraction(pipeline, tmp_path):
+    folder = tmp_path / "model"
+    for name in ("unet", "vae", "text_encoder", "scheduler"):
+        getattr(pipeline, name).save_pretrained(folder / name)
+    with pytest.raises(UnavailableError, match="tokenizer"):
+        load_diffusion(f"{folder}@t=2", device="cpu")
+    words = {f"{number}</w>": number for number in range(48)} | {"<|startoftext|>": 48, "<|endoftext|>": 49}
+    transformers.CLIPTokenizer(vocab=words, merges=[]).save_pretrained(folder / "tokenizer")
+    network = load_diffusion(f"{folder}@t=2", ["mid", "up.5"], device="cpu")
+    in_memory = load_diffusion(pipeline, ["mid", "up.5"], step=2, device="cpu")
+    assert network.weights_hash == in_memory.weights_hash
+    assert network.name == f"{folder}@t=2"
+    photographs = ImageSet("grey", ("a", "b"), lambda name: Image.new("RGB", (20, 20), (ord(name), 80, 9)))
+    store = extract(network, photographs, tmp_path / "tokens", (4, 4), precision="fp32", progress=False)
+    pixels = torch.stack([network.preprocessing(photographs.image(row)) for row in range(2)])
+    with torch.no_grad():
+        expected = in_memory.tokens(pixels).local[0]
+    torch.testing.assert_close(store.read().local[0].float(), expected, rtol=2e-3, atol=2e-3)
+
+
+def test_stable_diffusion_at_full_size_without_weights():
+    """Channels and grids of table 5 of Rombach et al. 2022 (width 320; 1, 2, 4, 4) at 64 x 64 latents."""
+    with torch.device("meta"):
+        network = DiffusionNetwork(untrained_parts(0), "sd", description="", pretrained=False, step=1)
+    channels, grids = [320] * 4 + [640] * 3 + [1280] * 5, [64] * 3 + [32] * 3 + [16] * 3 + [8] * 3
+    assert network.layers == (*(f"down.{i}" for i in range(12)), "mid", *(f"up.{i}" for i in range(12)))
+    assert network.channels[:12] == tuple(channels)
+    assert network.channels[12:] == (1280,) * 7 + (640,) * 3 + (320,) * 3
+    assert [grid[0] for grid in network.grids] == [*grids, 8, *grids[::-1]]
+    assert network.preprocessing.size == (512, 512)
+    with torch.device("meta"):
+        tokens = network.tokens(torch.zeros(1, 3, 512, 512))
+    assert [tuple(places.shape[1:]) for places in tokens.local] == [
+        (count, *grid) for count, grid in zip(network.channels, network.grids, strict=True)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "text"),
+    [
+        ({}, DataError, "give one of them"),
+        ({"step": 2, "block": "mid"}, DataError, "give one of them"),
+        ({"step": 51}, DataError, "1 to 50"),
+        ({"step": 1, "steps": 0}, DataError, "1 to 1000"),
+        ({"block": "up.12"}, UnknownNameError, "up.12"),
+        ({"step": 1, "layers": ["down.9"]}, UnknownNameError, "down.9"),
+    ],
+)
+def test_bad_choices(pipeline, options, error, text):
+    with pytest.raises(error, match=text):
+        load_diffusion(pipeline, device="cpu", **options)
+
+
+def test_names_that_cannot_be_read_and_weights_that_cannot_be_had(monkeypatch, tmp_path):
+    with pytest.raises(DataError, match="t=NUMBER"):
+        load_diffusion("stable-diffusion-1.5@step=3", untrained=True, device="cpu")
+    with pytest.raises(DataError, match="structure of its own"):
+        load_diffusion("other@t=3", untrained=True, device="cpu")
+    with pytest.raises(UnavailableError, match="diffusers' layout"):
+        load_diffusion(f"{tmp_path}@t=3", device="cpu")
+    real = builtins.__import__
+
+    def without(name, *arguments, **options):
+        if name == "diffusers":
+            raise ModuleNotFoundError("No module named 'diffusers'", name="diffusers")
+        return real(name, *arguments, **options)
+
+    monkeypatch.setattr(builtins, "__import__", without)
+    with pytest.raises(UnavailableError, match=r"pip install 'factortopy\[diffusion\]'"):
+        load_diffusion("stable-diffusion-1.5@t=3", untrained=True, device="cpu")
