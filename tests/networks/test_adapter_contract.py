@@ -83,6 +83,7 @@ CASES = {
     "timm DINOv3": lambda: from_timm("vit_base_patch16_dinov3", **VIT),
     "timm SigLIP": lambda: from_timm("vit_base_patch16_siglip_224", **VIT),
     "timm Perception Encoder": lambda: from_timm("vit_pe_core_base_patch16_224", **VIT),
+    "timm Perception Encoder G": lambda: from_timm("vit_pe_core_gigantic_patch14_448", **VIT),
     "timm EVA-02": lambda: from_timm("eva02_tiny_patch14_224", **VIT),
     "timm SAM": lambda: from_timm("samvit_base_patch16", **VIT, window_size=2),
     "timm Hiera": lambda: from_timm(
@@ -142,7 +143,13 @@ NO_CLASS = {
     "timm ConvNeXt",
     "timm ResNet",
 }
-NO_CLASS |= {"timm EfficientNet", "open_clip ResNet", "open_clip ConvNeXt", "transformers SigLIP"}
+NO_CLASS |= {
+    "timm EfficientNet",
+    "timm Perception Encoder G",
+    "open_clip ResNet",
+    "open_clip ConvNeXt",
+    "transformers SigLIP",
+}
 NO_CLASS |= {"transformers Swin", "transformers ConvNeXt", "transformers ResNet", "function"}
 NO_CLASS |= {"torchvision ResNet", "torchvision Swin"}
 

@@ -51,9 +51,13 @@ class TimmNetwork(Network):
         self.weights_hash = hash_of(model, classifiers(model))
         forward: Any = model.forward_intermediates
         self._options: dict[str, Any] = {"norm": False, "output_fmt": "NCHW", "intermediates_only": True}
-        # Prefix tokens are asked for where there may be some; blocks after the last layer taken need not run.
         known = inspect.signature(forward).parameters
-        self._options |= {name: True for name in ("return_prefix_tokens", "stop_early") if name in known}
+        # Blocks after the last layer taken need not run. Some networks without prefix tokens fail if asked
+        # for them.
+        if "stop_early" in known:
+            self._options["stop_early"] = True
+        if "return_prefix_tokens" in known and getattr(model, "num_prefix_tokens", 1):
+            self._options["return_prefix_tokens"] = True
         self._class_tokens = 0
         self._indices: list[int] | None = None
         self._look(layers)
