@@ -66,6 +66,22 @@ def test_memory_decides_to_the_byte(tokens, images):
     assert not module.fits_memory(images, layout, cpu(size - 1))
 
 
+class RoomyDevice(Machine):
+    """A machine whose device has memory of its own, as a GPU."""
+
+    def device_memory(self):
+        return 10**9
+
+
+def test_what_fits_on_the_device_stays_there(tokens, images):
+    held = hold(images.batches(4), images, Layout.of(tokens), RoomyDevice(torch.device("cpu"), "fp32", 0))
+    assert held.resident
+    assert len(held) == IMAGES
+    chosen = torch.tensor([5, 1, 5])
+    assert same(held.read(chosen), tokens[chosen])
+    assert torch.equal(held.responses[chosen], images.responses[chosen])
+
+
 def test_a_full_disk_is_one_clear_line(tokens, images, monkeypatch):
     class Full:
         def write(self, _):
