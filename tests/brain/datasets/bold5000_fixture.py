@@ -117,4 +117,6 @@ def _write_stimuli(root, names):
         (presented / source).mkdir(parents=True)
         for name in sorted(set(names)):
             if name.startswith(pattern.split("{")[0]):
-                Image.new("RGB", (8, 8)).save(presented / source / name)
+                # Each its own picture: a fit of tokens that do not differ means nothing.
+                pixels = np.random.default_rng(list(name.encode())).integers(0, 256, (8, 8, 3), np.uint8)
+                Image.fromarray(pixels).save(presented / source / name)
