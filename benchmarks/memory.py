@@ -1,6 +1,6 @@
 """Peak memory of a fit as the images grow, with tokens read from disk; beside it the plain formula's.
 
-    python benchmarks/memory.py                               # two minutes on two cores
+    python benchmarks/memory.py                               # some three minutes on two cores
     python benchmarks/memory.py --images 2000 --voxels 9496 --channels 768
 
 Every fit runs in a process of its own, on a token store of random numbers, and is allowed no memory for
@@ -116,9 +116,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--images", type=int, default=500)
+    parser.add_argument("--images", type=int, default=4_000)
     parser.add_argument("--voxels", type=int, default=4_000)
-    parser.add_argument("--channels", type=int, default=256)
+    parser.add_argument("--channels", type=int, default=64)
     parser.add_argument("--child", choices=KINDS, help=argparse.SUPPRESS)
     parser.add_argument("--store", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()

@@ -9,6 +9,7 @@ import torch
 
 from factortopy.errors import DataError, ShapeError
 from factortopy.fitting import build_paper_model, build_selectors, fit_settings
+from factortopy.model import ChannelAlign, ChannelMap, FactorTopy, FreeSelectors
 from factortopy.model.paper_weights import from_paper_weights, to_paper_weights
 from factortopy.networks import Tokens
 
@@ -148,3 +149,28 @@ def test_voxels_without_topology_select_alone(setting):
     for value in (selectors.space, selectors.layer, selectors.scale):
         moved = value.grad.abs().sum(dim=1) > 0
         assert moved.tolist() == [index == 4 for index in range(9)]
+
+
+@pytest.mark.parametrize("form", ["plain", "grouped", "dense"])
+def test_gradients_reach_layers_of_unequal_channels(form):
+    """Through the whole model, against finite differences in float64."""
+    generator = torch.Generator().manual_seed(0)
+    widths, voxels, images = (2, 5), 3, 2
+    tokens = Tokens(
+        tuple(torch.randn(images, width, 2, 3, generator=generator).double() for width in widths),
+        tuple(torch.randn(images, width, generator=generator).double() for width in widths),
+    )
+    align = ChannelAlign(
+        [ChannelMap(width, 4) for width in widths], [ChannelMap(width, 4) for width in widths]
+    )
+    selectors = FreeSelectors(voxels, len(widths))
+    model = FactorTopy(align, selectors, torch.randn(voxels, 4, generator=generator), 0.5, form).double()
+    values = {name: value.detach() for name, value in model.named_parameters()}
+    for name in ("selectors.space", "selectors.layer", "selectors.scale"):
+        values[name] = 0.3 * torch.randn(values[name].shape, generator=generator).double() + 0.11
+
+    def predict(*parameters):
+        return torch.func.functional_call(model, dict(zip(values, parameters, strict=True)), (tokens,))
+
+    parameters = tuple(value.clone().requires_grad_() for value in values.values())
+    assert torch.autograd.gradcheck(predict, parameters, eps=1e-6, atol=1e-7)

@@ -93,12 +93,20 @@ def fits_memory(side: Images, layout: Layout, machine: Machine) -> bool:
     return len(side) * BYTES * layout.numbers <= machine.memory
 
 
-def _in_memory(batches: Iterable[Tokens], images: int, layout: Layout, device: torch.device) -> ReadTokens:
+def gather(
+    batches: Iterable[Tokens], images: int, layout: Layout, device: torch.device
+) -> Float16[Tensor, "images numbers"]:
+    """Tokens of images that come batch by batch, in one tensor on a device."""
     rows = torch.empty(images, layout.numbers, dtype=torch.float16, device=device)
     start = 0
     for tokens in batches:
         rows[start : start + len(tokens)] = layout.pack(tokens)
         start += len(tokens)
+    return rows
+
+
+def _in_memory(batches: Iterable[Tokens], images: int, layout: Layout, device: torch.device) -> ReadTokens:
+    rows = gather(batches, images, layout, device)
     return lambda chosen: layout.unpack(rows[chosen.to(device, non_blocking=True)])
 
 

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from factortopy.fitting.build import build_default_model, build_paper_model, build_selectors
 from factortopy.fitting.checkpoint import Checkpoint, Part
-from factortopy.fitting.held import Layout, fits_device, fits_memory, hold
+from factortopy.fitting.held import Layout, fits_device, fits_memory, gather, hold
 from factortopy.fitting.images import Images
 from factortopy.fitting.machine import Machine
 from factortopy.fitting.reduction import TokenReduction
@@ -165,15 +165,18 @@ def _start(
     progress: bool,
 ) -> None:
     """Set selectors to the closed-form start."""
-    chosen = _spread(len(training), SCANNED_IMAGES).split(BATCH)
+    chosen = _spread(len(training), SCANNED_IMAGES)
     # Only leading components are looked at, so that the memory stays bounded.
-    tokens = _join([_leading(training.read(rows)).to(machine.device) for rows in chosen])
+    layout = Layout.of(_leading(training.read(chosen[:1])))
+    batches = (_leading(training.read(rows)) for rows in chosen.split(BATCH))
+    tokens = layout.unpack(gather(batches, len(chosen), layout, machine.device))
     # Without topology no voxel may learn from its neighbours.
     some = torch.randperm(len(coordinates), generator=torch.Generator().manual_seed(settings.seed))
     some = some[:SCORED_VOXELS] if settings.topology else torch.arange(len(coordinates))
-    responses = torch.cat(
-        [training.responses[rows].to(machine.device)[:, some.to(machine.device)] for rows in chosen]
-    )
+    responses = torch.empty(len(chosen), len(some), device=machine.device)
+    for rows, part in zip(chosen.split(BATCH), responses.split(BATCH), strict=True):
+        observed = training.responses[rows]
+        part.copy_(observed[:, some.to(observed.device)])
     scores = scan(tokens, responses, progress=progress)
     neighbours = {} if settings.topology else {"neighbours": 1}
     height, width = tokens.local[0].shape[-2:]
@@ -190,13 +193,6 @@ def _leading(tokens: Tokens) -> Tokens:
     return Tokens(
         tuple(layer[:, :COMPONENTS] for layer in tokens.local),
         tuple(layer[:, :COMPONENTS] for layer in tokens.global_),
-    )
-
-
-def _join(batches: list[Tokens]) -> Tokens:
-    return Tokens(
-        tuple(torch.cat(layer) for layer in zip(*(batch.local for batch in batches), strict=True)),
-        tuple(torch.cat(layer) for layer in zip(*(batch.global_ for batch in batches), strict=True)),
     )
 
 
