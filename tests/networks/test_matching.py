@@ -107,6 +107,37 @@ def test_positions_of_another_size_are_resampled_under_a_prefix(tmp_path):
     assert torch.equal(plain.pos_embed, prefixed.pos_embed)
 
 
+def makers_files():
+    """Files as the makers of SAM, DINOv2 and MAE give them, of small networks: other names, other parts."""
+    small = {"depth": 2, "embed_dim": 48, "num_heads": 3, "img_size": 56}
+    sam = {**small, "img_size": 64, "global_attn_indexes": (1,), "window_size": 2}
+    name = "samvit_base_patch16"
+    state = build_timm(name, None, seed=5, **sam).state_dict()
+    theirs = {f"image_encoder.{k.replace('mlp.fc', 'mlp.lin')}": v for k, v in state.items()}
+    yield name, sam, state, theirs | {"mask_decoder.iou_token.weight": torch.zeros(1, 256)}
+    name = "vit_small_patch14_dinov2"
+    state = build_timm(name, None, seed=5, **small).state_dict()
+    for prefix in ("", "teacher.backbone."):
+        theirs = {prefix + k: v for k, v in (state | {"mask_token": torch.zeros(1, 48)}).items()}
+        yield (
+            name,
+            small,
+            state,
+            theirs | ({"teacher.dino_head.mlp.weight": torch.zeros(3)} if prefix else {}),
+        )
+    name, small = "vit_base_patch16_224.mae", {**small, "img_size": 64}
+    state = build_timm(name, None, seed=5, **small).state_dict()
+    yield name, small, state, {k: v for k, v in state.items() if not k.startswith("head.")}
+
+
+@pytest.mark.parametrize("index", range(4))
+def test_makers_own_files(index):
+    name, options, state, theirs = list(makers_files())[index]
+    model = build_timm(name, theirs, seed=0, **options)
+    for key, tensor in model.state_dict().items():
+        assert key.startswith("head.") or torch.equal(tensor, state[key]), key
+
+
 def test_state_dict_beside_other_things(tmp_path):
     path = tmp_path / "file.pth"
     for content, expected in [

@@ -5,7 +5,7 @@ from timm.models import get_pretrained_cfg
 from torch import nn
 
 from factortopy.errors import DataError, UnavailableError, UnknownNameError
-from factortopy.networks import find_entry, list_networks, load_network, network_skeleton, sources
+from factortopy.networks import find_entry, list_networks, load_network, loading, network_skeleton, sources
 from factortopy.networks.wheels import WHEELS
 
 ENTRIES = list_networks()
@@ -123,6 +123,26 @@ def test_wrong_names(name, error, text, asked):
     with pytest.raises(error, match=text):
         load_network(name, device="cpu")
     assert not asked
+
+
+def test_stable_diffusion_by_name(monkeypatch):
+    skeleton = network_skeleton("stable-diffusion-1.5@t=25")
+    assert skeleton.name == "stable-diffusion-1.5@t=25"
+    entry = find_entry("stable-diffusion-1.5")
+    assert skeleton.preprocessing.size == (entry.input_size, entry.input_size)
+    assert skeleton.global_token == entry.global_token
+    assert (skeleton.layers[0], skeleton.layers[12], skeleton.layers[-1]) == ("down.0", "mid", "up.11")
+    asked = []
+    monkeypatch.setattr(loading, "load_diffusion", lambda source, *_, **__: asked.append(source))
+    load_network("stable-diffusion-1.5@block=up.6", device="cpu")
+    load_network("diffusion/somebody/tuned@t=40", device="cpu")
+    assert asked == ["stable-diffusion-1.5@block=up.6", "somebody/tuned@t=40"]
+    with pytest.raises(DataError, match="as in @t=25"):
+        load_network("stable-diffusion-1.5")
+    with pytest.raises(DataError, match="folder"):
+        load_network("stable-diffusion-1.5@t=25", weights="file.safetensors")
+    with pytest.raises(UnknownNameError, match=r"stable-diffusion-1\.5"):
+        load_network("stable-difusion-1.5@t=25")
 
 
 def test_any_source_and_ones_own_module():

@@ -9,6 +9,8 @@ from torch import Tensor, nn
 
 from factortopy.errors import DataError, UnavailableError
 from factortopy.networks.device import choose_device
+from factortopy.networks.diffusion import DiffusionNetwork, load_diffusion, parse_choice
+from factortopy.networks.diffusion_parts import untrained_parts
 from factortopy.networks.matching import fit_weights
 from factortopy.networks.module import network_from_module
 from factortopy.networks.network import Network
@@ -41,7 +43,9 @@ def load_network(
     Args:
         name: a short name of ``list_networks()``; ``"timm/NAME"``, ``"open_clip/ARCHITECTURE/TAG"``,
             ``"torchvision/NAME"`` or ``"torchvision/NAME/TAG"``, ``"hf/REPOSITORY"`` (transformers); a bare
-            timm name; or a module with its weights.
+            timm name; ``"stable-diffusion-1.5@t=25"`` (blocks at a step) or ``"...@block=up.6"`` (steps at
+            a block), also ``"diffusion/REPOSITORY@t=25"``, or a folder in its place; or a module with its
+            weights.
         layers: names of the layers to take; all if None. A module of no library known needs them.
         untrained: random weights instead, as a control.
         seed: of the random weights.
@@ -65,17 +69,30 @@ def load_network(
         return _from_module(name, layers, weights, module_options).to(target)
     if module_options:
         raise DataError(f"{', '.join(module_options)}: these are for modules; {name!r} has its own")
+    diffusion = _diffusion_source(name)
+    if diffusion is not None:
+        if weights is not None:
+            raise DataError("a diffusion model of one's own is a folder, not a file: diffusion/FOLDER@t=25")
+        parse_choice(name, diffusion.partition("@")[2])  # before gigabytes are fetched
+        return load_diffusion(diffusion, layers, untrained=untrained, seed=seed, device=target)
     return _by_name(name, layers, untrained, seed, weights, progress).to(target)
 
 
 def network_skeleton(name: str, layers: Sequence[str] | None = None) -> Network:
     """A network without weights, on PyTorch's device ``meta``: all its shapes, none of its memory.
 
+    A diffusion model is Stable Diffusion 1.5, at the first step where its name says none.
+
     Raises:
         UnknownNameError: if no network or layer has the name.
         UnavailableError: if its library is not installed, or its configuration cannot be had.
     """
+    diffusion = _diffusion_source(name)
     with torch.device("meta"):
+        if diffusion is not None:
+            choice = parse_choice(name, diffusion.partition("@")[2] or "t=1")
+            facts: dict[str, Any] = {"description": "no weights", "pretrained": False, "layers": layers}
+            return DiffusionNetwork(untrained_parts(0), name.partition("@")[0], **facts, **choice)
         return _by_name(name, layers, True, 0, None, False).to("meta")
 
 
@@ -101,6 +118,15 @@ def _by_name(
         path, origin = _trained(source, entry, progress)
         state = read_weights(path)
     return build(source, state, seed=seed, layers=layers, name=full_name, description=f"{origin}; {source}")
+
+
+def _diffusion_source(name: str) -> str | None:
+    """What ``load_diffusion`` calls a network of this name; None if it is none of diffusion."""
+    base, mark, choice = name.partition("@")
+    entry = find_entry(base)
+    if not (entry.source if entry else base).startswith("diffusion/"):
+        return None
+    return (entry.name if entry else base.removeprefix("diffusion/")) + mark + choice
 
 
 def _from_module(
