@@ -3,8 +3,7 @@
 import pytest
 import torch
 
-from factortopy.model import Selection, read_out
-from factortopy.model import readout_dense, readout_grouped
+from factortopy.model import Selection, read_out, readout_dense, readout_grouped
 from factortopy.model.interpolation import interpolation
 from factortopy.model.readout import choose_form
 
