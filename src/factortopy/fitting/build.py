@@ -14,6 +14,7 @@ from factortopy.model import (
     ChannelMap,
     FactorTopy,
     FreeSelectors,
+    PartlyFixedSelectors,
     PositionEncoding,
     TopologicalSelectors,
     UnitChannelMap,
@@ -41,6 +42,19 @@ def build_selectors(
         return FreeSelectors(len(coordinates), layers)
     with _seeded(settings.seed):
         return TopologicalSelectors(coordinates, PositionEncoding(bounds.numpy()), layers)
+
+
+def fix_selectors(settings: FitSettings, selectors: nn.Module) -> nn.Module:
+    """The selectors with those parts fixed that ``settings`` fix; the same ones where they fix none.
+
+    Args:
+        settings: the fit's settings.
+        selectors: gives the selection of all voxels.
+    """
+    space, uniform, scale = settings.fixed_space, settings.uniform_layers, settings.fixed_scale
+    if space is None and not uniform and scale is None:
+        return selectors
+    return PartlyFixedSelectors(selectors, space=space, uniform_layers=uniform, scale=scale)
 
 
 def build_paper_model(

@@ -6,7 +6,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from factortopy.fitting.build import build_default_model, build_paper_model, build_selectors
+from factortopy.fitting.build import (
+    build_default_model,
+    build_paper_model,
+    build_selectors,
+    fix_selectors,
+)
 from factortopy.fitting.checkpoint import Checkpoint, Part
 from factortopy.fitting.held import Layout, fits_device, fits_memory, gather, hold
 from factortopy.fitting.images import Images
@@ -63,7 +68,7 @@ def train_paper(
     layout = Layout.of(training.read(torch.tensor([0])))
     channels = layout.global_
     if selectors is None:
-        selectors = build_selectors(settings, coordinates, bounds, len(channels))
+        selectors = fix_selectors(settings, build_selectors(settings, coordinates, bounds, len(channels)))
     model = build_paper_model(settings, selectors, len(coordinates), channels).to(machine.device)
     held, held_validation = _near([training, validation], layout, machine, progress)
     history = train(
@@ -100,6 +105,7 @@ def train_default(
         selectors = build_selectors(settings, coordinates, bounds, len(reduction.local)).to(machine.device)
         if checkpoint is None or checkpoint.load(STATE) is None:
             _start(selectors, reduced, coordinates, settings, machine, progress)
+        selectors = fix_selectors(settings, selectors)
     model = build_default_model(settings, selectors, len(coordinates), reduction).to(machine.device)
     history = train(
         model,

@@ -1,12 +1,13 @@
 """Settings of a fit: frozen, validated, saved with every result."""
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from factortopy.errors import DataError, UnknownNameError
 
 Recipe = Literal["default", "paper"]
+Place = Annotated[float, Field(ge=-1, le=1)]
 
 
 class FitSettings(BaseModel):
@@ -18,6 +19,9 @@ class FitSettings(BaseModel):
         recipe: ``"paper"`` is the authors' parametrisation (raw tokens, mean over channels);
             ``"default"`` the well-conditioned one (principal components of tokens, unit aligned features).
         topology: whether selectors are smooth functions of the place on the cortex, or free per voxel.
+        fixed_space: place in [-1, 1] that every voxel reads instead of its own (ablation).
+        uniform_layers: whether every voxel reads all layers alike instead of its own (ablation).
+        fixed_scale: scale of every voxel instead of its own, 0 local to 1 global (ablation).
         width: channels D of the shared space.
         components: principal components kept per layer and kind of token (recipe ``"default"``).
         damping: see :class:`~factortopy.fitting.PrincipalComponents`.
@@ -44,6 +48,9 @@ class FitSettings(BaseModel):
 
     recipe: Recipe
     topology: bool = True
+    fixed_space: tuple[Place, Place] | None = None
+    uniform_layers: bool = False
+    fixed_scale: float | None = Field(default=None, ge=0, le=1)
     width: int = Field(ge=1)
     components: int = Field(default=128, ge=1)
     damping: float = Field(default=0.1, gt=0)

@@ -226,8 +226,9 @@ def _in_order(images: Images, batch_size: int) -> Iterator[Int[Tensor, "batch"]]
 
 def _optimiser(model: FactorTopy, settings: FitSettings) -> torch.optim.AdamW:
     selectors = dict(model.selectors.named_parameters())
-    space = [value for name, value in selectors.items() if name.startswith("space")]
-    others = [value for name, value in selectors.items() if not name.startswith("space")]
+    # Selectors that are learnt in part stand one level deeper: "learnt.space".
+    space = [value for name, value in selectors.items() if "space" in name.split(".")]
+    others = [value for name, value in selectors.items() if "space" not in name.split(".")]
     groups = [
         (list(model.align.parameters()), settings.learning_rate, settings.align_decay),
         ([model.channels], settings.learning_rate, settings.channel_decay),

@@ -7,6 +7,7 @@ from factortopy.model.readout import read_out
 from factortopy.model.selectors import (
     FixedSelectors,
     FreeSelectors,
+    PartlyFixedSelectors,
     Selection,
     TopologicalSelectors,
     confidence,
@@ -20,6 +21,7 @@ __all__ = [
     "FactorTopy",
     "FixedSelectors",
     "FreeSelectors",
+    "PartlyFixedSelectors",
     "PositionEncoding",
     "Selection",
     "TopologicalSelectors",

@@ -102,6 +102,41 @@ class FixedSelectors(nn.Module):
         return Selection(self.get_buffer("space"), self.get_buffer("layer"), self.get_buffer("scale"))
 
 
+class PartlyFixedSelectors(nn.Module):
+    """Selectors of which some parts are given, the same for all voxels, and the others learnt: an ablation.
+
+    Args:
+        learnt: selectors whose other parts are used.
+        space: place in [-1, 1] that every voxel reads; learnt if None.
+        uniform_layers: whether every voxel reads all layers alike.
+        scale: scale of every voxel, 0 local to 1 global; learnt if None.
+    """
+
+    def __init__(
+        self,
+        learnt: nn.Module,
+        *,
+        space: tuple[float, float] | None = None,
+        uniform_layers: bool = False,
+        scale: float | None = None,
+    ) -> None:
+        super().__init__()
+        self.learnt = learnt
+        self.space, self.uniform_layers, self.scale = space, uniform_layers, scale
+
+    def forward(self) -> Selection:
+        """The selection of every voxel."""
+        space, layer, scale = self.learnt()
+        if self.space is not None:
+            x, y = self.space
+            space = torch.stack([torch.full_like(scale, x), torch.full_like(scale, y)], dim=1)
+        if self.uniform_layers:
+            layer = torch.full_like(layer, 1 / layer.shape[-1])
+        if self.scale is not None:
+            scale = torch.full_like(scale, self.scale)
+        return Selection(space, layer, scale)
+
+
 def entropy(weights: Float[Tensor, "N L"]) -> Float[Tensor, "N"]:
     """Shannon entropy in nats of weights that sum to 1; zero weights add nothing."""
     return -torch.special.xlogy(weights, weights).sum(dim=-1)
