@@ -31,8 +31,10 @@ NEIGHBOURS = 30
 """Voxels that scores are averaged over, the voxel itself included."""
 LAYER_POWER, SPACE_POWER = 30, 10
 """Powers of the scores, relative to the best one, in the averages over layers and over places."""
+BLOCK = 1_024
+"""Voxels scored at a time, which bounds the memory."""
 VOXELS = 4_096
-"""Voxels scored at a time, which bounds the memory, and regressed on at a time."""
+"""Voxels that smooth selectors are regressed on at a time."""
 SCORED_VOXELS = 8_192
 """Voxels that are scored where scores are averaged: on a finer mesh, neighbours say much the same."""
 
@@ -68,7 +70,7 @@ def scan(tokens: Tokens, responses: Float[Tensor, "image N"], *, progress: bool 
         for local, global_ in zip(tokens.local, tokens.global_, strict=True):
             places = local[:, :COMPONENTS].float().flatten(2).permute(2, 1, 0)
             whole = global_[None, :, :COMPONENTS].float().mT
-            blocks = [_cross_validate(places, whole, block) for block in centred.split(VOXELS, dim=1)]
+            blocks = [_cross_validate(places, whole, block) for block in centred.split(BLOCK, dim=1)]
             local_score, both, global_score = (torch.cat(part, -1) for part in zip(*blocks, strict=True))
             scores.append((local_score, both, global_score[0]))
             advance()
@@ -158,11 +160,11 @@ def _cross_validate(
         by_place = part[:, :count].flatten(0, 1) @ observed
         by_whole = (part[0, count:] @ observed).expand(len(places), -1, -1)
         products.append(torch.cat([by_place.unflatten(0, (-1, count)), by_whole], dim=1))
-    gram, product = torch.stack(grams), torch.stack(products)
     total = responses.square().sum(dim=0)
 
     def score(first: slice, chosen: slice) -> Tensor:
-        return _explained(gram[:, first, chosen, chosen], product[:, first, chosen]) / total
+        gram = [part[first, chosen, chosen] for part in grams]
+        return _explained(gram, [part[first, chosen] for part in products]) / total
 
     everywhere, others = slice(None), slice(count, None)
     scores = score(everywhere, slice(count)), score(everywhere, everywhere), score(slice(1), others)
@@ -171,20 +173,21 @@ def _cross_validate(
 
 
 def _explained(
-    grams: Float[Tensor, "fold P K K"], products: Float[Tensor, "fold P K M"]
+    grams: list[Float[Tensor, "P K K"]], products: list[Float[Tensor, "P K M"]]
 ) -> Float[Tensor, "P M"]:
     """Squared responses that ridge regressions explain, each fold predicted from the others.
 
     With G and C the covariances of the regressors with themselves and with the responses y, the others'
     folds give w = (G + ridge)^-1 C, and fold f leaves the squared error ``y'y - 2 w'C_f + w'G_f w``.
     """
-    gram, product = grams.sum(dim=0), products.sum(dim=0)
+    gram, product = sum(grams[1:], grams[0]), sum(products[1:], products[0])
     mean = gram.diagonal(dim1=1, dim2=2).mean(dim=1).clamp(min=torch.finfo(gram.dtype).tiny)
     ridge = RIDGE * mean[:, None, None] * torch.eye(gram.shape[1], device=gram.device)
     explained = torch.zeros_like(product[:, 0])
     for gram_here, product_here in zip(grams, products, strict=True):
-        factor = torch.linalg.cholesky(gram - gram_here + ridge)
-        weights = torch.cholesky_solve(product - product_here, factor)
+        # The ridge keeps the inverse well conditioned, and products with it are many times faster than solving.
+        inverse = torch.cholesky_inverse(torch.linalg.cholesky(gram - gram_here + ridge))
+        weights = inverse @ (product - product_here)
         explained += (weights * (2 * product_here - gram_here @ weights)).sum(dim=1)
     return explained
 
