@@ -8,16 +8,21 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from factortopy import plot as plot
+    from factortopy.analysis import algonauts_score as algonauts_score
     from factortopy.analysis import hierarchy_slope as hierarchy_slope
     from factortopy.analysis import recovery as recovery
     from factortopy.brain import Split as Split
     from factortopy.brain import Subject as Subject
+    from factortopy.brain import algonauts_protocol as algonauts_protocol
     from factortopy.brain import convert_nsd as convert_nsd
+    from factortopy.brain import load_algonauts as load_algonauts
     from factortopy.brain import load_arrays as load_arrays
     from factortopy.brain import load_betas as load_betas
     from factortopy.brain import load_nsd as load_nsd
     from factortopy.brain import load_subject as load_subject
     from factortopy.brain import load_surface as load_surface
+    from factortopy.brain import open_subject as open_subject
+    from factortopy.brain import paper_protocol as paper_protocol
     from factortopy.brain import simulate_subject as simulate_subject
     from factortopy.brain import split_images as split_images
     from factortopy.fitting import FactorTopyRegressor as FactorTopyRegressor
@@ -45,6 +50,8 @@ _HOME = {
     "Split": "brain",
     "Subject": "brain",
     "TokenStore": "tokens",
+    "algonauts_protocol": "brain",
+    "algonauts_score": "analysis",
     "convert_nsd": "brain",
     "estimate_extraction": "tokens",
     "extract": "tokens",
@@ -52,6 +59,7 @@ _HOME = {
     "hierarchy_slope": "analysis",
     "images_from_folder": "images",
     "list_networks": "networks",
+    "load_algonauts": "brain",
     "load_arrays": "brain",
     "load_betas": "brain",
     "load_network": "networks",
@@ -59,6 +67,8 @@ _HOME = {
     "load_subject": "brain",
     "load_surface": "brain",
     "network_from_function": "networks",
+    "open_subject": "brain",
+    "paper_protocol": "brain",
     "recovery": "analysis",
     "report": "reporting",
     "sample_views": "images",

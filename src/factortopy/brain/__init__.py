@@ -11,7 +11,10 @@ from factortopy.brain.ceilings import (
     repeat_variance,
 )
 from factortopy.brain.convert import ConversionEstimate, convert_nsd, estimate_conversion
+from factortopy.brain.datasets.algonauts import load_algonauts
 from factortopy.brain.datasets.nsd import load_nsd, open_nsd
+from factortopy.brain.datasets.protocols import Protocol, algonauts_protocol, paper_protocol
+from factortopy.brain.datasets.recognise import open_subject
 from factortopy.brain.labels import Labels, read_labels, roi_masks, with_labels
 from factortopy.brain.rois import ROI_NAMES, hemisphere_rois, visual_region, visual_vertices
 from factortopy.brain.simulate import simulate_subject
@@ -40,14 +43,17 @@ __all__ = [
     "Mesh",
     "PlantedTruth",
     "Projection",
+    "Protocol",
     "RepeatVariance",
     "Split",
     "Subject",
     "Surface",
+    "algonauts_protocol",
     "convert_nsd",
     "coordinate_bounds",
     "estimate_conversion",
     "hemisphere_rois",
+    "load_algonauts",
     "load_arrays",
     "load_betas",
     "load_nsd",
@@ -57,6 +63,8 @@ __all__ = [
     "noise_ceiling_from_ncsnr",
     "noise_ceiling_from_percent",
     "open_nsd",
+    "open_subject",
+    "paper_protocol",
     "read_labels",
     "read_split",
     "repeat_counts",

@@ -33,8 +33,8 @@ def check(
 ) -> None:
     """Recognise a data set, count what is there, and name each fault with its remedy.
 
-    Heads, sizes and a few sampled blocks are read, so that it takes seconds. Exit code 2 where there is a
-    problem.
+    Heads, sizes and a few sampled blocks are read, so that it takes seconds.
+    A problem ends it with exit code 2.
     """
     from factortopy.brain.datasets.check import check_path
 
