@@ -185,7 +185,7 @@ def _explained(
     ridge = RIDGE * mean[:, None, None] * torch.eye(gram.shape[1], device=gram.device)
     explained = torch.zeros_like(product[:, 0])
     for gram_here, product_here in zip(grams, products, strict=True):
-        # The ridge keeps the inverse well conditioned, and products with it are many times faster than solving.
+        # The ridge keeps the inverse well conditioned; a product with it is many times faster than solving.
         inverse = torch.cholesky_inverse(torch.linalg.cholesky(gram - gram_here + ridge))
         weights = inverse @ (product - product_here)
         explained += (weights * (2 * product_here - gram_here @ weights)).sum(dim=1)
