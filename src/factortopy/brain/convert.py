@@ -16,6 +16,7 @@ import zarr
 from zarr.codecs import Crc32cCodec
 
 from factortopy.brain.beta_blocks import Block, Shape, blocks_of, planned_bytes
+from factortopy.brain.beta_shards import write_shard
 from factortopy.brain.betas import FORMAT, MARKER, BetaStore, open_group, read_marker, stored_bytes
 from factortopy.brain.datasets.nsd import PREPARATION, open_nsd
 from factortopy.brain.recording import Recording
@@ -88,7 +89,7 @@ def convert(recording: Recording, output: str | os.PathLike[str], *, progress: b
         DataError: if the folder holds something else, cannot be written, or the disk is too small.
     """
     output = Path(output)
-    group = _begin(recording, output)
+    _begin(recording, output)
     blocks = list(blocks_of(recording))
     done = read_marker(output)["blocks"]
     with (
@@ -101,7 +102,7 @@ def convert(recording: Recording, output: str | os.PathLike[str], *, progress: b
             betas = pending.result() if pending is not None else np.empty(0)
             if number + 1 < len(blocks):
                 pending = reader.submit(_read, recording, blocks[number + 1])
-            _write(group, blocks[number], betas)
+            _write(output, recording, blocks[number], betas)
             _mark(output, number + 1, len(blocks), recording)
             advance()
     return BetaStore.open(output)
@@ -118,9 +119,8 @@ def estimate_conversion(recording: Recording, output: str | os.PathLike[str]) ->
     check_writable(place)
     blocks = list(blocks_of(recording))
     with tempfile.TemporaryDirectory(dir=place) as folder:
-        group = _create(recording, Path(folder) / "betas")
         start = time.perf_counter()
-        _write(group, blocks[0], _read(recording, blocks[0]))
+        _write(Path(folder), recording, blocks[0], _read(recording, blocks[0]))
         seconds = (time.perf_counter() - start) * len(blocks)
     trials = len(recording.sessions) * recording.trials
     needed = planned_bytes(recording)
@@ -139,15 +139,10 @@ def _read(recording: Recording, block: Block) -> np.ndarray:
     return whole
 
 
-def _write(group: zarr.Group, block: Block, betas: np.ndarray) -> None:
-    array: Any = group[f"betas/{block.part}"]
-    try:
-        array[block.rows, block.columns] = betas
-    except OSError as error:
-        raise DataError(
-            f"cannot write betas to {group.store_path}: {error.strerror or error}; make room or allow "
-            "writing, then run again"
-        ) from error
+def _write(path: Path, recording: Recording, block: Block, betas: np.ndarray) -> None:
+    shape = Shape.of(recording, recording.parts[block.part])
+    row, column = block.rows.start // shape.shard[0], block.columns.start // shape.shard[1]
+    write_shard(path / "betas" / block.part / "c" / str(row) / str(column), betas, shape.chunk)
 
 
 def _mark(path: Path, done: int, total: int, recording: Recording) -> None:
@@ -158,7 +153,7 @@ def _mark(path: Path, done: int, total: int, recording: Recording) -> None:
     write_text(path / MARKER, json.dumps(marker))
 
 
-def _begin(recording: Recording, path: Path) -> zarr.Group:
+def _begin(recording: Recording, path: Path) -> None:
     """A new store, or one that an earlier run of the same conversion left."""
     if path.exists() and not path.is_dir():
         raise DataError(f"{path} is a file; give a folder for the betas")
@@ -172,7 +167,7 @@ def _begin(recording: Recording, path: Path) -> zarr.Group:
             )
         with atomic_path(path) as temporary:
             _create(recording, temporary)
-    group = open_group(path, "r+")
+    group = open_group(path)
     # What a killed run was writing; its block is written again.
     for leftover in path.rglob("*.partial"):
         leftover.unlink()
@@ -182,7 +177,6 @@ def _begin(recording: Recording, path: Path) -> zarr.Group:
             raise DataError(
                 f"the betas at {path} were begun with other {name.replace('_', ' ')}; choose another folder"
             )
-    return group
 
 
 def _identity(recording: Recording) -> dict[str, Any]:
@@ -199,7 +193,7 @@ def _identity(recording: Recording) -> dict[str, Any]:
     }
 
 
-def _create(recording: Recording, path: Path) -> zarr.Group:
+def _create(recording: Recording, path: Path) -> None:
     voxels = recording.voxels
     attributes = {
         "format": FORMAT,
@@ -234,4 +228,3 @@ def _create(recording: Recording, path: Path) -> zarr.Group:
             dimension_names=("trial", "column"),
         )
     write_text(path / MARKER, json.dumps({"blocks": 0, "of": len(list(blocks_of(recording)))}))
-    return group

@@ -13,9 +13,11 @@ import zarr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from nsd_fixture import write_nsd
+from zarr.codecs import Crc32cCodec
 
 from factortopy.brain import BetaStore, beta_blocks, betas, convert_nsd, load_betas, load_nsd, open_nsd
 from factortopy.brain import convert as conversion
+from factortopy.brain.beta_shards import write_shard
 from factortopy.errors import DataError, UnknownNameError
 
 SPACES = ("fsaverage", "nativesurface", "func1pt8mm")
@@ -108,7 +110,7 @@ def test_some_trials_of_some_voxels(written, tmp_path):
     np.testing.assert_array_equal(store.read(2, "right", columns, slice(1, 4)), expected)
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=6, deadline=None)
 @given(
     space=st.sampled_from(SPACES),
     trials=st.integers(3, 8),
@@ -139,15 +141,16 @@ def test_goes_on_and_ends_with_the_same_bytes(written, tmp_path, monkeypatch, ki
     def die(*_arguments, **_options):
         raise KeyboardInterrupt
 
-    def write(group, block, numbers):
+    def write(*which):
+        *which, numbers = which
         calls["write"] += 1
         if calls["write"] == {"first block": 1, "fourth block": 4}.get(kill_at):
-            real_write(group, block, numbers * 0 + 7)  # what a dying run may leave
+            real_write(*which, numbers * 0 + 7)  # what a dying run may leave
             next(file for file in (path / "betas").rglob("*") if file.is_file()).with_name(
                 "9.partial"
             ).write_bytes(b"half")
             die()
-        real_write(group, block, numbers)
+        real_write(*which, numbers)
 
     def mark(place, done, of, recording):
         calls["mark"] += 1
@@ -175,11 +178,11 @@ KILLED = """
 import os, signal, sys
 from factortopy.brain import convert as conversion, convert_nsd
 write, seen = conversion._write, []
-def dying(group, block, numbers):
-    seen.append(block)
+def dying(*arguments):
+    seen.append(arguments)
     if len(seen) == 3:
         os.kill(os.getpid(), signal.SIGKILL)
-    write(group, block, numbers)
+    write(*arguments)
 conversion._write = dying
 convert_nsd(sys.argv[1], 2, sys.argv[2], progress=False)
 """
@@ -275,6 +278,27 @@ def test_estimate_is_what_is_written(written, tmp_path):
         arrays = zarr.open_group(store.path, mode="r")["betas"].arrays()
         assert estimate.bytes == sum(array.nbytes for _, array in arrays)
         assert 0 < estimate.seconds < 100
+
+
+@settings(max_examples=8, deadline=None)
+@given(
+    chunk=st.tuples(st.integers(1, 5), st.integers(1, 6)),
+    times=st.tuples(st.integers(1, 3), st.integers(1, 4)),
+    dtype=st.sampled_from(["float32", "int16"]),
+    seed=st.integers(0, 99),
+)
+def test_shards_are_read_by_the_zarr_library(tmp_path_factory, chunk, times, dtype, seed):
+    path = tmp_path_factory.mktemp("shards")
+    shard = (chunk[0] * times[0], chunk[1] * times[1])
+    shape = (2 * shard[0], shard[1])
+    values = np.random.default_rng(seed).integers(1, 9999, shape).astype(dtype)
+    options = {"chunks": chunk, "shards": shard, "compressors": [Crc32cCodec()]}
+    array = zarr.create_array(path / "zarr", shape=shape, dtype=dtype, **options)
+    array[: shard[0]] = values[: shard[0]]  # one by the library, one by us: of equal size and read alike
+    write_shard(path / "zarr" / "c" / "1" / "0", values[shard[0] :], chunk)
+    sizes = {len((path / "zarr" / "c" / row / "0").read_bytes()) for row in "01"}
+    assert len(sizes) == 1
+    np.testing.assert_array_equal(zarr.open_array(path / "zarr", mode="r")[:], values)
 
 
 def test_full_disk(written, tmp_path, monkeypatch):
