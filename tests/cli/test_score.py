@@ -1,0 +1,72 @@
+"""``factortopy score``: what it prints equals the mapping's own numbers."""
+
+import json
+
+import numpy as np
+import pytest
+
+from factortopy.brain import load_subject
+from factortopy.mapping import Mapping
+
+
+@pytest.fixture
+def with_ceiling(mapping, tmp_path):
+    loaded = Mapping.load(mapping)
+    ceiling = np.linspace(0.0, 0.6, loaded.dataset.sizes["voxel"])
+    loaded.dataset.attrs["repeats_test"] = [1, 0, 3]
+    loaded.with_variables({"ceiling": ("voxel", ceiling)}).save(tmp_path / "mapping")
+    return tmp_path / "mapping"
+
+
+def test_json_holds_raw_ceiling_and_normalised(run, with_ceiling):
+    result = run("score", with_ceiling, "--normalised", "--threshold", 0.1, "--json")
+    assert result.exit_code == 0, result.stderr
+    found = json.loads(result.stdout)
+    data = Mapping.load(with_ceiling).dataset
+    r2, ceiling = data["r2"].values, data["ceiling"].values
+    everything = found["rois"][-1]
+    assert everything["roi"] == "all voxels"
+    assert everything["r2"] == pytest.approx(r2.mean())
+    assert everything["masked"] == (ceiling < 0.1).sum() > 0
+    assert everything["normalised"] == pytest.approx((r2[ceiling >= 0.1] / ceiling[ceiling >= 0.1]).mean())
+    first = found["rois"][0]
+    assert first["r2"] == pytest.approx(r2[data[f"roi_{first['roi']}"].values].mean())
+    assert found["test_responses_by_trials_averaged"] == {"1": 1, "3": 3}
+    assert found["masked_where_ceiling_below"] == 0.1
+
+
+def test_table_says_the_formula_and_how_many_are_masked(run, with_ceiling):
+    result = run("score", with_ceiling, "--normalised")
+    assert result.exit_code == 0, result.stderr
+    for text in ("R² / ceiling", "masked", "all voxels", "masked_where_ceiling_below: 0.05"):
+        assert text in result.stdout
+    raw = run("score", with_ceiling)
+    assert "masked" not in raw.stdout
+    assert "ceiling" in raw.stdout
+
+
+def test_what_cannot_be_normalised_is_one_line(run, mapping, with_ceiling):
+    for words, text in (
+        ((mapping, "--normalised"), "no noise ceiling"),
+        ((with_ceiling, "--normalised", "--threshold", 0), "above 0"),
+        ((mapping.parent / "none",), "no mapping"),
+    ):
+        result = run("score", *words)
+        assert result.exit_code == 2
+        assert text in result.stderr
+        assert len(result.stderr.strip().splitlines()) == 1
+    assert run("score", mapping).exit_code == 0
+
+
+def test_split_by_cluster_and_from_a_file(run, tokens, subject, tmp_path):
+    few = ("--set", "steps=2", "--set", "components=8", "--quiet")
+    result = run("fit", tokens, subject, tmp_path / "a", "--split", "cluster", *few)
+    assert result.exit_code == 0, result.stderr
+    made = Mapping.load(tmp_path / "a").dataset.attrs
+    assert sum(made[f"images_{side}"] for side in ("train", "validation", "test")) == 40
+    ids = load_subject(subject).image_ids
+    sides = {"train": ids[:30], "validation": ids[30:35], "test": ids[35:]}
+    (tmp_path / "split.json").write_text(json.dumps(sides))
+    result = run("fit", tokens, subject, tmp_path / "b", "--split", tmp_path / "split.json", *few)
+    assert result.exit_code == 0, result.stderr
+    assert Mapping.load(tmp_path / "b").dataset.attrs["images_test"] == 5
