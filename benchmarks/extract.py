@@ -27,12 +27,12 @@ from PIL import Image
 
 from factortopy.images import images_from_folder, sample_views
 from factortopy.networks import Network, autocast, load_network
-from factortopy.tokens import TokenStore, estimate_extraction, extract
+from factortopy.tokens import TokenStore, estimate_extraction, extract, images_done
 from factortopy.tokens.estimate import peak_memory
 
 LARGE, SMALL = "timm/vit_base_patch16_224", "timm/vit_tiny_patch16_224"
 FEW, MANY = 200, 2000
-KILLS = 5
+KILLS = 4
 
 
 def write_photographs(folder: Path, count: int) -> None:
@@ -114,42 +114,48 @@ def measure_reading(store: TokenStore) -> dict[str, float]:
     return speeds
 
 
-def small_run(folder: Path, count: int, output: Path) -> subprocess.Popen[bytes]:
+def small_run(folder: Path, count: int, output: Path) -> subprocess.Popen[str]:
     """Start an extraction with the small network in a process of its own."""
     command = [sys.executable, __file__, "--worker", str(folder), str(count), str(output)]
-    return subprocess.Popen(command, stdout=subprocess.PIPE)
+    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
 
 
 def worker(folder: str, count: str, output: str) -> None:
-    """What that process does; prints its peak memory in bytes."""
+    """What that process does; says when it begins, its peak memory in bytes and the seconds that it took."""
     network = load_network(SMALL, untrained=True, device="cpu")
     images = images_from_folder(folder)
+    print("begins", flush=True)
+    start = time.perf_counter()
     with peak_memory() as peak:
         extract(network, images.subset(images.ids[: int(count)]), output, precision="fp32", progress=False)
-    print(peak[0])
+    print(peak[0], time.perf_counter() - start)
 
 
-def measure_growth(folder: Path) -> float:
-    """Peak memory of many images over that of few."""
-    peaks = []
+def measure_growth(folder: Path) -> tuple[float, float]:
+    """Peak memory of many images over that of few; seconds that few took."""
+    peaks, seconds = [], []
     for count in (FEW, MANY):
         out, _ = small_run(folder, count, folder.parent / f"small-{count}").communicate()
-        peaks.append(int(out))
+        _, peak, took = out.split()
+        peaks.append(int(peak))
+        seconds.append(float(took))
         print(f"{f'peak memory, {count} images, GB':<34}{peaks[-1] / 1e9:>10.3f}")
-    return peaks[1] / peaks[0]
+    return peaks[1] / peaks[0], seconds[0]
 
 
-def measure_resume(folder: Path) -> bool:
+def measure_resume(folder: Path, seconds: float) -> bool:
     """Whether a run killed at random moments ends with the bytes of a run in one go."""
     whole, output = folder.parent / f"small-{FEW}", folder.parent / "killed"
     generator = random.Random(0)
     for _ in range(KILLS):
         process = small_run(folder, FEW, output)
-        # From starting up to the last shard; a run that ended first is begun anew.
-        time.sleep(generator.uniform(2.0, 9.0))
+        if process.stdout is not None:
+            process.stdout.readline()
+        time.sleep(generator.uniform(0.0, 0.6 * seconds))
         process.send_signal(signal.SIGKILL)
-        if process.wait() == 0:
-            shutil.rmtree(output)
+        process.wait()
+        done = images_done(output)
+        print(f"{'killed with images complete':<34}{done:>10}")
     small_run(folder, FEW, output).communicate()
     return hashes(whole) == hashes(output)
 
@@ -179,8 +185,8 @@ def main() -> None:
         folder = Path(temporary) / "photographs"
         write_photographs(folder, max(MANY, options.images))
         facts = measure_speed(folder, options)
-        facts["peak_growth"] = measure_growth(folder)
-        facts["resume_identical"] = measure_resume(folder)
+        facts["peak_growth"], seconds = measure_growth(folder)
+        facts["resume_identical"] = measure_resume(folder, seconds)
     setting = f"{options.images} images, batch {options.batch_size}, {options.device}, {options.precision}"
     print(f"{setting}, {torch.get_num_threads()} threads")
     for name, value in facts.items():

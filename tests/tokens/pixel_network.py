@@ -48,8 +48,10 @@ def run(network, path, images=None, **options):
     return extract(network, images or noise_images(), path, **options)
 
 
-def slow_run(path, count, seconds):
+def slow_run(path, count, seconds, begins=None):
     """What a process does that will be killed."""
+    if begins is not None:
+        begins.set()
     run(PixelNetwork(seconds=seconds), path, noise_images(count), batch_size=8)
 
 
