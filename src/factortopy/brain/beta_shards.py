@@ -1,9 +1,9 @@
 """Files of chunks (shards) as Zarr's sharding codec lays them out, written straight from an array.
 
-The Zarr library writes such files, too, but copies the numbers so often on the way that it is slower than the
-disk. Layout, little-endian (Zarr v3 specification, ``sharding_indexed``): the chunks, here in C order, each
-followed by its CRC-32C; then for each chunk where it starts and how many bytes it has (uint64); then the CRC-32C
-of these.
+The Zarr library writes such files, too, but copies the numbers so often on the way that it is slower than
+the disk. Layout, little-endian (Zarr v3 specification, ``sharding_indexed``): the chunks, here in C order,
+each followed by its CRC-32C; then for each chunk where it starts and how many bytes it has (uint64); then the
+CRC-32C of these.
 """
 
 from pathlib import Path

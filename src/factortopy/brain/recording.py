@@ -130,7 +130,7 @@ def subject_of(
     if trials == "single":
         ids, row = recording.images.reshape(-1), np.arange(recording.images.size)
         repeats = np.ones(len(ids), dtype=np.int64)
-    responses, alive = _read(recording, row.reshape(recording.images.shape), zscore, progress)
+    responses, alive, spread = _read(recording, row.reshape(recording.images.shape), zscore, progress)
     if trials == "averaged":
         responses /= repeats[:, None].astype(np.float32)
     voxels, left_out = _keep(recording, alive)
@@ -141,6 +141,7 @@ def subject_of(
     facts = recording.facts | {
         "sessions": list(recording.sessions),
         "trials": trials,
+        "median_sd_percent": round(float(np.median(spread[alive])), 4),
         "z_score": "by session: mean and sd (divisor n) over all its trials, test images too"
         if zscore == "session"
         else "none: per cent signal change",
@@ -173,11 +174,11 @@ def _check_choice(what: str, given: str, known: tuple[str, ...]) -> None:
 
 def _read(
     recording: Recording, row: Int[np.ndarray, "session trial"], zscore: ZScore, progress: bool
-) -> tuple[Float[np.ndarray, "row voxel"], Bool[np.ndarray, "voxel"]]:
-    """Sums of the trials of each row, and which voxels have values in all sessions."""
+) -> tuple[Float[np.ndarray, "row voxel"], Bool[np.ndarray, "voxel"], Float[np.ndarray, "voxel"]]:
+    """Sums of the trials of each row, which voxels have values in all sessions, and their sd in the last."""
     voxels = recording.voxels
     responses = _zeros(int(row.max()) + 1, len(voxels))
-    alive = np.ones(len(voxels), dtype=bool)
+    alive, spread = np.ones(len(voxels), dtype=bool), np.zeros(len(voxels))
     with progress_bar("Betas", row.shape[0] * len(recording.parts), show=progress) as advance:
         for number, session in enumerate(recording.sessions):
             for part in recording.parts:
@@ -190,18 +191,21 @@ def _read(
                         raise DataError(
                             f"{recording.source(session, part)} holds infinite betas; get it again"
                         )
-                    alive[here[columns]] &= _standardise(block, zscore)
+                    spread[here[columns]], varies = _standardise(block, zscore)
+                    alive[here[columns]] &= varies
                     # A part's voxels stand side by side: a slice is added several times faster.
                     place = slice(here[columns][0], here[columns][-1] + 1)
                     for beta, target in zip(block, row[number], strict=True):
                         responses[target, place] += beta
                 _check_alive(alive[here], recording.source(session, part))
                 advance()
-    return responses, alive
+    return responses, alive, spread
 
 
-def _standardise(block: Float[np.ndarray, "trial voxel"], zscore: ZScore) -> Bool[np.ndarray, "voxel"]:
-    """Z-score in place if asked; which voxels have values that vary, the others become 0."""
+def _standardise(
+    block: Float[np.ndarray, "trial voxel"], zscore: ZScore
+) -> tuple[Float[np.ndarray, "voxel"], Bool[np.ndarray, "voxel"]]:
+    """Z-score in place if asked; the sd of each voxel, and which ones vary: the others become 0."""
     mean = block.mean(axis=0, dtype=np.float64)
     spread = block.std(axis=0, dtype=np.float64)
     # The mean of equal numbers is not exact: what it leaves is no variance.
@@ -210,7 +214,7 @@ def _standardise(block: Float[np.ndarray, "trial voxel"], zscore: ZScore) -> Boo
         block -= mean.astype(np.float32)
         block /= np.where(varies, spread, 1).astype(np.float32)
     block[:, ~varies] = 0
-    return np.asarray(varies)
+    return spread, varies
 
 
 def _zeros(rows: int, voxels: int) -> Float[np.ndarray, "row voxel"]:

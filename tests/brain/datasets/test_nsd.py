@@ -198,6 +198,8 @@ def test_provenance_says_what_was_used(folder):
     facts = load_nsd(written.root, 3, space=space, sessions=[1, 3], progress=False).provenance
     assert (facts["sessions"], facts["sessions_published"]) == ([1, 3], 32)
     assert "session" in facts["z_score"]
+    spread = np.median([np.nanmedian(values[-6:].std(axis=0)) for values in written.betas.values()])
+    assert facts["median_sd_percent"] == pytest.approx(spread, rel=0.3)
     assert "300" in facts["scaling"] if space != "fsaverage" else "none" in facts["scaling"]
 
 
