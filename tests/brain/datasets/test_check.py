@@ -13,6 +13,7 @@ from nsd_fixture import write_nsd
 from things_fixture import write_things
 from typer.testing import CliRunner
 
+from factortopy.brain import convert_nsd
 from factortopy.brain.datasets.check import check_path
 from factortopy.brain.datasets.check_algonauts import PUBLISHED
 from factortopy.brain.datasets.recognise import open_images, open_subject, recognise
@@ -99,6 +100,22 @@ def test_the_first_subject_and_space_that_are_there(tmp_path):
     assert open_subject(tmp_path / "nsd", progress=False).name == "nsd-subj03"
     write_things(tmp_path / "things", subject=2)
     assert open_subject(tmp_path / "things", progress=False).name == "sub-02"
+
+
+def test_our_own_stores_are_told_apart(tmp_path, folders):
+    store = tmp_path / "betas"
+    convert_nsd(folders["nsd"], 1, store, space="func1pt8mm", progress=False)
+    assert recognise(store).kind == "betas"
+    report = check_path(store)
+    assert report.problems == 0
+    assert {count.what: count.found for count in report.counts}["trials"] == 24
+    straight = open_subject(folders["nsd"], voxels="all", progress=False)
+    np.testing.assert_array_equal(open_subject(store, progress=False).responses, straight.responses)
+    shard = max((file for file in store.rglob("*") if file.is_file()), key=lambda file: file.stat().st_size)
+    shard.write_bytes(shard.read_bytes()[:-5])
+    assert check_path(store).problems == 1
+    (store / "zarr.json").write_text("{}")
+    assert recognise(store) is None
 
 
 def test_unknown_folders(tmp_path):

@@ -1,6 +1,7 @@
 """Own arrays in every format, against the library that wrote them."""
 
 import json
+from pathlib import Path
 
 import h5py
 import nibabel as nib
@@ -235,6 +236,27 @@ def test_sphere_stands_for_coordinates(tmp_path, values):
     (tmp_path / "subject.toml").write_text(facts)
     with pytest.raises(DataError, match=r"coordinates\.npy is missing.*'sphere'"):
         load_subject(tmp_path)
+
+
+def test_the_example_of_the_documentation_works(tmp_path):
+    page = Path(__file__).parents[3] / "docs" / "data.md"
+    if not page.is_file():
+        pytest.skip("the documentation is not in this copy")
+    (tmp_path / "subject.toml").write_text(page.read_text("utf-8").split("```toml\n")[1].split("```")[0])
+    random = np.random.default_rng(0)
+    (tmp_path / "photographs").mkdir()
+    for number in range(IMAGES):
+        Image.new("RGB", (3, 3)).save(tmp_path / "photographs" / f"{number}.png")
+    for side, count in (("lh", 4), ("rh", 3)):
+        gifti(tmp_path / f"{side}.betas.func.gii", *random.normal(size=(IMAGES, count)).astype(np.float32))
+        gifti(tmp_path / f"{side}.areas.label.gii", np.arange(count, dtype=np.int32))
+        mgh(tmp_path / f"{side}.ceiling.mgz", np.full(count, 0.5, np.float32))
+    np.savez(tmp_path / "more.npz", repeats=np.full(IMAGES, 3))
+    np.save(tmp_path / "eba.npy", np.arange(VOXELS) == 2)
+    subject = load_subject(tmp_path)
+    assert subject.rois["V1"].tolist() == [False, True, True, False, False, True, True]
+    assert subject.rois["EBA"].nonzero()[0].tolist() == [2]
+    assert subject.surface == "fsaverage5"
 
 
 @pytest.mark.parametrize(

@@ -4,13 +4,50 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
+
+from factortopy.brain.betas import BetaStore
 from factortopy.brain.datasets.check_algonauts import check_algonauts
 from factortopy.brain.datasets.check_arrays import check_arrays
 from factortopy.brain.datasets.check_bold5000 import check_bold5000
 from factortopy.brain.datasets.check_nsd import check_nsd
 from factortopy.brain.datasets.check_things import check_things
-from factortopy.brain.datasets.findings import Level, Report
+from factortopy.brain.datasets.findings import Level, Report, check_spread
 from factortopy.brain.datasets.recognise import known_layout
+from factortopy.errors import DataError
+
+SAMPLED = 64
+
+
+def check_betas(root: Path) -> Report:
+    """Check betas that ``convert`` rewrote: sizes of all files, and the values of a few voxels."""
+    report = Report("betas", root)
+    try:
+        recording = BetaStore.open(root).recording
+        report.count(recording.name, "sessions", len(recording.sessions))
+        report.count(recording.name, "trials", recording.images.size)
+        report.count(recording.name, "images", len(np.unique(recording.images)))
+        report.count(recording.name, "voxels", len(recording.voxels))
+        part = recording.voxels.part[0]
+        columns = recording.voxels.column[recording.voxels.part == part]
+        chosen = columns[np.unique(np.linspace(0, len(columns) - 1, SAMPLED).astype(int))]
+        betas = recording.read(recording.sessions[0], part, chosen) / recording.divisor
+        check_spread(report, root, betas, recording.divisor)
+    except DataError as error:
+        report.failed(root, error)
+    return report
+
+
+def check_tokens(root: Path) -> Report:
+    """Check a store of tokens: every checksum, which reads it whole."""
+    from factortopy.tokens.check import check_store
+
+    report = Report("tokens", root)
+    levels: dict[str, Level] = {"ok": "ok", "warning": "note", "error": "problem"}
+    for level, message in check_store(root):
+        report.add(levels[level], root, message)
+    return report
+
 
 CHECKS: dict[str, Callable[[Path], Report]] = {
     "algonauts": check_algonauts,
@@ -18,6 +55,8 @@ CHECKS: dict[str, Callable[[Path], Report]] = {
     "things": check_things,
     "bold5000": check_bold5000,
     "arrays": check_arrays,
+    "betas": check_betas,
+    "tokens": check_tokens,
 }
 
 
@@ -33,16 +72,4 @@ def check_path(path: str | os.PathLike[str]) -> Report:
         DataError: if it holds no known data set.
     """
     layout = known_layout(path)
-    if layout.kind == "tokens":
-        return _check_tokens(layout.root)
     return CHECKS[layout.kind](layout.root)
-
-
-def _check_tokens(root: Path) -> Report:
-    from factortopy.tokens.check import check_store
-
-    report = Report("tokens", root)
-    levels: dict[str, Level] = {"ok": "ok", "warning": "note", "error": "problem"}
-    for level, message in check_store(root):
-        report.add(levels[level], root, message)
-    return report

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
+from factortopy.brain.array_files import npy_header
 from factortopy.brain.datasets.algonauts_files import (
     CLASSES,
     SIDES,
@@ -18,7 +19,7 @@ from factortopy.brain.datasets.algonauts_files import (
 )
 from factortopy.brain.datasets.findings import Report
 from factortopy.brain.datasets.recognise import algonauts_subjects
-from factortopy.errors import DataError
+from factortopy.errors import DataError, ShapeError
 
 PUBLISHED = {
     "training images": (9841, 9841, 9082, 8779, 9841, 9082, 9841, 8779),
@@ -65,30 +66,39 @@ def check_subject(report: Report, folder: Path) -> None:
             "problem", place, f"nsd-{min(twice):05d} is a training image too", "get both folders again"
         )
     found = {f"{split} images": len(numbers) for split, numbers in ids.items()}
-    try:
-        headers = response_headers(folder)
-        found |= {f"{SIDES[side]} vertices": header.shape[1] for side, header in headers.items()}
-        rows = headers["lh"].shape[0]
-        if rows != len(ids["training"]):
-            report.add(
-                "problem",
-                fmri_file(folder, "lh"),
-                f"{rows:,} rows of responses but {len(ids['training']):,} training images",
-                "one of them is incomplete: get it again",
-            )
-        counts = {side: header.shape[1] for side, header in headers.items()}
-        _check_masks(report, folder, counts)
-        _check_ceiling(report, folder, counts)
-        for side in SIDES:
+    counts: dict[str, int] = {}
+    for side in SIDES:
+        try:
             _check_values(report, fmri_file(folder, side))
-    except DataError as error:
-        report.failed(_named_file(error, folder), error)
+            counts[side] = npy_header(fmri_file(folder, side)).shape[1]
+            found[f"{SIDES[side]} vertices"] = counts[side]
+        except DataError as error:
+            report.failed(fmri_file(folder, side), error)
+    if len(counts) == len(SIDES):
+        _check_together(report, folder, counts, len(ids["training"]))
     for what, row in published.items():
         report.count(name, what, found.get(what), row)
     other = [what for what, row in published.items() if row is not None and found.get(what, row) != row]
     if other:
         meaning = "a part of the data, or another release"
         report.add("note", folder, f"{', '.join(other)} differ from the published numbers: {meaning}")
+
+
+def _check_together(report: Report, folder: Path, counts: dict[str, int], images: int) -> None:
+    """Whether responses, images, masks and labels fit one another."""
+    try:
+        rows = response_headers(folder)["lh"].shape[0]
+        if rows != images:
+            report.add(
+                "problem",
+                fmri_file(folder, "lh"),
+                f"{rows:,} rows of responses but {images:,} training images",
+                "one of them is incomplete: get it again",
+            )
+        _check_masks(report, folder, counts)
+        _check_ceiling(report, folder, counts)
+    except DataError as error:
+        report.failed(_named_file(error, folder), error)
 
 
 def _named_file(error: DataError, folder: Path) -> Path:
@@ -138,6 +148,9 @@ def _check_masks(report: Report, folder: Path, counts: dict[str, int]) -> None:
 
 def _check_values(report: Report, file: Path) -> None:
     """A few rows from the beginning, middle and end of the responses, and the ceiling beside them."""
+    header = npy_header(file)
+    if len(header.shape) != 2 or 0 in header.shape or header.dtype.kind != "f":
+        raise ShapeError(f"{file}: {header.dtype} of shape {header.shape}, expected float32 (image, vertex)")
     values = np.load(file, mmap_mode="r", allow_pickle=False)
     rows = np.unique(np.linspace(0, len(values) - 1, min(SAMPLED, len(values))).astype(int))
     sample = np.array(values[rows], dtype=np.float64)
