@@ -14,17 +14,16 @@ from torch import Tensor
 
 from factortopy.analysis import Shares, correlation, r_squared, shares
 from factortopy.brain import Split, Subject, noise_ceiling_at, repeat_counts, split_images
-from factortopy.errors import DataError
 from factortopy.files import sha256_array, sha256_text
 from factortopy.fitting import (
     Checkpoint,
     FitSettings,
     History,
-    Images,
     Machine,
     Recipe,
-    StandardisedResponses,
     fit_settings,
+    image_scenes,
+    side_images,
     train_default,
     train_paper,
 )
@@ -46,12 +45,14 @@ class Fit:
         model: the trained model, which takes raw tokens of the network.
         history: what was seen while training.
         split: the images it was trained, stopped and scored on.
+        predictions: of the responses to the test images, in the order of ``fitting.side_images``.
     """
 
     mapping: Mapping
     model: FactorTopy
     history: History
     split: Split
+    predictions: Float[np.ndarray, "image voxel"]
 
 
 def fit(
@@ -129,11 +130,11 @@ def fit_model(
     """
     start = time.perf_counter()
     machine = machine or Machine.choose()
-    groups = _groups(tokens, subject)
+    groups = image_scenes(tokens, subject)
     split = split or split_images(subject.distinct_image_ids, groups, seed=settings.seed)
-    sides = _sides(tokens, subject, split)
+    sides = side_images(tokens, subject, split)
     selectors = None if selection is None else FixedSelectors(selection)
-    made_of = _made_of(tokens, subject, split, settings, selection, machine)
+    made_of = fit_identity(tokens, subject, split, settings, selection, machine)
     trainer = train_paper if settings.recipe == "paper" else train_default
     model, history = trainer(
         sides["train"],
@@ -166,10 +167,10 @@ def fit_model(
             precision=machine.precision,
         ),
     )
-    return Fit(mapping, model, history, split)
+    return Fit(mapping, model, history, split, _numpy(held_out.predictions))
 
 
-def _made_of(
+def fit_identity(
     tokens: TokenStore,
     subject: Subject,
     split: Split,
@@ -177,7 +178,7 @@ def _made_of(
     selection: Selection | None,
     machine: Machine,
 ) -> dict[str, Any]:
-    """What decides the result of a fit, JSON-ready."""
+    """What decides the result of a fit, JSON-ready: see :func:`fit_model` for the arguments."""
     given = [] if selection is None else [part.numpy() for part in selection]
     return {
         "settings": settings.model_dump(),
@@ -187,41 +188,6 @@ def _made_of(
         "tokens": [tokens.network, tokens.weights_hash, tokens.grid, sha256_text(*tokens.image_ids)],
         "machine": [machine.device.type, machine.precision],
     }
-
-
-def _groups(tokens: TokenStore, subject: Subject) -> list[str] | None:
-    missing = set(subject.image_ids) - set(tokens.image_ids)
-    if missing:
-        raise DataError(
-            f"{len(missing)} of {len(subject.distinct_image_ids)} images of {subject.name!r} have no tokens in "
-            f"{tokens.path} (first: {min(missing)!r}); extract tokens of the same images"
-        )
-    if tokens.image_groups is None:
-        return None
-    group = dict(zip(tokens.image_ids, tokens.image_groups, strict=True))
-    return [group[image] for image in subject.distinct_image_ids]
-
-
-def _sides(tokens: TokenStore, subject: Subject, split: Split) -> dict[str, Images]:
-    """Rows of every side, all trials of its images, with responses z-scored by the training rows."""
-    rows: dict[str, list[int]] = {}
-    for index, image in enumerate(subject.image_ids):
-        rows.setdefault(image, []).append(index)
-    place = {image: index for index, image in enumerate(tokens.image_ids)}
-    unknown = [image for side in split.to_dict().values() for image in side if image not in rows]
-    if unknown:
-        raise DataError(f"the split names {len(unknown)} images without responses (first: {unknown[0]!r})")
-
-    def of(ids: tuple[str, ...]) -> np.ndarray:
-        return np.array([row for image in ids for row in rows[image]])
-
-    standardised = StandardisedResponses.by_training(subject.responses, of(split.train))
-
-    def side(ids: tuple[str, ...]) -> Images:
-        places = torch.tensor([place[subject.image_ids[row]] for row in of(ids)])
-        return Images(lambda chosen: tokens.read(places[chosen].tolist()), standardised.of(of(ids)))
-
-    return {"train": side(split.train), "validation": side(split.validation), "test": side(split.test)}
 
 
 def _dataset(
@@ -246,7 +212,7 @@ def _dataset(
         "r": (("voxel",), correlation(responses, predictions)),
     }
     if subject.noise_ceiling is not None:
-        variables["ceiling"] = (("voxel",), _test_ceiling(subject, split))
+        variables["ceiling"] = (("voxel",), ceiling_on_test(subject, split))
     coordinates: dict[str, Any] = {
         "hemisphere": (("voxel",), subject.hemisphere.astype("<U5")),
         "vertex": (("voxel",), subject.vertex),
@@ -271,8 +237,8 @@ def _dataset(
     return xr.Dataset(variables, coordinates, attributes)
 
 
-def _test_ceiling(subject: Subject, split: Split) -> np.ndarray:
-    """The noise ceiling on the test images, which may average more or fewer trials than the others."""
+def ceiling_on_test(subject: Subject, split: Split) -> np.ndarray:
+    """The noise ceiling (R^2) on the test images, which may average more or fewer trials than the others."""
     if subject.noise_ceiling is None or subject.repeats is None:
         return np.asarray(subject.noise_ceiling)
     every, test = repeat_counts(subject.repeats), _test_repeats(subject, split)

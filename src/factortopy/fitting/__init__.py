@@ -8,6 +8,7 @@ from factortopy.fitting.machine import Machine
 from factortopy.fitting.recipes import train_default, train_paper
 from factortopy.fitting.reduction import PrincipalComponents, TokenReduction
 from factortopy.fitting.settings import FitSettings, Recipe, fit_settings
+from factortopy.fitting.sides import image_scenes, side_images
 from factortopy.fitting.training import History, mean_r2, train
 
 __all__ = [
@@ -25,7 +26,9 @@ __all__ = [
     "build_paper_model",
     "build_selectors",
     "fit_settings",
+    "image_scenes",
     "mean_r2",
+    "side_images",
     "train",
     "train_default",
     "train_paper",
