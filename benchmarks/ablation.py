@@ -26,7 +26,9 @@ from PIL import Image
 from factortopy.analysis import fit_slope, layer_position, shares
 from factortopy.analysis.scores import r_squared
 from factortopy.brain import Split, Subject, simulate_subject
+from factortopy.files import remove
 from factortopy.fitting import (
+    Checkpoint,
     Images,
     Machine,
     StandardisedResponses,
@@ -65,13 +67,17 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "one learning rate": {"space_learning_rate": 1e-2, "selector_learning_rate": 1e-2},
     "no warm-up": {"warmup_steps": 0},
     "no cosine": {"cosine": False},
-    "batch 16": {"batch_size": 16},
-    "batch 256": {"batch_size": 256},
-    "width 16": {"width": 16},
+    "600 steps": {"steps": 600},
+    "16 images a step": {"batch_size": 16},
+    "256 images a step": {"batch_size": 256},
+    "width 32": {"width": 32},
     "width 128": {"width": 128},
     "64 components": {"components": 64},
-    "256 components": {"components": 256},
+    "128 components": {"components": 128},
+    "512 components": {"components": 512},
     "no damping": {"damping": 1e-6},
+    "weight decay / 10": {"align_decay": 0.01, "channel_decay": 0.01},
+    "weight decay x 10": {"align_decay": 1.0, "channel_decay": 1.0},
     "float32": {"precision": "fp32"},
     "paper": {"recipe": "paper"},
 }
@@ -142,8 +148,8 @@ def streams(subject: Subject) -> Subject:
 class Laboratory:
     """Planted subjects over one store of tokens."""
 
-    def __init__(self, tokens: TokenStore) -> None:
-        self.tokens = tokens
+    def __init__(self, tokens: TokenStore, work: Path) -> None:
+        self.tokens, self.work = tokens, work
         self.place = {name: index for index, name in enumerate(tokens.image_ids)}
 
     @cache  # noqa: B019 (one laboratory a process)
@@ -169,6 +175,7 @@ class Laboratory:
         places = torch.from_numpy(subject.coordinates).float()
         bounds = torch.from_numpy(subject.coordinate_bounds)
         unstarted = build_selectors(settings, places, bounds, len(self.tokens.layers))
+        folder = self.work / "checkpoints" / f"{case} {variant}".replace(":", "-").replace("/", "over")
         begun = time.perf_counter()
         trainer = train_paper if recipe == "paper" else train_default
         model, history = trainer(
@@ -179,9 +186,11 @@ class Laboratory:
             bounds,
             None if start else unstarted,
             machine=machine,
+            checkpoint=Checkpoint(folder, f"{case} {variant}"),
             description=variant[:20],
         )
         seconds = time.perf_counter() - begun
+        remove(folder)
         held_out = shares(model, lambda: test.batches(64))
         rows = np.array([self.place[name] for name in split.test])
         truth = subject.truth
@@ -202,7 +211,7 @@ class Laboratory:
             "space_r": min(_correlation(space[:, axis], truth.space[:, axis]) for axis in (0, 1)),
             "scale_r": _correlation(held_out.scale.numpy(), truth.scale_share),
             "seconds": seconds,
-            "training_seconds": history.seconds,
+            "training_seconds": history.seconds,  # a stopped and resumed training counts both parts
             "step": history.step,
             "validation_r2": history.validation_r2,
             "best_step": history.best_step,
@@ -293,7 +302,7 @@ def main() -> None:
     results = [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
     if options.page is None:
         tokens = extract(load_network(NETWORK), views(options.photographs), options.work / "tokens")
-        laboratory = Laboratory(tokens)
+        laboratory = Laboratory(tokens, options.work)
         for case in options.cases:
             for variant in options.variants:
                 if any((found["case"], found["variant"]) == (case, variant) for found in results):

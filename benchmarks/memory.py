@@ -117,7 +117,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--images", type=int, default=4_000)
-    parser.add_argument("--voxels", type=int, default=4_000)
+    parser.add_argument("--voxels", type=int, default=1_000)
     parser.add_argument("--channels", type=int, default=64)
     parser.add_argument("--child", choices=KINDS, help=argparse.SUPPRESS)
     parser.add_argument("--store", type=Path, help=argparse.SUPPRESS)

@@ -52,7 +52,7 @@ class FitSettings(BaseModel):
     uniform_layers: bool = False
     fixed_scale: float | None = Field(default=None, ge=0, le=1)
     width: int = Field(ge=1)
-    components: int = Field(default=128, ge=1)
+    components: int = Field(default=256, ge=1)
     damping: float = Field(default=0.1, gt=0)
     loss: Literal["squared", "smooth_l1"]
     steps: int = Field(ge=1)
