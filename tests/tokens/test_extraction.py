@@ -174,7 +174,7 @@ def test_estimate_is_what_then_happens(tmp_path):
     size = sum(map(len, stored_files(tmp_path / "tokens").values()))
     size += (tmp_path / "tokens" / "zarr.json").stat().st_size
     # The benchmark holds time to 1.3 on a quiet machine; other work on this one must not fail a test.
-    assert 1 / 2 < estimate.seconds / seconds < 2
+    assert 1 / 3 < estimate.seconds / seconds < 3
     assert 1 / 1.3 < estimate.memory / peak[0] < 1.3
     assert 1 / 1.3 < estimate.bytes / size < 1.3
     assert estimate.device_memory == 0

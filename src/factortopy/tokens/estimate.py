@@ -73,13 +73,14 @@ def estimate_extraction(
     part = replace(extraction, images=images.subset(images.ids[row] for row in rows), batch_size=batch)
     before = psutil.Process().memory_info().rss
     with peak_memory() as peak:
-        seconds = _measure(part) * len(images)
+        start, each = _measure(part)
     # Activations grow with the batch; the writer's shard with the images in it.
     memory = before + (peak[0] - before) * (min(batch_size, len(images)) / batch if batch < batch_size else 1)
     memory += stored * max(0, min(SHARD_IMAGES, len(images)) - len(rows))
     on_device = torch.cuda.max_memory_allocated(network.device) if network.device.type == "cuda" else 0
     names = sum(len(image_id) for image_id in (*images.ids, *(images.groups or ())))
     disk = planned_bytes(len(images), network.channels, grid) + names + ATTRIBUTE_BYTES * len(images)
+    seconds = start + each * len(images)
     return ExtractionEstimate(len(images), len(rows), disk, seconds, int(memory), on_device)
 
 
@@ -115,9 +116,12 @@ def _first_look(extraction: Extraction) -> tuple[float, int]:
     return by_image, batch
 
 
-def _measure(extraction: Extraction) -> float:
-    """Seconds an image; the first batch, which nothing was decoded for, counts only if there are but two."""
-    network, moments, taken = extraction.network, [time.perf_counter()], [0]
+def _measure(extraction: Extraction) -> tuple[float, float]:
+    """Seconds to begin a store, and seconds an image.
+
+    The first batch, for which nothing was decoded ahead, counts only if there are but two.
+    """
+    network, begun, taken = extraction.network, time.perf_counter(), [0]
     identity = {
         "layers": network.layers,
         "channels": network.channels,
@@ -126,6 +130,7 @@ def _measure(extraction: Extraction) -> float:
     }
     with tempfile.TemporaryDirectory() as folder:
         writer = TokenWriter(Path(folder) / "tokens", identity, {})
+        moments = [time.perf_counter()]
 
         def take(tokens: Tokens, digests: Sequence[bytes]) -> None:
             writer.add(tokens, digests)
@@ -134,4 +139,4 @@ def _measure(extraction: Extraction) -> float:
 
         extraction.run(0, take, lambda _: None, progress=False)
     first = 1 if len(moments) > 3 else 0
-    return (moments[-1] - moments[first]) / (taken[-1] - taken[first])
+    return moments[0] - begun, (moments[-1] - moments[first]) / (taken[-1] - taken[first])
