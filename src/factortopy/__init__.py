@@ -28,17 +28,22 @@ if TYPE_CHECKING:
     from factortopy.fitting import FactorTopyRegressor as FactorTopyRegressor
     from factortopy.images import ImageSet as ImageSet
     from factortopy.images import images_from_folder as images_from_folder
+    from factortopy.images import images_from_hdf5 as images_from_hdf5
+    from factortopy.images import images_from_list as images_from_list
+    from factortopy.images import leave_out_broken as leave_out_broken
     from factortopy.images import sample_views as sample_views
     from factortopy.mapping import Mapping as Mapping
     from factortopy.networks import Network as Network
     from factortopy.networks import Preprocessing as Preprocessing
     from factortopy.networks import list_networks as list_networks
+    from factortopy.networks import load_diffusion as load_diffusion
     from factortopy.networks import load_network as load_network
     from factortopy.networks import network_from_function as network_from_function
     from factortopy.reporting import report as report
     from factortopy.tokens import TokenStore as TokenStore
     from factortopy.tokens import estimate_extraction as estimate_extraction
     from factortopy.tokens import extract as extract
+    from factortopy.tokens import token_norms as token_norms
     from factortopy.workflow import fit as fit
 
 _HOME = {
@@ -58,10 +63,14 @@ _HOME = {
     "fit": "workflow",
     "hierarchy_slope": "analysis",
     "images_from_folder": "images",
+    "images_from_hdf5": "images",
+    "images_from_list": "images",
+    "leave_out_broken": "images",
     "list_networks": "networks",
     "load_algonauts": "brain",
     "load_arrays": "brain",
     "load_betas": "brain",
+    "load_diffusion": "networks",
     "load_network": "networks",
     "load_nsd": "brain",
     "load_subject": "brain",
@@ -74,6 +83,7 @@ _HOME = {
     "sample_views": "images",
     "simulate_subject": "brain",
     "split_images": "brain",
+    "token_norms": "tokens",
 }
 __all__ = [*_HOME, "plot"]  # noqa: PLE0604
 

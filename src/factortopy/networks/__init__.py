@@ -2,6 +2,7 @@
 
 from factortopy.networks.cost import Cost, estimate_cost
 from factortopy.networks.device import autocast, choose_device, choose_precision
+from factortopy.networks.diffusion import load_diffusion
 from factortopy.networks.function import network_from_function
 from factortopy.networks.loading import load_network, network_skeleton
 from factortopy.networks.network import Network, Preprocessing, Tokens, describe
@@ -20,6 +21,7 @@ __all__ = [
     "estimate_cost",
     "find_entry",
     "list_networks",
+    "load_diffusion",
     "load_network",
     "network_from_function",
     "network_skeleton",
