@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from factortopy.cli.options import Device, Json, readable_bytes
+from factortopy.cli.options import Device, Json, readable_bytes, readable_seconds
 from factortopy.cli.tables import print_table
 
 RULES = {
@@ -146,13 +146,19 @@ def _print_details(facts: dict[str, Any]) -> None:
                 f"at most {readable_bytes(cost['activation_bytes'])} in float32, beside these",
             ),
             ("operations an image", f"{cost['operations'] / 1e9:,.1f} billion"),
-            ("speed", f"{cost['images_per_second']:.3g} images a second, {how}"),
+            ("speed", f"{_speed(cost['images_per_second'])}, {how}"),
             ("weights", f"{facts['weights']}; {facts['licence']}"),
             ("source", facts.get("source", facts["name"])),
             ("checkpoint", facts.get("checkpoint", "as named")),
         ],
         note="From the structure and random weights: nothing was downloaded.",
     )
+
+
+def _speed(images_per_second: float) -> str:
+    if images_per_second < 1:
+        return f"{readable_seconds(1 / images_per_second)} an image"
+    return f"{images_per_second:.3g} images a second"
 
 
 def _numbers(values: Sequence[float]) -> str:
