@@ -16,6 +16,11 @@ from factortopy.progress import progress_bar
 
 Trials = Literal["averaged", "single"]
 ZScore = Literal["session", "none"]
+SCALED = {
+    "session": "by session: mean and sd (divisor n) over all its trials, test images too",
+    "none": "none: per cent signal change",
+}
+"""What is said of the ways to z-score."""
 COLUMNS_AT_ONCE = 4096
 MOST_LEFT_OUT = 0.5
 """Of the voxels; where more are without values, the files are not what they should be."""
@@ -125,7 +130,7 @@ def subject_of(
         DataError: if memory is too small, betas are infinite, or most voxels have no values.
     """
     _check_choice("trials", trials, ("averaged", "single"))
-    _check_choice("zscore", zscore, ("session", "none"))
+    _check_choice("zscore", zscore, tuple(SCALED))
     ids, row, repeats = np.unique(recording.images.reshape(-1), return_inverse=True, return_counts=True)
     if trials == "single":
         ids, row = recording.images.reshape(-1), np.arange(recording.images.size)
@@ -135,20 +140,6 @@ def subject_of(
         responses /= repeats[:, None].astype(np.float32)
     voxels, left_out = _keep(recording, alive)
     responses = _compact(responses, alive)
-    ceiling = None
-    if voxels.ncsnr is not None:
-        ceiling = noise_ceiling_from_ncsnr(voxels.ncsnr, repeat_counts(repeats)).astype(np.float32)
-    facts = recording.facts | {
-        "sessions": list(recording.sessions),
-        "trials": trials,
-        "median_sd_percent": round(float(np.median(spread[alive])), 4),
-        "z_score": "by session: mean and sd (divisor n) over all its trials, test images too"
-        if zscore == "session"
-        else "none: per cent signal change",
-        "images_by_repeats": repeat_counts(repeats).tolist(),
-        "noise_ceiling": "none: there is no ncsnr" if ceiling is None else NCSNR_FORMULA,
-        "left_out": left_out,
-    }
     return Subject(
         name=recording.name,
         responses=responses,
@@ -159,12 +150,32 @@ def subject_of(
         vertex=voxels.vertex,
         surface=voxels.surface,
         rois=voxels.rois,
-        noise_ceiling=ceiling,
+        noise_ceiling=_ceiling(voxels, repeats),
         repeats=repeats,
         images=images,
         single_trials=trials == "single",
-        provenance=facts,
+        provenance=recording.facts
+        | _used(recording, trials, zscore, repeats)
+        | {"median_sd_percent": round(float(np.median(spread[alive])), 4), "left_out": left_out},
     )
+
+
+def _ceiling(voxels: Voxels, repeats: Int[np.ndarray, "row"]) -> Float[np.ndarray, "voxel"] | None:
+    if voxels.ncsnr is None:
+        return None
+    return noise_ceiling_from_ncsnr(voxels.ncsnr, repeat_counts(repeats)).astype(np.float32)
+
+
+def _used(
+    recording: Recording, trials: Trials, zscore: ZScore, repeats: Int[np.ndarray, "row"]
+) -> dict[str, Any]:
+    return {
+        "sessions": list(recording.sessions),
+        "trials": trials,
+        "z_score": SCALED[zscore],
+        "images_by_repeats": repeat_counts(repeats).tolist(),
+        "noise_ceiling": "none: there is no ncsnr" if recording.voxels.ncsnr is None else NCSNR_FORMULA,
+    }
 
 
 def _check_choice(what: str, given: str, known: tuple[str, ...]) -> None:
