@@ -47,8 +47,9 @@ def test_meter_counts_what_is_held_at_a_time():
     assert meter.peak == 8000
 
 
-def test_speed_is_near_that_of_a_batch():
-    """Timed once in the estimate and once here; other work on the machine decides how near they are."""
+def test_speed_is_near_that_of_a_batch(monkeypatch):
+    """In time of the processor, which other work on the machine changes little."""
+    monkeypatch.setattr(time, "perf_counter", time.process_time)
 
     def build():
         return load_network("timm/test_vit", untrained=True, device="cpu")
@@ -58,11 +59,11 @@ def test_speed_is_near_that_of_a_batch():
     images = torch.zeros(cost.BATCH, 3, 160, 160)
     seconds = []
     for _ in range(5):
-        start = time.perf_counter()
+        start = time.process_time()
         with torch.no_grad():
             loaded.tokens(images)
-        seconds.append(time.perf_counter() - start)
-    assert 0.1 < found.images_per_second * min(seconds) / cost.BATCH < 3
+        seconds.append(time.process_time() - start)
+    assert 0.3 < found.images_per_second * min(seconds) / cost.BATCH < 3
 
 
 def test_large_network_is_never_built():
