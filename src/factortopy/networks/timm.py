@@ -56,7 +56,7 @@ class TimmNetwork(Network):
         # for them.
         if "stop_early" in known:
             self._options["stop_early"] = True
-        if "return_prefix_tokens" in known and getattr(model, "num_prefix_tokens", 1):
+        if "return_prefix_tokens" in known and getattr(model, "num_prefix_tokens", True):
             self._options["return_prefix_tokens"] = True
         self._class_tokens = 0
         self._indices: list[int] | None = None
