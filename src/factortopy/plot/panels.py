@@ -6,6 +6,7 @@ import numpy as np
 from jaxtyping import Float
 
 from factortopy.brain.surface import HEMISPHERES, SURFACES, VERTICES, Surface, load_surface
+from factortopy.brain.surface_sources import standard_name
 from factortopy.errors import DataError, UnavailableError
 from factortopy.mapping import Mapping
 from factortopy.plot.colours import Palette, layer_colours, space_colours
@@ -100,20 +101,24 @@ def draw_map(
     axes.imshow(flat_map.image, extent=flat_map.extent, interpolation="antialiased", gid="flatmap")
     axes.set(xlim=(left, right), ylim=(bottom - FOOT * (right - left) / place[2], top))
     axes.set_axis_off()
-    _draw_rois(axes, mapping, flat_map, names)
+    surface = surface_of(mapping)
+    _draw_rois(axes, mapping, surface, flat_map, names)
     for side in HEMISPHERES:
         points = flat_map.sheets[side].points[flat_map.measured[side]]
         if len(points):
             middle = float(np.nanmean([np.nanmin(points[:, 0]), np.nanmax(points[:, 0])]))
             axes.text(middle, bottom, f"{side} hemisphere", ha="center", va="top", color=MUTED, fontsize=7)
-    _draw_scale_bar(axes, (left + right) / 2, bottom - 0.72 * FOOT * (right - left) / place[2], right - left)
+    own = standard_name(mapping.dataset.attrs["surface"])
+    note = "" if surface.name == own else f"; vertices of {own} that {surface.name} has"
+    height = bottom - 0.72 * FOOT * (right - left) / place[2]
+    _draw_scale_bar(axes, (left + right) / 2, height, right - left, note)
     return axes
 
 
-def _draw_rois(axes: "Axes", mapping: Mapping, flat_map: FlatMap, names: bool) -> None:
+def _draw_rois(axes: "Axes", mapping: Mapping, surface: Surface, flat_map: FlatMap, names: bool) -> None:
     from matplotlib.collections import LineCollection
 
-    surface, labels = surface_of(mapping), []
+    labels = []
     for name, members in mapping.rois.items():
         inside = to_vertices(mapping, surface, np.asarray(members.values, dtype=bool))
         for side in HEMISPHERES:
@@ -151,11 +156,13 @@ def _draw_names(axes: "Axes", labels: list[tuple[str, np.ndarray]]) -> None:
             axes.plot(*np.stack([anchor, target]).T, color=INK, linewidth=0.6, zorder=4)
 
 
-def _draw_scale_bar(axes: "Axes", middle: float, height: float, width: float) -> None:
+def _draw_scale_bar(axes: "Axes", middle: float, height: float, width: float, note: str) -> None:
     length = 20.0 if width < 400 else 50.0
     axes.plot([middle - length, middle], [height, height], color=INK, linewidth=1.2)
     start = middle + 0.012 * width
-    axes.text(start, height, f"{length:.0f} mm, flattened", ha="left", va="center", fontsize=7, color=MUTED)
+    axes.text(
+        start, height, f"{length:.0f} mm, flattened{note}", ha="left", va="center", fontsize=7, color=MUTED
+    )
 
 
 def draw_inset(figure: "Figure", mapping: Mapping, place: tuple[float, float, float]) -> None:

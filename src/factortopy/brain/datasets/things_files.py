@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Int
 
-from factortopy.brain.array_files import check_plausible, reading
+from factortopy.brain.array_files import SMALL, check_plausible, reading
 from factortopy.errors import DataError
 
 VOXEL_ID = "voxel_id"
@@ -142,7 +142,7 @@ def _blocks(datasets: list[Any]) -> list[Block]:
     for dataset in datasets:
         if dataset.ndim == 2 and dataset.dtype.kind in "fiu" and "_i_table" not in dataset.name:
             names = dataset.parent.get(dataset.name.rsplit("/", 1)[1].replace("_values", "_items"))
-            found.append((dataset, None, dataset.shape, _texts(names)))
+            found.append((dataset, None, dataset.shape, _texts(names, dataset.shape[1])))
         elif dataset.ndim == 1 and dataset.dtype.names and "_i_table" not in dataset.name:
             for field in dataset.dtype.names:
                 kind = dataset.dtype[field]
@@ -152,8 +152,9 @@ def _blocks(datasets: list[Any]) -> list[Block]:
     return sorted(found, key=lambda block: -block[2][1])
 
 
-def _texts(names: Any) -> list[str] | None:
-    if names is None or names.dtype.kind != "S" or names.ndim != 1:
+def _texts(names: Any, count: int) -> list[str] | None:
+    """Names that are texts; none where they are something else, not as many, or too large."""
+    if names is None or names.dtype.kind != "S" or names.shape != (count,) or names.nbytes > SMALL:
         return None
     return [name.decode("utf-8", errors="replace") for name in names[:]]
 
