@@ -63,7 +63,7 @@ def test_values_land_on_their_vertices(fine):
 def test_a_figure_with_outlines_is_drawn(fine):
     figure = draw("layers", fine)
     texts = [text.get_text() for axes in figure.axes for text in axes.texts]
-    assert any("vertices of fsaverage that fsaverage5 has" in text for text in texts)
+    assert any("fsaverage on fsaverage5" in text for text in texts)
 
 
 def test_voxels_of_a_volume_have_no_flat_map(fine):

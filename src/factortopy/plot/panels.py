@@ -109,7 +109,7 @@ def draw_map(
             middle = float(np.nanmean([np.nanmin(points[:, 0]), np.nanmax(points[:, 0])]))
             axes.text(middle, bottom, f"{side} hemisphere", ha="center", va="top", color=MUTED, fontsize=7)
     own = standard_name(mapping.dataset.attrs["surface"])
-    note = "" if surface.name == own else f"; vertices of {own} that {surface.name} has"
+    note = "" if surface.name == own else f"; {own} on {surface.name}"
     height = bottom - 0.72 * FOOT * (right - left) / place[2]
     _draw_scale_bar(axes, (left + right) / 2, height, right - left, note)
     return axes
