@@ -154,6 +154,12 @@ def test_every_broken_image_is_named(tmp_path, partly_broken):
         run(PixelNetwork(), tmp_path / "tokens", partly_broken, batch_size=3)
 
 
+def test_a_broken_first_image_leaves_no_folder(tmp_path, partly_broken):
+    with pytest.raises(DataError, match=r"2 of 6 images .*4\.png, 7\.png"):
+        run(PixelNetwork(), tmp_path / "tokens", partly_broken.subset(partly_broken.ids[4:]))
+    assert not (tmp_path / "tokens").exists()
+
+
 def test_broken_images_are_left_out_and_named_in_the_store(tmp_path, partly_broken):
     path = tmp_path / "tokens"
     store = run(PixelNetwork(), path, leave_out_broken(partly_broken, progress=False))

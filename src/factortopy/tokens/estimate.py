@@ -105,7 +105,7 @@ def peak_memory(interval: float = 0.01) -> Iterator[list[int]]:
 
 def _first_look(extraction: Extraction) -> tuple[float, int]:
     """Seconds that one image takes alone, and the batch size to measure with."""
-    single = extraction.load([0])
+    single = extraction.load_first()
     extraction.compute(single).to("cpu")  # the first batch is slower than the others
     start = time.perf_counter()
     extraction.compute(single).to("cpu")

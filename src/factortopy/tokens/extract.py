@@ -63,6 +63,8 @@ def extract(
         compare(path, identity)
         _compare_images(path, extraction.images)
         return TokenStore.open(path)
+    if not images_done(path):
+        extraction.load_first(progress)  # so that no folder is made where the images cannot be read
     record = provenance(
         description=network.description,
         pretrained=network.pretrained,

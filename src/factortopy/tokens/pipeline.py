@@ -82,11 +82,17 @@ class Extraction:
             tokens = tokens.downsample(self.grid)
             return Tokens(tokens.local, tokens.global_).to(dtype=torch.float16)
 
-    def load(self, rows: Sequence[int]) -> Float[Tensor, "B 3 H W"]:
-        """Images as the network sees them."""
-        pixels = self._empty(len(rows))
-        for place, row in enumerate(rows):
-            self._decode(row, pixels, place)
+    def load_first(self, progress: bool = True) -> Float[Tensor, "1 3 H W"]:
+        """The first image as the network sees it.
+
+        Raises:
+            DataError: if it is broken; all that are broken are named.
+        """
+        pixels = self._empty(1)
+        try:
+            self._decode(0, pixels, 0)
+        except (DataError, OSError):
+            raise self._broken(0, progress) from None
         return pixels
 
     def _decoded(self, first: int, progress: bool) -> Iterator[tuple[range, Tensor, list[bytes]]]:
