@@ -4,6 +4,7 @@ import sys
 
 import typer
 
+from factortopy.cli.baselines import baselines
 from factortopy.cli.check import check
 from factortopy.cli.convert import convert
 from factortopy.cli.demo import demo
@@ -28,7 +29,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (demo, networks, check, convert, extract, tokens, fit, plot, score, report, doctor):
+for command in (demo, networks, check, convert, extract, tokens, fit, baselines, plot, score, report, doctor):
     app.command()(command)
 
 

@@ -67,7 +67,7 @@ def fit(
     A fit that was stopped goes on where it was, from OUTPUT.checkpoint, when the same command is given again.
     """
     _check_output(output, overwrite or dry_run)
-    named = _parse_changes(changes or [])
+    named = parse_changes(changes or [])
     from factortopy.brain import read_split, split_clusters
     from factortopy.brain.datasets.recognise import open_subject
     from factortopy.files import remove
@@ -107,7 +107,7 @@ def print_scores(mapping: "Mapping") -> None:
         title,
         ("", ""),
         list(headline(mapping).items()),
-        note="Trust the slope by share: the raw selector's depends on how the model was trained.",
+        note="Trust the slope by share: it does not depend on how features are scaled.",
     )
 
 
@@ -121,7 +121,7 @@ def _check_output(output: Path, overwrite: bool) -> None:
         raise DataError(f"{output} holds a mapping already; choose another folder or give --overwrite")
 
 
-def _parse_changes(changes: list[str]) -> dict[str, Any]:
+def parse_changes(changes: list[str]) -> dict[str, Any]:
     """Settings from ``name=value``: numbers, true, false and null as in JSON, else text."""
     parsed: dict[str, Any] = {}
     for change in changes:

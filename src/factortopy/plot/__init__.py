@@ -1,5 +1,6 @@
 """Figures of a mapping: flat maps of the cortex, their keys, and charts; as PNG and SVG."""
 
+from factortopy.plot.baselines import baselines
 from factortopy.plot.charts import hierarchy, recovery, space_dots, training
 from factortopy.plot.colours import Palette, layer_colours, scalar_colours, space_colours
 from factortopy.plot.figures import ALL_FIGURES, draw
@@ -13,6 +14,7 @@ __all__ = [
     "FlatMap",
     "Palette",
     "alt_text",
+    "baselines",
     "draw",
     "hierarchy",
     "layer_colours",

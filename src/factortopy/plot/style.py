@@ -3,7 +3,7 @@
 import textwrap
 from collections.abc import Callable
 from functools import wraps
-from typing import TYPE_CHECKING, Any, Literal, ParamSpec
+from typing import TYPE_CHECKING, Any, Literal, ParamSpec, Protocol
 
 import numpy as np
 
@@ -11,6 +11,7 @@ from factortopy.errors import DataError, UnknownNameError
 from factortopy.mapping import Mapping
 
 if TYPE_CHECKING:
+    import xarray as xr
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
@@ -64,11 +65,20 @@ def styled(function: Callable[Parameters, "Figure"]) -> "Callable[Parameters, Fi
     return wrapper
 
 
-def new_figure(mapping: Mapping, title: str, height: float, *, source: str = "", alt: str) -> "Figure":
+class Described(Protocol):
+    """What a figure's header is made of: a mapping, or a comparison of methods."""
+
+    @property
+    def dataset(self) -> "xr.Dataset": ...
+    @property
+    def simulated(self) -> bool: ...
+
+
+def new_figure(mapping: Described, title: str, height: float, *, source: str = "", alt: str) -> "Figure":
     """An empty figure with its header: title, what was mapped, and a mark if the subject was simulated.
 
     Args:
-        mapping: whose names the header states.
+        mapping: whose names the header states; a mapping or a comparison.
         title: what the figure shows.
         height: height below the header, mm.
         source: what the values are taken from, e.g. ``"layer share"``.
@@ -94,7 +104,7 @@ def new_figure(mapping: Mapping, title: str, height: float, *, source: str = "",
     return figure
 
 
-def describe(mapping: Mapping, source: str = "") -> str:
+def describe(mapping: Described, source: str = "") -> str:
     """One line: network, subject, recipe, where the values come from, test images and seed."""
     attributes = mapping.dataset.attrs
     parts = [

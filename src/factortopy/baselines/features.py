@@ -1,0 +1,158 @@
+"""Features of the linear baselines: equally many numbers an image for each of them.
+
+All start from the same principal components of tokens, as the default recipe does: ``K = features / (2 L)``
+of every layer, for local and for global tokens.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from factortopy.fitting import FitSettings, Images, TokenReduction
+from factortopy.fitting.recipes import MEASURED_IMAGES
+from factortopy.networks import Tokens
+from factortopy.progress import progress_bar
+
+BATCH = 64
+FIELD_PLACES = 8
+"""Centres of receptive fields along each axis of the image, at most."""
+FIELD_SIZES = (0.5, 1.0, 2.0)
+"""Standard deviations of receptive fields, in distances between neighbouring centres."""
+
+Sides = dict[str, Float[np.ndarray, "image number"]]
+"""Numbers of every image, by side of the split."""
+
+
+@dataclass(frozen=True)
+class Field:
+    """A Gaussian receptive field.
+
+    Attributes:
+        x: centre in [-1, 1], to the right.
+        y: centre in [-1, 1], down.
+        size: standard deviation, in the same unit.
+    """
+
+    x: float
+    y: float
+    size: float
+
+
+@dataclass(frozen=True)
+class Features:
+    """Principal components of the tokens of every image.
+
+    Attributes:
+        tokens: float16 components by side of the split.
+        count: numbers an image that a baseline may use in all.
+    """
+
+    tokens: dict[str, Tokens]
+    count: int
+
+    @property
+    def layers(self) -> int:
+        """Number of layers."""
+        return len(self.tokens["train"].local)
+
+    def of_layer(self, layer: int, count: int) -> Sides:
+        """``count`` principal components of a layer's tokens, those of all places and the global one."""
+        parts = {
+            side: torch.cat([tokens.local[layer].flatten(1), tokens.global_[layer]], dim=1).float()
+            for side, tokens in self.tokens.items()
+        }
+        return _unit(_principal({side: part.numpy() for side, part in parts.items()}, count))
+
+    def of_field(self, field: Field) -> Sides:
+        """Components of all layers: local ones weighed by a receptive field, and global ones."""
+        first = self.tokens["train"].local[0]
+        weights = field_weights(field, *first.shape[-2:]).flatten()
+        return _unit(
+            {
+                side: torch.cat(
+                    [layer.float().flatten(2) @ weights for layer in tokens.local]
+                    + [layer.float() for layer in tokens.global_],
+                    dim=1,
+                ).numpy()
+                for side, tokens in self.tokens.items()
+            }
+        )
+
+    def fields(self) -> list[Field]:
+        """The grid of receptive fields: centres of the token grid's cells, at most 8 x 8, in three sizes."""
+        height, width = self.tokens["train"].local[0].shape[-2:]
+        rows, columns = min(height, FIELD_PLACES), min(width, FIELD_PLACES)
+        step = 2 / max(rows, columns)
+        return [
+            Field(2 * (column + 0.5) / columns - 1, 2 * (row + 0.5) / rows - 1, size * step)
+            for size in FIELD_SIZES
+            for row in range(rows)
+            for column in range(columns)
+        ]
+
+
+def measure_features(
+    sides: dict[str, Images], layers: int, count: int, settings: FitSettings, progress: bool = True
+) -> Features:
+    """Reduce the tokens of all sides to principal components of the training images.
+
+    Args:
+        sides: images by side of the split.
+        layers: number of layers L.
+        count: numbers an image that a baseline may use in all.
+        settings: of the fit, for their damping and seed.
+        progress: whether to show a progress bar.
+    """
+    training = sides["train"]
+    chosen = torch.arange(len(training))[:: -(-len(training) // MEASURED_IMAGES)]
+    reduction = TokenReduction.measure(
+        (training.read(rows) for rows in chosen.split(BATCH)),
+        len(chosen),
+        max(1, count // (2 * layers)),
+        settings.damping,
+        settings.seed,
+    )
+
+    def reduced(side: Images) -> Iterator[Tokens]:
+        for batch in side.batches(BATCH):
+            yield reduction.apply(batch)
+            advance(len(batch))
+
+    with progress_bar("Features", sum(map(len, sides.values())), show=progress) as advance:
+        return Features({name: _join(list(reduced(side))) for name, side in sides.items()}, count)
+
+
+def field_weights(field: Field, height: int, width: int) -> Float[Tensor, "H W"]:
+    """Weights of the tokens in a receptive field, ``exp(-d^2 / (2 size^2))``, divided by their sum."""
+    y = 2 * (torch.arange(height) + 0.5) / height - 1
+    x = 2 * (torch.arange(width) + 0.5) / width - 1
+    distance = (x[None, :] - field.x).square() + (y[:, None] - field.y).square()
+    weights = (-distance / (2 * field.size**2)).exp()
+    return weights / weights.sum()
+
+
+def _principal(sides: Sides, count: int) -> Sides:
+    from sklearn.decomposition import PCA
+
+    training = sides["train"]
+    components = PCA(min(count, len(training) - 1, training.shape[1]), random_state=0).fit(training)
+    return {side: components.transform(part) for side, part in sides.items()}
+
+
+def _unit(sides: Sides) -> Sides:
+    """Divided by one number, so that features have a mean variance of 1 and penalties mean alike."""
+    spread = float(np.sqrt(sides["train"].var(axis=0).mean())) or 1.0
+    return {side: (part / spread).astype(np.float32) for side, part in sides.items()}
+
+
+def _join(batches: list[Tokens]) -> Tokens:
+    local = zip(*(batch.local for batch in batches), strict=True)
+    global_ = zip(*(batch.global_ for batch in batches), strict=True)
+    return Tokens(
+        tuple(torch.cat([part.half() for part in layer]) for layer in local),
+        tuple(torch.cat([part.half() for part in layer]) for layer in global_),
+    )

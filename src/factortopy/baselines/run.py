@@ -1,0 +1,260 @@
+"""All methods one after another at equal budget; what is done is kept and not fitted again."""
+
+import json
+import time
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from os import PathLike
+from pathlib import Path
+
+import numpy as np
+import torch
+import xarray as xr
+
+from factortopy.analysis import r_squared
+from factortopy.analysis.roi_scores import ALL
+from factortopy.baselines.comparison import Comparison
+from factortopy.baselines.features import Features, measure_features
+from factortopy.baselines.linear import fit_linear, himalaya_search
+from factortopy.baselines.methods import METHODS, is_linear
+from factortopy.baselines.resampling import RESAMPLES, resampled_r2
+from factortopy.baselines.variants import fit_variant
+from factortopy.brain import Split, Subject, split_images
+from factortopy.errors import DataError, UnknownNameError
+from factortopy.files import remove, sha256_text
+from factortopy.fitting import (
+    Checkpoint,
+    FitSettings,
+    Images,
+    Machine,
+    fit_settings,
+    image_scenes,
+    side_images,
+)
+from factortopy.fitting.checkpoint import Part
+from factortopy.tokens import TokenStore
+from factortopy.workflow import ceiling_on_test, fit_identity
+
+FEATURES = 768
+"""Numbers an image that every linear baseline uses: the channels of a base-size transformer."""
+UNTRAINED = "untrained-network"
+BLOCK = 256
+
+
+def run_baselines(
+    tokens: TokenStore,
+    subject: Subject,
+    output: str | PathLike[str],
+    *,
+    which: Sequence[str] | None = None,
+    settings: FitSettings | None = None,
+    split: Split | None = None,
+    features: int = FEATURES,
+    untrained: TokenStore | None = None,
+    machine: Machine | None = None,
+    progress: bool = True,
+) -> Comparison:
+    """Compare FactorTopy with baselines, ablations and controls on the same tokens, split and test images.
+
+    Responses are z-scored by the training images; every method trains on these, chooses by the validation
+    images and is scored on the test images. Each result is written to ``output/methods`` as it is done, and a
+    run that was stopped goes on after the last one.
+
+    Args:
+        tokens: tokens of (at least) the subject's images.
+        subject: responses to images.
+        output: folder of the results.
+        which: names of ``METHODS``; if None all that can be fitted, the untrained network where its tokens
+            are given.
+        settings: of FactorTopy; those of the default recipe if None.
+        split: which images train, choose and test; by default 8:1:1, scenes kept whole where known.
+        features: numbers an image that each linear baseline uses.
+        untrained: tokens of the same images in the network with random weights.
+        machine: where to compute; the best there is if None.
+        progress: whether to show progress bars.
+
+    Raises:
+        UnknownNameError: if a method does not exist.
+        UnavailableError: if a linear baseline is wanted and himalaya is not installed.
+        DataError: if the untrained network is wanted and has no tokens, tokens do not fit the subject, or
+            ``output`` holds the results of something else.
+    """
+    settings = settings or fit_settings()
+    names = check_methods(which, tokens, untrained)
+    if features < 2 * len(tokens.layers):
+        raise DataError(f"features are {features}; {len(tokens.layers)} layers need {2 * len(tokens.layers)}")
+    scenes = image_scenes(tokens, subject)
+    split = split or split_images(subject.distinct_image_ids, scenes, seed=settings.seed)
+    run = _Run(
+        tokens,
+        subject,
+        settings,
+        split,
+        features,
+        untrained,
+        machine or Machine.choose(),
+        Path(output),
+        progress,
+    )
+    parts = [run.result(name, f"{number}/{len(names)} {name}") for number, name in enumerate(names, start=1)]
+    comparison = Comparison(run.dataset(names, parts))
+    comparison.save(output)
+    return comparison
+
+
+def check_methods(which: Sequence[str] | None, tokens: TokenStore, untrained: TokenStore | None) -> list[str]:
+    """Names of the methods to fit, in their order, after proof that they can be.
+
+    Args:
+        which: names asked for; all that can be fitted if None.
+        tokens: of the network.
+        untrained: of the network with random weights.
+
+    Raises:
+        UnknownNameError, UnavailableError, DataError: as :func:`run_baselines`.
+    """
+    for name in which or ():
+        if name not in METHODS:
+            raise UnknownNameError("method", name, METHODS)
+    wanted = [
+        name for name in METHODS if (name in which if which else name != UNTRAINED or untrained is not None)
+    ]
+    if UNTRAINED in wanted and untrained is None:
+        raise DataError(
+            "the untrained network needs tokens of the same images with random weights: extract them with "
+            "--untrained and give their folder (--untrained-tokens)"
+        )
+    if untrained is not None and untrained.weights_hash == tokens.weights_hash:
+        raise DataError(
+            f"{untrained.path} has the weights of {tokens.path}; give tokens of an untrained network"
+        )
+    if any(map(is_linear, wanted)):
+        himalaya_search()
+    return wanted
+
+
+@dataclass(frozen=True, eq=False)
+class _Run:
+    """What all methods share."""
+
+    tokens: TokenStore
+    subject: Subject
+    settings: FitSettings
+    split: Split
+    count: int
+    untrained: TokenStore | None
+    machine: Machine
+    output: Path
+    progress: bool
+
+    @cached_property
+    def sides(self) -> dict[str, Images]:
+        return side_images(self.tokens, self.subject, self.split)
+
+    @cached_property
+    def responses(self) -> dict[str, np.ndarray]:
+        """Z-scored responses by side."""
+        return {
+            name: np.concatenate(
+                [side.responses[rows].numpy() for rows in torch.arange(len(side)).split(BLOCK)]
+            )
+            for name, side in self.sides.items()
+        }
+
+    @cached_property
+    def features(self) -> Features:
+        return measure_features(self.sides, len(self.tokens.layers), self.count, self.settings, self.progress)
+
+    @cached_property
+    def rois(self) -> dict[str, np.ndarray]:
+        """ROIs that have voxels, then all voxels."""
+        held = {name: mask for name, mask in self.subject.rois.items() if mask.any()}
+        return {**held, ALL: np.ones(self.subject.voxels, bool)}
+
+    def result(self, name: str, description: str) -> Part:
+        """Scores of a method, read where they were kept, else fitted and kept."""
+        checkpoint = Checkpoint(self.output / "methods", self.identity(name))
+        kept = checkpoint.load(name)
+        if kept is not None:
+            return kept
+        started = time.perf_counter()
+        predictions, tensors = self.fit(name, description)
+        observed = self.responses["test"]
+        trials = Counter(self.subject.image_ids)
+        rows = [image for image in self.split.test for _ in range(trials[image])]
+        tensors["r2"] = r_squared(observed, predictions)
+        tensors["resampled"] = resampled_r2(observed, predictions, rows, self.rois)
+        facts = {"seconds": round(time.perf_counter() - started, 1)}
+        part = Part({key: torch.from_numpy(value) for key, value in tensors.items()}, facts)
+        checkpoint.save(name, part)
+        remove(self.state(name))
+        return part
+
+    def fit(self, name: str, description: str) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+        """Predictions of the test images, and what else is kept of a method."""
+        if is_linear(name):
+            fitted = fit_linear(
+                name,
+                self.features,
+                self.responses,
+                seed=self.settings.seed,
+                device=self.machine.device,
+                progress=self.progress,
+                description=description,
+            )
+            return fitted.predictions, {"chosen": fitted.chosen}
+        predictions = fit_variant(
+            name,
+            self.tokens,
+            self.subject,
+            self.settings,
+            self.split,
+            untrained=self.untrained,
+            machine=self.machine,
+            checkpoint=self.state(name),
+            progress=self.progress,
+            description=description,
+        )
+        return predictions, {}
+
+    def state(self, name: str) -> Path:
+        """Where a fit that is under way keeps its state."""
+        return self.output / "methods" / f"{name}.state"
+
+    def identity(self, name: str) -> str:
+        """Digest of what decides the result of a method."""
+        made_of = fit_identity(self.tokens, self.subject, self.split, self.settings, None, self.machine)
+        rois = [f"{roi} {np.packbits(mask).tobytes().hex()}" for roi, mask in self.rois.items()]
+        other = self.untrained.weights_hash if self.untrained is not None and name == UNTRAINED else ""
+        own = [str(self.count)] if is_linear(name) else [other]
+        return sha256_text(name, json.dumps(made_of), *rois, *own)
+
+    def dataset(self, names: list[str], parts: list[Part]) -> xr.Dataset:
+        """All results with what the tables and figures say about them."""
+
+        def stacked(key: str) -> np.ndarray:
+            return np.stack([part.tensors[key].numpy() for part in parts])
+
+        variables: dict[str, tuple[tuple[str, ...], np.ndarray]] = {
+            "r2": (("method", "voxel"), stacked("r2")),
+            "resampled": (("method", "resample", "roi"), stacked("resampled")),
+            "member": (("roi", "voxel"), np.stack(list(self.rois.values()))),
+        }
+        if self.subject.noise_ceiling is not None:
+            variables["ceiling"] = (("voxel",), ceiling_on_test(self.subject, self.split))
+        attributes = {
+            "network": self.tokens.network,
+            "subject": self.subject.name,
+            "simulated": bool(self.subject.simulated),
+            "recipe": self.settings.recipe,
+            "seed": self.settings.seed,
+            "split": self.split.digest,
+            **{f"images_{side}": len(ids) for side, ids in self.split.to_dict().items()},
+            "features": self.count,
+            "resamples": RESAMPLES,
+            "score": "R^2 on test images, raw, mean over voxels; 95 % intervals over resampled test images",
+            "seconds": {name: part.facts["seconds"] for name, part in zip(names, parts, strict=True)},
+        }
+        return xr.Dataset(variables, {"method": names, "roi": list(self.rois)}, attributes)

@@ -1,0 +1,98 @@
+"""Fits of FactorTopy that lack one thing, and controls that lack what should matter."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float
+
+from factortopy.baselines.methods import METHODS
+from factortopy.brain import Split, Subject
+from factortopy.errors import DataError
+from factortopy.fitting import FitSettings, Machine
+from factortopy.networks import Tokens
+from factortopy.tokens import TokenStore
+from factortopy.workflow import fit_model
+
+
+class PlaceMeans(TokenStore):
+    """A token store whose local maps are their means over places: nothing of where is left to read.
+
+    Args:
+        store: the store it reads from.
+    """
+
+    def __init__(self, store: TokenStore) -> None:
+        self.__dict__.update(vars(store))
+        self.grid = (1, 1)
+        self._store = store
+
+    def read(self, indices: Sequence[int] | None = None) -> Tokens:
+        """Tokens of some images; see :meth:`TokenStore.read`."""
+        tokens = self._store.read(indices)
+        local = (layer.float().mean(dim=(2, 3), keepdim=True).half() for layer in tokens.local)
+        return Tokens(tuple(local), tokens.global_)
+
+
+def fit_variant(
+    name: str,
+    tokens: TokenStore,
+    subject: Subject,
+    settings: FitSettings,
+    split: Split,
+    *,
+    untrained: TokenStore | None,
+    machine: Machine,
+    checkpoint: Path,
+    progress: bool,
+    description: str,
+) -> Float[np.ndarray, "image voxel"]:
+    """Predictions of the test images by FactorTopy or one of its variants, for z-scored responses.
+
+    Args:
+        name: of ``METHODS``, no linear baseline.
+        tokens: of the network.
+        subject: responses.
+        settings: of FactorTopy; the variant's differ by what it lacks.
+        split: of the images.
+        untrained: tokens of the untrained network, where it is wanted.
+        machine: where to compute.
+        checkpoint: folder where the state is kept and found.
+        progress: whether to show progress bars.
+        description: what the bar calls this.
+    """
+    changed = settings.model_copy(update=METHODS[name].settings)
+    if name == "without-space":
+        tokens = PlaceMeans(tokens)
+    elif name == "untrained-network":
+        if untrained is None:
+            raise DataError("the untrained network has no tokens; give a store of them")
+        tokens = untrained
+    elif name == "shuffled-images":
+        subject = shuffled(subject, split, settings.seed)
+    fitted = fit_model(
+        tokens,
+        subject,
+        changed,
+        split=split,
+        machine=machine,
+        checkpoint=checkpoint,
+        progress=progress,
+        description=description,
+    )
+    return fitted.predictions
+
+
+def shuffled(subject: Subject, split: Split, seed: int) -> Subject:
+    """The subject with the responses to its training images permuted over these images.
+
+    Args:
+        subject: responses.
+        split: whose training images are meant.
+        seed: of the permutation.
+    """
+    rows = np.flatnonzero(np.isin(subject.image_ids, split.train))
+    responses = subject.responses.copy()
+    responses[rows] = responses[np.random.default_rng(seed).permutation(rows)]
+    return replace(subject, responses=responses)

@@ -1,0 +1,151 @@
+"""All methods on a planted subject: each ablation loses where what it lacks was planted."""
+
+import csv
+import json
+
+import numpy as np
+import pytest
+import torch
+from planted_tokens import SPLIT, PlantedTokens, one_layer_one_place, subject_of
+
+from factortopy.baselines import METHODS, run, run_baselines
+from factortopy.baselines.variants import shuffled
+from factortopy.errors import DataError, UnavailableError, UnknownNameError
+from factortopy.fitting import Machine, fit_settings
+
+SETTINGS = fit_settings(
+    steps=150,
+    width=4,
+    components=6,
+    batch_size=45,
+    validate_every=30,
+    learning_rate=2e-2,
+    selector_learning_rate=5e-3,
+)
+COMMON = {"settings": SETTINGS, "split": SPLIT, "features": 36, "progress": False}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread():
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module")
+def planted():
+    tokens = PlantedTokens()
+    signal, layers, by_global = one_layer_one_place(tokens)
+    rois = {"local": ~by_global, "global": by_global}
+    return tokens, subject_of(signal, rois=rois), layers
+
+
+@pytest.fixture(scope="module")
+def output(tmp_path_factory):
+    return tmp_path_factory.mktemp("baselines")
+
+
+@pytest.fixture(scope="module")
+def machine():
+    return Machine.choose("cpu", "fp32", 1)
+
+
+@pytest.fixture(scope="module")
+def comparison(planted, output, machine):
+    tokens, subject, _ = planted
+    return run_baselines(tokens, subject, output, untrained=PlantedTokens(seed=9), machine=machine, **COMMON)
+
+
+@pytest.fixture(scope="module")
+def score(comparison):
+    return {(row.method, row.roi): row for row in comparison.rows()}
+
+
+def test_every_method_is_scored_in_every_roi(comparison, score):
+    assert comparison.methods == list(METHODS)
+    assert comparison.rois == ["local", "global", "all voxels"]
+    assert len(score) == 3 * len(METHODS)
+    assert all(row.r2_low <= row.r2 <= row.r2_high for row in score.values())
+
+
+@pytest.mark.parametrize(
+    ("method", "roi"),
+    [
+        ("without-space", "local"),
+        ("global-only", "local"),
+        ("local-only", "global"),
+        ("without-layers", "all voxels"),
+    ],
+)
+def test_an_ablation_loses_where_what_it_lacks_was_planted(score, method, roi):
+    assert score["factortopy", roi].r2 > 0.7
+    assert score[method, roi].r2 < score["factortopy", roi].r2 - 0.15
+    assert score[method, roi].difference_high < -0.1
+
+
+def test_an_ablation_loses_little_where_nothing_of_the_kind_was_planted(score):
+    assert score["local-only", "local"].r2 > score["factortopy", "local"].r2 - 0.1
+    assert score["without-space", "global"].r2 > score["factortopy", "global"].r2 - 0.1
+
+
+def test_controls_predict_nothing(score):
+    assert score["shuffled-images", "all voxels"].r2 < 0.02
+    assert score["untrained-network", "all voxels"].r2 < 0.02
+
+
+def test_ridge_finds_the_planted_layer(planted, output, comparison):
+    from safetensors.numpy import load_file
+
+    chosen = load_file(output / "methods" / "ridge-best-layer.safetensors")["chosen"]
+    assert (chosen == planted[2]).mean() > 0.9
+
+
+def test_table_and_json_say_the_same(comparison, output):
+    found = json.loads((output / "baselines.json").read_text())
+    with (output / "baselines.csv").open() as file:
+        table = list(csv.DictReader(file))
+    assert len(table) == len(found["rows"]) == len(comparison.rows())
+    assert [float(row["r2"]) for row in table] == [row["r2"] for row in found["rows"]]
+    assert found["images_test"] == 40
+    assert found["simulated"] is False
+
+
+def test_what_is_done_is_not_fitted_again(planted, output, comparison, machine, monkeypatch):
+    def never(*arguments, **named):
+        raise AssertionError("fitted again")
+
+    monkeypatch.setattr(run, "fit_variant", never)
+    monkeypatch.setattr(run, "fit_linear", never)
+    tokens, subject, _ = planted
+    again = run_baselines(tokens, subject, output, untrained=PlantedTokens(seed=9), machine=machine, **COMMON)
+    np.testing.assert_array_equal(again.dataset["r2"], comparison.dataset["r2"])
+    with pytest.raises(DataError, match="belongs to another fit"):
+        run_baselines(tokens, subject, output, which=["fwrf"], machine=machine, **{**COMMON, "features": 48})
+
+
+def test_shuffling_moves_training_responses_only(planted):
+    _, subject, _ = planted
+    moved = shuffled(subject, SPLIT, seed=0)
+    training = np.isin(subject.image_ids, SPLIT.train)
+    np.testing.assert_array_equal(moved.responses[~training], subject.responses[~training])
+    assert (moved.responses[training] != subject.responses[training]).any(axis=1).mean() > 0.9
+    np.testing.assert_array_equal(
+        np.sort(moved.responses[training], axis=0), np.sort(subject.responses[training], axis=0)
+    )
+
+
+def test_bad_input_is_one_line(planted, tmp_path, monkeypatch):
+    tokens, subject, _ = planted
+    with pytest.raises(UnknownNameError, match="unknown method 'fwrff'; did you mean 'fwrf'"):
+        run_baselines(tokens, subject, tmp_path, which=["fwrff"], **COMMON)
+    with pytest.raises(DataError, match="needs tokens of the same images with random weights"):
+        run_baselines(tokens, subject, tmp_path, which=["untrained-network"], **COMMON)
+    with pytest.raises(DataError, match="by-hand has the weights of by-hand"):
+        run_baselines(tokens, subject, tmp_path, untrained=PlantedTokens(), **COMMON)
+    with pytest.raises(DataError, match="features are 5; 3 layers need 6"):
+        run_baselines(tokens, subject, tmp_path, which=["fwrf"], **{**COMMON, "features": 5})
+    monkeypatch.setitem(__import__("sys").modules, "himalaya.ridge", None)
+    with pytest.raises(UnavailableError, match=r"pip install 'factortopy\[baselines\]'"):
+        run_baselines(tokens, subject, tmp_path, which=["fwrf"], **COMMON)
+    assert not any(tmp_path.iterdir())

@@ -1,0 +1,86 @@
+"""``factortopy baselines`` from folders to table and figure, and its one line on bad input."""
+
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+from typer.testing import CliRunner
+
+from factortopy.brain import load_arrays
+from factortopy.cli import app
+from factortopy.images import ImageSet
+from factortopy.networks import load_network
+from factortopy.tokens import extract
+
+IMAGES, VOXELS = 40, 6
+FEW = (
+    "--which",
+    "ridge-all-layers,factortopy",
+    "--features",
+    16,
+    "--set",
+    "steps=2",
+    "--set",
+    "components=4",
+)
+
+
+def run(*words):
+    return CliRunner().invoke(app, ["baselines", *map(str, words)])
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory):
+    """Tokens of noise in a tiny network, and a subject whose responses are noise."""
+    folder, random = tmp_path_factory.mktemp("command"), np.random.default_rng(0)
+    pictures = {f"image-{i:02d}": random.integers(0, 255, (32, 32, 3), dtype=np.uint8) for i in range(IMAGES)}
+    images = ImageSet("noise", tuple(pictures), lambda name: Image.fromarray(pictures[name]), None)
+    network = load_network("timm/test_vit", untrained=True)
+    extract(network, images, folder / "tokens", grid=(2, 2), progress=False)
+    load_arrays(
+        responses=random.normal(size=(IMAGES, VOXELS)).astype(np.float32),
+        image_ids=tuple(pictures),
+        coordinates=random.uniform(0, 50, size=(VOXELS, 3)),
+        rois={"half": np.arange(VOXELS) < 3},
+        name="noise",
+    ).save(folder / "subject")
+    return folder
+
+
+def test_table_json_and_figure_are_written(folders):
+    result = run(folders / "tokens", folders / "subject", folders / "out", *FEW, "--json", "--quiet")
+    assert result.exit_code == 0, result.stderr
+    said = json.loads(result.stdout)
+    assert said == json.loads((folders / "out" / "baselines.json").read_text())
+    assert [(row["method"], row["roi"]) for row in said["rows"]] == [
+        ("ridge-all-layers", "half"), ("factortopy", "half"),
+        ("ridge-all-layers", "all voxels"), ("factortopy", "all voxels"),
+    ]  # fmt: skip
+    with Image.open(folders / "out" / "baselines.png") as picture:
+        assert picture.width > 1000
+    assert "SIMULATED" not in (folders / "out" / "baselines.svg").read_text()
+
+
+def test_a_dry_run_writes_nothing(folders):
+    result = run(folders / "tokens", folders / "subject", folders / "dry", *FEW, "--dry-run", "--quiet")
+    assert result.exit_code == 0, result.stderr
+    assert "nothing was written" in result.stdout
+    assert not (folders / "dry").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        (("--which", "ridge"), "error: unknown method 'ridge'; did you mean"),
+        (("--which", "untrained-network"), "error: the untrained network needs tokens"),
+        (("--untrained-tokens", "nowhere"), "error: there is no token store at nowhere"),
+        (("--set", "stepps=3"), "error: unknown setting 'stepps'"),
+    ],
+)
+def test_bad_input_is_one_line(folders, words, line):
+    result = run(folders / "tokens", folders / "subject", folders / "bad", *words, "--quiet")
+    assert result.exit_code == 2
+    assert result.stderr.startswith(line)
+    assert result.stderr.count("\n") == 1
+    assert not (folders / "bad").exists()
