@@ -6,6 +6,7 @@ import torch
 from sklearn.decomposition import PCA
 from sklearn.preprocessing import StandardScaler
 
+from factortopy.errors import DataError
 from factortopy.fitting import PrincipalComponents, TokenReduction
 from factortopy.fitting.reduction import Moments
 from factortopy.model import ChannelAlign, UnitChannelMap
@@ -50,6 +51,11 @@ def test_constant_channels_get_no_weight(sample):
     components = PrincipalComponents.measure(Moments().add(sample), count=5, damping=0.1)
     assert torch.isfinite(components.projection).all()
     assert (components.projection[:, 3] == 0).all()
+
+
+def test_images_that_are_all_the_same_are_refused(sample):
+    with pytest.raises(DataError, match="the same for all training images"):
+        PrincipalComponents.measure(Moments().add(torch.full_like(sample, 3.0)), count=5, damping=0.1)
 
 
 def test_few_images_have_few_components_of_both_kinds():

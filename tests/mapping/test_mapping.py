@@ -11,7 +11,7 @@ import xarray as xr
 from factortopy.errors import DataError
 from factortopy.mapping import Mapping
 
-ROIS = ["V1", "V2V3", "OPA", "EBA", "A1"]
+ROIS = ["V1", "V2V3", "OPA", "EBA", "A1", "LO1 (prf)"]
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from factortopy.errors import DataError
 from factortopy.model import ChannelAlign, ChannelMap, UnitChannelMap
 from factortopy.networks import Tokens
 
@@ -61,9 +62,17 @@ class PrincipalComponents:
 
     @classmethod
     def measure(cls, moments: "Moments", count: int, damping: float) -> "PrincipalComponents":
-        """Components of tokens whose moments are known; constant channels get no weight."""
+        """Components of tokens whose moments are known; constant channels get no weight.
+
+        Raises:
+            DataError: if no channel varies.
+        """
         mean, covariance = moments.mean_and_covariance()
         spread = covariance.diagonal().clamp(min=0).sqrt()
+        if not bool((spread > 0).any()):
+            raise DataError(
+                "the tokens of a layer are the same for all training images; fit images that differ"
+            )
         inverse = torch.where(spread > 1e-6 * spread.max(), 1 / spread, 0.0)
         values, vectors = torch.linalg.eigh(inverse[:, None] * covariance * inverse)
         count = min(count, len(values))

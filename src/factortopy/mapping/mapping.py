@@ -32,12 +32,17 @@ class Mapping:
 
     Attributes:
         dataset: per-voxel results. Dimensions ``voxel``, ``layer``, ``axis`` and ``channel``; variables
-            ``space`` (voxel, axis) in [-1, 1], x to the right and y down; ``layer`` (voxel, layer), the
-            paper's selector, summing to 1; ``scale`` (voxel), 0 local to 1 global; ``channels``
-            (voxel, channel); ``layer_share`` (voxel, layer), summing to 1 and possibly negative;
-            ``scale_share`` (voxel); ``r2``, ``r`` and, where known, ``ceiling`` (voxel), fractions of
-            variance. Coordinates ``hemisphere``, ``vertex`` and ``roi_<name>`` over voxels and
-            ``network_layer`` over layers.
+            ``space`` (voxel, axis) in [-1, 1], x to the right and y down; ``layer`` (voxel, layer),
+            summing to 1, ``scale`` (voxel), 0 local to 1 global, and ``channels`` (voxel, channel), the
+            selectors in the canonical gauge (`docs/identifiability.md`), as trained with ``_raw`` for
+            ``recipe="paper"``; ``layer_share`` (voxel, layer), summing to 1 and possibly negative;
+            ``depth`` (voxel), its mean layer position in 0..1; ``scale_share`` (voxel); ``r2_drop``
+            (voxel, layer), R^2 lost without a layer; ``r2``, ``r`` and, where known, ``ceiling`` (voxel),
+            fractions of variance. With ``_low`` and ``_high``: limits over test images, with draws of ROI
+            means and the hierarchy line in ``drawn_r2`` (draw, region) and ``drawn_slope``, ``drawn_b0``,
+            ``drawn_b1`` (draw) (`docs/uncertainty.md`).
+            Coordinates ``hemisphere``, ``vertex`` and ``roi_<name>`` over voxels and ``network_layer`` over
+            layers.
         parameters: the trained parameters by name.
         settings: the settings of the fit, TOML-ready.
         provenance: versions, hashes, seeds and times, JSON-ready.
@@ -130,11 +135,14 @@ class Mapping:
 
 def _storable(dataset: xr.Dataset) -> xr.Dataset:
     """Texts as variable-length strings: Zarr v3 has no settled form of NumPy's fixed-width ones."""
-    return _cast_texts(dataset, "U", object)
+    # On disk, xarray takes the name of a coordinate with a space for several.
+    spaced = [name for name in dataset.coords if " " in str(name)]
+    return _cast_texts(dataset, "U", object).reset_coords(spaced)
 
 
 def _fixed_width(dataset: xr.Dataset) -> xr.Dataset:
-    return _cast_texts(dataset, "OT", str)
+    rois = [name for name in dataset if str(name).startswith("roi_")]
+    return _cast_texts(dataset.set_coords(rois), "OT", str)
 
 
 def _cast_texts(dataset: xr.Dataset, kinds: str, target: type) -> xr.Dataset:

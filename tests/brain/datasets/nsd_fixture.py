@@ -231,8 +231,7 @@ def _write_anatomy(root, name, space, sizes, grid, ncsnr, labels, folder, random
 
 def affine():
     """Of the volumes: 1.8 mm, turned about z so that an axis mix-up shows."""
-    matrix = np.array([[1.8, 0.1, 0, -4.0], [-0.1, 1.8, 0, -3.0], [0, 0, 1.8, -2.5], [0, 0, 0, 1]])
-    return matrix
+    return np.array([[1.8, 0.1, 0, -4.0], [-0.1, 1.8, 0, -3.0], [0, 0, 1.8, -2.5], [0, 0, 0, 1]])
 
 
 def _write_map(path, values):
