@@ -56,6 +56,17 @@ def test_scores_are_those_of_the_kept_model_on_the_test_images(tokens, subject, 
     np.testing.assert_allclose(data["r2"], expected, atol=1e-3)
     np.testing.assert_allclose(data["layer"].sum("layer"), 1, atol=1e-5)
     np.testing.assert_allclose(data["layer_share"].sum("layer"), 1, atol=1e-2)
+    position = np.linspace(0, 1, data.sizes["layer"])
+    np.testing.assert_allclose(data["depth"], data["layer_share"].values @ position, atol=1e-5)
+    for name in ("r2", "depth", "scale_share", "layer_share"):
+        assert (data[f"{name}_low"] <= data[f"{name}_high"]).all()
+    assert data["drawn_r2"].shape == (1000, 1)
+    raw = result.model.select()
+    assert ("layer_raw" in data) == (recipe == "paper")
+    if recipe == "paper":
+        np.testing.assert_array_equal(data["layer_raw"], raw.layer.detach())
+        np.testing.assert_array_equal(data["channels_raw"], result.mapping.parameters["channels"])
+    assert not np.allclose(data["layer"], raw.layer.detach(), atol=1e-4)
     assert data.attrs["recipe"] == recipe
     assert data.attrs["images_test"] == len(result.split.test)
     assert not result.mapping.simulated

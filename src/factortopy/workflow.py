@@ -2,6 +2,7 @@
 
 import json
 import time
+from collections import Counter
 from dataclasses import asdict, dataclass
 from os import PathLike
 from typing import Any
@@ -10,9 +11,10 @@ import numpy as np
 import torch
 import xarray as xr
 from jaxtyping import Float
-from torch import Tensor
 
-from factortopy.analysis import Shares, correlation, r_squared, shares
+from factortopy.analysis import held_out_variables, raw_selectors
+from factortopy.analysis.bootstrap import CONFIDENCE
+from factortopy.analysis.uncertainty import Variables, region_names
 from factortopy.brain import Split, Subject, noise_ceiling_at, repeat_counts, split_images
 from factortopy.files import sha256_array, sha256_text
 from factortopy.fitting import (
@@ -66,6 +68,7 @@ def fit(
     precision: str | None = None,
     memory_gb: float | None = None,
     checkpoint: str | PathLike[str] | None = None,
+    bootstrap: int = 1_000,
     progress: bool = True,
     **changes: Any,
 ) -> Mapping:
@@ -83,6 +86,7 @@ def fit(
             what is free if None.
         checkpoint: folder where the state is kept about once a minute; a fit that was stopped goes on from
             it when called again, and on a CPU ends as one that was not stopped, bit for bit.
+        bootstrap: draws of test images from which intervals are computed; 0 for none.
         progress: whether to show progress bars.
         changes: settings that differ from the recipe's; see ``FitSettings``.
 
@@ -98,7 +102,14 @@ def fit(
     settings = fit_settings(recipe, seed=seed, **changes)
     machine = Machine.choose(device, precision, memory_gb)
     return fit_model(
-        tokens, subject, settings, split=split, machine=machine, checkpoint=checkpoint, progress=progress
+        tokens,
+        subject,
+        settings,
+        split=split,
+        machine=machine,
+        checkpoint=checkpoint,
+        bootstrap=bootstrap,
+        progress=progress,
     ).mapping
 
 
@@ -111,6 +122,7 @@ def fit_model(
     selection: Selection | None = None,
     machine: Machine | None = None,
     checkpoint: str | PathLike[str] | None = None,
+    bootstrap: int = 1_000,
     progress: bool = True,
     description: str = "Fit",
 ) -> Fit:
@@ -125,6 +137,7 @@ def fit_model(
             truth: what remains to be learnt then is the channels.
         machine: where to compute; the best there is if None.
         checkpoint: folder where the state is kept and found.
+        bootstrap: draws of test images for intervals; 0 for none.
         progress: whether to show progress bars.
         description: what the progress bar calls the training.
     """
@@ -149,11 +162,22 @@ def fit_model(
         description=description,
     )
     test = sides["test"]
-    held_out = shares(model, lambda: (batch.to(machine.device) for batch in test.batches(BATCH)))
+    # Sums over images are in float64, which Apple's GPUs do not have.
+    device = torch.device("cpu") if machine.device.type == "mps" else machine.device
+    counts = Counter(subject.image_ids)
+    variables, predictions = held_out_variables(
+        model.to(device),
+        lambda: (batch.to(device) for batch in test.batches(BATCH)),
+        test.responses[torch.arange(len(test))].to(device),
+        [image for image in split.test for _ in range(counts[image])],
+        subject.rois,
+        bootstrap,
+    )
     model.cpu()
-    responses = test.responses[torch.arange(len(test))].numpy()
+    if settings.recipe == "paper":
+        variables |= raw_selectors(model)
     mapping = Mapping(
-        dataset=_dataset(tokens, subject, split, settings, model, held_out, responses),
+        dataset=_dataset(tokens, subject, split, settings, variables),
         parameters=dict(model.state_dict()),
         settings=settings.model_dump(exclude_none=True),
         provenance=provenance(
@@ -167,7 +191,7 @@ def fit_model(
             precision=machine.precision,
         ),
     )
-    return Fit(mapping, model, history, split, _numpy(held_out.predictions))
+    return Fit(mapping, model, history, split, predictions)
 
 
 def fit_identity(
@@ -195,22 +219,8 @@ def _dataset(
     subject: Subject,
     split: Split,
     settings: FitSettings,
-    model: FactorTopy,
-    held_out: Shares,
-    responses: Float[np.ndarray, "image voxel"],
+    variables: Variables,
 ) -> xr.Dataset:
-    selection = model.select()
-    predictions = _numpy(held_out.predictions)
-    variables: dict[str, tuple[tuple[str, ...], np.ndarray]] = {
-        "space": (("voxel", "axis"), _numpy(selection.space)),
-        "layer": (("voxel", "layer"), _numpy(selection.layer)),
-        "scale": (("voxel",), _numpy(selection.scale)),
-        "channels": (("voxel", "channel"), _numpy(model.channels)),
-        "layer_share": (("voxel", "layer"), _numpy(held_out.layer)),
-        "scale_share": (("voxel",), _numpy(held_out.scale)),
-        "r2": (("voxel",), r_squared(responses, predictions)),
-        "r": (("voxel",), correlation(responses, predictions)),
-    }
     if subject.noise_ceiling is not None:
         variables["ceiling"] = (("voxel",), ceiling_on_test(subject, split))
     coordinates: dict[str, Any] = {
@@ -219,6 +229,8 @@ def _dataset(
         "network_layer": (("layer",), np.array(tokens.layers)),
         "axis": ["x", "y"],
     }
+    if "drawn_r2" in variables:
+        coordinates["region"] = np.array(region_names(subject.rois))
     coordinates |= {f"roi_{name}": (("voxel",), inside) for name, inside in subject.rois.items()}
     attributes = {
         "network": tokens.network,
@@ -230,10 +242,13 @@ def _dataset(
         "recipe": settings.recipe,
         "seed": settings.seed,
         "split": split.digest,
+        "gauge": "canonical",
         **{f"images_{side}": len(ids) for side, ids in split.to_dict().items()},
     }
     if subject.repeats is not None:
         attributes["repeats_test"] = _test_repeats(subject, split).tolist()
+    if "drawn_r2" in variables:
+        attributes |= {"bootstrap": len(variables["drawn_r2"][1]), "confidence": CONFIDENCE}
     return xr.Dataset(variables, coordinates, attributes)
 
 
@@ -248,7 +263,3 @@ def ceiling_on_test(subject: Subject, split: Split) -> np.ndarray:
 def _test_repeats(subject: Subject, split: Split) -> np.ndarray:
     """Number of test responses that average one trial, two trials and so on."""
     return repeat_counts(np.asarray(subject.repeats)[np.isin(subject.image_ids, split.test)])
-
-
-def _numpy(values: Tensor) -> np.ndarray:
-    return values.detach().cpu().numpy()

@@ -79,14 +79,16 @@ def hierarchy_slope(
 
     Args:
         mapping: the mapping.
-        source: ``"layer_share"`` (identifiable) or ``"layer"`` (the paper's raw selector).
+        source: ``"layer_share"`` (identifiable), ``"layer"`` (the selector in the canonical gauge) or
+            ``"layer_raw"`` (the selector as trained, kept for ``recipe="paper"``).
         levels: ideal depth in 0..1 of the ROIs to use.
 
     Raises:
         UnknownNameError: if the source or an ROI does not exist.
         DataError: if fewer than two levels have voxels.
     """
-    if source not in ("layer_share", "layer") or source not in mapping.dataset:
-        raise UnknownNameError("source of depth", source, ["layer_share", "layer"])
+    sources = [name for name in ("layer_share", "layer", "layer_raw") if name in mapping.dataset]
+    if source not in sources:
+        raise UnknownNameError("source of depth", source, sources)
     rois = {name: values.values for name, values in mapping.rois.items()}
     return fit_slope(layer_position(mapping.dataset[source].values), rois, levels)

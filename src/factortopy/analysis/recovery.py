@@ -16,7 +16,7 @@ class Recovery:
 
     Attributes:
         slope_found: hierarchy slope of the layer share.
-        slope_selector: hierarchy slope of the raw layer selector.
+        slope_selector: hierarchy slope of the layer selector.
         slope_planted: hierarchy slope of the planted layer share.
         b0_found: depth on the found line at level 0.
         b0_planted: the same on the planted line.

@@ -17,7 +17,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from factortopy.model import FactorTopy, Selection
+from factortopy.model import FactorTopy, Selection, read_out
 from factortopy.networks import Tokens
 
 
@@ -73,3 +73,38 @@ def shares(model: FactorTopy, batches: Callable[[], Iterable[Tokens]]) -> Shares
 
 def _gradient(values: Tensor) -> Tensor:
     return torch.zeros_like(values) if values.grad is None else values.grad
+
+
+class Parts(NamedTuple):
+    """Parts of predictions whose shares are the depth and the scale share.
+
+    Attributes:
+        depth: the layers' parts weighted by layer position, ``sum_l (l - 1) / (L - 1) p_l``.
+        global_: the part of the global tokens.
+    """
+
+    depth: Float[Tensor, "image N"]
+    global_: Float[Tensor, "image N"]
+
+
+def parts(model: FactorTopy, batches: Iterable[Tokens]) -> Parts:
+    """Parts of a trained model's predictions of some images, without bias.
+
+    Args:
+        model: a trained model.
+        batches: tokens of the images.
+    """
+    depth, global_ = [], []
+    with torch.no_grad():
+        selection = model.select()
+        position = torch.linspace(0, 1, selection.layer.shape[1]).to(selection.layer)
+        deep = selection._replace(layer=selection.layer * position)
+        for tokens in batches:
+            local, whole = model.align(tokens)
+            read = [
+                read_out(local, whole, deep, model.channels, model.form),
+                read_out(torch.zeros_like(local), whole, selection, model.channels, model.form),
+            ]
+            depth.append(model.factor * read[0])
+            global_.append(model.factor * read[1])
+    return Parts(torch.cat(depth), torch.cat(global_))

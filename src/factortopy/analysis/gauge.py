@@ -1,0 +1,221 @@
+"""Gauges of the selectors: the changes that alter no prediction, and one canonical choice among them.
+
+Layer weights, scales, channels and channel maps can change together while every prediction stays
+(`docs/identifiability.md`). A gauge is: a factor c_l for every layer, a factor q_k for local and for
+global tokens, and an invertible mixing A of the shared channels::
+
+    F_kl -> c_l q_k A F_kl          w_il -> w_il / (c_l z_i)       (sums to 1 again)
+    a_i -> a_i / q_global / t_i      omega_i -> z_i t_i A^-T omega_i
+
+The *canonical* gauge is fixed by the covariances S_kl of the aligned features over some images::
+
+    mean_kl S_kl = identity          the shared channels are white
+    mean_k tr S_kl / D = 1           every layer is equally large
+    mean_l tr S_kl / D = 1           local and global tokens are equally large
+    sum_i omega_i omega_i^T diagonal, falling; sum_id omega_id^3 >= 0 in every channel d
+
+It is the maximum likelihood of proportional covariances (Flury 1986), a problem with one solution, so
+models that differ by a gauge have the same canonical form.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from factortopy.errors import DataError
+from factortopy.model import ChannelAlign, ChannelMap, FactorTopy, FixedSelectors, Selection
+from factortopy.networks import Tokens
+
+ROUNDS = 1_000
+TOLERANCE = 1e-10
+"""Largest relative change of a factor in the last round."""
+SMALLEST = 1e-10
+"""Directions of less variance than this part of the largest count as that large: they are never blown up."""
+
+
+class Covariances(NamedTuple):
+    """Covariances of aligned features over images and, for local tokens, places.
+
+    Attributes:
+        local: of the local tokens of every layer.
+        global_: of the global tokens of every layer.
+    """
+
+    local: Float[Tensor, "L D D"]
+    global_: Float[Tensor, "L D D"]
+
+
+class Selectors(NamedTuple):
+    """Selectors of a model in some gauge.
+
+    Attributes:
+        selection: space, layer and scale of every voxel.
+        channels: channel selectors, omega.
+    """
+
+    selection: Selection
+    channels: Float[Tensor, "N D"]
+
+
+@dataclass(frozen=True, eq=False)
+class Gauge:
+    """A change of channel maps and selectors together that leaves every prediction as it is.
+
+    Attributes:
+        layers: factor of every layer's aligned features, above 0.
+        kinds: factors of the local and of the global features, above 0.
+        mixing: invertible mixing of the shared channels.
+    """
+
+    layers: Float[Tensor, "L"]
+    kinds: Float[Tensor, "2"]
+    mixing: Float[Tensor, "D D"]
+
+    def selectors(self, before: Selectors) -> Selectors:
+        """The selectors that predict from the changed features what ``before`` did from the old ones."""
+        space, layer, scale = (part.to(self.mixing.dtype) for part in before.selection)
+        layer = layer / self.layers
+        local, global_ = (1 - scale) / self.kinds[0], scale / self.kinds[1]
+        total, kinds = layer.sum(dim=1), local + global_
+        channels = torch.linalg.solve(self.mixing, before.channels.to(self.mixing.dtype), left=False)
+        moved = Selection(space, layer / total[:, None], global_ / kinds)
+        return Selectors(moved, channels * (total * kinds)[:, None])
+
+    def model(self, before: FactorTopy) -> FactorTopy:
+        """A model with changed channel maps and selectors and, up to rounding, the same predictions.
+
+        Raises:
+            DataError: if a channel map is not linear in the network's own channels.
+        """
+        selection, channels = self.selectors(Selectors(before.select(), before.channels.detach()))
+        dtype = before.channels.dtype
+        maps = [
+            [self._map(held, layer * kind) for held, layer in zip(side, self.layers, strict=True)]
+            for side, kind in zip((before.align.local, before.align.global_), self.kinds, strict=True)
+        ]
+        after = FactorTopy(
+            ChannelAlign(*maps),
+            FixedSelectors(Selection(*(part.to(dtype) for part in selection))),
+            channels.detach().to(dtype),
+            before.factor,
+            before.form,
+        )
+        after.bias.data.copy_(before.bias.detach())
+        return after
+
+    def _map(self, held: torch.nn.Module, factor: Tensor) -> ChannelMap:
+        if not isinstance(held, ChannelMap):
+            raise DataError("only maps that take the network's own channels can be changed; train first")
+        width, channels = held.weight.shape
+        changed = ChannelMap(channels, width, held.offset is not None).to(held.weight)
+        mixing = (factor * self.mixing).to(held.weight)
+        changed.weight.data.copy_(mixing @ held.weight.detach())
+        if changed.offset is not None and held.offset is not None:
+            changed.offset.data.copy_(mixing @ held.offset.detach())
+        return changed
+
+
+def aligned_covariances(model: FactorTopy, batches: Iterable[Tokens]) -> Covariances:
+    """Covariances of a model's aligned features, batch by batch, in float64.
+
+    Args:
+        model: a trained model.
+        batches: tokens of some images.
+    """
+    count = [0, 0]
+    sums: list[Tensor] = []
+    squares: list[Tensor] = []
+    with torch.no_grad():
+        for tokens in batches:
+            aligned = model.align(tokens)
+            kinds = [aligned.local.movedim(2, -1).flatten(1, 3).double(), aligned.global_.double()]
+            if not sums:
+                # Deviations from about the mean: squares of large values would drown small variances.
+                origin = [values.mean(dim=1, keepdim=True) for values in kinds]
+                sums = [torch.zeros_like(values[:, 0]) for values in kinds]
+                squares = [values.new_zeros(len(values), *[values.shape[2]] * 2) for values in kinds]
+            for kind, values in enumerate(kinds):
+                deviation = values - origin[kind]
+                count[kind] += deviation.shape[1]
+                sums[kind] += deviation.sum(dim=1)
+                squares[kind] += deviation.mT @ deviation
+    means = [total / number for total, number in zip(sums, count, strict=True)]
+    local, global_ = (
+        square / number - mean[:, :, None] * mean[:, None, :]
+        for square, number, mean in zip(squares, count, means, strict=True)
+    )
+    return Covariances(local, global_)
+
+
+def canonical_gauge(covariances: Covariances, selectors: Selectors) -> Gauge:
+    """The gauge that brings a model to its canonical form (see the top of this file).
+
+    Layers whose features are constant keep their factor.
+
+    Args:
+        covariances: of the aligned features, over the images on which the gauge is fixed.
+        selectors: what the model selects.
+
+    Raises:
+        DataError: if all aligned features are constant.
+    """
+    stacked = torch.stack(covariances).double()
+    if not 0 < stacked.diagonal(dim1=2, dim2=3).sum() < torch.inf:
+        raise DataError("all aligned features are constant, or not finite; there is nothing to compare")
+    layers, kinds = stacked.new_ones(stacked.shape[1]), stacked.new_ones(2)
+    for _ in range(ROUNDS):
+        white = _whitening((stacked * (kinds[:, None] * layers)[:, :, None, None] ** 2).mean(dim=(0, 1)))
+        # Mean square of whitened features of every kind and layer, before any factor.
+        size = torch.einsum("klde,de->kl", stacked, white.T @ white) / len(white)
+        before = torch.cat([layers, kinds])
+        layers = _inverse_root((size * kinds[:, None] ** 2).mean(dim=0))
+        kinds = _inverse_root((size * layers**2).mean(dim=1))
+        # One number can move between layers, kinds and mixing; the kinds' factors have product 1.
+        layers, kinds = layers * kinds.prod().sqrt(), kinds / kinds.prod().sqrt()
+        if (torch.cat([layers, kinds]) / before - 1).abs().max() < TOLERANCE:
+            break
+    white = _whitening((stacked * (kinds[:, None] * layers)[:, :, None, None] ** 2).mean(dim=(0, 1)))
+    channels = Gauge(layers, kinds, white).selectors(selectors).channels
+    return Gauge(layers, kinds, _principal_axes(channels) @ white)
+
+
+def canonical_selectors(model: FactorTopy, batches: Iterable[Tokens]) -> Selectors:
+    """What a trained model selects, in the canonical gauge; the model is left as it is.
+
+    The channels' dot products are the similarity of predictions, ``W S W^T`` with S the pooled covariance
+    of aligned features: two voxels with the same place, layers and scale correlate by the cosine of theirs.
+
+    Args:
+        model: a trained model.
+        batches: tokens of the images on which the gauge is fixed, such as the held-out ones.
+
+    Raises:
+        DataError: if all aligned features are constant.
+    """
+    local, global_ = aligned_covariances(model, batches)
+    with torch.no_grad():
+        # These matrices are small: a CPU is as fast.
+        covariances = Covariances(local.cpu(), global_.cpu())
+        selection = Selection(*(part.cpu() for part in model.select()))
+        before = Selectors(selection, model.factor * model.channels.detach().cpu())
+        return canonical_gauge(covariances, before).selectors(before)
+
+
+def _whitening(covariance: Float[Tensor, "D D"]) -> Float[Tensor, "D D"]:
+    values, vectors = torch.linalg.eigh(covariance)
+    return (vectors * values.clamp(min=SMALLEST * values.max()).rsqrt()).T
+
+
+def _inverse_root(size: Float[Tensor, "n"]) -> Float[Tensor, "n"]:
+    return torch.where(size > 0, size.clamp(min=torch.finfo(size.dtype).tiny).rsqrt(), 1.0)
+
+
+def _principal_axes(channels: Float[Tensor, "N D"]) -> Float[Tensor, "D D"]:
+    """Rows are the axes of the voxels' channels, largest first, each with a sign."""
+    axes = torch.linalg.eigh(channels.T @ channels).eigenvectors.flip(1)
+    skewness = (channels @ axes).pow(3).sum(dim=0)
+    return (axes * torch.where(skewness < 0, -1.0, 1.0).to(axes)).T

@@ -1,0 +1,183 @@
+"""Bootstrap over test images against explicit loops, SciPy's, and coverage of a known truth."""
+
+import numpy as np
+import pytest
+import xarray as xr
+from scipy import stats
+from sklearn.metrics import r2_score
+
+from factortopy.analysis.bootstrap import draw_images, draw_r2, draw_share, percentiles, r2_interval
+from factortopy.analysis.hierarchy import fit_slope
+from factortopy.analysis.uncertainty import (
+    Measured,
+    error_limits,
+    estimate,
+    over_fits,
+    over_seeds,
+    paired_difference,
+    region_names,
+    uncertainty,
+)
+from factortopy.errors import DataError, ShapeError, UnknownNameError
+from factortopy.mapping import Mapping
+
+IMAGES, VOXELS = 60, 40
+INDEX = np.arange(VOXELS)
+ROIS = {name: place == INDEX // 10 for place, name in enumerate(("V1", "V2V3", "OPA", "EBA"))}
+
+
+@pytest.fixture(scope="module")
+def measured():
+    rng = np.random.default_rng(0)
+    early, late = rng.normal(size=(2, IMAGES, VOXELS))
+    share = INDEX / VOXELS
+    predictions = (1 - share) * early + share * late
+    responses = 4 + predictions + rng.normal(size=predictions.shape)
+    return Measured(
+        responses, predictions, share * late, 0.5 * early, [f"image-{i:02d}" for i in range(IMAGES)], ROIS
+    )
+
+
+def rows(draw):
+    return np.repeat(np.arange(len(draw)), draw.astype(int))
+
+
+def test_draws_are_those_of_images_with_replacement():
+    draws = draw_images(IMAGES, 4_000)
+    assert (draws.sum(axis=1) == IMAGES).all()
+    np.testing.assert_allclose(draws.mean(axis=0), 1, atol=0.08)
+    np.testing.assert_allclose(draws.var(axis=0), 1 - 1 / IMAGES, rtol=0.15)
+
+
+def test_trials_of_one_image_are_drawn_together():
+    draws = draw_images(["b", "a", "b", "c"], 50)
+    np.testing.assert_array_equal(draws[:, 0], draws[:, 2])
+    assert (draws[:, 1] != draws[:, 3]).any()
+    np.testing.assert_array_equal(draws[:, [0, 1, 3]], draw_images(3, 50))
+
+
+def test_r2_of_every_draw_is_that_of_its_images(measured):
+    draws = draw_images(IMAGES, 20)
+    found = draw_r2(measured.responses, measured.predictions, draws)
+    for draw, values in zip(draws, found, strict=True):
+        some = rows(draw)
+        expected = r2_score(measured.responses[some], measured.predictions[some], multioutput="raw_values")
+        np.testing.assert_allclose(values, expected, atol=1e-4)
+
+
+def test_share_of_every_draw_is_that_of_its_images(measured):
+    draws = draw_images(IMAGES, 20)
+    found = draw_share(measured.depth, measured.predictions, draws)
+    for draw, values in zip(draws, found, strict=True):
+        some = rows(draw)
+        for i in (0, 13, 39):
+            covariance = np.cov(measured.depth[some, i], measured.predictions[some, i])
+            assert values[i] == pytest.approx(covariance[0, 1] / covariance[1, 1], abs=1e-4)
+
+
+def test_interval_agrees_with_scipy(measured):
+    y, f = measured.responses[:, 20], 4 + measured.predictions[:, 20]
+    expected = stats.bootstrap(
+        (y, f),
+        lambda a, b: 1 - ((a - b) ** 2).sum() / ((a - a.mean()) ** 2).sum(),
+        paired=True, vectorized=False, method="percentile", n_resamples=2_000, rng=np.random.default_rng(1),
+    ).confidence_interval  # fmt: skip
+    found = r2_interval(y[:, None], f[:, None], draw_images(IMAGES, 2_000))
+    assert found.low[0] == pytest.approx(expected.low, abs=0.02)
+    assert found.high[0] == pytest.approx(expected.high, abs=0.02)
+
+
+def test_intervals_cover_the_truth():
+    """A known prediction of known noise has R^2 0.5; about 95 % of 1,000 independent voxels cover it."""
+    rng = np.random.default_rng(3)
+    f = rng.normal(size=(300, 1_000))
+    found = r2_interval(f + rng.normal(size=f.shape), f, draw_images(300, 400))
+    covered = ((found.low <= 0.5) & (found.high >= 0.5)).mean()
+    assert 0.92 <= covered <= 0.975
+
+
+def test_a_constant_voxel_has_no_interval(measured):
+    responses = measured.responses.copy()
+    responses[:, 5] = 1
+    found = r2_interval(responses, measured.predictions, draw_images(IMAGES, 10))
+    assert np.isnan(found.low[5])
+    assert np.isfinite(np.delete(found.low, 5)).all()
+
+
+def test_lines_of_the_draws_are_fits_to_their_depth(measured):
+    found = uncertainty(measured, resamples=15)
+    depth = draw_share(measured.depth, measured.predictions, draw_images(measured.images, 15))
+    for draw in range(15):
+        expected = fit_slope(depth[draw], ROIS)
+        assert found["drawn_slope"][1][draw] == pytest.approx(expected.slope, abs=1e-5)
+        assert found["drawn_b0"][1][draw] == pytest.approx(expected.b0, abs=1e-5)
+        assert found["drawn_b1"][1][draw] == pytest.approx(expected.b1, abs=1e-5)
+
+
+def test_rois_of_the_draws_are_means(measured):
+    found = uncertainty(measured, resamples=15)
+    r2 = draw_r2(measured.responses, measured.predictions, draw_images(measured.images, 15))
+    np.testing.assert_allclose(found["drawn_r2"][1][:, 1], r2[:, 10:20].mean(axis=1), atol=1e-5)
+    np.testing.assert_allclose(found["drawn_r2"][1][:, 4], r2.mean(axis=1), atol=1e-5)
+    np.testing.assert_allclose(found["r2_low"][1], percentiles(r2)[0], atol=1e-5)
+
+
+def mapping_of(measured, shift=0.0, **attributes):
+    predictions = measured.predictions + shift
+    changed = Measured(
+        measured.responses, predictions, measured.depth, measured.global_, measured.images, measured.rois
+    )
+    total = np.square(measured.responses - measured.responses.mean(axis=0)).sum(axis=0)
+    r2 = 1 - np.square(measured.responses - predictions).sum(axis=0) / total
+    depth = INDEX / VOXELS
+    dataset = xr.Dataset(
+        {
+            "space": (("voxel", "axis"), np.zeros((VOXELS, 2))),
+            "layer": (("voxel", "layer"), np.full((VOXELS, 2), 0.5)),
+            "scale": (("voxel",), np.zeros(VOXELS)),
+            "r2": (("voxel",), r2),
+            "layer_share": (("voxel", "layer"), np.stack([1 - depth, depth], axis=1)),
+            **uncertainty(changed, resamples=200),
+        },
+        coords={"region": region_names(ROIS), **{f"roi_{n}": (("voxel",), held) for n, held in ROIS.items()}},
+        attrs={"subject": "s", "split": "a", "seed": 0, "rois": list(ROIS), **attributes},
+    )
+    return Mapping(dataset)
+
+
+def test_estimate_and_paired_difference(measured):
+    one, other = mapping_of(measured), mapping_of(measured, shift=4.0)
+    found = estimate(one, "r2", "V1")
+    assert found.low < found.value < found.high
+    assert found.value == pytest.approx(one.dataset["r2"][:10].mean())
+    difference = paired_difference(other, one, "r2", "V1")
+    assert difference.low < difference.value < difference.high
+    # The same draws on both sides: what both share cancels.
+    apart = estimate(one, "slope")
+    together = paired_difference(one, other, "slope")
+    assert abs(together.low) < 1e-6 < apart.high - apart.low
+    with pytest.raises(DataError, match="one split"):
+        paired_difference(one, mapping_of(measured, split="b"))
+    with pytest.raises(UnknownNameError, match="unknown region 'V9'"):
+        estimate(one, "r2", "V9")
+
+
+def test_spread_over_fits(measured):
+    fits = [mapping_of(measured, shift, seed=seed) for seed, shift in enumerate((0.0, 1.0, 2.0))]
+    found = over_seeds(fits)
+    values = np.stack([held.dataset["r2"].values for held in fits])
+    np.testing.assert_allclose(found["r2"], values.mean(axis=0))
+    np.testing.assert_allclose(found["r2_sd"], values.std(axis=0, ddof=1))
+    assert found.attrs["seeds"] == [0, 1, 2]
+    np.testing.assert_array_equal(found["roi_V1"], ROIS["V1"])
+    numbers = [0.2, 0.5, 0.3, 0.6]
+    expected = stats.ttest_1samp(numbers, 0).confidence_interval()
+    limits = over_fits(numbers)
+    assert (limits.low, limits.high) == pytest.approx((expected.low, expected.high))
+    with pytest.raises(ShapeError, match="same voxels"):
+        over_seeds([fits[0], Mapping(fits[0].dataset.isel(voxel=slice(5)))])
+
+
+def test_limits_from_standard_errors():
+    low, high = error_limits(np.array([1.0]), np.array([0.5]))
+    np.testing.assert_allclose([low[0], high[0]], [1 - 0.97998, 1 + 0.97998], atol=1e-4)

@@ -1,0 +1,157 @@
+"""Random gauges move selectors; predictions, shares, leave-one-layer-out and the canonical form stay."""
+
+import numpy as np
+import pytest
+import torch
+
+from factortopy.analysis import leave_out, shares
+from factortopy.analysis.gauge import Gauge, aligned_covariances, canonical_gauge, canonical_selectors
+from factortopy.analysis.gauge import Selectors as AnySelectors
+from factortopy.errors import DataError
+from factortopy.model import ChannelAlign, ChannelMap, FactorTopy, FixedSelectors, FreeSelectors, Selection
+from factortopy.networks import Tokens
+
+LAYERS, CHANNELS, WIDTH, VOXELS, IMAGES = 4, 7, 5, 30, 60
+
+
+@pytest.fixture(scope="module")
+def tokens():
+    generator = torch.Generator().manual_seed(0)
+    size = torch.tensor([0.2, 1.0, 3.0, 9.0]).double()
+
+    def draw(*shape):
+        # Layers share a part, so that they are correlated as in a network.
+        common = torch.randn(IMAGES, CHANNELS, *shape, generator=generator).double()
+        return tuple(
+            factor * (common + torch.randn(IMAGES, CHANNELS, *shape, generator=generator)) for factor in size
+        )
+
+    return Tokens(draw(3, 3), draw())
+
+
+@pytest.fixture(scope="module")
+def responses():
+    return torch.randn(IMAGES, VOXELS, generator=torch.Generator().manual_seed(9)).double()
+
+
+@pytest.fixture(scope="module", params=["free", "fixed"])
+def model(request, tokens, responses):
+    """A model after some steps of training, so that it is no special point."""
+    torch.manual_seed(1)
+    maps = [[ChannelMap(CHANNELS, WIDTH, offset=True) for _ in range(LAYERS)] for _ in range(2)]
+    selectors = FreeSelectors(VOXELS, LAYERS)
+    trained = FactorTopy(ChannelAlign(*maps), selectors, torch.randn(VOXELS, WIDTH), 0.5).double()
+    optimiser = torch.optim.Adam(trained.parameters(), 0.05)
+    for _ in range(25):
+        optimiser.zero_grad()
+        (trained(tokens) - responses).square().mean().backward()
+        optimiser.step()
+    if request.param == "fixed":
+        trained.selectors = FixedSelectors(trained.select())
+    return trained
+
+
+def random_gauge(seed):
+    generator = torch.Generator().manual_seed(seed)
+    return Gauge(
+        torch.randn(LAYERS, generator=generator).double().exp(),
+        torch.randn(2, generator=generator).double().exp(),
+        torch.randn(WIDTH, WIDTH, generator=generator).double(),
+    )
+
+
+def batches(tokens, size=17):
+    return lambda: (tokens[start : start + size] for start in range(0, IMAGES, size))
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_a_random_gauge_moves_selectors_and_nothing_that_is_predicted(model, tokens, responses, seed):
+    other = random_gauge(seed).model(model)
+    for before, after in zip(model.select()[1:], other.select()[1:], strict=True):
+        assert (before - after).abs().max() > 0.05
+    with torch.no_grad():
+        assert (model(tokens) - other(tokens)).abs().max() < 1e-6
+    one, two = shares(model, batches(tokens)), shares(other, batches(tokens))
+    np.testing.assert_allclose(one.layer, two.layer, atol=1e-5)
+    np.testing.assert_allclose(one.scale, two.scale, atol=1e-5)
+    left = [leave_out(held, batches(tokens), responses, one.predictions) for held in (model, other)]
+    np.testing.assert_allclose(left[0].drop, left[1].drop, atol=1e-5)
+    np.testing.assert_allclose(left[0].share_error, left[1].share_error, atol=1e-5)
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_models_that_differ_by_a_gauge_have_one_canonical_form(model, tokens, seed):
+    one = canonical_selectors(model, batches(tokens)())
+    two = canonical_selectors(random_gauge(seed).model(model), batches(tokens)())
+    np.testing.assert_allclose(one.selection.layer, two.selection.layer, atol=1e-5)
+    np.testing.assert_allclose(one.selection.scale, two.selection.scale, atol=1e-5)
+    np.testing.assert_allclose(one.channels, two.channels, atol=1e-5)
+
+
+def test_the_canonical_form_changes_no_prediction(model, tokens):
+    gauge = canonical_gauge(
+        aligned_covariances(model, batches(tokens)()), AnySelectors(model.select(), model.channels.detach())
+    )
+    canonical = gauge.model(model)
+    with torch.no_grad():
+        assert (model(tokens) - canonical(tokens)).abs().max() < 1e-6
+    found = canonical.select()
+    assert torch.allclose(found.layer.sum(dim=1), torch.ones(VOXELS).double())
+    assert ((found.layer >= 0) & (found.layer <= 1)).all()
+    assert ((found.scale >= 0) & (found.scale <= 1)).all()
+
+
+def test_canonical_features_are_as_the_formula_says(model, tokens):
+    gauge = canonical_gauge(
+        aligned_covariances(model, batches(tokens)()), AnySelectors(model.select(), model.channels.detach())
+    )
+    aligned = gauge.model(model).align(tokens)
+    sizes = np.zeros((2, LAYERS, WIDTH, WIDTH))
+    for layer in range(LAYERS):
+        local = aligned.local[layer].detach().movedim(1, -1).reshape(-1, WIDTH).numpy()
+        sizes[0, layer] = np.cov(local.T, bias=True)
+        sizes[1, layer] = np.cov(aligned.global_[layer].detach().numpy().T, bias=True)
+    np.testing.assert_allclose(sizes.mean(axis=(0, 1)), np.eye(WIDTH), atol=1e-6)
+    square = np.trace(sizes, axis1=2, axis2=3) / WIDTH
+    np.testing.assert_allclose(square.mean(axis=0), 1, atol=1e-6)
+    np.testing.assert_allclose(square.mean(axis=1), 1, atol=1e-6)
+
+
+def test_channels_are_ordered_axes_with_a_sign(model, tokens):
+    channels = canonical_selectors(model, batches(tokens)()).channels.detach().numpy()
+    moments = channels.T @ channels
+    np.testing.assert_allclose(moments, np.diag(np.diag(moments)), atol=1e-8 * moments.max())
+    assert (np.diff(np.diag(moments)) <= 0).all()
+    assert ((channels**3).sum(axis=0) >= 0).all()
+
+
+def test_dot_products_of_channels_are_the_covariance_of_predictions(model, tokens):
+    """Voxels that read one layer, at one scale and place, covary over images as their channels say."""
+    same = Selection(
+        torch.zeros(VOXELS, 2).double(),
+        torch.eye(LAYERS).double()[torch.ones(VOXELS).long()],
+        torch.ones(VOXELS).double(),
+    )
+    single = FactorTopy(model.align, FixedSelectors(same), model.channels.detach(), model.factor)
+    # Only the second layer's global token: pooled over itself alone.
+    alone = FactorTopy(
+        ChannelAlign([model.align.local[1]], [model.align.global_[1]]),
+        FixedSelectors(Selection(same.space, torch.ones(VOXELS, 1).double(), same.scale)),
+        model.channels.detach(),
+        model.factor,
+    )
+    picked = Tokens((tokens.global_[1][:, :, None, None].expand(-1, -1, 3, 3),), (tokens.global_[1],))
+    alone.align.local[0] = alone.align.global_[0]
+    channels = canonical_selectors(alone, [picked]).channels.detach().numpy()
+    predictions = single(tokens).detach().numpy()
+    np.testing.assert_allclose(channels @ channels.T, np.cov(predictions.T, bias=True), atol=1e-8)
+
+
+def test_a_model_without_features_has_no_canonical_form(model, tokens):
+    silent = Gauge(torch.ones(LAYERS).double(), torch.ones(2).double(), torch.eye(WIDTH).double()).model(
+        model
+    )
+    for held in [*silent.align.local, *silent.align.global_]:
+        held.weight.data.zero_()
+    with pytest.raises(DataError, match="constant"):
+        canonical_selectors(silent, batches(tokens)())

@@ -1,0 +1,86 @@
+"""Surrogates keep what they must, find what is there, and do not find what is not."""
+
+import numpy as np
+import pytest
+from scipy.spatial.distance import cdist
+from scipy.stats import pearsonr
+
+from factortopy.analysis.nulls import correlation_test, slope_test, surrogate_maps
+from factortopy.errors import DataError, ShapeError
+
+pytest.importorskip("brainspace", reason="spatial nulls need the extra `nulls` (BrainSpace)")
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
+
+RADIUS = 100.0
+
+
+@pytest.fixture(scope="module")
+def cortex():
+    """Part of a sphere with a straight edge: 160 places, evenly spread."""
+    number = np.arange(1_400) + 0.5
+    polar, angle = np.arccos(1 - number / 700), np.pi * (1 + 5**0.5) * number
+    places = RADIUS * np.stack(
+        [np.cos(angle) * np.sin(polar), np.sin(angle) * np.sin(polar), np.cos(polar)], axis=1
+    )
+    return places[(places[:, 2] > 50) & (places[:, 0] > -20)][:160]
+
+
+def smooth_maps(cortex, count, length, seed):
+    covariance = np.exp(-(cdist(cortex, cortex) ** 2) / (2 * length**2)) + 1e-6 * np.eye(len(cortex))
+    noise = np.random.default_rng(seed).normal(size=(len(cortex), count))
+    return (np.linalg.cholesky(covariance) @ noise).T
+
+
+def moran(values, cortex):
+    """Moran's I with inverse distances, from its definition."""
+    distance = cdist(cortex, cortex)
+    weights = np.divide(1, distance, out=np.zeros_like(distance), where=distance > 0)
+    centred = values - values.mean()
+    return len(values) / weights.sum() * (centred @ weights @ centred) / (centred @ centred)
+
+
+def test_surrogates_keep_mean_variance_and_autocorrelation(cortex):
+    values = smooth_maps(cortex, 1, 20.0, 0)[0]
+    drawn = surrogate_maps(values, cortex, 20)
+    np.testing.assert_allclose(drawn.mean(axis=1), values.mean(), atol=0.02)
+    np.testing.assert_allclose(drawn.std(axis=1), values.std(), rtol=0.01)
+    np.testing.assert_allclose([moran(one, cortex) for one in drawn], moran(values, cortex), rtol=0.02)
+    assert np.abs(np.corrcoef(drawn)[np.triu_indices(20, 1)]).mean() < 0.6
+
+
+def test_independent_smooth_maps_are_called_related_in_five_per_cent(cortex):
+    """Counting voxels calls most of them related; surrogates keep the rate they promise."""
+    pairs = smooth_maps(cortex, 500, 20.0, 1).reshape(250, 2, -1)
+    naive = [pearsonr(*pair).pvalue for pair in pairs]
+    ours = [correlation_test(*pair, cortex, count=99, seed=i).p for i, pair in enumerate(pairs)]
+    assert np.mean(np.array(naive) < 0.05) > 0.4
+    # At a true rate of 5 %, 21 of 250 or fewer in 99 % of cases.
+    assert np.mean(np.array(ours) <= 0.05) <= 21 / 250
+
+
+def test_related_maps_are_found(cortex):
+    maps = smooth_maps(cortex, 2, 8.0, 2)
+    found = correlation_test(maps[0], maps[0] + 0.3 * maps[1], cortex, count=199)
+    assert found.p == pytest.approx(1 / 200)
+    assert found.low < 0 < found.high < found.value
+
+
+def test_a_slope_along_the_cortex_is_found_and_one_of_noise_is_not(cortex):
+    order = cortex[:, 1].argsort().argsort()
+    rois = {name: order // 40 == place for place, name in enumerate(("V1", "V2V3", "OPA", "EBA"))}
+    level = np.array([0.0, 0.33, 0.66, 1.0])[order // 40]
+    noise = smooth_maps(cortex, 30, 8.0, 4)
+    assert slope_test(level + 0.05 * noise[0], rois, cortex, count=199).value == pytest.approx(1, abs=0.1)
+    tested = [slope_test(values, rois, cortex, count=99).p for values in noise]
+    assert np.mean(np.array(tested) <= 0.05) <= 5 / 30
+
+
+def test_bad_input_is_one_line(cortex):
+    with pytest.raises(DataError, match="finite"):
+        surrogate_maps(np.full(160, np.nan), cortex)
+    with pytest.raises(DataError, match="one place"):
+        surrogate_maps(np.zeros(160), np.zeros((160, 3)))
+    with pytest.raises(ShapeError, match="need coordinates"):
+        surrogate_maps(np.zeros(5), cortex)
+    with pytest.raises(DataError, match="ten voxels"):
+        correlation_test(np.full(160, np.nan), np.zeros(160), cortex)
