@@ -7,11 +7,12 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
+from factortopy.baselines.variants import extract_untrained
 from factortopy.brain import load_arrays
 from factortopy.cli import app
 from factortopy.images import ImageSet
 from factortopy.networks import load_network
-from factortopy.tokens import extract
+from factortopy.tokens import TokenStore, extract
 
 IMAGES, VOXELS = 40, 6
 FEW = (
@@ -84,3 +85,17 @@ def test_bad_input_is_one_line(folders, words, line):
     assert result.stderr.startswith(line)
     assert result.stderr.count("\n") == 1
     assert not (folders / "bad").exists()
+
+
+def test_tokens_of_the_untrained_network_are_made_as_the_trained_ones(folders, tmp_path):
+    trained = TokenStore.open(folders / "tokens")
+    ids, random = trained.image_ids[:3], np.random.default_rng(0)
+    picture = Image.fromarray(random.integers(0, 255, (32, 32, 3), dtype=np.uint8))
+    images = ImageSet("noise", ids, lambda name: picture, None)
+    assert extract_untrained(trained, images, tmp_path / "none") is None  # its weights are random already
+    trained.provenance, trained.network = {}, "timm/test_vit"
+    assert extract_untrained(trained, None, tmp_path / "none") is None
+    made = extract_untrained(trained, images, tmp_path / "made", progress=False)
+    assert (made.layers, made.grid, made.image_ids) == (trained.layers, trained.grid, ids)
+    assert made.precision == trained.precision
+    assert made.provenance["pretrained"] is False

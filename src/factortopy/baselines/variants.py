@@ -11,8 +11,9 @@ from factortopy.baselines.methods import METHODS
 from factortopy.brain import Split, Subject
 from factortopy.errors import DataError
 from factortopy.fitting import FitSettings, Machine
-from factortopy.networks import Tokens
-from factortopy.tokens import TokenStore
+from factortopy.images import ImageSet
+from factortopy.networks import Tokens, load_network
+from factortopy.tokens import TokenStore, extract
 from factortopy.workflow import fit_model
 
 
@@ -82,6 +83,34 @@ def fit_variant(
         description=description,
     )
     return fitted.predictions
+
+
+def extract_untrained(
+    tokens: TokenStore, images: ImageSet | None, folder: Path, *, progress: bool = True
+) -> TokenStore | None:
+    """Tokens of the same layers of the network with random weights, made as the trained ones were.
+
+    Args:
+        tokens: of the trained network.
+        images: the photographs; nothing can be done without them.
+        folder: of the tokens; one left unfinished goes on.
+        progress: whether to show a progress bar.
+
+    Returns:
+        None if the photographs are not known, or the tokens are of random weights already.
+    """
+    if images is None or not tokens.provenance.get("pretrained", True):
+        return None
+    network = load_network(tokens.network, list(tokens.layers), untrained=True)
+    return extract(
+        network,
+        images,
+        folder,
+        tokens.grid,
+        precision=tokens.precision,
+        mask_outliers=tokens.outliers != "kept",
+        progress=progress,
+    )
 
 
 def shuffled(subject: Subject, split: Split, seed: int) -> Subject:

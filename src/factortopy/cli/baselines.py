@@ -12,8 +12,6 @@ from factortopy.cli.tables import print_table
 
 if TYPE_CHECKING:
     from factortopy.baselines import Comparison
-    from factortopy.brain import Subject
-    from factortopy.tokens import TokenStore
 
 
 def baselines(
@@ -61,6 +59,7 @@ def baselines(
     check_place(output)
     from factortopy.baselines import run_baselines
     from factortopy.baselines.run import check_methods
+    from factortopy.baselines.variants import extract_untrained
     from factortopy.brain import read_split
     from factortopy.brain.datasets.recognise import open_subject
     from factortopy.fitting import Machine, fit_settings
@@ -83,7 +82,7 @@ def baselines(
         print_table(f"Baselines of {store.network} on {person.name}: nothing was written", ("", ""), rows)
         return
     if random is None and (names is None or "untrained-network" in names):
-        random = _extract_untrained(store, person, output, not quiet)
+        random = extract_untrained(store, person.images, output / "untrained-tokens", progress=not quiet)
     comparison = run_baselines(
         store,
         person,
@@ -128,19 +127,6 @@ def print_comparison(comparison: "Comparison") -> None:
         f"{facts['images_test']} test images; recipe {facts['recipe']}, seed {facts['seed']}.",
         names=True,
     )
-
-
-def _extract_untrained(
-    store: "TokenStore", person: "Subject", output: Path, progress: bool
-) -> "TokenStore | None":
-    """Tokens of the network with random weights, where its photographs are known."""
-    if person.images is None:
-        return None
-    from factortopy.networks import load_network
-    from factortopy.tokens import extract
-
-    network = load_network(store.network, list(store.layers), untrained=True)
-    return extract(network, person.images, output / "untrained-tokens", store.grid, progress=progress)
 
 
 def _text(value: float | None) -> str:
