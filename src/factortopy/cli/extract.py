@@ -8,6 +8,7 @@ import typer
 from factortopy.cli.options import (
     Device,
     DryRun,
+    Precision,
     Quiet,
     Untrained,
     check_place,
@@ -48,11 +49,10 @@ def extract(
         int | None, typer.Option(help="Threads that decode. [dim]\\[default: one a core][/dim]")
     ] = None,
     device: Device = None,
-    precision: Annotated[
-        str | None, typer.Option(help="bf16 or fp32. [dim]\\[default: bf16 where computed natively][/dim]")
-    ] = None,
+    precision: Precision = None,
     weights: Annotated[Path | None, typer.Option(metavar="FILE", help="Local file of weights.")] = None,
     untrained: Untrained = False,
+    seed: Annotated[int, typer.Option(min=0, help="Of random weights.")] = 0,
     dataset: Annotated[str, typer.Option(help="Name of the array in an HDF5 file.")] = "imgBrick",
     skip_broken: Annotated[
         bool, typer.Option("--skip-broken", help="Leave out images that cannot be read, and name them.")
@@ -79,6 +79,7 @@ def extract(
         network,
         None if layers is None else [layer.strip() for layer in layers.split(",")],
         untrained=untrained or dry_run,
+        seed=seed,
         device=device,
         weights=weights,
     )
