@@ -1,0 +1,105 @@
+"""The picture of docs/identifiability.md: one simulated mapping in two gauges; no fit is needed.
+
+A subject of planted selectors is turned by a gauge: raw selectors change, predictions, shares and the
+canonical selectors do not. The last line is one JSON object.
+
+Run: python benchmarks/identifiability.py docs/images/identifiability.png
+"""
+
+import argparse
+import json
+
+import numpy as np
+import torch
+
+from factortopy.analysis import Gauge, canonical_selectors, layer_position, shares
+from factortopy.model import ChannelAlign, ChannelMap, FactorTopy, FixedSelectors, Selection
+from factortopy.networks import Tokens
+
+LAYERS, CHANNELS, WIDTH, SIDE, IMAGES = 12, 24, 8, 24, 300
+VOXELS = SIDE * SIDE
+
+
+def planted() -> tuple[FactorTopy, Tokens]:
+    """A model whose voxels, on a square of cortex, read deeper from left to right; and tokens to read."""
+    generator = torch.Generator().manual_seed(0)
+    common = torch.randn(IMAGES, CHANNELS, 4, 4, generator=generator)
+    local = [0.5 * common + torch.randn(common.shape, generator=generator) for _ in range(LAYERS)]
+    tokens = Tokens(tuple(local), tuple(layer.mean(dim=(2, 3)) for layer in local))
+    torch.manual_seed(0)
+    maps = [[ChannelMap(CHANNELS, WIDTH) for _ in range(LAYERS)] for _ in range(2)]
+    depth = torch.arange(SIDE).repeat(SIDE) / (SIDE - 1)
+    position = torch.linspace(0, 1, LAYERS)
+    layer = torch.softmax(-((depth[:, None] - position) ** 2) / 0.05, dim=1)
+    selection = Selection(torch.zeros(VOXELS, 2), layer, 0.2 + 0.6 * depth)
+    channels = torch.randn(VOXELS, WIDTH, generator=generator)
+    return FactorTopy(ChannelAlign(*maps), FixedSelectors(selection), channels, WIDTH**-0.5), tokens
+
+
+def main() -> None:
+    """Draw the picture and print what moved and what did not."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("output")
+    output = parser.parse_args().output
+    model, tokens = planted()
+    model = model.double()
+    tokens = Tokens(*(tuple(layer.double() for layer in side) for side in (tokens.local, tokens.global_)))
+    # Early and late layers grow, those between shrink: what training could as well have done.
+    factors = torch.exp(2.5 * torch.cos(2 * torch.pi * torch.linspace(0, 1, LAYERS))).double()
+    gauge = Gauge(factors, torch.tensor([1.0, 3.0]).double(), torch.eye(WIDTH).double())
+    found = [_look(held, tokens) for held in (model, gauge.model(model))]
+    _draw(found, output)
+    moved = {name: float(np.abs(found[0][name] - found[1][name]).max()) for name in found[0]}
+    best = (found[0]["selector"].argmax(1) != found[1]["selector"].argmax(1)).mean()
+    print(
+        json.dumps(
+            {"best_layer_changed": round(float(best), 3), **{k: float(f"{v:.2g}") for k, v in moved.items()}}
+        )
+    )
+
+
+def _look(model: FactorTopy, tokens: Tokens) -> dict[str, np.ndarray]:
+    held = shares(model, lambda: [tokens])
+    return {
+        "predictions": held.predictions.numpy(),
+        "selector": model.select().layer.numpy(),
+        "share": held.layer.numpy(),
+        "canonical": canonical_selectors(model, [tokens]).selection.layer.numpy(),
+    }
+
+
+def _draw(found: list[dict[str, np.ndarray]], output: str) -> None:
+    from matplotlib.figure import Figure
+
+    from factortopy.plot import layer_colours
+    from factortopy.plot.maps import best_layer
+
+    figure = Figure(figsize=(9, 4.9), layout="constrained")
+    figure.suptitle(
+        "SIMULATED: two models with the same predictions. Colour: the layer each voxel reads most, "
+        "first (blue) to last (red)",
+        fontsize=10,
+    )
+    columns = {
+        "selector": "raw layer selector",
+        "canonical": "selector, canonical gauge",
+        "share": "layer share",
+    }
+    rows = ("as planted", "layers rescaled")
+    grid = figure.subplots(2, 4)
+    for row, held in enumerate(found):
+        for axes, (name, title) in zip(grid[row], columns.items(), strict=False):
+            axes.imshow(layer_colours(best_layer(held[name])).reshape(SIDE, SIDE, 4))
+            slope = np.polyfit(np.tile(np.linspace(0, 1, SIDE), SIDE), layer_position(held[name]), 1)[0]
+            axes.set_title(f"{title}\nslope {slope:.2f}", fontsize=9)
+            axes.set(xticks=[], yticks=[])
+        grid[row, 0].set_ylabel(rows[row], fontsize=10)
+        axes = grid[row, 3]
+        axes.plot(found[0]["predictions"].ravel()[::97], held["predictions"].ravel()[::97], ".", markersize=2)
+        axes.set_title("predictions\nagainst the first model's", fontsize=9)
+        axes.set(aspect="equal", xticks=[], yticks=[])
+    figure.savefig(output, dpi=110)
+
+
+if __name__ == "__main__":
+    main()
