@@ -13,6 +13,7 @@ from factortopy.errors import DataError
 from factortopy.fitting import History
 from factortopy.mapping import Mapping
 from factortopy.plot.colours import Palette, layer_colours, scalar_colormap
+from factortopy.plot.fading import selector_name
 from factortopy.plot.maps import best_layer
 from factortopy.plot.panels import draw_layer_key
 from factortopy.plot.style import INK, MARGIN, MUTED, PAGE, add_axes, new_figure, styled, values_of
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from PIL.Image import Image
 
-SOURCES = {"share": ("layer_share", "layer share"), "selector": ("layer", "raw layer selector")}
+SOURCES = {"share": ("layer_share", "layer share"), "selector": ("layer", "layer selector")}
 LINE = {"default": "#c8322f", "colour-blind": "#d55e00"}
 
 
@@ -43,7 +44,7 @@ def space_dots(mapping: Mapping, *, image: "Image | None" = None, palette: Palet
     """Every vertex as a dot where it reads the image, coloured by the layer of largest share.
 
     Args:
-        mapping: what to show; the raw selector gives the colours where the mapping holds no layer share.
+        mapping: what to show; the selector gives the colours where the mapping holds no layer share.
         image: an example as the network sees it (square); a plain field if None.
         palette: ``"default"`` or ``"colour-blind"``.
     """
@@ -98,7 +99,8 @@ def hierarchy(
     lines = [f"{source}: {_line_text(line)}" for source, line in slopes.items()]
     figure = new_figure(
         mapping, "Does depth in the network follow the visual hierarchy?", 84,
-        source="layer share and raw selector", alt=f"Layer position by ROI. {'; '.join(lines)}.",
+        source=f"layer share; {selector_name(mapping, 'layer')}",
+        alt=f"Layer position by ROI. {'; '.join(lines)}.",
     )  # fmt: skip
     width = (PAGE - 30) / 2
     for column, (source, line) in enumerate(slopes.items()):
@@ -196,7 +198,7 @@ def _draw_slope(axes: "Axes", source: str, line: Slope, palette: Palette) -> Non
     axes.plot([0, 1], [0, 1], "--", color=MUTED, linewidth=0.8, label="ideal")
     fitted = axes.plot([0, 1], [line.b0, line.b1], color=LINE[palette], linewidth=1.6, label=_line_text(line))
     fitted[0].set_gid("fitted-line")
-    axes.set_title(f"{SOURCES[source][1]} ({'identifiable' if source == 'share' else 'as in the paper'})")
+    axes.set_title(f"{SOURCES[source][1]}{' (identifiable)' if source == 'share' else ''}")
     axes.legend(loc="upper left", borderaxespad=0.1)
 
 

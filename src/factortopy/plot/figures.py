@@ -19,12 +19,12 @@ class FigureFunction(Protocol):
 
 
 def layers_selector(mapping: Mapping, *, palette: Palette = "default") -> "Figure":
-    """Layer map of the paper's raw selector; see :func:`layers`."""
+    """Layer map of the selector; see :func:`layers`."""
     return layers(mapping, "selector", palette=palette)
 
 
 def scale_selector(mapping: Mapping, *, palette: Palette = "default") -> "Figure":
-    """Scale map of the paper's raw selector; see :func:`scale`."""
+    """Scale map of the selector; see :func:`scale`."""
     return scale(mapping, "selector", palette=palette)
 
 

@@ -16,6 +16,7 @@ from factortopy.plot.colours import (
     scalar_colours,
     space_colours,
 )
+from factortopy.plot.fading import fade_out, name_of, with_fading
 from factortopy.plot.flatmap import FlatMap
 from factortopy.plot.panels import (
     draw_inset,
@@ -57,13 +58,16 @@ def confidence(weights: Float[np.ndarray, "voxel layer"]) -> Float[np.ndarray, "
 
 
 @styled
-def layers(mapping: Mapping, which: Which = "share", *, palette: Palette = "default") -> "Figure":
+def layers(
+    mapping: Mapping, which: Which = "share", *, palette: Palette = "default", fade: bool = False
+) -> "Figure":
     """Layer map: hue is the layer of largest weight, brightness the confidence, with a key of both.
 
     Args:
         mapping: what to paint.
-        which: ``"share"`` for the layer share on held-out images, ``"selector"`` for the paper's selector.
+        which: ``"share"`` for the layer share on held-out images, ``"selector"`` for the selector.
         palette: ``"default"`` or ``"colour-blind"``.
+        fade: pale where the prediction is uncertain.
 
     Raises:
         DataError: if the mapping lacks the variable or lies on no surface that can be painted.
@@ -72,10 +76,11 @@ def layers(mapping: Mapping, which: Which = "share", *, palette: Palette = "defa
     certain, best = confidence(weights), best_layer(weights)
     # Full brightness at the 95th percentile: soft selections would else be too dark to tell apart.
     largest = max(0.1, float(np.ceil(np.nanpercentile(certain, 95) * 20) / 20))
-    flat_map = paint_mapping(mapping, layer_colours(best, certain / largest, palette))
-    name = "layer share" if which == "share" else "raw layer selector"
+    rgba = layer_colours(best, certain / largest, palette)
+    flat_map = paint_mapping(mapping, fade_out(mapping, rgba) if fade else rgba)
+    name = name_of(mapping, "layer", which)
     figure = _map_figure(
-        mapping, flat_map, f"Which layer each vertex reads ({name})", source=name,
+        mapping, flat_map, f"Which layer each vertex reads ({name})", source=with_fading(name, fade),
         alt=f"Flat map of the cortex; hue: the layer of largest {name}; brightness: its confidence.",
     )  # fmt: skip
     top = figure.get_size_inches()[1] * 25.4
@@ -84,19 +89,22 @@ def layers(mapping: Mapping, which: Which = "share", *, palette: Palette = "defa
 
 
 @styled
-def space(mapping: Mapping, *, palette: Palette = "default") -> "Figure":
+def space(mapping: Mapping, *, palette: Palette = "default", fade: bool = False) -> "Figure":
     """Space map: the place in the image that each vertex reads, in the colours of a square key.
 
     Args:
         mapping: what to paint.
         palette: ``"default"`` or ``"colour-blind"``.
+        fade: pale where the prediction is uncertain.
 
     Raises:
         DataError: if the mapping lies on no surface that can be painted.
     """
-    flat_map = paint_mapping(mapping, space_colours(values_of(mapping, "space"), palette))
+    rgba = space_colours(values_of(mapping, "space"), palette)
+    flat_map = paint_mapping(mapping, fade_out(mapping, rgba) if fade else rgba)
     figure = _map_figure(
-        mapping, flat_map, "Where in the image each vertex reads (space selector)", source="space selector",
+        mapping, flat_map, "Where in the image each vertex reads (space selector)",
+        source=with_fading("space selector", fade),
         alt="Flat map of the cortex; colour shows the place in the image that each vertex reads.",
     )  # fmt: skip
     top = figure.get_size_inches()[1] * 25.4
@@ -105,23 +113,28 @@ def space(mapping: Mapping, *, palette: Palette = "default") -> "Figure":
 
 
 @styled
-def scale(mapping: Mapping, which: Which = "share", *, palette: Palette = "default") -> "Figure":
+def scale(
+    mapping: Mapping, which: Which = "share", *, palette: Palette = "default", fade: bool = False
+) -> "Figure":
     """Scale map: how much of each vertex's prediction comes from the global token.
 
     Args:
         mapping: what to paint.
-        which: ``"share"`` for the scale share on held-out images, ``"selector"`` for the paper's selector.
+        which: ``"share"`` for the scale share on held-out images, ``"selector"`` for the selector.
         palette: ``"default"`` or ``"colour-blind"``.
+        fade: pale where the prediction is uncertain.
 
     Raises:
         DataError: if the mapping lacks the variable or lies on no surface that can be painted.
     """
     values = values_of(mapping, chosen(which, ("scale_share", "scale")))
     token = mapping.dataset.attrs.get("global_token", "global")
-    name = "scale share" if which == "share" else "raw scale selector"
-    flat_map = paint_mapping(mapping, scalar_colours(values, (0.0, 1.0), "scale", palette))
+    name = name_of(mapping, "scale", which)
+    rgba = scalar_colours(values, (0.0, 1.0), "scale", palette)
+    flat_map = paint_mapping(mapping, fade_out(mapping, rgba) if fade else rgba)
     figure = _map_figure(
-        mapping, flat_map, f"Local or global: the scale each vertex reads ({name})", source=name,
+        mapping, flat_map, f"Local or global: the scale each vertex reads ({name})",
+        source=with_fading(name, fade),
         alt=f"Flat map of the cortex; colour shows the {name} from local (0) to global (1).",
     )  # fmt: skip
     _colour_bar(

@@ -9,9 +9,9 @@ CAPTIONS: dict[str, tuple[str, str]] = {
         "cortex was not measured.",
     ),
     "layers_selector": (
-        "Layers, by raw selector",
-        "The same map from the layer selector itself, as in the paper. Its values depend on how the layers' "
-        "features are scaled during training, so compare it between networks with care.",
+        "Layers, by selector",
+        "The same map from the layer selector itself, in the canonical gauge: the scaling of features, which "
+        "the data leave open, is fixed by one rule for all networks.",
     ),
     "space": (
         "Space",
@@ -29,8 +29,8 @@ CAPTIONS: dict[str, tuple[str, str]] = {
         "Shares of correlated parts can lie a little outside 0 to 1.",
     ),
     "scale_selector": (
-        "Scale, by raw selector",
-        "The scale selector itself, as in the paper; it depends on how local and global features are scaled.",
+        "Scale, by selector",
+        "The scale selector itself, in the canonical gauge.",
     ),
     "scores": (
         "Brain score",

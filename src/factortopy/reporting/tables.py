@@ -63,7 +63,7 @@ def recovery_rows(found: Recovery) -> list[Row]:
     values = asdict(found)
     lines = [
         ("Hierarchy slope (layer share)", "slope_found", "slope_planted", None),
-        ("Hierarchy slope (raw selector)", "slope_selector", "slope_planted", None),
+        ("Hierarchy slope (selector)", "slope_selector", "slope_planted", None),
         ("b0, layer position at level 0", "b0_found", "b0_planted", None),
         ("b1, layer position at level 1", "b1_found", "b1_planted", None),
         ("Depth (layer share)", None, None, "depth_r"),
