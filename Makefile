@@ -10,8 +10,9 @@ DEVELOPER := $(VENV)/.developer
 demo: $(READY)
 	$(BIN)/factortopy demo $(ARGS)
 
+# One process a core, each with one thread: threads of several processes would wait for each other.
 test: $(READY)
-	$(BIN)/python -m pytest $(ARGS)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile $(ARGS)
 
 # Lint, format, types and the one-way order of the stages.
 check: $(DEVELOPER)
