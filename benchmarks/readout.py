@@ -73,9 +73,8 @@ def measure(model: FactorTopy, tokens: Tokens, form: Form, machine: Machine, rep
 def step(model: FactorTopy, tokens: Tokens, machine: Machine) -> torch.Tensor:
     """Predictions and all gradients."""
     model.zero_grad(set_to_none=True)
-    selection = model.select()
     with machine.autocast():
-        predictions = model(tokens, selection)
+        predictions = model(tokens)
     predictions.square().mean().backward()
     wait_for(machine.device)
     return predictions.detach()

@@ -123,8 +123,8 @@ class _Run:
         for group, rate in zip(self.optimiser.param_groups, self.rates, strict=True):
             group["lr"] = rate * _rate(self.step, self.settings)
         tokens, responses = batch
-        selection = self.model.select()
         with self.machine.autocast():
+            selection = self.model.select()
             predictions = self.model(tokens, selection)
         if self.settings.loss == "squared":
             loss = functional.mse_loss(predictions, responses)

@@ -63,7 +63,19 @@ class TopologicalSelectors(nn.Module):
     def forward(self, voxels: Int[Tensor, "some"] | None = None) -> Selection:
         """The selection of every voxel, or of some."""
         code = self.code if voxels is None else self.code[voxels]
-        return to_selection(self.space(code), self.layer(code), self.scale(code))
+        return to_selection(*(_exact_last(mlp, code) for mlp in (self.space, self.layer, self.scale)))
+
+
+def _exact_last(mlp: nn.Sequential, code: Float[Tensor, "N K"]) -> Float[Tensor, "N outputs"]:
+    """Hidden layers in the precision of ``torch.autocast``, the last one in that of its weights.
+
+    The hidden layers are nearly all of the work; a place of eight bits would be coarser than the cortex.
+    """
+    hidden, last = mlp[:-1](code), mlp[-1]
+    if hidden.dtype == last.weight.dtype:
+        return last(hidden)
+    with torch.autocast(hidden.device.type, enabled=False):
+        return last(hidden.to(last.weight.dtype))
 
 
 class FreeSelectors(nn.Module):
