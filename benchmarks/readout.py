@@ -12,6 +12,8 @@ memory otherwise; times are per image, the median of the repeats. The last line 
 
 import argparse
 import json
+import subprocess
+import sys
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -125,14 +127,18 @@ def line(row: dict[str, Any]) -> str:
 
 
 def sweep(device: torch.device, repeats: int) -> list[dict[str, Any]]:
-    """One size varied at a time, the others as in ``SMALL``."""
+    """One size varied at a time, the others as in ``SMALL``, each in a process of its own for its memory."""
     rows = []
     for name, values in SWEEP.items():
         for value in values:
             size = replace(SMALL, **{name: value})
             # The plain formula on as many images as take some 2 GB.
             few = max(1, min(size.batch, 16_000 * 12 * 4 // (size.voxels * size.layers)))
-            rows.append(compare(size, device, repeats, few) | {"varied": name})
+            sizes = [f"--{key}={number}" for key, number in vars(size).items()]
+            options = [f"--plain-batch={few}", f"--repeats={repeats}", f"--device={device}"]
+            command = [sys.executable, __file__, *sizes, *options]
+            finished = subprocess.run(command, check=True, capture_output=True, text=True)
+            rows.append(json.loads(finished.stdout.splitlines()[-1]) | {"varied": name})
             print(line(rows[-1]), flush=True)
     return rows
 
