@@ -21,10 +21,12 @@ if TYPE_CHECKING:
     from factortopy.brain import load_nsd as load_nsd
     from factortopy.brain import load_subject as load_subject
     from factortopy.brain import load_surface as load_surface
+    from factortopy.brain import nsd_shared_images as nsd_shared_images
     from factortopy.brain import open_subject as open_subject
     from factortopy.brain import paper_protocol as paper_protocol
     from factortopy.brain import simulate_subject as simulate_subject
     from factortopy.brain import split_images as split_images
+    from factortopy.brain import split_with_test as split_with_test
     from factortopy.fitting import FactorTopyRegressor as FactorTopyRegressor
     from factortopy.images import ImageSet as ImageSet
     from factortopy.images import images_from_folder as images_from_folder
@@ -73,6 +75,7 @@ _HOME = {
     "load_diffusion": "networks",
     "load_network": "networks",
     "load_nsd": "brain",
+    "nsd_shared_images": "brain",
     "load_subject": "brain",
     "load_surface": "brain",
     "network_from_function": "networks",
@@ -83,6 +86,7 @@ _HOME = {
     "sample_views": "images",
     "simulate_subject": "brain",
     "split_images": "brain",
+    "split_with_test": "brain",
     "token_norms": "tokens",
 }
 __all__ = [*_HOME, "plot"]  # noqa: PLE0604

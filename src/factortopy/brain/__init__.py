@@ -13,6 +13,7 @@ from factortopy.brain.ceilings import (
 from factortopy.brain.convert import ConversionEstimate, convert_nsd, estimate_conversion
 from factortopy.brain.datasets.algonauts import load_algonauts
 from factortopy.brain.datasets.nsd import load_nsd, open_nsd
+from factortopy.brain.datasets.nsd_shared import nsd_shared_images
 from factortopy.brain.datasets.protocols import Protocol, algonauts_protocol, paper_protocol
 from factortopy.brain.datasets.recognise import open_subject
 from factortopy.brain.labels import Labels, read_labels, roi_masks, with_labels
@@ -62,6 +63,7 @@ __all__ = [
     "noise_ceiling_at",
     "noise_ceiling_from_ncsnr",
     "noise_ceiling_from_percent",
+    "nsd_shared_images",
     "open_nsd",
     "open_subject",
     "paper_protocol",
