@@ -26,6 +26,8 @@ from factortopy.progress import Advance, progress_bar
 
 MEASURED_IMAGES = 2_048
 """Training images that principal components are measured on."""
+IMAGES_A_COMPONENT = 4
+"""Training images for each component, at least: with fewer, more components fit more noise than signal."""
 SCANNED_IMAGES = 3_000
 """Training images that the closed-form start is found from: it need not be sharper than what follows."""
 BATCH = 64
@@ -137,9 +139,8 @@ def _reduction(training: Images, settings: FitSettings, checkpoint: Checkpoint |
         return TokenReduction.from_tensors(kept.tensors)
     chosen = _spread(len(training), MEASURED_IMAGES)
     batches = (training.read(rows) for rows in chosen.split(BATCH))
-    reduction = TokenReduction.measure(
-        batches, len(chosen), settings.components, settings.damping, settings.seed
-    )
+    count = min(settings.components, max(1, len(training) // IMAGES_A_COMPONENT))
+    reduction = TokenReduction.measure(batches, len(chosen), count, settings.damping, settings.seed)
     if checkpoint is not None:
         checkpoint.save("reduction", Part(reduction.to_tensors(), {}))
     return reduction

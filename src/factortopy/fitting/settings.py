@@ -23,7 +23,8 @@ class FitSettings(BaseModel):
         uniform_layers: whether every voxel reads all layers alike instead of its own (ablation).
         fixed_scale: scale of every voxel instead of its own, 0 local to 1 global (ablation).
         width: channels D of the shared space.
-        components: principal components kept per layer and kind of token (recipe ``"default"``).
+        components: principal components kept per layer and kind of token (recipe ``"default"``), at most; a
+            quarter of the training images if that is fewer.
         damping: see :class:`~factortopy.fitting.PrincipalComponents`.
         loss: ``"squared"`` error, or ``"smooth_l1"`` with beta 0.1.
         steps: optimisation steps at most.

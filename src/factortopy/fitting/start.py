@@ -25,7 +25,7 @@ COMPONENTS = 32
 """Leading principal components of a token that a voxel is predicted from."""
 RIDGE = 0.5
 """Penalty of the regression, in units of the components' mean variance over all images."""
-FOLDS = 3
+FOLDS = 5
 """Parts of the images, each predicted from the others."""
 NEIGHBOURS = 30
 """Voxels that scores are averaged over, the voxel itself included."""
