@@ -40,7 +40,7 @@ def fake_mapping_and_truth(**attributes):
     }
     facts = {
         "network": "timm/vit_test", "subject": "planted", "recipe": "default", "surface": "fsaverage5",
-        "simulated": 1, "global_token": "class", "seed": 3, "images_test": 72,
+        "simulated": 1, "global_token": "class", "seed": 3, "images_test": 72, "gauge": "canonical",
     }  # fmt: skip
     mapping = Mapping(
         dataset=xr.Dataset(variables, coordinates, {**facts, **attributes}),

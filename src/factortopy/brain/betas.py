@@ -15,8 +15,9 @@ from typing import Any, Self
 import numpy as np
 import zarr
 
-from factortopy.brain.recording import Recording, Trials, ZScore, subject_of
+from factortopy.brain.recording import Recording, subject_of
 from factortopy.brain.subject import Subject
+from factortopy.brain.trials import Trials, ZScore
 from factortopy.brain.voxels import Voxels
 from factortopy.errors import DataError
 from factortopy.images import ImageSet

@@ -2,20 +2,19 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from jaxtyping import Bool, Float, Int, Shaped
 
 from factortopy.brain.ceilings import NCSNR_FORMULA, noise_ceiling_from_ncsnr, repeat_counts
 from factortopy.brain.subject import Subject
+from factortopy.brain.trials import Trials, ZScore, empty_rows, standardise
 from factortopy.brain.voxels import Voxels
 from factortopy.errors import DataError, UnknownNameError
 from factortopy.images import ImageSet
 from factortopy.progress import progress_bar
 
-Trials = Literal["averaged", "single"]
-ZScore = Literal["session", "none"]
 SCALED = {
     "session": "by session: mean and sd (divisor n) over all its trials, test images too",
     "none": "none: per cent signal change",
@@ -188,7 +187,9 @@ def _read(
 ) -> tuple[Float[np.ndarray, "row voxel"], Bool[np.ndarray, "voxel"], Float[np.ndarray, "voxel"]]:
     """Sums of the trials of each row, which voxels have values in all sessions, and their sd in the last."""
     voxels = recording.voxels
-    responses = _zeros(int(row.max()) + 1, len(voxels))
+    responses = empty_rows(
+        int(row.max()) + 1, len(voxels), "fewer voxels (nsdgeneral), sessions, or averaged trials"
+    )
     alive, spread = np.ones(len(voxels), dtype=bool), np.zeros(len(voxels))
     with progress_bar("Betas", row.shape[0] * len(recording.parts), show=progress) as advance:
         for number, session in enumerate(recording.sessions):
@@ -202,7 +203,7 @@ def _read(
                         raise DataError(
                             f"{recording.source(session, part)} holds infinite betas; get it again"
                         )
-                    spread[here[columns]], varies = _standardise(block, zscore)
+                    spread[here[columns]], varies = standardise(block, zscore)
                     alive[here[columns]] &= varies
                     # A part's voxels stand side by side: a slice is added several times faster.
                     place = slice(here[columns][0], here[columns][-1] + 1)
@@ -211,33 +212,6 @@ def _read(
                 _check_alive(alive[here], recording.source(session, part))
                 advance()
     return responses, alive, spread
-
-
-def _standardise(
-    block: Float[np.ndarray, "trial voxel"], zscore: ZScore
-) -> tuple[Float[np.ndarray, "voxel"], Bool[np.ndarray, "voxel"]]:
-    """Z-score in place if asked; the sd of each voxel, and which ones vary: the others become 0."""
-    mean = block.mean(axis=0, dtype=np.float64)
-    spread = block.std(axis=0, dtype=np.float64)
-    # The mean of equal numbers is not exact: what it leaves is no variance.
-    varies = spread > 1e-6 * np.abs(mean)
-    if zscore == "session":
-        block -= mean.astype(np.float32)
-        block /= np.where(varies, spread, 1).astype(np.float32)
-    block[:, ~varies] = 0
-    return spread, varies
-
-
-def _zeros(rows: int, voxels: int) -> Float[np.ndarray, "row voxel"]:
-    import psutil
-
-    needed, free = 4 * rows * voxels, psutil.virtual_memory().available
-    if needed > free:
-        raise DataError(
-            f"responses of {rows} rows and {voxels} voxels take {needed / 1e9:.1f} GB of memory, "
-            f"{free / 1e9:.1f} GB are free; choose fewer voxels (nsdgeneral), sessions, or averaged trials"
-        )
-    return np.zeros((rows, voxels), dtype=np.float32)
 
 
 def _check_alive(alive: Bool[np.ndarray, "voxel"], source: str) -> None:

@@ -41,6 +41,8 @@ def record_outputs(
     outputs: dict[str, Any] = {}
 
     def hook(name: str) -> Callable[[nn.Module, Any, Any], None]:
+        """What keeps the output of the module of this name."""
+
         def record(_module: nn.Module, _arguments: Any, output: Any) -> None:
             if name in outputs:
                 raise DataError(

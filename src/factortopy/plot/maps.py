@@ -80,7 +80,7 @@ def layers(
     flat_map = paint_mapping(mapping, fade_out(mapping, rgba) if fade else rgba)
     name = name_of(mapping, "layer", which)
     figure = _map_figure(
-        mapping, flat_map, f"Which layer each vertex reads ({name})", source=with_fading(name, fade),
+        mapping, flat_map, f"Which layer each vertex reads (layer {which})", source=with_fading(name, fade),
         alt=f"Flat map of the cortex; hue: the layer of largest {name}; brightness: its confidence.",
     )  # fmt: skip
     top = figure.get_size_inches()[1] * 25.4
@@ -133,7 +133,7 @@ def scale(
     rgba = scalar_colours(values, (0.0, 1.0), "scale", palette)
     flat_map = paint_mapping(mapping, fade_out(mapping, rgba) if fade else rgba)
     figure = _map_figure(
-        mapping, flat_map, f"Local or global: the scale each vertex reads ({name})",
+        mapping, flat_map, f"Local or global: the scale each vertex reads (scale {which})",
         source=with_fading(name, fade),
         alt=f"Flat map of the cortex; colour shows the {name} from local (0) to global (1).",
     )  # fmt: skip
@@ -143,7 +143,7 @@ def scale(
         (0.0, 1.0),
         "scale",
         palette=palette,
-        label=f"{name}\n0 local, 1 global ({token} token)",
+        label=f"scale {which}\n0 local, 1 global ({token} token)",
     )
     return figure
 
@@ -259,7 +259,8 @@ def _colour_bar(
     bar.set_ticks(np.linspace(*limits, 3).tolist())
     bar.outline.set_linewidth(0.4)  # type: ignore[operator]
     if below.any():
-        label += f"\n{below.mean():.0%} of vertices below {limits[0]:g}:\nslate grey"
+        share = f"{below.mean():.0%}" if below.mean() >= 0.005 else "under 1%"
+        label += f"\n{share} of vertices below {limits[0]:g}:\nslate grey"
     bar.set_label(label)
 
 

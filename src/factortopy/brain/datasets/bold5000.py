@@ -20,8 +20,8 @@ from factortopy.brain.ceilings import REPEATS_FORMULA, RepeatVariance, repeat_co
 from factortopy.brain.datasets.bold5000_files import PREPARATIONS, STIMULI, BoldFiles, read_mask
 from factortopy.brain.datasets.stimulus_files import find_images
 from factortopy.brain.datasets.trial_rows import TrialRows
-from factortopy.brain.recording import Trials, ZScore
 from factortopy.brain.subject import Subject
+from factortopy.brain.trials import Trials, ZScore
 from factortopy.brain.volumes import open_volume, read_values, volume_coordinates
 from factortopy.brain.voxels import Voxels
 from factortopy.errors import DataError, UnknownNameError

@@ -11,8 +11,9 @@ from factortopy.brain.datasets.nsd_betas import Hdf5Session, MghSession, Session
 from factortopy.brain.datasets.nsd_design import check_stimulus_info, image_name, read_design
 from factortopy.brain.datasets.nsd_files import SESSIONS, NsdFiles
 from factortopy.brain.datasets.nsd_voxels import KINDS, read_voxels
-from factortopy.brain.recording import Recording, Trials, ZScore, subject_of
+from factortopy.brain.recording import Recording, subject_of
 from factortopy.brain.subject import Subject
+from factortopy.brain.trials import Trials, ZScore
 from factortopy.brain.voxels import Voxels
 from factortopy.errors import DataError
 from factortopy.images import ImageSet

@@ -20,8 +20,8 @@ from factortopy.brain.ceilings import noise_ceiling_at, noise_ceiling_from_perce
 from factortopy.brain.datasets.stimulus_files import find_images
 from factortopy.brain.datasets.things_files import open_responses, read_table, whole_numbers
 from factortopy.brain.datasets.trial_rows import TrialRows
-from factortopy.brain.recording import Trials, ZScore
 from factortopy.brain.subject import Subject
+from factortopy.brain.trials import Trials, ZScore
 from factortopy.brain.volumes import open_volume, volume_coordinates
 from factortopy.brain.voxels import Voxels
 from factortopy.errors import DataError

@@ -6,8 +6,8 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from factortopy.brain.ceilings import repeat_counts
-from factortopy.brain.recording import Trials, ZScore
 from factortopy.brain.subject import Subject
+from factortopy.brain.trials import Trials, ZScore, empty_rows, standardise
 from factortopy.brain.voxels import Voxels
 from factortopy.errors import DataError, UnknownNameError
 from factortopy.images import ImageSet
@@ -48,7 +48,7 @@ class TrialRows:
         if trials == "single":
             self.ids, self._row = self.images, np.arange(len(self.images))
             self.repeats = np.ones(len(self.ids), dtype=np.int64)
-        self._sums = _zeros(len(self.ids), voxels)
+        self._sums = empty_rows(len(self.ids), voxels, "fewer voxels (a ROI) or averaged trials")
         self.alive = np.ones(voxels, dtype=bool)
 
     def add(
@@ -66,7 +66,9 @@ class TrialRows:
         """
         for session in np.unique(self.sessions[trials]):
             here = self.sessions[trials] == session
-            block[here], fine = _standardised(block[here], self.zscore)
+            session_trials = block[here]
+            _, fine = standardise(session_trials, self.zscore, keep_constant=True)
+            block[here] = session_trials
             self.alive[columns] &= fine
         for beta, row in zip(block, self._row[trials], strict=True):
             self._sums[row, columns] += beta
@@ -122,30 +124,3 @@ class TrialRows:
                 "left_out": f"{(~alive).sum()} voxels with NaN or infinity, or without variance in a session",
             },
         )
-
-
-def _standardised(
-    block: Float[np.ndarray, "trial voxel"], zscore: ZScore
-) -> tuple[Float[np.ndarray, "trial voxel"], Bool[np.ndarray, "voxel"]]:
-    """The trials of a session, z-scored if asked, and which voxels have values (that vary, if z-scored)."""
-    mean = block.mean(axis=0, dtype=np.float64)
-    spread = block.std(axis=0, dtype=np.float64)
-    fine = np.isfinite(mean) & np.isfinite(spread)
-    if zscore == "session":
-        # The mean of equal numbers is not exact: what it leaves is no variance.
-        fine &= spread > 1e-6 * np.abs(mean)
-        block = (block - mean.astype(np.float32)) / np.where(fine, spread, 1).astype(np.float32)
-    block[:, ~fine] = 0
-    return block, fine
-
-
-def _zeros(rows: int, voxels: int) -> Float[np.ndarray, "row voxel"]:
-    import psutil
-
-    needed, free = 4 * rows * voxels, psutil.virtual_memory().available
-    if needed > free:
-        raise DataError(
-            f"responses of {rows} rows and {voxels} voxels take {needed / 1e9:.1f} GB of memory, "
-            f"{free / 1e9:.1f} GB are free; choose fewer voxels (a ROI) or averaged trials"
-        )
-    return np.zeros((rows, voxels), dtype=np.float32)
