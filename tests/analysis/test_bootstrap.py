@@ -120,6 +120,8 @@ def test_rois_of_the_draws_are_means(measured):
     np.testing.assert_allclose(found["drawn_r2"][1][:, 1], r2[:, 10:20].mean(axis=1), atol=1e-5)
     np.testing.assert_allclose(found["drawn_r2"][1][:, 4], r2.mean(axis=1), atol=1e-5)
     np.testing.assert_allclose(found["r2_low"][1], percentiles(r2)[0], atol=1e-5)
+    depth = draw_share(measured.depth, measured.predictions, draw_images(measured.images, 15))
+    np.testing.assert_allclose(found["drawn_depth"][1][:, 2], depth[:, 20:30].mean(axis=1), atol=1e-5)
 
 
 def mapping_of(measured, shift=0.0, **attributes):

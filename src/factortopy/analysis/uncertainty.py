@@ -62,8 +62,9 @@ def uncertainty(measured: Measured, resamples: int = 1_000, confidence: float = 
 
     Returns:
         Variables of a mapping: ``r2_low``, ``r2_high``, ``depth_low``, ``depth_high``, ``scale_share_low``,
-        ``scale_share_high`` (voxel); ``drawn_r2`` (draw, region), mean R^2 of ROIs and of all voxels; and,
-        where the ROIs allow a line, ``drawn_slope``, ``drawn_b0`` and ``drawn_b1`` (draw).
+        ``scale_share_high`` (voxel); ``drawn_r2`` and ``drawn_depth`` (draw, region), mean R^2 and mean depth
+        of ROIs and of all voxels; and, where the ROIs allow a line, ``drawn_slope``, ``drawn_b0`` and
+        ``drawn_b1`` (draw).
 
     Raises:
         DataError: if there are fewer than two test images.
@@ -74,7 +75,7 @@ def uncertainty(measured: Measured, resamples: int = 1_000, confidence: float = 
     known = np.ptp(measured.predictions, axis=0) > 0
     line = SlopeWeights.of(measured.rois, known)
     limits: dict[str, list[np.ndarray]] = {"r2": [], "depth": [], "scale_share": []}
-    total, counts = np.zeros((resamples, len(regions))), np.zeros((resamples, len(regions)))
+    totals, counts = np.zeros((2, resamples, len(regions))), np.zeros((2, resamples, len(regions)))
     slopes = np.zeros((2, resamples))
     for some in chunks(voxels):
         predictions = measured.predictions[:, some]
@@ -86,8 +87,9 @@ def uncertainty(measured: Measured, resamples: int = 1_000, confidence: float = 
         for name, values in drawn.items():
             limits[name].append(percentiles(values, confidence))
         here = np.stack(regions)[:, some].astype(np.float32).T
-        total += np.nan_to_num(drawn["r2"]) @ here
-        counts += np.isfinite(drawn["r2"]) @ here
+        for number, name in enumerate(("r2", "depth")):
+            totals[number] += np.nan_to_num(drawn[name]) @ here
+            counts[number] += np.isfinite(drawn[name]) @ here
         if line is not None:
             depth = np.nan_to_num(drawn["depth"])
             slopes += np.stack([depth @ line.slope[some], depth @ line.b0[some]])
@@ -95,8 +97,8 @@ def uncertainty(measured: Measured, resamples: int = 1_000, confidence: float = 
     for name, parts in limits.items():
         low, high = np.concatenate(parts, axis=1).astype(np.float32)
         found |= {f"{name}_low": (("voxel",), low), f"{name}_high": (("voxel",), high)}
-    means = np.divide(total, counts, out=np.full_like(total, np.nan), where=counts > 0)
-    found["drawn_r2"] = (("draw", "region"), means)
+    means = np.divide(totals, counts, out=np.full_like(totals, np.nan), where=counts > 0)
+    found |= {"drawn_r2": (("draw", "region"), means[0]), "drawn_depth": (("draw", "region"), means[1])}
     if line is not None:
         drawn_line = {"slope": slopes[0], "b0": slopes[1], "b1": slopes.sum(axis=0)}
         found |= {f"drawn_{name}": (("draw",), values) for name, values in drawn_line.items()}
