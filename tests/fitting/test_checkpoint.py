@@ -5,9 +5,9 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from factortopy import checkpoint as module
 from factortopy.errors import DataError
 from factortopy.fitting import Checkpoint, Images, Machine, fit_settings, train_default, train_paper
-from factortopy.fitting import checkpoint as module
 from factortopy.fitting import training as training_module
 from factortopy.networks import Tokens
 

@@ -22,6 +22,7 @@ from factortopy.baselines.methods import METHODS, is_linear
 from factortopy.baselines.resampling import RESAMPLES, resampled_r2
 from factortopy.baselines.variants import fit_variant
 from factortopy.brain import Split, Subject, split_images
+from factortopy.checkpoint import Part
 from factortopy.errors import DataError, UnknownNameError
 from factortopy.files import remove, sha256_text
 from factortopy.fitting import (
@@ -33,7 +34,6 @@ from factortopy.fitting import (
     image_scenes,
     side_images,
 )
-from factortopy.fitting.checkpoint import Part
 from factortopy.tokens import TokenStore
 from factortopy.workflow import ceiling_on_test, fit_identity
 

@@ -1,7 +1,7 @@
 """Training: recipes, settings, the reduction of tokens, the loop."""
 
+from factortopy.checkpoint import Checkpoint
 from factortopy.fitting.build import build_default_model, build_paper_model, build_selectors
-from factortopy.fitting.checkpoint import Checkpoint
 from factortopy.fitting.estimator import FactorTopyRegressor
 from factortopy.fitting.images import Images, StandardisedResponses
 from factortopy.fitting.machine import Machine

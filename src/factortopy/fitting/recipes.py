@@ -6,13 +6,13 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from factortopy.checkpoint import Checkpoint, Part
 from factortopy.fitting.build import (
     build_default_model,
     build_paper_model,
     build_selectors,
     fix_selectors,
 )
-from factortopy.fitting.checkpoint import Checkpoint, Part
 from factortopy.fitting.held import Layout, fits_device, fits_memory, gather, hold
 from factortopy.fitting.images import Images
 from factortopy.fitting.machine import Machine

@@ -11,8 +11,8 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn import functional
 
+from factortopy.checkpoint import Checkpoint, Part
 from factortopy.errors import DataError
-from factortopy.fitting.checkpoint import Checkpoint, Part
 from factortopy.fitting.feed import Batch, Feed
 from factortopy.fitting.images import Images
 from factortopy.fitting.machine import Machine

@@ -1,4 +1,4 @@
-"""Checkpoints: everything that a stopped fit needs to go on and end as if it had not been stopped."""
+"""Checkpoints: everything that a stopped training needs to go on and end as if it had not been stopped."""
 
 import json
 import os
@@ -15,7 +15,7 @@ from factortopy.errors import DataError
 from factortopy.files import atomic_path
 
 SECONDS = 60.0
-"""Between two states written, at most about so long is lost when a fit is stopped."""
+"""Between two states written; at most about so long is lost when a training is stopped."""
 
 
 @dataclass(frozen=True)
@@ -32,12 +32,12 @@ class Part:
 
 
 class Checkpoint:
-    """A folder with the state of a fit, ``NAME.safetensors`` for each part of it; nothing is pickled.
+    """A folder with the state of a training, ``NAME.safetensors`` for each part of it; nothing is pickled.
 
     Args:
         folder: made when the first part is written.
-        identity: digest of what the fit is made of (settings, images, responses, tokens); a state that
-            another fit left is refused.
+        identity: digest of what the training is made of (settings, images, responses, tokens, weights); a
+            state that another one left is refused.
     """
 
     def __init__(self, folder: str | os.PathLike[str], identity: str) -> None:
@@ -84,8 +84,8 @@ class Checkpoint:
             ) from error
         if metadata.get("identity") != self.identity:
             raise DataError(
-                f"checkpoint {self.folder} belongs to another fit (settings, split, responses or tokens "
-                "differ); give another folder, or delete it to start anew"
+                f"checkpoint {self.folder} belongs to another fit or fine-tuning (settings or data differ); "
+                "give another folder, or delete it to start anew"
             )
         return Part(tensors, facts)
 
