@@ -223,6 +223,7 @@ def _dataset(
 ) -> xr.Dataset:
     if subject.noise_ceiling is not None:
         variables["ceiling"] = (("voxel",), ceiling_on_test(subject, split))
+    variables["coordinates"] = (("voxel", "dimension"), subject.coordinates)
     coordinates: dict[str, Any] = {
         "hemisphere": (("voxel",), subject.hemisphere.astype("<U5")),
         "vertex": (("voxel",), subject.vertex),
@@ -237,6 +238,7 @@ def _dataset(
         "global_token": tokens.global_token,
         "subject": subject.name,
         "surface": subject.surface or "",
+        "coordinate_bounds": subject.coordinate_bounds.ravel().tolist(),
         "rois": list(subject.rois),
         "simulated": int(subject.simulated),
         "recipe": settings.recipe,

@@ -1,0 +1,116 @@
+"""The trained model of a mapping, made again from what the mapping holds."""
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from factortopy.brain import Subject, sphere_coordinates
+from factortopy.brain.surface import HEMISPHERES, VERTICES, coordinate_bounds
+from factortopy.brain.surface_sources import standard_name
+from factortopy.errors import DataError
+from factortopy.fitting import fit_settings
+from factortopy.fitting.build import fix_selectors
+from factortopy.mapping.mapping import Mapping
+from factortopy.model import (
+    ChannelAlign,
+    ChannelMap,
+    FactorTopy,
+    FixedSelectors,
+    FreeSelectors,
+    PositionEncoding,
+    Selection,
+    TopologicalSelectors,
+)
+
+TOLERANCE = 0.01
+"""Largest difference of the place a voxel reads, between the model made again and the mapping."""
+
+
+def load_model(mapping: Mapping, subject: Subject | None = None) -> FactorTopy:
+    """The trained model of a mapping: raw tokens of its network in, z-scored responses out.
+
+    Args:
+        mapping: as :func:`factortopy.fit` made it.
+        subject: whose coordinates the selectors are computed from, needed only where the mapping holds none
+            (it is of an earlier version) and does not lie on a standard surface.
+
+    Raises:
+        DataError: if the mapping has no trained parameters, they do not fit together, or the coordinates
+            are others than those it was trained with.
+    """
+    state = dict(mapping.parameters)
+    if "channels" not in state:
+        raise DataError("this mapping holds no trained parameters; fit it again to get its model")
+    changes = {name: value for name, value in mapping.settings.items() if name != "recipe"}
+    settings = fit_settings(mapping.settings.get("recipe", "default"), **changes)
+    width = state["channels"].shape[1]
+    model = FactorTopy(
+        ChannelAlign(_channel_maps(state, "local"), _channel_maps(state, "global_")),
+        fix_selectors(settings, _selectors(mapping, subject)),
+        torch.zeros_like(state["channels"]),
+        factor=1 / width if settings.recipe == "paper" else width**-0.5,
+    )
+    try:
+        model.load_state_dict(state)
+    except RuntimeError as error:
+        reason = str(error).splitlines()[-1].strip()
+        raise DataError(f"the parameters of this mapping do not fit together: {reason}") from None
+    _check_places(model, mapping)
+    return model.eval()
+
+
+def _channel_maps(state: dict[str, Tensor], kind: str) -> list[ChannelMap]:
+    weights = [name for name in state if name.startswith(f"align.{kind}.") and name.endswith(".weight")]
+    maps = []
+    for number in range(len(weights)):
+        start = f"align.{kind}.{number}"
+        if f"{start}.weight" not in state:
+            raise DataError(f"the parameters of this mapping lack {start}.weight; fit again")
+        width, channels = state[f"{start}.weight"].shape
+        maps.append(ChannelMap(channels, width, offset=f"{start}.offset" in state))
+    return maps
+
+
+def _selectors(mapping: Mapping, subject: Subject | None) -> nn.Module:
+    """Selectors of the kind that the parameters are of."""
+    voxels, layers = mapping.dataset["layer"].shape
+    # Selectors that are learnt in part stand one level deeper: "selectors.learnt.scale".
+    held = {name.removeprefix("selectors.").removeprefix("learnt."): name for name in mapping.parameters}
+    if "space.0.weight" in held:
+        coordinates, bounds = _coordinates(mapping, subject)
+        return TopologicalSelectors(torch.from_numpy(coordinates).float(), PositionEncoding(bounds), layers)
+    if "scale" in held and mapping.parameters[held["scale"]].ndim == 1:
+        # A selection that was given and not trained.
+        empty = Selection(torch.zeros(voxels, 2), torch.zeros(voxels, layers), torch.zeros(voxels))
+        return FixedSelectors(empty)
+    return FreeSelectors(voxels, layers)
+
+
+def _coordinates(
+    mapping: Mapping, subject: Subject | None
+) -> tuple[Float[np.ndarray, "N 3"], Float[np.ndarray, "2 3"]]:
+    """Coordinates of the voxels and bounds of the surface, mm."""
+    data = mapping.dataset
+    if subject is not None:
+        return subject.coordinates, subject.coordinate_bounds
+    if "coordinates" in data:
+        return data["coordinates"].values, np.reshape(data.attrs["coordinate_bounds"], (2, 3))
+    if data.attrs.get("surface") not in VERTICES:
+        raise DataError("this mapping holds no coordinates; give the subject it was fitted to")
+    surface = standard_name(data.attrs["surface"])
+    everywhere = sphere_coordinates(surface)
+    shift = {side: number * VERTICES[surface] for number, side in enumerate(HEMISPHERES)}
+    start = np.array([shift[side] for side in data["hemisphere"].values])
+    return everywhere[start + data["vertex"].values], coordinate_bounds(everywhere)
+
+
+def _check_places(model: FactorTopy, mapping: Mapping) -> None:
+    with torch.no_grad():
+        found = model.select().space.numpy()
+    expected = mapping.dataset["space"].values
+    if found.shape != expected.shape or not np.abs(found - expected).max() < TOLERANCE:
+        raise DataError(
+            "the model made from this mapping reads other places than the mapping says: its coordinates are "
+            "not those of the fit; give the subject it was fitted to"
+        )

@@ -1,0 +1,105 @@
+"""A model made again from a saved mapping predicts what the trained one did."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from factortopy.brain import load_arrays, load_surface, sphere_coordinates
+from factortopy.brain.surface import coordinate_bounds
+from factortopy.errors import DataError
+from factortopy.fitting import fit_settings
+from factortopy.images import ImageSet
+from factortopy.mapping import Mapping, load_model
+from factortopy.model import Selection
+from factortopy.networks import load_network
+from factortopy.tokens import extract
+from factortopy.workflow import fit_model
+
+IMAGES, VOXELS = 32, 20
+FAST = {"steps": 4, "validate_every": 2, "width": 4, "batch_size": 16}
+GIVEN = Selection(torch.rand(VOXELS, 2) - 0.5, torch.full((VOXELS, 6), 1 / 6), torch.rand(VOXELS))
+KINDS = {
+    "default": ("default", {}, None),
+    "paper": ("paper", {}, None),
+    "no topology": ("paper", {"topology": False}, None),
+    "fixed in part": ("default", {"fixed_scale": 0.3, "fixed_space": (0.1, 0.2)}, None),
+    "free and fixed in part": ("default", {"topology": False, "uniform_layers": True}, None),
+    "given": ("default", {}, GIVEN),
+    "no clipping": ("paper", {"gradient_clip": None}, None),
+}
+
+
+@pytest.fixture(scope="module")
+def tokens(tmp_path_factory):
+    rng = np.random.default_rng(0)
+    pictures = {f"image-{i:02d}": rng.integers(0, 255, (32, 32, 3), dtype=np.uint8) for i in range(IMAGES)}
+    images = ImageSet("noise", tuple(pictures), lambda name: Image.fromarray(pictures[name]))
+    network = load_network("timm/test_vit", untrained=True)
+    return extract(network, images, tmp_path_factory.mktemp("tokens") / "store", grid=(3, 3), progress=False)
+
+
+@pytest.fixture(scope="module")
+def subject(tokens):
+    """On a standard surface, so that an earlier version's mapping, without coordinates, has them too."""
+    everywhere = sphere_coordinates(load_surface("fsaverage5"))
+    vertex = np.arange(40, 40 + VOXELS)
+    rng = np.random.default_rng(1)
+    made = load_arrays(
+        responses=rng.normal(size=(IMAGES, VOXELS)).astype(np.float32),
+        image_ids=tokens.image_ids,
+        coordinates=everywhere[10_242 + vertex],
+        name="arrays",
+    )
+    return replace(
+        made,
+        coordinate_bounds=coordinate_bounds(everywhere),
+        hemisphere=np.full(VOXELS, "right"),
+        vertex=vertex,
+        surface="fsaverage5",
+    )
+
+
+def fitted(tokens, subject, kind):
+    recipe, changes, selection = KINDS[kind]
+    settings = fit_settings(recipe, **FAST, **changes)
+    return fit_model(tokens, subject, settings, selection=selection, bootstrap=0, progress=False)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_predictions_are_those_of_the_trained_model(kind, tokens, subject, tmp_path):
+    result = fitted(tokens, subject, kind)
+    loaded = Mapping.load(result.mapping.save(tmp_path / "mapping"))
+    batch = tokens.read([0, 3, 5])
+    with torch.no_grad():
+        expected, found = result.model(batch), load_model(loaded)(batch)
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+    assert expected.std() > 0
+
+
+def test_an_earlier_mapping_takes_its_coordinates_from_the_surface_or_the_subject(tokens, subject):
+    result = fitted(tokens, subject, "default")
+    earlier = replace(result.mapping, dataset=result.mapping.dataset.drop_vars("coordinates"))
+    batch = tokens.read([1, 2])
+    with torch.no_grad():
+        expected = result.model(batch)
+        np.testing.assert_allclose(load_model(earlier)(batch), expected, atol=1e-4)
+    elsewhere = replace(earlier, dataset=earlier.dataset.assign_attrs(surface=""))
+    with pytest.raises(DataError, match="give the subject"):
+        load_model(elsewhere)
+    with torch.no_grad():
+        np.testing.assert_allclose(load_model(elsewhere, subject)(batch), expected, atol=1e-5)
+
+
+def test_wrong_coordinates_and_parameters_are_refused(tokens, subject):
+    mapping = fitted(tokens, subject, "default").mapping
+    moved = replace(subject, coordinates=subject.coordinates[::-1].copy())
+    with pytest.raises(DataError, match="other places"):
+        load_model(mapping, moved)
+    with pytest.raises(DataError, match="no trained parameters"):
+        load_model(replace(mapping, parameters={}))
+    short = {name: value for name, value in mapping.parameters.items() if name != "bias"}
+    with pytest.raises(DataError, match="do not fit together"):
+        load_model(replace(mapping, parameters=short))
