@@ -1,11 +1,14 @@
 """What a network takes on this machine: memory from its structure, speed from a batch or its operations."""
 
+import threading
 import time
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+import psutil
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
@@ -94,6 +97,25 @@ class MemoryMeter(TorchDispatchMode):
                 weakref.finalize(storage, self._held.pop, key, None)
         self.peak = max(self.peak, sum(self._held.values()))
         return outputs
+
+
+@contextmanager
+def peak_memory(interval: float = 0.01) -> Iterator[list[int]]:
+    """Watch the resident memory of this process; the list holds the largest seen, in bytes."""
+    process = psutil.Process()
+    peak, ended = [process.memory_info().rss], threading.Event()
+
+    def watch() -> None:
+        while not ended.wait(interval):
+            peak[0] = max(peak[0], process.memory_info().rss)
+
+    thread = threading.Thread(target=watch, daemon=True)
+    thread.start()
+    try:
+        yield peak
+    finally:
+        ended.set()
+        thread.join()
 
 
 def _tensors(values: Any) -> list[torch.Tensor]:

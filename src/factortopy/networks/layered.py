@@ -54,6 +54,18 @@ class LayeredNetwork(Network):
         self.weights_hash = weights_hash or ("" if model is None else hash_of(model))
         self._look(layers, rule or TokenRule())
 
+    @property
+    def module(self) -> nn.Module:
+        """What holds the weights.
+
+        Raises:
+            UnavailableError: if they cannot be seen: of a function.
+        """
+        if self._model is None:
+            return super().module
+        model: nn.Module = self._model
+        return model
+
     @abstractmethod
     def _outputs(self, images: Float[Tensor, "B 3 H W"]) -> Mapping[str, Any]:
         """Raw outputs of all layers (at least of those taken), by name, in order of depth."""

@@ -11,6 +11,7 @@ from factortopy.errors import DataError, UnavailableError
 from factortopy.networks.device import choose_device
 from factortopy.networks.diffusion import DiffusionNetwork, load_diffusion, parse_choice
 from factortopy.networks.diffusion_parts import untrained_parts
+from factortopy.networks.finetuned import find_finetuned
 from factortopy.networks.matching import fit_weights
 from factortopy.networks.module import network_from_module
 from factortopy.networks.network import Network
@@ -44,8 +45,8 @@ def load_network(
         name: a short name of ``list_networks()``; ``"timm/NAME"``, ``"open_clip/ARCHITECTURE/TAG"``,
             ``"torchvision/NAME"`` or ``"torchvision/NAME/TAG"``, ``"hf/REPOSITORY"`` (transformers); a bare
             timm name; ``"stable-diffusion-1.5@t=25"`` (blocks at a step) or ``"...@block=up.6"`` (steps at
-            a block), also ``"diffusion/REPOSITORY@t=25"``, or a folder in its place; or a module with its
-            weights.
+            a block), also ``"diffusion/REPOSITORY@t=25"``, or a folder in its place; the folder of a
+            fine-tuned network; or a module with its weights.
         layers: names of the layers to take; all if None. A module of no library known needs them.
         untrained: random weights instead, as a control.
         seed: of the random weights.
@@ -104,9 +105,11 @@ def _by_name(
     weights: str | Path | None,
     progress: bool,
 ) -> Network:
+    tuned = find_finetuned(name) if find_entry(name) is None else None
+    name = tuned.architecture if tuned else name
     entry = find_entry(name)
     source = parse_source(entry.source, entry.input_size) if entry else parse_source(name)
-    full_name = entry.name if entry else str(source)
+    full_name = architecture = entry.name if entry else str(source)
     state: dict[str, Tensor] | None = None
     origin = f"random weights, seed {seed}"
     if untrained:
@@ -114,10 +117,16 @@ def _by_name(
     elif weights is not None:
         state, origin = read_weights(weights), f"weights from {Path(weights).name}"
         full_name = f"{full_name}-from-{Path(weights).stem}"
+    elif tuned is not None:
+        state, origin, full_name = read_weights(tuned.weights), tuned.description, tuned.name
     else:
         path, origin = _trained(source, entry, progress)
         state = read_weights(path)
-    return build(source, state, seed=seed, layers=layers, name=full_name, description=f"{origin}; {source}")
+    network = build(
+        source, state, seed=seed, layers=layers, name=full_name, description=f"{origin}; {source}"
+    )
+    network.architecture = architecture
+    return network
 
 
 def _diffusion_source(name: str) -> str | None:

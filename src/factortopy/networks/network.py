@@ -8,10 +8,11 @@ from typing import Any, Literal, Self
 import torch
 from jaxtyping import Float
 from PIL import Image
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
-from factortopy.errors import ShapeError
+from factortopy.errors import ShapeError, UnavailableError
+from factortopy.networks.weights import sha256_weights
 
 
 @dataclass(frozen=True)
@@ -133,6 +134,8 @@ class Network(ABC):
         preprocessing: what to do to a photograph first.
         weights_hash: SHA-256 of the weights.
         device: where the weights are.
+        architecture: the name by which ``load_network`` builds it; None for a module of one's own.
+        unhashed: names of modules left out of the hash, which give no tokens (the classifier).
     """
 
     name: str
@@ -147,6 +150,20 @@ class Network(ABC):
     preprocessing: Preprocessing
     weights_hash: str
     device: torch.device
+    architecture: str | None = None
+    unhashed: tuple[str, ...] = ()
+
+    @property
+    def module(self) -> nn.Module:
+        """What holds the weights, in eval mode, to be trained or saved.
+
+        Raises:
+            UnavailableError: if they are not in one module: of a function or a diffusion model.
+        """
+        raise UnavailableError(
+            f"the weights of {self.name} cannot be trained: it is a function or several models; take a "
+            "network of timm, open_clip, transformers or torchvision, or a PyTorch module"
+        )
 
     @property
     def grid(self) -> tuple[int, int]:
@@ -160,6 +177,11 @@ class Network(ABC):
     @abstractmethod
     def to(self, device: torch.device | str) -> Self:
         """Move the weights to a device; returns the network itself."""
+
+    def mark_changed(self, name: str, description: str) -> None:
+        """After its weights were changed: a name of its own, where they are from, and their hash."""
+        self.name, self.description, self.pretrained = name, description, True
+        self.weights_hash = sha256_weights(self.module, self.unhashed)
 
 
 def check_images(network: Network, images: Float[Tensor, "B 3 H W"]) -> None:

@@ -58,7 +58,10 @@ def build_open_clip(
     visual = _image_tower(architecture, tag, seed)
     if state is not None:
         tower = {key: value for key, value in state.items() if key.startswith("visual.")} or state
-        visual.load_state_dict(fit_weights(tower, visual.state_dict(), f"open_clip/{architecture}"))
+        # A tower around a model of timm is fine-tuned and saved as that model alone.
+        trunk = getattr(visual, "trunk", None)
+        part = trunk if trunk is not None and trunk.state_dict().keys() == tower.keys() else visual
+        part.load_state_dict(fit_weights(tower, part.state_dict(), f"open_clip/{architecture}"))
     return network_from_open_clip(
         visual,
         layers,

@@ -48,7 +48,8 @@ class TimmNetwork(Network):
         self.name, self.description, self.pretrained = name, description, pretrained
         self.device = device_of(model)
         self.preprocessing = preprocessing or timm_preprocessing(model)
-        self.weights_hash = hash_of(model, classifiers(model))
+        self.unhashed = classifiers(model)
+        self.weights_hash = hash_of(model, self.unhashed)
         forward: Any = model.forward_intermediates
         self._options: dict[str, Any] = {"norm": False, "output_fmt": "NCHW", "intermediates_only": True}
         known = inspect.signature(forward).parameters
@@ -61,6 +62,12 @@ class TimmNetwork(Network):
         self._class_tokens = 0
         self._indices: list[int] | None = None
         self._look(layers)
+
+    @property
+    def module(self) -> nn.Module:
+        """The timm model."""
+        model: nn.Module = self._model
+        return model
 
     def tokens(self, images: Float[Tensor, "B 3 H W"]) -> Tokens:
         """Tokens of preprocessed images, each layer at its own resolution. Gradients flow where enabled.

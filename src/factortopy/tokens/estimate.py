@@ -1,10 +1,8 @@
 """What an extraction will take, from running a part of it: decoding and writing included."""
 
 import tempfile
-import threading
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -14,6 +12,7 @@ import torch
 
 from factortopy.images import ImageSet
 from factortopy.networks import Network, Tokens
+from factortopy.networks.cost import peak_memory
 from factortopy.tokens.extract import prepare
 from factortopy.tokens.pipeline import Extraction
 from factortopy.tokens.shards import SHARD_IMAGES
@@ -82,25 +81,6 @@ def estimate_extraction(
     disk = planned_bytes(len(images), network.channels, grid) + names + ATTRIBUTE_BYTES * len(images)
     seconds = start + each * len(images)
     return ExtractionEstimate(len(images), len(rows), disk, seconds, int(memory), on_device)
-
-
-@contextmanager
-def peak_memory(interval: float = 0.01) -> Iterator[list[int]]:
-    """Watch the resident memory of this process; the list holds the largest seen, in bytes."""
-    process = psutil.Process()
-    peak, ended = [process.memory_info().rss], threading.Event()
-
-    def watch() -> None:
-        while not ended.wait(interval):
-            peak[0] = max(peak[0], process.memory_info().rss)
-
-    thread = threading.Thread(target=watch, daemon=True)
-    thread.start()
-    try:
-        yield peak
-    finally:
-        ended.set()
-        thread.join()
 
 
 def _first_look(extraction: Extraction) -> tuple[float, int]:

@@ -1,0 +1,48 @@
+"""The folder in which a fine-tuned network is kept: its weights, and what they are loaded into."""
+
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+
+from factortopy.errors import DataError
+
+WEIGHTS, SETTINGS = "weights.safetensors", "settings.toml"
+
+
+@dataclass(frozen=True)
+class FinetunedFolder:
+    """What ``factortopy finetune`` wrote.
+
+    Attributes:
+        architecture: the name by which ``load_network`` builds the network.
+        name: of the fine-tuned network, in every result.
+        description: where its weights come from.
+        weights: the file that holds them.
+    """
+
+    architecture: str
+    name: str
+    description: str
+    weights: Path
+
+
+def find_finetuned(path: str | Path) -> FinetunedFolder | None:
+    """What a folder says of the fine-tuned network in it; None if it is no such folder.
+
+    Raises:
+        DataError: if its settings cannot be read, or the network was a module of one's own.
+    """
+    folder = Path(path)
+    if not (folder / WEIGHTS).is_file() or not (folder / SETTINGS).is_file():
+        return None
+    try:
+        facts = tomllib.loads((folder / SETTINGS).read_text(encoding="utf-8"))["network"]
+        name, description = str(facts["name"]), str(facts["description"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise DataError(f"{folder / SETTINGS} does not name a fine-tuned network ({error!r})") from error
+    if "architecture" not in facts:
+        raise DataError(
+            f"{folder} holds the weights of a module of one's own; in Python: "
+            f"load_network(module, layers=[...], weights={str(folder / WEIGHTS)!r})"
+        )
+    return FinetunedFolder(str(facts["architecture"]), name, description, folder / WEIGHTS)
