@@ -1,49 +1,100 @@
 """What a mapping means: scores, shares, hierarchy, recovery of what was planted."""
 
+from factortopy.analysis.comparison import (
+    QUANTITIES,
+    Comparison,
+    Winners,
+    compare,
+    labels_of,
+    voxel_values,
+    winners,
+)
 from factortopy.analysis.gauge import Gauge, Selectors, canonical_gauge, canonical_selectors
 from factortopy.analysis.held_out import held_out_variables, raw_selectors
 from factortopy.analysis.hierarchy import LEVELS, HierarchySlope, fit_slope, hierarchy_slope, layer_position
+from factortopy.analysis.hierarchy_cka import RepresentationalDepth, representational_depth
+from factortopy.analysis.hierarchy_fit import HierarchyFit, LevelDepth, fit_hierarchy
+from factortopy.analysis.hierarchy_orders import Order, orders_of, parse_order
 from factortopy.analysis.leave_out import LeaveOut, leave_out
+from factortopy.analysis.limits import Limited, limited, limited_difference
 from factortopy.analysis.nulls import NullTest, correlation_test, slope_test, surrogate_maps
 from factortopy.analysis.recovery import Recovery, recovery
+from factortopy.analysis.region_table import (
+    Difference,
+    LineRow,
+    RegionRow,
+    difference,
+    line_rows,
+    region_rows,
+)
 from factortopy.analysis.roi_scores import RoiScore, ceiling_facts, roi_scores
 from factortopy.analysis.scores import NormalisedScore, algonauts_score, correlation, normalised, r_squared
 from factortopy.analysis.shares import Shares, shares
+from factortopy.analysis.similarity import SIMILARITIES, Similarity, similarity
+from factortopy.analysis.subject_average import subject_average
 from factortopy.analysis.uncertainty import Estimate, estimate, over_fits, over_seeds, paired_difference
 
 __all__ = [
     "LEVELS",
+    "QUANTITIES",
+    "SIMILARITIES",
+    "Comparison",
+    "Difference",
     "Estimate",
     "Gauge",
+    "HierarchyFit",
     "HierarchySlope",
     "LeaveOut",
+    "LevelDepth",
+    "Limited",
+    "LineRow",
     "NormalisedScore",
     "NullTest",
+    "Order",
     "Recovery",
+    "RegionRow",
+    "RepresentationalDepth",
     "RoiScore",
     "Selectors",
     "Shares",
+    "Similarity",
+    "Winners",
     "algonauts_score",
     "canonical_gauge",
     "canonical_selectors",
     "ceiling_facts",
+    "compare",
     "correlation",
     "correlation_test",
+    "difference",
     "estimate",
+    "fit_hierarchy",
     "fit_slope",
     "held_out_variables",
     "hierarchy_slope",
+    "labels_of",
     "layer_position",
     "leave_out",
+    "limited",
+    "limited_difference",
+    "line_rows",
     "normalised",
+    "orders_of",
     "over_fits",
     "over_seeds",
     "paired_difference",
+    "parse_order",
     "r_squared",
     "raw_selectors",
     "recovery",
+    "region_rows",
+    "representational_depth",
     "roi_scores",
     "shares",
+    "similarity",
     "slope_test",
+    "subject_average",
     "surrogate_maps",
+    "voxel_values",
+    "winners",
 ]
