@@ -9,7 +9,9 @@ from factortopy.analysis.comparison import (
     voxel_values,
     winners,
 )
-from factortopy.analysis.gauge import Gauge, Selectors, canonical_gauge, canonical_selectors
+from factortopy.analysis.channel_images import ChannelImages, channel_images
+from factortopy.analysis.clusters import ChannelClusters, channel_clusters, cluster_channels
+from factortopy.analysis.gauge import Gauge, Selectors, canonical_gauge, canonical_model, canonical_selectors
 from factortopy.analysis.held_out import held_out_variables, raw_selectors
 from factortopy.analysis.hierarchy import LEVELS, HierarchySlope, fit_slope, hierarchy_slope, layer_position
 from factortopy.analysis.hierarchy_cka import RepresentationalDepth, representational_depth
@@ -36,6 +38,8 @@ from factortopy.analysis.uncertainty import Estimate, estimate, over_fits, over_
 
 __all__ = [
     "LEVELS",
+    "ChannelClusters",
+    "ChannelImages",
     "QUANTITIES",
     "SIMILARITIES",
     "Comparison",
@@ -61,8 +65,12 @@ __all__ = [
     "Winners",
     "algonauts_score",
     "canonical_gauge",
+    "canonical_model",
     "canonical_selectors",
     "ceiling_facts",
+    "channel_clusters",
+    "channel_images",
+    "cluster_channels",
     "compare",
     "correlation",
     "correlation_test",

@@ -1,0 +1,147 @@
+"""Averages over subjects: vertex by vertex over those that have it, with counts and Student's limits."""
+
+import numpy as np
+import pytest
+from scipy import stats
+from tiny_mappings import LEVELS, ROIS, VOXELS, tiny_mapping
+
+from factortopy.analysis import (
+    compare,
+    hierarchy_slope,
+    limited,
+    limited_difference,
+    region_rows,
+    subject_average,
+    winners,
+)
+from factortopy.errors import DataError
+from factortopy.mapping import Mapping
+from factortopy.plot import layers
+
+R2 = (0.1, 0.2, 0.6)
+
+
+def three(network="net", more=0.0):
+    """Three subjects; the second lies 10 vertices further."""
+    return [
+        tiny_mapping(
+            value + more, subject=f"s{number}", split=f"{number}" * 64, network=network,
+            vertex=np.arange(VOXELS) + (10 if number == 1 else 0),
+        )
+        for number, value in enumerate(R2)
+    ]  # fmt: skip
+
+
+def test_each_vertex_is_averaged_over_the_subjects_that_have_it():
+    average = subject_average(three()).dataset
+    assert average.sizes["voxel"] == VOXELS + 10
+    codes = {
+        (side, vertex): place
+        for place, (side, vertex) in enumerate(
+            zip(average["hemisphere"].values, average["vertex"].values, strict=True)
+        )
+    }
+    assert len(codes) == VOXELS + 10
+    expected = {0: (2, (R2[0] + R2[2]) / 2), 20: (3, np.mean(R2)), VOXELS + 8: (1, R2[1])}
+    for vertex, (count, mean) in expected.items():
+        place = codes["left", vertex]
+        assert average["subjects"].values[place] == count
+        assert average["r2"].values[place] == pytest.approx(mean, abs=1e-6)
+    sides = average["hemisphere"].values
+    assert list(sides) == sorted(sides)
+
+
+def test_limits_are_students():
+    average = subject_average(three()).dataset
+    where = {count: np.flatnonzero(average["subjects"].values == count)[0] for count in (1, 2, 3)}
+    for count, values in ((2, (R2[0], R2[2])), (3, R2)):
+        expected = stats.t.interval(0.95, len(values) - 1, np.mean(values), stats.sem(values))
+        found = [average[f"r2_{side}"].values[where[count]] for side in ("low", "high")]
+        assert found == pytest.approx(list(expected))
+    assert np.isnan(average["r2_low"].values[where[1]])
+
+
+def test_vertices_that_few_subjects_have_can_be_left_out():
+    average = subject_average(three(), fewest=3).dataset
+    assert average.sizes["voxel"] == VOXELS - 10
+    assert (average["subjects"].values == 3).all()
+
+
+def test_regions_and_line_are_of_subjects():
+    mappings = three()
+    average = subject_average(mappings)
+    found = limited(average, "r2", "V1")
+    expected = stats.t.interval(0.95, 2, np.mean(R2), stats.sem(R2))
+    assert found.value == pytest.approx(np.mean(R2))
+    assert (found.low, found.high) == pytest.approx(expected)
+    assert found.over == "subjects"
+    assert limited(average, "slope").value == pytest.approx(hierarchy_slope(mappings[0]).slope)
+    assert limited(average, "normalised", "V1").value == pytest.approx(np.mean(R2) / 0.8)
+
+
+def test_a_region_is_where_most_subjects_have_it():
+    average = subject_average(three()).dataset
+    vertex, count = average["vertex"].values, average["subjects"].values
+    inside = average["roi_V1"].values
+    # Subjects 0 and 2 have V1 at vertices 0-19, subject 1 at 10-29: two of three, or two of two.
+    assert set(vertex[inside]) == set(range(20))
+    assert count[inside].min() == 2
+
+
+def test_averages_of_two_networks_are_compared_in_pairs_of_subjects():
+    noise = (0.03, 0.05, 0.04)
+    one = subject_average(three("A"))
+    other = subject_average(
+        [
+            mapping.with_variables({"r2": ("voxel", mapping.dataset["r2"].values + extra)})
+            for mapping, extra in zip(three("B"), noise, strict=True)
+        ]
+    )
+    comparison = compare([one, other])
+    assert comparison.labels == ("A", "B")
+    row = region_rows(comparison, winners(comparison))[1]
+    expected = stats.t.interval(0.95, 2, np.mean(noise), stats.sem(noise))
+    assert row.difference == pytest.approx(np.mean(noise))
+    assert (row.difference_low, row.difference_high) == pytest.approx(expected)
+    assert row.limits == "subjects"
+    assert limited_difference(other, one, "slope").value == pytest.approx(0)
+
+
+def test_an_average_is_a_mapping_on_disk_and_in_figures(tmp_path):
+    average = subject_average(three())
+    average.save(tmp_path / "average")
+    loaded = Mapping.load(tmp_path / "average")
+    assert loaded.rois.keys() == ROIS.keys() == LEVELS.keys()
+    assert "average of 3 (s0, s1, s2)" in layers(loaded).get_label()
+    assert not loaded.simulated
+
+
+def test_one_simulated_subject_makes_a_simulated_average():
+    mappings = three()
+    mappings[1].dataset.attrs["simulated"] = 1
+    assert subject_average(mappings).simulated
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        ({"network": "other"}, "network"),
+        ({"surface": "fsaverage6"}, "surface"),
+        ({"layers": 7}, "layers"),
+        ({"recipe": "paper"}, "recipe"),
+        ({"subject": "s0"}, "each once"),
+        ({"provenance": {"subject": {"noise_ceiling": "GSN"}}}, "noise ceiling"),
+    ],
+)
+def test_what_cannot_be_averaged_is_refused(changes, named):
+    other = tiny_mapping(0.3, **({"subject": "s9"} | changes))
+    with pytest.raises(DataError, match=named):
+        subject_average([tiny_mapping(0.3, subject="s0"), other])
+
+
+def test_voxels_of_a_volume_have_no_average():
+    pair = [tiny_mapping(0.3, subject=name, surface="") for name in "ab"]
+    with pytest.raises(DataError, match="surface"):
+        subject_average(pair)
+    with pytest.raises(DataError, match="two subjects"):
+        subject_average(pair[:1])
