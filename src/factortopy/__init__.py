@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from factortopy.analysis import algonauts_score as algonauts_score
     from factortopy.analysis import hierarchy_slope as hierarchy_slope
     from factortopy.analysis import recovery as recovery
+    from factortopy.brain import Planted as Planted
     from factortopy.brain import Split as Split
     from factortopy.brain import Subject as Subject
     from factortopy.brain import algonauts_protocol as algonauts_protocol
@@ -53,6 +54,7 @@ _HOME = {
     "ImageSet": "images",
     "Mapping": "mapping",
     "Network": "networks",
+    "Planted": "brain",
     "Preprocessing": "networks",
     "Split": "brain",
     "Subject": "brain",

@@ -17,6 +17,7 @@ from factortopy.brain.datasets.nsd_shared import nsd_shared_images
 from factortopy.brain.datasets.protocols import Protocol, algonauts_protocol, paper_protocol
 from factortopy.brain.datasets.recognise import open_subject
 from factortopy.brain.labels import Labels, read_labels, roi_masks, with_labels
+from factortopy.brain.planting import Planted
 from factortopy.brain.rois import ROI_NAMES, hemisphere_rois, visual_region, visual_vertices
 from factortopy.brain.simulate import simulate_subject
 from factortopy.brain.splits import Split, read_split, split_images, split_with_test
@@ -42,6 +43,7 @@ __all__ = [
     "Hemisphere",
     "Labels",
     "Mesh",
+    "Planted",
     "PlantedTruth",
     "Projection",
     "Protocol",

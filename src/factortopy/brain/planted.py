@@ -1,14 +1,19 @@
-"""What a simulated subject selects at each place of the cortex: smooth maps over the cortex."""
+"""What a simulated subject selects at each place of the cortex: smooth maps, or areas with sharp borders."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
-from scipy.sparse import block_diag, csc_array, csgraph, diags_array
+from scipy.sparse import block_diag, coo_array, csc_array, csgraph, diags_array
 from scipy.sparse.linalg import splu
 
 from factortopy.brain import rois
 from factortopy.brain.surface import Hemisphere, Surface, coordinate_bounds, sphere_coordinates
+
+Areas = Literal["smooth", "sharp"]
 
 # Depth: the ideal levels of the paper's table 2 (V1, V2V3, OPA, EBA), and V4, FFA, PPA in their order.
 DEPTH_LEVELS = {"V1": 0.0, "V2V3": 0.33, "V4": 0.5, "OPA": 0.66, "EBA": 1.0, "FFA": 1.0, "PPA": 1.0}
@@ -32,9 +37,10 @@ class PlantedMaps:
         coordinates, coordinate_bounds: on the spheres, mm; bounds over the whole surface.
         rois: masks by name.
         space: place in the image, [-1, 1], x right, y down.
-        depth, scale: 0 to 1.
         distance: geodesic distance from the occipital pole as a fraction of the largest.
-        laplacian: graph Laplacian over voxels, for smoothing along the cortex.
+        laplacian: graph Laplacian over voxels, for smoothing along the cortex; without the edges across
+            borders where areas are sharp.
+        reach: distance along the cortex to each region, mm, where areas are sharp; None where smooth.
     """
 
     hemisphere: np.ndarray
@@ -43,26 +49,50 @@ class PlantedMaps:
     coordinate_bounds: Float[np.ndarray, "2 3"]
     rois: dict[str, Bool[np.ndarray, "voxel"]]
     space: Float[np.ndarray, "voxel 2"]
-    depth: Float[np.ndarray, "voxel"]
-    scale: Float[np.ndarray, "voxel"]
     distance: Float[np.ndarray, "voxel"]
     laplacian: csc_array
+    reach: dict[str, Float[np.ndarray, "voxel"]] | None
+
+    @cached_property
+    def depth(self) -> Float[np.ndarray, "voxel"]:
+        """Depth in the network, 0 first layer to 1 last."""
+        return self.spread(DEPTH_LEVELS)
+
+    @cached_property
+    def scale(self) -> Float[np.ndarray, "voxel"]:
+        """Scale, 0 local to 1 global."""
+        return self.spread(SCALE_LEVELS)
 
     def smooth_weights(
         self, channels: int, generator: np.random.Generator
     ) -> Float[np.ndarray, "voxel channel"]:
         """Random weights that vary smoothly along the cortex, each voxel's of Euclidean length 1.
 
-        White noise is filtered by (I + s L)^-1 with the graph Laplacian L: voxels 3 mm apart correlate at
-        about 0.9, 1 cm at 0.6, 2 cm at 0.3.
+        Of smoothed white noise, voxels 3 mm apart correlate at about 0.9, 1 cm at 0.6, 2 cm at 0.3.
         """
-        noise = generator.standard_normal((len(self.vertex), channels))
-        identity = diags_array(np.ones(len(self.vertex)))
-        smooth = splu(csc_array(identity + WEIGHT_SMOOTHING * self.laplacian)).solve(noise)
+        smooth = self.smooth(generator.standard_normal((len(self.vertex), channels)))
         return np.asarray(smooth / np.linalg.norm(smooth, axis=1, keepdims=True))
 
+    def smooth(self, values: Float[np.ndarray, "voxel *rest"]) -> Float[np.ndarray, "voxel *rest"]:
+        """Values filtered along the cortex by (I + s L)^-1 with the graph Laplacian L; their sum stays."""
+        identity = diags_array(np.ones(len(self.vertex)))
+        return np.asarray(splu(csc_array(identity + WEIGHT_SMOOTHING * self.laplacian)).solve(values))
 
-def planted_maps(surface: Surface) -> PlantedMaps:
+    def spread(
+        self, levels: Mapping[str, float | Float[np.ndarray, "layer"]]
+    ) -> Float[np.ndarray, "voxel *layer"]:
+        """Levels of regions as a map over all voxels, joined as ``planted_maps`` says.
+
+        Args:
+            levels: a number, or one number a layer, by name of the region.
+        """
+        if self.reach is None:
+            return _interpolate_levels(levels, self.rois, self.laplacian)
+        nearest = np.argmin([self.reach[name] for name in levels], axis=0)
+        return np.stack([np.asarray(level, dtype=float) for level in levels.values()])[nearest]
+
+
+def planted_maps(surface: Surface, areas: Areas = "smooth") -> PlantedMaps:
     """Plant retinotopy, depth and scale on the visual part of both hemispheres.
 
     * space: eccentricity grows with the distance d from the occipital pole, 0.85 d / (d + 15 mm); the polar
@@ -71,6 +101,12 @@ def planted_maps(surface: Surface) -> PlantedMaps:
       contralateral. (The reversals of angle between V1, V2 and V3 are left out: the map is smooth.)
     * depth, scale: the smoothest maps (minimal sum of squared differences over edges) that stay near the
       level of each named region, by solving (D + s L) f = D level, D being 1 inside regions and 0 outside.
+      With sharp areas, each voxel has the level of the nearest region and channel weights are smooth within
+      an area only: depth, scale and channels jump at borders. Space stays smooth.
+
+    Args:
+        surface: fsaverage5.
+        areas: ``"smooth"`` or ``"sharp"``.
     """
     hemisphere, vertex = rois.visual_vertices(surface)
     parts = [(half, vertex[hemisphere == half.name]) for half in surface.hemispheres]
@@ -80,6 +116,9 @@ def planted_maps(surface: Surface) -> PlantedMaps:
         for name in rois.ROI_NAMES
     }
     laplacian = csc_array(block_diag([_laplacian(half, chosen) for half, chosen in parts]))
+    reach = _reach(parts, masks) if areas == "sharp" else None
+    if reach is not None:
+        laplacian = _cut(laplacian, np.argmin(list(reach.values()), axis=0))
     distances = [half.geodesic_distance(np.array([rois.fovea_vertex(half)]))[v] for half, v in parts]
     everywhere = sphere_coordinates(surface)
     rows = vertex + np.where(hemisphere == "right", surface.left.vertices, 0)
@@ -90,10 +129,9 @@ def planted_maps(surface: Surface) -> PlantedMaps:
         coordinate_bounds=coordinate_bounds(everywhere),
         rois=regions,
         space=np.concatenate([_visual_field(*part, d) for part, d in zip(parts, distances, strict=True)]),
-        depth=_interpolate_levels(DEPTH_LEVELS, regions, laplacian),
-        scale=_interpolate_levels(SCALE_LEVELS, regions, laplacian),
         distance=np.concatenate([distance / distance.max() for distance in distances]),
         laplacian=laplacian,
+        reach=reach,
     )
 
 
@@ -102,11 +140,35 @@ def _laplacian(hemisphere: Hemisphere, vertices: np.ndarray) -> csc_array:
     return csc_array(csgraph.laplacian((adjacency + adjacency.T).astype(float)))
 
 
+def _reach(
+    parts: list[tuple[Hemisphere, np.ndarray]], masks: list[dict[str, np.ndarray]]
+) -> dict[str, Float[np.ndarray, "voxel"]]:
+    """Distance of every voxel to each region, along the cortex, mm."""
+    return {
+        name: np.concatenate(
+            [
+                half.geodesic_distance(np.flatnonzero(mask[name]))[chosen]
+                for mask, (half, chosen) in zip(masks, parts, strict=True)
+            ]
+        )
+        for name in rois.ROI_NAMES
+    }
+
+
+def _cut(laplacian: csc_array, area: Int[np.ndarray, "voxel"]) -> csc_array:
+    """The Laplacian of the same graph without the edges between different areas."""
+    edges = coo_array(laplacian)
+    row, column = edges.coords
+    kept = (row != column) & (area[row] == area[column])
+    adjacency = coo_array((np.ones(kept.sum()), (row[kept], column[kept])), shape=laplacian.shape)
+    return csc_array(csgraph.laplacian(csc_array(adjacency)))
+
+
 def _interpolate_levels(
-    levels: dict[str, float], regions: dict[str, np.ndarray], laplacian: csc_array
-) -> Float[np.ndarray, "voxel"]:
-    inside = np.any(list(regions.values()), axis=0).astype(float)
-    target = sum(level * regions[name] for name, level in levels.items())
+    levels: Mapping[str, float | np.ndarray], regions: dict[str, np.ndarray], laplacian: csc_array
+) -> Float[np.ndarray, "voxel *layer"]:
+    inside = np.any([regions[name] for name in levels], axis=0).astype(float)
+    target = sum(np.multiply.outer(regions[name].astype(float), level) for name, level in levels.items())
     return np.asarray(splu(csc_array(diags_array(inside) + LEVEL_SMOOTHING * laplacian)).solve(target))
 
 

@@ -146,17 +146,20 @@ def read_signal(
     scale: Float[np.ndarray, "voxel"],
     weights: Float[np.ndarray, "voxel K"],
     variance: Float[np.ndarray, "voxel"],
+    divisor: Float[np.ndarray, "voxel image"] | None = None,
 ) -> dict[str, np.ndarray]:
     """Noise-free responses of all voxels, and how much of their variance each layer and kind brings.
 
     With p_l the part of the signal s that comes from layer l, the share of l is cov(p_l, s) / var(s): the
-    shares sum to 1 and may be negative. The same for local against global.
+    shares sum to 1 and may be negative. The same for local against global. Where the signal is divided, so is
+    each of its parts, and the shares are those of the divided parts.
 
     Args:
         channels: planted channels.
         space, layer, scale: what each voxel selects.
         weights: of the planted channels; only their direction counts.
         variance: of each voxel's signal.
+        divisor: positive; divides the signal after its mean is taken away, before it is scaled.
 
     Returns:
         ``signal`` (image, voxel), ``layer_share``, ``scale_share``, ``channel_weights``, ``offset``.
@@ -164,6 +167,7 @@ def read_signal(
     images, layers = len(channels.local[0]), len(channels.local)
     chunk = max(1, PARTIALS // (2 * layers * images))
     given = {"space": space, "layer": layer, "scale": scale, "weights": weights, "variance": variance}
+    given |= {} if divisor is None else {"divisor": divisor}
     selectors = {name: torch.from_numpy(np.asarray(part, dtype=np.float32)) for name, part in given.items()}
     results: list[dict[str, np.ndarray]] = []
     for start in range(0, len(space), chunk):
@@ -183,6 +187,7 @@ def _read_voxels(
     scale: Tensor,
     weights: Tensor,
     variance: Tensor,
+    divisor: Tensor | None = None,
 ) -> dict[str, np.ndarray]:
     height, width = channels.local[0].shape[2:]
     place = bilinear_weights(space, height, width)
@@ -195,6 +200,9 @@ def _read_voxels(
     signal = local.sum(0) + whole.sum(0)
     mean = signal.mean(0)
     signal -= mean
+    if divisor is not None:
+        local, whole, signal = (_centred(part) / divisor.T for part in (local, whole, signal))
+        signal = _centred(signal)
     deviation = signal.std(0, correction=0)
     from_layer = ((local + whole) * signal).mean(1) / deviation**2
     from_whole = (whole.sum(0) * signal).mean(0) / deviation**2
@@ -206,6 +214,10 @@ def _read_voxels(
         "channel_weights": (weights * gain[:, None]).numpy(),
         "offset": (-mean * gain).numpy(),
     }
+
+
+def _centred(part: Float[Tensor, "*layer image voxel"]) -> Float[Tensor, "*layer image voxel"]:
+    return part - part.mean(-2, keepdim=True)
 
 
 def bilinear_weights(

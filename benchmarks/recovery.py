@@ -1,0 +1,309 @@
+"""How well a planted map is found: a grid of noise, images, networks, recipes and kinds of planted subjects.
+
+    python benchmarks/recovery.py --work FOLDER                      # sample photographs; hours on two cores
+    python benchmarks/recovery.py PHOTOGRAPHS --work FOLDER --cases 2300:0.2 8000:0.05 --recipes default
+    python benchmarks/recovery.py PHOTOGRAPHS --work FOLDER --page docs/recovery.md --figures docs/images
+
+Every case is a subject SIMULATED from real tokens of views of photographs (those that ship with scikit-image
+and scikit-learn where no folder is given), over the voxels of NSD's streams mask where
+``FACTORTOPY_SHARED_DATA`` has it: so many training images, one noise ceiling for all voxels. Views of one
+photograph stay on one side of the split. Each subject is fitted by every recipe and by an oracle: the default
+recipe, given the planted place, layers and scale, so that only channels are left to learn. Results are
+appended to ``FOLDER/recovery.jsonl``, and what is there is not run again; a fit that was stopped goes on from
+its checkpoint. The authors' recipe takes 20,000 steps: ``--paper-steps`` takes fewer, and the table says so.
+The last line is one JSON object, for the case nearest to 2,300 images at a ceiling of 0.2 and, for a low
+ceiling, nearest to 9,000 at 0.05.
+"""
+
+import argparse
+import json
+import time
+from dataclasses import asdict, dataclass, replace
+from itertools import groupby, product
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from factortopy.analysis import recovery
+from factortopy.analysis.scores import r_squared
+from factortopy.brain import PlantedTruth, Split, Subject
+from factortopy.brain.planting import layer_bump
+from factortopy.files import remove, write_text
+from factortopy.fitting import FitSettings, Machine, fit_settings
+from factortopy.model import Selection
+from factortopy.provenance import provenance
+from factortopy.tokens import TokenStore
+from factortopy.workflow import fit_model
+from laboratory import KINDS, NETWORK, Laboratory, Results, markdown, views, write_table
+
+CASES = ("500:0.2", "1000:0.2", "2300:0.05", "2300:0.1", "2300:0.2", "2300:0.6", "5000:0.05", "9000:0.05")
+TARGET, LOW_TARGET = (2_300, 0.2), (9_000, 0.05)
+ORACLE = "oracle"
+MEASURES = ("slope_error", "depth_r", "space_r", "scale_r", "r2_of_oracle", "r2_of_ceiling")
+TABLE_FORMAT = "factortopy-recovery-1"
+
+
+@dataclass(frozen=True)
+class Case:
+    """A planted subject.
+
+    Attributes:
+        network: that is fitted.
+        kind: what was planted; see ``laboratory.KINDS``.
+        images: training images.
+        ceiling: noise ceiling (R^2) of all voxels.
+        channels: planted channels.
+        voxels_asked: so many voxels; all if None.
+        seed: of the subject and the fit.
+    """
+
+    network: str
+    kind: str
+    images: int
+    ceiling: float
+    channels: int
+    voxels_asked: int | None
+    seed: int
+
+
+def run(
+    laboratory: Laboratory, case: Case, recipe: str, paper_steps: int, machine: Machine
+) -> dict[str, Any]:
+    """Fit one recipe, or the oracle, to one case."""
+    tokens = laboratory.tokens(case.network)
+    subject = laboratory.subject(case.ceiling, case.channels, case.kind, case.network, case.seed)
+    truth = subject.truth
+    if truth is None:
+        raise SystemExit("the subject is not simulated")
+    split = laboratory.split(case.images, case.network)
+    settings = settings_of(recipe, case.seed, paper_steps)
+    label = "-".join(map(str, (*asdict(case).values(), recipe, settings.steps))).replace("/", "_")
+    folder = laboratory.work / "checkpoints" / label
+    begun = time.perf_counter()
+    fitted = fit_model(
+        tokens,
+        subject,
+        settings,
+        split=split,
+        selection=planted_selection(truth, len(tokens.layers)) if recipe == ORACLE else None,
+        machine=replace(machine, precision="fp32") if recipe == "paper" else machine,
+        checkpoint=folder,
+        bootstrap=0,
+        description=recipe,
+    )
+    remove(folder)
+    found = recovery(fitted.mapping, truth)
+    return {
+        **asdict(case),
+        "recipe": recipe,
+        "budget": budget(settings),
+        "voxels": subject.voxels,
+        "r2": float(fitted.mapping.dataset["r2"].mean()),
+        "ceiling_r2": ceiling_r2(subject, truth, split),
+        "slope_error": found.slope_found - found.slope_planted,
+        "slope_planted": found.slope_planted,
+        "depth_r": found.depth_r,
+        "space_r": min(found.space_x_r, found.space_y_r),
+        "scale_r": found.scale_r,
+        "photographs": laboratory.photographs,
+        "best_step": fitted.history.best_step,
+        "seconds": round(time.perf_counter() - begun, 1),
+    }
+
+
+def settings_of(recipe: str, seed: int, paper_steps: int) -> FitSettings:
+    """Settings of a fit; of the authors' recipe with its budget of steps."""
+    if recipe != "paper":
+        return fit_settings("default", seed=seed)
+    usual = fit_settings("paper").validate_every
+    return fit_settings(
+        "paper", seed=seed, steps=paper_steps, validate_every=max(1, min(usual, paper_steps // 20))
+    )
+
+
+def budget(settings: FitSettings) -> str:
+    """Steps and images a step, beside the recipe's own number of steps where that is another."""
+    own = fit_settings(settings.recipe).steps
+    of = "" if settings.steps == own else f" of {own:,}"
+    return f"{settings.steps:,}{of} x {settings.batch_size}"
+
+
+def planted_selection(truth: PlantedTruth, layers: int) -> Selection:
+    """What the oracle is given; where another network was planted, a bump of layers at the planted depth."""
+    layer = truth.layer if truth.layer.shape[1] == layers else layer_bump(truth.depth, layers, 1.0)
+    return Selection(
+        *(torch.from_numpy(np.asarray(part)).float() for part in (truth.space, layer, truth.scale))
+    )
+
+
+def ceiling_r2(subject: Subject, truth: PlantedTruth, split: Split) -> float:
+    """Mean R^2 of the noise-free responses on the test images."""
+    place = {name: row for row, name in enumerate(subject.image_ids)}
+    rows = [place[name] for name in split.test]
+    return float(np.nanmean(r_squared(subject.responses[rows], truth.signal[rows])))
+
+
+def summarise(results: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """One row a case and recipe: means over seeds, R^2 as shares of the oracle's and of the ceiling.
+
+    ``slope_error`` is the mean of absolute errors, ``slope_bias`` of signed ones.
+    """
+    names = ("network", "kind", "images", "ceiling", "channels", "voxels", "photographs")
+    oracle = {
+        tuple(row[n] for n in (*names, "seed")): row["r2"] for row in results if row["recipe"] == ORACLE
+    }
+
+    def key(row: dict[str, Any]) -> tuple[Any, ...]:
+        return tuple(row[name] for name in (*names, "recipe", "budget"))
+
+    rows = []
+    for facts, group in groupby(sorted((r for r in results if r["recipe"] != ORACLE), key=key), key):
+        fits = [fit for fit in group if tuple(fit[n] for n in (*names, "seed")) in oracle]
+        if not fits:
+            continue
+        best = np.array([oracle[tuple(fit[n] for n in (*names, "seed"))] for fit in fits])
+        mean = {
+            name: float(np.mean([fit[name] for fit in fits])) for name in (*MEASURES[1:4], "r2", "ceiling_r2")
+        }
+        errors = np.array([fit["slope_error"] for fit in fits])
+        rows.append(
+            dict(zip((*names, "recipe", "budget"), facts, strict=True))
+            | mean
+            | {
+                "seeds": [fit["seed"] for fit in fits],
+                "slope_error": float(np.abs(errors).mean()),
+                "slope_bias": float(errors.mean()),
+                "slope_planted": float(np.mean([fit["slope_planted"] for fit in fits])),
+                "oracle_r2": float(best.mean()),
+                "r2_of_oracle": share(mean["r2"], float(best.mean())),
+                "r2_of_ceiling": share(mean["r2"], mean["ceiling_r2"]),
+                "seconds": float(np.mean([fit["seconds"] for fit in fits])),
+            }
+        )
+    return rows
+
+
+def share(part: float, whole: float) -> float | None:
+    """A share of something positive; None where there is nothing to share."""
+    return part / whole if whole > 0 else None
+
+
+def table(rows: list[dict[str, Any]]) -> str:
+    """The summary as Markdown, with what it is of."""
+    facts = ("network", "planted", "images", "ceiling", "voxels", "recipe", "steps x images", "seeds", "R²")
+    heads = (*facts, "of oracle", "of ceiling", "slope error", "depth r", "space r", "scale r", "seconds")
+    cells = [
+        (
+            row["network"],
+            row["kind"],
+            f"{row['images']:,}",
+            row["ceiling"],
+            f"{row['voxels']:,}",
+            row["recipe"],
+            row["budget"],
+            ", ".join(map(str, row["seeds"])),
+            f"{row['r2']:.3f}",
+            *("–" if row[name] is None else f"{row[name]:.2f}" for name in MEASURES[4:]),
+            f"{row['slope_bias']:+.3f}",
+            *(f"{row[name]:.3f}" for name in ("depth_r", "space_r", "scale_r")),
+            f"{row['seconds']:.0f}",
+        )
+        for row in rows
+    ]
+    photographs = ", ".join(sorted({row["photographs"] for row in rows})) or "none yet"
+    channels = ", ".join(sorted({str(row["channels"]) for row in rows}))
+    return (
+        f"*SIMULATED subjects over views of {photographs}; {channels} planted channels. R² is raw, a mean "
+        "over voxels and held-out photographs; slope error, depth and scale are by share, against those of the "
+        f"noise-free signal; space r is the smaller of x and y.*\n\n{markdown(heads, cells)}"
+    )
+
+
+def key_numbers(rows: list[dict[str, Any]]) -> dict[str, float | str | None]:
+    """The measures nearest to the two targets, for the default recipe and, with a prefix, the authors'."""
+    found: dict[str, float | str | None] = {}
+    for recipe, prefix in (("default", ""), ("paper", "paper_")):
+        fits = [row for row in rows if row["recipe"] == recipe]
+        main, low = (nearest(fits, *target) for target in (TARGET, LOW_TARGET))
+        found |= {f"{prefix}{name}": None if main is None else main[name] for name in MEASURES[:-1]}
+        found[f"{prefix}case"] = None if main is None else f"{main['images']}:{main['ceiling']}"
+        low = None if low is main else low
+        found[f"{prefix}slope_error_low_ceiling"] = None if low is None else low["slope_error"]
+        found[f"{prefix}low_ceiling_case"] = None if low is None else f"{low['images']}:{low['ceiling']}"
+    return found
+
+
+def nearest(rows: list[dict[str, Any]], images: int, ceiling: float) -> dict[str, Any] | None:
+    """The smooth plant that was measured nearest to so many images and such a ceiling."""
+
+    def distance(row: dict[str, Any]) -> tuple[float, float, int]:
+        apart = abs(np.log(row["ceiling"] / ceiling)), abs(np.log(row["images"] / images))
+        return *apart, -row["voxels"]
+
+    return min((row for row in rows if row["kind"] == "smooth"), key=distance, default=None)
+
+
+def run_all(options: argparse.Namespace, results: Results) -> None:
+    """Run what is asked for and not yet done; fits to one subject follow each other."""
+    cases = sorted(
+        ((float(ceiling), int(images)) for images, ceiling in (c.split(":") for c in options.cases))
+    )
+    given = None if options.tokens is None else TokenStore.open(options.tokens)
+    most = max(images for _, images in cases)
+    laboratory = Laboratory(views(options.photographs), most, options.work, given, options.voxels)
+    machine = Machine.choose(options.device)
+    networks = options.networks or [NETWORK if given is None else given.network]
+    for network, kind, seed, (ceiling, images) in product(networks, options.kinds, options.seeds, cases):
+        case = Case(network, kind, images, ceiling, options.channels, options.voxels, seed)
+        for recipe in (ORACLE, *options.recipes):
+            spent = budget(settings_of(recipe, seed, options.paper_steps))
+            done = {**asdict(case), "recipe": recipe, "budget": spent, "photographs": laboratory.photographs}
+            if not results.has(**done):
+                results.add(run(laboratory, case, recipe, options.paper_steps, machine))
+
+
+def main() -> None:
+    """Run what is asked for and not yet done, or only show; print the table and a JSON line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    add = parser.add_argument
+    add("photographs", type=Path, nargs="?", help="folder of .jpg files; sample photographs if left out")
+    add("--work", type=Path, required=True, help="folder of tokens and results")
+    add("--tokens", type=Path, help="token store of views to use instead of extracting")
+    add("--cases", nargs="+", default=CASES, metavar="IMAGES:CEILING")
+    add("--networks", nargs="+", help=f"{NETWORK}, or that of --tokens, if left out")
+    add("--kinds", nargs="+", default=["smooth"], choices=KINDS)
+    add("--recipes", nargs="+", default=["default", "paper"], choices=("default", "paper"))
+    add("--seeds", nargs="+", type=int, default=[0])
+    add("--channels", type=int, default=32, help="planted channels")
+    add("--voxels", type=int, help="so many voxels, evenly spread; all if left out")
+    add("--paper-steps", type=int, default=fit_settings("paper").steps, metavar="N")
+    add("--device", help="cuda, mps or cpu; the best there is if left out")
+    add("--show", action="store_true", help="run nothing; show, draw and write what there is")
+    add("--page", type=Path, help="write the table into this page")
+    add("--figures", type=Path, help="folder of the figures")
+    add("--table", type=Path, help="write the table that `factortopy plan` reads")
+    options = parser.parse_args()
+    results = Results(options.work / "recovery.jsonl")
+    if not options.show:
+        run_all(options, results)
+    rows = summarise(results.rows)
+    if options.page is not None:
+        write_table(options.page, "recovery.py", table(rows))
+    if options.table is not None:
+        write_text(
+            options.table, json.dumps(provenance(format=TABLE_FORMAT, simulated=True, rows=rows), indent=1)
+        )
+    if options.figures is not None:
+        from recovery_figures import draw
+
+        draw(rows, options.figures)
+    print(table(rows))
+    print(json.dumps({"fits": len(results.rows), "simulated": True, **key_numbers(rows)}))
+
+
+if __name__ == "__main__":
+    main()
