@@ -1,0 +1,30 @@
+"""Fine-tuning: a network and labelled images in, the network with other weights out."""
+
+from factortopy.finetuning.finetune import Finetuned, finetune
+from factortopy.finetuning.labelled import (
+    LabelledImages,
+    labelled_digits,
+    labelled_from_folder,
+    labelled_from_torchvision,
+    open_labelled,
+)
+from factortopy.finetuning.settings import FinetuneSettings, finetune_settings
+from factortopy.finetuning.split import LabelledSplit, split_classes
+from factortopy.finetuning.training import Classifier, FinetuneHistory, Trainer
+
+__all__ = [
+    "Classifier",
+    "FinetuneHistory",
+    "FinetuneSettings",
+    "Finetuned",
+    "LabelledImages",
+    "LabelledSplit",
+    "Trainer",
+    "finetune",
+    "finetune_settings",
+    "labelled_digits",
+    "labelled_from_folder",
+    "labelled_from_torchvision",
+    "open_labelled",
+    "split_classes",
+]

@@ -1,0 +1,181 @@
+"""Images with a class each: a folder of folders, a data set of torchvision, scikit-learn's digits."""
+
+import inspect
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from factortopy.errors import DataError, UnknownNameError
+from factortopy.images import ImageSet, images_from_folder
+from factortopy.images.image_set import read_image
+
+DIGITS, TORCHVISION = "sklearn/digits", "torchvision/"
+LABEL_FIELDS = ("targets", "labels", "_labels", "y")
+"""Where torchvision's data sets keep the labels of all items."""
+
+
+@dataclass(frozen=True)
+class LabelledImages:
+    """Images with a class each.
+
+    Args:
+        images: the images by id.
+        labels: place of each image's class in ``classes``.
+        classes: names of the classes.
+
+    Raises:
+        DataError: if there are fewer than two classes, or a label is missing or out of range.
+    """
+
+    images: ImageSet
+    labels: tuple[int, ...]
+    classes: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        name = self.images.name
+        if len(self.labels) != len(self.images):
+            raise DataError(f"{name!r} has {len(self.images)} images but {len(self.labels)} labels")
+        if len(self.classes) < 2 or len(set(self.classes)) != len(self.classes):
+            raise DataError(f"{name!r} has the classes {list(self.classes)}; two different ones are needed")
+        wrong = [label for label in self.labels if not 0 <= label < len(self.classes)]
+        if wrong:
+            raise DataError(f"{name!r} has a label {wrong[0]}; expected 0 to {len(self.classes) - 1}")
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+
+def labelled_from_folder(path: str | Path, *, check: bool = True) -> LabelledImages:
+    """The images of a folder's subfolders, each of which is a class: ``FOLDER/CLASS/IMAGE``.
+
+    Args:
+        path: the folder; its classes are sorted by name, ids are ``CLASS/IMAGE``.
+        check: read every file's header at once.
+
+    Raises:
+        DataError: if there are fewer than two classes, a class has no images, or files are no images.
+    """
+    folder = Path(path)
+    if not folder.is_dir():
+        raise DataError(f"{folder} is not a folder; give one with a subfolder of images for each class")
+    classes = sorted(
+        child.name for child in folder.iterdir() if child.is_dir() and not child.name.startswith(".")
+    )
+    if len(classes) < 2:
+        raise DataError(
+            f"{folder} has {len(classes)} subfolders; expected one for each class, at least two: CLASS/IMAGE"
+        )
+    members = [images_from_folder(folder / name, check=check).ids for name in classes]
+    ids = tuple(f"{name}/{file}" for name, files in zip(classes, members, strict=True) for file in files)
+    labels = np.repeat(np.arange(len(classes)), [len(files) for files in members])
+    images = ImageSet(folder.resolve().name, ids, lambda image_id: read_image(folder / image_id))
+    return LabelledImages(images, tuple(labels.tolist()), tuple(classes))
+
+
+def labelled_digits() -> LabelledImages:
+    """scikit-learn's 1,797 handwritten digits, 8 x 8 pixels, 10 classes (UCI, CC BY 4.0); no download."""
+    from sklearn.datasets import load_digits
+
+    digits = load_digits()
+    # 17 grey levels, spread over 0..255.
+    pixels = (digits.images * (255 / 16)).round().astype(np.uint8)
+    ids = tuple(f"digit-{number:04d}" for number in range(len(pixels)))
+    place = {image_id: number for number, image_id in enumerate(ids)}
+    images = ImageSet("digits", ids, lambda image_id: Image.fromarray(pixels[place[image_id]]))
+    return LabelledImages(images, tuple(digits.target.tolist()), tuple("0123456789"))
+
+
+def labelled_from_torchvision(
+    name: str, root: str | Path, *, download: bool = False, **options: Any
+) -> LabelledImages:
+    """A classification data set of torchvision, e.g. ``"EuroSAT"``.
+
+    Args:
+        name: of its class in ``torchvision.datasets``.
+        root: the folder that torchvision keeps it in.
+        download: fetch it to ``root`` if it is not there; never done unasked.
+        options: further ones of the class, e.g. ``split="test"``; its training part by default.
+
+    Raises:
+        UnknownNameError: if torchvision has no such data set.
+        DataError: if it is not at ``root``, or is none of images with one class each.
+    """
+    from torchvision import datasets
+
+    if name not in datasets.__all__ or "root" not in (known := _parameters(getattr(datasets, name))):
+        raise UnknownNameError("data set of torchvision", name, _with_root(datasets))
+    if "download" in known:
+        options["download"] = download
+    try:
+        items: Any = getattr(datasets, name)(root=root, **options)
+    except (RuntimeError, OSError, ValueError, TypeError, ImportError) as error:
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise DataError(
+            f"torchvision's {name} cannot be read from {root}: {reason} (root=FOLDER says where it is, "
+            "download=True fetches it; on the command line --root and --download)"
+        ) from error
+    labels = _labels(items, name)
+    classes = getattr(items, "classes", None) or range(max(labels) + 1)
+    width = len(str(len(labels) - 1))
+    ids = tuple(f"{name}-{number:0{width}d}" for number in range(len(labels)))
+    images = ImageSet(name, ids, lambda image_id: items[int(image_id[len(name) + 1 :])][0])
+    return LabelledImages(images, tuple(labels), tuple(_text(entry) for entry in classes))
+
+
+def open_labelled(
+    source: str | Path, *, root: str | Path | None = None, download: bool = False
+) -> LabelledImages:
+    """Labelled images by what a user says they are.
+
+    Args:
+        source: a folder of folders, ``"torchvision/NAME"`` or ``"sklearn/digits"``.
+        root: folder that torchvision keeps its data set in; needed for one.
+        download: fetch torchvision's data set if it is not there.
+
+    Raises:
+        DataError: if they cannot be had.
+        UnknownNameError: if torchvision has no such data set.
+    """
+    text = str(source)
+    if text == DIGITS:
+        return labelled_digits()
+    if text.startswith(TORCHVISION) and not Path(text).is_dir():
+        if root is None:
+            raise DataError(f"{text} needs the folder that torchvision keeps it in: --root FOLDER")
+        return labelled_from_torchvision(text.removeprefix(TORCHVISION), root, download=download)
+    return labelled_from_folder(source)
+
+
+def _parameters(kind: Any) -> Any:
+    return inspect.signature(kind.__init__).parameters
+
+
+def _with_root(datasets: Any) -> list[str]:
+    return [name for name in datasets.__all__ if "root" in _parameters(getattr(datasets, name))]
+
+
+def _labels(items: Any, name: str) -> list[int]:
+    """Labels of all items: where the data set keeps them, else from the items one by one."""
+    image, first = items[0]
+    if not isinstance(image, Image.Image) or not _whole(first):
+        raise DataError(f"torchvision's {name} is no set of images with one class each; choose another")
+    for field in LABEL_FIELDS:
+        kept = getattr(items, field, None)
+        if isinstance(kept, Sequence | np.ndarray) or hasattr(kept, "tolist"):
+            values = np.asarray(kept)
+            known = values.ndim == 1 and len(values) == len(items) and values.dtype.kind in "iu"
+            if known and values[0] == first and values[-1] == items[len(items) - 1][1]:
+                return [int(value) for value in values]
+    return [int(items[number][1]) for number in range(len(items))]
+
+
+def _whole(value: Any) -> bool:
+    return isinstance(value, int | np.integer) or getattr(value, "ndim", None) == 0
+
+
+def _text(entry: Any) -> str:
+    return ", ".join(map(str, entry)) if isinstance(entry, tuple | list) else str(entry)
