@@ -6,18 +6,18 @@ import xarray as xr
 from scipy import stats
 from sklearn.metrics import r2_score
 
-from factortopy.analysis.bootstrap import draw_images, draw_r2, draw_share, percentiles, r2_interval
-from factortopy.analysis.hierarchy import fit_slope
-from factortopy.analysis.uncertainty import (
-    Measured,
-    error_limits,
-    estimate,
-    over_fits,
-    over_seeds,
-    paired_difference,
-    region_names,
-    uncertainty,
+from factortopy.analysis.bootstrap import (
+    draw_images,
+    draw_r2,
+    draw_roi_r2,
+    draw_share,
+    percentiles,
+    r2_interval,
 )
+from factortopy.analysis.estimates import estimate, paired_difference
+from factortopy.analysis.fits import over_fits, over_seeds
+from factortopy.analysis.hierarchy import fit_slope
+from factortopy.analysis.uncertainty import Measured, error_limits, region_names, uncertainty
 from factortopy.errors import DataError, ShapeError, UnknownNameError
 from factortopy.mapping import Mapping
 
@@ -61,8 +61,16 @@ def test_r2_of_every_draw_is_that_of_its_images(measured):
     found = draw_r2(measured.responses, measured.predictions, draws)
     for draw, values in zip(draws, found, strict=True):
         some = rows(draw)
-        expected = r2_score(measured.responses[some], measured.predictions[some], multioutput="raw_values")
-        np.testing.assert_allclose(values, expected, atol=1e-4)
+        error = np.square(measured.responses[some] - measured.predictions[some]).sum(axis=0)
+        # The mean stays that of all test images.
+        spread = np.square(measured.responses[some] - measured.responses.mean(axis=0)).sum(axis=0)
+        np.testing.assert_allclose(values, 1 - error / spread, atol=1e-4)
+
+
+def test_the_draw_of_every_image_once_gives_the_score_itself(measured):
+    found = draw_r2(measured.responses, measured.predictions, np.ones((1, IMAGES), dtype=np.float32))
+    expected = r2_score(measured.responses, measured.predictions, multioutput="raw_values")
+    np.testing.assert_allclose(found[0], expected, atol=1e-5)
 
 
 def test_share_of_every_draw_is_that_of_its_images(measured):
@@ -79,7 +87,7 @@ def test_interval_agrees_with_scipy(measured):
     y, f = measured.responses[:, 20], 4 + measured.predictions[:, 20]
     expected = stats.bootstrap(
         (y, f),
-        lambda a, b: 1 - ((a - b) ** 2).sum() / ((a - a.mean()) ** 2).sum(),
+        lambda a, b: 1 - ((a - b) ** 2).sum() / ((a - y.mean()) ** 2).sum(),
         paired=True, vectorized=False, method="percentile", n_resamples=2_000, rng=np.random.default_rng(1),
     ).confidence_interval  # fmt: skip
     found = r2_interval(y[:, None], f[:, None], draw_images(IMAGES, 2_000))
@@ -96,9 +104,28 @@ def test_intervals_cover_the_truth():
     assert 0.92 <= covered <= 0.975
 
 
+def test_limits_of_what_predicts_nothing_lie_about_zero():
+    """The mean of a draw would put them below 0: the upper limit of a fifth of them is negative then."""
+    rng = np.random.default_rng(4)
+    f = 0.01 * rng.normal(size=(72, 500))
+    found = r2_interval(f + rng.normal(size=f.shape), f, draw_images(72, 200))
+    assert (found.high < 0).mean() < 0.05
+    assert (found.low > 0.001).mean() < 0.05
+
+
+def test_rois_of_two_methods_are_drawn_in_pairs(measured):
+    ids = [*measured.images, *measured.images]
+    one = draw_roi_r2(
+        np.tile(measured.responses, (2, 1)), np.tile(measured.predictions, (2, 1)), ids, ROIS, resamples=15
+    )
+    r2 = draw_r2(measured.responses, measured.predictions, draw_images(measured.images, 15))
+    for place, inside in enumerate(ROIS.values()):
+        np.testing.assert_allclose(one[:, place], r2[:, inside].mean(axis=1), atol=1e-5)
+
+
 def test_a_constant_voxel_has_no_interval(measured):
     responses = measured.responses.copy()
-    responses[:, 5] = 1
+    responses[:, 5] = 0.1
     found = r2_interval(responses, measured.predictions, draw_images(IMAGES, 10))
     assert np.isnan(found.low[5])
     assert np.isfinite(np.delete(found.low, 5)).all()
@@ -122,6 +149,8 @@ def test_rois_of_the_draws_are_means(measured):
     np.testing.assert_allclose(found["r2_low"][1], percentiles(r2)[0], atol=1e-5)
     depth = draw_share(measured.depth, measured.predictions, draw_images(measured.images, 15))
     np.testing.assert_allclose(found["drawn_depth"][1][:, 2], depth[:, 20:30].mean(axis=1), atol=1e-5)
+    scale = draw_share(measured.global_, measured.predictions, draw_images(measured.images, 15))
+    np.testing.assert_allclose(found["drawn_scale"][1][:, 4], scale.mean(axis=1), atol=1e-5)
 
 
 def mapping_of(measured, shift=0.0, **attributes):

@@ -11,6 +11,8 @@ from factortopy.analysis.comparison import (
 )
 from factortopy.analysis.channel_images import ChannelImages, channel_images
 from factortopy.analysis.clusters import ChannelClusters, channel_clusters, cluster_channels
+from factortopy.analysis.estimates import Estimate, estimate, paired_difference
+from factortopy.analysis.fits import over_fits, over_seeds
 from factortopy.analysis.gauge import Gauge, Selectors, canonical_gauge, canonical_model, canonical_selectors
 from factortopy.analysis.held_out import held_out_variables, raw_selectors
 from factortopy.analysis.hierarchy import LEVELS, HierarchySlope, fit_slope, hierarchy_slope, layer_position
@@ -34,7 +36,6 @@ from factortopy.analysis.scores import NormalisedScore, algonauts_score, correla
 from factortopy.analysis.shares import Shares, shares
 from factortopy.analysis.similarity import SIMILARITIES, Similarity, similarity
 from factortopy.analysis.subject_average import subject_average
-from factortopy.analysis.uncertainty import Estimate, estimate, over_fits, over_seeds, paired_difference
 
 __all__ = [
     "LEVELS",

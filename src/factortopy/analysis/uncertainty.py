@@ -11,11 +11,11 @@ from statistics import NormalDist
 from typing import Any
 
 import numpy as np
-import xarray as xr
 from jaxtyping import Bool, Float
 
 from factortopy.analysis.bootstrap import (
     CONFIDENCE,
+    RegionMeans,
     SlopeWeights,
     chunks,
     draw_images,
@@ -23,12 +23,12 @@ from factortopy.analysis.bootstrap import (
     draw_share,
     percentiles,
 )
-from factortopy.analysis.hierarchy import hierarchy_slope
 from factortopy.analysis.roi_scores import ALL
-from factortopy.errors import DataError, ShapeError, UnknownNameError
-from factortopy.mapping import Mapping
 
 Variables = dict[str, tuple[tuple[str, ...], np.ndarray]]
+
+DRAWN = {"r2": "r2", "depth": "depth", "scale_share": "scale"}
+"""Variables of one number a voxel, and how their means over ROIs are called."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,47 +62,60 @@ def uncertainty(measured: Measured, resamples: int = 1_000, confidence: float = 
 
     Returns:
         Variables of a mapping: ``r2_low``, ``r2_high``, ``depth_low``, ``depth_high``, ``scale_share_low``,
-        ``scale_share_high`` (voxel); ``drawn_r2`` and ``drawn_depth`` (draw, region), mean R^2 and mean depth
-        of ROIs and of all voxels; and, where the ROIs allow a line, ``drawn_slope``, ``drawn_b0`` and
-        ``drawn_b1`` (draw).
+        ``scale_share_high`` (voxel); ``drawn_r2``, ``drawn_depth`` and ``drawn_scale`` (draw, region), means
+        of R^2, depth and scale share over ROIs and over all voxels; and, where the ROIs allow a line,
+        ``drawn_slope``, ``drawn_b0`` and ``drawn_b1`` (draw).
 
     Raises:
         DataError: if there are fewer than two test images.
     """
     draws = draw_images(measured.images, resamples)
-    voxels = measured.responses.shape[1]
-    regions = _regions(measured.rois, voxels)
-    known = np.ptp(measured.predictions, axis=0) > 0
-    line = SlopeWeights.of(measured.rois, known)
-    limits: dict[str, list[np.ndarray]] = {"r2": [], "depth": [], "scale_share": []}
-    totals, counts = np.zeros((2, resamples, len(regions))), np.zeros((2, resamples, len(regions)))
-    slopes = np.zeros((2, resamples))
-    for some in chunks(voxels):
+    drawn = _Drawn(measured, resamples, confidence)
+    for some in chunks(measured.responses.shape[1]):
         predictions = measured.predictions[:, some]
-        drawn = {
-            "r2": draw_r2(measured.responses[:, some], predictions, draws),
-            "depth": draw_share(measured.depth[:, some], predictions, draws),
-            "scale_share": draw_share(measured.global_[:, some], predictions, draws),
-        }
+        drawn.add(
+            some,
+            {
+                "r2": draw_r2(measured.responses[:, some], predictions, draws),
+                "depth": draw_share(measured.depth[:, some], predictions, draws),
+                "scale_share": draw_share(measured.global_[:, some], predictions, draws),
+            },
+        )
+    return drawn.variables()
+
+
+class _Drawn:
+    """What is kept of the draws: limits of every voxel, means of regions, and the hierarchy line."""
+
+    def __init__(self, measured: Measured, resamples: int, confidence: float) -> None:
+        self._confidence = confidence
+        voxels = measured.responses.shape[1]
+        regions = [*measured.rois.values(), np.ones(voxels, dtype=bool)]
+        self._limits: dict[str, list[np.ndarray]] = {name: [] for name in DRAWN}
+        self._means = {name: RegionMeans(regions, resamples) for name in DRAWN}
+        self._weights = SlopeWeights.of(measured.rois, np.ptp(measured.predictions, axis=0) > 0)
+        self._slope, self._b0 = np.zeros((2, resamples))
+
+    def add(self, some: slice, drawn: MappingType[str, Float[np.ndarray, "draw some"]]) -> None:
+        """Take in the draws of some of the voxels."""
         for name, values in drawn.items():
-            limits[name].append(percentiles(values, confidence))
-        here = np.stack(regions)[:, some].astype(np.float32).T
-        for number, name in enumerate(("r2", "depth")):
-            totals[number] += np.nan_to_num(drawn[name]) @ here
-            counts[number] += np.isfinite(drawn[name]) @ here
-        if line is not None:
+            self._limits[name].append(percentiles(values, self._confidence))
+            self._means[name].add(some, values)
+        if self._weights is not None:
             depth = np.nan_to_num(drawn["depth"])
-            slopes += np.stack([depth @ line.slope[some], depth @ line.b0[some]])
-    found: Variables = {}
-    for name, parts in limits.items():
-        low, high = np.concatenate(parts, axis=1).astype(np.float32)
-        found |= {f"{name}_low": (("voxel",), low), f"{name}_high": (("voxel",), high)}
-    means = np.divide(totals, counts, out=np.full_like(totals, np.nan), where=counts > 0)
-    found |= {"drawn_r2": (("draw", "region"), means[0]), "drawn_depth": (("draw", "region"), means[1])}
-    if line is not None:
-        drawn_line = {"slope": slopes[0], "b0": slopes[1], "b1": slopes.sum(axis=0)}
-        found |= {f"drawn_{name}": (("draw",), values) for name, values in drawn_line.items()}
-    return found
+            self._slope += depth @ self._weights.slope[some]
+            self._b0 += depth @ self._weights.b0[some]
+
+    def variables(self) -> Variables:
+        found: Variables = {}
+        for name, parts in self._limits.items():
+            low, high = np.concatenate(parts, axis=1).astype(np.float32)
+            found |= {f"{name}_low": (("voxel",), low), f"{name}_high": (("voxel",), high)}
+            found[f"drawn_{DRAWN[name]}"] = (("draw", "region"), self._means[name].values())
+        if self._weights is not None:
+            line = {"slope": self._slope, "b0": self._b0, "b1": self._b0 + self._slope}
+            found |= {f"drawn_{name}": (("draw",), values) for name, values in line.items()}
+        return found
 
 
 def error_limits(
@@ -115,141 +128,6 @@ def error_limits(
     return values - reach, values + reach
 
 
-@dataclass(frozen=True)
-class Estimate:
-    """A number with its limits.
-
-    Attributes:
-        value: the number.
-        low: lower limit.
-        high: upper limit.
-        confidence: of the limits, in 0..1.
-    """
-
-    value: float
-    low: float
-    high: float
-    confidence: float
-
-
-def estimate(
-    mapping: Mapping, quantity: str = "r2", region: str = ALL, confidence: float = CONFIDENCE
-) -> Estimate:
-    """A quantity of a mapping with its interval over test images.
-
-    Args:
-        mapping: a mapping fitted with a bootstrap.
-        quantity: ``"r2"``, the mean over a region, or ``"slope"``, ``"b0"``, ``"b1"`` of the hierarchy line.
-        region: an ROI or ``"all voxels"``, for ``"r2"``.
-        confidence: part of the draws between the limits.
-
-    Raises:
-        DataError: if the mapping has no draws of it.
-        UnknownNameError: if there is no such quantity or region.
-    """
-    value, drawn = _value(mapping, quantity, region)
-    low, high = percentiles(drawn, confidence)
-    return Estimate(value, float(low), float(high), confidence)
-
-
-def paired_difference(
-    one: Mapping, other: Mapping, quantity: str = "r2", region: str = ALL, confidence: float = CONFIDENCE
-) -> Estimate:
-    """One mapping's quantity minus another's, with an interval over the same draws of test images.
-
-    Args:
-        one: a mapping fitted with a bootstrap.
-        other: another network's mapping of the same subject and split.
-        quantity: as in :func:`estimate`.
-        region: as in :func:`estimate`.
-        confidence: part of the draws between the limits.
-
-    Raises:
-        DataError: if they were not scored on the same test images, or have no draws.
-        UnknownNameError: if there is no such quantity or region.
-    """
-    for name in ("subject", "split"):
-        left, right = (str(mapping.dataset.attrs.get(name)) for mapping in (one, other))
-        if left != right:
-            raise DataError(
-                f"a paired difference needs one {name}; these mappings have {left!r} and {right!r}: fit both "
-                "with the same split"
-            )
-    (value, drawn), (reference, redrawn) = (_value(held, quantity, region) for held in (one, other))
-    if drawn.shape != redrawn.shape:
-        raise DataError(f"the mappings have {len(drawn)} and {len(redrawn)} draws; fit both with as many")
-    low, high = percentiles(drawn - redrawn, confidence)
-    return Estimate(value - reference, float(low), float(high), confidence)
-
-
-def over_fits(values: Sequence[float], confidence: float = CONFIDENCE) -> Estimate:
-    """Mean of independent fits, such as subjects or seeds, with Student's interval of the mean.
-
-    Raises:
-        DataError: if there are fewer than two.
-    """
-    from scipy.stats import sem, t
-
-    if len(values) < 2:
-        raise DataError(f"an interval over fits needs two or more, got {len(values)}")
-    mean = float(np.mean(values))
-    reach = float(t.ppf((1 + confidence) / 2, len(values) - 1) * sem(values))
-    return Estimate(mean, mean - reach, mean + reach, confidence)
-
-
-def over_seeds(mappings: Sequence[Mapping]) -> xr.Dataset:
-    """Mean and standard deviation over several fits of the same voxels, such as seeds.
-
-    Returns:
-        Every variable of numbers over voxels that all mappings hold: its mean, and ``<name>_sd``.
-
-    Raises:
-        DataError: if there are fewer than two.
-        ShapeError: if the mappings have other voxels or layers.
-    """
-    if len(mappings) < 2:
-        raise DataError(f"a spread over fits needs two mappings or more, got {len(mappings)}")
-    first = mappings[0].dataset
-    for held in mappings[1:]:
-        same = all(
-            np.array_equal(held.dataset[name].values, first[name].values)
-            for name in ("vertex", "hemisphere", "network_layer")
-            if name in first.coords and name in held.dataset.coords
-        )
-        if not same or held.dataset.sizes["voxel"] != first.sizes["voxel"]:
-            raise ShapeError("a spread over fits needs the same voxels and layers in every mapping")
-    names = [
-        name for name in first if "voxel" in first[name].dims and all(name in m.dataset for m in mappings)
-    ]
-    result = first.drop_vars(list(first.data_vars))
-    for name in names:
-        stacked = np.stack([held.dataset[name].values for held in mappings]).astype(np.float64)
-        result[str(name)] = (first[name].dims, stacked.mean(axis=0))
-        result[f"{name}_sd"] = (first[name].dims, stacked.std(axis=0, ddof=1))
-    seeds: list[Any] = [held.dataset.attrs.get("seed", "unknown") for held in mappings]
-    return result.assign_attrs(seeds=seeds)
-
-
 def region_names(rois: MappingType[str, Any]) -> list[str]:
     """Names along the dimension ``region``: the ROIs, then all voxels."""
     return [*rois, ALL]
-
-
-def _regions(rois: MappingType[str, np.ndarray], voxels: int) -> list[np.ndarray]:
-    return [*(np.asarray(inside, dtype=bool) for inside in rois.values()), np.ones(voxels, dtype=bool)]
-
-
-def _value(mapping: Mapping, quantity: str, region: str) -> tuple[float, Float[np.ndarray, "draw"]]:
-    data = mapping.dataset
-    if quantity not in ("r2", "slope", "b0", "b1"):
-        raise UnknownNameError("quantity", quantity, ("r2", "slope", "b0", "b1"))
-    if f"drawn_{quantity}" not in data:
-        raise DataError(f"this mapping has no draws of {quantity!r}; fit it with bootstrap=1000")
-    drawn = data[f"drawn_{quantity}"]
-    if quantity != "r2":
-        return float(getattr(hierarchy_slope(mapping), quantity)), drawn.values
-    names = [str(name) for name in data["region"].values]
-    if region not in names:
-        raise UnknownNameError("region", region, names)
-    inside = np.ones(data.sizes["voxel"], dtype=bool) if region == ALL else mapping.rois[region].values
-    return float(np.nanmean(data["r2"].values[inside])), drawn.values[:, names.index(region)]
