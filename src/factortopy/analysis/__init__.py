@@ -1,5 +1,7 @@
 """What a mapping means: scores, shares, hierarchy, recovery of what was planted."""
 
+from factortopy.analysis.channel_images import ChannelImages, channel_images
+from factortopy.analysis.clusters import ChannelClusters, channel_clusters, cluster_channels
 from factortopy.analysis.comparison import (
     QUANTITIES,
     Comparison,
@@ -9,8 +11,6 @@ from factortopy.analysis.comparison import (
     voxel_values,
     winners,
 )
-from factortopy.analysis.channel_images import ChannelImages, channel_images
-from factortopy.analysis.clusters import ChannelClusters, channel_clusters, cluster_channels
 from factortopy.analysis.estimates import Estimate, estimate, paired_difference
 from factortopy.analysis.fits import over_fits, over_seeds
 from factortopy.analysis.gauge import Gauge, Selectors, canonical_gauge, canonical_model, canonical_selectors
@@ -22,6 +22,8 @@ from factortopy.analysis.hierarchy_orders import Order, orders_of, parse_order
 from factortopy.analysis.leave_out import LeaveOut, leave_out
 from factortopy.analysis.limits import Limited, limited, limited_difference
 from factortopy.analysis.nulls import NullTest, correlation_test, slope_test, surrogate_maps
+from factortopy.analysis.partition import Partition, PartRow, partition_variance
+from factortopy.analysis.predictions import HeldOut, paired_winners, predict
 from factortopy.analysis.recovery import Recovery, recovery
 from factortopy.analysis.region_table import (
     Difference,
@@ -39,14 +41,15 @@ from factortopy.analysis.subject_average import subject_average
 
 __all__ = [
     "LEVELS",
-    "ChannelClusters",
-    "ChannelImages",
     "QUANTITIES",
     "SIMILARITIES",
+    "ChannelClusters",
+    "ChannelImages",
     "Comparison",
     "Difference",
     "Estimate",
     "Gauge",
+    "HeldOut",
     "HierarchyFit",
     "HierarchySlope",
     "LeaveOut",
@@ -56,6 +59,8 @@ __all__ = [
     "NormalisedScore",
     "NullTest",
     "Order",
+    "PartRow",
+    "Partition",
     "Recovery",
     "RegionRow",
     "RepresentationalDepth",
@@ -92,7 +97,10 @@ __all__ = [
     "over_fits",
     "over_seeds",
     "paired_difference",
+    "paired_winners",
     "parse_order",
+    "partition_variance",
+    "predict",
     "r_squared",
     "raw_selectors",
     "recovery",
