@@ -196,13 +196,35 @@ def canonical_selectors(model: FactorTopy, batches: Iterable[Tokens]) -> Selecto
     Raises:
         DataError: if all aligned features are constant.
     """
-    local, global_ = aligned_covariances(model, batches)
+    before = _before(model)
     with torch.no_grad():
-        # These matrices are small: a CPU is as fast.
-        covariances = Covariances(local.cpu(), global_.cpu())
+        return _gauge(model, before, batches).selectors(before)
+
+
+def canonical_model(model: FactorTopy, batches: Iterable[Tokens]) -> FactorTopy:
+    """A model in the canonical gauge: the same predictions, its channels white over some images.
+
+    Args:
+        model: a trained model; it is left as it is.
+        batches: tokens of the images on which the gauge is fixed.
+
+    Raises:
+        DataError: if all aligned features are constant.
+    """
+    with torch.no_grad():
+        return _gauge(model, _before(model), batches).model(model)
+
+
+def _before(model: FactorTopy) -> Selectors:
+    # These matrices are small: a CPU is as fast.
+    with torch.no_grad():
         selection = Selection(*(part.cpu() for part in model.select()))
-        before = Selectors(selection, model.factor * model.channels.detach().cpu())
-        return canonical_gauge(covariances, before).selectors(before)
+        return Selectors(selection, model.factor * model.channels.detach().cpu())
+
+
+def _gauge(model: FactorTopy, before: Selectors, batches: Iterable[Tokens]) -> Gauge:
+    local, global_ = aligned_covariances(model, batches)
+    return canonical_gauge(Covariances(local.cpu(), global_.cpu()), before)
 
 
 def _whitening(covariance: Float[Tensor, "D D"]) -> Float[Tensor, "D D"]:

@@ -1,0 +1,120 @@
+"""What the channels of a region respond to in an image (figure 9): a map over the image's places.
+
+A region R of voxels has mean layer weights ``w_l``, mean channels ``omega`` and the three leading principal
+axes ``e_k`` of its voxels' channels. With the aligned local tokens F_l of an image, at place p::
+
+    response(p)     = factor sum_l w_l <F_l(p), omega>         components_k(p) = sum_l w_l <F_l(p), e_k>
+
+The paper shows the components as red, green and blue, each clipped at its 5th and 95th percentile. The
+response is what a voxel of these channels and layers would answer, up to a constant, if it read just that
+place. Principal axes depend on the gauge of the channels (`docs/identifiability.md`): give the model of
+:func:`factortopy.analysis.canonical_model` where images of different mappings are to be compared.
+"""
+
+from collections.abc import Iterable, Sequence
+from collections.abc import Mapping as MappingType
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from factortopy.errors import DataError
+from factortopy.model import FactorTopy
+from factortopy.networks import Tokens
+
+COMPONENTS = 3
+CLIPPED = (5.0, 95.0)
+"""Percentiles at which components are clipped."""
+
+
+@dataclass(frozen=True, eq=False)
+class ChannelImages:
+    """Maps of what regions respond to in some images.
+
+    Attributes:
+        images: ids of the images.
+        regions: names of the regions.
+        response: response to every place of the token grid, in standard deviations of the responses; only
+            differences mean something.
+        components: the same along the principal axes of the region's channels, largest first; the sign of an
+            axis is such that the mean channels lie on its positive side.
+        explained: share of the variance of the region's channels along every axis.
+    """
+
+    images: tuple[str, ...]
+    regions: tuple[str, ...]
+    response: Float[np.ndarray, "image region row column"]
+    components: Float[np.ndarray, "image region row column component"]
+    explained: Float[np.ndarray, "region component"]
+
+    @property
+    def colours(self) -> Float[np.ndarray, "image region row column component"]:
+        """Components as red, green and blue: 0 at their 5th, 1 at their 95th percentile over all images."""
+        low, high = np.percentile(self.components, CLIPPED, axis=(0, 2, 3), keepdims=True)
+        return np.clip((self.components - low) / np.where(high > low, high - low, 1), 0, 1)
+
+
+def channel_images(
+    model: FactorTopy,
+    batches: Iterable[Tokens],
+    images: Sequence[str],
+    regions: MappingType[str, Bool[np.ndarray, "voxel"]],
+) -> ChannelImages:
+    """Maps of what regions respond to in some images (figure 9).
+
+    Args:
+        model: a trained model, see :func:`factortopy.mapping.load_model`.
+        batches: tokens of the images, at any grid: channel maps apply place by place.
+        images: their ids, in order.
+        regions: voxels of every region by name, such as ``mapping.rois``.
+
+    Raises:
+        DataError: if a region has no more voxels than components, or images and tokens differ in number.
+    """
+    parts = {name: _region(model, name, np.asarray(inside, dtype=bool)) for name, inside in regions.items()}
+    if not parts:
+        raise DataError("no region is given; give masks of voxels by name, such as mapping.rois")
+    layers = torch.stack([part.layers for part in parts.values()])
+    axes = torch.stack([torch.cat([part.mean[None], part.axes]) for part in parts.values()])
+    maps = []
+    with torch.no_grad():
+        for tokens in batches:
+            local = model.align(tokens).local
+            # Layers first: what is left has no layers, and is small whatever the number of regions.
+            mixed = torch.einsum("rl,lbdhw->rbdhw", layers, local)
+            maps.append(torch.einsum("rkd,rbdhw->brhwk", axes, mixed))
+    values = torch.cat(maps).numpy()
+    if len(values) != len(images):
+        raise DataError(f"{len(images)} images are named, but tokens of {len(values)} were given")
+    explained = torch.stack([part.explained for part in parts.values()]).numpy()
+    return ChannelImages(tuple(images), tuple(parts), values[..., 0], values[..., 1:], explained)
+
+
+@dataclass(frozen=True, eq=False)
+class _Region:
+    """Mean layer weights, mean channels with the model's factor, and principal axes of a region."""
+
+    layers: Float[Tensor, "L"]
+    mean: Float[Tensor, "D"]
+    axes: Float[Tensor, "component D"]
+    explained: Float[Tensor, "component"]
+
+
+def _region(model: FactorTopy, name: str, inside: Bool[np.ndarray, "voxel"]) -> _Region:
+    voxels, width = model.channels.shape
+    count = int(inside.sum())
+    if inside.shape != (voxels,) or count <= COMPONENTS or width < COMPONENTS:
+        raise DataError(
+            f"region {name!r} has {count} of {len(inside)} voxels; {COMPONENTS} components need more than "
+            f"{COMPONENTS} of the mapping's {voxels} voxels, and {COMPONENTS} channels"
+        )
+    with torch.no_grad():
+        rows = torch.from_numpy(inside)
+        layers, channels = model.select().layer[rows].mean(dim=0), model.channels[rows]
+        mean = channels.mean(dim=0)
+        _, sizes, axes = torch.linalg.svd(channels - mean, full_matrices=False)
+        axes = axes[:COMPONENTS] * torch.where(axes[:COMPONENTS] @ mean < 0, -1.0, 1.0)[:, None]
+        explained = sizes.square() / sizes.square().sum().clamp(min=torch.finfo(sizes.dtype).tiny)
+        return _Region(layers, model.factor * mean, axes, explained[:COMPONENTS])
