@@ -216,8 +216,8 @@ def table(rows: list[dict[str, Any]]) -> str:
     channels = ", ".join(sorted({str(row["channels"]) for row in rows}))
     return (
         f"*SIMULATED subjects over views of {photographs}; {channels} planted channels. R² is raw, a mean "
-        "over voxels and held-out photographs; slope error, depth and scale are by share, against those of the "
-        f"noise-free signal; space r is the smaller of x and y.*\n\n{markdown(heads, cells)}"
+        "over voxels and held-out photographs; slope error, depth and scale are by share, against those of "
+        f"the noise-free signal; space r is the smaller of x and y.*\n\n{markdown(heads, cells)}"
     )
 
 
