@@ -16,6 +16,7 @@ in batches whose estimates are averaged (Nguyen et al. 2021), which stays unbias
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -135,12 +136,15 @@ def _chosen(
 
 def _pixels(tokens: TokenStore, images: ImageSet, rows: np.ndarray) -> Float[Tensor, "image number"]:
     """The images as the network sees them, at a coarser resolution."""
-    facts = {name: tuple(v) if isinstance(v, list) else v for name, v in tokens.preprocessing.items()}
+    facts: dict[str, Any] = {
+        name: tuple(value) if isinstance(value, list) else value
+        for name, value in tokens.preprocessing.items()
+    }
     see = Preprocessing(**facts)
     place = {image: number for number, image in enumerate(images.ids)}
     seen = torch.stack([see(images.image(place[tokens.image_ids[row]])) for row in rows])
-    small = tuple(min(side, PIXELS) for side in see.size)
-    return torch.nn.functional.adaptive_avg_pool2d(seen, small).flatten(1)
+    height, width = (min(side, PIXELS) for side in see.size)
+    return torch.nn.functional.adaptive_avg_pool2d(seen, (height, width)).flatten(1)
 
 
 def _layers(tokens: Tokens) -> Iterator[Float[Tensor, "image number"]]:

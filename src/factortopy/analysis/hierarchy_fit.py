@@ -238,7 +238,7 @@ def _line_limits(
     middle = counts @ x / counts.sum()
     slope = drawn @ (counts * (x - middle)) / (counts @ np.square(x - middle))
     b0 = drawn @ counts / counts.sum() - slope * middle
-    limits = {}
+    limits: dict[str, Any] = {}
     for name, values in {"slope": slope, "b0": b0, "b1": b0 + slope}.items():
         low, high = percentiles(values, confidence)
         limits |= {f"{name}_low": float(low), f"{name}_high": float(high)}
