@@ -7,9 +7,10 @@ from jaxtyping import Float
 
 from factortopy.analysis.bootstrap import CONFIDENCE, percentiles
 from factortopy.analysis.comparison import regions_of, voxel_values
+from factortopy.analysis.estimates import LINE
 from factortopy.analysis.hierarchy import hierarchy_slope
 from factortopy.analysis.roi_scores import ALL
-from factortopy.analysis.subject_average import LINE, region_mean, student_limits
+from factortopy.analysis.subject_average import region_mean, student_limits
 from factortopy.errors import FactortopyError
 from factortopy.mapping import Mapping
 

@@ -20,7 +20,7 @@ from itertools import combinations
 import numpy as np
 from jaxtyping import Bool, Float
 
-from factortopy.analysis.bootstrap import chunks, draw_images, draw_r2, percentiles
+from factortopy.analysis.bootstrap import chunks, draw_roi_r2, percentiles
 from factortopy.analysis.predictions import HeldOut, Predicted
 from factortopy.analysis.scores import r_squared
 from factortopy.errors import DataError
@@ -110,7 +110,11 @@ def partition_variance(
     r2 = np.stack([r_squared(held.test.responses, own) for own in predictions])
     mixing = mixing_of(subsets)
     halves = [_half(held.test, predictions, rows) for rows in half_rows(held.test.images, seed)]
-    drawn = _draw(held.test, predictions, regions, resamples, progress)
+    drawn = []
+    with progress_bar("Draws of test images", len(subsets), show=progress) as advance:
+        for own in predictions:
+            drawn.append(draw_roi_r2(held.test.responses, own, held.test.images, regions, resamples))
+            advance()
     partition = Partition(
         labels=tuple(labels),
         subsets=subsets,
@@ -122,7 +126,7 @@ def partition_variance(
         ),
         rows=(),
     )
-    return replace(partition, rows=_rows(partition, regions, mixing, halves, drawn))
+    return replace(partition, rows=_rows(partition, regions, mixing, halves, np.stack(drawn)))
 
 
 def join(held: HeldOut, subset: Subset) -> tuple[Float[np.ndarray, "image voxel"], float]:
@@ -215,33 +219,12 @@ def _half(
     return np.stack([r_squared(test.responses[rows], own[rows]) for own in predictions])
 
 
-def _draw(
-    test: Predicted,
-    predictions: list[np.ndarray],
-    regions: MappingType[str, np.ndarray],
-    resamples: int,
-    progress: bool,
-) -> Float[np.ndarray, "subset draw region"]:
-    """Mean R^2 of the regions in draws of test images."""
-    draws, voxels = draw_images(test.images, resamples), test.responses.shape[1]
-    inside = np.stack(list(regions.values()), axis=1).astype(np.float32)
-    total, known = np.zeros((2, len(predictions), resamples, len(regions)))
-    with progress_bar("Draws of test images", len(predictions) * voxels, show=progress) as advance:
-        for number, own in enumerate(predictions):
-            for some in chunks(voxels):
-                drawn = draw_r2(test.responses[:, some], own[:, some], draws)
-                total[number] += np.nan_to_num(drawn) @ inside[some]
-                known[number] += np.isfinite(drawn) @ inside[some]
-                advance(drawn.shape[1])
-    return np.asarray(np.divide(total, known, out=np.full_like(total, np.nan), where=known > 0))
-
-
 def _rows(
     partition: Partition,
     regions: MappingType[str, np.ndarray],
     mixing: np.ndarray,
     halves: list[np.ndarray],
-    drawn: np.ndarray,
+    drawn: Float[np.ndarray, "subset draw region"],
 ) -> tuple[PartRow, ...]:
     """Parts by region, and R^2 of all networks together."""
     parts = np.concatenate([mixing, np.eye(len(mixing))[-1:]])

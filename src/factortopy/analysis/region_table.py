@@ -6,9 +6,10 @@ import numpy as np
 from jaxtyping import Float
 
 from factortopy.analysis.comparison import Comparison, Winners, voxel_values
+from factortopy.analysis.estimates import LINE
 from factortopy.analysis.limits import RATIO, Limited, limited, limited_difference
 from factortopy.analysis.roi_scores import ALL
-from factortopy.analysis.subject_average import LINE, region_mean
+from factortopy.analysis.subject_average import region_mean
 
 
 @dataclass(frozen=True)
@@ -23,7 +24,7 @@ class RegionRow:
         ceiling: mean noise ceiling.
         normalised, normalised_low, normalised_high: mean R^2 over mean ceiling, and its limits.
         depth, depth_low, depth_high: mean layer position by share, and its limits.
-        scale: mean scale share.
+        scale, scale_low, scale_high: mean scale share, and its limits.
         difference, difference_low, difference_high: R^2 less the first mapping's, and limits in pairs.
         won: part of the voxels where this mapping's R^2 is the largest, and above 0.
         won_clearly: part where it is so beyond doubt.
@@ -46,6 +47,8 @@ class RegionRow:
     depth_low: float | None
     depth_high: float | None
     scale: float | None
+    scale_low: float | None
+    scale_high: float | None
     difference: float | None
     difference_low: float | None
     difference_high: float | None
@@ -155,7 +158,7 @@ def difference(comparison: Comparison, quantity: str, one: str, other: str) -> D
 
 def _region_row(comparison: Comparison, won: Winners, place: int, roi: str) -> RegionRow:
     mapping, inside = comparison.mappings[place], comparison.regions[roi]
-    r2, depth, ratio = (limited(mapping, name, roi) for name in ("r2", "depth", RATIO))
+    r2, depth, scale, ratio = (limited(mapping, name, roi) for name in ("r2", "depth", "scale", RATIO))
     less = _from_first(comparison, place, "r2", roi)
     return RegionRow(
         mapping=comparison.labels[place],
@@ -171,7 +174,9 @@ def _region_row(comparison: Comparison, won: Winners, place: int, roi: str) -> R
         depth=depth.value,
         depth_low=depth.low,
         depth_high=depth.high,
-        scale=limited(mapping, "scale", roi).value,
+        scale=scale.value,
+        scale_low=scale.low,
+        scale_high=scale.high,
         difference=less.value,
         difference_low=less.low,
         difference_high=less.high,

@@ -9,6 +9,7 @@ from jaxtyping import Bool, Float, Int
 from factortopy.analysis.bootstrap import CONFIDENCE
 from factortopy.analysis.comparable import differing_ceiling
 from factortopy.analysis.comparison import regions_of, voxel_values
+from factortopy.analysis.estimates import LINE
 from factortopy.analysis.hierarchy import hierarchy_slope
 from factortopy.analysis.roi_scores import ALL
 from factortopy.brain.surface import HEMISPHERES
@@ -23,7 +24,6 @@ SAME = ("network", "surface", "recipe", "global_token", "gauge")
 AVERAGED = (*REQUIRED, "layer_share", "scale_share", "depth", "ceiling", "r")
 LIMITED = ("r2", "depth", "scale_share")
 """Variables of one number a voxel that get limits over subjects."""
-LINE = ("slope", "b0", "b1")
 RIGHT = 2**32
 """Added to the vertices of the right hemisphere, so that each of both has a number of its own."""
 
