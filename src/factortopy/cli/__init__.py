@@ -12,7 +12,10 @@ from factortopy.cli.doctor import doctor
 from factortopy.cli.extract import extract
 from factortopy.cli.failures import Commands, failure_line
 from factortopy.cli.fit import fit
+from factortopy.cli.hierarchy import hierarchy
 from factortopy.cli.networks import networks
+from factortopy.cli.paper import paper
+from factortopy.cli.plan import plan
 from factortopy.cli.plot import plot
 from factortopy.cli.report import report
 from factortopy.cli.score import score
@@ -29,7 +32,23 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (demo, networks, check, convert, extract, tokens, fit, baselines, plot, score, report, doctor):
+for command in (
+    demo,
+    networks,
+    plan,
+    check,
+    convert,
+    extract,
+    tokens,
+    fit,
+    baselines,
+    paper,
+    plot,
+    score,
+    hierarchy,
+    report,
+    doctor,
+):
     app.command()(command)
 
 

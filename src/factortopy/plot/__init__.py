@@ -1,10 +1,12 @@
 """Figures of a mapping: flat maps of the cortex, their keys, and charts; as PNG and SVG."""
 
 from factortopy.plot.baselines import baselines
-from factortopy.plot.charts import hierarchy, recovery, space_dots, training
+from factortopy.plot.charts import recovery, space_dots, training
 from factortopy.plot.colours import Palette, layer_colours, scalar_colours, space_colours
 from factortopy.plot.figures import ALL_FIGURES, draw
 from factortopy.plot.flatmap import FlatMap, paint
+from factortopy.plot.hierarchy import hierarchy
+from factortopy.plot.hierarchy_orders import hierarchy_orders
 from factortopy.plot.maps import layers, rois, scale, scores, space
 from factortopy.plot.save import alt_text, save, to_png
 from factortopy.plot.tokens import token_norms
@@ -17,6 +19,7 @@ __all__ = [
     "baselines",
     "draw",
     "hierarchy",
+    "hierarchy_orders",
     "layer_colours",
     "layers",
     "paint",
