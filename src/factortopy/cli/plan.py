@@ -1,0 +1,151 @@
+"""``factortopy plan``: before scanning or fitting, how well a map can be expected to be found."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from factortopy.cli.options import Json
+from factortopy.cli.tables import print_table
+
+if TYPE_CHECKING:
+    from factortopy.analysis.plan import Expectation, Plan
+
+ROWS = {
+    "slope_error": ("hierarchy slope, error", "0"),
+    "depth_r": ("depth, correlation with the truth", "1"),
+    "space_r": ("space, correlation (smaller of x, y)", "1"),
+    "scale_r": ("scale, correlation", "1"),
+    "r2_of_oracle": ("R² / R² of a model told the selectors", "1"),
+    "r2_of_ceiling": ("R² / R² of the noise-free signal", "1"),
+}
+
+
+def plan(
+    *,
+    images: Annotated[int, typer.Option(min=1, help="Training images, each shown REPEATS times.")],
+    ceiling: Annotated[
+        float, typer.Option(help="Mean noise ceiling (R², 0 to 1) of responses averaged over REPEATS.")
+    ],
+    repeats: Annotated[int, typer.Option(min=1, help="Trials that each response averages.")] = 1,
+    voxels: Annotated[int | None, typer.Option(min=1, help="Take cases of the nearest number.")] = None,
+    network: Annotated[
+        str | None, typer.Option(help="Among the measured. [dim]\\[default: the most measured][/dim]")
+    ] = None,
+    kind: Annotated[str, typer.Option("--planted", help="Kind of simulated subject.")] = "smooth",
+    recipe: Annotated[Literal["default", "paper"], typer.Option(help="How it is fitted.")] = "default",
+    table: Annotated[
+        Path | None,
+        typer.Option(
+            help="Own measurements, by [bold]benchmarks/recovery.py --table[/bold]. "
+            "[dim]\\[default: those of the package][/dim]"
+        ),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Say how well a map can be recovered from so many images and such a noise ceiling.
+
+    The numbers are interpolated from fits to SIMULATED subjects; outside what was measured it says so.
+    """
+    from factortopy.analysis.plan import plan as make
+    from factortopy.analysis.recovery_table import load_table
+
+    cases = load_table(table)
+    made = make(
+        images,
+        ceiling,
+        repeats=repeats,
+        voxels=voxels,
+        network=network,
+        kind=kind,
+        recipe=recipe,
+        table=cases,
+    )
+    if as_json:
+        typer.echo(json.dumps(made.as_dict() | {"advice": advice(made)}))
+        return
+    print_table(
+        f"What to expect of {setup(made.asked)}, SIMULATED",
+        ("", "expected", "at best"),
+        [
+            (label, _text(made.asked.measures[name]) if made.asked.inside else "not measured", best)
+            for name, (label, best) in ROWS.items()
+        ],
+        note=f"{_where(made.asked)}\n{_what(made, voxels)}",
+    )
+    variants = [made.asked, *made.same_time, *made.twice_the_time]
+    print_table(
+        "What a change would do",
+        ("", "images x repeats", "ceiling", "slope error", "depth r", "space r", "scale r", "R² / oracle"),
+        [_row(made, item) for item in variants],
+        note=advice(made),
+    )
+
+
+def setup(item: "Expectation") -> str:
+    """Images, repeats and ceiling in words."""
+    each = "once" if item.repeats == 1 else f"{item.repeats} times each"
+    return f"{item.images:,} images {each} at a noise ceiling of {item.ceiling:.2g}"
+
+
+def advice(made: "Plan") -> str:
+    """Which change would help most, of those that were measured."""
+    best, asked = made.best_in_time, made.asked
+    if not asked.inside:
+        return "Outside what was measured: no change can be compared with it."
+    unknown = "" if all(item.inside for item in made.same_time) else " among those measured"
+    if best is asked:
+        now = f"In the same scanning time, this is the best{unknown}"
+    else:
+        now = f"In the same scanning time, {best.images:,} images x {best.repeats} would be better"
+    if not all(item.inside for item in made.twice_the_time):
+        return f"{now}; what twice the time would bring was not measured."
+    more, again = made.twice_the_time
+    what = "more images" if more.shortfall <= again.shortfall else "more repeats"
+    if min(more.shortfall, again.shortfall) >= asked.shortfall:
+        return f"{now}; neither twice the images nor twice the repeats would help."
+    return f"{now}; of twice the time, {what} would make the most."
+
+
+def _where(item: "Expectation") -> str:
+    images, ceiling = item.nearest
+    near = f"{images:,} images at a ceiling of {ceiling:g}"
+    if not item.inside:
+        found = ", ".join(
+            f"{label.partition(',')[0]} {_text(item.measures[name])}" for name, (label, _) in ROWS.items()
+        )
+        return f"OUTSIDE what was measured, and nothing is extrapolated. The nearest case, {near}: {found}."
+    if item.far:
+        return f"Far from every measured case, so only a rough guess; the nearest is {near}."
+    return f"Interpolated in log images and log ceiling; the nearest measured case is {near}."
+
+
+def _what(made: "Plan", voxels: int | None) -> str:
+    first = made.cases[0]
+    asked = (
+        ""
+        if voxels in (None, first.voxels)
+        else f" ({voxels:,} were asked for: their number is not modelled)"
+    )
+    seeds = sorted({seed for case in made.cases for seed in case.seeds})
+    return (
+        f"From {len(made.cases)} measured cases: {first.network}, recipe {first.recipe} ({first.budget}), "
+        f"plant {first.kind!r}, {first.voxels:,} voxels{asked} of one ceiling, {first.channels} planted "
+        f"channels, views of {first.photographs}, seeds {', '.join(map(str, seeds))}. A brain is not a "
+        "simulation: take the numbers as the best to hope for."
+    )
+
+
+def _row(made: "Plan", item: "Expectation") -> tuple[str, ...]:
+    label = "twice the time"
+    if item is made.asked:
+        label = "as asked"
+    elif item in made.same_time:
+        label = "same time"
+    values = [_text(item.measures[name]) if item.inside else "–" for name in list(ROWS)[:5]]
+    return (label, f"{item.images:,} x {item.repeats}", f"{item.ceiling:.2g}", *values)
+
+
+def _text(value: float | None) -> str:
+    return "–" if value is None else f"{value:.2f}"
