@@ -1,5 +1,6 @@
 """What a mapping means: scores, shares, hierarchy, recovery of what was planted."""
 
+from factortopy.analysis.change import Change, ChangeRow, LineChange, change, forgetting_index
 from factortopy.analysis.channel_images import ChannelImages, channel_images
 from factortopy.analysis.clusters import ChannelClusters, channel_clusters, cluster_channels
 from factortopy.analysis.comparison import (
@@ -43,6 +44,8 @@ __all__ = [
     "LEVELS",
     "QUANTITIES",
     "SIMILARITIES",
+    "Change",
+    "ChangeRow",
     "ChannelClusters",
     "ChannelImages",
     "Comparison",
@@ -55,6 +58,7 @@ __all__ = [
     "LeaveOut",
     "LevelDepth",
     "Limited",
+    "LineChange",
     "LineRow",
     "NormalisedScore",
     "NullTest",
@@ -74,6 +78,7 @@ __all__ = [
     "canonical_model",
     "canonical_selectors",
     "ceiling_facts",
+    "change",
     "channel_clusters",
     "channel_images",
     "cluster_channels",
@@ -84,6 +89,7 @@ __all__ = [
     "estimate",
     "fit_hierarchy",
     "fit_slope",
+    "forgetting_index",
     "held_out_variables",
     "hierarchy_slope",
     "labels_of",
