@@ -143,10 +143,9 @@ class Laboratory:
 
     @property
     def photographs(self) -> str:
-        """What the views are called."""
-        return (
-            self.images.name if self.images.name != f"sample-views-{SAMPLES}-seed-0" else "sample photographs"
-        )
+        """What the views are of."""
+        name = self.images.name if self.given is None else self.given.provenance["image_set"]
+        return "the sample photographs" if name.startswith("sample-views") else name
 
     @lru_cache(maxsize=4)  # noqa: B019 (one laboratory a process)
     def tokens(self, network: str = NETWORK) -> TokenStore:

@@ -108,6 +108,9 @@ def run(
         "space_r": min(found.space_x_r, found.space_y_r),
         "scale_r": found.scale_r,
         "photographs": laboratory.photographs,
+        "split": split.digest,
+        "images_validation": len(split.validation),
+        "images_test": len(split.test),
         "best_step": fitted.history.best_step,
         "seconds": round(time.perf_counter() - begun, 1),
     }
@@ -172,6 +175,7 @@ def summarise(results: list[dict[str, Any]]) -> list[dict[str, Any]]:
             dict(zip((*names, "recipe", "budget"), facts, strict=True))
             | mean
             | {
+                **{name: fits[0][name] for name in ("split", "images_validation", "images_test")},
                 "seeds": [fit["seed"] for fit in fits],
                 "slope_error": float(np.abs(errors).mean()),
                 "slope_bias": float(errors.mean()),
@@ -214,10 +218,11 @@ def table(rows: list[dict[str, Any]]) -> str:
     ]
     photographs = ", ".join(sorted({row["photographs"] for row in rows})) or "none yet"
     channels = ", ".join(sorted({str(row["channels"]) for row in rows}))
+    held = ", ".join(sorted({f"{row['images_test']:,}" for row in rows}))
     return (
         f"*SIMULATED subjects over views of {photographs}; {channels} planted channels. R² is raw, a mean "
-        "over voxels and held-out photographs; slope error, depth and scale are by share, against those of "
-        f"the noise-free signal; space r is the smaller of x and y.*\n\n{markdown(heads, cells)}"
+        f"over voxels and {held} test images of one trial each. Slope, depth and scale are by share, against "
+        f"the shares of the noise-free signal; space r is the smaller of x and y.*\n\n{markdown(heads, cells)}"
     )
 
 

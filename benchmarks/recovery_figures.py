@@ -41,19 +41,27 @@ class Header:
 
     @classmethod
     def of(cls, rows: Rows) -> "Header":
-        """Network, plant, recipes and seeds of all rows."""
+        """Network, plant, recipes, images and seeds of all rows."""
 
         def every(name: str) -> str:
             return ", ".join(dict.fromkeys(str(row[name]) for row in rows))
 
         recipes = ", ".join(dict.fromkeys(f"{row['recipe']} ({row['budget']})" for row in rows))
-        seeds = ", ".join(map(str, sorted({seed for row in rows for seed in row["seeds"]})))
+        images = sorted({row["images"] for row in rows})
+        splits = {row["split"] for row in rows}
         subject = f"simulated ({every('kind')}), {every('voxels')} voxels, views of {every('photographs')}"
-        return cls(
-            xr.Dataset(
-                attrs={"network": every("network"), "subject": subject, "recipe": recipes, "seed": seeds}
-            )
-        )
+        facts: dict[str, Any] = {
+            "network": every("network"),
+            "subject": subject,
+            "recipe": recipes,
+            "split": splits.pop() if len(splits) == 1 else "several",
+            "seeds": sorted({seed for row in rows for seed in row["seeds"]}),
+            "images_train": " to ".join(f"{count:,}" for count in dict.fromkeys((images[0], images[-1]))),
+            "images_validation": rows[0]["images_validation"],
+            "images_test": rows[0]["images_test"],
+            "repeats_test": [rows[0]["images_test"]],
+        }
+        return cls(xr.Dataset(attrs=facts))
 
 
 def draw(rows: Rows, folder: Path) -> None:
