@@ -223,10 +223,8 @@ class Results:
         self.rows.append(row)
         with self.file.open("a", encoding="utf-8") as lines:
             lines.write(json.dumps(row) + "\n")
-        print(
-            json.dumps({name: value for name, value in row.items() if not isinstance(value, list)}),
-            flush=True,
-        )
+        long = [name for name, value in row.items() if isinstance(value, list) or name == "settings"]
+        print(json.dumps({name: value for name, value in row.items() if name not in long}), flush=True)
 
 
 def correlation(left: np.ndarray, right: np.ndarray) -> float:

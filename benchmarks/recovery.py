@@ -9,10 +9,10 @@ and scikit-learn where no folder is given), over the voxels of NSD's streams mas
 ``FACTORTOPY_SHARED_DATA`` has it: so many training images, one noise ceiling for all voxels. Views of one
 photograph stay on one side of the split. Each subject is fitted by every recipe and by an oracle: the default
 recipe, given the planted place, layers and scale, so that only channels are left to learn. Results are
-appended to ``FOLDER/recovery.jsonl``, and what is there is not run again; a fit that was stopped goes on from
-its checkpoint. The authors' recipe takes 20,000 steps: ``--paper-steps`` takes fewer, and the table says so.
-The last line is one JSON object, for the case nearest to 2,300 images at a ceiling of 0.2 and, for a low
-ceiling, nearest to 9,000 at 0.05.
+appended to ``FOLDER/recovery.jsonl``, and what is there with the same settings is not run again; a fit that
+was stopped goes on from its checkpoint. The authors' recipe takes 20,000 steps: ``--paper-steps`` takes fewer,
+and the table says so. The last line is one JSON object, for the case nearest to 2,300 images at a ceiling of
+0.2 and, for a low ceiling, nearest to 9,000 at 0.05.
 """
 
 import argparse
@@ -69,7 +69,7 @@ class Case:
 
 
 def run(
-    laboratory: Laboratory, case: Case, recipe: str, paper_steps: int, machine: Machine
+    laboratory: Laboratory, case: Case, recipe: str, settings: FitSettings, machine: Machine
 ) -> dict[str, Any]:
     """Fit one recipe, or the oracle, to one case."""
     tokens = laboratory.tokens(case.network)
@@ -78,7 +78,6 @@ def run(
     if truth is None:
         raise SystemExit("the subject is not simulated")
     split = laboratory.split(case.images, case.network)
-    settings = settings_of(recipe, case.seed, paper_steps)
     label = "-".join(map(str, (*asdict(case).values(), recipe, settings.steps))).replace("/", "_")
     folder = laboratory.work / "checkpoints" / label
     begun = time.perf_counter()
@@ -99,6 +98,7 @@ def run(
         **asdict(case),
         "recipe": recipe,
         "budget": budget(settings),
+        "settings": settings.model_dump_json(),
         "voxels": subject.voxels,
         "r2": float(fitted.mapping.dataset["r2"].mean()),
         "ceiling_r2": ceiling_r2(subject, truth, split),
@@ -116,14 +116,12 @@ def run(
     }
 
 
-def settings_of(recipe: str, seed: int, paper_steps: int) -> FitSettings:
-    """Settings of a fit; of the authors' recipe with its budget of steps."""
-    if recipe != "paper":
-        return fit_settings("default", seed=seed)
-    usual = fit_settings("paper").validate_every
-    return fit_settings(
-        "paper", seed=seed, steps=paper_steps, validate_every=max(1, min(usual, paper_steps // 20))
-    )
+def settings_of(recipe: str, seed: int, options: argparse.Namespace) -> FitSettings:
+    """Settings of a fit with its budget of steps; the oracle's are the default recipe's."""
+    own = fit_settings("paper" if recipe == "paper" else "default")
+    steps = options.paper_steps if recipe == "paper" else options.default_steps
+    looks = max(1, min(own.validate_every, steps // 6))
+    return own.model_copy(update={"seed": seed, "steps": steps, "validate_every": looks})
 
 
 def budget(settings: FitSettings) -> str:
@@ -222,7 +220,7 @@ def table(rows: list[dict[str, Any]]) -> str:
     return (
         f"*SIMULATED subjects over views of {photographs}; {channels} planted channels. R² is raw, a mean "
         f"over voxels and {held} test images of one trial each. Slope, depth and scale are by share, against "
-        f"the shares of the noise-free signal; space r is the smaller of x and y.*\n\n{markdown(heads, cells)}"
+        f"shares of the noise-free signal; space r is the smaller of x and y.*\n\n{markdown(heads, cells)}"
     )
 
 
@@ -263,10 +261,10 @@ def run_all(options: argparse.Namespace, results: Results) -> None:
     for network, kind, seed, (ceiling, images) in product(networks, options.kinds, options.seeds, cases):
         case = Case(network, kind, images, ceiling, options.channels, options.voxels, seed)
         for recipe in (ORACLE, *options.recipes):
-            spent = budget(settings_of(recipe, seed, options.paper_steps))
-            done = {**asdict(case), "recipe": recipe, "budget": spent, "photographs": laboratory.photographs}
-            if not results.has(**done):
-                results.add(run(laboratory, case, recipe, options.paper_steps, machine))
+            settings = settings_of(recipe, seed, options)
+            facts = {"recipe": recipe, "settings": settings.model_dump_json()}
+            if not results.has(**asdict(case), **facts, photographs=laboratory.photographs):
+                results.add(run(laboratory, case, recipe, settings, machine))
 
 
 def main() -> None:
@@ -286,6 +284,7 @@ def main() -> None:
     add("--channels", type=int, default=32, help="planted channels")
     add("--voxels", type=int, help="so many voxels, evenly spread; all if left out")
     add("--paper-steps", type=int, default=fit_settings("paper").steps, metavar="N")
+    add("--default-steps", type=int, default=fit_settings().steps, metavar="N")
     add("--device", help="cuda, mps or cpu; the best there is if left out")
     add("--show", action="store_true", help="run nothing; show, draw and write what there is")
     add("--page", type=Path, help="write the table into this page")

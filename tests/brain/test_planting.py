@@ -1,6 +1,8 @@
 """Kinds of simulated subjects against formulas written here."""
 
 import json
+from dataclasses import fields
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -274,3 +276,12 @@ def test_what_cannot_be_planted_is_refused_in_one_line(store, changes, words):
 def test_ceiling_of_another_number_of_voxels_is_refused(store):
     with pytest.raises(ShapeError, match="one R\\^2 a voxel"):
         simulate(store, noise_ceiling=np.full(3, 0.2))
+
+
+def test_the_page_names_every_setting():
+    page = Path(__file__).parents[2] / "docs" / "simulation.md"
+    if not page.is_file():
+        pytest.skip("the pages do not lie beside the tests (an sdist)")
+    text = page.read_text(encoding="utf-8")
+    for item in fields(Planted):
+        assert f"`{item.name}" in text or f" {item.name}=" in text, item.name
