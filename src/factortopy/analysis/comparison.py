@@ -155,7 +155,9 @@ class Winners:
         return float((won & self.clear[inside] if clear and self.clear is not None else won).mean())
 
 
-SEPARATE = "limits of R² of each mapping by itself, so that few margins are clear"
+PAIRED = "limits: paired draws of test images"
+SEPARATE = "limits: of each mapping by itself, cautious"
+UNKNOWN = "no limits: fitted without bootstrap"
 
 
 def winners(comparison: Comparison) -> Winners:
@@ -172,7 +174,7 @@ def winners(comparison: Comparison) -> Winners:
     r2 = comparison.values("r2")
     best, margin = best_and_margin(r2)
     if not all("r2_low" in mapping.dataset for mapping in comparison.mappings):
-        return Winners(best, margin, None, None, "none: the mappings were fitted without bootstrap")
+        return Winners(best, margin, None, None, UNKNOWN)
     lows, highs = (
         np.stack([mapping.dataset[name].values for mapping in comparison.mappings])
         for name in ("r2_low", "r2_high")

@@ -20,8 +20,8 @@ from itertools import combinations
 import numpy as np
 from jaxtyping import Bool, Float
 
-from factortopy.analysis.bootstrap import chunks, draw_roi_r2, percentiles
-from factortopy.analysis.predictions import HeldOut, Predicted
+from factortopy.analysis.bootstrap import chunks, draw_r2, draw_roi_r2, percentiles
+from factortopy.analysis.predictions import HeldOut
 from factortopy.analysis.scores import r_squared
 from factortopy.errors import DataError
 from factortopy.progress import progress_bar
@@ -109,7 +109,9 @@ def partition_variance(
     predictions = [prediction for prediction, _ in joint]
     r2 = np.stack([r_squared(held.test.responses, own) for own in predictions])
     mixing = mixing_of(subsets)
-    halves = [_half(held.test, predictions, rows) for rows in half_rows(held.test.images, seed)]
+    # Deviations in a half are about the mean of all test images, as in draws.
+    rows = np.stack(half_rows(held.test.images, seed)).astype(np.float32)
+    halves = np.stack([draw_r2(held.test.responses, own, rows) for own in predictions], axis=1)
     drawn = []
     with progress_bar("Draws of test images", len(subsets), show=progress) as advance:
         for own in predictions:
@@ -213,17 +215,11 @@ def _inverse(centred: np.ndarray, penalty: float) -> Float[np.ndarray, "voxel ne
     return np.asarray(np.linalg.inv(gram + shrinkage[:, None, None] * np.eye(count)))
 
 
-def _half(
-    test: Predicted, predictions: list[np.ndarray], rows: np.ndarray
-) -> Float[np.ndarray, "subset voxel"]:
-    return np.stack([r_squared(test.responses[rows], own[rows]) for own in predictions])
-
-
 def _rows(
     partition: Partition,
     regions: MappingType[str, np.ndarray],
     mixing: np.ndarray,
-    halves: list[np.ndarray],
+    halves: Float[np.ndarray, "half subset voxel"],
     drawn: Float[np.ndarray, "subset draw region"],
 ) -> tuple[PartRow, ...]:
     """Parts by region, and R^2 of all networks together."""

@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float
 
 from factortopy.analysis.bootstrap import chunks, draw_images, draw_r2, percentiles
-from factortopy.analysis.comparison import Comparison, Winners, best_and_margin
+from factortopy.analysis.comparison import PAIRED, Comparison, Winners, best_and_margin
 from factortopy.analysis.scores import r_squared
 from factortopy.brain import Split, Subject, split_images
 from factortopy.errors import DataError
@@ -124,7 +124,7 @@ def paired_winners(comparison: Comparison, held: HeldOut, resamples: int = 1_000
         first, second = (np.take_along_axis(drawn, ranks[-place][None, None], axis=0)[0] for place in (1, 2))
         low[some] = percentiles(first - second)[0]
     low = np.where(best >= 0, low, np.nan)
-    return Winners(best, margin, low, low > 0, "paired: both networks on the same draws of test images")
+    return Winners(best, margin, low, low > 0, PAIRED)
 
 
 def _predictions(model: FactorTopy, side: Images) -> Float[np.ndarray, "image voxel"]:

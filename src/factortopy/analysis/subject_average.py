@@ -1,6 +1,6 @@
 """The average of one network's mappings over subjects, vertex by vertex on a common surface."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import xarray as xr
@@ -21,6 +21,7 @@ from factortopy.provenance import provenance
 
 SAME = ("network", "surface", "recipe", "global_token", "gauge")
 """What all mappings of an average must have in common."""
+IMAGES = ("images_train", "images_validation", "images_test")
 AVERAGED = (*REQUIRED, "layer_share", "scale_share", "depth", "ceiling", "r")
 LIMITED = ("r2", "depth", "scale_share")
 """Variables of one number a voxel that get limits over subjects."""
@@ -190,7 +191,6 @@ def region_mean(values: Float[np.ndarray, "voxel"], inside: Bool[np.ndarray, "vo
 
 def _attributes(mappings: Sequence[Mapping], names: list[str]) -> dict[str, object]:
     held = [mapping.dataset.attrs for mapping in mappings]
-    tests = {attributes.get("images_test") for attributes in held}
     return {
         **{name: held[0][name] for name in SAME if name in held[0]},
         "subject": f"average of {len(names)} ({', '.join(names)})",
@@ -199,8 +199,15 @@ def _attributes(mappings: Sequence[Mapping], names: list[str]) -> dict[str, obje
         "split": sha256_text(*(str(attributes.get("split")) for attributes in held)),
         "confidence": CONFIDENCE,
         "limits": "Student's, of the mean over subjects",
-        **({"images_test": tests.pop()} if len(tests) == 1 and None not in tests else {}),
+        **{name: _range(attributes.get(name) for attributes in held) for name in IMAGES},
     }
+
+
+def _range(counts: Iterable[object]) -> str:
+    """Numbers of images of all subjects, in words."""
+    known = [int(str(count)) for count in counts if count is not None]
+    few, many = (min(known), max(known)) if known else (0, 0)
+    return f"{many:,}" if few == many else f"{few:,} to {many:,}"
 
 
 def _mean(values: Float[np.ndarray, "person *rest"]) -> Float[np.ndarray, "*rest"]:

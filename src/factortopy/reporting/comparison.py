@@ -1,0 +1,210 @@
+"""A comparison as a folder: figures as PNG and SVG, tables as CSV and JSON, and the ranking page."""
+
+import csv
+import io
+import json
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from itertools import product
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from factortopy.analysis import (
+    SIMILARITIES,
+    Comparison,
+    HeldOut,
+    difference,
+    line_rows,
+    paired_winners,
+    partition_variance,
+    region_rows,
+    similarity,
+    winners,
+)
+from factortopy.analysis.partition import part_name
+from factortopy.errors import DataError, FactortopyError
+from factortopy.files import write_text
+from factortopy.plot import Palette, save
+from factortopy.plot.comparison import difference_map, unique_maps, winner_map
+from factortopy.plot.comparison_charts import lines, partition, similarity_matrices
+from factortopy.plot.comparison_charts import ranking as ranking_chart
+from factortopy.progress import progress_bar
+from factortopy.reporting.ranking import Results, ranking
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+DIFFERENCES = ("r2", "depth", "scale")
+Drawings = dict[str, tuple[str, "Callable[[], Figure]"]]
+
+
+def find_results(comparison: Comparison, held: HeldOut | None = None, *, progress: bool = True) -> Results:
+    """All tables of a comparison.
+
+    Args:
+        comparison: what is compared.
+        held: predictions, where tokens are at hand: limits of margins are then paired, and the variance of
+            two or three mappings is partitioned.
+        progress: whether to show progress bars.
+    """
+    won = winners(comparison) if held is None else paired_winners(comparison, held)
+    parts = None
+    if held is not None and len(comparison.labels) <= 3:
+        parts = partition_variance(held, comparison.labels, comparison.regions, progress=progress)
+    likeness = []
+    for name in SIMILARITIES:
+        try:
+            likeness.append(similarity(comparison.mappings, name, comparison.labels))
+        except FactortopyError:
+            continue
+    return Results(region_rows(comparison, won), line_rows(comparison), won, likeness, parts)
+
+
+def write_comparison(
+    comparison: Comparison,
+    results: Results,
+    folder: str | os.PathLike[str],
+    *,
+    quantities: Sequence[str] = DIFFERENCES,
+    palette: Palette = "default",
+    progress: bool = True,
+) -> dict[str, Any]:
+    """Write figures, tables and ``ranking.html`` to a folder.
+
+    Args:
+        comparison: what is compared.
+        results: from :func:`find_results`.
+        folder: where to write; made if it is not there.
+        quantities: whose differences from the first mapping are painted and tabled.
+        palette: ``"default"`` or ``"colour-blind"``.
+        progress: whether to show a progress bar.
+
+    Returns:
+        What ``comparison.json`` holds.
+
+    Raises:
+        UnknownNameError: if there is no such quantity.
+        DataError: if something cannot be written.
+    """
+    folder = Path(folder)
+    content = to_dict(comparison, results, quantities)
+    for name in ("regions", "hierarchy", "differences", "similarity", "variance"):
+        if content[name]:
+            write_text(folder / f"{name}.csv", to_csv(content[name]))
+    write_text(folder / "comparison.json", json.dumps(content, indent=1) + "\n")
+    drawn = {}
+    planned = _figures(comparison, results, quantities, palette)
+    with progress_bar("Figures", len(planned), show=progress) as advance:
+        for name, (caption, draw) in planned.items():
+            advance()
+            try:
+                drawn[caption] = draw()
+            except DataError:
+                # Voxels that lie on no surface cannot be painted; their charts can be drawn.
+                continue
+            save(drawn[caption], folder / name)
+    ranking(comparison, results, folder / "ranking.html", drawn)
+    return content
+
+
+def to_dict(
+    comparison: Comparison, results: Results, quantities: Sequence[str] = DIFFERENCES
+) -> dict[str, Any]:
+    """Facts and all tables, JSON-ready; see :func:`write_comparison`."""
+    facts = ("subject", "split", "images_test", "surface", "recipe", "seed")
+    parts = results.partition
+    return {
+        "mappings": list(comparison.labels),
+        "simulated": comparison.simulated,
+        **{name: comparison.dataset.attrs[name] for name in facts if name in comparison.dataset.attrs},
+        "limits_of_margins": results.winners.basis,
+        "regions": [asdict(row) for row in results.regions],
+        "hierarchy": [asdict(row) for row in results.lines],
+        "differences": _difference_rows(comparison, quantities),
+        "similarity": _similarity_rows(results),
+        "variance": [] if parts is None else [asdict(row) for row in parts.rows],
+        "halves_agree": {}
+        if parts is None
+        else {
+            part_name(parts.labels, subset): value
+            for subset, value in zip(parts.subsets, parts.agreement, strict=True)
+        },
+    }
+
+
+def to_csv(rows: Sequence[dict[str, Any]]) -> str:
+    """Rows of the same names as CSV; what is None is empty."""
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()
+
+
+def _difference_rows(comparison: Comparison, quantities: Sequence[str]) -> list[dict[str, Any]]:
+    first, *others = comparison.labels
+    return [
+        {"quantity": name, "one": other, "other": first, "roi": roi, **asdict(mean)}
+        for name, other in product(quantities, others)
+        for roi, mean in difference(comparison, name, other, first).regions.items()
+    ]
+
+
+def _similarity_rows(results: Results) -> list[dict[str, Any]]:
+    return [
+        {
+            "quantity": found.quantity,
+            "one": found.labels[row],
+            "other": found.labels[column],
+            "correlation": float(found.correlation[row, column]),
+            "voxels": int(found.voxels[row, column]),
+        }
+        for found in results.similarities
+        for row in range(len(found.labels))
+        for column in range(row)
+    ]
+
+
+def _figures(
+    comparison: Comparison, results: Results, quantities: Sequence[str], palette: Palette
+) -> Drawings:
+    """Figures by file name, with captions; drawn when called, as each takes seconds."""
+    first, *others = comparison.labels
+    parts = results.partition
+    planned: Drawings = {
+        "ranking": (
+            "Mean R² by region; dashes are the noise ceiling.",
+            lambda: ranking_chart(comparison, results.regions, palette=palette),
+        ),
+        "ranking-normalised": (
+            "Mean R² over mean noise ceiling by region.",
+            lambda: ranking_chart(comparison, results.regions, normalised=True, palette=palette),
+        ),
+        "hierarchy": ("Hierarchy lines.", lambda: lines(comparison, results.lines, palette=palette)),
+        "winners": (
+            "Which network predicts best where.",
+            lambda: winner_map(comparison, results.winners, palette=palette),
+        ),
+        "similarity": (
+            "How alike whole mappings are.",
+            lambda: similarity_matrices(comparison, results.similarities, palette=palette),
+        ),
+    }
+    if parts is not None:
+        planned["variance"] = (
+            "Shared and unique variance.",
+            lambda: partition(comparison, parts, palette=palette),
+        )
+        planned["unique"] = (
+            "Where a network alone predicts.",
+            lambda: unique_maps(comparison, parts, palette=palette),
+        )
+    for quantity, (place, other) in product(quantities, enumerate(others, start=2)):
+        planned[f"difference-{quantity}-{place}-1"] = (
+            f"Difference of {quantity}: {other} less {first}.",
+            lambda name=quantity, one=other: difference_map(  # type: ignore[misc]
+                comparison, difference(comparison, name, one, first), palette=palette
+            ),
+        )
+    return planned
