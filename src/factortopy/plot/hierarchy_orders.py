@@ -23,8 +23,10 @@ LOOKS = {
 }
 """Name, colour and marker by source and axis: told apart without colour, and by colour-blind eyes."""
 COLUMNS, LEFT, GAP, RIGHT = 3, 14.0, 11.0, 4.0
-PANEL, TICKS, TITLE, LINE, KEY = 40.0, 9.0, 5.0, 2.9, 9.0
+PANEL, TICKS, TITLE, LINE, KEY = 40.0, 9.0, 6.0, 2.9, 13.0
 """Heights in mm: of a panel, its ticks, its title, a line of numbers, the key of all."""
+INDENT = -0.2
+"""Where titles and numbers begin, left of the axes, in parts of their width."""
 NUDGE = 0.012
 """How far apart series of one level stand."""
 
@@ -64,7 +66,6 @@ def hierarchy_orders(
             _draw_order(axes, [fit for fit in fits if fit.order == orders[number]], series)
         elif distance is not None:
             _draw_distance(axes, distance)
-        axes.title.set_y(1 + numbers / PANEL + 0.02)
     _draw_key(figure, series)
     return figure
 
@@ -91,14 +92,14 @@ def _draw_order(axes: "Axes", fits: list[HierarchyFit], series: list[tuple[str, 
         axes.plot(x, [level.monotone for level in fit.levels], ":", color=colour, linewidth=1.1)
         axes.plot(x, [level.depth for level in fit.levels], marker, color=colour, markersize=4.5,
                   markerfacecolor=colour if fit.source == "layer_share" else "white")  # fmt: skip
-        height = 1 + (len(series) - 1 - place) * LINE / PANEL + 0.02
-        axes.text(0, height, _numbers(fit), transform=axes.transAxes, fontsize=5.8, color=colour, va="bottom")
+        height = 1 + ((len(series) - 1 - place) * LINE + 1) / PANEL
+        axes.text(INDENT, height, _numbers(fit), transform=axes.transAxes, fontsize=5.8, color=colour)
+    _title(axes, fits[0].order if "," not in fits[0].order else "as given", len(series))
     levels = fits[0].levels
     axes.set_xticks(
         [level.level for level in levels], [f"{_short(level.rois)}\n{level.voxels:,}" for level in levels]
     )
     axes.set(xlim=(-0.12, 1.12), ylim=(-0.05, 1.05), yticks=(0, 0.5, 1))
-    axes.set_title(fits[0].order if "," not in fits[0].order else "as given", loc="left")
     axes.set_ylabel("depth", labelpad=1)
 
 
@@ -106,8 +107,15 @@ def _draw_distance(axes: "Axes", distance: RepresentationalDepth) -> None:
     layers = range(1, len(distance.layers) + 1)
     axes.plot(layers, distance.distance, "-", marker=".", color=INK, linewidth=1, markersize=4)
     axes.set(xlabel=f"layer, {distance.images:,} images", ylim=(-0.05, 1.05), yticks=(0, 0.5, 1))
-    axes.set_title("distance from the pixels", loc="left")
+    axes.xaxis.get_major_locator().set_params(integer=True)
+    _title(axes, "distance from the pixels", 0)
     axes.set_ylabel("1 - CKA", labelpad=1)
+
+
+def _title(axes: "Axes", text: str, lines: int) -> None:
+    """A panel's title above so many lines of numbers."""
+    height = 1 + (lines * LINE + 1.5) / PANEL
+    axes.text(INDENT, height, text, transform=axes.transAxes, fontsize=8, fontweight="bold")
 
 
 def _numbers(fit: HierarchyFit) -> str:
@@ -131,4 +139,4 @@ def _draw_key(figure: "Figure", series: list[tuple[str, str]]) -> None:
     ]  # fmt: skip
     entries.append(Line2D([], [], color=INK, linestyle=":", linewidth=1.1, label="monotone fit"))
     entries.append(Line2D([], [], color=MUTED, linestyle="--", linewidth=0.6, label="ideal"))
-    figure.legend(handles=entries, loc="lower center", ncols=len(entries), borderaxespad=0.5, fontsize=6.5)
+    figure.legend(handles=entries, loc="lower center", ncols=math.ceil(len(entries) / 2), borderaxespad=0.5)
