@@ -5,14 +5,19 @@ import sys
 import typer
 
 from factortopy.cli.baselines import baselines
+from factortopy.cli.channel_images import channel_images
 from factortopy.cli.check import check
+from factortopy.cli.clusters import clusters
+from factortopy.cli.compare import compare
 from factortopy.cli.convert import convert
 from factortopy.cli.demo import demo
 from factortopy.cli.doctor import doctor
+from factortopy.cli.export_weights import export_weights
 from factortopy.cli.extract import extract
 from factortopy.cli.failures import Commands, failure_line
 from factortopy.cli.fit import fit
 from factortopy.cli.hierarchy import hierarchy
+from factortopy.cli.import_weights import import_weights
 from factortopy.cli.networks import networks
 from factortopy.cli.paper import paper
 from factortopy.cli.plan import plan
@@ -45,8 +50,13 @@ for command in (
     paper,
     plot,
     score,
+    clusters,
+    channel_images,
     hierarchy,
+    compare,
     report,
+    import_weights,
+    export_weights,
     doctor,
 ):
     app.command()(command)

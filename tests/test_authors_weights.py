@@ -1,0 +1,262 @@
+"""The authors' weights as a mapping and back, beside their structure in PyTorch's own layers."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import save_file
+from torch import nn
+from typer.testing import CliRunner
+
+from factortopy.brain import Split, load_arrays, load_surface, split_images
+from factortopy.brain.surface import VERTICES
+from factortopy.cli import app
+from factortopy.errors import DataError, ShapeError
+from factortopy.exchange import (
+    export_weights,
+    import_weights,
+    places_from_labels,
+    places_of_subject,
+    score_weights,
+)
+from factortopy.fitting import fit_settings
+from factortopy.images import ImageSet
+from factortopy.mapping import Mapping, load_model
+from factortopy.networks import load_network
+from factortopy.tokens import extract
+from factortopy.workflow import fit_model
+
+IMAGES, VOXELS, LAYERS, CHANNELS, WIDTH = 32, 9, 6, 64, 4
+NAME = "timm/test_vit"
+
+
+class PositionCode(nn.Module):
+    """`method.md`: shifted to 0, longest axis to 100, 1000^(-k/32), (axis, frequency, sine/cosine)."""
+
+    def forward(self, places):
+        scaled = places - places.min(dim=0).values
+        scaled = 100 * scaled / scaled.max()
+        angle = scaled[:, :, None] * 1000 ** (-torch.arange(32) / 32)
+        return torch.stack([angle.sin(), angle.cos()], dim=-1).reshape(len(places), 192)
+
+
+class AuthorsModel(nn.Module):
+    """The paper's model by its description, with modules named as in the released file."""
+
+    def __init__(self, layers, channels, width, voxels):
+        super().__init__()
+        names = [str(number) for number in range(layers)]
+        self.local_token_bottleneck = nn.ModuleDict(
+            {n: nn.Conv2d(channels, width, 1, bias=False) for n in names}
+        )
+        self.global_token_bottleneck = nn.ModuleDict(
+            {n: nn.Linear(channels, width, bias=False) for n in names}
+        )
+        outputs = {"space": 2, "layer": layers, "scale": 1}
+        for kind, count in outputs.items():
+            hidden = [nn.Linear(192, 128), nn.GELU(), nn.Linear(128, 128), nn.GELU()]
+            setattr(
+                self,
+                f"{kind}_selector_mlp",
+                nn.Sequential(PositionCode(), *hidden, nn.Linear(128, count, bias=False)),
+            )
+        self.weight = nn.Parameter(torch.randn(voxels, width))
+        self.bias = nn.Parameter(torch.randn(voxels))
+
+    def select(self, places):
+        space = self.space_selector_mlp(places).tanh()
+        layer = self.layer_selector_mlp(places).softmax(dim=-1)
+        return space, layer, self.scale_selector_mlp(places).sigmoid()
+
+    def forward(self, tokens, places):
+        space, layer, scale = self.select(places)
+        grid = space[None, None].expand(len(tokens), -1, -1, -1)
+        mixed = 0
+        for number, name in enumerate(self.local_token_bottleneck):
+            local = self.local_token_bottleneck[name](tokens.local[number].float())
+            read = nn.functional.grid_sample(local, grid, align_corners=False)[:, :, 0].mT
+            whole = self.global_token_bottleneck[name](tokens.global_[number].float())[:, None]
+            mixed = mixed + layer[:, number, None] * ((1 - scale) * read + scale * whole)
+        return (mixed * self.weight).mean(dim=-1) + self.bias
+
+
+@pytest.fixture(scope="module")
+def tokens(tmp_path_factory):
+    rng = np.random.default_rng(0)
+    pictures = {f"image-{i:02d}": rng.integers(0, 255, (32, 32, 3), dtype=np.uint8) for i in range(IMAGES)}
+    images = ImageSet("noise", tuple(pictures), lambda name: Image.fromarray(pictures[name]))
+    network = load_network(NAME, untrained=True)
+    return extract(network, images, tmp_path_factory.mktemp("tokens") / "store", grid=(3, 3), progress=False)
+
+
+@pytest.fixture(scope="module")
+def subject(tokens):
+    rng = np.random.default_rng(1)
+    return load_arrays(
+        responses=rng.normal(size=(IMAGES, VOXELS)).astype(np.float32),
+        image_ids=tokens.image_ids,
+        coordinates=(20 * rng.normal(size=(VOXELS, 3))).astype(np.float32),
+        rois={
+            name: np.arange(VOXELS) % 4 == place for place, name in enumerate(("V1", "V2V3", "OPA", "EBA"))
+        },
+        name="arrays",
+    )
+
+
+@pytest.fixture(scope="module")
+def authors():
+    torch.manual_seed(0)
+    model = AuthorsModel(LAYERS, CHANNELS, WIDTH, VOXELS)
+    with torch.no_grad():  # trained ones are no longer at their start
+        for kind in ("space", "layer", "scale"):
+            getattr(model, f"{kind}_selector_mlp")[5].weight.mul_(10)
+    return model
+
+
+@pytest.fixture(scope="module")
+def network():
+    return load_network(NAME, untrained=True)
+
+
+def test_selectors_and_predictions_are_the_authors(authors, tokens, subject, network):
+    mapping = import_weights(authors.state_dict(), places_of_subject(subject), network)
+    places, batch = torch.from_numpy(subject.coordinates).float(), tokens.read([0, 5, 7])
+    with torch.no_grad():
+        space, layer, scale = authors.select(places)
+        expected, found = authors(batch, places), load_model(mapping)(batch)
+    np.testing.assert_allclose(mapping.dataset["space"], space, atol=1e-5)
+    np.testing.assert_allclose(mapping.dataset["layer"], layer, atol=1e-5)
+    np.testing.assert_allclose(mapping.dataset["scale"], scale[:, 0], atol=1e-5)
+    np.testing.assert_allclose(found, expected, atol=1e-4)
+    assert layer.std() > 0.01
+    assert np.isnan(mapping.dataset["r2"]).all()
+    assert mapping.layers == network.layers
+
+
+@pytest.mark.parametrize("suffix", [".pth", ".safetensors"])
+def test_a_file_of_the_authors_becomes_a_mapping_and_back(authors, subject, suffix, tmp_path):
+    file, again = tmp_path / f"weights{suffix}", tmp_path / f"again{suffix}"
+    state = {name: value.clone() for name, value in authors.state_dict().items()}
+    save_file(state, file) if suffix == ".safetensors" else torch.save(state, file)
+    np.save(tmp_path / "coordinates.npy", subject.coordinates)
+    words = ("import-weights", file, tmp_path / "mapping", "--network", NAME)
+    result = run(*words, "--coordinates", tmp_path / "coordinates.npy")
+    assert result.exit_code == 0, result.stderr
+    assert Mapping.load(tmp_path / "mapping").dataset.attrs["network"] == NAME
+    assert run("export-weights", tmp_path / "mapping", again).exit_code == 0
+    if suffix == ".pth":
+        written = torch.load(again, weights_only=True)
+        assert set(written) == set(state)
+        for name, value in state.items():
+            torch.testing.assert_close(written[name], value)
+        fresh = AuthorsModel(LAYERS, CHANNELS, WIDTH, VOXELS)
+        fresh.load_state_dict(written)
+
+
+def test_an_own_fit_goes_out_and_comes_back(tokens, subject, network, tmp_path):
+    settings = fit_settings("paper", steps=4, validate_every=2, width=4, batch_size=16)
+    fitted = fit_model(tokens, subject, settings, bootstrap=0, progress=False)
+    weights = export_weights(Mapping.load(fitted.mapping.save(tmp_path / "mapping")))
+    again = import_weights(weights, places_of_subject(subject), network, bounds="surface")
+    batch = tokens.read([1, 2, 3])
+    with torch.no_grad():
+        np.testing.assert_allclose(load_model(again)(batch), fitted.model(batch), atol=1e-5)
+    for name in ("layer", "scale", "channels"):
+        np.testing.assert_allclose(again.dataset[name], fitted.mapping.dataset[f"{name}_raw"], atol=1e-6)
+    np.testing.assert_allclose(again.dataset["space"], fitted.mapping.dataset["space"], atol=1e-6)
+    scored = score_weights(again, tokens, subject, fitted.split, bootstrap=20)
+    for name in ("r2", "layer_share", "depth", "scale_share", "layer", "layer_raw"):
+        np.testing.assert_allclose(
+            scored.dataset[name], fitted.mapping.dataset[name], atol=2e-4, err_msg=name
+        )
+    assert scored.dataset["drawn_slope"].shape == (20,)
+    assert scored.dataset.attrs["gauge"] == "canonical"
+
+
+def test_scores_by_the_command(authors, tokens, subject, tmp_path):
+    torch.save(authors.state_dict(), tmp_path / "weights.pt")
+    split = split_images(tokens.image_ids, seed=1)
+    (tmp_path / "split.json").write_text(json.dumps(split.to_dict()))
+    subject.save(tmp_path / "subject")
+    words = ("import-weights", tmp_path / "weights.pt", tmp_path / "mapping", "--network", NAME, "--subject")
+    data = ("--tokens", tokens.path, "--split", tmp_path / "split.json", "--no-figures")
+    result = run(*words, tmp_path / "subject", *data)
+    assert result.exit_code == 0, result.stderr
+    mapping = Mapping.load(tmp_path / "mapping")
+    places = torch.from_numpy(subject.coordinates).float()
+    order = {name: row for row, name in enumerate(subject.image_ids)}
+    rows = {side: [order[name] for name in ids] for side, ids in split.to_dict().items()}
+    y = (subject.responses - subject.responses[rows["train"]].mean(0)) / subject.responses[rows["train"]].std(
+        0
+    )
+    with torch.no_grad():
+        predicted = authors(tokens.read(rows["test"]), places).numpy()
+    observed = y[rows["test"]]
+    expected = 1 - ((observed - predicted) ** 2).sum(0) / ((observed - observed.mean(0)) ** 2).sum(0)
+    np.testing.assert_allclose(mapping.dataset["r2"], expected, rtol=1e-3, atol=1e-3)
+    np.testing.assert_allclose(mapping.dataset["layer_share"].sum("layer"), 1, atol=1e-4)
+
+
+def test_labels_of_fsaverage_say_where_the_voxels_lie(tmp_path):
+    """The paper's vertices from label files of both hemispheres, as NSD ships them."""
+    count, chosen = VERTICES["fsaverage"], {"lh": [5, 17, 90_000], "rh": [2, 17]}
+    for side, vertices in chosen.items():
+        labels = np.zeros(count, np.int32)
+        labels[vertices] = 1
+        np.save(tmp_path / f"{side}.nsdgeneral.npy", labels)
+        labels[vertices[:1]] = 2
+        np.save(tmp_path / f"{side}.areas.npy", labels)
+    pair = {
+        kind: tuple(tmp_path / f"{side}.{kind}.npy" for side in chosen) for kind in ("nsdgeneral", "areas")
+    }
+    places = places_from_labels(pair["nsdgeneral"], [pair["areas"]])
+    assert places.vertex.tolist() == [5, 17, 90_000, 2, 17]
+    assert places.hemisphere.tolist() == ["left"] * 3 + ["right"] * 2
+    # The first vertices of fsaverage are those of fsaverage5; the right sphere lies beside the left one.
+    sphere = load_surface("fsaverage5").right.sphere.coordinates
+    np.testing.assert_allclose(places.coordinates[3:, 1:], sphere[[2, 17], 1:], atol=0.02)
+    assert places.coordinates[3:, 0].min() > places.coordinates[:3, 0].max() - 100
+    assert places.rois["2"].tolist() == [True, False, False, True, False]
+    assert np.ptp(places.bounds("surface")[:, 1]) > np.ptp(places.bounds("voxels")[:, 1])
+
+
+def run(*words):
+    return CliRunner().invoke(app, [str(word) for word in words])
+
+
+def test_files_that_are_no_weights_end_in_one_line(tmp_path):
+    np.save(tmp_path / "coordinates.npy", np.zeros((3, 3)))
+    (tmp_path / "broken.pth").write_bytes(b"not a zip")
+    torch.save({"a": torch.zeros(2)}, tmp_path / "other.pth")
+    torch.save({"a": Split}, tmp_path / "code.pth")
+    (tmp_path / "cut.safetensors").write_bytes(b"\x10")
+    for name, told in {
+        "broken.pth": "weights file",
+        "other.pth": "not the authors' weights",
+        "code.pth": "holds more than tensors",
+        "cut.safetensors": "cannot read weights file",
+        "none.pth": "does not exist",
+    }.items():
+        words = ("import-weights", tmp_path / name, tmp_path / "m", "--network", NAME)
+        result = run(*words, "--coordinates", tmp_path / "coordinates.npy")
+        assert result.exit_code == 2
+        assert told in result.stderr
+        assert len(result.stderr.strip().splitlines()) == 1
+    assert not (tmp_path / "m").exists()
+
+
+def test_what_does_not_belong_together_is_refused(authors, tokens, subject, network):
+    state, places = authors.state_dict(), places_of_subject(subject)
+    with pytest.raises(ShapeError, match="9 voxels, the coordinates of 5"):
+        import_weights(state, places_of_subject(subject.select(np.arange(5))), network)
+    with pytest.raises(DataError, match="name the network"):
+        import_weights(state, places, load_network(NAME, ["blocks.0", "blocks.1"], untrained=True))
+    with pytest.raises(DataError, match="bias hold NaN"):
+        import_weights({**state, "bias": state["bias"] * torch.nan}, places, network)
+    mapping = import_weights(state, places, network, name="another")
+    with pytest.raises(DataError, match="give that network's tokens"):
+        score_weights(mapping, tokens, subject, split_images(tokens.image_ids))
+    with pytest.raises(DataError, match="recipe 'default'"):
+        export_weights(Mapping(mapping.dataset, settings={"recipe": "default"}))
