@@ -55,6 +55,17 @@ class ChannelImages:
         low, high = np.percentile(self.components, CLIPPED, axis=(0, 2, 3), keepdims=True)
         return np.clip((self.components - low) / np.where(high > low, high - low, 1), 0, 1)
 
+    def part(self, images: Sequence[int], regions: Sequence[int]) -> "ChannelImages":
+        """The maps of some images and regions, by their places."""
+        rows, columns = list(images), list(regions)
+        return ChannelImages(
+            tuple(self.images[row] for row in rows),
+            tuple(self.regions[column] for column in columns),
+            self.response[rows][:, columns],
+            self.components[rows][:, columns],
+            self.explained[columns],
+        )
+
 
 def channel_images(
     model: FactorTopy,

@@ -82,7 +82,7 @@ def channel_clusters(
         UnknownNameError: if there is no such way.
         DataError: if the mapping lacks the channels, or the counts are out of range.
     """
-    return cluster_channels(_channels(mapping, way, tokens), count, way, centroids=centroids, seed=seed)
+    return cluster_channels(channels_of(mapping, way, tokens), count, way, centroids=centroids, seed=seed)
 
 
 def cluster_channels(
@@ -141,7 +141,14 @@ def gram_points(channels: Float[np.ndarray, "voxel D"]) -> Float[np.ndarray, "vo
     return channels @ (axes * np.sqrt(squares.clip(min=0)))
 
 
-def _channels(mapping: Mapping, way: str, tokens: Iterable[Tokens] | None) -> Float[np.ndarray, "voxel D"]:
+def channels_of(
+    mapping: Mapping, way: Way, tokens: Iterable[Tokens] | None = None
+) -> Float[np.ndarray, "voxel D"]:
+    """The channels that each way clusters; arguments as in :func:`channel_clusters`.
+
+    Raises:
+        DataError: if the mapping lacks them.
+    """
     data = mapping.dataset
     if way == "paper":
         if "channels" in mapping.parameters:

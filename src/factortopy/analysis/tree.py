@@ -110,5 +110,5 @@ def _above(
             continue
         node.append(len(sizes))
         sizes.append(sizes[a] + sizes[b])
-        merges.append((min(a, b), max(a, b), at, sizes[-1]))
+        merges.append((a, b, at, sizes[-1]))
     return np.array(merges).reshape(-1, 4)

@@ -1,4 +1,6 @@
-"""The trained model of a mapping, made again from what the mapping holds."""
+"""The trained model of a mapping and its network, made again from what the mapping holds."""
+
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -22,7 +24,10 @@ from factortopy.model import (
     Selection,
     TopologicalSelectors,
 )
+from factortopy.networks import Network, load_network
 
+UNTRAINED = "-untrained-"
+"""Stands before the seed in the name of a network of random weights."""
 TOLERANCE = 0.01
 """Largest difference of the place a voxel reads, between the model made again and the mapping."""
 
@@ -58,6 +63,49 @@ def load_model(mapping: Mapping, subject: Subject | None = None) -> FactorTopy:
         raise DataError(f"the parameters of this mapping do not fit together: {reason}") from None
     _check_places(model, mapping)
     return model.eval()
+
+
+def load_mapped_network(
+    mapping: Mapping,
+    *,
+    weights: str | Path | None = None,
+    device: str | torch.device | None = None,
+    progress: bool = True,
+) -> Network:
+    """The network that was mapped, with the layers of the mapping.
+
+    Args:
+        mapping: whose network is wanted.
+        weights: local file of its weights, where it was loaded from one.
+        device: where it runs; the best there is if None.
+        progress: show a bar while weights are fetched.
+
+    Raises:
+        DataError: if the weights are not those that were mapped.
+        UnavailableError: if they cannot be had.
+    """
+    facts = mapping.provenance.get("tokens", {})
+    name, seed = str(mapping.dataset.attrs.get("network", "")), 0
+    if facts.get("pretrained") is False and UNTRAINED in name:
+        name, _, number = name.rpartition(UNTRAINED)
+        seed = int(number)
+    if weights is not None:
+        name = name.removesuffix(f"-from-{Path(weights).stem}")
+    network = load_network(
+        name,
+        mapping.layers,
+        untrained=facts.get("pretrained") is False,
+        seed=seed,
+        device=device,
+        weights=weights,
+        progress=progress,
+    )
+    if network.weights_hash != facts.get("weights_hash", network.weights_hash):
+        raise DataError(
+            f"the weights of {name} are not those that were mapped (SHA-256 {network.weights_hash[:8]}..., "
+            f"expected {facts['weights_hash'][:8]}...); give their file"
+        )
+    return network
 
 
 def _channel_maps(state: dict[str, Tensor], kind: str) -> list[ChannelMap]:

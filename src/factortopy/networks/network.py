@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Self
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from PIL import Image
@@ -50,6 +51,11 @@ class Preprocessing:
         )
         tensor: Tensor = transform(image)
         return tensor
+
+    def seen(self, image: Image.Image) -> Float[np.ndarray, "H W 3"]:
+        """The picture as the network sees it, resized and cropped; RGB in 0..1."""
+        pixels = self(image) * torch.tensor(self.std)[:, None, None] + torch.tensor(self.mean)[:, None, None]
+        return pixels.clamp(0, 1).movedim(0, -1).numpy()
 
 
 IMAGENET_PREPROCESSING = Preprocessing(

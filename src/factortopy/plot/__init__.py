@@ -1,7 +1,9 @@
 """Figures of a mapping: flat maps of the cortex, their keys, and charts; as PNG and SVG."""
 
 from factortopy.plot.baselines import baselines
+from factortopy.plot.channel_images import channel_images
 from factortopy.plot.charts import recovery, space_dots, training
+from factortopy.plot.clusters import clusters
 from factortopy.plot.colours import Palette, layer_colours, scalar_colours, space_colours
 from factortopy.plot.figures import ALL_FIGURES, draw
 from factortopy.plot.flatmap import FlatMap, paint
@@ -17,6 +19,8 @@ __all__ = [
     "Palette",
     "alt_text",
     "baselines",
+    "channel_images",
+    "clusters",
     "draw",
     "hierarchy",
     "hierarchy_orders",

@@ -36,6 +36,20 @@ ROI_COLOURS: dict[str, tuple[str, ...]] = {
     "default": ("#4c78c9", "#f2a93b", "#59a35c", "#d9534f", "#8f6bc1", "#49b3c1", "#d477b0", "#9c755f"),
     "colour-blind": ("#0072b2", "#e69f00", "#009e73", "#d55e00", "#cc79a7", "#56b4e9", "#f0e442", "#999999"),
 }
+# Twenty colours as far apart as they can be and from the grey of the cortex; the safe ones also for eyes
+# without red or green cones. Neighbours in the list, clusters that are alike, differ most.
+CLUSTER_COLOURS: dict[str, tuple[str, ...]] = {
+    "default": (
+        "#00ffc4", "#9d0089", "#147676", "#00ff00", "#b19d4e", "#d89dff", "#006200", "#ff0000", "#009deb",
+        "#ff9d9d", "#004ed8", "#9deb62", "#ff8900", "#ff1476", "#ff00ff", "#ffd800", "#4e00ff", "#764e76",
+        "#27ebff", "#9d2714",
+    ),
+    "colour-blind": (
+        "#3b76b1", "#0000ff", "#b1b1ff", "#620000", "#b1b162", "#8989ff", "#ffebc4", "#d89d00", "#3b1462",
+        "#0062ff", "#c42700", "#0000b1", "#629db1", "#ebeb76", "#004eb1", "#00b189", "#d8ff14", "#c43b4e",
+        "#d8d8ff", "#62143b",
+    ),
+}  # fmt: skip
 # A vertex of no confidence keeps this share of its colour's lightness and chroma, so that it is dark and
 # still not mistaken for the white of the page.
 DARKEST = 0.24
@@ -152,9 +166,26 @@ def roi_colours(count: int, palette: Palette = "default") -> Float[np.ndarray, "
     Raises:
         UnknownNameError: if there is no such palette.
     """
+    return _listed(ROI_COLOURS[_checked(palette)], count)
+
+
+def cluster_colours(count: int, palette: Palette = "default") -> Float[np.ndarray, "cluster 4"]:
+    """RGBA of clusters; after twenty the colours come again, lighter.
+
+    Args:
+        count: number of clusters.
+        palette: ``"default"`` or ``"colour-blind"``.
+
+    Raises:
+        UnknownNameError: if there is no such palette.
+    """
+    return _listed(CLUSTER_COLOURS[_checked(palette)], count)
+
+
+def _listed(named: tuple[str, ...], count: int) -> Float[np.ndarray, "count 4"]:
     from matplotlib.colors import to_rgba_array
 
-    base = to_rgba_array(ROI_COLOURS[_checked(palette)])
+    base = to_rgba_array(named)
     lighter = np.arange(count) // len(base) / (1 + count // len(base))
     colours = base[np.arange(count) % len(base)]
     colours[:, :3] += (1 - colours[:, :3]) * lighter[:, None]

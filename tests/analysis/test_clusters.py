@@ -1,0 +1,193 @@
+"""Channel clusters: those of the N x N way, of SciPy's linkage, what was planted, and no gauge's."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.cluster.hierarchy import cophenet, fcluster, leaves_list, linkage
+from scipy.spatial.distance import squareform
+from sklearn.metrics import adjusted_rand_score
+from sklearn.metrics.pairwise import cosine_similarity
+
+from factortopy.analysis import cluster_channels
+from factortopy.analysis.cluster_table import effective_clusters
+from factortopy.analysis.gauge import Gauge, canonical_selectors
+from factortopy.analysis.tree import cosine_k_means, cut_tree
+from factortopy.errors import DataError, UnknownNameError
+from factortopy.model import ChannelAlign, ChannelMap, FactorTopy, FixedSelectors, Selection
+from factortopy.networks import Tokens
+
+
+def draw_channels(voxels, width=16, groups=0, spread=0.25, seed=0):
+    """Channel selectors: smooth clouds without clusters, or around planted directions."""
+    random = np.random.default_rng(seed)
+    if not groups:
+        return random.normal(size=(voxels, 5)) @ random.normal(size=(5, width)) + random.normal(
+            size=(voxels, width)
+        )
+    label = random.integers(groups, size=voxels)
+    middle = random.normal(size=(groups, width))
+    size = random.lognormal(sigma=0.5, size=(voxels, 1))
+    return size * (middle[label] + spread * random.normal(size=(voxels, width))), label
+
+
+def by_the_whole_matrix(channels, count, centroids, seed):
+    """The paper's way word for word, with the matrix of voxels x voxels."""
+    kernel = channels @ channels.T
+    groups, middles = cosine_k_means(kernel, centroids, seed)
+    return fcluster(linkage(cosine_similarity(middles), "ward"), count, "maxclust")[groups]
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_the_papers_way_gives_the_clusters_of_the_whole_matrix(seed):
+    channels = draw_channels(1_500, seed=seed)
+    expected = by_the_whole_matrix(channels, 20, 300, seed)
+    found = cluster_channels(channels, 20, centroids=300, seed=seed)
+    assert adjusted_rand_score(found.labels, expected) >= 0.95
+    assert found.count == 20
+
+
+def test_as_many_centroids_as_voxels_is_ward_on_the_rows_of_all_cosines():
+    channels = draw_channels(300)
+    expected = fcluster(linkage(cosine_similarity(channels @ channels.T), "ward"), 12, "maxclust")
+    found = cluster_channels(channels, 12, centroids=300)
+    assert adjusted_rand_score(found.labels, expected) == 1
+    white = fcluster(
+        linkage(channels / np.linalg.norm(channels, axis=1, keepdims=True), "ward"), 12, "maxclust"
+    )
+    assert adjusted_rand_score(cluster_channels(channels, 12, "gauge-free", centroids=300).labels, white) == 1
+
+
+@pytest.mark.parametrize("way", ["paper", "gauge-free"])
+@pytest.mark.parametrize("centroids", [150, 2_000])
+def test_planted_clusters_are_found(way, centroids):
+    channels, planted = draw_channels(1_200, groups=8)
+    found = cluster_channels(channels, 8, way, centroids=centroids)
+    assert adjusted_rand_score(found.labels, planted) > 0.98
+    within = np.diag(found.similarity)
+    between = found.similarity[~np.eye(8, dtype=bool)]
+    assert within.min() > 0.85
+    assert within.min() > between.max()
+
+
+def test_similarity_is_the_mean_cosine_between_voxels():
+    channels, _ = draw_channels(200, groups=4)
+    found = cluster_channels(channels, 4, "gauge-free")
+    cosine = cosine_similarity(channels)
+    for one in range(1, 5):
+        for other in range(1, 5):
+            mean = cosine[np.ix_(found.labels == one, found.labels == other)].mean()
+            assert found.similarity[one - 1, other - 1] == pytest.approx(mean, abs=1e-9)
+
+
+def test_voxels_without_channels_belong_to_no_cluster():
+    channels, _ = draw_channels(100, groups=3)
+    channels[3], channels[7, 0] = 0, np.nan
+    labels = cluster_channels(channels, 3).labels
+    assert np.flatnonzero(labels == 0).tolist() == [3, 7]
+    assert set(labels[labels > 0]) == {1, 2, 3}
+
+
+def test_k_means_is_no_worse_than_its_start_and_ends_where_rows_are_nearest():
+    rows = draw_channels(400)
+    groups, centroids = cosine_k_means(rows, 30, seed=2)
+    cosine = cosine_similarity(rows, centroids)
+    assert (cosine.argmax(axis=1) == groups).all()
+    for group in range(len(centroids)):
+        np.testing.assert_allclose(centroids[group], rows[groups == group].mean(axis=0), atol=1e-12)
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    heights=st.lists(st.integers(0, 4), min_size=1, max_size=30),
+    count=st.integers(1, 40),
+    seed=st.integers(0, 1_000),
+)
+def test_the_cut_always_ends_at_the_count_or_the_nearest_there_is(heights, count, seed):
+    """Points on a line at few places give many merges of one height."""
+    points = np.random.default_rng(seed).permutation(np.cumsum([0, *heights]))[:, None].astype(float)
+    tree = linkage(points, "ward")
+    cut = cut_tree(tree, count)
+    possible = {len(points)} | {
+        len(np.unique(fcluster(tree, height, "distance"))) for height in np.unique(tree[:, 2])
+    }
+    reached = len(np.unique(cut.labels))
+    assert reached == cut.labels.max()
+    assert abs(reached - count) == min(abs(number - count) for number in possible)
+    if len(np.unique(tree[:, 2])) == len(tree):
+        assert reached == min(count, len(points))
+
+
+def test_the_tree_above_the_cut_has_the_heights_of_the_whole_one():
+    points = draw_channels(60)
+    tree = linkage(points, "ward")
+    cut = cut_tree(tree, 9)
+    assert leaves_list(cut.tree).tolist() == list(range(9))
+    whole, above = squareform(cophenet(tree)), squareform(cophenet(cut.tree))
+    first = [np.flatnonzero(cut.labels == number)[0] for number in range(1, 10)]
+    np.testing.assert_allclose(above, whole[np.ix_(first, first)])
+    # Leaves of one cluster stand side by side in the whole tree.
+    order = cut.labels[leaves_list(tree)]
+    assert (np.diff(order) >= 0).all()
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_no_gauge_changes_the_gauge_free_clusters_and_any_changes_the_papers(seed):
+    random = torch.Generator().manual_seed(seed)
+    layers, width, voxels, images = 3, 6, 250, 40
+
+    def draw(*shape):
+        return torch.randn(shape, generator=random).double()
+
+    align = [[ChannelMap(5, width).double() for _ in range(layers)] for _ in range(2)]
+    layer, scale = draw(voxels, layers).softmax(1), draw(voxels).sigmoid()
+    selectors = FixedSelectors(Selection(draw(voxels, 2).tanh(), layer, scale))
+    model = FactorTopy(ChannelAlign(*align), selectors, draw(voxels, width), 0.5)
+    tokens = Tokens(
+        tuple(draw(images, 5, 3, 3) for _ in range(layers)), tuple(draw(images, 5) for _ in range(layers))
+    )
+    other = Gauge(draw(layers).exp(), draw(2).exp(), draw(width, width)).model(model)
+
+    def free(held):
+        channels = canonical_selectors(held, [tokens]).channels.detach().numpy()
+        return cluster_channels(channels, 10, "gauge-free", centroids=80).labels
+
+    def paper(held):
+        return cluster_channels(held.channels.detach().numpy(), 10, centroids=80).labels
+
+    assert adjusted_rand_score(free(model), free(other)) == 1
+    assert adjusted_rand_score(paper(model), paper(other)) < 0.7
+
+
+def test_cosines_of_gauge_free_points_are_correlations_of_the_channel_part():
+    """Voxels of one place, layer and scale: their predictions correlate as their channels say."""
+    random = torch.Generator().manual_seed(3)
+    tokens = torch.randn(5_000, 4, generator=random).double() @ torch.randn(4, 4, generator=random).double()
+    channels = torch.randn(30, 4, generator=random).double()
+    maps = [[ChannelMap(4, 4).double()] for _ in range(2)]
+    ones = torch.ones(30).double()
+    selection = Selection(torch.zeros(30, 2).double(), ones[:, None], ones)
+    model = FactorTopy(ChannelAlign(*maps), FixedSelectors(selection), channels, 1.0)
+    batch = Tokens((tokens[:, :, None, None].expand(-1, -1, 2, 2),), (tokens,))
+    # Local tokens are zero in what is predicted; the same map gives both kinds one covariance.
+    maps[0][0].load_state_dict(maps[1][0].state_dict())
+    with torch.no_grad():
+        expected = np.corrcoef(model(batch).numpy().T)
+        points = canonical_selectors(model, [batch]).channels.numpy()
+    np.testing.assert_allclose(cosine_similarity(points), expected, atol=1e-6)
+
+
+def test_effective_clusters():
+    assert effective_clusters(np.array([2, 2, 2, 0])) == pytest.approx(1)
+    assert effective_clusters(np.array([1, 2, 3, 4] * 5)) == pytest.approx(4)
+    assert np.isnan(effective_clusters(np.array([0, 0])))
+
+
+def test_bad_requests_are_refused():
+    channels = draw_channels(50)
+    with pytest.raises(UnknownNameError, match="way"):
+        cluster_channels(channels, 5, "best")
+    for count, centroids in ((1, 50), (51, 100), (20, 10)):
+        with pytest.raises(DataError, match="clusters of 50 voxels"):
+            cluster_channels(channels, count, centroids=centroids)
