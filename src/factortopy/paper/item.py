@@ -1,0 +1,106 @@
+"""One figure or table of the paper: what it needs, how it is made, and how its results are written."""
+
+import csv
+import io
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from factortopy.files import write_text
+from factortopy.paper.numbers import Row
+from factortopy.paper.study import Job, Study
+from factortopy.plot import alt_text, save
+from factortopy.provenance import provenance
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+@dataclass(frozen=True)
+class Result:
+    """What an item gives.
+
+    Attributes:
+        figures: pictures by name; the item's own name for the main one.
+        tables: lines of numbers by name; the item's own name for the main one.
+        notes: what a reader must know to read them.
+    """
+
+    figures: "dict[str, Figure]"
+    tables: dict[str, list[Row]]
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Item:
+    """A figure or table.
+
+    Attributes:
+        name: as on the command line, ``"figure3"``.
+        title: what it shows.
+        jobs: the fits that it is made from.
+        make: makes it.
+        more: what it needs beside tokens and fits, in words.
+        fine_tuned: how many networks it fine-tunes, each with a fit before and one after.
+    """
+
+    name: str
+    title: str
+    jobs: Callable[[Study], Sequence[Job]]
+    make: Callable[[Study], Result]
+    more: str = ""
+    fine_tuned: Callable[[Study], int] = field(default=lambda _: 0)
+
+
+SIMULATED_NOTE = (
+    "SIMULATED subjects: responses were made from the tokens of CLIP B/16 (OpenAI); numbers are not "
+    "comparable to the paper's and stand beside them only to show the form"
+)
+
+
+def write_result(item: Item, result: Result, study: Study) -> list[Path]:
+    """Write pictures as PNG and SVG, tables as CSV, and everything in words and numbers as JSON.
+
+    Args:
+        item: what was made.
+        result: what came out.
+        study: what it was made from.
+
+    Returns:
+        Paths of the files, in ``work/<item>``.
+    """
+    folder = study.plan.work / item.name
+    paths = [path for name, figure in result.figures.items() for path in save(figure, folder / name)]
+    for name, rows in result.tables.items():
+        paths.append(write_text(folder / f"{name}.csv", _table(rows)))
+    settings = study.plan.settings()
+    facts = provenance(
+        item=item.name,
+        title=item.title,
+        simulated=study.plan.simulated,
+        notes=[*([SIMULATED_NOTE] if study.plan.simulated else []), *result.notes],
+        left_out=study.left_out,
+        subjects=len(study.plan.people),
+        settings=settings.model_dump(exclude_none=True),
+        pictures={name: alt_text(figure) for name, figure in result.figures.items()},
+        tables=result.tables,
+    )
+    paths.append(write_text(folder / f"{item.name}.json", json.dumps(facts, indent=2, default=float)))
+    return paths
+
+
+def _table(rows: Sequence[Row]) -> str:
+    columns = list(dict.fromkeys(column for row in rows for column in row))
+    text = io.StringIO()
+    writer = csv.DictWriter(text, columns, restval="", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows({column: _cell(value) for column, value in row.items()} for row in rows)
+    return text.getvalue()
+
+
+def _cell(value: Any) -> Any:
+    if value is None:
+        return ""
+    return f"{value:.6g}" if isinstance(value, float) else value

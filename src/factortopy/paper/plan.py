@@ -1,0 +1,118 @@
+"""What a study is made of: the data, the networks, the sizes and where it is kept."""
+
+from collections.abc import Mapping as MappingType
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from factortopy.errors import DataError
+from factortopy.fitting import FitSettings, Machine, Recipe, fit_settings
+from factortopy.plot import Palette
+
+SIMULATED_SUBJECTS = (1, 2)
+PAPER_SUBJECTS = (1, 2, 3)
+SIMULATED_CHANGES: MappingType[str, Any] = {"steps": 40, "validate_every": 20, "width": 32, "components": 32}
+"""Of the default recipe: enough to show each figure, far from enough to judge a network."""
+SIMULATED_FINETUNING: MappingType[str, Any] = {
+    "per_class": 10,
+    "validation_per_class": 10,
+    "steps": 25,
+    "validate_every": 25,
+    "learning_rate": 1e-4,
+}
+"""Of the paper's 50 images a class, 3,000 steps at 3e-5."""
+SIMULATED_GRID, PAPER_GRID = (4, 4), (8, 8)
+FEWEST_VIEWS = 100
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What the figures and tables are made from.
+
+    Attributes:
+        work: folder of the tokens, fits and results.
+        simulated: subjects that are simulated, and networks that need no model hub.
+        data: folders of measured subjects, each of one subject or of a data set with several.
+        subjects: numbers of the subjects, where a folder holds several; those of the paper (1, 2, 3), or two
+            where they are simulated, if empty.
+        networks: names of networks instead of the paper's.
+        weights: local files of weights by the name of their network.
+        labelled: images with classes for fine-tuning, as ``open_labelled`` takes them.
+        root: folder in which torchvision keeps its data sets.
+        recipe: ``"paper"`` or ``"default"``; the paper's where data are measured if None.
+        changes: settings of the fits other than the recipe's.
+        views: photographs of a simulated subject.
+        seed: of the views, the subjects, the splits and the fits.
+        device: where to compute; the best there is if None.
+        precision: of the matrix products.
+        palette: of the figures.
+        progress: whether to show progress bars.
+    """
+
+    work: Path
+    simulated: bool = False
+    data: tuple[Path, ...] = ()
+    subjects: tuple[int, ...] = ()
+    networks: tuple[str, ...] = ()
+    weights: MappingType[str, Path] = field(default_factory=dict)
+    labelled: tuple[str, ...] = ()
+    root: Path | None = None
+    recipe: Recipe | None = None
+    changes: MappingType[str, Any] = field(default_factory=dict)
+    views: int = 160
+    seed: int = 0
+    device: str | None = None
+    precision: str | None = None
+    palette: Palette = "default"
+    progress: bool = True
+
+    def __post_init__(self) -> None:
+        if self.simulated and self.views < FEWEST_VIEWS:
+            raise DataError(f"a simulated subject needs at least {FEWEST_VIEWS} views; got {self.views}")
+
+    @property
+    def people(self) -> tuple[tuple[Path | None, int | None], ...]:
+        """Each subject: its folder and, where that holds several, its number."""
+        if self.simulated:
+            return tuple((None, number) for number in self.subjects or SIMULATED_SUBJECTS)
+        if len(self.data) > 1:
+            return tuple((folder, None) for folder in self.data)
+        if not self.data:
+            return tuple((None, number) for number in self.subjects or PAPER_SUBJECTS)
+        from factortopy.brain.datasets.recognise import known_layout
+
+        layout = known_layout(self.data[0])
+        if layout.kind in ("arrays", "betas") or layout.subject is not None:
+            return ((self.data[0], None),)
+        return tuple((self.data[0], number) for number in self.subjects or PAPER_SUBJECTS)
+
+    @property
+    def labelled_sources(self) -> tuple[str, ...]:
+        """The labelled images: those given, else scikit-learn's digits for a simulation."""
+        return self.labelled or (("sklearn/digits",) if self.simulated else ())
+
+    @property
+    def finetuning(self) -> MappingType[str, Any]:
+        """Settings of fine-tuning other than the paper's."""
+        return SIMULATED_FINETUNING if self.simulated else {}
+
+    @property
+    def grid(self) -> tuple[int, int]:
+        """Height and width of the token maps that are kept."""
+        return SIMULATED_GRID if self.simulated else PAPER_GRID
+
+    @property
+    def bootstrap(self) -> int:
+        """Draws of test images for intervals."""
+        return 200 if self.simulated else 1_000
+
+    @property
+    def machine(self) -> Machine:
+        """Where fits are computed."""
+        return Machine.choose(self.device, self.precision)
+
+    def settings(self, topology: bool = True) -> FitSettings:
+        """Settings of a fit, with the topological constraint or without."""
+        recipe = self.recipe or ("default" if self.simulated else "paper")
+        small = dict(SIMULATED_CHANGES) if self.simulated and recipe == "default" else {}
+        return fit_settings(recipe, seed=self.seed, **{**small, "topology": topology, **self.changes})

@@ -1,0 +1,240 @@
+"""The work behind all figures and tables: subjects, tokens and fits, each made once and kept in a folder."""
+
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from factortopy.brain import Split, Subject, simulate_subject, split_images
+from factortopy.errors import DataError, UnavailableError
+from factortopy.files import remove, sha256_file, sha256_text
+from factortopy.finetuning import finetune, open_labelled
+from factortopy.fitting import image_scenes
+from factortopy.images import ImageSet, sample_views
+from factortopy.mapping import Mapping
+from factortopy.networks import Network
+from factortopy.paper.members import STAND_INS, Member
+from factortopy.paper.plan import Plan
+from factortopy.tokens import TokenStore, extract
+from factortopy.workflow import fit_identity, fit_model
+
+PLANTED_CHANNELS = 5
+"""Few enough to be learnt from few images, as in the demo."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """One fit.
+
+    Attributes:
+        member: the network.
+        person: place of the subject in the plan, from 0.
+        topology: whether selectors are smooth over the cortex.
+    """
+
+    member: Member
+    person: int = 0
+    topology: bool = True
+
+
+@dataclass
+class Study:
+    """Subjects, tokens and fits of a plan; whatever is in its folder already is not made again.
+
+    Attributes:
+        plan: what the study is of.
+        fitted: fits that were run.
+        reused: fits that were found in the folder.
+        left_out: networks that could not be had, with the reason.
+    """
+
+    plan: Plan
+    fitted: int = 0
+    reused: int = 0
+    left_out: dict[str, str] = field(default_factory=dict)
+    _held: tuple[int, Subject] | None = None
+
+    def subject(self, person: int = 0) -> Subject:
+        """A subject; only the last one asked for is held in memory.
+
+        Args:
+            person: its place in the plan, from 0.
+        """
+        if self._held is None or self._held[0] != person:
+            self._held = None
+            self._held = (person, self._open(person))
+        return self._held[1]
+
+    def images(self, person: int = 0) -> ImageSet:
+        """The photographs that a subject saw.
+
+        Raises:
+            DataError: if they are not known.
+        """
+        if self.plan.simulated:
+            return sample_views(self.plan.views, self.plan.seed)
+        subject = self.subject(person)
+        if subject.images is None:
+            raise DataError(
+                f"subject {subject.name!r} has no photographs beside its responses; networks need them"
+            )
+        return subject.images.subset(subject.distinct_image_ids)
+
+    def network(self, member: Member) -> Network:
+        """A network with its weights.
+
+        Raises:
+            UnavailableError: if it cannot be had.
+        """
+        weights = self.plan.weights.get(member.network)
+        return member.load(weights, self.plan.device, self.plan.progress)
+
+    def tokens(self, member: Member, person: int = 0) -> TokenStore:
+        """Tokens of a subject's images, extracted if they are not there.
+
+        Raises:
+            UnavailableError: if the network cannot be had.
+        """
+        return self.tokens_of(member, self.images(person), self.plan.grid)
+
+    def tokens_of(
+        self, member: Member, images: ImageSet, grid: tuple[int, int], network: Network | None = None
+    ) -> TokenStore:
+        """Tokens of any images, extracted if they are not there.
+
+        Args:
+            member: the network.
+            images: the photographs.
+            grid: height and width of the maps that are kept.
+            network: the network itself, where it is loaded already.
+
+        Raises:
+            UnavailableError: if the network cannot be had.
+        """
+        source = member.folder or self.plan.weights.get(member.network)
+        marks = ("" if source is None else _digest(source), str(grid), *images.ids)
+        folder = self.plan.work / "tokens" / f"{_slug(member.network)}-{sha256_text(*marks)[:10]}"
+        if (folder / "completed.json").is_file():
+            try:
+                return TokenStore.open(folder)
+            except DataError:
+                pass  # begun and not finished, or damaged: extraction goes on, or says what is wrong
+        return extract(
+            network or self.network(member),
+            images,
+            folder,
+            grid,
+            precision=self.plan.precision,
+            progress=self.plan.progress,
+        )
+
+    def fine_tuned(self, member: Member, source: str) -> Member:
+        """A network fine-tuned on labelled images, in the paper's way; trained if it is not there.
+
+        Args:
+            member: the network before.
+            source: the labelled images, as ``open_labelled`` takes them.
+
+        Raises:
+            UnavailableError: if the network cannot be had or trained.
+            DataError: if the labelled images cannot be had.
+        """
+        images = open_labelled(source, root=self.plan.root)
+        changes = dict(self.plan.finetuning)
+        mark = sha256_text(json.dumps(changes, sort_keys=True), str(self.plan.seed), source)[:8]
+        name = f"{_slug(member.network)}-{_slug(images.images.name)}-{mark}"
+        folder = self.plan.work / "finetuned" / name
+        if not (folder / "provenance.json").is_file():
+            finetune(
+                self.network(member),
+                images,
+                folder,
+                seed=self.plan.seed,
+                precision=self.plan.precision,
+                progress=self.plan.progress,
+                **changes,
+            )
+        label = f"{member.label}, after {images.images.name}"
+        return Member(f"{member.network}-{images.images.name}", label, folder=folder)
+
+    def fit(self, job: Job) -> Mapping:
+        """A mapping, fitted if it is not there; a fit that was stopped goes on.
+
+        Raises:
+            UnavailableError: if the network cannot be had.
+        """
+        tokens, subject = self.tokens(job.member, job.person), self.subject(job.person)
+        settings, machine = self.plan.settings(job.topology), self.plan.machine
+        split = self._split(tokens, subject)
+        made_of = fit_identity(tokens, subject, split, settings, None, machine)
+        key = sha256_text(json.dumps([made_of, self.plan.bootstrap], sort_keys=True))[:12]
+        folder = self.plan.work / "fits" / f"{_slug(job.member.network)}-{_slug(subject.name)}-{key}"
+        if folder.is_dir():
+            self.reused += 1
+            return Mapping.load(folder)
+        checkpoint = folder.with_name(f"{folder.name}.checkpoint")
+        mapping = fit_model(
+            tokens,
+            subject,
+            settings,
+            split=split,
+            machine=machine,
+            checkpoint=checkpoint,
+            bootstrap=self.plan.bootstrap,
+            progress=self.plan.progress,
+            description=f"{job.member.label[:20]}",
+        ).mapping
+        mapping.save(folder)
+        remove(checkpoint)
+        self.fitted += 1
+        return mapping
+
+    def fits(self, members: Sequence[Member], person: int = 0) -> dict[Member, Mapping]:
+        """A mapping of each network that can be had; the others go to ``left_out``.
+
+        Raises:
+            UnavailableError: if none can be had.
+        """
+        found = {}
+        for member in members:
+            try:
+                found[member] = self.fit(Job(member, person))
+            except UnavailableError as error:
+                self.left_out[member.label] = str(error)
+        if not found:
+            raise UnavailableError("; ".join(self.left_out[member.label] for member in members))
+        return found
+
+    def _open(self, person: int) -> Subject:
+        folder, number = self.plan.people[person]
+        if self.plan.simulated:
+            return self._simulate(person, number or 1)
+        if folder is None:
+            raise DataError("no data were given; give the folder of NSD, Algonauts 2023 or your own")
+        from factortopy.brain.datasets.recognise import known_layout, open_subject
+
+        single = {"trials": "single"} if known_layout(folder).kind == "nsd" else {}
+        return open_subject(folder, subject=number, progress=self.plan.progress, **single)
+
+    def _simulate(self, person: int, number: int) -> Subject:
+        """A subject that sees through CLIP: the first stand-in."""
+        return simulate_subject(
+            self.tokens(STAND_INS[0], person),
+            seed=self.plan.seed + number - 1,
+            planted_channels=PLANTED_CHANNELS,
+            name=f"simulated-{number:02d}",
+            progress=self.plan.progress,
+        )
+
+    def _split(self, tokens: TokenStore, subject: Subject) -> Split:
+        return split_images(subject.distinct_image_ids, image_scenes(tokens, subject), seed=self.plan.seed)
+
+
+def _slug(name: str) -> str:
+    return re.sub(r"[^A-Za-z0-9.]+", "_", name)
+
+
+def _digest(weights: Path) -> str:
+    files = [weights] if weights.is_file() else sorted(file for file in weights.rglob("*") if file.is_file())
+    return sha256_text(*(sha256_file(file) for file in files))

@@ -1,0 +1,55 @@
+"""A study whose networks are tiny and untrained, so that a whole figure takes seconds."""
+
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from factortopy.errors import UnavailableError
+from factortopy.networks import load_network
+from factortopy.paper import Plan, Study, members
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "plot"))  # for fake_mapping
+TINY = {"steps": 2, "validate_every": 2, "width": 4, "components": 4}
+GONE = "squeezenet-1.1"
+"""A stand-in that cannot be had in these tests."""
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_thread():
+    """Tiny matrices are slower on many threads than on one."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module")
+def tiny_networks():
+    """Every network is timm's test_vit with random weights of a seed of its own; one cannot be had."""
+
+    def load(name, **_options):
+        if name == GONE:
+            raise UnavailableError(f"{name} cannot be had: no hub in tests")
+        return load_network("timm/test_vit", untrained=True, seed=len(name), device="cpu")
+
+    patch = pytest.MonkeyPatch()
+    patch.setattr(members, "load_network", load)
+    yield
+    patch.undo()
+
+
+@pytest.fixture(scope="module")
+def work(tmp_path_factory):
+    return tmp_path_factory.mktemp("paper")
+
+
+@pytest.fixture(scope="module")
+def plan(work, tiny_networks):
+    return Plan(work=work, simulated=True, views=100, changes=TINY, device="cpu", progress=False)
+
+
+@pytest.fixture
+def study(plan):
+    return Study(plan)
