@@ -7,10 +7,9 @@ from PIL import Image
 
 from factortopy.brain import load_arrays
 from factortopy.images import ImageSet
-from factortopy.mapping import Mapping
+from factortopy.mapping import Mapping, facts_line
 from factortopy.networks import load_network
 from factortopy.networks.timm import build_timm
-from factortopy.plot.style import describe
 from factortopy.reporting import report
 from factortopy.tokens import TokenStore, extract
 from factortopy.workflow import fit
@@ -55,6 +54,6 @@ def test_every_output_says_whose_weights(network, name, words, tmp_path):
     assert mapping.dataset.attrs["network"] == name
     assert words in mapping.provenance["tokens"]["description"]
     assert mapping.provenance["tokens"]["pretrained"] == loaded.pretrained
-    assert f"network {name} " in describe(mapping)  # the line under every figure
+    assert f"network {name} " in facts_line(mapping.dataset)  # the line under every figure
     report([mapping], tmp_path / "report.html")
     assert name in (tmp_path / "report.html").read_text()

@@ -1,8 +1,11 @@
 """A mapping without any fit, on the real cortex: planted maps with a little noise, for tests of pictures."""
 
+from dataclasses import replace
+
 import numpy as np
 import xarray as xr
 
+from factortopy.analysis import hierarchy_slope
 from factortopy.brain import PlantedTruth, load_surface
 from factortopy.brain.planted import planted_maps
 from factortopy.mapping import Mapping
@@ -31,6 +34,7 @@ def fake_mapping_and_truth(**attributes):
         "r2": ("voxel", ceiling - 0.5 + generator.normal(0, 0.05, voxels)),
         "ceiling": ("voxel", ceiling),
     }
+    variables["depth"] = ("voxel", share @ np.linspace(0, 1, LAYERS))
     coordinates = {
         "hemisphere": ("voxel", maps.hemisphere),
         "vertex": ("voxel", maps.vertex),
@@ -40,7 +44,8 @@ def fake_mapping_and_truth(**attributes):
     }
     facts = {
         "network": "timm/vit_test", "subject": "planted", "recipe": "default", "surface": "fsaverage5",
-        "simulated": 1, "global_token": "class", "seed": 3, "images_test": 72, "gauge": "canonical",
+        "simulated": 1, "global_token": "class", "seed": 3, "split": "5eed" * 16, "gauge": "canonical",
+        "images_train": 576, "images_validation": 71, "images_test": 72, "repeats_test": [0, 0, 72],
     }  # fmt: skip
     mapping = Mapping(
         dataset=xr.Dataset(variables, coordinates, {**facts, **attributes}),
@@ -54,3 +59,23 @@ def fake_mapping_and_truth(**attributes):
         offset=np.zeros(voxels), seed=0,
     )  # fmt: skip
     return mapping, truth
+
+
+def with_limits(mapping, draws=200):
+    """A copy with limits and draws as a fit with a bootstrap keeps them: the values with a little noise."""
+    data, generator = mapping.dataset, np.random.default_rng(1)
+    means = {"drawn_r2": "r2", "drawn_depth": "depth", "drawn_scale": "scale_share"}
+    regions = [*(inside.values.astype(bool) for inside in mapping.rois.values()), slice(None)]
+    variables = {}
+    for drawn, name in means.items():
+        centre = [data[name].values[region].mean() for region in regions]
+        noise = generator.normal(0, 0.02, (draws, len(regions)))
+        variables[drawn] = (("draw", "region"), centre + noise)
+        reach = 0.04 + 0.2 * generator.random(data.sizes["voxel"])
+        variables[f"{name}_low"] = ("voxel", data[name].values - reach)
+        variables[f"{name}_high"] = ("voxel", data[name].values + reach)
+    line = hierarchy_slope(mapping)
+    b0, b1 = line.b0 + generator.normal(0, 0.02, draws), line.b1 + generator.normal(0, 0.03, draws)
+    variables |= {"drawn_slope": ("draw", b1 - b0), "drawn_b0": ("draw", b0), "drawn_b1": ("draw", b1)}
+    named = data.assign_coords(region=[*mapping.rois, "all voxels"]).assign(variables)
+    return replace(mapping, dataset=named.assign_attrs(bootstrap=draws, confidence=0.95))

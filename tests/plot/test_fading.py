@@ -33,6 +33,13 @@ def test_the_figure_says_that_it_is_faded(limited):
     assert "pale where R² is uncertain" in figure.get_label()
 
 
+@pytest.mark.parametrize("name", plot.ALL_FIGURES)
+def test_figures_by_name_fade_where_they_show_what_is_read(limited, name):
+    figure = plot.draw(name, limited, fade=True)
+    faded = name.startswith(("layers", "scale")) or name == "space"
+    assert ("pale where" in figure.get_label()) == faded
+
+
 def test_fading_needs_limits(mapping):
     with pytest.raises(DataError, match="bootstrap"):
         plot.layers(mapping, fade=True)

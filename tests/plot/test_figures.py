@@ -5,12 +5,13 @@ from xml.etree import ElementTree
 
 import numpy as np
 import pytest
-from fake_mapping import LAYERS, fake_mapping_and_truth
+from fake_mapping import LAYERS, fake_mapping_and_truth, with_limits
 from matplotlib import rcParams
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from PIL import Image
 
 from factortopy import plot
+from factortopy.analysis import LEVELS, hierarchy_slope
 from factortopy.errors import DataError, UnknownNameError
 from factortopy.fitting import History
 from factortopy.plot.maps import confidence
@@ -24,6 +25,7 @@ HISTORY = History(step=[24, 48, 72], loss=[0.5, 0.4, 0.3], validation_r2=[0.1, 0
 def drawn(mapping, truth):
     figures = {name: plot.draw(name, mapping) for name in plot.ALL_FIGURES}
     return figures | {
+        "hierarchy with limits": plot.hierarchy(with_limits(mapping)),
         "recovery": plot.recovery(mapping, truth),
         "training": plot.training(mapping, HISTORY),
     }
@@ -53,12 +55,33 @@ def with_gid(figure, gid):
     return figure.findobj(lambda artist: artist.get_gid() == gid)
 
 
-def test_every_figure_says_what_it_shows_and_that_it_is_simulated(drawn):
+def test_every_figure_says_what_it_shows_and_that_it_is_simulated(drawn, mapping):
+    r2 = mapping.dataset["r2"].values.mean()
+    facts = (
+        "network timm/vit_test", "subject planted", "recipe default", "split 5eed5eed", "seed 3", "raw",
+        "576 training, 71 validation, 72 test images", "3 repeats a test image", f"mean R² {r2:.3f}",
+    )  # fmt: skip
     for name, figure in drawn.items():
-        said = words(figure)
-        for fact in ("timm/vit_test", "planted", "default", "72 test images", "SIMULATED"):
-            assert fact in said.replace("\n", " "), (name, fact)
-        assert "timm/vit_test" in plot.alt_text(figure)
+        said = words(figure).replace("\n", " ")
+        for fact in (*facts, "SIMULATED"):
+            assert fact in said, (name, fact)
+        for fact in facts:
+            assert fact in plot.alt_text(figure), (name, fact)
+
+
+@pytest.mark.parametrize("name", [name for name in plot.ALL_FIGURES if name not in ("scores", "rois")])
+def test_figures_of_what_is_read_say_share_or_selector(drawn, name):
+    (line,) = with_gid(drawn[name], "facts")
+    assert ("selector" if name.endswith("selector") else "share") in line.get_text() or name == "space"
+    assert "space selector" in line.get_text() or not name.startswith("space")
+
+
+def test_a_long_name_takes_a_line_more_and_loses_nothing():
+    long, _ = fake_mapping_and_truth(network="timm/" + "very-long-" * 8, subject="of a long name " * 4)
+    figure = plot.hierarchy(long)
+    said = words(figure).replace("\n", " ")
+    for fact in ("very-long-" * 8, "576 training", "layer selector, canonical gauge"):
+        assert fact in said
 
 
 def test_a_measured_subject_is_not_called_simulated():
@@ -173,6 +196,20 @@ def test_hierarchy_draws_the_lines_it_is_given(mapping):
         np.testing.assert_allclose(line.get_ydata(), [0.2, 0.7])
     assert len(with_gid(figure, "fitted-line")) == 2
     assert "slope 0.50" in plot.alt_text(figure)
+
+
+def test_hierarchy_shows_limits_over_test_images(mapping):
+    limited = with_limits(mapping)
+    figure = plot.hierarchy(limited)
+    data = limited.dataset
+    low, high = np.quantile(data["drawn_slope"], (0.025, 0.975))
+    assert f"slope {hierarchy_slope(mapping).slope:.2f} [{low:.2f}, {high:.2f}]" in words(figure)
+    assert len(with_gid(figure, "line-limits")) == 1  # of the share; selectors have none
+    means = with_gid(figure, "roi-mean")
+    assert [mean.get_ydata()[0] for mean in means] == pytest.approx(
+        [data["depth"].values[mapping.rois[name].values.astype(bool)].mean() for name in LEVELS]
+    )
+    assert "95 % limits over test images" in plot.alt_text(figure)
 
 
 def test_recovery_states_the_correlation(drawn, mapping, truth):

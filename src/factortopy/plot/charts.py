@@ -1,42 +1,37 @@
-"""Figures that are no flat maps: dots over an image, hierarchy, recovery of a planted truth, training."""
+"""Figures that are no flat maps: dots over an image, recovery of a planted truth, training."""
 
-from collections.abc import Mapping as MappingType
-from typing import TYPE_CHECKING, Protocol, cast
+from typing import TYPE_CHECKING
 
 import numpy as np
-from jaxtyping import Float
 
-from factortopy.analysis.hierarchy import LEVELS, hierarchy_slope, layer_position
+from factortopy.analysis.hierarchy import layer_position
 from factortopy.brain import PlantedTruth
 from factortopy.brain.surface import HEMISPHERES
 from factortopy.errors import DataError
 from factortopy.fitting import History
 from factortopy.mapping import Mapping
 from factortopy.plot.colours import Palette, layer_colours, scalar_colormap
-from factortopy.plot.fading import selector_name
+from factortopy.plot.fading import name_of
 from factortopy.plot.maps import best_layer
 from factortopy.plot.panels import draw_layer_key
-from factortopy.plot.style import INK, MARGIN, MUTED, PAGE, add_axes, new_figure, styled, values_of
+from factortopy.plot.style import (
+    INK,
+    LINE_COLOUR,
+    MARGIN,
+    MUTED,
+    PAGE,
+    Which,
+    add_axes,
+    chosen,
+    new_figure,
+    styled,
+    values_of,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.collections import PolyCollection
     from matplotlib.figure import Figure
     from PIL.Image import Image
-
-SOURCES = {"share": ("layer_share", "layer share"), "selector": ("layer", "layer selector")}
-LINE = {"default": "#c8322f", "colour-blind": "#d55e00"}
-
-
-class Slope(Protocol):
-    """A line ``depth = slope * level + b0``; b1 is its value at level 1."""
-
-    @property
-    def slope(self) -> float: ...
-    @property
-    def b0(self) -> float: ...
-    @property
-    def b1(self) -> float: ...
 
 
 @styled
@@ -48,8 +43,8 @@ def space_dots(mapping: Mapping, *, image: "Image | None" = None, palette: Palet
         image: an example as the network sees it (square); a plain field if None.
         palette: ``"default"`` or ``"colour-blind"``.
     """
-    source = "share" if "layer_share" in mapping.dataset else "selector"
-    variable, name = SOURCES[source]
+    which: Which = "share" if "layer_share" in mapping.dataset else "selector"
+    variable, name = chosen(which, ("layer_share", "layer")), name_of(mapping, "layer", which)
     figure = new_figure(
         mapping, "Where in the image each vertex reads, by layer", 88, source=f"space selector, {name}",
         alt=f"Dots over an image, one for each vertex; colour shows the layer of largest {name}.",
@@ -67,47 +62,6 @@ def space_dots(mapping: Mapping, *, image: "Image | None" = None, palette: Palet
         )
     figure.axes[0].set_ylabel("y in the image (down +)")
     draw_layer_key(add_axes(figure, 147, 62, 28, 4), mapping, 1.0, palette, confidence=False)
-    return figure
-
-
-@styled
-def hierarchy(
-    mapping: Mapping,
-    slopes: MappingType[str, Slope] | None = None,
-    *,
-    levels: MappingType[str, float] = LEVELS,
-    palette: Palette = "default",
-) -> "Figure":
-    """Layer position of the vertices of each ROI against its ideal level, with the fitted line (table 2).
-
-    Args:
-        mapping: what to show.
-        slopes: lines by source, ``"share"`` and ``"selector"``; fitted here if None.
-        levels: ideal level in 0..1 of the ROIs.
-        palette: ``"default"`` or ``"colour-blind"``.
-
-    Raises:
-        UnknownNameError: if an ROI of ``levels`` is not among the mapping's.
-        DataError: if fewer than two levels have voxels.
-    """
-    if slopes is None:
-        slopes = {
-            source: hierarchy_slope(mapping, variable, levels)
-            for source, (variable, _) in SOURCES.items()
-            if variable in mapping.dataset
-        }
-    lines = [f"{source}: {_line_text(line)}" for source, line in slopes.items()]
-    figure = new_figure(
-        mapping, "Does depth in the network follow the visual hierarchy?", 84,
-        source=f"layer share; {selector_name(mapping, 'layer')}",
-        alt=f"Layer position by ROI. {'; '.join(lines)}.",
-    )  # fmt: skip
-    width = (PAGE - 30) / 2
-    for column, (source, line) in enumerate(slopes.items()):
-        axes = add_axes(figure, 14 + column * (width + 10), 16, width, 58)
-        _draw_levels(axes, mapping, layer_position(values_of(mapping, SOURCES[source][0])), levels, palette)
-        _draw_slope(axes, source, line, palette)
-    figure.axes[0].set_ylabel("layer position (0 first layer, 1 last)")
     return figure
 
 
@@ -170,12 +124,15 @@ def training(mapping: Mapping, history: History, *, palette: Palette = "default"
     if not history.step:
         raise DataError("the training history is empty; nothing to plot")
     best = f"kept: step {history.best_step}, R² {max(history.validation_r2):.3f}"
-    figure = new_figure(mapping, "Training", 68, alt=f"Training loss and validation R² by step; {best}.")
+    figure = new_figure(
+        mapping, "Training", 68, source="validation R² raw",
+        alt=f"Training loss and validation R² by step; {best}.",
+    )  # fmt: skip
     curves = {"training loss": history.loss, "validation R², mean over vertices": history.validation_r2}
     for column, (name, values) in enumerate(curves.items()):
         axes = add_axes(figure, 16 + column * 86, 13, 72, 45)
         axes.plot(history.step, values, marker=".", markersize=3, color=INK, linewidth=1.1)
-        axes.axvline(history.best_step, color=LINE[palette], linewidth=0.9, linestyle="--")
+        axes.axvline(history.best_step, color=LINE_COLOUR[palette], linewidth=0.9, linestyle="--")
         axes.set(xlabel="step", title=name)
         axes.grid(axis="y", color="#e3e5e8", linewidth=0.5)
     figure.axes[1].set_title(f"{figure.axes[1].get_title()}\n{best}")
@@ -192,48 +149,6 @@ def _draw_dots(axes: "Axes", places: np.ndarray, colours: np.ndarray, image: "Im
     axes.axvline(0, color=INK, linewidth=0.4)
     axes.set(xlim=(-1, 1), ylim=(1, -1), xticks=(-1, 0, 1), xlabel="x in the image (right +)")
     axes.spines[["top", "right"]].set_visible(True)
-
-
-def _draw_slope(axes: "Axes", source: str, line: Slope, palette: Palette) -> None:
-    axes.plot([0, 1], [0, 1], "--", color=MUTED, linewidth=0.8, label="ideal")
-    fitted = axes.plot([0, 1], [line.b0, line.b1], color=LINE[palette], linewidth=1.6, label=_line_text(line))
-    fitted[0].set_gid("fitted-line")
-    axes.set_title(f"{SOURCES[source][1]}{' (identifiable)' if source == 'share' else ''}")
-    axes.legend(loc="upper left", borderaxespad=0.1)
-
-
-def _line_text(line: Slope) -> str:
-    return f"slope {line.slope:.2f}, b0 {line.b0:.2f}, b1 {line.b1:.2f}"
-
-
-def _draw_levels(
-    axes: "Axes",
-    mapping: Mapping,
-    depth: Float[np.ndarray, "voxel"],
-    levels: MappingType[str, float],
-    palette: Palette,
-) -> None:
-    """The distribution of depth in each ROI as a violin with quartiles, coloured by the ideal level."""
-    counts = {}
-    for name, level in levels.items():
-        inside = np.asarray(mapping.rois[name].values, dtype=bool) & np.isfinite(depth)
-        counts[name] = int(inside.sum())
-        if counts[name] < 2:
-            continue
-        colour = layer_colours(np.array(level), palette=palette)
-        violin = axes.violinplot([depth[inside]], positions=[level], widths=0.2, showextrema=False)
-        for body in cast("list[PolyCollection]", violin["bodies"]):
-            body.set(facecolor=colour, edgecolor=MUTED, alpha=0.75, linewidth=0.5)
-        low, middle, high = np.percentile(depth[inside], (25, 50, 75))
-        axes.plot([level, level], [low, high], color=INK, linewidth=2.2, solid_capstyle="butt")
-        axes.plot(level, middle, "o", color="white", markeredgecolor=INK, markersize=3.5, markeredgewidth=0.8)
-    axes.set_xticks(
-        list(levels.values()), [f"{name}\n{level:g}\nn={counts[name]}" for name, level in levels.items()]
-    )
-    axes.set(
-        xlim=(-0.15, 1.15), ylim=(min(-0.05, float(np.nanmin(depth))), max(1.25, float(np.nanmax(depth))))
-    )
-    axes.set(xlabel="ROI and its ideal level", yticks=(0, 0.25, 0.5, 0.75, 1))
 
 
 def _draw_agreement(axes: "Axes", planted: np.ndarray, found: np.ndarray, palette: Palette) -> None:

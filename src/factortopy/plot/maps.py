@@ -157,15 +157,18 @@ def scores(mapping: Mapping, *, palette: Palette = "default") -> "Figure":
         palette: ``"default"`` or ``"colour-blind"``.
 
     Raises:
-        DataError: if the mapping lies on no surface that can be painted.
+        DataError: if the mapping lies on no surface that can be painted, or no R² is known.
     """
     shown = {"R² on held-out images": values_of(mapping, "r2")}
+    if not np.isfinite(shown["R² on held-out images"]).any():
+        raise DataError("no R² is known: the weights were imported without responses; import them with some")
     if "ceiling" in mapping.dataset:
         shown["noise ceiling (largest possible R²)"] = values_of(mapping, "ceiling")
     largest = max(
         0.05, float(np.ceil(max(np.nanpercentile(values, 99) for values in shown.values()) * 20) / 20)
     )
     limits = (0.0, largest)
+    source = "R² raw, not divided by the ceiling"
     title, alt = "Brain score: variance predicted", "Flat maps of the cortex; colour shows R² of each vertex"
     maps = {
         name: paint_mapping(mapping, scalar_colours(values, limits, "score", palette))
@@ -174,12 +177,12 @@ def scores(mapping: Mapping, *, palette: Palette = "default") -> "Figure":
     everything = np.stack(list(shown.values()))
     label = "R², fraction of variance"
     if len(maps) == 1:
-        figure = _map_figure(mapping, next(iter(maps.values())), title, alt=f"{alt}.")
+        figure = _map_figure(mapping, next(iter(maps.values())), title, source=source, alt=f"{alt}.")
         _colour_bar(figure, everything, limits, "score", palette=palette, label=label)
         return figure
     width = (PAGE - 3 * MARGIN) / 2
     height = max(map_height(flat_map, width) for flat_map in maps.values())
-    figure = new_figure(mapping, title, height + 29, alt=f"{alt}, beside its noise ceiling.")
+    figure = new_figure(mapping, title, height + 29, source=source, alt=f"{alt}, beside its noise ceiling.")
     for column, (name, flat_map) in enumerate(maps.items()):
         axes = draw_map(figure, mapping, flat_map, (MARGIN + column * (width + MARGIN), 23, width))
         axes.set_title(name)

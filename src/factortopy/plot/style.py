@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, ParamSpec, Protocol
 import numpy as np
 
 from factortopy.errors import DataError, UnknownNameError
-from factortopy.mapping import Mapping
+from factortopy.mapping import Mapping, facts_line
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -21,8 +21,14 @@ Parameters = ParamSpec("Parameters")
 PAGE = 180.0
 """Width of a figure in mm: a page of two columns."""
 HEADER = 17.0
+"""Height of a title and two lines of facts, mm."""
+LINE = 3.2
+CHARACTERS = 124
+"""Of a line of facts."""
 MARGIN = 4.0
 INK, MUTED, WARNING = "#1a1d21", "#555b63", "#a63a00"
+LINE_COLOUR = {"default": "#c8322f", "colour-blind": "#d55e00"}
+"""Of a fitted line, by palette."""
 STYLE: dict[Any, Any] = {
     "font.family": "sans-serif",
     "font.sans-serif": ["DejaVu Sans"],
@@ -78,7 +84,7 @@ def new_figure(mapping: Described, title: str, height: float, *, source: str = "
     """An empty figure with its header: title, what was mapped, and a mark if the subject was simulated.
 
     Args:
-        mapping: whose names the header states; a mapping or a comparison.
+        mapping: whose facts the header states (:func:`factortopy.mapping.facts`); a mapping or a comparison.
         title: what the figure shows.
         height: height below the header, mm.
         source: what the values are taken from, e.g. ``"layer share"``.
@@ -86,15 +92,20 @@ def new_figure(mapping: Described, title: str, height: float, *, source: str = "
     """
     from matplotlib.figure import Figure
 
-    total = height + HEADER
+    line = facts_line(mapping.dataset, source)
+    # Lines break between facts, not inside one.
+    unbroken = line.replace(" ", "\xa0").replace("\xa0·\xa0", " · ")
+    lines = [
+        part.replace("\xa0", " ") for part in textwrap.wrap(unbroken, CHARACTERS, break_on_hyphens=False)
+    ]
+    total = height + HEADER + LINE * max(0, len(lines) - 2)
     figure = Figure(figsize=(PAGE / 25.4, total / 25.4), facecolor="white")
-    figure.set_label(f"{title}. {describe(mapping, source)}. {alt}")
+    figure.set_label(f"{title}. {line}. {alt}")
     left = MARGIN / PAGE
     figure.text(left, 1 - 3.5 / total, title, fontsize=9.5, fontweight="bold", va="top", gid="title")
-    # Lines break between facts, not inside one.
-    unbroken = describe(mapping, source).replace(" ", "\xa0").replace("\xa0·\xa0", " · ")
-    facts = "\n".join(textwrap.wrap(unbroken, 124)[:2]).replace("\xa0", " ")
-    figure.text(left, 1 - 9 / total, facts, fontsize=7, color=MUTED, va="top", linespacing=1.3, gid="facts")
+    figure.text(
+        left, 1 - 9 / total, "\n".join(lines), fontsize=7, color=MUTED, va="top", linespacing=1.3, gid="facts"
+    )
     if mapping.simulated:
         box = {"boxstyle": "round,pad=0.35", "facecolor": WARNING, "edgecolor": "none"}
         figure.text(
@@ -102,20 +113,6 @@ def new_figure(mapping: Described, title: str, height: float, *, source: str = "
             color="white", ha="right", va="top", bbox=box, gid="simulated",
         )  # fmt: skip
     return figure
-
-
-def describe(mapping: Described, source: str = "") -> str:
-    """One line: network, subject, recipe, where the values come from, test images and seed."""
-    attributes = mapping.dataset.attrs
-    parts = [
-        f"network {attributes.get('network', 'unnamed')}",
-        f"subject {attributes.get('subject', 'unnamed')}",
-        f"recipe {attributes.get('recipe', 'unknown')}",
-        source,
-        f"{int(attributes['images_test'])} test images" if "images_test" in attributes else "",
-        f"seed {attributes['seed']}" if "seed" in attributes else "",
-    ]
-    return " · ".join(part for part in parts if part)
 
 
 def add_axes(figure: "Figure", left: float, bottom: float, width: float, height: float) -> "Axes":

@@ -1,0 +1,69 @@
+"""What every figure and table says of the numbers it shows: one line, made in one place."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+SIDES = {"train": "training", "validation": "validation", "test": "test"}
+DIGITS = 8
+"""Of a split's digest: enough to tell splits apart."""
+
+
+def facts(dataset: xr.Dataset, values: str = "") -> dict[str, str]:
+    """What was mapped, how, on which images, and what the values shown are; in the order to be read.
+
+    Args:
+        dataset: of a mapping or a comparison; its attributes say what was done.
+        values: what is shown, e.g. ``"layer share"``.
+
+    Returns:
+        Texts by name: ``network``, ``subject``, ``recipe``, ``split``, ``seed``, ``images`` and ``repeats``;
+        ``score`` where the dataset has one R^2 a voxel; ``values`` if given. What is not known says so.
+    """
+    known = dataset.attrs
+    named = {
+        "network": f"network {known.get('network', 'unnamed')}",
+        "subject": f"subject {known.get('subject', 'unnamed')}",
+        "recipe": f"recipe {known.get('recipe', 'unknown')}",
+        "split": f"split {str(known.get('split', 'unknown'))[:DIGITS]}",
+        "seed": _seeds(known),
+        "images": _images(known),
+        "repeats": _repeats(known.get("repeats_test")),
+    }
+    if "r2" in dataset and dataset["r2"].dims == ("voxel",):
+        r2 = dataset["r2"].values
+        named["score"] = f"mean R² {np.nanmean(r2):.3f} raw" if np.isfinite(r2).any() else "no R²"
+    return named | ({"values": values} if values else {})
+
+
+def facts_line(dataset: xr.Dataset, values: str = "") -> str:
+    """:func:`facts` as one line, parted by dots."""
+    return " · ".join(facts(dataset, values).values())
+
+
+def _seeds(known: dict[str, Any]) -> str:
+    seeds = np.atleast_1d(known.get("seeds", known.get("seed", "unknown")))
+    return f"seed{'s' if len(seeds) > 1 else ''} {', '.join(map(str, seeds))}"
+
+
+def _images(known: dict[str, Any]) -> str:
+    counts = {name: known.get(f"images_{side}") for side, name in SIDES.items()}
+    said = [
+        f"{count if isinstance(count, str) else f'{int(count):,}'} {name}"
+        for name, count in counts.items()
+        if count is not None
+    ]
+    return f"{', '.join(said)} images" if said else "images not counted"
+
+
+def _repeats(counts: Sequence[int] | None) -> str:
+    """``counts``: number of test responses that average one trial, two trials and so on."""
+    if counts is None or not np.sum(counts):
+        return "repeats not given"
+    repeats = np.flatnonzero(counts) + 1
+    if len(repeats) == 1:
+        return f"{repeats[0]} repeat{'s' if repeats[0] > 1 else ''} a test image"
+    mean = np.average(np.arange(1, len(counts) + 1), weights=counts)
+    return f"{repeats[0]} to {repeats[-1]} repeats a test image, mean {mean:.1f}"
