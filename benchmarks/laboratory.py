@@ -148,10 +148,11 @@ class Laboratory:
         return "the sample photographs" if name.startswith("sample-views") else name
 
     @lru_cache(maxsize=4)  # noqa: B019 (one laboratory a process)
-    def tokens(self, network: str = NETWORK) -> TokenStore:
-        """Tokens of the views: those that are there if they suffice, else extracted."""
-        if self.given is not None and network == self.given.network:
+    def tokens(self, network: str | None = None) -> TokenStore:
+        """Tokens of the views: those given or there if they suffice, else extracted."""
+        if self.given is not None and network in (None, self.given.network):
             return self.given
+        network = network or NETWORK
         needed = first_views(self.images, self.count)
         plain = "tokens" if network == NETWORK else f"tokens-{network.replace('/', '_')}"
         for folder in (self.work / plain, self.work / f"{plain}-{len(needed)}"):
@@ -163,14 +164,19 @@ class Laboratory:
                 return store
         raise SystemExit(f"{folder} holds other views; give another folder to --work")
 
-    def split(self, images: int, network: str = NETWORK) -> Split:
+    def split(self, images: int, network: str | None = None) -> Split:
         """The split with so many training images; validation and test images are always the same."""
         store = self.tokens(network)
         return split_views(store.image_ids, store.image_groups or store.image_ids, images)
 
     @lru_cache(maxsize=1)  # noqa: B019
     def subject(
-        self, ceiling: float, channels: int, kind: str = "smooth", network: str = NETWORK, seed: int = 0
+        self,
+        ceiling: float,
+        channels: int,
+        kind: str = "smooth",
+        network: str | None = None,
+        seed: int = 0,
     ) -> Subject:
         """A simulated subject with one noise ceiling everywhere; of the kind "real", with that mean."""
         changes: dict[str, Any] = {"noise_ceiling": ceiling, **KINDS[kind]}
