@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from factortopy import plot as plot
     from factortopy.analysis import algonauts_score as algonauts_score
+    from factortopy.analysis import compare as compare
     from factortopy.analysis import hierarchy_slope as hierarchy_slope
     from factortopy.analysis import recovery as recovery
+    from factortopy.analysis import subject_average as subject_average
     from factortopy.brain import Planted as Planted
     from factortopy.brain import Split as Split
     from factortopy.brain import Subject as Subject
@@ -61,6 +63,7 @@ _HOME = {
     "TokenStore": "tokens",
     "algonauts_protocol": "brain",
     "algonauts_score": "analysis",
+    "compare": "analysis",
     "convert_nsd": "brain",
     "estimate_extraction": "tokens",
     "extract": "tokens",
@@ -88,6 +91,7 @@ _HOME = {
     "sample_views": "images",
     "simulate_subject": "brain",
     "split_images": "brain",
+    "subject_average": "analysis",
     "split_with_test": "brain",
     "token_norms": "tokens",
 }
