@@ -84,8 +84,8 @@ def _number_patches(axes: "Axes", mapping: Mapping, flat_map: FlatMap, found: Ch
                     "linewidth": 0.3,
                 }
                 axes.text(
-                    float(anchor[0]), float(anchor[1]), str(number), fontsize=4.5, ha="center", va="center", bbox=box, zorder=6,
-                    gid="cluster-number",
+                    float(anchor[0]), float(anchor[1]), str(number), fontsize=4.5, ha="center", va="center",
+                    bbox=box, zorder=6, gid="cluster-number",
                 )  # fmt: skip
 
 

@@ -1,0 +1,126 @@
+"""``clusters`` and ``channel-images``: what they write, and what they refuse."""
+
+import csv
+import json
+
+import numpy as np
+import pytest
+
+from factortopy.analysis import channel_clusters, channel_images
+from factortopy.mapping import Mapping, load_model
+from factortopy.tokens import TokenStore
+
+COUNT = 5
+
+
+@pytest.fixture(scope="module")
+def clustered(run, mapping, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("run") / "clusters"
+    result = run("clusters", mapping, folder, "--count", COUNT, "--json", "--quiet")
+    assert result.exit_code == 0, result.stderr
+    return folder, json.loads(result.stdout.splitlines()[-1])
+
+
+def test_clusters_writes_voxels_table_and_figure(clustered, mapping):
+    folder, facts = clustered
+    names = {"clusters.json", "clusters.png", "clusters.svg", "table.csv", "voxels.csv"}
+    assert {path.name for path in folder.iterdir()} == names
+    loaded = Mapping.load(mapping)
+    expected = channel_clusters(loaded, COUNT)
+    with (folder / "voxels.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [int(row["cluster"]) for row in rows] == expected.labels.tolist()
+    assert [int(row["vertex"]) for row in rows] == loaded.dataset["vertex"].values.tolist()
+    assert facts["count"] == COUNT
+    assert facts["way"] == "paper"
+    assert not facts["simulated"]
+    assert -1 <= facts["agreement_of_starts"] <= 1
+    with (folder / "table.csv").open() as file:
+        table = list(csv.DictReader(file))
+    assert [int(row["voxels"]) for row in table] == np.bincount(expected.labels)[1:].tolist()
+    assert json.loads((folder / "clusters.json").read_text()) == facts
+
+
+def test_clusters_takes_a_common_set_of_images(run, mapping, tokens, tmp_path):
+    words = ("clusters", mapping, tmp_path / "free", "--count", COUNT, "--way", "gauge-free")
+    result = run(*words, "--tokens", tokens)
+    assert result.exit_code == 0, result.stderr
+    assert "gauge-free" in result.stdout
+    facts = json.loads((tmp_path / "free" / "clusters.json").read_text())
+    assert sum(row["voxels"] for row in facts["clusters"]) == facts["voxels"]
+
+
+def test_clusters_refuses_tokens_of_another_network_and_too_many_clusters(
+    run, mapping, tokens, photographs, tmp_path
+):
+    other = tmp_path / "other"
+    made = run("extract", "timm/test_vit", photographs, other, "--untrained", "--seed", 3, "--grid", 2, "-q")
+    assert made.exit_code == 0, made.stderr
+    free = ("--way", "gauge-free", "--tokens", other)
+    result = run("clusters", mapping, tmp_path / "a", *free)
+    assert result.exit_code == 2
+    assert "same weights and layers" in result.stderr
+    result = run("clusters", mapping, tmp_path / "a", "--tokens", tokens)
+    assert result.exit_code == 2
+    assert "gauge-free" in result.stderr
+    result = run("clusters", mapping, tmp_path / "a", "--count", 500)
+    assert result.exit_code == 2
+    assert "500 clusters of 150 voxels" in result.stderr
+    assert not (tmp_path / "a").exists()
+
+
+def test_channel_images_writes_the_maps_of_the_network_that_was_mapped(
+    run, mapping, photographs, tokens, tmp_path
+):
+    words = ("channel-images", mapping, photographs, tmp_path / "maps", "--grid", 4, "--quiet", "--json")
+    result = run(*words, "--rois", "V1,EBA")
+    assert result.exit_code == 0, result.stderr
+    facts = json.loads(result.stdout.splitlines()[-1])
+    files = {path.name for path in (tmp_path / "maps").iterdir()}
+    assert files == set(facts["files"])
+    assert {"components.png", "response.png", "channel_images.npz"} <= files
+    assert facts["regions"] == ["V1", "EBA"]
+    assert facts["gauge"] == "as trained"
+    store, loaded = TokenStore.open(tokens), Mapping.load(mapping)
+    rois = {name: loaded.rois[name].values for name in ("V1", "EBA")}
+    expected = channel_images(load_model(loaded), [store.read()], store.image_ids, rois)
+    with np.load(tmp_path / "maps" / "channel_images.npz") as held:
+        assert tuple(held["images"]) == store.image_ids
+        np.testing.assert_allclose(held["response"], expected.response, atol=1e-3)
+        np.testing.assert_allclose(held["components"], expected.components, atol=2e-2)
+
+
+def test_channel_images_of_clusters_in_the_canonical_gauge(
+    run, mapping, photographs, tokens, clustered, tmp_path
+):
+    few = tmp_path / "few.txt"
+    few.write_text("\n".join(str(path) for path in sorted(photographs.iterdir())[:2]))
+    words = (
+        "channel-images",
+        mapping,
+        few,
+        tmp_path / "maps",
+        "--clusters",
+        clustered[0],
+        "--tokens",
+        tokens,
+    )
+    result = run(*words, "--rois", "cluster 2", "--grid", 3)
+    assert result.exit_code == 0, result.stderr
+    assert "2 images, 1 regions" in result.stdout
+    with np.load(tmp_path / "maps" / "channel_images.npz") as held:
+        assert held["regions"].tolist() == ["cluster 2"]
+        assert held["response"].shape == (2, 1, 3, 3)
+
+
+def test_channel_images_dry_run_writes_nothing_and_bad_names_are_refused(run, mapping, photographs, tmp_path):
+    result = run("channel-images", mapping, photographs, tmp_path / "maps", "--dry-run", "--quiet")
+    assert result.exit_code == 0, result.stderr
+    assert "40" in result.stdout
+    result = run("channel-images", mapping, photographs, tmp_path / "maps", "--rois", "V1,FF")
+    assert result.exit_code == 2
+    assert "FF" in result.stderr
+    result = run("channel-images", mapping, photographs, tmp_path / "maps", "--clusters", tmp_path)
+    assert result.exit_code == 2
+    assert "holds no clusters" in result.stderr
+    assert not list(tmp_path.iterdir())
