@@ -11,6 +11,8 @@ from factortopy.errors import DataError
 
 MEASURES = ("slope_error", "depth_r", "space_r", "scale_r", "r2_of_oracle", "r2_of_ceiling")
 BEST = dict.fromkeys(MEASURES, 1.0) | {"slope_error": 0.0}
+CLEARLY = 0.01
+"""Smallest change of the mean distance of the measures from their best that is worth a change of plan."""
 FAR = 2.0
 """Times as many images, or as high a ceiling, as the nearest measured case: beyond it a plan says so."""
 PLANT = "smooth"
@@ -64,9 +66,10 @@ class Plan:
 
     @property
     def best_in_time(self) -> Expectation:
-        """Of the experiment and its variants in the same time that lie inside the grid, the best."""
-        inside = [item for item in (self.asked, *self.same_time) if item.inside]
-        return min(inside, key=lambda item: item.shortfall, default=self.asked)
+        """The best of the variants in the same time that lie inside the grid, where it is clearly better."""
+        inside = [item for item in self.same_time if item.inside]
+        best = min(inside, key=lambda item: item.shortfall, default=self.asked)
+        return best if best.shortfall < self.asked.shortfall - CLEARLY else self.asked
 
     def as_dict(self) -> dict[str, Any]:
         """All of it, JSON-ready."""

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from factortopy.analysis.plan import Expectation, Plan
 
 ROWS = {
-    "slope_error": ("hierarchy slope, error", "0"),
+    "slope_error": ("error of the hierarchy slope", "0"),
     "depth_r": ("depth, correlation with the truth", "1"),
     "space_r": ("space, correlation (smaller of x, y)", "1"),
     "scale_r": ("scale, correlation", "1"),
@@ -74,6 +74,9 @@ def plan(
         ],
         note=f"{_where(made.asked)}\n{_what(made, voxels)}",
     )
+    if not made.asked.inside:
+        typer.echo(advice(made))
+        return
     variants = [made.asked, *made.same_time, *made.twice_the_time]
     print_table(
         "What a change would do",
@@ -94,11 +97,11 @@ def advice(made: "Plan") -> str:
     best, asked = made.best_in_time, made.asked
     if not asked.inside:
         return "Outside what was measured: no change can be compared with it."
-    unknown = "" if all(item.inside for item in made.same_time) else " among those measured"
+    unknown = "" if all(item.inside for item in made.same_time) else ", of those measured"
     if best is asked:
-        now = f"In the same scanning time, this is the best{unknown}"
+        now = f"In the same scanning time, nothing is clearly better{unknown}"
     else:
-        now = f"In the same scanning time, {best.images:,} images x {best.repeats} would be better"
+        now = f"In the same scanning time, {best.images:,} images x {best.repeats} would be better{unknown}"
     if not all(item.inside for item in made.twice_the_time):
         return f"{now}; what twice the time would bring was not measured."
     more, again = made.twice_the_time
