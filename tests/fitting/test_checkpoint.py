@@ -90,7 +90,7 @@ def test_a_fit_that_is_done_is_not_trained_again(sides, tmp_path, monkeypatch):
 
 
 def test_patience_ends_a_resumed_fit_too(sides, tmp_path, monkeypatch):
-    changes = {"patience": 1, "learning_rate": 3.0, "cosine": False}
+    changes = {"patience": 1, "learning_rate": 30.0, "cosine": False, "decay_by_noise": False}
     _, expected = run(sides, "default", **changes)
     assert expected.step[-1] < 24
     run(sides, "default", tmp_path / "state", **changes)

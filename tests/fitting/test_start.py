@@ -6,7 +6,7 @@ import torch
 from sklearn.linear_model import Ridge
 
 from factortopy.fitting import start
-from factortopy.fitting.start import scan, start_selection, start_selectors
+from factortopy.fitting.start import choose_ridge, scan, start_selection, start_selectors
 from factortopy.model import FreeSelectors, PositionEncoding, Selection, TopologicalSelectors
 from factortopy.networks import Tokens
 
@@ -44,14 +44,14 @@ def test_scores_equal_cross_validated_ridge_regressions(tokens, planted):
     """With scikit-learn's ridge regression, fitted to all folds but one and scored on that one."""
     few = 31
     responses = planted[0][:few, :2]
-    scores = scan(tokens[:few], responses, progress=False)
+    scores = scan(tokens[:few], responses, 0.7, progress=False)
     place = tokens.local[1][:few, :, 2, 3].numpy()
     whole = tokens.global_[1][:few].numpy()
     cases = {"local": place, "both": np.concatenate([place, whole], axis=1), "global_": whole}
     fold = np.arange(few) % start.FOLDS
     for name, design in cases.items():
         centred = design - design.mean(axis=0)
-        penalty = start.RIDGE * np.square(centred).sum(axis=0).mean()
+        penalty = 0.7 * np.square(centred).sum(axis=0).mean()
         for voxel in range(2):
             # Columns and responses are centred once, on all images.
             y = responses[:, voxel].numpy() - responses[:, voxel].numpy().mean()
@@ -69,7 +69,7 @@ def test_scores_equal_cross_validated_ridge_regressions(tokens, planted):
 def test_planted_selection_is_found(tokens, planted):
     responses, coordinates, columns, layers, scale = planted
     found = start_selection(
-        scan(tokens, responses, progress=False), coordinates, coordinates, (4, 4), neighbours=3
+        scan(tokens, responses, 0.5, progress=False), coordinates, coordinates, (4, 4), neighbours=3
     )
     assert np.corrcoef(found.space[:, 0], columns)[0, 1] > 0.9
     assert found.space[:, 1].mean() == pytest.approx(-0.25, abs=0.15)  # row 1 of 4
@@ -81,7 +81,7 @@ def test_planted_selection_is_found(tokens, planted):
 def test_voxels_that_were_not_scored_follow_their_neighbours(tokens, planted):
     responses, coordinates, columns, layers, _ = planted
     some = slice(None, None, 2)
-    scores = scan(tokens, responses[:, some], progress=False)
+    scores = scan(tokens, responses[:, some], 0.5, progress=False)
     found = start_selection(scores, coordinates[some], coordinates, (4, 4), neighbours=3)
     assert np.corrcoef(found.space[:, 0], columns)[0, 1] > 0.9
     assert (found.layer.argmax(dim=1).numpy() == layers).mean() > 0.85
@@ -90,7 +90,7 @@ def test_voxels_that_were_not_scored_follow_their_neighbours(tokens, planted):
 def test_noise_starts_in_the_middle(tokens):
     noise = torch.randn(IMAGES, 4, generator=torch.Generator().manual_seed(5))
     places = torch.eye(4)[:, :3]
-    found = start_selection(scan(tokens, 0 * noise, progress=False), places, places, (4, 4))
+    found = start_selection(scan(tokens, 0 * noise, 0.5, progress=False), places, places, (4, 4))
     assert torch.allclose(found.space, torch.zeros(4, 2), atol=1e-6)
     assert torch.allclose(found.layer, torch.full((4, LAYERS), 1 / LAYERS))
     assert torch.allclose(found.scale, torch.full((4,), 0.5))
@@ -115,3 +115,25 @@ def test_selectors_are_set_to_a_selection(topology):
     start_selectors(selectors, target)
     for found, wanted in zip(selectors(), target, strict=True):
         assert (found - wanted).abs().mean() < (0.05 if topology else 1e-3)
+
+
+def test_noise_asks_for_a_larger_penalty(tokens, planted):
+    responses = planted[0]
+    generator = torch.Generator().manual_seed(1)
+    noise = responses.std(dim=0) * torch.randn(responses.shape, generator=generator)
+    found = [choose_ridge(tokens, responses + times * noise, progress=False) for times in (0, 2, 4)]
+    assert found[0] < found[1] < found[2]
+    few = choose_ridge(tokens[:60], (responses + 2 * noise)[:60], progress=False)
+    assert few > found[1]
+    assert all(start.RIDGES[0] <= ridge <= start.RIDGES[-1] for ridge in [*found, few])
+
+
+def test_the_chosen_penalty_is_about_the_best_of_a_fine_grid(tokens, planted):
+    responses = planted[0] + 2 * torch.randn(IMAGES, VOXELS, generator=torch.Generator().manual_seed(2))
+
+    def quality(ridge):
+        return float(scan(tokens, responses, ridge, progress=False).both.mean())
+
+    found = choose_ridge(tokens, responses, progress=False)
+    best = max(quality(ridge) for ridge in np.geomspace(0.125, 8, 25))
+    assert quality(found) > best - 0.02 * abs(best)

@@ -134,3 +134,32 @@ def test_a_fit_that_diverges_says_so(planted):
     broken[:, 3] = float("inf")
     with pytest.raises(DataError, match="diverged before step"):
         run((tokens, broken, *others), "paper", width=4, steps=4, validate_every=2)
+
+
+def test_selectors_keep_their_start_until_channels_are_learnt(planted):
+    changes = {"width": 8, "steps": 12, "warmup_steps": 0, "validate_every": 1, "cosine": False}
+    selections = {}
+    for steps in (1, 6, 12):
+        model, _, _ = run(planted, **changes | {"steps": steps, "hold_steps": 6})
+        # The best step may be an earlier one; with channels learning, it is the last.
+        selections[steps] = model.select().space
+    assert torch.equal(selections[1], selections[6])
+    assert not torch.equal(selections[6], selections[12])
+
+
+def test_noisy_responses_are_fitted_with_stronger_decay(planted):
+    """Where there is nothing but noise, little is predicted: less than with the decay of clean responses."""
+    tokens, responses, *others = planted
+    noise = torch.randn(responses.shape, generator=torch.Generator().manual_seed(1))
+    changes = {"width": 8, "validate_every": 300}
+    spread = {}
+    for by_noise in (True, False):
+        model, history, _ = run((tokens, noise, *others), decay_by_noise=by_noise, **changes)
+        with torch.no_grad():
+            spread[by_noise] = float(model(tokens).std())
+    assert history.ridge is not None
+    assert history.ridge > 2
+    assert spread[True] < 0.5 * spread[False]
+    _, clean, _ = run(planted, width=8, steps=1)
+    assert clean.ridge is not None
+    assert clean.ridge < 0.5

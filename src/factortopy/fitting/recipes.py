@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from factortopy.checkpoint import Checkpoint, Part
@@ -18,7 +18,15 @@ from factortopy.fitting.images import Images
 from factortopy.fitting.machine import Machine
 from factortopy.fitting.reduction import TokenReduction
 from factortopy.fitting.settings import FitSettings
-from factortopy.fitting.start import COMPONENTS, SCORED_VOXELS, scan, start_selection, start_selectors
+from factortopy.fitting.start import (
+    COMPONENTS,
+    JUDGES,
+    SCORED_VOXELS,
+    choose_ridge,
+    scan,
+    start_selection,
+    start_selectors,
+)
 from factortopy.fitting.training import STATE, History, train
 from factortopy.model import FactorTopy
 from factortopy.networks import Tokens
@@ -30,6 +38,8 @@ IMAGES_A_COMPONENT = 4
 """Training images for each component, at least: with fewer, more components fit more noise than signal."""
 SCANNED_IMAGES = 3_000
 """Training images that the closed-form start is found from: it need not be sharper than what follows."""
+RIDGE = 0.75
+"""Best penalty of the closed-form start's regressions for which a recipe's weight decays hold as they are."""
 BATCH = 64
 
 
@@ -103,22 +113,24 @@ def train_default(
     machine = machine or Machine.choose()
     reduction = _reduction(training, settings, checkpoint)
     reduced, reduced_validation = _reduce([training, validation], reduction, machine, progress)
+    ridge = _ridge(reduced, len(coordinates), settings, machine, checkpoint, progress)
     if selectors is None:
         selectors = build_selectors(settings, coordinates, bounds, len(reduction.local)).to(machine.device)
         if checkpoint is None or checkpoint.load(STATE) is None:
-            _start(selectors, reduced, coordinates, settings, machine, progress)
+            _start(selectors, reduced, coordinates, settings, machine, ridge, progress)
         selectors = fix_selectors(settings, selectors)
     model = build_default_model(settings, selectors, len(coordinates), reduction).to(machine.device)
     history = train(
         model,
         reduced,
         reduced_validation,
-        settings,
+        _decayed(settings, ridge),
         machine,
         checkpoint=checkpoint,
         progress=progress,
         description=description,
     )
+    history.ridge = ridge
     model.align = reduction.unfold(model.align).to(machine.device)
     return model, history
 
@@ -163,32 +175,73 @@ def _reduce(sides: list[Images], reduction: TokenReduction, machine: Machine, pr
         ]
 
 
+def _ridge(
+    training: Images,
+    voxels: int,
+    settings: FitSettings,
+    machine: Machine,
+    checkpoint: Checkpoint | None,
+    progress: bool,
+) -> float:
+    """How noisy responses are, as the best penalty of a ridge regression: the checkpoint's if it has one."""
+    kept = checkpoint.load("noise") if checkpoint is not None else None
+    if kept is not None:
+        return float(kept.facts["ridge"])
+    judges = torch.randperm(voxels, generator=_seeded(settings))[:JUDGES]
+    ridge = choose_ridge(*_scanned(training, judges, machine), progress=progress)
+    if checkpoint is not None:
+        checkpoint.save("noise", Part({}, {"ridge": ridge}))
+    return ridge
+
+
+def _decayed(settings: FitSettings, ridge: float) -> FitSettings:
+    """The settings with weight decays in keeping with the noise."""
+    if not settings.decay_by_noise:
+        return settings
+    factor = (ridge / RIDGE) ** 2
+    decays = {"align_decay": factor * settings.align_decay, "channel_decay": factor * settings.channel_decay}
+    return settings.model_copy(update=decays)
+
+
 def _start(
     selectors: nn.Module,
     training: Images,
     coordinates: Float[Tensor, "N 3"],
     settings: FitSettings,
     machine: Machine,
+    ridge: float,
     progress: bool,
 ) -> None:
     """Set selectors to the closed-form start."""
+    # Without topology no voxel may learn from its neighbours.
+    some = torch.randperm(len(coordinates), generator=_seeded(settings))
+    some = some[:SCORED_VOXELS] if settings.topology else torch.arange(len(coordinates))
+    tokens, responses = _scanned(training, some, machine)
+    scores = scan(tokens, responses, ridge, progress=progress)
+    neighbours = {} if settings.topology else {"neighbours": 1}
+    height, width = tokens.local[0].shape[-2:]
+    target = start_selection(scores, coordinates[some], coordinates, (height, width), **neighbours)
+    start_selectors(selectors, target)
+
+
+def _scanned(
+    training: Images, voxels: Int[Tensor, "M"], machine: Machine
+) -> tuple[Tokens, Float[Tensor, "image M"]]:
+    """What the closed-form start looks at: leading components and some voxels of some images."""
     chosen = _spread(len(training), SCANNED_IMAGES)
     # Only leading components are looked at, so that the memory stays bounded.
     layout = Layout.of(_leading(training.read(chosen[:1])))
     batches = (_leading(training.read(rows)) for rows in chosen.split(BATCH))
     tokens = layout.unpack(gather(batches, len(chosen), layout, machine.device))
-    # Without topology no voxel may learn from its neighbours.
-    some = torch.randperm(len(coordinates), generator=torch.Generator().manual_seed(settings.seed))
-    some = some[:SCORED_VOXELS] if settings.topology else torch.arange(len(coordinates))
-    responses = torch.empty(len(chosen), len(some), device=machine.device)
+    responses = torch.empty(len(chosen), len(voxels), device=machine.device)
     for rows, part in zip(chosen.split(BATCH), responses.split(BATCH), strict=True):
         observed = training.responses[rows]
-        part.copy_(observed[:, some.to(observed.device)])
-    scores = scan(tokens, responses, progress=progress)
-    neighbours = {} if settings.topology else {"neighbours": 1}
-    height, width = tokens.local[0].shape[-2:]
-    target = start_selection(scores, coordinates[some], coordinates, (height, width), **neighbours)
-    start_selectors(selectors, target)
+        part.copy_(observed[:, voxels.to(observed.device)])
+    return tokens, responses
+
+
+def _seeded(settings: FitSettings) -> torch.Generator:
+    return torch.Generator().manual_seed(settings.seed)
 
 
 def _spread(count: int, wanted: int) -> Tensor:

@@ -33,10 +33,14 @@ class FitSettings(BaseModel):
         space_learning_rate: of the space selector.
         selector_learning_rate: of the layer and scale selectors, which overfit sooner.
         warmup_steps: steps over which learning rates rise from 0.
+        hold_steps: steps over which selectors keep their start, until channels are learnt that can tell them
+            anything: before, steps would be noise. Over as many steps more their learning rates then rise.
         cosine: whether learning rates then fall to 0 along a half cosine, or stay.
         align_decay: weight decay of the channel align (AdamW, per unit of learning rate).
         channel_decay: weight decay of the channel selectors.
         selector_decay: weight decay of the space, layer and scale selectors.
+        decay_by_noise: whether the decays of align and channels are multiplied by ``(ridge / 0.75)^2``, where
+            ``ridge`` is the penalty that predicts best in the closed-form start (recipe ``"default"``).
         gradient_clip: largest norm of the gradient; None leaves it.
         softness: weight of the regulariser that keeps selectors soft at first.
         softness_steps: steps over which that weight falls to 0.
@@ -62,10 +66,12 @@ class FitSettings(BaseModel):
     space_learning_rate: float = Field(gt=0)
     selector_learning_rate: float = Field(gt=0)
     warmup_steps: int = Field(ge=0)
+    hold_steps: int = Field(ge=0)
     cosine: bool
     align_decay: float = Field(ge=0)
     channel_decay: float = Field(ge=0)
     selector_decay: float = Field(ge=0)
+    decay_by_noise: bool
     gradient_clip: float | None = Field(gt=0)
     softness: float = Field(default=0.1, ge=0)
     softness_steps: int = Field(ge=0)
@@ -84,10 +90,12 @@ RECIPES: dict[Recipe, dict[str, Any]] = {
         "space_learning_rate": 1e-3,
         "selector_learning_rate": 1e-3,
         "warmup_steps": 0,
+        "hold_steps": 0,
         "cosine": False,
         "align_decay": 0.01,
         "channel_decay": 0.01,
         "selector_decay": 0.01,
+        "decay_by_noise": False,
         "gradient_clip": 0.5,
         "softness_steps": 2_000,
         "validate_every": 1_000,
@@ -102,13 +110,15 @@ RECIPES: dict[Recipe, dict[str, Any]] = {
         "space_learning_rate": 1e-2,
         "selector_learning_rate": 5e-4,
         "warmup_steps": 30,
+        "hold_steps": 50,
         "cosine": True,
-        "align_decay": 0.1,
-        "channel_decay": 0.1,
+        "align_decay": 0.15,
+        "channel_decay": 0.15,
         "selector_decay": 0.0,
+        "decay_by_noise": True,
         "gradient_clip": None,
         "softness_steps": 0,  # the closed-form start leaves nothing to keep open
-        "validate_every": 50,
+        "validate_every": 25,
     },
 }
 

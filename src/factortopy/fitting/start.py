@@ -23,13 +23,15 @@ from factortopy.progress import progress_bar
 
 COMPONENTS = 32
 """Leading principal components of a token that a voxel is predicted from."""
-RIDGE = 0.5
-"""Penalty of the regression, in units of the components' mean variance over all images."""
+RIDGES = (0.125, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
+"""Penalties of the regression to choose from, in units of the components' mean variance."""
+JUDGES = 256
+"""Voxels that suffice to choose the penalty on."""
 FOLDS = 5
 """Parts of the images, each predicted from the others."""
 NEIGHBOURS = 30
 """Voxels that scores are averaged over, the voxel itself included."""
-LAYER_POWER, SPACE_POWER = 30, 10
+LAYER_POWER, SPACE_POWER = 30, 4
 """Powers of the scores, relative to the best one, in the averages over layers and over places."""
 BLOCK = 1_024
 """Voxels scored at a time, which bounds the memory."""
@@ -53,12 +55,40 @@ class Scores(NamedTuple):
     global_: Float[Tensor, "L N"]
 
 
-def scan(tokens: Tokens, responses: Float[Tensor, "image N"], *, progress: bool = True) -> Scores:
+def choose_ridge(tokens: Tokens, responses: Float[Tensor, "image N"], *, progress: bool = True) -> float:
+    """The penalty that predicts best on the whole: the noisier the responses and the fewer, the larger.
+
+    Args:
+        tokens: principal components of training images' tokens.
+        responses: responses to the same images, on the same device.
+        progress: whether to show a progress bar.
+
+    Returns:
+        The peak of a parabola, over the penalty's logarithm, through the best of ``RIDGES`` and the two
+        beside it; within ``RIDGES``.
+    """
+    scores = []
+    with progress_bar("Noise of the responses", len(RIDGES), show=progress) as advance:
+        for ridge in RIDGES:
+            # A mean over all places favours no penalty by chance, as that over the best places would.
+            scores.append(float(scan(tokens, responses, ridge, progress=False).both.mean()))
+            advance()
+    middle = min(max(int(np.argmax(scores)), 1), len(RIDGES) - 2)
+    logarithms = np.log(RIDGES[middle - 1 : middle + 2])
+    bend, slope, _ = np.polyfit(logarithms, scores[middle - 1 : middle + 2], 2)
+    peak = -slope / (2 * bend) if bend < 0 else logarithms[1]
+    return float(np.exp(np.clip(peak, *np.log((RIDGES[0], RIDGES[-1])))))
+
+
+def scan(
+    tokens: Tokens, responses: Float[Tensor, "image N"], ridge: float, *, progress: bool = True
+) -> Scores:
     """Score every layer and place for every voxel.
 
     Args:
         tokens: principal components of training images' tokens.
         responses: responses to the same images, on the same device.
+        ridge: penalty of the regressions, in units of the components' mean variance.
         progress: whether to show a progress bar.
 
     Returns:
@@ -70,7 +100,7 @@ def scan(tokens: Tokens, responses: Float[Tensor, "image N"], *, progress: bool 
         for local, global_ in zip(tokens.local, tokens.global_, strict=True):
             places = local[:, :COMPONENTS].float().flatten(2).permute(2, 1, 0)
             whole = global_[None, :, :COMPONENTS].float().mT
-            blocks = [_cross_validate(places, whole, block) for block in centred.split(BLOCK, dim=1)]
+            blocks = [_cross_validate(places, whole, block, ridge) for block in centred.split(BLOCK, dim=1)]
             local_score, both, global_score = (torch.cat(part, -1) for part in zip(*blocks, strict=True))
             scores.append((local_score, both, global_score[0]))
             advance()
@@ -146,7 +176,10 @@ def start_selectors(selectors: nn.Module, target: Selection, steps: int = 200, r
 
 
 def _cross_validate(
-    places: Float[Tensor, "P K n"], whole: Float[Tensor, "1 J n"], responses: Float[Tensor, "n M"]
+    places: Float[Tensor, "P K n"],
+    whole: Float[Tensor, "1 J n"],
+    responses: Float[Tensor, "n M"],
+    ridge: float,
 ) -> tuple[Float[Tensor, "P M"], Float[Tensor, "P M"], Float[Tensor, "1 M"]]:
     """R^2 from the token of each place, from that and the global token, and from the global token alone."""
     count = places.shape[1]
@@ -164,7 +197,7 @@ def _cross_validate(
 
     def score(first: slice, chosen: slice) -> Tensor:
         gram = [part[first, chosen, chosen] for part in grams]
-        return _explained(gram, [part[first, chosen] for part in products]) / total
+        return _explained(gram, [part[first, chosen] for part in products], ridge) / total
 
     everywhere, others = slice(None), slice(count, None)
     scores = score(everywhere, slice(count)), score(everywhere, everywhere), score(slice(1), others)
@@ -173,20 +206,20 @@ def _cross_validate(
 
 
 def _explained(
-    grams: list[Float[Tensor, "P K K"]], products: list[Float[Tensor, "P K M"]]
+    grams: list[Float[Tensor, "P K K"]], products: list[Float[Tensor, "P K M"]], ridge: float
 ) -> Float[Tensor, "P M"]:
     """Squared responses that ridge regressions explain, each fold predicted from the others.
 
     With G and C the covariances of the regressors with themselves and with the responses y, the others'
-    folds give w = (G + ridge)^-1 C, and fold f leaves the squared error ``y'y - 2 w'C_f + w'G_f w``.
+    folds give w = (G + penalty)^-1 C, and fold f leaves the squared error ``y'y - 2 w'C_f + w'G_f w``.
     """
     gram, product = sum(grams[1:], grams[0]), sum(products[1:], products[0])
     mean = gram.diagonal(dim1=1, dim2=2).mean(dim=1).clamp(min=torch.finfo(gram.dtype).tiny)
-    ridge = RIDGE * mean[:, None, None] * torch.eye(gram.shape[1], device=gram.device)
+    penalty = ridge * mean[:, None, None] * torch.eye(gram.shape[1], device=gram.device)
     explained = torch.zeros_like(product[:, 0])
     for gram_here, product_here in zip(grams, products, strict=True):
-        # The ridge keeps the inverse well conditioned; a product with it is many times faster than solving.
-        inverse = torch.cholesky_inverse(torch.linalg.cholesky(gram - gram_here + ridge))
+        # The penalty keeps the inverse well conditioned; a product with it is many times faster than solving.
+        inverse = torch.cholesky_inverse(torch.linalg.cholesky(gram - gram_here + penalty))
         weights = inverse @ (product - product_here)
         explained += (weights * (2 * product_here - gram_here @ weights)).sum(dim=1)
     return explained

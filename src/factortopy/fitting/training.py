@@ -34,6 +34,7 @@ class History:
         best_step: the step whose parameters were kept.
         seconds: that training took, looks at the validation images included.
         waited: seconds of these spent waiting for tokens.
+        ridge: noise of the responses, as the best penalty of a ridge regression; None where not measured.
     """
 
     step: list[int] = field(default_factory=list)
@@ -42,6 +43,7 @@ class History:
     best_step: int = 0
     seconds: float = 0.0
     waited: float = 0.0
+    ridge: float | None = None
 
 
 def train(
@@ -121,7 +123,8 @@ class _Run:
     def advance(self, batch: Batch) -> None:
         """One optimisation step."""
         for group, rate in zip(self.optimiser.param_groups, self.rates, strict=True):
-            group["lr"] = rate * _rate(self.step, self.settings)
+            factor = _released(self.step, self.settings) if group["selects"] else 1.0
+            group["lr"] = rate * _rate(self.step, self.settings) * factor
         tokens, responses = batch
         with self.machine.autocast():
             selection = self.model.select()
@@ -230,14 +233,18 @@ def _optimiser(model: FactorTopy, settings: FitSettings) -> torch.optim.AdamW:
     space = [value for name, value in selectors.items() if "space" in name.split(".")]
     others = [value for name, value in selectors.items() if "space" not in name.split(".")]
     groups = [
-        (list(model.align.parameters()), settings.learning_rate, settings.align_decay),
-        ([model.channels], settings.learning_rate, settings.channel_decay),
-        ([model.bias], settings.learning_rate, 0.0),
-        (space, settings.space_learning_rate, settings.selector_decay),
-        (others, settings.selector_learning_rate, settings.selector_decay),
+        (list(model.align.parameters()), settings.learning_rate, settings.align_decay, False),
+        ([model.channels], settings.learning_rate, settings.channel_decay, False),
+        ([model.bias], settings.learning_rate, 0.0, False),
+        (space, settings.space_learning_rate, settings.selector_decay, True),
+        (others, settings.selector_learning_rate, settings.selector_decay, True),
     ]
     return torch.optim.AdamW(
-        [{"params": params, "lr": rate, "weight_decay": decay} for params, rate, decay in groups if params],
+        [
+            {"params": params, "lr": rate, "weight_decay": decay, "selects": selects}
+            for params, rate, decay, selects in groups
+            if params
+        ],
         fused=model.bias.device.type in ("cpu", "cuda"),
     )
 
@@ -250,6 +257,13 @@ def _rate(step: int, settings: FitSettings) -> float:
         return 1.0
     done = (step - settings.warmup_steps) / max(1, settings.steps - settings.warmup_steps)
     return 0.5 * (1 + math.cos(math.pi * done))
+
+
+def _released(step: int, settings: FitSettings) -> float:
+    """Factor of the selectors' learning rates: 0 at first, then rising to 1 over as many steps."""
+    if not settings.hold_steps:
+        return 1.0
+    return min(1.0, max(0.0, (step + 1) / settings.hold_steps - 1))
 
 
 def _shuffled(count: int, settings: FitSettings) -> Iterator[Int[Tensor, "batch"]]:
