@@ -1,0 +1,73 @@
+"""``factortopy compare``: from mappings on disk to a folder of results, and what it refuses."""
+
+import json
+
+import pytest
+
+from factortopy.mapping import Mapping
+
+
+@pytest.fixture(scope="module")
+def other(run, tokens, subject, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("run") / "other"
+    result = run("fit", tokens, subject, folder, "--set", "steps=8", "--set", "components=16", "--quiet")
+    assert result.exit_code == 0, result.stderr
+    return folder
+
+
+def refused(result, *named):
+    assert result.exit_code == 2, (result.stdout, result.stderr, result.exception)
+    lines = result.stderr.strip().splitlines()
+    assert len(lines) == 1
+    for name in named:
+        assert name in lines[0]
+
+
+def test_two_mappings_with_tokens(run, mapping, other, tokens, subject, tmp_path):
+    out = tmp_path / "out"
+    result = run(
+        "compare", mapping, other, out, "--label", "five steps", "--label", "eight steps", "--quantity", "r2",
+        "--tokens", tokens, "--tokens", tokens, "--subject", subject, "--json", "--quiet",
+    )  # fmt: skip
+    assert result.exit_code == 0, result.stderr
+    found = json.loads(result.stdout)
+    assert found == json.loads((out / "comparison.json").read_text(encoding="utf-8"))
+    assert found["mappings"] == ["five steps", "eight steps"]
+    assert "paired" in found["limits_of_margins"]
+    assert {row["part"] for row in found["variance"]} == {
+        "unique to five steps", "unique to eight steps", "shared by five steps, eight steps", "all together",
+    }  # fmt: skip
+    expected = {"winners", "ranking", "variance", "unique", "similarity", "hierarchy", "difference-r2-2-1"}
+    assert {path.stem for path in out.glob("*.png")} == expected
+    assert (out / "ranking.html").is_file()
+
+
+def test_other_splits_are_refused_in_one_line(run, mapping, other, tmp_path):
+    loaded = Mapping.load(other)
+    loaded.dataset.attrs["split"] = "cd" * 32
+    loaded.save(tmp_path / "moved")
+    refused(run("compare", mapping, tmp_path / "moved", tmp_path / "out"), "differ in split", "cdcdcdcdcd")
+    assert not (tmp_path / "out").exists()
+
+
+def test_other_subjects_are_refused_unless_averaged(run, mapping, other, tmp_path):
+    loaded = Mapping.load(other)
+    loaded.dataset.attrs["subject"] = "somebody else"
+    loaded.save(tmp_path / "second")
+    pair = ("compare", mapping, tmp_path / "second", tmp_path / "out")
+    refused(run(*pair), "subject ('by hand' and 'somebody else')")
+    result = run(*pair, "--average-subjects", "--json")
+    assert result.exit_code == 0, result.stderr
+    average = Mapping.load(json.loads(result.stdout)["averages"][0])
+    assert average.dataset["subjects"].values.max() == 2
+    assert list((tmp_path / "out").glob("subjects-*.png"))
+
+
+def test_wrong_words_are_refused(run, mapping, other, tokens, tmp_path):
+    out = tmp_path / "out"
+    refused(run("compare", mapping, out), "two mappings")
+    refused(run("compare", mapping, other), "name the folder of the results last")
+    refused(run("compare", mapping, other, out, "--tokens", tokens), "--subject")
+    refused(run("compare", mapping, other, out, "--quantity", "dept", "--quiet"), "depth")
+    refused(run("compare", mapping, other, out, "--label", "one", "--quiet"), "labels")
+    assert not out.exists()

@@ -1,0 +1,185 @@
+"""Figures of comparisons show the winners, differences and counts that were planted, and name them."""
+
+import numpy as np
+import pytest
+from fake_mapping import fake_mapping_and_truth
+from matplotlib.colors import to_hex
+
+from factortopy.analysis import (
+    compare,
+    difference,
+    line_rows,
+    region_rows,
+    similarity,
+    subject_average,
+    winners,
+)
+from factortopy.analysis.partition import Partition, PartRow
+from factortopy.errors import DataError
+from factortopy.plot import alt_text
+from factortopy.plot.colours import roi_colours
+from factortopy.plot.comparison import (
+    difference_map,
+    diverging_colours,
+    subject_counts,
+    unique_maps,
+    winner_map,
+)
+from factortopy.plot.comparison_charts import lines, partition, ranking, similarity_matrices
+
+NAMES = ("one network", "other network")
+
+
+def changed(name, r2, deeper=0.0):
+    """The fake mapping with other R^2 and depth."""
+    mapping, _ = fake_mapping_and_truth(network=name, split="ab" * 32)
+    data = mapping.dataset
+    share = np.array(data["layer_share"].values)
+    share[:, -1] += deeper
+    share[:, 0] -= deeper
+    limits = {"r2_low": ("voxel", r2 - 0.01), "r2_high": ("voxel", r2 + 0.01)}
+    return mapping.with_variables({"r2": ("voxel", r2), "layer_share": (("voxel", "layer"), share), **limits})
+
+
+@pytest.fixture(scope="module")
+def comparison():
+    """One network wins the left hemisphere, the other the right one and is deeper everywhere."""
+    left = fake_mapping_and_truth()[0].dataset["hemisphere"].values == "left"
+    pair = [changed(NAMES[0], 0.2 + 0.2 * left), changed(NAMES[1], 0.4 - 0.2 * left, deeper=0.3)]
+    return compare(pair)
+
+
+def picture(figure, place=0):
+    maps = [image for axes in figure.axes for image in axes.images if image.get_gid() == "flatmap"]
+    return np.asarray(maps[place].get_array())
+
+
+def close_to(image, colour):
+    """Pixels of about a colour, by column."""
+    return (np.abs(image[..., :3] - np.asarray(colour)[:3]) < 0.02).all(axis=-1).sum(axis=0)
+
+
+def words(figure):
+    found = [text.get_text() for text in figure.texts]
+    for axes in figure.axes:
+        found += [text.get_text() for text in (*axes.texts, axes.title, axes.xaxis.label)]
+        found += [text.get_text() for text in (*axes.get_xticklabels(), *axes.get_yticklabels())]
+    return " ".join(found)
+
+
+def test_the_winner_of_each_hemisphere_has_its_colour(comparison):
+    figure = winner_map(comparison, winners(comparison))
+    image = picture(figure)
+    half = image.shape[1] // 2
+    for place, side in enumerate((slice(0, half), slice(half, None))):
+        found = close_to(image, roi_colours(2)[place])
+        assert found[side].sum() > 0.95 * found.sum() > 1_000
+    said = words(figure)
+    for name in (*NAMES, "SIMULATED", "in doubt", "share of voxels", "V1 ("):
+        assert name in said
+    assert "largest R²" in alt_text(figure)
+
+
+def test_bars_hold_the_share_of_voxels(comparison):
+    won = winners(comparison)
+    axes = winner_map(comparison, won).axes[-1]
+    last = len(comparison.regions) - 1
+    left = (comparison.dataset["hemisphere"].values == "left").mean()
+    own = {
+        to_hex(bar.get_facecolor()): bar.get_width()
+        for bar in axes.patches
+        if round(bar.get_y() + bar.get_height() / 2) == last and bar.get_width() > 0
+    }
+    assert own[to_hex(roi_colours(2)[0])] == pytest.approx(left)
+    assert sum(own.values()) == pytest.approx(1)
+
+
+def test_a_difference_is_red_where_it_is_more_and_white_at_none(comparison):
+    found = difference(comparison, "depth", NAMES[1], NAMES[0])
+    figure = difference_map(comparison, found)
+    painted = picture(figure)
+    saturated = painted[np.ptp(painted[..., :3], axis=-1) > 0.2]
+    assert (saturated[:, 0] > saturated[:, 2]).all()
+    assert "+0.300" in words(figure)
+    np.testing.assert_allclose(diverging_colours(np.zeros(1), 1.0, "default")[0, :3], 0.97, atol=0.01)
+    assert diverging_colours(np.array([np.nan]), 1.0, "colour-blind")[0, 3] == 0
+
+
+def test_no_known_difference_is_refused(comparison):
+    found = difference(comparison, "depth", *NAMES)
+    empty = type(found)("depth", *NAMES, np.full_like(found.values, np.nan), found.regions)
+    with pytest.raises(DataError, match="no voxel"):
+        difference_map(comparison, empty)
+
+
+def test_ranking_has_a_dot_at_each_mean(comparison):
+    rows = region_rows(comparison, winners(comparison))
+    figure = ranking(comparison, rows)
+    dots = [line.get_xdata()[0] for line in figure.axes[-1].lines if line.get_marker() == "o"]
+    assert dots == pytest.approx([row.r2 for row in rows if row.roi == "all voxels"])
+    ceiling = next(line for line in figure.axes[-1].lines if line.get_gid() == "ceiling")
+    assert ceiling.get_xdata()[0] == pytest.approx(rows[-1].ceiling)
+    ratio = ranking(comparison, rows, normalised=True)
+    dots = [line.get_xdata()[0] for line in ratio.axes[-1].lines if line.get_marker() == "o"]
+    assert dots == pytest.approx([row.normalised for row in rows if row.roi == "all voxels"])
+    assert "SIMULATED" in words(figure)
+
+
+def test_lines_have_slope_b0_and_b1(comparison):
+    figure = lines(comparison, line_rows(comparison))
+    assert [axes.get_title(loc="left") for axes in figure.axes] == ["slope", "b0", "b1"]
+    with pytest.raises(DataError, match="no hierarchy line"):
+        lines(comparison, [])
+
+
+def test_matrices_say_correlations_and_voxels(comparison):
+    found = [similarity(comparison.mappings, name, NAMES) for name in ("depth", "r2")]
+    figure = similarity_matrices(comparison, found)
+    said = words(figure)
+    assert f"{found[1].correlation[0, 1]:.2f}" in said
+    assert f"{comparison.dataset.sizes['voxel']:,} voxels" in said
+    assert found[1].correlation[0, 1] == pytest.approx(-1)
+
+
+@pytest.fixture(scope="module")
+def parts(comparison):
+    """Known parts: the first network has 0.1 of its own, the second -0.05."""
+    voxels = comparison.dataset.sizes["voxel"]
+    values = np.array([0.1, -0.05, 0.2])
+    names = ("unique to one network", "unique to other network", "shared by both", "all together")
+    rows = tuple(
+        PartRow(name, roi, 1, value, value - 0.01, value + 0.01, value - 0.02, value + 0.02)
+        for roi in ("V1", "all voxels")
+        for name, value in zip(names, [*values, values.sum()], strict=True)
+    )
+    shown = np.repeat(values[:, None], voxels, axis=1)
+    return Partition(NAMES, ((0,), (1,), (0, 1)), shown, shown, (1.0,) * 3, (0.9,) * 3, rows)
+
+
+def test_parts_stand_at_their_values_negative_ones_too(comparison, parts):
+    figure = partition(comparison, parts)
+    dots = [line.get_xdata()[0] for line in figure.axes[0].lines if line.get_marker() == "o"]
+    assert dots == pytest.approx([0.1, -0.05, 0.2, 0.25])
+    halves = [list(line.get_xdata()) for line in figure.axes[0].lines if line.get_marker() == "|"]
+    assert halves[1] == pytest.approx([-0.07, -0.03])
+    assert "1: one network, 2: other network" in words(figure).replace("\n", " ")
+
+
+def test_unique_maps_show_negative_values(comparison, parts):
+    figure = unique_maps(comparison, parts)
+    first, second = picture(figure, 0), picture(figure, 1)
+    assert (first[..., 0] - first[..., 2]).max() > 0.2
+    assert (second[..., 2] - second[..., 0]).max() > 0.2
+    assert "mean -0.050" in words(figure)
+
+
+def test_counts_of_subjects_have_a_key(comparison):
+    first = comparison.mappings[0]
+    voxels = first.dataset.sizes["voxel"]
+    half = type(first)(first.dataset.isel(voxel=slice(0, voxels // 2)).assign_attrs(subject="second"))
+    average = subject_average([first, half])
+    said = words(subject_counts(average))
+    assert f"1: {voxels - voxels // 2:,} vertices" in said
+    assert f"2: {voxels // 2:,} vertices" in said
+    with pytest.raises(DataError, match="no average"):
+        subject_counts(first)
