@@ -147,5 +147,5 @@ def test_bad_input_is_one_line(planted, tmp_path, monkeypatch):
         run_baselines(tokens, subject, tmp_path, which=["fwrf"], **{**COMMON, "features": 5})
     monkeypatch.setitem(__import__("sys").modules, "himalaya.ridge", None)
     with pytest.raises(UnavailableError, match=r"pip install 'factortopy\[baselines\]'"):
-        run_baselines(tokens, subject, tmp_path, which=["fwrf"], **COMMON)
+        run_baselines(tokens, subject, tmp_path, which=["banded-ridge"], **COMMON)
     assert not any(tmp_path.iterdir())

@@ -8,9 +8,11 @@ from sklearn.linear_model import Ridge
 from sklearn.model_selection import PredefinedSplit
 
 from factortopy.analysis import r_squared
+from factortopy.analysis.bootstrap import draw_roi_r2
+from factortopy.baselines import receptive_fields
 from factortopy.baselines.features import Field, field_weights, measure_features
-from factortopy.baselines.linear import PENALTIES, band_weightings, choose, fit_candidates, fit_linear
-from factortopy.baselines.resampling import resampled_r2
+from factortopy.baselines.linear import fit_linear
+from factortopy.baselines.ridge import PENALTIES, band_weightings, choose, fit_candidates
 from factortopy.fitting import fit_settings, side_images
 
 COUNTS = {"train": 60, "validation": 25, "test": 20}
@@ -92,6 +94,28 @@ def test_the_receptive_fields_planted_are_found():
     assert r_squared(responses["test"], found.predictions).mean() > 0.9
 
 
+def test_fields_in_closed_form_are_ridge_on_their_features(monkeypatch):
+    """himalaya's choice and scikit-learn's regression on the features of every field, one by one."""
+    pytest.importorskip("himalaya.ridge", reason="himalaya is an extra")
+    monkeypatch.setattr(receptive_fields, "VOXELS", 4)  # in three rounds
+    tokens, random = PlantedTokens(), np.random.default_rng(3)
+    read = tokens.local[1, :, :, 2, 1] + 0.5 * tokens.global_[0]
+    signal = read.astype(float) @ random.normal(size=(read.shape[1], 9)) + 7
+    subject = subject_of(signal, noise=0.7)
+    sides = side_images(tokens, subject, SPLIT)
+    responses = {side: images.responses[torch.arange(len(images))].numpy() for side, images in sides.items()}
+    responses = {side: part + 0.4 for side, part in responses.items()}  # the intercept counts
+    features = measure_features(sides, LAYERS, 36, fit_settings(), progress=False)
+    some = features.fields()[::5]
+    monkeypatch.setattr(type(features), "fields", lambda _: some)
+    found = fit_linear("fwrf", features, responses, progress=False)
+    expected = fit_candidates([lambda field=field: [features.of_field(field)] for field in some], responses)
+    np.testing.assert_array_equal(found.chosen, expected.chosen)
+    np.testing.assert_allclose(found.score, expected.score, rtol=1e-4)
+    np.testing.assert_allclose(found.predictions, expected.predictions, atol=1e-4)
+    assert len(set(found.chosen)) > 1
+
+
 def test_weights_of_a_field_follow_the_gaussian():
     weights = field_weights(Field(-0.5, 0.5, 0.5), 2, 2).numpy()
     assert weights.sum() == pytest.approx(1)
@@ -116,7 +140,7 @@ def test_resampled_scores_equal_those_of_rows_drawn_again():
     responses[:, 3] = 0  # a voxel without R^2 counts nowhere
     images = [f"image-{row // 2}" for row in range(12)]  # two trials of each
     rois = {"some": np.array([True, True, False, True]), "all": np.ones(4, bool)}
-    found = resampled_r2(responses, predictions, images, rois, resamples=20)
+    found = draw_roi_r2(responses, predictions, images, rois, resamples=20)
     drawn = np.random.default_rng(0).multinomial(6, np.full(6, 1 / 6), 20)
     for counts, row in zip(drawn, found, strict=True):
         chosen = np.repeat(np.arange(12), np.repeat(counts, 2))

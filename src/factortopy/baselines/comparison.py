@@ -30,11 +30,11 @@ class Row:
         roi: name of the ROI, or all voxels.
         voxels: how many it has.
         r2: mean over voxels of raw R^2 on the test images.
-        r2_low, r2_high: 95 % interval over resampled test images.
+        r2_low, r2_high: 95 % interval over draws of test images; None if no response varies.
         ceiling: mean noise ceiling; None if not known.
         normalised: mean of R^2 over ceiling, voxels of ceiling below 0.05 left out; None if there are none.
         difference: from FactorTopy's R^2; None if FactorTopy was not fitted.
-        difference_low, difference_high: 95 % interval over resampled test images, paired.
+        difference_low, difference_high: 95 % interval over the same draws, paired.
     """
 
     method: str
@@ -43,8 +43,8 @@ class Row:
     roi: str
     voxels: int
     r2: float | None
-    r2_low: float
-    r2_high: float
+    r2_low: float | None
+    r2_high: float | None
     ceiling: float | None
     normalised: float | None
     difference: float | None
@@ -140,6 +140,8 @@ def _mean(values: np.ndarray) -> float | None:
     return float(values.mean()) if len(values) else None
 
 
-def _interval(values: np.ndarray) -> tuple[float, float]:
+def _interval(values: np.ndarray) -> tuple[float | None, float | None]:
+    if not np.isfinite(values).all():
+        return None, None
     low, high = np.percentile(values, (50 - LEVEL / 2, 50 + LEVEL / 2))
     return float(low), float(high)

@@ -40,6 +40,11 @@ METHODS: dict[str, Method] = {
 }
 
 
+def needs_himalaya(name: str) -> bool:
+    """Whether a method is computed by himalaya, an extra."""
+    return is_linear(name) and name != "fwrf"
+
+
 def is_linear(name: str) -> bool:
     """Whether a method is a linear baseline; the others are fits of FactorTopy."""
     return METHODS[name].family == "linear baseline"

@@ -14,12 +14,13 @@ import torch
 import xarray as xr
 
 from factortopy.analysis import r_squared
+from factortopy.analysis.bootstrap import draw_roi_r2
 from factortopy.analysis.roi_scores import ALL
 from factortopy.baselines.comparison import Comparison
 from factortopy.baselines.features import Features, measure_features
-from factortopy.baselines.linear import fit_linear, himalaya_search
-from factortopy.baselines.methods import METHODS, is_linear
-from factortopy.baselines.resampling import RESAMPLES, resampled_r2
+from factortopy.baselines.linear import fit_linear
+from factortopy.baselines.methods import METHODS, is_linear, needs_himalaya
+from factortopy.baselines.ridge import himalaya_search
 from factortopy.baselines.variants import fit_variant
 from factortopy.brain import Split, Subject, split_images
 from factortopy.checkpoint import Part
@@ -39,6 +40,7 @@ from factortopy.workflow import ceiling_on_test, fit_identity
 
 FEATURES = 768
 """Numbers an image that every linear baseline uses: the channels of a base-size transformer."""
+RESAMPLES = 1_000
 UNTRAINED = "untrained-network"
 BLOCK = 256
 
@@ -130,7 +132,7 @@ def check_methods(which: Sequence[str] | None, tokens: TokenStore, untrained: To
         raise DataError(
             f"{untrained.path} has the weights of {tokens.path}; give tokens of an untrained network"
         )
-    if any(map(is_linear, wanted)):
+    if any(map(needs_himalaya, wanted)):
         himalaya_search()
     return wanted
 
@@ -185,7 +187,7 @@ class _Run:
         trials = Counter(self.subject.image_ids)
         rows = [image for image in self.split.test for _ in range(trials[image])]
         tensors["r2"] = r_squared(observed, predictions)
-        tensors["resampled"] = resampled_r2(observed, predictions, rows, self.rois)
+        tensors["resampled"] = draw_roi_r2(observed, predictions, rows, self.rois, RESAMPLES)
         facts = {"seconds": round(time.perf_counter() - started, 1)}
         part = Part({key: torch.from_numpy(value) for key, value in tensors.items()}, facts)
         checkpoint.save(name, part)

@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -12,40 +12,51 @@ from factortopy.cli.tables import print_table
 
 if TYPE_CHECKING:
     from factortopy.baselines import Comparison
+    from factortopy.brain import Subject
+    from factortopy.tokens import TokenStore
+
+Tokens = Annotated[Path, typer.Argument(help="Folder that [bold]extract[/bold] wrote.")]
+Person = Annotated[Path, typer.Argument(help="Folder of a subject, as for [bold]fit[/bold].")]
+Output = Annotated[Path, typer.Argument(help="Folder of the table, the figure and what was fitted.")]
+Which = Annotated[
+    str | None,
+    typer.Option(metavar="NAME,NAME", help="Methods, parted by commas. [dim]\\[default: all][/dim]"),
+]
+UntrainedTokens = Annotated[
+    Path | None,
+    typer.Option(
+        "--untrained-tokens",
+        metavar="STORE",
+        help="Tokens that extract --untrained wrote; without them, they are made if the subject's "
+        "photographs are known, else the untrained network is left out.",
+    ),
+]
+Count = Annotated[int, typer.Option(min=2, help="Numbers an image that each linear baseline uses.")]
+Number = Annotated[
+    int | None, typer.Option("--subject", min=1, help="Which one, where SUBJECT holds several.")
+]
+Seed = Annotated[int, typer.Option(min=0, help="Of the split, the start and the order of images.")]
+SplitFile = Annotated[
+    Path | None, typer.Option(metavar="FILE.json", help="Image ids of train, validation, test.")
+]
+Changes = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="NAME=VALUE", help="A setting of FactorTopy other than the recipe's."),
+]
 
 
 def baselines(
-    tokens: Annotated[Path, typer.Argument(help="Folder that [bold]extract[/bold] wrote.")],
-    subject: Annotated[Path, typer.Argument(help="Folder of a subject, as for [bold]fit[/bold].")],
-    output: Annotated[Path, typer.Argument(help="Folder of the table, the figure and what was fitted.")],
+    tokens: Tokens,
+    subject: Person,
+    output: Output,
     *,
-    which: Annotated[
-        str | None,
-        typer.Option(metavar="NAME,NAME", help="Methods, parted by commas. [dim]\\[default: all][/dim]"),
-    ] = None,
-    untrained: Annotated[
-        Path | None,
-        typer.Option(
-            "--untrained-tokens",
-            metavar="STORE",
-            help="Tokens that extract --untrained wrote; without them, they are made if the subject's "
-            "photographs are known, else the untrained network is left out.",
-        ),
-    ] = None,
-    features: Annotated[
-        int, typer.Option(min=2, help="Numbers an image that each linear baseline uses.")
-    ] = 768,
-    number: Annotated[
-        int | None, typer.Option("--subject", min=1, help="Which one, where SUBJECT holds several.")
-    ] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Of the split, the start and the order of images.")] = 0,
-    split: Annotated[
-        Path | None, typer.Option(metavar="FILE.json", help="Image ids of train, validation, test.")
-    ] = None,
-    changes: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="NAME=VALUE", help="A setting of FactorTopy other than the recipe's."),
-    ] = None,
+    which: Which = None,
+    untrained: UntrainedTokens = None,
+    features: Count = 768,
+    number: Number = None,
+    seed: Seed = 0,
+    split: SplitFile = None,
+    changes: Changes = None,
     device: Device = None,
     precision: Precision = None,
     as_json: Json = False,
@@ -58,43 +69,52 @@ def baselines(
     """
     check_place(output)
     from factortopy.baselines import run_baselines
-    from factortopy.baselines.run import check_methods
     from factortopy.baselines.variants import extract_untrained
     from factortopy.brain import read_split
     from factortopy.brain.datasets.recognise import open_subject
     from factortopy.fitting import Machine, fit_settings
-    from factortopy.plot import baselines as draw
-    from factortopy.plot import save
     from factortopy.tokens import TokenStore
 
     settings = fit_settings(seed=seed, **parse_changes(changes or []))
-    machine = Machine.choose(device, precision)
     names = None if which is None else [name.strip() for name in which.split(",")]
-    sides = None if split is None else read_split(str(split))
+    shared: dict[str, Any] = {
+        "settings": settings,
+        "split": None if split is None else read_split(str(split)),
+        "features": features,
+        "machine": Machine.choose(device, precision),
+    }
     store, person = TokenStore.open(tokens), open_subject(subject, subject=number, progress=not quiet)
     random = None if untrained is None else TokenStore.open(untrained)
     if dry_run:
-        from factortopy.cli.estimate_baselines import estimate_baselines
-
-        rows = estimate_baselines(
-            store, person, check_methods(names, store, random), settings, sides, features, machine
-        )
-        print_table(f"Baselines of {store.network} on {person.name}: nothing was written", ("", ""), rows)
+        _print_estimate(store, person, names, random, shared)
         return
     if random is None and (names is None or "untrained-network" in names):
         random = extract_untrained(store, person.images, output / "untrained-tokens", progress=not quiet)
     comparison = run_baselines(
-        store,
-        person,
-        output,
-        which=names,
-        settings=settings,
-        split=sides,
-        features=features,
-        untrained=random,
-        machine=machine,
-        progress=not quiet,
+        store, person, output, which=names, untrained=random, progress=not quiet, **shared
     )
+    _show(comparison, output, as_json, quiet)
+
+
+def _print_estimate(
+    store: "TokenStore",
+    person: "Subject",
+    names: list[str] | None,
+    random: "TokenStore | None",
+    shared: dict[str, Any],
+) -> None:
+    from factortopy.baselines.run import check_methods
+    from factortopy.cli.estimate_baselines import estimate_baselines
+
+    rows = estimate_baselines(store, person, check_methods(names, store, random), **shared)
+    print_table(f"Baselines of {store.network} on {person.name}: nothing was written", ("", ""), rows)
+
+
+def _show(comparison: "Comparison", output: Path, as_json: bool, quiet: bool) -> None:
+    """Draw the figure; print JSON, or the table."""
+    from factortopy.plot import baselines as draw
+    from factortopy.plot import save
+
     save(draw(comparison), output / "baselines")
     if as_json:
         typer.echo(json.dumps(comparison.to_dict()))
@@ -104,7 +124,7 @@ def baselines(
 
 
 def print_comparison(comparison: "Comparison") -> None:
-    """Print the mean R^2 of each method in each ROI, and its difference from FactorTopy over all voxels."""
+    """Print the mean R^2 of each method by ROI, and its difference from FactorTopy over all voxels."""
     rows, rois = comparison.rows(), comparison.rois
     table = []
     for method in comparison.methods:

@@ -18,7 +18,7 @@ from factortopy.errors import DataError, ShapeError
 from factortopy.exchange.places import Bounds, Places
 from factortopy.fitting import fit_settings, side_images
 from factortopy.mapping import Mapping, load_model
-from factortopy.model import FactorTopy
+from factortopy.model import ChannelMap, FactorTopy
 from factortopy.model.paper_weights import from_paper_weights, to_paper_weights
 from factortopy.networks import Network
 from factortopy.provenance import provenance
@@ -62,7 +62,7 @@ def import_weights(
     given = {name: value.float() for name, value in weights.items()}
     coordinates = torch.from_numpy(places.coordinates).float()
     model = from_paper_weights(given, coordinates, scale).eval()
-    channels = tuple(int(held.weight.shape[1]) for held in model.align.global_)
+    channels = _channels(model)
     if channels != network.channels:
         raise DataError(
             f"the weights read {len(channels)} layers of {_range(channels)} channels, {network.name} has "
@@ -163,7 +163,7 @@ def _dataset(
 
 
 def _check_fit(mapping: Mapping, model: FactorTopy, tokens: TokenStore, subject: Subject) -> None:
-    channels = tuple(int(held.weight.shape[1]) for held in model.align.global_)
+    channels = _channels(model)
     name = mapping.dataset.attrs["network"]
     if (tokens.network, tokens.layers, tokens.channels) != (name, mapping.layers, channels):
         raise DataError(
@@ -177,6 +177,10 @@ def _check_fit(mapping: Mapping, model: FactorTopy, tokens: TokenStore, subject:
         )
     if not np.abs(subject.coordinates - places).max() < NEAR:
         raise DataError(f"the voxels of subject {subject.name!r} lie elsewhere than those of the weights")
+
+
+def _channels(model: FactorTopy) -> tuple[int, ...]:
+    return tuple(held.weight.shape[1] for held in model.align.global_ if isinstance(held, ChannelMap))
 
 
 def _range(channels: tuple[int, ...]) -> str:

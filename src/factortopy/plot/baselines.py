@@ -63,7 +63,7 @@ def baselines(comparison: Comparison) -> "Figure":
 def _draw_panel(axes: "Axes", rows: list[Row]) -> None:
     axes.axvline(0, color=MUTED, linewidth=0.5)
     for place, row in enumerate(rows):
-        if row.r2 is None:
+        if row.r2 is None or row.r2_low is None or row.r2_high is None:
             continue
         colour, marker = LOOKS[row.family]
         axes.plot([row.r2_low, row.r2_high], [place, place], color=colour, linewidth=1.2)

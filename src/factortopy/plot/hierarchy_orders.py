@@ -104,10 +104,12 @@ def _draw_order(axes: "Axes", fits: list[HierarchyFit], series: list[tuple[str, 
 
 
 def _draw_distance(axes: "Axes", distance: RepresentationalDepth) -> None:
+    from matplotlib.ticker import MaxNLocator
+
     layers = range(1, len(distance.layers) + 1)
     axes.plot(layers, distance.distance, "-", marker=".", color=INK, linewidth=1, markersize=4)
     axes.set(xlabel=f"layer, {distance.images:,} images", ylim=(-0.05, 1.05), yticks=(0, 0.5, 1))
-    axes.xaxis.get_major_locator().set_params(integer=True)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     _title(axes, "distance from the pixels", 0)
     axes.set_ylabel("1 - CKA", labelpad=1)
 
