@@ -50,6 +50,8 @@ CASES = (
 VARIANTS: dict[str, dict[str, Any]] = {
     "default": {},
     "no closed-form start": {"start": False},
+    "selectors not held": {"hold_steps": 0},
+    "one decay at any noise": {"decay_by_noise": False},
     "one learning rate": {"space_learning_rate": 1e-2, "selector_learning_rate": 1e-2},
     "no warm-up": {"warmup_steps": 0},
     "no cosine": {"cosine": False},
@@ -62,8 +64,8 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "128 components": {"components": 128},
     "512 components": {"components": 512},
     "no damping": {"damping": 1e-6},
-    "weight decay / 10": {"align_decay": 0.01, "channel_decay": 0.01},
-    "weight decay x 10": {"align_decay": 1.0, "channel_decay": 1.0},
+    "weight decay / 10": {"align_decay": 0.015, "channel_decay": 0.015},
+    "weight decay x 10": {"align_decay": 1.5, "channel_decay": 1.5},
     "float32": {"precision": "fp32"},
     "paper": {"recipe": "paper"},
 }
