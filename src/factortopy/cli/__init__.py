@@ -5,6 +5,7 @@ import sys
 import typer
 
 from factortopy.cli.baselines import baselines
+from factortopy.cli.change import change
 from factortopy.cli.channel_images import channel_images
 from factortopy.cli.check import check
 from factortopy.cli.clusters import clusters
@@ -15,6 +16,7 @@ from factortopy.cli.doctor import doctor
 from factortopy.cli.export_weights import export_weights
 from factortopy.cli.extract import extract
 from factortopy.cli.failures import Commands, failure_line
+from factortopy.cli.finetune import finetune
 from factortopy.cli.fit import fit
 from factortopy.cli.hierarchy import hierarchy
 from factortopy.cli.import_weights import import_weights
@@ -53,6 +55,8 @@ for command in (
     clusters,
     channel_images,
     hierarchy,
+    finetune,
+    change,
     compare,
     report,
     import_weights,

@@ -1,5 +1,6 @@
 """Fine-tuning: a network and labelled images in, the network with other weights out."""
 
+from factortopy.finetuning.estimate import FinetuningEstimate, estimate_finetuning
 from factortopy.finetuning.finetune import Finetuned, finetune
 from factortopy.finetuning.labelled import (
     LabelledImages,
@@ -8,6 +9,7 @@ from factortopy.finetuning.labelled import (
     labelled_from_torchvision,
     open_labelled,
 )
+from factortopy.finetuning.probe import Probe, probe
 from factortopy.finetuning.settings import FinetuneSettings, finetune_settings
 from factortopy.finetuning.split import LabelledSplit, split_classes
 from factortopy.finetuning.training import Classifier, FinetuneHistory, Trainer
@@ -17,14 +19,18 @@ __all__ = [
     "FinetuneHistory",
     "FinetuneSettings",
     "Finetuned",
+    "FinetuningEstimate",
     "LabelledImages",
     "LabelledSplit",
+    "Probe",
     "Trainer",
+    "estimate_finetuning",
     "finetune",
     "finetune_settings",
     "labelled_digits",
     "labelled_from_folder",
     "labelled_from_torchvision",
     "open_labelled",
+    "probe",
     "split_classes",
 ]

@@ -159,13 +159,11 @@ class Trainer:
         self.losses = []
 
     @torch.no_grad()
-    def accuracy(self) -> float:
-        """Part of the validation images that are classified rightly."""
-        places = self.split.validation
+    def accuracy(self, places: Sequence[int] | None = None) -> float:
+        """Part of the validation images, or of the images at some places, that are classified rightly."""
+        places = self.split.validation if places is None else places
         right = 0
-        for pixels, labels in self.batches(
-            iter([places[i : i + VALIDATION_BATCH] for i in range(0, len(places), VALIDATION_BATCH)])
-        ):
+        for pixels, labels in self.batches(in_batches(places)):
             with autocast(self.device, self.precision):
                 found = self.model(pixels.to(self.device)).argmax(dim=1).cpu()
             right += int((found == labels).sum())
@@ -238,3 +236,8 @@ def _shuffled(places: Sequence[int], size: int, seed: int) -> Iterator[Sequence[
             waiting += [places[place] for place in torch.randperm(len(places), generator=generator)]
         yield waiting[:size]
         waiting = waiting[size:]
+
+
+def in_batches(places: Sequence[int]) -> Iterator[Sequence[int]]:
+    """Places in their order, some at a time, for runs without gradients."""
+    return (places[i : i + VALIDATION_BATCH] for i in range(0, len(places), VALIDATION_BATCH))

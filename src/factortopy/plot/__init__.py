@@ -1,6 +1,7 @@
 """Figures of a mapping: flat maps of the cortex, their keys, and charts; as PNG and SVG."""
 
 from factortopy.plot.baselines import baselines
+from factortopy.plot.change import change_bars, change_maps
 from factortopy.plot.channel_images import channel_images
 from factortopy.plot.charts import recovery, space_dots, training
 from factortopy.plot.clusters import clusters
@@ -19,6 +20,8 @@ __all__ = [
     "Palette",
     "alt_text",
     "baselines",
+    "change_bars",
+    "change_maps",
     "channel_images",
     "clusters",
     "draw",
