@@ -36,7 +36,7 @@ from factortopy.fitting import (
 )
 from factortopy.model import FactorTopy
 from factortopy.tokens import TokenStore
-from laboratory import NETWORK, Laboratory, Results, correlation, markdown, views, write_table
+from laboratory import NETWORK, Laboratory, Results, correlation, markdown, write_table
 
 CASES = (
     "500:0.2:32",
@@ -194,7 +194,7 @@ def main() -> None:
         cases = [Case.parse(text) for text in options.cases]
         most = max(case.images for case in cases)
         given = None if options.tokens is None else TokenStore.open(options.tokens)
-        laboratory = Laboratory(views(options.photographs), most, options.work, given)
+        laboratory = Laboratory(options.photographs, most, options.work, given)
         for case in cases:
             for variant in options.variants:
                 if not results.has(case=str(case), variant=variant):

@@ -3,7 +3,7 @@
 import csv
 import json
 import os
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -124,7 +124,8 @@ class Laboratory:
     """Planted subjects over real tokens.
 
     Args:
-        images: views; the first ones are used, as many as ``count`` training images take.
+        folder: photographs (.jpg); sample photographs if None. Their first views are used, as many as
+            ``count`` training images take.
         count: training images of the largest case.
         work: folder of tokens.
         given: tokens of views to use instead of extracting those of the same network.
@@ -133,13 +134,18 @@ class Laboratory:
 
     def __init__(
         self,
-        images: ImageSet,
+        folder: Path | None,
         count: int,
         work: Path,
         given: TokenStore | None = None,
         voxels: int | None = None,
     ) -> None:
-        self.images, self.count, self.work, self.given, self.voxels = images, count, work, given, voxels
+        self.folder, self.count, self.work, self.given, self.voxels = folder, count, work, given, voxels
+
+    @cached_property
+    def images(self) -> ImageSet:
+        """All views."""
+        return views(self.folder)
 
     @property
     def photographs(self) -> str:

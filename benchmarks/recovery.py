@@ -19,7 +19,7 @@ import argparse
 import json
 import time
 from dataclasses import asdict, dataclass, replace
-from itertools import groupby, product
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -28,20 +28,18 @@ import torch
 
 from factortopy.analysis import recovery
 from factortopy.analysis.scores import r_squared
-from factortopy.brain import PlantedTruth, Split, Subject
+from factortopy.brain import PlantedTruth, Subject
 from factortopy.brain.planting import layer_bump
 from factortopy.files import remove, write_text
 from factortopy.fitting import FitSettings, Machine, fit_settings
 from factortopy.model import Selection
 from factortopy.provenance import provenance
 from factortopy.tokens import TokenStore
-from factortopy.workflow import fit_model
-from laboratory import KINDS, NETWORK, Laboratory, Results, markdown, views, write_table
+from factortopy.workflow import Fit, fit_model
+from laboratory import KINDS, NETWORK, Laboratory, Results, write_table
+from recovery_summary import ORACLE, key_numbers, summarise, table
 
 CASES = ("500:0.2", "1000:0.2", "2300:0.05", "2300:0.1", "2300:0.2", "2300:0.6", "5000:0.05", "9000:0.05")
-TARGET, LOW_TARGET = (2_300, 0.2), (9_000, 0.05)
-ORACLE = "oracle"
-MEASURES = ("slope_error", "depth_r", "space_r", "scale_r", "r2_of_oracle", "r2_of_ceiling")
 TABLE_FORMAT = "factortopy-recovery-1"
 
 
@@ -93,26 +91,35 @@ def run(
         description=recipe,
     )
     remove(folder)
-    found = recovery(fitted.mapping, truth)
     return {
         **asdict(case),
         "recipe": recipe,
         "budget": budget(settings),
         "settings": settings.model_dump_json(),
         "voxels": subject.voxels,
-        "r2": float(fitted.mapping.dataset["r2"].mean()),
-        "ceiling_r2": ceiling_r2(subject, truth, split),
-        "slope_error": found.slope_found - found.slope_planted,
-        "slope_planted": found.slope_planted,
-        "depth_r": found.depth_r,
-        "space_r": min(found.space_x_r, found.space_y_r),
-        "scale_r": found.scale_r,
+        **found_of(fitted, subject, truth),
         "photographs": laboratory.photographs,
         "split": split.digest,
         "images_validation": len(split.validation),
         "images_test": len(split.test),
         "best_step": fitted.history.best_step,
         "seconds": round(time.perf_counter() - begun, 1),
+    }
+
+
+def found_of(fitted: Fit, subject: Subject, truth: PlantedTruth) -> dict[str, float]:
+    """Score of a fit beside that of the noise-free signal, and what it found beside what was planted."""
+    found = recovery(fitted.mapping, truth)
+    place = {name: row for row, name in enumerate(subject.image_ids)}
+    rows = [place[name] for name in fitted.split.test]
+    return {
+        "r2": float(fitted.mapping.dataset["r2"].mean()),
+        "ceiling_r2": float(np.nanmean(r_squared(subject.responses[rows], truth.signal[rows]))),
+        "slope_error": found.slope_found - found.slope_planted,
+        "slope_planted": found.slope_planted,
+        "depth_r": found.depth_r,
+        "space_r": min(found.space_x_r, found.space_y_r),
+        "scale_r": found.scale_r,
     }
 
 
@@ -139,115 +146,6 @@ def planted_selection(truth: PlantedTruth, layers: int) -> Selection:
     )
 
 
-def ceiling_r2(subject: Subject, truth: PlantedTruth, split: Split) -> float:
-    """Mean R^2 of the noise-free responses on the test images."""
-    place = {name: row for row, name in enumerate(subject.image_ids)}
-    rows = [place[name] for name in split.test]
-    return float(np.nanmean(r_squared(subject.responses[rows], truth.signal[rows])))
-
-
-def summarise(results: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """One row a case and recipe: means over seeds, R^2 as shares of the oracle's and of the ceiling.
-
-    ``slope_error`` is the mean of absolute errors, ``slope_bias`` of signed ones.
-    """
-    names = ("network", "kind", "images", "ceiling", "channels", "voxels", "photographs")
-    oracle = {
-        tuple(row[n] for n in (*names, "seed")): row["r2"] for row in results if row["recipe"] == ORACLE
-    }
-
-    def key(row: dict[str, Any]) -> tuple[Any, ...]:
-        return tuple(row[name] for name in (*names, "recipe", "budget"))
-
-    rows = []
-    for facts, group in groupby(sorted((r for r in results if r["recipe"] != ORACLE), key=key), key):
-        fits = [fit for fit in group if tuple(fit[n] for n in (*names, "seed")) in oracle]
-        if not fits:
-            continue
-        best = np.array([oracle[tuple(fit[n] for n in (*names, "seed"))] for fit in fits])
-        mean = {
-            name: float(np.mean([fit[name] for fit in fits])) for name in (*MEASURES[1:4], "r2", "ceiling_r2")
-        }
-        errors = np.array([fit["slope_error"] for fit in fits])
-        rows.append(
-            dict(zip((*names, "recipe", "budget"), facts, strict=True))
-            | mean
-            | {
-                **{name: fits[0][name] for name in ("split", "images_validation", "images_test")},
-                "seeds": [fit["seed"] for fit in fits],
-                "slope_error": float(np.abs(errors).mean()),
-                "slope_bias": float(errors.mean()),
-                "slope_planted": float(np.mean([fit["slope_planted"] for fit in fits])),
-                "oracle_r2": float(best.mean()),
-                "r2_of_oracle": share(mean["r2"], float(best.mean())),
-                "r2_of_ceiling": share(mean["r2"], mean["ceiling_r2"]),
-                "seconds": float(np.mean([fit["seconds"] for fit in fits])),
-            }
-        )
-    return rows
-
-
-def share(part: float, whole: float) -> float | None:
-    """A share of something positive; None where there is nothing to share."""
-    return part / whole if whole > 0 else None
-
-
-def table(rows: list[dict[str, Any]]) -> str:
-    """The summary as Markdown, with what it is of."""
-    facts = ("network", "planted", "images", "ceiling", "voxels", "recipe", "steps x images", "seeds", "R²")
-    heads = (*facts, "of oracle", "of ceiling", "slope error", "depth r", "space r", "scale r", "seconds")
-    cells = [
-        (
-            row["network"],
-            row["kind"],
-            f"{row['images']:,}",
-            row["ceiling"],
-            f"{row['voxels']:,}",
-            row["recipe"],
-            row["budget"],
-            ", ".join(map(str, row["seeds"])),
-            f"{row['r2']:.3f}",
-            *("–" if row[name] is None else f"{row[name]:.2f}" for name in MEASURES[4:]),
-            f"{row['slope_bias']:+.3f}",
-            *(f"{row[name]:.3f}" for name in ("depth_r", "space_r", "scale_r")),
-            f"{row['seconds']:.0f}",
-        )
-        for row in rows
-    ]
-    photographs = ", ".join(sorted({row["photographs"] for row in rows})) or "none yet"
-    channels = ", ".join(sorted({str(row["channels"]) for row in rows}))
-    held = ", ".join(sorted({f"{row['images_test']:,}" for row in rows}))
-    return (
-        f"*SIMULATED subjects over views of {photographs}; {channels} planted channels. R² is raw, a mean "
-        f"over voxels and {held} test images of one trial each. Slope, depth and scale are by share, against "
-        f"shares of the noise-free signal; space r is the smaller of x and y.*\n\n{markdown(heads, cells)}"
-    )
-
-
-def key_numbers(rows: list[dict[str, Any]]) -> dict[str, float | str | None]:
-    """The measures nearest to the two targets, for the default recipe and, with a prefix, the authors'."""
-    found: dict[str, float | str | None] = {}
-    for recipe, prefix in (("default", ""), ("paper", "paper_")):
-        fits = [row for row in rows if row["recipe"] == recipe]
-        main, low = (nearest(fits, *target) for target in (TARGET, LOW_TARGET))
-        found |= {f"{prefix}{name}": None if main is None else main[name] for name in MEASURES[:-1]}
-        found[f"{prefix}case"] = None if main is None else f"{main['images']}:{main['ceiling']}"
-        low = None if low is main else low
-        found[f"{prefix}slope_error_low_ceiling"] = None if low is None else low["slope_error"]
-        found[f"{prefix}low_ceiling_case"] = None if low is None else f"{low['images']}:{low['ceiling']}"
-    return found
-
-
-def nearest(rows: list[dict[str, Any]], images: int, ceiling: float) -> dict[str, Any] | None:
-    """The smooth plant that was measured nearest to so many images and such a ceiling."""
-
-    def distance(row: dict[str, Any]) -> tuple[float, float, int]:
-        apart = abs(np.log(row["ceiling"] / ceiling)), abs(np.log(row["images"] / images))
-        return *apart, -row["voxels"]
-
-    return min((row for row in rows if row["kind"] == "smooth"), key=distance, default=None)
-
-
 def run_all(options: argparse.Namespace, results: Results) -> None:
     """Run what is asked for and not yet done; fits to one subject follow each other."""
     cases = sorted(
@@ -255,7 +153,7 @@ def run_all(options: argparse.Namespace, results: Results) -> None:
     )
     given = None if options.tokens is None else TokenStore.open(options.tokens)
     most = max(images for _, images in cases)
-    laboratory = Laboratory(views(options.photographs), most, options.work, given, options.voxels)
+    laboratory = Laboratory(options.photographs, most, options.work, given, options.voxels)
     machine = Machine.choose(options.device)
     networks = options.networks or [NETWORK if given is None else given.network]
     for network, kind, seed, (ceiling, images) in product(networks, options.kinds, options.seeds, cases):

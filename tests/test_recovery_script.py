@@ -92,7 +92,7 @@ def test_views_of_one_photograph_stay_on_one_side(scripts):
 
 
 def test_key_numbers_are_those_nearest_to_the_targets(scripts):
-    from recovery import key_numbers
+    from recovery_summary import key_numbers
 
     def row(images, ceiling, kind="smooth", recipe="default", voxels=100, **changes):
         facts = dict.fromkeys(("depth_r", "space_r", "scale_r", "r2_of_oracle"), 0.5)
