@@ -12,7 +12,7 @@ from fake_mapping import fake_mapping_and_truth
 from factortopy.analysis import compare
 from factortopy.errors import UnknownNameError
 from factortopy.reporting.comparison import find_results, write_comparison
-from factortopy.reporting.ranking import ranked, ranking, with_limits
+from factortopy.reporting.ranking import ranked, ranking
 
 NAMES = ("worse", "better", "<b>best</b>")
 
@@ -100,10 +100,14 @@ def test_an_unknown_quantity_is_refused_before_anything_is_written(comparison, r
     assert not (tmp_path / "out").exists()
 
 
-def test_numbers_are_printed_with_their_limits():
-    assert with_limits(0.5, 0.4, 0.6) == "0.500 [0.400, 0.600]"
-    assert with_limits(0.5, None, None, sign=True) == "+0.500"
-    assert with_limits(None, None, None) == "–"
+def test_every_voxel_has_its_winner_and_margin(folder, comparison):
+    with (folder / "voxels.csv").open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == comparison.dataset.sizes["voxel"]
+    assert {row["best"] for row in rows} == {NAMES[2]}
+    assert {float(row["margin"]) for row in rows} == {0.1}
+    assert rows[0]["hemisphere"] in ("left", "right")
+    assert "margin_low" not in rows[0]
 
 
 def test_the_page_can_be_written_without_figures(comparison, results, tmp_path):

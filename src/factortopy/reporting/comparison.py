@@ -10,6 +10,9 @@ from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+from jaxtyping import Float
+
 from factortopy.analysis import (
     SIMILARITIES,
     Comparison,
@@ -92,6 +95,7 @@ def write_comparison(
     for name in ("regions", "hierarchy", "differences", "similarity", "variance"):
         if content[name]:
             write_text(folder / f"{name}.csv", to_csv(content[name]))
+    write_text(folder / "voxels.csv", to_csv(_voxel_rows(comparison, results)))
     write_text(folder / "comparison.json", json.dumps(content, indent=1) + "\n")
     drawn = {}
     planned = _figures(comparison, results, quantities, palette)
@@ -164,6 +168,26 @@ def _similarity_rows(results: Results) -> list[dict[str, Any]]:
         for row in range(len(found.labels))
         for column in range(row)
     ]
+
+
+def _voxel_rows(comparison: Comparison, results: Results) -> list[dict[str, Any]]:
+    """Every voxel: where it lies, who predicts it best and by how much, and R^2 of each mapping."""
+    won, first = results.winners, comparison.mappings[0].dataset
+    margins = {"margin": won.margin} | ({} if won.low is None else {"margin_low": won.low})
+    columns: dict[str, Sequence[Any]] = {
+        **{name: first[name].values.tolist() for name in ("hemisphere", "vertex") if name in first.coords},
+        "best": [comparison.labels[place] if place >= 0 else None for place in won.best],
+        **{name: _empty_where_nan(values) for name, values in margins.items()},
+        **{
+            f"r2 {label}": _empty_where_nan(values)
+            for label, values in zip(comparison.labels, comparison.values("r2"), strict=True)
+        },
+    }
+    return [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
+
+
+def _empty_where_nan(values: Float[np.ndarray, "voxel"]) -> list[float | None]:
+    return [round(float(value), 6) if np.isfinite(value) else None for value in values]
 
 
 def _figures(
