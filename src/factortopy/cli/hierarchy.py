@@ -17,44 +17,48 @@ if TYPE_CHECKING:
     from factortopy.analysis import HierarchyFit, RepresentationalDepth
     from factortopy.mapping import Mapping
 
+Mappings = Annotated[
+    list[Path], typer.Argument(metavar="MAPPING...", help="Folders that [bold]fit[/bold] wrote.")
+]
+Orders = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="ROI,ROI,...",
+        help="An order of ROIs, evenly spaced, or with levels: V1=0,V2+V3=0.33,EBA=1. May be repeated. "
+        "[dim]\\[default: the paper's, V1 to V4, and the three streams][/dim]",
+    ),
+]
+Stores = Annotated[
+    list[Path] | None,
+    typer.Option(metavar="STORE", help="Tokens of a mapping's network: also depth by distance from pixels."),
+]
+Photographs = Annotated[
+    Path | None, typer.Option(help="The photographs of these tokens, as for [bold]extract[/bold].")
+]
+SplitFile = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE.json", help="Distances on the test images of this split, not on random ones."),
+]
+Permutations = Annotated[int, typer.Option(min=1, help="Orders of the layers that the null tries.")]
+Seed = Annotated[int, typer.Option(min=0, help="Of these orders, and of the random images.")]
+FigureFile = Annotated[
+    Path | None,
+    typer.Option(help="Write a figure here (PNG and SVG); of several mappings, FIGURE-1, FIGURE-2, ..."),
+]
+Csv = Annotated[bool, typer.Option("--csv", help="Print a table, a row a level of an order.")]
+
 
 def hierarchy(
-    mappings: Annotated[
-        list[Path], typer.Argument(metavar="MAPPING...", help="Folders that [bold]fit[/bold] wrote.")
-    ],
+    mappings: Mappings,
     *,
-    rois: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="ROI,ROI,...",
-            help="An order of ROIs, evenly spaced, or with levels: V1=0,V2+V3=0.33,EBA=1. May be repeated. "
-            "[dim]\\[default: the paper's, V1 to V4, and the three streams][/dim]",
-        ),
-    ] = None,
-    tokens: Annotated[
-        list[Path] | None,
-        typer.Option(
-            metavar="STORE", help="Tokens of a mapping's network: also depth by distance from pixels."
-        ),
-    ] = None,
-    images: Annotated[
-        Path | None, typer.Option(help="The photographs of these tokens, as for [bold]extract[/bold].")
-    ] = None,
-    split: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE.json", help="Distances on the test images of this split, not on random ones."
-        ),
-    ] = None,
-    permutations: Annotated[
-        int, typer.Option(min=1, help="Orders of the layers that the null tries.")
-    ] = 1_000,
-    seed: Annotated[int, typer.Option(min=0, help="Of these orders, and of the random images.")] = 0,
-    figure: Annotated[
-        Path | None,
-        typer.Option(help="Write a figure here (PNG and SVG); of several mappings, FIGURE-1, FIGURE-2, ..."),
-    ] = None,
-    as_csv: Annotated[bool, typer.Option("--csv", help="Print a table, a row a level of an order.")] = False,
+    rois: Orders = None,
+    tokens: Stores = None,
+    images: Photographs = None,
+    split: SplitFile = None,
+    permutations: Permutations = 1_000,
+    seed: Seed = 0,
+    figure: FigureFile = None,
+    as_csv: Csv = False,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -78,13 +82,18 @@ def hierarchy(
         found.append((mapping, _fits(mapping, asked, distance, permutations, seed), distance))
     if figure is not None:
         _draw(found, figure)
-    facts = [_facts(path, *result) for path, result in zip(mappings, found, strict=True)]
+    _show(mappings, found, as_csv, as_json)
+
+
+def _show(paths: list[Path], found: list[Any], as_csv: bool, as_json: bool) -> None:
+    """Print JSON, CSV or tables."""
+    facts = [_facts(path, *result) for path, result in zip(paths, found, strict=True)]
     if as_json:
         typer.echo(json.dumps({"mappings": facts}))
     elif as_csv:
         _print_csv(facts)
     else:
-        for path, (mapping, fits, _) in zip(mappings, found, strict=True):
+        for path, (mapping, fits, _) in zip(paths, found, strict=True):
             _print(path, mapping, fits)
 
 

@@ -12,50 +12,63 @@ if TYPE_CHECKING:
     from factortopy.brain import Subject
     from factortopy.exchange import Places
     from factortopy.exchange.places import LabelFiles
+    from factortopy.networks import Network
 
 UNTRAINED = "-untrained-0"
 
+StateDict = Annotated[Path, typer.Argument(help="State dict: .pth, .pt or .safetensors.")]
+Output = Annotated[Path, typer.Argument(help="Folder of the mapping.")]
+NetworkName = Annotated[str, typer.Option(help="Whose layers the weights read, e.g. clip-b16-datacomp-l.")]
+Layers = Annotated[
+    str | None, typer.Option(help="Names of layers, parted by commas. [dim]\\[default: all][/dim]")
+]
+SubjectFolder = Annotated[
+    Path | None, typer.Option(help="Folder of a subject, as for [bold]fit[/bold], of the same voxels.")
+]
+SubjectNumber = Annotated[
+    int | None, typer.Option("--subject-number", min=1, help="Which one, where it holds several.")
+]
+LabelPair = Annotated[
+    str | None,
+    typer.Option(metavar="LEFT,RIGHT", help="Label files on fsaverage: the voxels are what they label."),
+]
+RoiPairs = Annotated[
+    list[str] | None,
+    typer.Option(metavar="LEFT,RIGHT", help="With --labels: label files of ROIs. May be repeated."),
+]
+CoordinatesFile = Annotated[
+    Path | None, typer.Option(metavar="FILE", help="Array (voxel, 3) in mm, on no surface.")
+]
+BoundsOf = Annotated[
+    Literal["voxels", "surface"],
+    typer.Option(help="What coordinates are scaled by: voxels for the authors' weights, surface for own."),
+]
+Tokens = Annotated[
+    Path | None,
+    typer.Option(metavar="STORE", help="Tokens of SUBJECT's images: also shares, scores and limits."),
+]
+SplitFile = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE.json", help="With --tokens: image ids of train, validation, test."),
+]
+Figures = Annotated[bool, typer.Option(help="Draw the figures into OUTPUT/figures.")]
+
 
 def import_weights(
-    file: Annotated[Path, typer.Argument(help="State dict: .pth, .pt or .safetensors.")],
-    output: Annotated[Path, typer.Argument(help="Folder of the mapping.")],
+    file: StateDict,
+    output: Output,
     *,
-    network: Annotated[str, typer.Option(help="Whose layers the weights read, e.g. clip-b16-datacomp-l.")],
-    layers: Annotated[
-        str | None, typer.Option(help="Names of layers, parted by commas. [dim]\\[default: all][/dim]")
-    ] = None,
-    subject: Annotated[
-        Path | None, typer.Option(help="Folder of a subject, as for [bold]fit[/bold], of the same voxels.")
-    ] = None,
-    number: Annotated[
-        int | None, typer.Option("--subject-number", min=1, help="Which one, where it holds several.")
-    ] = None,
-    labels: Annotated[
-        str | None,
-        typer.Option(metavar="LEFT,RIGHT", help="Label files on fsaverage: the voxels are what they label."),
-    ] = None,
-    rois: Annotated[
-        list[str] | None,
-        typer.Option(metavar="LEFT,RIGHT", help="With --labels: label files of ROIs. May be repeated."),
-    ] = None,
-    coordinates: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Array (voxel, 3) in mm, on no surface.")
-    ] = None,
-    bounds: Annotated[
-        Literal["voxels", "surface"],
-        typer.Option(
-            help="What coordinates are scaled by: voxels for the authors' weights, surface for own."
-        ),
-    ] = "voxels",
-    tokens: Annotated[
-        Path | None,
-        typer.Option(metavar="STORE", help="Tokens of SUBJECT's images: also shares, scores and limits."),
-    ] = None,
-    split: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE.json", help="With --tokens: image ids of train, validation, test."),
-    ] = None,
-    figures: Annotated[bool, typer.Option(help="Draw the figures into OUTPUT/figures.")] = True,
+    network: NetworkName,
+    layers: Layers = None,
+    subject: SubjectFolder = None,
+    number: SubjectNumber = None,
+    labels: LabelPair = None,
+    rois: RoiPairs = None,
+    coordinates: CoordinatesFile = None,
+    bounds: BoundsOf = "voxels",
+    tokens: Tokens = None,
+    split: SplitFile = None,
+    figures: Figures = True,
     quiet: Quiet = False,
 ) -> None:
     """Make a mapping of released FactorTopy weights: selectors, maps, slope; with data, shares and scores.
@@ -70,19 +83,15 @@ def import_weights(
     from factortopy.brain import read_split
     from factortopy.exchange import import_weights as import_named
     from factortopy.exchange import score_weights
-    from factortopy.networks.loading import network_skeleton
     from factortopy.networks.weights import read_weights
     from factortopy.tokens import TokenStore
 
     weights = read_weights(file)
     person = _subject(subject, number, quiet)
     places = _places(person, labels, rois or [], coordinates)
-    skeleton = network_skeleton(
-        network, None if layers is None else [name.strip() for name in layers.split(",")]
-    )
+    skeleton, name = _network(network, layers)
     store = None if tokens is None else TokenStore.open(tokens)
-    name = skeleton.name.removesuffix(UNTRAINED)
-    if store is not None and store.network in (skeleton.name, name):
+    if store is not None and store.network == skeleton.name:
         name = store.network
     mapping = import_named(weights, places, skeleton, name=name, bounds=bounds, source=file.name)
     if store is not None and person is not None and split is not None:
@@ -97,6 +106,15 @@ def import_weights(
         from factortopy.cli.plot import plot
 
         plot(output, figure=None, output=None, file_format="both", palette="default", quiet=quiet)
+
+
+def _network(name: str, layers: str | None) -> "tuple[Network, str]":
+    """The shapes of a network, and its name with trained weights."""
+    from factortopy.networks.loading import network_skeleton
+
+    wanted = None if layers is None else [layer.strip() for layer in layers.split(",")]
+    skeleton = network_skeleton(name, wanted)
+    return skeleton, skeleton.name.removesuffix(UNTRAINED)
 
 
 def _subject(folder: Path | None, number: int | None, quiet: bool) -> "Subject | None":
