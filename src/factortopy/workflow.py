@@ -3,6 +3,7 @@
 import json
 import time
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from os import PathLike
 from typing import Any
@@ -21,6 +22,7 @@ from factortopy.fitting import (
     Checkpoint,
     FitSettings,
     History,
+    Images,
     Machine,
     Recipe,
     fit_settings,
@@ -146,7 +148,6 @@ def fit_model(
     groups = image_scenes(tokens, subject)
     split = split or split_images(subject.distinct_image_ids, groups, seed=settings.seed)
     sides = side_images(tokens, subject, split)
-    selectors = None if selection is None else FixedSelectors(selection)
     made_of = fit_identity(tokens, subject, split, settings, selection, machine)
     trainer = train_paper if settings.recipe == "paper" else train_default
     model, history = trainer(
@@ -155,43 +156,54 @@ def fit_model(
         settings,
         torch.from_numpy(subject.coordinates).float(),
         torch.from_numpy(subject.coordinate_bounds),
-        selectors,
+        None if selection is None else FixedSelectors(selection),
         machine=machine,
         checkpoint=None if checkpoint is None else Checkpoint(checkpoint, sha256_text(json.dumps(made_of))),
         progress=progress,
         description=description,
     )
-    test = sides["test"]
-    # Sums over images are in float64, which Apple's GPUs do not have.
-    device = torch.device("cpu") if machine.device.type == "mps" else machine.device
-    counts = Counter(subject.image_ids)
-    variables, predictions = held_out_variables(
-        model.to(device),
-        lambda: (batch.to(device) for batch in test.batches(BATCH)),
-        test.responses[torch.arange(len(test))].to(device),
-        [image for image in split.test for _ in range(counts[image])],
-        subject.rois,
-        bootstrap,
-    )
-    model.cpu()
+    variables, predictions = _score(model, sides["test"], subject, split, machine, bootstrap)
     if settings.recipe == "paper":
         variables |= raw_selectors(model)
+    facts = {"fit_seconds": round(time.perf_counter() - start, 1), "training": asdict(history)}
+    facts |= {"device": str(machine.device), "precision": machine.precision}
     mapping = Mapping(
         dataset=_dataset(tokens, subject, split, settings, variables),
         parameters=dict(model.state_dict()),
         settings=settings.model_dump(exclude_none=True),
         provenance=provenance(
-            fit_seconds=round(time.perf_counter() - start, 1),
-            training=asdict(history),
             tokens={"network": tokens.network, "weights_hash": tokens.weights_hash, **tokens.provenance},
             subject=subject.provenance,
             responses_hash=made_of["responses"],
             split=split.digest,
-            device=str(machine.device),
-            precision=machine.precision,
+            **facts,
         ),
     )
     return Fit(mapping, model, history, split, predictions)
+
+
+def _score(
+    model: FactorTopy, test: Images, subject: Subject, split: Split, machine: Machine, bootstrap: int
+) -> tuple[Variables, Float[np.ndarray, "image voxel"]]:
+    """What the model says on the test images, and its predictions of them; leaves it on the CPU."""
+    # Sums over images are in float64, which Apple's GPUs do not have.
+    device = torch.device("cpu") if machine.device.type == "mps" else machine.device
+    scored = held_out_variables(
+        model.to(device),
+        lambda: (batch.to(device) for batch in test.batches(BATCH)),
+        test.responses[torch.arange(len(test))].to(device),
+        image_of_rows(subject, split.test),
+        subject.rois,
+        bootstrap,
+    )
+    model.cpu()
+    return scored
+
+
+def image_of_rows(subject: Subject, images: Sequence[str]) -> list[str]:
+    """The image of every row of ``fitting.side_images``: as often as the subject has trials of it."""
+    counts = Counter(subject.image_ids)
+    return [image for image in images for _ in range(counts[image])]
 
 
 def fit_identity(
@@ -234,24 +246,35 @@ def _dataset(
         coordinates["region"] = np.array(region_names(subject.rois))
     coordinates |= {f"roi_{name}": (("voxel",), inside) for name, inside in subject.rois.items()}
     attributes = {
-        "network": tokens.network,
+        **fit_facts(tokens, subject, split, settings),
         "global_token": tokens.global_token,
-        "subject": subject.name,
         "surface": subject.surface or "",
         "coordinate_bounds": subject.coordinate_bounds.ravel().tolist(),
         "rois": list(subject.rois),
+        "gauge": "canonical",
+    }
+    if "drawn_r2" in variables:
+        attributes |= {"bootstrap": len(variables["drawn_r2"][1]), "confidence": CONFIDENCE}
+    return xr.Dataset(variables, coordinates, attributes)
+
+
+def fit_facts(tokens: TokenStore, subject: Subject, split: Split, settings: FitSettings) -> dict[str, Any]:
+    """What :func:`factortopy.mapping.facts` says of a fit, as attributes of a dataset."""
+    facts = {
+        "network": tokens.network,
+        "subject": subject.name,
         "simulated": int(subject.simulated),
         "recipe": settings.recipe,
         "seed": settings.seed,
         "split": split.digest,
-        "gauge": "canonical",
         **{f"images_{side}": len(ids) for side, ids in split.to_dict().items()},
     }
+    trials = len(image_of_rows(subject, split.test))
+    if trials > len(split.test):
+        facts["trials_test"] = trials
     if subject.repeats is not None:
-        attributes["repeats_test"] = _test_repeats(subject, split).tolist()
-    if "drawn_r2" in variables:
-        attributes |= {"bootstrap": len(variables["drawn_r2"][1]), "confidence": CONFIDENCE}
-    return xr.Dataset(variables, coordinates, attributes)
+        facts["repeats_test"] = _test_repeats(subject, split).tolist()
+    return facts
 
 
 def ceiling_on_test(subject: Subject, split: Split) -> np.ndarray:

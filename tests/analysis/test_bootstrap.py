@@ -15,10 +15,9 @@ from factortopy.analysis.bootstrap import (
     r2_interval,
 )
 from factortopy.analysis.estimates import estimate, paired_difference
-from factortopy.analysis.fits import over_fits, over_seeds
 from factortopy.analysis.hierarchy import fit_slope
 from factortopy.analysis.uncertainty import Measured, error_limits, region_names, uncertainty
-from factortopy.errors import DataError, ShapeError, UnknownNameError
+from factortopy.errors import DataError, UnknownNameError
 from factortopy.mapping import Mapping
 
 IMAGES, VOXELS = 60, 40
@@ -191,22 +190,6 @@ def test_estimate_and_paired_difference(measured):
         paired_difference(one, mapping_of(measured, split="b"))
     with pytest.raises(UnknownNameError, match="unknown region 'V9'"):
         estimate(one, "r2", "V9")
-
-
-def test_spread_over_fits(measured):
-    fits = [mapping_of(measured, shift, seed=seed) for seed, shift in enumerate((0.0, 1.0, 2.0))]
-    found = over_seeds(fits)
-    values = np.stack([held.dataset["r2"].values for held in fits])
-    np.testing.assert_allclose(found["r2"], values.mean(axis=0))
-    np.testing.assert_allclose(found["r2_sd"], values.std(axis=0, ddof=1))
-    assert found.attrs["seeds"] == [0, 1, 2]
-    np.testing.assert_array_equal(found["roi_V1"], ROIS["V1"])
-    numbers = [0.2, 0.5, 0.3, 0.6]
-    expected = stats.ttest_1samp(numbers, 0).confidence_interval()
-    limits = over_fits(numbers)
-    assert (limits.low, limits.high) == pytest.approx((expected.low, expected.high))
-    with pytest.raises(ShapeError, match="same voxels"):
-        over_seeds([fits[0], Mapping(fits[0].dataset.isel(voxel=slice(5)))])
 
 
 def test_limits_from_standard_errors():

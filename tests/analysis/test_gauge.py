@@ -1,10 +1,12 @@
 """Random gauges move selectors; predictions, shares, leave-one-layer-out and the canonical form stay."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
-from factortopy.analysis import leave_out, shares
+from factortopy.analysis import layer_position, leave_out, shares
 from factortopy.analysis.gauge import Gauge, aligned_covariances, canonical_gauge, canonical_selectors
 from factortopy.analysis.gauge import Selectors as AnySelectors
 from factortopy.errors import DataError
@@ -77,6 +79,38 @@ def test_a_random_gauge_moves_selectors_and_nothing_that_is_predicted(model, tok
     left = [leave_out(held, batches(tokens), responses, one.predictions) for held in (model, other)]
     np.testing.assert_allclose(left[0].drop, left[1].drop, atol=1e-5)
     np.testing.assert_allclose(left[0].share_error, left[1].share_error, atol=1e-5)
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_depth_slope_and_channel_similarity_stay_where_their_raw_forms_move(model, tokens, seed):
+    """Each gauge alone: layers, kinds, channels."""
+    levels = np.linspace(0, 1, VOXELS)
+    whole = random_gauge(seed)
+    ones = Gauge(torch.ones(LAYERS).double(), torch.ones(2).double(), torch.eye(WIDTH).double())
+    gauges = {name: replace(ones, **{name: getattr(whole, name)}) for name in ("layers", "kinds", "mixing")}
+    for name, gauge in gauges.items():
+        other = gauge.model(model)
+        raw, shared, alike = [], [], []
+        for held in (model, other):
+            depth = layer_position(shares(held, batches(tokens)).layer.numpy())
+            shared.append((depth, np.polyfit(levels, depth, 1)))
+            alike.append(cosines(canonical_selectors(held, batches(tokens)()).channels.detach().numpy()))
+            raw.append(
+                {
+                    "layers": np.polyfit(levels, layer_position(held.select().layer.detach().numpy()), 1),
+                    "kinds": held.select().scale.detach().numpy(),
+                    "mixing": cosines(held.channels.detach().numpy()),
+                }
+            )
+        assert np.abs(raw[0][name] - raw[1][name]).max() > 0.01, name
+        np.testing.assert_allclose(shared[0][0], shared[1][0], atol=1e-5)
+        np.testing.assert_allclose(shared[0][1], shared[1][1], atol=1e-5)
+        np.testing.assert_allclose(alike[0], alike[1], atol=1e-5)
+
+
+def cosines(channels):
+    unit = channels / np.linalg.norm(channels, axis=1, keepdims=True)
+    return unit @ unit.T
 
 
 @pytest.mark.parametrize("seed", [0, 1, 2])

@@ -31,6 +31,11 @@ def test_json_holds_raw_ceiling_and_normalised(run, with_ceiling):
     assert everything["normalised"] == pytest.approx((r2[ceiling >= 0.1] / ceiling[ceiling >= 0.1]).mean())
     first = found["rois"][0]
     assert first["r2"] == pytest.approx(r2[data[f"roi_{first['roi']}"].values].mean())
+    low, high = np.quantile(data["drawn_r2"].values[:, -1], (0.025, 0.975))
+    assert (everything["r2_low"], everything["r2_high"]) == pytest.approx((low, high))
+    assert (found["recipe"], found["seed"], found["network"]) == ("default", "0", data.attrs["network"])
+    assert data.attrs["split"].startswith(found["split"])
+    assert found["repeats"] == "1 to 3 repeats a test image, mean 2.5"
     assert found["test_responses_by_trials_averaged"] == {"1": 1, "3": 3}
     assert found["masked_where_ceiling_below"] == 0.1
 
@@ -38,7 +43,8 @@ def test_json_holds_raw_ceiling_and_normalised(run, with_ceiling):
 def test_table_says_the_formula_and_how_many_are_masked(run, with_ceiling):
     result = run("score", with_ceiling, "--normalised")
     assert result.exit_code == 0, result.stderr
-    for text in ("R² / ceiling", "masked", "all voxels", "masked_where_ceiling_below: 0.05"):
+    facts = ("recipe: default", "seed: 0", "split: ", "test images", "repeats: 1 to 3", "raw", "limits: over draws")
+    for text in ("R² / ceiling", "masked", "all voxels", "masked_where_ceiling_below: 0.05", *facts):
         assert text in result.stdout
     raw = run("score", with_ceiling)
     assert "masked" not in raw.stdout

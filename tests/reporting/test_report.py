@@ -8,14 +8,14 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from fake_mapping import fake_mapping_and_truth
+from fake_mapping import fake_mapping_and_truth, with_limits
 from PIL import Image
 
 from factortopy import plot
 from factortopy.errors import DataError
 from factortopy.fitting import History
 from factortopy.reporting import report
-from factortopy.reporting.tables import flat_rows, recovery_rows, roi_rows, text
+from factortopy.reporting.tables import flat_rows, headline, recovery_rows, roi_rows, text
 
 HISTORY = History(step=[24, 48], loss=[0.5, 0.4], validation_r2=[0.1, 0.25], best_step=48)
 VOID = {"meta", "img", "br", "link", "input", "hr"}
@@ -103,6 +103,42 @@ def test_it_says_what_it_must(full):
     for words in ("SIMULATED", "Brain Decodes Deep Nets", "timm/vit_test", "optimiser.learning_rate", "0.003",
                   "ab" * 32, "Found against planted", "not identified"):  # fmt: skip
         assert words in said, words
+
+
+def test_every_figure_and_table_says_what_was_fitted_and_how(full, fake):
+    source = full.read_text(encoding="utf-8")
+    r2 = fake[0].dataset["r2"].values.mean()
+    facts = (
+        "network timm/vit_test · subject planted · recipe default · split 5eed5eed · seed 3 · 576 training, "
+        f"71 validation, 72 test images · 3 repeats a test image · mean R² {r2:.3f} raw"
+    )
+    places = re.findall(r"<figcaption>.*?</figcaption>|<caption>.*?</caption>", source, flags=re.DOTALL)
+    assert len(places) == source.count("<img") + source.count("<table") > 10
+    for place in places:
+        assert facts in place
+    for words in ("Depth (share)", "Depth (selector)", "R² is raw"):
+        assert words in source
+
+
+def test_tables_give_limits_where_there_are_draws(fake):
+    limited = with_limits(fake[0])
+    inside = fake[0].dataset["roi_V1"].values
+    low, high = np.quantile(
+        limited.dataset["drawn_r2"].values[:, list(fake[0].rois).index("V1")], (0.025, 0.975)
+    )
+    row = {row["ROI"]: row for row in roi_rows(limited)}["V1"]
+    assert row["Mean R²"] == f"{fake[0].dataset['r2'].values[inside].mean():.3f} [{low:.3f}, {high:.3f}]"
+    assert "[" in row["Depth (share)"]
+    assert "[" in row["Scale (share)"]
+    assert "[" not in row["Depth (selector)"]  # a selector has no limits
+    low, high = np.quantile(limited.dataset["drawn_slope"].values, (0.025, 0.975))
+    assert f"[{low:.3f}, {high:.3f}], b0" in headline(limited)["Hierarchy slope (share)"]
+
+
+def test_a_faded_report_needs_limits(fake, tmp_path):
+    with pytest.raises(DataError, match="bootstrap"):
+        report([fake[0]], tmp_path / "r.html", fade=True)
+    assert not list(tmp_path.iterdir())
 
 
 def test_roi_table_holds_the_means(fake):

@@ -13,7 +13,7 @@ from factortopy.analysis.comparison import (
     winners,
 )
 from factortopy.analysis.estimates import Estimate, estimate, paired_difference
-from factortopy.analysis.fits import over_fits, over_seeds
+from factortopy.analysis.fits import Spread, across, over_fits, seed_average
 from factortopy.analysis.gauge import Gauge, Selectors, canonical_gauge, canonical_model, canonical_selectors
 from factortopy.analysis.held_out import held_out_variables, raw_selectors
 from factortopy.analysis.hierarchy import LEVELS, HierarchySlope, fit_slope, hierarchy_slope, layer_position
@@ -72,7 +72,9 @@ __all__ = [
     "Selectors",
     "Shares",
     "Similarity",
+    "Spread",
     "Winners",
+    "across",
     "algonauts_score",
     "canonical_gauge",
     "canonical_model",
@@ -101,7 +103,6 @@ __all__ = [
     "normalised",
     "orders_of",
     "over_fits",
-    "over_seeds",
     "paired_difference",
     "paired_winners",
     "parse_order",
@@ -113,6 +114,7 @@ __all__ = [
     "region_rows",
     "representational_depth",
     "roi_scores",
+    "seed_average",
     "shares",
     "similarity",
     "slope_test",

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from factortopy.analysis.bootstrap import percentiles
 from factortopy.analysis.scores import normalised
 from factortopy.mapping import Mapping
 
@@ -20,6 +21,7 @@ class RoiScore:
         roi: its name, or ``"all voxels"``.
         voxels: how many it has.
         r2: mean raw R^2, voxels without one (constant responses) left out; None if all are.
+        r2_low, r2_high: limits of it over test images; None if the mapping has no draws of them.
         ceiling: mean noise ceiling; None if the mapping has none.
         normalised: mean of R^2 over ceiling where the ceiling is not below the threshold; None if there is
             no ceiling or no voxel reaches the threshold.
@@ -29,6 +31,8 @@ class RoiScore:
     roi: str
     voxels: int
     r2: float | None
+    r2_low: float | None
+    r2_high: float | None
     ceiling: float | None
     normalised: float | None
     masked: int
@@ -48,11 +52,14 @@ def roi_scores(mapping: Mapping, threshold: float = 0.05) -> list[RoiScore]:
     ceiling = mapping.dataset["ceiling"].values if "ceiling" in mapping.dataset else np.full_like(r2, np.nan)
     against = normalised(r2, ceiling, threshold).values
     members = {name: np.asarray(inside.values, dtype=bool) for name, inside in mapping.rois.items()}
+    limits = _limits(mapping)
     return [
         RoiScore(
             roi=name,
             voxels=int(inside.sum()),
             r2=_mean(r2[inside]),
+            r2_low=limits.get(name, (None, None))[0],
+            r2_high=limits.get(name, (None, None))[1],
             ceiling=_mean(ceiling[inside]),
             normalised=_mean(against[inside]),
             masked=int(np.isnan(against[inside]).sum()),
@@ -75,6 +82,17 @@ def ceiling_facts(mapping: Mapping) -> tuple[str, dict[int, int]]:
     counts = mapping.dataset.attrs.get("repeats_test", [])
     repeats = {trials: int(images) for trials, images in enumerate(counts, start=1) if images}
     return str(formula), repeats
+
+
+def _limits(mapping: Mapping) -> dict[str, tuple[float | None, float | None]]:
+    """Limits of mean R^2 over test images by region, where the mapping has draws and the region voxels."""
+    if "drawn_r2" not in mapping.dataset:
+        return {}
+    drawn = mapping.dataset["drawn_r2"].values
+    known = np.isfinite(drawn).all(axis=0)
+    names = mapping.dataset["region"].values[known]
+    ends = percentiles(drawn[:, known])
+    return {str(name): (float(low), float(high)) for name, low, high in zip(names, *ends, strict=True)}
 
 
 def _mean(values: np.ndarray) -> float | None:

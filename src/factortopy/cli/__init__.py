@@ -21,11 +21,13 @@ from factortopy.cli.fit import fit
 from factortopy.cli.hierarchy import hierarchy
 from factortopy.cli.import_weights import import_weights
 from factortopy.cli.networks import networks
+from factortopy.cli.nulls import nulls
 from factortopy.cli.paper import paper
 from factortopy.cli.plan import plan
 from factortopy.cli.plot import plot
 from factortopy.cli.report import report
 from factortopy.cli.score import score
+from factortopy.cli.summarise import summarise
 from factortopy.cli.tokens import tokens
 
 __all__ = ["app", "main"]
@@ -52,6 +54,8 @@ for command in (
     paper,
     plot,
     score,
+    summarise,
+    nulls,
     clusters,
     channel_images,
     hierarchy,

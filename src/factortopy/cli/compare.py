@@ -102,7 +102,8 @@ def compare(
 def print_ranking(comparison: "Comparison", results: "Results") -> None:
     """Print the ranking over all voxels."""
     from factortopy.analysis.roi_scores import ALL
-    from factortopy.reporting.ranking import ranked, with_limits
+    from factortopy.reporting.ranking import ranked
+    from factortopy.reporting.tables import with_limits
 
     rows = ranked(results.regions, ALL)
     print_table(

@@ -58,6 +58,9 @@ def fit(
             "[dim]\\[default: half of what is free][/dim]",
         ),
     ] = None,
+    bootstrap: Annotated[
+        int, typer.Option(min=0, metavar="N", help="Draws of test images for limits; 0 for none.")
+    ] = 1_000,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the mapping at OUTPUT.")] = False,
     dry_run: DryRun = False,
     quiet: Quiet = False,
@@ -89,7 +92,14 @@ def fit(
         return
     checkpoint = output.with_name(f"{output.name}.checkpoint")
     mapping = fit_model(
-        store, person, settings, split=sides, machine=machine, checkpoint=checkpoint, progress=not quiet
+        store,
+        person,
+        settings,
+        split=sides,
+        machine=machine,
+        checkpoint=checkpoint,
+        bootstrap=bootstrap,
+        progress=not quiet,
     ).mapping
     mapping.save(output)
     remove(checkpoint)
@@ -99,7 +109,7 @@ def fit(
 
 
 def print_scores(mapping: "Mapping") -> None:
-    """Print the key numbers of a mapping: score, ceiling, and slopes where its ROIs allow them."""
+    """Print the key numbers of a mapping with limits: score, ceiling, slopes where its ROIs allow them."""
     from factortopy.reporting.tables import headline
 
     title = "Held-out scores, SIMULATED responses" if mapping.simulated else "Held-out scores"
@@ -107,7 +117,8 @@ def print_scores(mapping: "Mapping") -> None:
         title,
         ("", ""),
         list(headline(mapping).items()),
-        note="Trust the slope by share: it does not depend on how features are scaled.",
+        note="R² is raw. In brackets: 95 % limits over test images. Trust the slope by share: it does not "
+        "depend on how features are scaled.",
     )
 
 

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from factortopy.cli.options import Palette, Quiet, check_place
+from factortopy.cli.options import Fade, Palette, Quiet, check_place
 from factortopy.errors import FactortopyError
 
 
@@ -25,6 +25,7 @@ def plot(
         Literal["png", "svg", "both"], typer.Option("--format", help="Kind of file.")
     ] = "both",
     palette: Palette = "default",
+    fade: Fade = False,
     quiet: Quiet = False,
 ) -> None:
     """Draw layers, space, scale, scores, ROIs and hierarchy on the cortex."""
@@ -46,7 +47,7 @@ def plot(
     with progress_bar("Figures", len(names), show=not quiet) as advance:
         for name in names:
             try:
-                drawn = draw(name, loaded, palette=palette)
+                drawn = draw(name, loaded, palette=palette, fade=fade)
             except FactortopyError as error:
                 if not wanted_all:
                     raise

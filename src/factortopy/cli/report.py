@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from factortopy.cli.options import Palette, Quiet, check_place
+from factortopy.cli.options import Fade, Palette, Quiet, check_place
 from factortopy.errors import DataError
 
 if TYPE_CHECKING:
@@ -19,6 +19,7 @@ def report(
     ],
     output: Annotated[Path, typer.Argument(metavar="OUTPUT.html", help="The page; it needs no other file.")],
     palette: Palette = "default",
+    fade: Fade = False,
     quiet: Quiet = False,
 ) -> None:
     """Write one self-contained page with numbers, figures, tables, settings and provenance."""
@@ -29,7 +30,8 @@ def report(
     from factortopy.reporting import report as write_report
 
     loaded = [Mapping.load(folder) for folder in mappings]
-    page = write_report(loaded, output, histories=[_history(mapping) for mapping in loaded], palette=palette)
+    histories = [_history(mapping) for mapping in loaded]
+    page = write_report(loaded, output, histories=histories, palette=palette, fade=fade)
     if not quiet:
         typer.echo(f"Report: {page}")
 

@@ -40,29 +40,47 @@ def score(
         rois = [_row(item, normalised) for item in scores]
         typer.echo(json.dumps(facts | {"rois": rois}))
         return
-    columns = ["ROI", "voxels", "R²", "ceiling", *(["R² / ceiling", "masked"] if normalised else [])]
+    columns = [
+        "ROI",
+        "voxels",
+        "R²",
+        "95 % limits",
+        "ceiling",
+        *(["R² / ceiling", "masked"] if normalised else []),
+    ]
     title = "Scores on held-out images" + (", SIMULATED responses" if loaded.simulated else "")
     print_table(
         title,
         columns,
-        [[_text(value) for value in _row(item, normalised).values()] for item in scores],
+        [_cells(item, normalised) for item in scores],
         note="\n".join(f"{name}: {value}" for name, value in facts.items() if value not in (None, {})),
     )
 
 
 def _row(item: "RoiScore", with_normalised: bool) -> dict[str, Any]:
     row = asdict(item)
-    return row if with_normalised else {key: row[key] for key in ("roi", "voxels", "r2", "ceiling")}
+    left_out = () if with_normalised else ("normalised", "masked")
+    return {key: value for key, value in row.items() if key not in left_out}
+
+
+def _cells(item: "RoiScore", with_normalised: bool) -> list[str]:
+    row = _row(item, with_normalised)
+    low, high = row.pop("r2_low"), row.pop("r2_high")
+    cells = [_text(value) for value in row.values()]
+    return [*cells[:3], "–" if low is None else f"{low:.3f} to {high:.3f}", *cells[3:]]
 
 
 def _facts(mapping: "Mapping", threshold: float | None) -> dict[str, Any]:
-    """What the numbers are: formulas, threshold, and numbers of trials."""
+    """What was fitted, on which images, and what the numbers are: formulas, threshold, numbers of trials."""
     from factortopy.analysis import ceiling_facts
     from factortopy.analysis.roi_scores import FORMULA
+    from factortopy.mapping import facts as facts_of
 
     formula, repeats = ceiling_facts(mapping)
     facts: dict[str, Any] = {
+        **facts_of(mapping.dataset),
         "score": "R^2 on held-out images, raw, mean over voxels",
+        "limits": "over draws of test images" if "drawn_r2" in mapping.dataset else "none",
         "ceiling": formula if "ceiling" in mapping.dataset else "none",
         "test_responses_by_trials_averaged": repeats,
         "simulated": mapping.simulated,

@@ -1,12 +1,13 @@
 """What every figure and table says of the numbers it shows: one line, made in one place."""
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import xarray as xr
 
 SIDES = {"train": "training", "validation": "validation", "test": "test"}
+NAMED = ("network", "subject", "recipe", "split", "seed")
+"""Facts that need their name beside them."""
 DIGITS = 8
 """Of a split's digest: enough to tell splits apart."""
 
@@ -24,13 +25,13 @@ def facts(dataset: xr.Dataset, values: str = "") -> dict[str, str]:
     """
     known = dataset.attrs
     named = {
-        "network": f"network {known.get('network', 'unnamed')}",
-        "subject": f"subject {known.get('subject', 'unnamed')}",
-        "recipe": f"recipe {known.get('recipe', 'unknown')}",
-        "split": f"split {str(known.get('split', 'unknown'))[:DIGITS]}",
-        "seed": _seeds(known),
+        "network": str(known.get("network", "unnamed")),
+        "subject": str(known.get("subject", "unnamed")),
+        "recipe": str(known.get("recipe", "unknown")),
+        "split": str(known.get("split", "unknown"))[:DIGITS],
+        "seed": str(known.get("seed", "unknown")),
         "images": _images(known),
-        "repeats": _repeats(known.get("repeats_test")),
+        "repeats": _repeats(known),
     }
     if "r2" in dataset and dataset["r2"].dims == ("voxel",):
         r2 = dataset["r2"].values
@@ -40,12 +41,8 @@ def facts(dataset: xr.Dataset, values: str = "") -> dict[str, str]:
 
 def facts_line(dataset: xr.Dataset, values: str = "") -> str:
     """:func:`facts` as one line, parted by dots."""
-    return " · ".join(facts(dataset, values).values())
-
-
-def _seeds(known: dict[str, Any]) -> str:
-    seeds = np.atleast_1d(known.get("seeds", known.get("seed", "unknown")))
-    return f"seed{'s' if len(seeds) > 1 else ''} {', '.join(map(str, seeds))}"
+    said = facts(dataset, values)
+    return " · ".join(f"{name} {text}" if name in NAMED else text for name, text in said.items())
 
 
 def _images(known: dict[str, Any]) -> str:
@@ -58,9 +55,12 @@ def _images(known: dict[str, Any]) -> str:
     return f"{', '.join(said)} images" if said else "images not counted"
 
 
-def _repeats(counts: Sequence[int] | None) -> str:
-    """``counts``: number of test responses that average one trial, two trials and so on."""
-    if counts is None or not np.sum(counts):
+def _repeats(known: dict[str, Any]) -> str:
+    """From ``trials_test``, or the numbers of test responses that average one trial, two trials and so on."""
+    if "trials_test" in known:
+        return f"{int(known['trials_test']):,} single trials of the test images"
+    counts = np.asarray(known.get("repeats_test", ()))
+    if not counts.sum():
         return "repeats not given"
     repeats = np.flatnonzero(counts) + 1
     if len(repeats) == 1:

@@ -47,8 +47,8 @@ def hierarchy(
 ) -> "Figure":
     """Layer position of the vertices of each ROI against its ideal level, with the fitted line (table 2).
 
-    Limits over test images stand at the means of ROIs by share, around the line by share and with its numbers,
-    where the mapping has draws of them.
+    Limits over test images stand at the means of ROIs by share, around the line by share and with its
+    numbers, where the mapping has draws of them.
 
     Args:
         mapping: what to show.

@@ -17,7 +17,7 @@ from factortopy.errors import DataError
 from factortopy.files import write_text
 from factortopy.plot import alt_text, to_png
 from factortopy.provenance import package_versions
-from factortopy.reporting.tables import text
+from factortopy.reporting.tables import text, with_limits
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -94,14 +94,6 @@ def ranked(rows: Sequence[RegionRow], roi: str) -> list[RegionRow]:
     """Rows of an ROI, the largest R^2 first; mappings without one last."""
     here = [row for row in rows if row.roi == roi]
     return sorted(here, key=lambda row: -np.inf if row.r2 is None else row.r2, reverse=True)
-
-
-def with_limits(value: float | None, low: float | None, high: float | None, *, sign: bool = False) -> str:
-    """A number as it is printed, with its limits where they are known."""
-    if value is None:
-        return "–"
-    form = "+.3f" if sign else ".3f"
-    return f"{value:{form}}" + ("" if low is None or high is None else f" [{low:{form}}, {high:{form}}]")
 
 
 def _tables(results: Results) -> dict[str, list[Row]]:

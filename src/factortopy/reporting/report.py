@@ -12,8 +12,9 @@ from factortopy.brain import PlantedTruth
 from factortopy.errors import DataError, FactortopyError
 from factortopy.files import check_writable, write_text
 from factortopy.fitting import History
-from factortopy.mapping import Mapping
-from factortopy.plot import ALL_FIGURES, Palette, alt_text, recovery, space_dots, to_png, training
+from factortopy.mapping import Mapping, facts_line
+from factortopy.plot import ALL_FIGURES, Palette, alt_text, draw, recovery, space_dots, to_png, training
+from factortopy.plot.fading import certainty
 from factortopy.provenance import package_versions
 from factortopy.reporting.captions import CAPTIONS
 from factortopy.reporting.tables import Row, flat_rows, headline, recovery_rows, roi_rows
@@ -39,6 +40,7 @@ def report(
     truths: Sequence[PlantedTruth | None] | None = None,
     histories: Sequence[History | None] | None = None,
     palette: Palette = "default",
+    fade: bool = False,
 ) -> Path:
     """Write one self-contained HTML file: it needs no network and no other file.
 
@@ -51,6 +53,7 @@ def report(
         truths: the planted truth of simulated subjects; adds found against planted.
         histories: what was seen while training; adds the training curves.
         palette: ``"default"`` or ``"colour-blind"``.
+        fade: draw maps of layers, space and scale pale where R^2 is uncertain.
 
     Returns:
         The path of the file.
@@ -71,7 +74,7 @@ def report(
     )
     sections: list[dict[str, Any]] = []
     for mapping, drawn, extra, image, truth, history in zip(mappings, *given, strict=True):
-        shown = _draw_all(mapping, image, truth, history, palette) if drawn is None else dict(drawn)
+        shown = _draw_all(mapping, image, truth, history, palette, fade) if drawn is None else dict(drawn)
         sections.append(_section(len(sections), mapping, _inline(shown, dpi), extra or {}, truth))
     return write_text(path, _render(mappings, sections))
 
@@ -97,12 +100,17 @@ def _draw_all(
     truth: PlantedTruth | None,
     history: History | None,
     palette: Palette,
+    fade: bool,
 ) -> "dict[str, Figure]":
     """Every figure that the mapping allows: one without ROIs or shares lacks those that need them."""
+    if fade:
+        certainty(
+            mapping
+        )  # Without limits of R^2 there is nothing to fade by: an error, no page without maps.
     drawn = {}
-    for name, function in ALL_FIGURES.items():
+    for name in ALL_FIGURES:
         try:
-            drawn[name] = function(mapping, palette=palette)
+            drawn[name] = draw(name, mapping, palette=palette, fade=fade)
         except FactortopyError:
             continue
     if image is not None:
@@ -141,7 +149,7 @@ def _section(
     return {
         "anchor": f"mapping-{index + 1}",
         "title": f"{attributes.get('network', 'a network')} onto {attributes.get('subject', 'a subject')}",
-        "recipe": attributes.get("recipe", "unknown"),
+        "facts": facts_line(mapping.dataset),
         "simulated": mapping.simulated,
         "token": attributes.get("global_token", "global"),
         "numbers": headline(mapping),

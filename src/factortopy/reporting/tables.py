@@ -8,11 +8,15 @@ from typing import Any
 import numpy as np
 
 from factortopy.analysis.hierarchy import hierarchy_slope, layer_position
+from factortopy.analysis.limits import limited
 from factortopy.analysis.recovery import Recovery
+from factortopy.analysis.roi_scores import ALL
 from factortopy.errors import FactortopyError
-from factortopy.mapping import Mapping
+from factortopy.mapping import Mapping, facts
 
 Row = dict[str, str]
+FACTS = ("network", "subject", "recipe", "split", "seed", "images", "repeats")
+EVERYTHING = "all vertices"
 LONGEST = 160
 """Longest value printed in full, characters."""
 
@@ -33,18 +37,23 @@ def text(value: Any) -> str:
     return str(value)
 
 
+def with_limits(value: float | None, low: float | None, high: float | None, *, sign: bool = False) -> str:
+    """A number as it is printed, with its limits where they are known."""
+    if value is None:
+        return "–"
+    form = "+.3f" if sign else ".3f"
+    return f"{value:{form}}" + ("" if low is None or high is None else f" [{low:{form}}, {high:{form}}]")
+
+
 def headline(mapping: Mapping) -> Row:
-    """The key numbers of a mapping."""
-    data, attributes = mapping.dataset, mapping.dataset.attrs
-    score, ceiling = _mean(mapping, "r2"), _mean(mapping, "ceiling")
+    """What was fitted, and the key numbers of a mapping with their limits."""
+    said = facts(mapping.dataset)
     numbers: dict[str, Any] = {
-        "Network": attributes.get("network"),
-        "Subject": attributes.get("subject"),
-        "Vertices": int(data.sizes["voxel"]),
-        "Test images": attributes.get("images_test"),
-        "Mean R²": score,
-        "Mean noise ceiling": ceiling,
-        "R² / ceiling": _ratio(score, ceiling),
+        **{name.capitalize(): said[name] for name in FACTS},
+        "Vertices": int(mapping.dataset.sizes["voxel"]),
+        "Mean R²": _limited(mapping, "r2"),
+        "Mean noise ceiling": _mean(mapping, "ceiling"),
+        "R² / ceiling": _limited(mapping, "normalised"),
         "Hierarchy slope (share)": _slope(mapping, "layer_share"),
         "Hierarchy slope (selector)": _slope(mapping, "layer"),
     }
@@ -55,7 +64,7 @@ def roi_rows(mapping: Mapping) -> list[Row]:
     """One row for each ROI and one for all vertices: scores, depth by share and by selector, scale."""
     everything = np.ones(mapping.dataset.sizes["voxel"], dtype=bool)
     rois = {name: np.asarray(members.values, dtype=bool) for name, members in mapping.rois.items()}
-    return [_roi_row(mapping, name, inside) for name, inside in {**rois, "all vertices": everything}.items()]
+    return [_roi_row(mapping, name, inside) for name, inside in {**rois, EVERYTHING: everything}.items()]
 
 
 def recovery_rows(found: Recovery) -> list[Row]:
@@ -103,19 +112,24 @@ def _shortened(value: Any) -> str:
 
 
 def _roi_row(mapping: Mapping, name: str, inside: np.ndarray) -> Row:
-    score, ceiling = _mean(mapping, "r2", inside), _mean(mapping, "ceiling", inside)
+    region = ALL if name == EVERYTHING else name
     numbers: dict[str, Any] = {
         "ROI": name,
         "Vertices": int(inside.sum()),
-        "Mean R²": score,
-        "Noise ceiling": ceiling,
-        "R² / ceiling": _ratio(score, ceiling),
-        "Depth (share)": _depth(mapping, "layer_share", inside),
+        "Mean R²": _limited(mapping, "r2", region),
+        "Noise ceiling": _mean(mapping, "ceiling", inside),
+        "R² / ceiling": _limited(mapping, "normalised", region),
+        "Depth (share)": _limited(mapping, "depth", region),
         "Depth (selector)": _depth(mapping, "layer", inside),
-        "Scale (share)": _mean(mapping, "scale_share", inside),
+        "Scale (share)": _limited(mapping, "scale", region),
         "Scale (selector)": _mean(mapping, "scale", inside),
     }
     return {column: text(value) for column, value in numbers.items()}
+
+
+def _limited(mapping: Mapping, quantity: str, region: str = ALL) -> str:
+    found = limited(mapping, quantity, region)
+    return with_limits(found.value, found.low, found.high)
 
 
 def _mean(mapping: Mapping, variable: str, inside: np.ndarray | None = None) -> float | None:
@@ -136,14 +150,13 @@ def _finite_mean(values: np.ndarray) -> float | None:
     return float(values.mean()) if len(values) else None
 
 
-def _ratio(score: float | None, ceiling: float | None) -> float | None:
-    return None if score is None or not ceiling else score / ceiling
-
-
 def _slope(mapping: Mapping, source: str) -> str | None:
     try:
         line = hierarchy_slope(mapping, source)
     except FactortopyError:
         # A subject without the paper's ROIs has no slope; the table shows a dash.
         return None
-    return f"{line.slope:.2f} (b0 {line.b0:.2f}, b1 {line.b1:.2f})"
+    if source != "layer_share":
+        return f"{line.slope:.3f}, b0 {line.b0:.3f}, b1 {line.b1:.3f}"
+    slope, b0, b1 = (_limited(mapping, name) for name in ("slope", "b0", "b1"))
+    return f"{slope}, b0 {b0}, b1 {b1}"
