@@ -33,11 +33,11 @@ class PlantedTruth:
         space: place read in the image, [-1, 1], x right, y down.
         layer: layer selector; each row sums to 1.
         scale: 0 local to 1 global.
-        depth: planted depth in the network, 0 first layer to 1 last.
+        depth: planted (mean) depth in the network, 0 first layer to 1 last.
         layer_share: share of the signal's variance from each layer; rows sum to 1, may be negative.
         scale_share: share of the signal's variance from the global tokens.
-        noise_ceiling: R^2 that the noise-free signal reaches.
-        signal: noise-free responses, on the scale of the responses, mean 0.
+        noise_ceiling: R^2 that the noise-free signal reaches on the subject's rows.
+        signal: noise-free response of every row, on the scale of the responses, mean 0.
         local_projections, global_projections: per layer, tokens to planted channels.
         channel_weights: weights of the planted channels.
         offset: constant that makes the signal's mean 0.
