@@ -113,7 +113,7 @@ def finetune(
     facts = _facts(tuned)
     if task is not None:
         both = before(), tuned.network
-        facts["original_task"] = original_task(*both, task, output, seed, precision, not quiet)
+        facts["original_task"] = original_task(*both, task, output, settings, precision, not quiet)
     changed = None
     if request is not None:
         changed = map_before_and_after(before(), tuned.network, request, output, palette)

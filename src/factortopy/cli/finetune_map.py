@@ -14,7 +14,7 @@ from factortopy.files import remove, sha256_array, write_text
 if TYPE_CHECKING:
     from factortopy.analysis import Change
     from factortopy.brain import Split, Subject
-    from factortopy.finetuning import LabelledImages
+    from factortopy.finetuning import FinetuneSettings, LabelledImages
     from factortopy.fitting import FitSettings, Machine
     from factortopy.images import ImageSet
     from factortopy.mapping import Mapping
@@ -99,7 +99,7 @@ def original_task(
     after: "Network",
     images: "LabelledImages",
     output: Path,
-    seed: int,
+    settings: "FinetuneSettings",
     precision: str | None,
     progress: bool,
 ) -> dict[str, Any]:
@@ -109,7 +109,15 @@ def original_task(
     from factortopy.finetuning import probe
 
     old, new = (
-        probe(network, images, seed=seed, precision=precision, progress=progress)
+        probe(
+            network,
+            images,
+            settings.per_class,
+            settings.validation_per_class,
+            seed=settings.seed,
+            precision=precision,
+            progress=progress,
+        )
         for network in (before, after)
     )
     facts = {
