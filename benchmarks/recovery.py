@@ -27,20 +27,20 @@ import numpy as np
 import torch
 
 from factortopy.analysis import recovery
+from factortopy.analysis.recovery_table import FORMAT
 from factortopy.analysis.scores import r_squared
 from factortopy.brain import PlantedTruth, Subject
 from factortopy.brain.planting import layer_bump
 from factortopy.files import remove, write_text
 from factortopy.fitting import FitSettings, Machine, fit_settings
 from factortopy.model import Selection
-from factortopy.provenance import provenance
+from factortopy.provenance import package_versions
 from factortopy.tokens import TokenStore
 from factortopy.workflow import Fit, fit_model
 from laboratory import KINDS, NETWORK, Laboratory, Results, write_table
 from recovery_summary import ORACLE, key_numbers, summarise, table
 
 CASES = ("500:0.2", "1000:0.2", "2300:0.05", "2300:0.1", "2300:0.2", "2300:0.6", "5000:0.05", "9000:0.05")
-TABLE_FORMAT = "factortopy-recovery-1"
 
 
 @dataclass(frozen=True)
@@ -196,9 +196,8 @@ def main() -> None:
     if options.page is not None:
         write_table(options.page, "recovery.py", table(rows))
     if options.table is not None:
-        write_text(
-            options.table, json.dumps(provenance(format=TABLE_FORMAT, simulated=True, rows=rows), indent=1)
-        )
+        facts = {"format": FORMAT, "simulated": True, "versions": package_versions()}
+        write_text(options.table, json.dumps({**facts, "rows": rows}, indent=1) + "\n")
     if options.figures is not None:
         from recovery_figures import draw
 
