@@ -3,6 +3,7 @@
 import numpy as np
 
 from factortopy.analysis import limited
+from factortopy.images import ImageSet
 from factortopy.mapping import Mapping
 from factortopy.paper.item import Item, Result
 from factortopy.paper.measures import roi_mean, roughness, selector_weights
@@ -13,6 +14,7 @@ from factortopy.paper.study import Job, Study
 from factortopy.plot import space_dots
 from factortopy.plot.maps import confidence
 
+EXAMPLE = "china-r1c0"
 NAMES = {True: "with topology", False: "without topology"}
 
 
@@ -38,7 +40,7 @@ def make(study: Study) -> Result:
     panels = [panel for topology, mapping in found.items() for panel in _selectors(NAMES[topology], mapping)]
     weights = selector_weights(with_topology)
     single = [
-        Panel(f"layer {number}: {name}", with_topology, weights[:, number - 1], "score")
+        Panel(f"layer {number}: {name}", with_topology, weights[:, number - 1], "weight")
         for number, name in enumerate(with_topology.layers, start=1)
     ]
     return Result(
@@ -52,7 +54,7 @@ def make(study: Study) -> Result:
                 names=False,
                 palette=palette,
             ),
-            "figure3_dots": space_dots(with_topology, image=images.image(0), palette=palette),
+            "figure3_dots": space_dots(with_topology, image=images.image(_example(images)), palette=palette),
         },
         tables={
             "figure3": [_row(NAMES[topology], mapping) for topology, mapping in found.items()],
@@ -72,6 +74,11 @@ def _selectors(name: str, mapping: Mapping) -> list[Panel]:
         Panel(f"space, {name}", mapping, data["space"].values, "space"),
         Panel(f"scale, {name}", mapping, data["scale"].values, "scale"),
     ]
+
+
+def _example(images: ImageSet) -> int:
+    """Place of the photograph under the dots: of the sample photographs a pagoda, else the first."""
+    return next((place for place, name in enumerate(images.ids) if name.startswith(EXAMPLE)), 0)
 
 
 def _row(name: str, mapping: Mapping) -> Row:

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import xarray as xr
@@ -12,6 +12,7 @@ from jaxtyping import Float
 from factortopy.mapping import Mapping
 from factortopy.plot.colours import (
     Palette,
+    Quantity,
     layer_colours,
     scalar_colormap,
     scalar_colours,
@@ -19,13 +20,18 @@ from factortopy.plot.colours import (
 )
 from factortopy.plot.flatmap import FlatMap, paint
 from factortopy.plot.maps import best_layer, confidence
-from factortopy.plot.panels import draw_map, draw_space_key, map_height, surface_of, to_vertices
+from factortopy.plot.panels import FOOT, draw_map, draw_space_key, map_height, surface_of, to_vertices
 from factortopy.plot.style import MARGIN, MUTED, PAGE, add_axes, new_figure, styled
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-Kind = Literal["layer", "space", "scale", "score"]
+Kind = Literal["layer", "space", "scale", "score", "weight"]
+COUNTED = ("network", "subject", "recipe", "split", "seed")
+"""Facts of which a header says how many there are where mappings differ."""
+QUANTITIES: dict[str, Quantity] = {"scale": "scale", "score": "score", "weight": "score"}
+BARS = {"scale": "0 local, 1 global", "score": "R²; slate grey: below 0", "weight": "weight of the layer"}
 GAP, TITLE, KEY, WIDTH = 3.0, 7.0, 24.0, 700
 """Between maps, of their titles and of the keys, mm; width of a map's picture, pixels."""
 
@@ -61,17 +67,16 @@ class Shared:
         Args:
             mappings: at least one.
         """
-        facts = {}
-        for name in ("network", "subject", "recipe", "images_test", "seed"):
-            values = list(dict.fromkeys(mapping.dataset.attrs.get(name) for mapping in mappings))
-            if values == [None]:
-                continue
-            many = (
-                f"{len(values)} {name}s" if name in ("network", "subject") else " / ".join(map(str, values))
-            )
-            facts[name] = values[0] if len(values) == 1 else many
-        if not str(facts.get("images_test", 0)).isdecimal():
-            del facts["images_test"]
+        facts: dict[str, Any] = {}
+        for name in dict.fromkeys(name for mapping in mappings for name in mapping.dataset.attrs):
+            held = [mapping.dataset.attrs.get(name) for mapping in mappings]
+            distinct = [value for place, value in enumerate(held) if value not in held[:place]]
+            if len(distinct) == 1:
+                facts[str(name)] = distinct[0]
+            elif name in COUNTED:
+                facts[str(name)] = f"{len(distinct)} {name}s"
+            elif str(name).startswith("images_"):
+                facts[str(name)] = " / ".join(map(str, distinct))
         return cls(xr.Dataset(attrs=facts), any(mapping.simulated for mapping in mappings))
 
 
@@ -104,6 +109,9 @@ def map_grid(
     heights = [map_height(flat_map, width) + TITLE for flat_map in maps]
     rows = math.ceil(len(panels) / columns)
     lines = [max(heights[row * columns : (row + 1) * columns]) for row in range(rows)]
+    # Only the first row has hemispheres' names and a scale bar below its maps.
+    feet = [0.0, *[FOOT - GAP] * (rows - 1)]
+    lines = [line - foot for line, foot in zip(lines, feet, strict=True)]
     said = "; ".join(panel.title.replace("\n", " ") for panel in panels)
     shared = Shared.of([panel.mapping for panel in panels])
     figure = new_figure(
@@ -111,10 +119,12 @@ def map_grid(
     )
     for number, (panel, flat_map) in enumerate(zip(panels, maps, strict=True)):
         row, column = divmod(number, columns)
-        bottom = KEY + sum(lines[row + 1 :])
+        bottom = KEY + sum(lines[row + 1 :]) - feet[row]
         place = (MARGIN + column * (width + GAP), bottom, width)
         axes = draw_map(figure, panel.mapping, flat_map, place, names=names and number == 0)
         axes.set_title(panel.title, fontsize=7.5, pad=2)
+        if number:
+            _without_foot(axes)
     _draw_keys(figure, panels, limits, palette)
     return figure
 
@@ -129,7 +139,7 @@ def _paint(panel: Panel, limits: dict[str, float], palette: Palette) -> FlatMap:
         rgba = space_colours(panel.values, palette)
     else:
         largest = limits["score"] if panel.kind == "score" else 1.0
-        rgba = scalar_colours(panel.values, (0.0, largest), panel.kind, palette)
+        rgba = scalar_colours(panel.values, (0.0, largest), QUANTITIES[panel.kind], palette)
     colours = to_vertices(panel.mapping, surface, rgba)
     shown = sum(int((colour[:, 3] > 0).sum()) for colour in colours.values())
     whole = sum(int(hemisphere.vertices) for hemisphere in surface.hemispheres)
@@ -154,9 +164,10 @@ def _largest_score(panels: Sequence[Panel]) -> float:
 def _draw_keys(figure: "Figure", panels: Sequence[Panel], limits: dict[str, float], palette: Palette) -> None:
     keys: dict[Kind, Callable[[float], None]] = {
         "layer": lambda left: _layer_key(figure, left, limits["layer"], palette),
-        "space": lambda left: draw_space_key(add_axes(figure, left + 14, 7, 14, 14), palette),
+        "space": lambda left: _space_key(figure, left, palette),
         "scale": lambda left: _bar(figure, left, (0.0, 1.0), "scale", palette),
         "score": lambda left: _bar(figure, left, (0.0, limits["score"]), "score", palette),
+        "weight": lambda left: _bar(figure, left, (0.0, 1.0), "weight", palette),
     }
     kinds = list(dict.fromkeys(panel.kind for panel in panels))
     step = (PAGE - 2 * MARGIN) / len(kinds)
@@ -176,23 +187,31 @@ def _layer_key(figure: "Figure", left: float, largest: float, palette: Palette) 
     axes.set_ylabel("confidence")
 
 
-def _bar(
-    figure: "Figure",
-    left: float,
-    limits: tuple[float, float],
-    kind: Literal["scale", "score"],
-    palette: Palette,
-) -> None:
+def _space_key(figure: "Figure", left: float, palette: Palette) -> None:
+    axes = add_axes(figure, left + 13, 5, 16, 16)
+    draw_space_key(axes, palette)
+    axes.set(xticks=(), yticks=(), xlabel="x in the image", ylabel="y")
+    axes.xaxis.labelpad = axes.yaxis.labelpad = 2
+
+
+def _without_foot(axes: "Axes") -> None:
+    """Take the hemispheres' names and the scale bar off a map; the first map of a figure has them."""
+    for part in (*axes.texts, *axes.lines):
+        if part.get_gid() != "roi-name":
+            part.remove()
+
+
+def _bar(figure: "Figure", left: float, limits: tuple[float, float], kind: Kind, palette: Palette) -> None:
     from matplotlib.cm import ScalarMappable
     from matplotlib.colors import Normalize
 
     axes = add_axes(figure, left, 13, 42, 3.5)
     axes.set_gid("key")
     bar = figure.colorbar(
-        ScalarMappable(Normalize(*limits), scalar_colormap(kind, palette)),
+        ScalarMappable(Normalize(*limits), scalar_colormap(QUANTITIES[kind], palette)),
         cax=axes,
         orientation="horizontal",
-        extend="neither" if kind == "scale" else "both",
+        extend="both" if kind == "score" else "neither",
     )
-    bar.set_ticks([limits[0], limits[1] / 2, limits[1]])
-    bar.set_label("0 local, 1 global" if kind == "scale" else "value; slate grey: below 0", color=MUTED)
+    bar.set_ticks([limits[0], sum(limits) / 2, limits[1]])
+    bar.set_label(BARS[kind], color=MUTED)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from factortopy.brain import Split, Subject, simulate_subject, split_images
+from factortopy.brain import Split, Subject, split_images
 from factortopy.errors import DataError, UnavailableError
 from factortopy.files import remove, sha256_file, sha256_text
 from factortopy.finetuning import finetune, open_labelled
@@ -15,12 +15,10 @@ from factortopy.images import ImageSet, sample_views
 from factortopy.mapping import Mapping
 from factortopy.networks import Network
 from factortopy.paper.members import STAND_INS, Member
+from factortopy.paper.people import open_person
 from factortopy.paper.plan import Plan
 from factortopy.tokens import TokenStore, extract
 from factortopy.workflow import fit_identity, fit_model
-
-PLANTED_CHANNELS = 5
-"""Few enough to be learnt from few images, as in the demo."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +61,8 @@ class Study:
         """
         if self._held is None or self._held[0] != person:
             self._held = None
-            self._held = (person, self._open(person))
+            sees = self.tokens(STAND_INS[0], person) if self.plan.simulated else None
+            self._held = (person, open_person(self.plan, person, sees))
         return self._held[1]
 
     def images(self, person: int = 0) -> ImageSet:
@@ -205,27 +204,6 @@ class Study:
         if not found:
             raise UnavailableError("; ".join(self.left_out[member.label] for member in members))
         return found
-
-    def _open(self, person: int) -> Subject:
-        folder, number = self.plan.people[person]
-        if self.plan.simulated:
-            return self._simulate(person, number or 1)
-        if folder is None:
-            raise DataError("no data were given; give the folder of NSD, Algonauts 2023 or your own")
-        from factortopy.brain.datasets.recognise import known_layout, open_subject
-
-        single = {"trials": "single"} if known_layout(folder).kind == "nsd" else {}
-        return open_subject(folder, subject=number, progress=self.plan.progress, **single)
-
-    def _simulate(self, person: int, number: int) -> Subject:
-        """A subject that sees through CLIP: the first stand-in."""
-        return simulate_subject(
-            self.tokens(STAND_INS[0], person),
-            seed=self.plan.seed + number - 1,
-            planted_channels=PLANTED_CHANNELS,
-            name=f"simulated-{number:02d}",
-            progress=self.plan.progress,
-        )
 
     def _split(self, tokens: TokenStore, subject: Subject) -> Split:
         return split_images(subject.distinct_image_ids, image_scenes(tokens, subject), seed=self.plan.seed)
