@@ -57,7 +57,7 @@ class HierarchyFit:
         spearman: rank correlation of depth and level over voxels.
         spearman_p: against shuffled layers.
         r2_line, r2_monotone, r2_levels: share of the depth's variance over voxels that the line, the best
-            rising steps and any steps explain; in this order they can only grow.
+            rising steps and any steps explain. Rising steps explain less than the line only where it falls.
         in_order: share of the draws in which the mean depth rises from every level to the next.
         permutations: orders of the layers in the null.
         levels: depth of each level.
