@@ -62,6 +62,7 @@ def test_the_page_is_whole_escaped_and_self_contained(folder):
     Check().feed(page)
     assert not open_tags
     assert "SIMULATED" in page
+    assert "72 test images" in page
     assert "<b>best</b>" not in page
     assert "&lt;b&gt;best&lt;/b&gt;" in page
     order = [page.index(f'<th scope="row">{name}') for name in ("&lt;b&gt;best", "better", "worse")]

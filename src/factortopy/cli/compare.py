@@ -102,6 +102,7 @@ def compare(
 def print_ranking(comparison: "Comparison", results: "Results") -> None:
     """Print the ranking over all voxels."""
     from factortopy.analysis.roi_scores import ALL
+    from factortopy.mapping.facts import facts_line
     from factortopy.reporting.ranking import ranked
     from factortopy.reporting.tables import with_limits
 
@@ -119,7 +120,8 @@ def print_ranking(comparison: "Comparison", results: "Results") -> None:
             ]
             for row in rows
         ],
-        note=f"95 % limits over {rows[0].limits}; the first is {comparison.labels[0]}.",
+        note=f"95 % limits over {rows[0].limits}; the first is {comparison.labels[0]}.\n"
+        f"{facts_line(comparison.dataset)}",
     )
 
 

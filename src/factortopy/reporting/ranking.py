@@ -15,6 +15,7 @@ from factortopy.analysis.roi_scores import ALL
 from factortopy.analysis.similarity import SIMILARITIES
 from factortopy.errors import DataError
 from factortopy.files import write_text
+from factortopy.mapping.facts import facts_line
 from factortopy.plot import alt_text, to_png
 from factortopy.provenance import package_versions
 from factortopy.reporting.tables import text, with_limits
@@ -83,6 +84,7 @@ def ranking(
         simulated=comparison.simulated,
         basis=results.winners.basis,
         over=results.regions[0].limits,
+        facts=facts_line(comparison.dataset, "raw R²"),
         tables=_tables(results),
         figures=[_inline(caption, figure) for caption, figure in (figures or {}).items()],
         version=package_versions(("factortopy",)).get("factortopy", "development"),
