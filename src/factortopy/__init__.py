@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from factortopy import plot as plot
     from factortopy.analysis import algonauts_score as algonauts_score
+    from factortopy.analysis import change as change
     from factortopy.analysis import compare as compare
     from factortopy.analysis import hierarchy_slope as hierarchy_slope
     from factortopy.analysis import recovery as recovery
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
     from factortopy.brain import simulate_subject as simulate_subject
     from factortopy.brain import split_images as split_images
     from factortopy.brain import split_with_test as split_with_test
+    from factortopy.finetuning import finetune as finetune
+    from factortopy.finetuning import open_labelled as open_labelled
     from factortopy.fitting import FactorTopyRegressor as FactorTopyRegressor
     from factortopy.images import ImageSet as ImageSet
     from factortopy.images import images_from_folder as images_from_folder
@@ -64,9 +67,11 @@ _HOME = {
     "algonauts_protocol": "brain",
     "algonauts_score": "analysis",
     "compare": "analysis",
+    "change": "analysis",
     "convert_nsd": "brain",
     "estimate_extraction": "tokens",
     "extract": "tokens",
+    "finetune": "finetuning",
     "fit": "workflow",
     "hierarchy_slope": "analysis",
     "images_from_folder": "images",
@@ -84,6 +89,7 @@ _HOME = {
     "load_subject": "brain",
     "load_surface": "brain",
     "network_from_function": "networks",
+    "open_labelled": "finetuning",
     "open_subject": "brain",
     "paper_protocol": "brain",
     "recovery": "analysis",
