@@ -44,7 +44,7 @@ def score(
         "ROI",
         "voxels",
         "R²",
-        "95 % limits",
+        "limits",
         "ceiling",
         *(["R² / ceiling", "masked"] if normalised else []),
     ]
@@ -67,7 +67,7 @@ def _cells(item: "RoiScore", with_normalised: bool) -> list[str]:
     row = _row(item, with_normalised)
     low, high = row.pop("r2_low"), row.pop("r2_high")
     cells = [_text(value) for value in row.values()]
-    return [*cells[:3], "–" if low is None else f"{low:.3f} to {high:.3f}", *cells[3:]]
+    return [*cells[:3], "–" if low is None else f"{low:.2f}…{high:.2f}", *cells[3:]]
 
 
 def _facts(mapping: "Mapping", threshold: float | None) -> dict[str, Any]:
@@ -80,7 +80,7 @@ def _facts(mapping: "Mapping", threshold: float | None) -> dict[str, Any]:
     facts: dict[str, Any] = {
         **facts_of(mapping.dataset),
         "score": "R^2 on held-out images, raw, mean over voxels",
-        "limits": "over draws of test images" if "drawn_r2" in mapping.dataset else "none",
+        "limits": "95 % of draws of test images" if "drawn_r2" in mapping.dataset else "none",
         "ceiling": formula if "ceiling" in mapping.dataset else "none",
         "test_responses_by_trials_averaged": repeats,
         "simulated": mapping.simulated,
