@@ -18,8 +18,10 @@ if TYPE_CHECKING:
 
 Kind = Literal["components", "response"]
 MOST_REGIONS, MOST_IMAGES = 8, 8
-GAP, TITLE, FOOT, LARGEST = 1.5, 9.0, 13.0, 34.0
-"""Lengths in mm: between pictures, above and below the grid, and of a picture's side at most."""
+GAP, FOOT, LARGEST = 1.5, 13.0, 34.0
+"""Lengths in mm: between pictures, below the grid, and of a picture's side at most."""
+TITLE = {"components": 9.0, "response": 5.0}
+"""Above the grid, mm: headings of two lines or of one."""
 
 
 GAUGES = {False: "selectors as trained", True: "selectors in the canonical gauge"}
@@ -64,7 +66,7 @@ def channel_images(
         "response": "What regions respond to in images: their mean channels",
     }[kind]
     figure = new_figure(
-        mapping, title, TITLE + images * (side + GAP) + FOOT, source=GAUGES[canonical],
+        mapping, title, TITLE[kind] + images * (side + GAP) + FOOT, source=GAUGES[canonical],
         alt=f"A grid of {images} photographs and, beside each, maps of {', '.join(found.regions)}.",
     )  # fmt: skip
     for row, photograph in enumerate(photographs):

@@ -94,7 +94,8 @@ def _panel(figure: "Figure", count: int, left: float, width: float, title: str) 
     axes = add_axes(figure, left, FOOT, width, LINE * count)
     axes.set(ylim=(count + 0.5, 0.5), yticks=())
     axes.spines[:].set_visible(False)
-    axes.set_title(title, loc="left", pad=17, fontsize=7)
+    # At a height of its own: names of columns would push it up.
+    axes.set_title(title, loc="left", y=1, pad=17, fontsize=7)
     return axes
 
 
