@@ -69,34 +69,53 @@ class PaperEstimate:
     @cached_property
     def jobs(self) -> list[Job]:
         """Every fit once, in order."""
-        return list(dict.fromkeys(job for item in self.items for job in item.jobs(self.study)))
+        jobs = (job for item in self.items for job in item.jobs(self.study))
+        # One network may bear another name in another table.
+        return list({(job.member.network, job.person, job.topology): job for job in jobs}.values())
 
     def rows(self) -> list[tuple[str, str]]:
-        """As a table."""
-        plan, simulated = self.study.plan, self.study.plan.simulated
-        networks = {job.member: job.member.label for job in self.jobs}
-        looked = {member: self._network(member) for member in networks}
-        had = {member: network for member, network in looked.items() if isinstance(network, Network)}
-        fits = {network.channels: self._fit(network) for network in had.values()}
-        runs = [fits[had[job.member].channels] for job in self.jobs if job.member in had]
-        pairs = {(job.member, 0 if simulated else job.person) for job in self.jobs if job.member in had}
-        extraction = sum(self._images / self._speed(member, had[member]) for member, _ in pairs)
-        tokens = sum(planned_bytes(self._images, had[member].channels, plan.grid) for member, _ in pairs)
-        tuned = sum(item.fine_tuned(self.study) for item in self.items)
-        more = [item.more for item in self.items if item.more]
+        """As a table.
+
+        Raises:
+            UnavailableError: if none of the networks can be had.
+        """
+        members = {job.member.network: job.member for job in self.jobs}
+        looked = {name: self._network(member) for name, member in members.items()}
+        had = {name: network for name, network in looked.items() if isinstance(network, Network)}
+        missing = {members[name].label: reason for name, reason in looked.items() if isinstance(reason, str)}
+        if not had:
+            raise UnavailableError("; ".join(missing.values()))
+        tuned = max(item.fine_tuned(self.study) for item in self.items)
         rows = [
             ("items", ", ".join(item.name for item in self.items)),
             ("data", self._data()),
-            ("networks", ", ".join(networks.values())),
+            ("networks", ", ".join(member.label for member in members.values())),
             ("fits", f"{len(self.jobs)}" + (f", and {tuned} after fine-tuning" if tuned else "")),
+            *self._costs(members, had),
+        ]
+        rows += [("not to be had", f"{label}: {reason}") for label, reason in missing.items()]
+        more = dict.fromkeys(item.more for item in self.items if item.more)
+        return rows + ([("also", "; ".join(more))] if more else [])
+
+    def _costs(self, members: dict[str, Member], had: dict[str, Network]) -> list[tuple[str, str]]:
+        """Memory, disk and time of all extractions and fits, save those after fine-tuning."""
+        simulated, grid = self.study.plan.simulated, self.study.plan.grid
+        by_channels: dict[tuple[int, ...], FitEstimate] = {}
+        for network in had.values():
+            if network.channels not in by_channels:
+                by_channels[network.channels] = self._fit(network)
+        jobs = [job for job in self.jobs if job.member.network in had]
+        runs = [by_channels[had[job.member.network].channels] for job in jobs]
+        # Simulated subjects see the same images, so that one store of tokens serves all.
+        stores = {(job.member.network, 0 if simulated else job.person) for job in jobs}
+        each = {name: self._images / self._speed(members[name], network) for name, network in had.items()}
+        tokens = sum(planned_bytes(self._images, had[name].channels, grid) for name, _ in stores)
+        return [
             ("memory", f"about {readable_bytes(max(run.memory for run in runs))}"),
             ("disk", f"about {readable_bytes(tokens + sum(run.disk for run in runs))}"),
-            ("extraction", f"about {readable_seconds(extraction)}"),
+            ("extraction", f"about {readable_seconds(sum(each[name] for name, _ in stores))}"),
             ("fitting", f"about {readable_seconds(sum(run.seconds for run in runs))}"),
         ]
-        reasons = {member.label: reason for member, reason in looked.items() if isinstance(reason, str)}
-        rows += [("not to be had", f"{label}: {reason}") for label, reason in reasons.items()]
-        return rows + ([("also", "; ".join(dict.fromkeys(more)))] if more else [])
 
     def _data(self) -> str:
         plan = self.study.plan

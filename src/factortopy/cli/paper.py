@@ -116,7 +116,7 @@ def paper(
         from factortopy.cli.estimate_paper import PaperEstimate
 
         print_table(
-            "Needs, beside what is in the work folder: nothing was written",
+            "Needs of a first run: nothing was written",
             ("", ""),
             PaperEstimate(study, chosen).rows(),
         )

@@ -13,6 +13,7 @@ from factortopy.plot import channel_images as draw
 
 ROIS = ("V1", "V4", "FFA")
 """Of the paper's figure."""
+SAMPLES = ("astronaut", "chelsea", "coffee", "china")
 SHOWN = 4
 """Images, spread over the subject's."""
 
@@ -25,7 +26,7 @@ def jobs(study: Study) -> list[Job]:
 def make(study: Study) -> Result:
     """Photographs and, beside each, a map of every ROI, in the paper's colours and as a response."""
     job = jobs(study)[0]
-    mapping, photographs = study.fit(job), _spread(study.images())
+    mapping, photographs = study.fit(job), _chosen(study.images(), study.plan.simulated)
     network = study.network(job.member)
     store = study.tokens_of(job.member, photographs, network.grid, network)
     regions = _regions(mapping)
@@ -46,7 +47,11 @@ def make(study: Study) -> Result:
     )
 
 
-def _spread(images: ImageSet) -> ImageSet:
+def _chosen(images: ImageSet, simulated: bool) -> ImageSet:
+    """A view of each of some sample photographs, or photographs spread over the subject's."""
+    if simulated:
+        first = [next((one for one in images.ids if one.startswith(name)), None) for name in SAMPLES]
+        return images.subset(one for one in first if one is not None)
     places = np.linspace(0, len(images) - 1, SHOWN).round().astype(int)
     return images.subset(dict.fromkeys(images.ids[place] for place in places))
 
