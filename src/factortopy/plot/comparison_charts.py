@@ -24,6 +24,8 @@ COLUMNS, GAP, RIGHT = 3, 5.0, 5.0
 LINE, TITLE, TICKS = 5.0, 8.0, 10.0
 """Heights of a line, of a panel's title and of its ticks, mm."""
 LABELS = 38.0
+SMALLEST_CELL = 6.0
+"""Size of a cell, mm, from which on its number has room."""
 WRAP = 22
 """Characters of a label in a line."""
 
@@ -158,7 +160,8 @@ def similarity_matrices(
         left = LABELS + column * (side + 8)
         axes = add_axes(figure, left, 6 + (lines_ - 1 - line) * (side + 18), side, side)
         axes.imshow(matrix.correlation, cmap=colormaps[DIVERGING[palette]], vmin=-1, vmax=1, gid="matrix")
-        _write_cells(axes, matrix.correlation)
+        if cell >= SMALLEST_CELL:
+            _write_cells(axes, matrix.correlation)
         own = [_wrapped(f"{name} {label}") for name, label in zip(names, matrix.labels, strict=True)]
         axes.set_yticks(range(count), own if column == 0 else names)
         axes.set_xticks(range(count), names)
