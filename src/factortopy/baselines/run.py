@@ -36,7 +36,7 @@ from factortopy.fitting import (
     side_images,
 )
 from factortopy.tokens import TokenStore
-from factortopy.workflow import ceiling_on_test, fit_identity
+from factortopy.workflow import ceiling_on_test, fit_facts, fit_identity
 
 FEATURES = 768
 """Numbers an image that every linear baseline uses: the channels of a base-size transformer."""
@@ -247,13 +247,8 @@ class _Run:
         if self.subject.noise_ceiling is not None:
             variables["ceiling"] = (("voxel",), ceiling_on_test(self.subject, self.split))
         attributes = {
-            "network": self.tokens.network,
-            "subject": self.subject.name,
+            **fit_facts(self.tokens, self.subject, self.split, self.settings),
             "simulated": bool(self.subject.simulated),
-            "recipe": self.settings.recipe,
-            "seed": self.settings.seed,
-            "split": self.split.digest,
-            **{f"images_{side}": len(ids) for side, ids in self.split.to_dict().items()},
             "features": self.count,
             "resamples": RESAMPLES,
             "score": "R^2 on test images, raw, mean over voxels; 95 % intervals over resampled test images",

@@ -125,6 +125,8 @@ def _show(comparison: "Comparison", output: Path, as_json: bool, quiet: bool) ->
 
 def print_comparison(comparison: "Comparison") -> None:
     """Print the mean R^2 of each method by ROI, and its difference from FactorTopy over all voxels."""
+    from factortopy.mapping import facts_line
+
     rows, rois = comparison.rows(), comparison.rois
     table = []
     for method in comparison.methods:
@@ -138,13 +140,11 @@ def print_comparison(comparison: "Comparison") -> None:
     if any(ceiling is not None for ceiling in ceilings):
         table.append(["noise ceiling", *(_text(ceiling) for ceiling in ceilings), ""])
     title = "R² on test images" + (", SIMULATED responses" if comparison.simulated else "")
-    facts = comparison.dataset.attrs
     print_table(
         title,
         ["method", *rois, "all voxels, less FactorTopy"],
         table,
-        note=f"{facts['score']}; {facts['images_train']} training, {facts['images_validation']} validation, "
-        f"{facts['images_test']} test images; recipe {facts['recipe']}, seed {facts['seed']}.",
+        note=facts_line(comparison.dataset, comparison.dataset.attrs["score"]),
         names=True,
     )
 

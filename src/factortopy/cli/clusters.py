@@ -71,7 +71,7 @@ def clusters(
     if as_json:
         typer.echo(json.dumps(facts))
     elif not quiet:
-        _print(facts)
+        _print(facts, loaded)
         typer.echo(f"Clusters: {output}")
 
 
@@ -110,7 +110,9 @@ def _voxels(mapping: "Mapping", found: "ChannelClusters") -> str:
     return pandas.DataFrame({**places, "cluster": found.labels}).to_csv(index=False)
 
 
-def _print(facts: dict[str, Any]) -> None:
+def _print(facts: dict[str, Any], mapping: "Mapping") -> None:
+    from factortopy.mapping import facts_line
+
     def text(value: float | None) -> str:
         return "–" if value is None else f"{value:.2f}"
 
@@ -129,5 +131,6 @@ def _print(facts: dict[str, Any]) -> None:
         ["cluster", "voxels", "cosine within", "depth", "R²", "mostly in"],
         rows,
         note=f"way: {facts['way']}; {STARTS} starts agree by {facts['agreement_of_starts']:.2f} (adjusted "
-        f"Rand index, 1 at best); effective clusters by ROI: {spread or 'no ROIs'}",
+        f"Rand index, 1 at best); effective clusters by ROI: {spread or 'no ROIs'}\n"
+        f"{facts_line(mapping.dataset, 'channel selectors; depth by layer share')}",
     )

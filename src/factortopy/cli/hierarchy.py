@@ -193,7 +193,8 @@ def _print_csv(facts: list[dict[str, Any]]) -> None:
 
 
 def _print(path: Path, mapping: "Mapping", fits: "list[HierarchyFit]") -> None:
-    facts = mapping.dataset.attrs
+    from factortopy.mapping import facts_line
+
     rows = [
         (
             fit.order,
@@ -209,12 +210,12 @@ def _print(path: Path, mapping: "Mapping", fits: "list[HierarchyFit]") -> None:
     ]
     columns = ("order", "depth by", "slope", "p", "rank r", "p", "R² line, monotone", "rises")
     print_table(
-        f"{path}: {facts.get('network')}, {facts.get('subject')}"
-        + (", SIMULATED responses" if mapping.simulated else ""),
+        f"{path}" + (", SIMULATED responses" if mapping.simulated else ""),
         columns,
         rows,
         note="Limits: 95 % of draws of test images. p: against shuffled layers, two-sided. R²: of "
-        "depth over voxels. Rises: share of draws in which depth rises at every step.",
+        "depth over voxels. Rises: share of draws in which depth rises at every step.\n"
+        f"{facts_line(mapping.dataset)}",
     )
 
 
