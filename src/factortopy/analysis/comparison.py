@@ -14,7 +14,7 @@ from factortopy.errors import DataError, UnknownNameError
 from factortopy.mapping import Mapping
 
 QUANTITIES = {
-    "r2": "R²",
+    "r2": "raw R²",
     "depth": "layer position by share",
     "scale": "scale share",
     "x": "x in the image",

@@ -44,7 +44,7 @@ def difference_map(comparison: Comparison, found: Difference, *, palette: Palett
     flat_map = paint_mapping(mapping, diverging_colours(found.values, largest, palette))
     height = max(map_height(flat_map, MAP_WIDTH), 88.0)
     figure = new_figure(
-        comparison, f"{name}: {found.one} less {found.other}", height + 2, source=name,
+        comparison, f"{name[:1].upper()}{name[1:]}: {found.one} less {found.other}", height + 2, source=name,
         alt=f"Flat map of the cortex; colour shows {name} in {found.one} less that in {found.other}.",
     )  # fmt: skip
     bottom = (height - map_height(flat_map, MAP_WIDTH)) / 2 + 1
