@@ -122,6 +122,7 @@ def print_ranking(comparison: "Comparison", results: "Results") -> None:
         ],
         note=f"95 % limits over {rows[0].limits}; the first is {comparison.labels[0]}.\n"
         f"{facts_line(comparison.dataset)}",
+        names=True,
     )
 
 
