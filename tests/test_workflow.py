@@ -6,9 +6,10 @@ import torch
 from PIL import Image
 from sklearn.metrics import r2_score
 
+from factortopy import checkpoint
 from factortopy.brain import Split, load_arrays
 from factortopy.errors import DataError, UnknownNameError
-from factortopy.fitting import checkpoint, fit_settings, training
+from factortopy.fitting import fit_settings, training
 from factortopy.images import ImageSet
 from factortopy.networks import load_network
 from factortopy.tokens import extract
