@@ -136,7 +136,7 @@ def _what(made: "Plan", voxels: int | None) -> str:
         f"From {len(made.cases)} measured cases: {first.network}, recipe {first.recipe} ({first.budget}), "
         f"plant {first.kind!r}, {first.voxels:,} voxels{asked} of one ceiling, {first.channels} planted "
         f"channels, views of {first.photographs}, seeds {', '.join(map(str, seeds))}. A brain is not a "
-        "simulation: take the numbers as the best to hope for."
+        "simulation: take the numbers as a guide, not as a promise."
     )
 
 
