@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from factortopy.cli.options import Json, Palette, Quiet, check_place
+from factortopy.cli.options import Json, Palette, PaletteName, Quiet, check_place
 from factortopy.cli.tables import print_table
 
 if TYPE_CHECKING:
@@ -46,10 +46,7 @@ def clusters(
     from factortopy.analysis.clusters import channels_of
     from factortopy.cli.gauge_tokens import gauge_tokens
     from factortopy.errors import DataError
-    from factortopy.files import write_text
     from factortopy.mapping import Mapping
-    from factortopy.plot import clusters as draw
-    from factortopy.plot import save
     from factortopy.progress import progress_bar
 
     if tokens is not None and way == "paper":
@@ -62,12 +59,7 @@ def clusters(
             found.append(cluster_channels(channels, count, way, seed=start))
             advance()
     facts = cluster_facts(loaded, found[0]) | {"seed": seed, "agreement_of_starts": _agreement(found)}
-    write_text(output / "clusters.json", json.dumps(facts, indent=2))
-    write_text(output / "table.csv", _table(facts))
-    write_text(output / "voxels.csv", _voxels(loaded, found[0]))
-    written = _figure(draw, loaded, found[0], palette)
-    if written is not None:
-        save(written, output / "clusters")
+    _write(loaded, found[0], facts, output, palette)
     if as_json:
         typer.echo(json.dumps(facts))
     elif not quiet:
@@ -83,14 +75,22 @@ def _agreement(found: "list[ChannelClusters]") -> float:
     return float(sum(others) / len(others))
 
 
-def _figure(draw: Any, mapping: "Mapping", found: "ChannelClusters", palette: str) -> Any:
-    """The figure; None where the voxels lie on no surface that can be painted."""
+def _write(
+    mapping: "Mapping", found: "ChannelClusters", facts: dict[str, Any], output: Path, palette: PaletteName
+) -> None:
+    """Facts, table, voxels, and the figure where the voxels lie on a surface that can be painted."""
     from factortopy.brain import VERTICES
+    from factortopy.files import write_text
+    from factortopy.plot import clusters as draw
+    from factortopy.plot import save
 
-    if mapping.dataset.attrs.get("surface") not in VERTICES:
+    write_text(output / "clusters.json", json.dumps(facts, indent=2))
+    write_text(output / "table.csv", _table(facts))
+    write_text(output / "voxels.csv", _voxels(mapping, found))
+    if mapping.dataset.attrs.get("surface") in VERTICES:
+        save(draw(mapping, found, palette=palette), output / "clusters")
+    else:
         typer.echo("no figure: the voxels lie on no standard surface", err=True)
-        return None
-    return draw(mapping, found, palette=palette)
 
 
 def _table(facts: dict[str, Any]) -> str:

@@ -70,28 +70,52 @@ def channel_images(
         alt=f"A grid of {images} photographs and, beside each, maps of {', '.join(found.regions)}.",
     )  # fmt: skip
     for row, photograph in enumerate(photographs):
-        bottom = FOOT + (images - 1 - row) * (side + GAP)
-        axes = _picture(figure, 0, bottom, side)
-        axes.imshow(photograph, extent=(-1, 1, -1, 1), interpolation="antialiased")
-        axes.set_gid("photograph")
-        for column in range(regions):
-            axes = _picture(figure, column + 1, bottom, side)
-            axes.set_gid("map")
-            _draw(axes, found, row, column, kind, palette)
-            if row == 0:
-                axes.set_title(_heading(found, column, kind), fontsize=7, pad=3)
+        _draw_row(figure, found, photograph, row, side, kind, palette)
     if kind == "response":
         for column in range(regions):
             _colour_bar(figure, found, column, side, palette)
-    else:
-        figure.text(
-            MARGIN / PAGE, 5.5 / (figure.get_size_inches()[1] * 25.4),
-            "red, green, blue: 1st, 2nd, 3rd principal channel of the region's voxels, dark at the "
-            f"{CLIPPED[0]:.0f}th and bright at the {CLIPPED[1]:.0f}th percentile over\nthe images shown; "
-            "in the heading, the share of the channels' variance that the three hold",
-            fontsize=6.5, color=MUTED, va="center",
-        )  # fmt: skip
+    _write_note(figure, kind)
     return figure
+
+
+def _draw_row(
+    figure: "Figure",
+    found: ChannelImages,
+    photograph: Float[np.ndarray, "row column 3"],
+    row: int,
+    side: float,
+    kind: Kind,
+    palette: Palette,
+) -> None:
+    bottom = FOOT + (len(found.images) - 1 - row) * (side + GAP)
+    axes = _picture(figure, 0, bottom, side)
+    axes.imshow(photograph, extent=(-1, 1, -1, 1), interpolation="antialiased")
+    axes.set_gid("photograph")
+    for column in range(len(found.regions)):
+        axes = _picture(figure, column + 1, bottom, side)
+        axes.set_gid("map")
+        _draw(axes, found, row, column, kind, palette)
+        if row == 0:
+            axes.set_title(_heading(found, column, kind), fontsize=7, pad=3)
+
+
+def _write_note(figure: "Figure", kind: Kind) -> None:
+    low, high = CLIPPED
+    note, height = {
+        "components": (
+            "red, green, blue: 1st, 2nd, 3rd principal channel of the region's voxels, dark at the "
+            f"{low:.0f}th and bright at the {high:.0f}th percentile over\nthe images shown; "
+            "in the heading, the share of the channels' variance that the three hold",
+            5.5,
+        ),
+        "response": (
+            "response in standard deviations, without its constant; colours from the "
+            f"{low:.0f}th to the {high:.0f}th percentile over the images shown",
+            3.0,
+        ),
+    }[kind]
+    place = MARGIN / PAGE, height / (figure.get_size_inches()[1] * 25.4)
+    figure.text(*place, note, fontsize=6.5, color=MUTED, va="center")
 
 
 def _picture(figure: "Figure", column: int, bottom: float, side: float) -> "Axes":
@@ -136,10 +160,3 @@ def _colour_bar(figure: "Figure", found: ChannelImages, column: int, side: float
         label.set(ha=edge, fontsize=5.5)
     bar.ax.tick_params(pad=1)
     bar.outline.set_linewidth(0.4)  # type: ignore[operator]
-    if column == 0:
-        figure.text(
-            MARGIN / PAGE, 3 / (figure.get_size_inches()[1] * 25.4),
-            "response in standard deviations, without its constant; colours from the "
-            f"{CLIPPED[0]:.0f}th to the {CLIPPED[1]:.0f}th percentile over the images shown",
-            fontsize=6.5, color=MUTED, va="center",
-        )  # fmt: skip
