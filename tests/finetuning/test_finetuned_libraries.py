@@ -7,14 +7,17 @@ import torch
 import transformers
 from small_network import coloured_images
 
+from factortopy.baselines.variants import extract_untrained
 from factortopy.errors import DataError, UnavailableError
 from factortopy.finetuning import finetune, labelled_digits
+from factortopy.images import sample_views
 from factortopy.networks import load_network
 from factortopy.networks.module import network_from_module
 from factortopy.networks.open_clip import build_open_clip
 from factortopy.networks.timm import TimmNetwork
 from factortopy.networks.transformers import build_transformers
 from factortopy.networks.weights import read_weights
+from factortopy.tokens import extract
 
 BRIEF = {"per_class": 2, "validation_per_class": 1, "steps": 2, "batch_size": 2, "learning_rate": 1e-3}
 
@@ -48,6 +51,17 @@ def test_a_network_by_name_is_read_by_its_folder(tmp_path, name):
     assert "fine-tuned on colours, 2 steps" in again.description
     assert same(tokens(again), tokens(network))
     assert not same(tokens(again), before)
+
+
+def test_tokens_say_what_the_network_is_built_as(tmp_path):
+    """So the untrained network of ``baselines`` can be built, whatever the fine-tuned one is called."""
+    tune(load_network("timm/test_vit", untrained=True, device="cpu"), tmp_path / "out")
+    network = load_network(str(tmp_path / "out"), ["blocks.0", "blocks.2"], device="cpu")
+    photographs = sample_views(3)
+    store = extract(network, photographs, tmp_path / "tokens", (2, 2), precision="fp32", progress=False)
+    random = extract_untrained(store, photographs, tmp_path / "untrained", progress=False)
+    assert random.network == "timm/test_vit-untrained-0"
+    assert random.layers == store.layers
 
 
 def test_a_fine_tuned_network_is_fine_tuned_further(tmp_path):

@@ -106,7 +106,7 @@ def test_a_broken_image_is_named(tmp_path):
     folder = write_folder(tmp_path / "land")
     whole = (folder / "River" / "River_1.png").read_bytes()
     (folder / "River" / "River_1.png").write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(DataError, match=r"1 of 7 images .*River/River_1.png"):
+    with pytest.raises(DataError, match=r"1 of the 7 images .*River/River_1.png"):
         split_classes(labelled_from_folder(folder), 2, 5, progress=False)
 
 

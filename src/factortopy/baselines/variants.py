@@ -101,7 +101,8 @@ def extract_untrained(
     """
     if images is None or not tokens.provenance.get("pretrained", True):
         return None
-    network = load_network(tokens.network, list(tokens.layers), untrained=True)
+    name = tokens.provenance.get("architecture") or tokens.network
+    network = load_network(name, list(tokens.layers), untrained=True)
     return extract(
         network,
         images,

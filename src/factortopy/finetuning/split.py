@@ -9,7 +9,7 @@ import numpy as np
 from factortopy.errors import DataError
 from factortopy.files import sha256_array, sha256_text
 from factortopy.finetuning.labelled import LabelledImages
-from factortopy.images import broken_error, default_workers
+from factortopy.images import default_workers
 from factortopy.progress import progress_bar
 
 
@@ -103,5 +103,9 @@ def _digests(images: LabelledImages, places: Sequence[int], progress: bool) -> d
             found[place] = value
             advance(1)
     if broken:
-        raise broken_error(images.images, dict(sorted(broken.items())))
+        named = ", ".join(sorted(broken))
+        raise DataError(
+            f"{len(broken)} of the {len(places)} images drawn from {images.images.name!r} cannot be read: "
+            f"{named} (first: {broken[min(broken)]}); replace or remove them"
+        )
     return found

@@ -91,6 +91,7 @@ def load_mapped_network(
         seed = int(number)
     if weights is not None:
         name = name.removesuffix(f"-from-{Path(weights).stem}")
+    name = facts.get("architecture") or name  # a fine-tuned network's own name says not what to build
     network = load_network(
         name,
         mapping.layers,

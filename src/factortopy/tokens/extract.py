@@ -68,6 +68,7 @@ def extract(
     record = provenance(
         description=network.description,
         pretrained=network.pretrained,
+        architecture=network.architecture,
         native_grids=[list(layer_grid) for layer_grid in network.grids],
         image_set=images.name,
         images_left_out=dict(images.left_out),
