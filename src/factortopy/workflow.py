@@ -128,19 +128,13 @@ def fit_model(
     progress: bool = True,
     description: str = "Fit",
 ) -> Fit:
-    """As :func:`fit`, and keep the trained model.
+    """As :func:`fit`, which describes the other arguments, and keep the trained model.
 
     Args:
-        tokens: tokens of (at least) the subject's images.
-        subject: responses to images.
         settings: how to train.
-        split: which images train, stop and test.
         selection: space, layer and scale of every voxel that are given and not trained, such as a planted
             truth: what remains to be learnt then is the channels.
         machine: where to compute; the best there is if None.
-        checkpoint: folder where the state is kept and found.
-        bootstrap: draws of test images for intervals; 0 for none.
-        progress: whether to show progress bars.
         description: what the progress bar calls the training.
     """
     start = time.perf_counter()
@@ -149,14 +143,11 @@ def fit_model(
     split = split or split_images(subject.distinct_image_ids, groups, seed=settings.seed)
     sides = side_images(tokens, subject, split)
     made_of = fit_identity(tokens, subject, split, settings, selection, machine)
-    trainer = train_paper if settings.recipe == "paper" else train_default
-    model, history = trainer(
-        sides["train"],
-        sides["validation"],
+    model, history = _train(
+        sides,
+        subject,
         settings,
-        torch.from_numpy(subject.coordinates).float(),
-        torch.from_numpy(subject.coordinate_bounds),
-        None if selection is None else FixedSelectors(selection),
+        selection,
         machine=machine,
         checkpoint=None if checkpoint is None else Checkpoint(checkpoint, sha256_text(json.dumps(made_of))),
         progress=progress,
@@ -165,21 +156,38 @@ def fit_model(
     variables, predictions = _score(model, sides["test"], subject, split, machine, bootstrap)
     if settings.recipe == "paper":
         variables |= raw_selectors(model)
-    facts = {"fit_seconds": round(time.perf_counter() - start, 1), "training": asdict(history)}
-    facts |= {"device": str(machine.device), "precision": machine.precision}
     mapping = Mapping(
         dataset=_dataset(tokens, subject, split, settings, variables),
         parameters=dict(model.state_dict()),
         settings=settings.model_dump(exclude_none=True),
         provenance=provenance(
+            fit_seconds=round(time.perf_counter() - start, 1),
+            training=asdict(history),
             tokens={"network": tokens.network, "weights_hash": tokens.weights_hash, **tokens.provenance},
             subject=subject.provenance,
             responses_hash=made_of["responses"],
             split=split.digest,
-            **facts,
+            device=str(machine.device),
+            precision=machine.precision,
         ),
     )
     return Fit(mapping, model, history, split, predictions)
+
+
+def _train(
+    sides: dict[str, Images], subject: Subject, settings: FitSettings, selection: Selection | None, **how: Any
+) -> tuple[FactorTopy, History]:
+    """The trained model; ``how`` goes to the training of the recipe as it is."""
+    trainer = train_paper if settings.recipe == "paper" else train_default
+    return trainer(
+        sides["train"],
+        sides["validation"],
+        settings,
+        torch.from_numpy(subject.coordinates).float(),
+        torch.from_numpy(subject.coordinate_bounds),
+        None if selection is None else FixedSelectors(selection),
+        **how,
+    )
 
 
 def _score(
