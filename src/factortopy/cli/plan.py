@@ -98,7 +98,9 @@ def advice(made: "Plan") -> str:
     if not asked.inside:
         return "Outside what was measured: no change can be compared with it."
     unknown = "" if all(item.inside for item in made.same_time) else ", of those measured"
-    if best is asked:
+    if not any(item.inside for item in made.same_time):
+        now = "No other use of the same scanning time was measured"
+    elif best is asked:
         now = f"In the same scanning time, nothing is clearly better{unknown}"
     else:
         now = f"In the same scanning time, {best.images:,} images x {best.repeats} would be better{unknown}"
