@@ -3,15 +3,19 @@
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
 from factortopy.errors import UnavailableError
 from factortopy.networks import load_network
 from factortopy.paper import Plan, Study, members
+from factortopy.paper import study as study_module
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "plot"))  # for fake_mapping
 TINY = {"steps": 2, "validate_every": 2, "width": 4, "components": 4}
+EVERY = 8
+"""Of the vertices of a simulated subject, which are fitted."""
 GONE = "squeezenet-1.1"
 """A stand-in that cannot be had in these tests."""
 
@@ -27,15 +31,20 @@ def one_thread():
 
 @pytest.fixture(scope="module")
 def tiny_networks():
-    """Every network is timm's test_vit with random weights of a seed of its own; one cannot be had."""
+    """Every network is timm's test_vit with random weights of a seed of its own, but one; few vertices."""
 
     def load(name, **_options):
         if name == GONE:
             raise UnavailableError(f"{name} cannot be had: no hub in tests")
         return load_network("timm/test_vit", untrained=True, seed=len(name), device="cpu")
 
-    patch = pytest.MonkeyPatch()
+    def open_few(*arguments):
+        subject = open_person(*arguments)
+        return subject.select(np.arange(0, subject.voxels, EVERY)) if subject.simulated else subject
+
+    open_person, patch = study_module.open_person, pytest.MonkeyPatch()
     patch.setattr(members, "load_network", load)
+    patch.setattr(study_module, "open_person", open_few)
     yield
     patch.undo()
 

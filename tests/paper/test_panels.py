@@ -42,7 +42,7 @@ def test_the_header_says_what_mappings_share_and_counts_what_they_do_not(mapping
 
     other = replace(mapping, dataset=mapping.dataset.assign_attrs(network="another", images_test=9))
     facts = Shared.of([mapping, other]).dataset.attrs
-    assert facts["network"] == "2 networks"
+    assert facts["network"] == "2 in all"
     assert facts["subject"] == mapping.dataset.attrs["subject"]
     assert facts["images_test"] == f"{mapping.dataset.attrs['images_test']} / 9"
     assert Shared.of([mapping]).dataset.attrs["images_test"] == mapping.dataset.attrs["images_test"]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from factortopy.mapping import Mapping
 from factortopy.paper.numbers import Row
 from factortopy.paper.panels import Shared
-from factortopy.plot.style import INK, PAGE, add_axes, new_figure, styled
+from factortopy.plot.style import INK, MUTED, PAGE, add_axes, new_figure, styled
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -59,7 +59,8 @@ def numbers_chart(
         axes.set(ylim=(len(rows) - 0.5, -0.5))
         axes.set_title(text, loc="left", pad=3)
         axes.tick_params(axis="y", length=0)
-        axes.locator_params(axis="x", nbins=4)
+        if len(axes.lines):
+            axes.locator_params(axis="x", nbins=3)
         axes.grid(axis="both", color="#e3e5e8", linewidth=0.5)
         axes.set_axisbelow(True)
     _draw_key(figure, any(f"{name}_low" in row for row in rows for name in quantities), paper)
@@ -67,6 +68,10 @@ def numbers_chart(
 
 
 def _draw(axes: "Axes", rows: Sequence[Row], name: str) -> None:
+    if all(row.get(name) is None for row in rows):
+        axes.text(0.5, 0.5, "cannot be told", transform=axes.transAxes, ha="center", va="center", color=MUTED)
+        axes.set_xticks([])
+        return
     for place, row in enumerate(rows):
         ours, paper = row.get(name), row.get(f"{name}_paper")
         low, high = row.get(f"{name}_low"), row.get(f"{name}_high")

@@ -13,7 +13,7 @@ from factortopy.plot import channel_images as draw
 
 ROIS = ("V1", "V4", "FFA")
 """Of the paper's figure."""
-SAMPLES = ("astronaut", "chelsea", "coffee", "china")
+SAMPLES = ("motorcycle_left", "coins", "china-r1c0", "rocket")
 SHOWN = 4
 """Images, spread over the subject's."""
 

@@ -74,7 +74,7 @@ class Shared:
             if len(distinct) == 1:
                 facts[str(name)] = distinct[0]
             elif name in COUNTED:
-                facts[str(name)] = f"{len(distinct)} {name}s"
+                facts[str(name)] = f"{len(distinct)} in all"
             elif str(name).startswith("images_"):
                 facts[str(name)] = " / ".join(map(str, distinct))
         return cls(xr.Dataset(attrs=facts), any(mapping.simulated for mapping in mappings))
