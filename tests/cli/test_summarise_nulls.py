@@ -2,7 +2,6 @@
 
 import json
 
-import numpy as np
 import pytest
 
 from factortopy.analysis import hierarchy_slope

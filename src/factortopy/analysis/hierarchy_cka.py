@@ -1,7 +1,7 @@
 """Representational depth: how far a layer's tokens are from the pixels, instead of how many layers away.
 
 Networks of other sizes have other numbers of layers, and neighbouring layers can be nearly the same. Linear
-centred kernel alignment (Kornblith et al. 2019) asks whether the images alike in pixels are alike in a layer::
+centred kernel alignment (Kornblith et al. 2019) asks whether images alike in pixels are alike in a layer::
 
     CKA(X, Y) = HSIC(K, L) / sqrt(HSIC(K, K) HSIC(L, L))          K = X X^T, L = Y Y^T
     distance of a layer from the pixels = 1 - CKA
