@@ -1,4 +1,4 @@
-"""The gallery shows every item, by a command that exists, in pictures that are small."""
+"""The gallery shows items by commands that exist, in pictures that are small."""
 
 import re
 from pathlib import Path
@@ -11,17 +11,21 @@ DOCS = Path(__file__).parents[2] / "docs"
 LARGEST = 300_000
 
 
-def test_each_item_has_its_picture_and_its_command_once():
+def test_each_picture_has_the_command_that_makes_it_and_says_simulated():
     page = (DOCS / "gallery.md").read_text()
-    assert re.findall(r"^factortopy paper (\w+) --simulated$", page, re.MULTILINE) == list(ITEMS)
-    assert re.findall(r"\(images/paper-(\w+)\.png\)", page) == list(ITEMS)
-    assert page.count("; SIMULATED]") == len(ITEMS)
+    shown = re.findall(r"\(images/paper-(\w+)\.png\)", page)
+    assert shown
+    assert shown == [name for name in ITEMS if name in shown]
+    assert re.findall(r"^factortopy paper (\w+) --simulated$", page, re.MULTILINE) == shown
+    assert page.count("; SIMULATED]") == len(shown)
 
 
-def test_pictures_are_there_and_small():
-    for name in ITEMS:
-        path = DOCS / "images" / f"paper-{name}.png"
-        assert path.stat().st_size < LARGEST, name
+def test_pictures_are_those_of_the_page_and_small():
+    page = (DOCS / "gallery.md").read_text()
+    pictures = sorted((DOCS / "images").glob("paper-*.png"))
+    assert [path.name for path in pictures] == sorted(set(re.findall(r"paper-\w+\.png", page)))
+    for path in pictures:
+        assert path.stat().st_size < LARGEST, path.name
         with Image.open(path) as picture:
             assert picture.width >= 900
 
