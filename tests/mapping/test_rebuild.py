@@ -95,7 +95,8 @@ def test_an_earlier_mapping_takes_its_coordinates_from_the_surface_or_the_subjec
 
 def test_wrong_coordinates_and_parameters_are_refused(tokens, subject):
     mapping = fitted(tokens, subject, "default").mapping
-    moved = replace(subject, coordinates=-subject.coordinates)  # the other side of the sphere
+    elsewhere = sphere_coordinates(load_surface("fsaverage5"))[5_000 : 5_000 + VOXELS]
+    moved = replace(subject, coordinates=elsewhere)
     with pytest.raises(DataError, match="other places"):
         load_model(mapping, moved)
     with pytest.raises(DataError, match="no trained parameters"):
