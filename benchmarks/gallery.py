@@ -1,6 +1,8 @@
-"""Pictures of docs/gallery.md from the work folder of ``factortopy paper all --simulated``, scaled down.
+"""docs/gallery.md and its pictures from the work folder of ``factortopy paper all --simulated``.
 
-python benchmarks/gallery.py paper-run docs/images
+    python benchmarks/gallery.py paper-run docs
+
+Items that are not in the work folder are left out.
 """
 
 import sys
@@ -8,10 +10,18 @@ from pathlib import Path
 
 from PIL import Image
 
+from factortopy.files import write_text
 from factortopy.paper import ITEMS
 
 WIDTH, LARGEST = 1200, 300_000
 """Pixels, and bytes of a picture."""
+HEAD = """# Gallery
+
+Every picture is of SIMULATED subjects: their responses were made from the tokens of CLIP B/16, with noise.
+The networks are real, save the diffusion model, whose weights are random. The pictures show what comes out,
+not what brains do; numbers of the paper stand beside ours only to show the form. Each was made by the command
+below it and scaled down. [docs/paper.md](paper.md) says how to make them of measured data.
+"""
 
 
 def shrink(source: Path, target: Path) -> int:
@@ -26,8 +36,20 @@ def shrink(source: Path, target: Path) -> int:
     return target.stat().st_size
 
 
+def section(name: str, title: str) -> str:
+    """An item's picture and its command."""
+    number = f"{name[:-1].capitalize()} {name[-1]}"
+    picture = f"![{number}: {title}; SIMULATED](images/paper-{name}.png)"
+    return f"\n## {number}: {title}\n{picture}\n\n```bash\nfactortopy paper {name} --simulated\n```\n"
+
+
 if __name__ == "__main__":
-    work, images = map(Path, sys.argv[1:])
-    for name in ITEMS:
-        size = shrink(work / name / f"{name}.png", images / f"paper-{name}.png")
-        print(f"{name}: {size:,} bytes")
+    work, docs = map(Path, sys.argv[1:])
+    page = HEAD
+    for name, item in ITEMS.items():
+        source = work / name / f"{name}.png"
+        if source.is_file():
+            size = shrink(source, docs / "images" / f"paper-{name}.png")
+            page += section(name, item.title)
+            print(f"{name}: {size:,} bytes")
+    write_text(docs / "gallery.md", page)
