@@ -27,10 +27,11 @@ def make_maps(study: Study) -> Result:
     """Figure 4: a map of raw R^2 for the max model and every network."""
     found = study.fits(_members(study))
     first = next(iter(found.values()))
-    scores = {"max": max_model(list(found.values()))}
-    scores |= {member.label: mapping.dataset["r2"].values for member, mapping in found.items()}
+    held = {"max": first, **{member.label: mapping for member, mapping in found.items()}}
+    scores = {label: mapping.dataset["r2"].values for label, mapping in held.items()}
+    scores["max"] = max_model(list(found.values()))
     panels = [
-        Panel(f"{label}, mean {np.nanmean(values):.3f}", first, values, "score")
+        Panel(f"{label}\nmean {np.nanmean(values):.3f}", held[label], values, "score")
         for label, values in scores.items()
     ]
     figure = map_grid(
