@@ -6,8 +6,10 @@ import torch
 
 from factortopy.analysis import shares
 from factortopy.errors import DataError
-from factortopy.fitting import Images, fit_settings, train_default, train_paper
-from factortopy.model import FixedSelectors, Selection
+from factortopy.fitting import Images, Machine, fit_settings, train_default, train_paper
+from factortopy.fitting.build import build_paper_model
+from factortopy.fitting.training import _released, _Run
+from factortopy.model import FixedSelectors, FreeSelectors, Selection
 from factortopy.networks import Tokens
 
 LAYERS, CHANNELS, IMAGES, VOXELS = 3, 6, 400, 300
@@ -137,14 +139,24 @@ def test_a_fit_that_diverges_says_so(planted):
 
 
 def test_selectors_keep_their_start_until_channels_are_learnt(planted):
-    changes = {"width": 8, "steps": 12, "warmup_steps": 0, "validate_every": 1, "cosine": False}
-    selections = {}
-    for steps in (1, 6, 12):
-        model, _, _ = run(planted, **changes | {"steps": steps, "hold_steps": 6})
-        # The best step may be an earlier one; with channels learning, it is the last.
-        selections[steps] = model.select().space
-    assert torch.equal(selections[1], selections[6])
-    assert not torch.equal(selections[6], selections[12])
+    tokens, responses, *_ = planted
+    settings = fit_settings(width=8, steps=24, hold_steps=6)
+    model = build_paper_model(settings, FreeSelectors(VOXELS, LAYERS), VOXELS, (CHANNELS,) * LAYERS)
+    start = {name: value.detach().clone() for name, value in model.named_parameters()}
+    training = _Run(model, settings, Machine.choose("cpu", "fp32"))
+    for _ in range(6):
+        training.advance((tokens[:32], responses[:32]))
+    moved = {name for name, value in model.named_parameters() if not torch.equal(value, start[name])}
+    assert moved == {name for name in start if not name.startswith("selectors.")}
+    training.advance((tokens[:32], responses[:32]))
+    assert all(not torch.equal(value, start[name]) for name, value in model.named_parameters())
+
+
+def test_selectors_are_held_for_a_quarter_of_few_steps():
+    few, many = fit_settings(steps=8), fit_settings(steps=300)
+    assert [_released(step, few) for step in range(8)] == [0, 0, 0.5, 1, 1, 1, 1, 1]
+    assert [_released(step, many) for step in (0, 39, 59, 79, 299)] == [0, 0, 0.5, 1, 1]
+    assert _released(0, fit_settings("paper")) == 1
 
 
 def test_noisy_responses_are_fitted_with_stronger_decay(planted):

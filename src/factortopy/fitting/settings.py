@@ -35,6 +35,7 @@ class FitSettings(BaseModel):
         warmup_steps: steps over which learning rates rise from 0.
         hold_steps: steps over which selectors keep their start, until channels are learnt that can tell them
             anything: before, steps would be noise. Over as many steps more their learning rates then rise.
+            At most a quarter of all steps.
         cosine: whether learning rates then fall to 0 along a half cosine, or stay.
         align_decay: weight decay of the channel align (AdamW, per unit of learning rate).
         channel_decay: weight decay of the channel selectors.

@@ -261,9 +261,8 @@ def _rate(step: int, settings: FitSettings) -> float:
 
 def _released(step: int, settings: FitSettings) -> float:
     """Factor of the selectors' learning rates: 0 at first, then rising to 1 over as many steps."""
-    if not settings.hold_steps:
-        return 1.0
-    return min(1.0, max(0.0, (step + 1) / settings.hold_steps - 1))
+    held = min(settings.hold_steps, settings.steps // 4)
+    return min(1.0, max(0.0, (step + 1) / held - 1)) if held else 1.0
 
 
 def _shuffled(count: int, settings: FitSettings) -> Iterator[Int[Tensor, "batch"]]:
