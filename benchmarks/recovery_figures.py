@@ -55,7 +55,7 @@ class Header:
             "subject": subject,
             "recipe": recipes,
             "split": splits.pop() if len(splits) == 1 else "several",
-            "seeds": sorted({seed for row in rows for seed in row["seeds"]}),
+            "seed": ", ".join(map(str, sorted({seed for row in rows for seed in row["seeds"]}))),
             "images_train": " to ".join(f"{count:,}" for count in dict.fromkeys((images[0], images[-1]))),
             "images_validation": rows[0]["images_validation"],
             "images_test": rows[0]["images_test"],
