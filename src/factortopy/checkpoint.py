@@ -3,6 +3,7 @@
 import json
 import os
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
+from torch.optim import Optimizer
 
 from factortopy.errors import DataError
 from factortopy.files import atomic_path
@@ -91,3 +93,37 @@ class Checkpoint:
 
     def _file(self, name: str) -> Path:
         return self.folder / f"{name}.safetensors"
+
+
+def named(kind: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Tensors under ``KIND/NAME``, as a part holds several groups of them."""
+    return {f"{kind}/{name}": value for name, value in tensors.items()}
+
+
+def of_kind(kind: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The group that :func:`named` put under a kind, by name."""
+    return {
+        name.removeprefix(f"{kind}/"): value for name, value in tensors.items() if name.startswith(f"{kind}/")
+    }
+
+
+def optimiser_tensors(optimiser: Optimizer) -> dict[str, Tensor]:
+    """What an optimiser remembers of its steps, as tensors by name; :func:`load_optimiser` takes them."""
+    states = optimiser.state_dict()["state"].items()
+    return {
+        f"optimiser/{number}/{name}": value for number, moments in states for name, value in moments.items()
+    }
+
+
+def load_optimiser(optimiser: Optimizer, tensors: Mapping[str, Tensor]) -> None:
+    """Give an optimiser back what :func:`optimiser_tensors` took; its own settings stay.
+
+    Args:
+        optimiser: of the same parameters.
+        tensors: of a part; other kinds of tensors among them are left alone.
+    """
+    moments: dict[int, dict[str, Tensor]] = {}
+    for key, value in of_kind("optimiser", tensors).items():
+        number, _, name = key.partition("/")
+        moments.setdefault(int(number), {})[name] = value
+    optimiser.load_state_dict({"state": moments, "param_groups": optimiser.state_dict()["param_groups"]})

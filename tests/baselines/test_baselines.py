@@ -5,7 +5,6 @@ import json
 
 import numpy as np
 import pytest
-import torch
 from planted_tokens import SPLIT, PlantedTokens, one_layer_one_place, subject_of
 
 from factortopy.baselines import METHODS, run, run_baselines
@@ -23,14 +22,6 @@ SETTINGS = fit_settings(
     selector_learning_rate=5e-3,
 )
 COMMON = {"settings": SETTINGS, "split": SPLIT, "features": 36, "progress": False}
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")

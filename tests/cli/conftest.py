@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-import torch
 from typer.testing import CliRunner
 
 from factortopy.brain import ROI_NAMES, load_surface, sphere_coordinates, visual_region
@@ -12,15 +11,6 @@ from factortopy.images import sample_views
 
 IMAGES, VOXELS = 40, 150
 NETWORK = "timm/test_vit"
-
-
-@pytest.fixture(scope="session", autouse=True)
-def one_thread():
-    """Tiny matrices are slower on many threads than on one."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="session")

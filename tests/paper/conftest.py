@@ -5,7 +5,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 
 from factortopy.errors import UnavailableError
 from factortopy.networks import load_network
@@ -18,15 +17,6 @@ EVERY = 8
 """Of the vertices of a simulated subject, which are fitted."""
 GONE = "squeezenet-1.1"
 """A stand-in that cannot be had in these tests."""
-
-
-@pytest.fixture(scope="session", autouse=True)
-def one_thread():
-    """Tiny matrices are slower on many threads than on one."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")

@@ -175,6 +175,11 @@ class _Held:
 
     @classmethod
     def of(cls, order: Order, mapping: Mapping, known: Bool[np.ndarray, "voxel"]) -> "_Held":
+        """Voxels of an order's levels that have a depth.
+
+        Raises:
+            DataError: if a level has none.
+        """
         rois = {name: values.values for name, values in mapping.rois.items()}
         members = {name: inside & known for name, inside in order.members(rois).items()}
         counts = np.array([inside.sum() for inside in members.values()])

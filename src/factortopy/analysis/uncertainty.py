@@ -107,6 +107,7 @@ class _Drawn:
             self._b0 += depth @ self._weights.b0[some]
 
     def variables(self) -> Variables:
+        """Limits of every voxel and draws of every region and line, as a mapping holds them."""
         found: Variables = {}
         for name, parts in self._limits.items():
             low, high = np.concatenate(parts, axis=1).astype(np.float32)

@@ -14,7 +14,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn import functional
 
-from factortopy.checkpoint import Checkpoint, Part
+from factortopy.checkpoint import Checkpoint, Part, load_optimiser, named, of_kind, optimiser_tensors
 from factortopy.errors import DataError
 from factortopy.finetuning.labelled import LabelledImages
 from factortopy.finetuning.settings import FinetuneSettings
@@ -195,10 +195,8 @@ class Trainer:
 
     def _state(self) -> Part:
         """Everything as tensors by name and JSON-ready facts."""
-        tensors = {f"network/{name}": value for name, value in self.model.network.module.state_dict().items()}
-        tensors |= {f"linear/{name}": value for name, value in self.model.linear.state_dict().items()}
-        for number, moments in self.optimiser.state_dict()["state"].items():
-            tensors |= {f"optimiser/{number}/{name}": value for name, value in moments.items()}
+        tensors = named("network", self.model.network.module.state_dict()) | optimiser_tensors(self.optimiser)
+        tensors |= named("linear", self.model.linear.state_dict())
         if self.losses:
             tensors["losses"] = torch.stack(self.losses)
         # Tensors that share memory, such as tied weights, are written each for itself.
@@ -211,20 +209,9 @@ class Trainer:
             return
         self.step, self.history = state.facts["step"], FinetuneHistory(**state.facts["history"])
         self.losses = list(state.tensors.get("losses", torch.empty(0)))
-        groups: dict[str, dict[str, Tensor]] = {"network": {}, "linear": {}}
-        moments: dict[int, dict[str, Tensor]] = {}
-        for key, value in state.tensors.items():
-            kind, _, name = key.partition("/")
-            if kind == "optimiser":
-                number, _, name = name.partition("/")
-                moments.setdefault(int(number), {})[name] = value
-            elif kind in groups:
-                groups[kind][name] = value
-        self.model.network.module.load_state_dict(groups["network"])
-        self.model.linear.load_state_dict(groups["linear"])
-        self.optimiser.load_state_dict(
-            {"state": moments, "param_groups": self.optimiser.state_dict()["param_groups"]}
-        )
+        self.model.network.module.load_state_dict(of_kind("network", state.tensors))
+        self.model.linear.load_state_dict(of_kind("linear", state.tensors))
+        load_optimiser(self.optimiser, state.tensors)
 
 
 def _shuffled(places: Sequence[int], size: int, seed: int) -> Iterator[Sequence[int]]:

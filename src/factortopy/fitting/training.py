@@ -11,7 +11,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn import functional
 
-from factortopy.checkpoint import Checkpoint, Part
+from factortopy.checkpoint import Checkpoint, Part, load_optimiser, named, of_kind, optimiser_tensors
 from factortopy.errors import DataError
 from factortopy.fitting.feed import Batch, Feed
 from factortopy.fitting.images import Images
@@ -160,10 +160,8 @@ class _Run:
 
     def state(self) -> Part:
         """Everything as tensors by name and JSON-ready facts."""
-        tensors = {f"model/{name}": value for name, value in self.model.state_dict().items()}
-        tensors |= {f"best/{name}": value.clone() for name, value in self.best.items()}
-        for number, moments in self.optimiser.state_dict()["state"].items():
-            tensors |= {f"optimiser/{number}/{name}": value for name, value in moments.items()}
+        tensors = named("model", self.model.state_dict()) | optimiser_tensors(self.optimiser)
+        tensors |= {name: value.clone() for name, value in named("best", self.best).items()}
         if self.losses:
             tensors["losses"] = torch.stack(self.losses)
         return Part(tensors, {"step": self.step, "history": asdict(self.history)})
@@ -174,20 +172,10 @@ class _Run:
             return
         self.step, self.history = state.facts["step"], History(**state.facts["history"])
         self.losses = list(state.tensors.get("losses", torch.empty(0)))
-        groups = {"model": {}, "best": {}}  # type: dict[str, dict[str, Tensor]]
-        moments: dict[int, dict[str, Tensor]] = {}
-        for key, value in state.tensors.items():
-            kind, _, name = key.partition("/")
-            if kind == "optimiser":
-                number, _, name = name.partition("/")
-                moments.setdefault(int(number), {})[name] = value
-            elif kind in groups:
-                groups[kind][name] = value.to(self.machine.device)
-        self.model.load_state_dict(groups["model"])
-        self.best = groups["best"]
-        self.optimiser.load_state_dict(
-            {"state": moments, "param_groups": self.optimiser.state_dict()["param_groups"]}
-        )
+        self.model.load_state_dict(of_kind("model", state.tensors))
+        best = of_kind("best", state.tensors)
+        self.best = {name: value.to(self.machine.device) for name, value in best.items()}
+        load_optimiser(self.optimiser, state.tensors)
 
 
 @torch.no_grad()

@@ -195,6 +195,15 @@ def largest_shown(values: np.ndarray) -> float:
 def difference_bar(
     figure: "Figure", axes: "Axes", largest: float, values: np.ndarray, palette: Palette
 ) -> None:
+    """Draw the colour bar of a difference map.
+
+    Args:
+        figure: the figure.
+        axes: where the bar goes.
+        largest: size of the difference at either end.
+        values: differences that are painted; those beyond an end give it a point.
+        palette: ``"default"`` or ``"colour-blind"``.
+    """
     from matplotlib.cm import ScalarMappable
     from matplotlib.colors import Normalize
 

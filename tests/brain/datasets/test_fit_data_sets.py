@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-import torch
 from algonauts_fixture import write_algonauts
 from bold5000_fixture import write_bold5000
 from nsd_fixture import write_nsd
@@ -15,15 +14,6 @@ from factortopy.cli import app
 from factortopy.mapping import Mapping
 
 FEW = ("--set", "steps=2", "--set", "components=8", "-q")
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    """Tiny matrices are slower on many threads than on one."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def run(*words):
