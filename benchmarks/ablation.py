@@ -20,21 +20,13 @@ from typing import Any
 import numpy as np
 import torch
 
-from factortopy.analysis import fit_slope, layer_position, shares
-from factortopy.analysis.scores import r_squared
-from factortopy.brain import Split, Subject
-from factortopy.files import remove
-from factortopy.fitting import (
-    Checkpoint,
-    Images,
-    Machine,
-    build_selectors,
-    fit_settings,
-    side_images,
-    train_default,
-    train_paper,
-)
+from factortopy.analysis import fit_slope, layer_position, r_squared, shares
+from factortopy.fitting import Images, build_selectors, fit_settings, side_images, train_default, train_paper
+from factortopy.images import Split
+from factortopy.machine import Machine
 from factortopy.model import FactorTopy
+from factortopy.storage import Checkpoint, remove
+from factortopy.subjects import Subject
 from factortopy.tokens import TokenStore
 from laboratory import NETWORK, Laboratory, Results, correlation, markdown, write_table
 
@@ -179,9 +171,7 @@ def table(results: list[dict[str, Any]]) -> str:
 
 def main() -> None:
     """Run what is asked for and not yet done; print the table and a JSON line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("photographs", type=Path, help="folder of .jpg files")
     parser.add_argument("--work", type=Path, required=True, help="folder of tokens and results")
     parser.add_argument("--tokens", type=Path, help="token store to use instead of WORK/tokens")

@@ -11,7 +11,7 @@ import time
 
 import numpy as np
 
-from factortopy.analysis.bootstrap import draw_images, r2_interval
+from factortopy.analysis.estimates.bootstrap import draw_images, r2_interval
 
 
 def main() -> None:

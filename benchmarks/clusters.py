@@ -21,9 +21,9 @@ from scipy.cluster.hierarchy import fcluster, linkage
 from sklearn.metrics import adjusted_rand_score
 from sklearn.metrics.pairwise import cosine_similarity
 
-from factortopy.analysis import cluster_channels
-from factortopy.analysis.clusters import CENTROIDS, COUNT, Way, channels_of
-from factortopy.analysis.tree import cosine_k_means
+from factortopy.analysis import COUNT, Way, channels_of, cluster_channels
+from factortopy.analysis.channels.clusters import CENTROIDS
+from factortopy.analysis.channels.tree import cosine_k_means
 from factortopy.mapping import Mapping
 
 VOXELS, WIDTH, COMPARED, STARTS = 37_984, 128, 3_000, 3
@@ -75,9 +75,7 @@ def in_a_process(way: Way, voxels: int) -> dict[str, float]:
 
 def main() -> None:
     """Measure, compare, print a table and a JSON line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--voxels", type=int, default=VOXELS)
     parser.add_argument("--mapping", type=Path, help="a mapping whose channels are clustered as well")
     parser.add_argument("--child", choices=WAYS, help=argparse.SUPPRESS)

@@ -26,9 +26,9 @@ import torch
 from PIL import Image
 
 from factortopy.images import images_from_folder, sample_views
-from factortopy.networks import Network, autocast, load_network
+from factortopy.machine import autocast
+from factortopy.networks import Network, load_network, peak_memory
 from factortopy.tokens import TokenStore, estimate_extraction, extract, images_done
-from factortopy.tokens.estimate import peak_memory
 
 LARGE, SMALL = "timm/vit_base_patch16_224", "timm/vit_tiny_patch16_224"
 FEW, MANY = 200, 2000
@@ -40,9 +40,7 @@ def write_photographs(folder: Path, count: int) -> None:
     folder.mkdir()
     views = sample_views(count)
     for index in range(count):
-        views.image(index).resize((425, 425), Image.Resampling.BICUBIC).save(
-            folder / f"{index:05d}.jpg", quality=90
-        )
+        views.image(index).resize((425, 425), Image.Resampling.BICUBIC).save(folder / f"{index:05d}.jpg", quality=90)
 
 
 def bare_forward(network: Network, images: int, batch_size: int, precision: str | None) -> float:
@@ -168,9 +166,7 @@ def hashes(path: Path) -> dict[str, str]:
 
 def main() -> None:
     """Run all parts and print a table and a JSON line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--precision", default="fp32")
     parser.add_argument("--images", type=int, default=192)

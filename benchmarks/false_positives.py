@@ -14,7 +14,7 @@ from scipy.spatial.distance import cdist
 from scipy.stats import pearsonr
 
 from factortopy.analysis import correlation_test
-from factortopy.brain import load_surface
+from factortopy.cortex import load_surface
 
 LENGTHS = (5.0, 10.0, 20.0)
 """Standard deviations of the maps' Gaussian covariance, mm on the sphere of radius 100."""
@@ -36,12 +36,8 @@ def main() -> None:
         root = np.linalg.cholesky(covariance)
         pairs = [(root @ rng.normal(size=(len(places), 2))).T for _ in range(given.pairs)]
         naive = np.mean([pearsonr(*pair).pvalue <= 0.05 for pair in pairs])
-        ours = np.mean(
-            [correlation_test(*pair, places, count=99, seed=i).p <= 0.05 for i, pair in enumerate(pairs)]
-        )
-        print(
-            f"smooth over {length:g} mm: counting vertices {naive:.3f}, spatial null {ours:.3f}", flush=True
-        )
+        ours = np.mean([correlation_test(*pair, places, count=99, seed=i).p <= 0.05 for i, pair in enumerate(pairs)])
+        print(f"smooth over {length:g} mm: counting vertices {naive:.3f}, spatial null {ours:.3f}", flush=True)
         rates |= {f"naive_{length:g}mm": round(float(naive), 3), f"null_{length:g}mm": round(float(ours), 3)}
     print(json.dumps({"pairs": given.pairs, "vertices": given.vertices, **rates}))
 

@@ -20,11 +20,13 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from factortopy.brain import Subject, simulate_subject, split_images
-from factortopy.fitting import FitSettings, History, Machine, fit_settings
-from factortopy.images import sample_views
+from factortopy.fitting import FitSettings, History, fit_settings
+from factortopy.images import sample_views, split_images
+from factortopy.machine import Machine
 from factortopy.model import FactorTopy
 from factortopy.networks import load_network
+from factortopy.simulation import simulate_subject
+from factortopy.subjects import Subject
 from factortopy.tokens import TokenStore, extract
 from factortopy.workflow import Fit, fit_model
 from measure import PeakMemory, wait_for
@@ -62,9 +64,7 @@ def run(tokens: TokenStore, subject: Subject, settings: FitSettings, machine: Ma
     return Result(fit, time.perf_counter() - start, memory.gigabytes)
 
 
-def plain_step_seconds(
-    model: FactorTopy, tokens: TokenStore, settings: FitSettings, machine: Machine
-) -> float:
+def plain_step_seconds(model: FactorTopy, tokens: TokenStore, settings: FitSettings, machine: Machine) -> float:
     """Seconds of one step of the authors' recipe with the plain formula (median of three)."""
     model.to(machine.device).form = "plain"
     batch = tokens.read(range(settings.batch_size)).to(machine.device)
@@ -86,9 +86,7 @@ def first_step(history: History, score: float) -> int | None:
 
 def main() -> None:
     """Run both recipes; print a table and a JSON line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--images", type=int, default=720)
     parser.add_argument("--voxels", type=int, default=1_000)
     parser.add_argument("--planted-channels", type=int, default=32)
@@ -117,9 +115,7 @@ def report(tokens: TokenStore, subject: Subject, device: str, seed: int) -> None
     step = first_step(ours.history, best)
     plain_seconds = by_step * plain.history.best_step
     images = ours.history.step[-1] * ours_settings.batch_size
-    print(
-        f"{subject.voxels:,} voxels, SIMULATED; {len(tokens)} images; {machine.device}, {machine.precision}"
-    )
+    print(f"{subject.voxels:,} voxels, SIMULATED; {len(tokens)} images; {machine.device}, {machine.precision}")
     print(f"{'':<22}{'authors, plain':>16}{'ours':>10}")
     print(f"{'best step':<22}{plain.history.best_step:>16}{ours.history.best_step:>10}")
     print(f"{'steps to their best':<22}{plain.history.best_step:>16}{step or 'never':>10}")

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from PIL import Image
 
-from factortopy.files import write_text
 from factortopy.paper import ITEMS
+from factortopy.storage import write_text
 
 WIDTH, LARGEST = 1200, 300_000
 """Pixels, and bytes of a picture."""

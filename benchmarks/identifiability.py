@@ -55,11 +55,7 @@ def main() -> None:
     _draw(found, output)
     moved = {name: float(np.abs(found[0][name] - found[1][name]).max()) for name in found[0]}
     best = (found[0]["selector"].argmax(1) != found[1]["selector"].argmax(1)).mean()
-    print(
-        json.dumps(
-            {"best_layer_changed": round(float(best), 3), **{k: float(f"{v:.2g}") for k, v in moved.items()}}
-        )
-    )
+    print(json.dumps({"best_layer_changed": round(float(best), 3), **{k: float(f"{v:.2g}") for k, v in moved.items()}}))
 
 
 def _look(model: FactorTopy, tokens: Tokens) -> dict[str, np.ndarray]:
@@ -112,8 +108,7 @@ def _draw(found: list[dict[str, np.ndarray]], output: str) -> None:
 
 
 def _draw_maps(row: np.ndarray, held: dict[str, np.ndarray], note: str) -> None:
-    from factortopy.plot import layer_colours
-    from factortopy.plot.maps import best_layer
+    from factortopy.plot import best_layer, layer_colours
 
     columns = {
         "selector": "raw selector",
@@ -131,9 +126,7 @@ def _draw_key(figure: "Figure") -> None:
     from factortopy.plot import layer_colours
 
     axes = figure.add_axes((0.08, 0.08, 0.3, 0.03))
-    axes.imshow(
-        layer_colours(np.linspace(0, 1, LAYERS))[None], aspect="auto", extent=(0.5, LAYERS + 0.5, 0, 1)
-    )
+    axes.imshow(layer_colours(np.linspace(0, 1, LAYERS))[None], aspect="auto", extent=(0.5, LAYERS + 0.5, 0, 1))
     axes.set(yticks=[], xticks=[1, LAYERS])
     axes.set_xlabel("layer that the voxel reads most", fontsize=8.5, labelpad=-8)
 

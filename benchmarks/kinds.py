@@ -13,13 +13,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import xarray as xr
 
-from factortopy.brain import ROI_NAMES, Planted, Surface, load_surface
-from factortopy.brain.planted import PlantedMaps, planted_maps
-from factortopy.brain.surface import HEMISPHERES
-from factortopy.plot import save
-from factortopy.plot.colours import layer_colours
-from factortopy.plot.flatmap import paint
-from factortopy.plot.style import PAGE, add_axes, new_figure, styled
+from factortopy.cortex import HEMISPHERES, ROI_NAMES, Surface, load_surface
+from factortopy.plot import PAGE, add_axes, layer_colours, new_figure, paint, save, styled
+from factortopy.simulation import Planted
+from factortopy.simulation.maps import PlantedMaps, planted_maps
 from recovery_figures import Header
 
 if TYPE_CHECKING:
@@ -80,9 +77,7 @@ def _spread(surface: Surface, maps: PlantedMaps, colours: np.ndarray, side: str)
 
 def main() -> None:
     """Draw the picture."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("path", type=Path, help="where to write, without suffix")
     png, _ = save(kinds(), parser.parse_args().path)
     print(json.dumps({"figure": str(png), "simulated": True}))

@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageOps
 
-from factortopy.brain import Split, Subject, simulate_subject
 from factortopy.errors import DataError
-from factortopy.images import ImageSet, sample_views
+from factortopy.images import ImageSet, Split, sample_views
 from factortopy.networks import load_network
+from factortopy.simulation import simulate_subject
+from factortopy.subjects import Subject
 from factortopy.tokens import TokenStore, extract
 
 NETWORK = "clip-b16-openai"
@@ -189,9 +190,7 @@ class Laboratory:
         if kind == "real":
             changes = real_facts(ceiling)
         seen = OTHER_NETWORK if kind == "other-network" else network
-        subject = streams(
-            simulate_subject(self.tokens(seen), planted_channels=channels, seed=seed, **changes)
-        )
+        subject = streams(simulate_subject(self.tokens(seen), planted_channels=channels, seed=seed, **changes))
         if self.voxels is None or self.voxels >= subject.voxels:
             return subject
         return subject.select(np.linspace(0, subject.voxels - 1, self.voxels).astype(int))
@@ -207,9 +206,7 @@ def real_facts(ceiling: float) -> dict[str, Any]:
     sample = sample[np.isfinite(sample) & (sample > 0)]
     with (shared / "subj01_layer_by_roi_scores.csv").open(newline="") as lines:
         rows = {row[""]: row for row in csv.DictReader(lines)}
-    layers = [
-        row for number in range(12) for name, row in rows.items() if name.startswith(f"DINOv2b+{number}+")
-    ]
+    layers = [row for number in range(12) for name, row in rows.items() if name.startswith(f"DINOv2b+{number}+")]
     profile = {}
     for region, columns in REAL_REGIONS.items():
         scores = np.array([np.mean([float(row[column]) for column in columns]) for row in layers])
@@ -257,6 +254,4 @@ def write_table(page: Path, script: str, rows: str) -> None:
     before, found, rest = page.read_text(encoding="utf-8").partition(mark)
     if not found:
         raise SystemExit(f"{page} has no line {mark.strip()}")
-    page.write_text(
-        f"{before}{mark}{rows}\n<!-- end -->{rest.partition('<!-- end -->')[2]}", encoding="utf-8"
-    )
+    page.write_text(f"{before}{mark}{rows}\n<!-- end -->{rest.partition('<!-- end -->')[2]}", encoding="utf-8")

@@ -23,10 +23,11 @@ import numpy as np
 import torch
 from PIL import Image
 
-from factortopy.brain import Subject, split_images
-from factortopy.fitting import Images, Machine, fit_settings, train
-from factortopy.images import ImageSet
+from factortopy.fitting import Images, fit_settings, train
+from factortopy.images import ImageSet, split_images
+from factortopy.machine import Machine
 from factortopy.networks import Preprocessing, network_from_function
+from factortopy.subjects import Subject
 from factortopy.tokens import TokenStore, extract
 from factortopy.workflow import fit_model
 from measure import make_model
@@ -113,9 +114,7 @@ def in_a_process(folder: Path, kind: str, voxels: int) -> dict[str, float]:
 
 def main() -> None:
     """Run the fits and print a table and a JSON line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--images", type=int, default=4_000)
     parser.add_argument("--voxels", type=int, default=1_000)
     parser.add_argument("--channels", type=int, default=64)

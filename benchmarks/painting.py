@@ -11,7 +11,7 @@ import time
 
 import numpy as np
 
-from factortopy.brain import load_surface
+from factortopy.cortex import load_surface
 from factortopy.plot import layer_colours, paint
 
 REPEATS = 5

@@ -27,8 +27,7 @@ import nibabel as nib
 import numpy as np
 from scipy.io import savemat
 
-from factortopy.brain.convert import convert
-from factortopy.brain.datasets.nsd import open_nsd
+from factortopy.datasets import convert, open_nsd
 
 VERTICES, TRIALS, DESIGNED = 163_842, 750, 40
 AT_ONCE = 2**24
@@ -55,9 +54,7 @@ def write_subject(root: Path, sessions: int) -> list[Path]:
                 header.writehdr_to(file)
                 file.write(bytes(header.get_data_offset() - file.tell()))
                 for _ in range(0, TRIALS, 50):
-                    file.write(
-                        (2 * random.standard_normal((50, VERTICES), np.float32)).astype(">f4").tobytes()
-                    )
+                    file.write((2 * random.standard_normal((50, VERTICES), np.float32)).astype(">f4").tobytes())
                 finish(file.fileno())
     return files
 
@@ -151,9 +148,7 @@ def measure(folder: Path, sessions: int, repeats: int) -> dict[str, float]:
 
 def main() -> None:
     """Run and print a table and a JSON line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sessions", type=int, default=2, choices=range(1, DESIGNED + 1), metavar="1..40")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--folder", type=Path, help="on the disk to measure; default: the temporary folder")

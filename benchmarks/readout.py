@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from factortopy.fitting import Machine
+from factortopy.machine import Machine
 from factortopy.model import FactorTopy
 from factortopy.model.readout import Form, choose_form
 from factortopy.networks import Tokens
@@ -170,9 +170,7 @@ def draw(rows: list[dict[str, Any]], path: Path) -> None:
                 label=label,
             )
         ticks = [row[name] for row in chosen]
-        panel.set_xticks(
-            ticks, [f"{tick // 1000}k" if tick >= 1000 else str(tick) for tick in ticks], minor=False
-        )
+        panel.set_xticks(ticks, [f"{tick // 1000}k" if tick >= 1000 else str(tick) for tick in ticks], minor=False)
         panel.set_xticks([], minor=True)
         panel.set_xlabel({"grid": "grid (tokens a side)", "batch": "images a step"}.get(name, name))
         panel.grid(alpha=0.3)
@@ -183,9 +181,7 @@ def draw(rows: list[dict[str, Any]], path: Path) -> None:
 
 def main() -> None:
     """Measure, and print a table and a JSON line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     for name, value in vars(Size()).items():
         parser.add_argument(f"--{name}", type=int, default=value)
     parser.add_argument("--plain-batch", type=int, default=8)

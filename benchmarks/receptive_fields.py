@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from factortopy.baselines.features import Features, Field
+from factortopy.baselines import Features
+from factortopy.baselines.features import Field
 from factortopy.baselines.receptive_fields import fit_fields
 from factortopy.baselines.ridge import fit_candidates
 from factortopy.networks import Tokens
@@ -44,9 +45,7 @@ def random_features(counts: dict[str, int]) -> Features:
         return (drawn * fall.view(-1, *[1] * len(places))).half()
 
     def tokens(count: int) -> Tokens:
-        return Tokens(
-            tuple(draw(count, GRID, GRID) for _ in range(LAYERS)), tuple(draw(count) for _ in range(LAYERS))
-        )
+        return Tokens(tuple(draw(count, GRID, GRID) for _ in range(LAYERS)), tuple(draw(count) for _ in range(LAYERS)))
 
     return SomeFields({side: tokens(count) for side, count in counts.items()}, 2 * LAYERS * COMPONENTS)
 

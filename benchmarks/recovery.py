@@ -26,15 +26,15 @@ from typing import Any
 import numpy as np
 import torch
 
-from factortopy.analysis import recovery
-from factortopy.analysis.recovery_table import FORMAT
-from factortopy.analysis.scores import r_squared
-from factortopy.brain import PlantedTruth, Subject
-from factortopy.brain.planting import layer_bump
-from factortopy.files import remove, write_text
-from factortopy.fitting import FitSettings, Machine, fit_settings
+from factortopy.analysis import r_squared, recovery
+from factortopy.analysis.planted.recovery_table import FORMAT
+from factortopy.fitting import FitSettings, fit_settings
+from factortopy.machine import Machine
 from factortopy.model import Selection
 from factortopy.provenance import package_versions
+from factortopy.simulation.planting import layer_bump
+from factortopy.storage import remove, write_text
+from factortopy.subjects import PlantedTruth, Subject
 from factortopy.tokens import TokenStore
 from factortopy.workflow import Fit, fit_model
 from laboratory import KINDS, NETWORK, Laboratory, Results, write_table
@@ -66,9 +66,7 @@ class Case:
     seed: int
 
 
-def run(
-    laboratory: Laboratory, case: Case, recipe: str, settings: FitSettings, machine: Machine
-) -> dict[str, Any]:
+def run(laboratory: Laboratory, case: Case, recipe: str, settings: FitSettings, machine: Machine) -> dict[str, Any]:
     """Fit one recipe, or the oracle, to one case."""
     tokens = laboratory.tokens(case.network)
     subject = laboratory.subject(case.ceiling, case.channels, case.kind, case.network, case.seed)
@@ -141,16 +139,12 @@ def budget(settings: FitSettings) -> str:
 def planted_selection(truth: PlantedTruth, layers: int) -> Selection:
     """What the oracle is given; where another network was planted, a bump of layers at the planted depth."""
     layer = truth.layer if truth.layer.shape[1] == layers else layer_bump(truth.depth, layers, 1.0)
-    return Selection(
-        *(torch.from_numpy(np.asarray(part)).float() for part in (truth.space, layer, truth.scale))
-    )
+    return Selection(*(torch.from_numpy(np.asarray(part)).float() for part in (truth.space, layer, truth.scale)))
 
 
 def run_all(options: argparse.Namespace, results: Results) -> None:
     """Run what is asked for and not yet done; fits to one subject follow each other."""
-    cases = sorted(
-        ((float(ceiling), int(images)) for images, ceiling in (c.split(":") for c in options.cases))
-    )
+    cases = sorted(((float(ceiling), int(images)) for images, ceiling in (c.split(":") for c in options.cases)))
     given = None if options.tokens is None else TokenStore.open(options.tokens)
     most = max(images for _, images in cases)
     laboratory = Laboratory(options.photographs, most, options.work, given, options.voxels)
@@ -167,9 +161,7 @@ def run_all(options: argparse.Namespace, results: Results) -> None:
 
 def main() -> None:
     """Run what is asked for and not yet done, or only show; print the table and a JSON line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add = parser.add_argument
     add("photographs", type=Path, nargs="?", help="folder of .jpg files; sample photographs if left out")
     add("--work", type=Path, required=True, help="folder of tokens and results")

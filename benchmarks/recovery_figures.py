@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import xarray as xr
 
-from factortopy.plot import save
-from factortopy.plot.style import INK, MARGIN, MUTED, PAGE, add_axes, new_figure, styled
+from factortopy.plot import INK, MARGIN, MUTED, PAGE, add_axes, new_figure, save, styled
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -106,9 +105,7 @@ def against_images(rows: Rows) -> "Figure":
         axes.set_xticks(images, [f"{count:,}" for count in images])
         axes.set_xticks([], minor=True)
         axes.set_xlabel("training images")
-    entries = [
-        (f"ceiling {ceiling:g}", COLOURS[n % 6], MARKERS[n % 6], "-") for n, ceiling in enumerate(ceilings)
-    ]
+    entries = [(f"ceiling {ceiling:g}", COLOURS[n % 6], MARKERS[n % 6], "-") for n, ceiling in enumerate(ceilings)]
     _key(figure, [*entries, *((f"recipe {recipe}", INK, "", DASHES[recipe]) for recipe in recipes)])
     return figure
 
@@ -173,9 +170,7 @@ def _key(figure: "Figure", entries: list[tuple[str, str, str, str]]) -> None:
     from matplotlib.lines import Line2D
 
     handles: list[Any] = [
-        Line2D(
-            [], [], color=colour, marker=marker, linestyle=dashes, markersize=4, linewidth=1.2, label=label
-        )
+        Line2D([], [], color=colour, marker=marker, linestyle=dashes, markersize=4, linewidth=1.2, label=label)
         for label, colour, marker, dashes in entries
     ]
     handles.append(Line2D([], [], color=MUTED, linestyle=":", linewidth=0.8, label="aim"))

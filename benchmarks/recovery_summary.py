@@ -18,9 +18,7 @@ def summarise(results: list[dict[str, Any]]) -> list[dict[str, Any]]:
     ``slope_error`` is the mean of absolute errors, ``slope_bias`` of signed ones.
     """
     names = ("network", "kind", "images", "ceiling", "channels", "voxels", "photographs")
-    oracle = {
-        tuple(row[n] for n in (*names, "seed")): row["r2"] for row in results if row["recipe"] == ORACLE
-    }
+    oracle = {tuple(row[n] for n in (*names, "seed")): row["r2"] for row in results if row["recipe"] == ORACLE}
 
     def key(row: dict[str, Any]) -> tuple[Any, ...]:
         return tuple(row[name] for name in (*names, "recipe", "budget"))
@@ -31,9 +29,7 @@ def summarise(results: list[dict[str, Any]]) -> list[dict[str, Any]]:
         if not fits:
             continue
         best = np.array([oracle[tuple(fit[n] for n in (*names, "seed"))] for fit in fits])
-        mean = {
-            name: float(np.mean([fit[name] for fit in fits])) for name in (*MEASURES[1:4], "r2", "ceiling_r2")
-        }
+        mean = {name: float(np.mean([fit[name] for fit in fits])) for name in (*MEASURES[1:4], "r2", "ceiling_r2")}
         errors = np.array([fit["slope_error"] for fit in fits])
         rows.append(
             dict(zip((*names, "recipe", "budget"), facts, strict=True))

@@ -10,21 +10,15 @@ from safetensors.torch import save_file
 from torch import nn
 from typer.testing import CliRunner
 
-from factortopy.brain import Split, load_arrays, load_surface, split_images
-from factortopy.brain.surface import VERTICES
 from factortopy.cli import app
+from factortopy.cortex import VERTICES, load_surface
 from factortopy.errors import DataError, ShapeError
-from factortopy.exchange import (
-    export_weights,
-    import_weights,
-    places_from_labels,
-    places_of_subject,
-    score_weights,
-)
+from factortopy.exchange import export_weights, import_weights, places_from_labels, places_of_subject, score_weights
 from factortopy.fitting import fit_settings
-from factortopy.images import ImageSet
+from factortopy.images import ImageSet, Split, split_images
 from factortopy.mapping import Mapping, load_model
 from factortopy.networks import load_network
+from factortopy.subjects import load_arrays
 from factortopy.tokens import extract
 from factortopy.workflow import fit_model
 
@@ -48,12 +42,8 @@ class AuthorsModel(nn.Module):
     def __init__(self, layers, channels, width, voxels):
         super().__init__()
         names = [str(number) for number in range(layers)]
-        self.local_token_bottleneck = nn.ModuleDict(
-            {n: nn.Conv2d(channels, width, 1, bias=False) for n in names}
-        )
-        self.global_token_bottleneck = nn.ModuleDict(
-            {n: nn.Linear(channels, width, bias=False) for n in names}
-        )
+        self.local_token_bottleneck = nn.ModuleDict({n: nn.Conv2d(channels, width, 1, bias=False) for n in names})
+        self.global_token_bottleneck = nn.ModuleDict({n: nn.Linear(channels, width, bias=False) for n in names})
         outputs = {"space": 2, "layer": layers, "scale": 1}
         for kind, count in outputs.items():
             hidden = [nn.Linear(192, 128), nn.GELU(), nn.Linear(128, 128), nn.GELU()]
@@ -98,9 +88,7 @@ def subject(tokens):
         responses=rng.normal(size=(IMAGES, VOXELS)).astype(np.float32),
         image_ids=tokens.image_ids,
         coordinates=(20 * rng.normal(size=(VOXELS, 3))).astype(np.float32),
-        rois={
-            name: np.arange(VOXELS) % 4 == place for place, name in enumerate(("V1", "V2V3", "OPA", "EBA"))
-        },
+        rois={name: np.arange(VOXELS) % 4 == place for place, name in enumerate(("V1", "V2V3", "OPA", "EBA"))},
         name="arrays",
     )
 
@@ -168,9 +156,7 @@ def test_an_own_fit_goes_out_and_comes_back(tokens, subject, network, tmp_path):
     np.testing.assert_allclose(again.dataset["space"], fitted.mapping.dataset["space"], atol=1e-6)
     scored = score_weights(again, tokens, subject, fitted.split, bootstrap=20)
     for name in ("r2", "layer_share", "depth", "scale_share", "layer", "layer_raw"):
-        np.testing.assert_allclose(
-            scored.dataset[name], fitted.mapping.dataset[name], atol=2e-4, err_msg=name
-        )
+        np.testing.assert_allclose(scored.dataset[name], fitted.mapping.dataset[name], atol=2e-4, err_msg=name)
     assert scored.dataset["drawn_slope"].shape == (20,)
     assert scored.dataset.attrs["gauge"] == "canonical"
 
@@ -188,9 +174,7 @@ def test_scores_by_the_command(authors, tokens, subject, tmp_path):
     places = torch.from_numpy(subject.coordinates).float()
     order = {name: row for row, name in enumerate(subject.image_ids)}
     rows = {side: [order[name] for name in ids] for side, ids in split.to_dict().items()}
-    y = (subject.responses - subject.responses[rows["train"]].mean(0)) / subject.responses[rows["train"]].std(
-        0
-    )
+    y = (subject.responses - subject.responses[rows["train"]].mean(0)) / subject.responses[rows["train"]].std(0)
     with torch.no_grad():
         predicted = authors(tokens.read(rows["test"]), places).numpy()
     observed = y[rows["test"]]
@@ -208,9 +192,7 @@ def test_labels_of_fsaverage_say_where_the_voxels_lie(tmp_path):
         np.save(tmp_path / f"{side}.nsdgeneral.npy", labels)
         labels[vertices[:1]] = 2
         np.save(tmp_path / f"{side}.areas.npy", labels)
-    pair = {
-        kind: tuple(tmp_path / f"{side}.{kind}.npy" for side in chosen) for kind in ("nsdgeneral", "areas")
-    }
+    pair = {kind: tuple(tmp_path / f"{side}.{kind}.npy" for side in chosen) for kind in ("nsdgeneral", "areas")}
     places = places_from_labels(pair["nsdgeneral"], [pair["areas"]])
     assert places.vertex.tolist() == [5, 17, 90_000, 2, 17]
     assert places.hemisphere.tolist() == ["left"] * 3 + ["right"] * 2

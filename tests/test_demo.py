@@ -8,10 +8,11 @@ import pytest
 from sklearn.metrics import r2_score
 
 from factortopy import demo
-from factortopy.brain import Split, simulate_subject
 from factortopy.errors import DataError, UnavailableError
+from factortopy.images import Split
 from factortopy.mapping import Mapping
 from factortopy.networks import load_network
+from factortopy.simulation import simulate_subject
 from factortopy.tokens import TokenStore
 
 KEYS = [

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from factortopy.errors import DataError
-from factortopy.files import atomic_path, check_writable, sha256_array, sha256_file, sha256_text, write_text
+from factortopy.storage import atomic_path, check_writable, sha256_array, sha256_file, sha256_text, write_text
 
 
 def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path):

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from factortopy.analysis.recovery_table import load_table
+from factortopy.analysis import load_table
 from factortopy.images import ImageSet, sample_views
 from factortopy.networks import load_network
 from factortopy.tokens import extract

@@ -6,10 +6,10 @@ import torch
 from PIL import Image
 from sklearn.metrics import r2_score
 
-from factortopy.brain import Split, load_arrays
 from factortopy.fitting import fit_settings
-from factortopy.images import ImageSet
+from factortopy.images import ImageSet, Split
 from factortopy.networks import load_network
+from factortopy.subjects import load_arrays
 from factortopy.tokens import extract
 from factortopy.workflow import fit_model
 

@@ -6,12 +6,12 @@ import torch
 from PIL import Image
 from sklearn.metrics import r2_score
 
-from factortopy import checkpoint
-from factortopy.brain import Split, load_arrays
 from factortopy.errors import DataError, UnknownNameError
 from factortopy.fitting import fit_settings, training
-from factortopy.images import ImageSet
+from factortopy.images import ImageSet, Split
 from factortopy.networks import load_network
+from factortopy.storage import checkpoint
+from factortopy.subjects import load_arrays
 from factortopy.tokens import extract
 from factortopy.workflow import fit, fit_model
 

@@ -13,13 +13,10 @@ import numpy as np
 import tomli_w
 import torch
 
-from factortopy.analysis import Recovery, recovery
-from factortopy.analysis.scores import r_squared
-from factortopy.brain import PlantedTruth, Split, Subject, simulate_subject
+from factortopy.analysis import Recovery, r_squared, recovery
 from factortopy.errors import DataError
-from factortopy.files import check_writable, write_text
 from factortopy.fitting import FitSettings, fit_settings
-from factortopy.images import ImageSet, sample_views
+from factortopy.images import ImageSet, Split, sample_views
 from factortopy.model import Selection
 from factortopy.networks import load_network
 from factortopy.plot import ALL_FIGURES, Palette, draw, save, space_dots, training
@@ -27,6 +24,9 @@ from factortopy.plot import recovery as draw_recovery
 from factortopy.progress import progress_bar
 from factortopy.provenance import provenance
 from factortopy.reporting import report
+from factortopy.simulation import simulate_subject
+from factortopy.storage import check_writable, write_text
+from factortopy.subjects import PlantedTruth, Subject
 from factortopy.tokens import TokenStore, extract
 from factortopy.workflow import Fit, fit_model
 
@@ -173,15 +173,11 @@ def _truth(subject: Subject) -> PlantedTruth:
     return subject.truth
 
 
-def _fit_oracle(
-    tokens: TokenStore, subject: Subject, settings: FitSettings, split: Split, progress: bool
-) -> Fit:
+def _fit_oracle(tokens: TokenStore, subject: Subject, settings: FitSettings, split: Split, progress: bool) -> Fit:
     """The same fit with the planted space, layer and scale given: only channels are left to learn."""
     truth = _truth(subject)
     planted = Selection(*(torch.from_numpy(part).float() for part in (truth.space, truth.layer, truth.scale)))
-    return fit_model(
-        tokens, subject, settings, split=split, selection=planted, progress=progress, description="Oracle"
-    )
+    return fit_model(tokens, subject, settings, split=split, selection=planted, progress=progress, description="Oracle")
 
 
 def _mean_score(fitted: Fit) -> float:
@@ -192,9 +188,7 @@ def _tokens_folder(folder: Path, network: str, images: int, seed: int) -> Path:
     return folder / "tokens" / f"{network.replace('/', '_')}-{images}-views-seed-{seed}"
 
 
-def _show(
-    folder: Path, fitted: Fit, subject: Subject, views: ImageSet, palette: Palette, progress: bool
-) -> Path:
+def _show(folder: Path, fitted: Fit, subject: Subject, views: ImageSet, palette: Palette, progress: bool) -> Path:
     """Every figure as PNG and SVG, and the report."""
     mapping, truth = fitted.mapping, _truth(subject)
     example = views.image(next((place for place, name in enumerate(views.ids) if EXAMPLE in name), 0))

@@ -13,17 +13,11 @@ import torch
 import xarray as xr
 from jaxtyping import Float
 
-from factortopy.analysis import held_out_variables, raw_selectors
-from factortopy.analysis.bootstrap import CONFIDENCE
-from factortopy.analysis.uncertainty import Variables, region_names
-from factortopy.brain import Split, Subject, noise_ceiling_at, repeat_counts, split_images
-from factortopy.files import sha256_array, sha256_text
+from factortopy.analysis import CONFIDENCE, Variables, held_out_variables, raw_selectors, region_names
 from factortopy.fitting import (
-    Checkpoint,
     FitSettings,
     History,
     Images,
-    Machine,
     Recipe,
     fit_settings,
     image_scenes,
@@ -31,9 +25,13 @@ from factortopy.fitting import (
     train_default,
     train_paper,
 )
+from factortopy.images import Split, split_images
+from factortopy.machine import Machine
 from factortopy.mapping import Mapping
 from factortopy.model import FactorTopy, FixedSelectors, Selection
 from factortopy.provenance import provenance
+from factortopy.storage import Checkpoint, sha256_array, sha256_text
+from factortopy.subjects import Subject, noise_ceiling_at, repeat_counts
 from factortopy.tokens import TokenStore
 
 BATCH = 64
@@ -267,7 +265,7 @@ def _dataset(
 
 
 def fit_facts(tokens: TokenStore, subject: Subject, split: Split, settings: FitSettings) -> dict[str, Any]:
-    """What :func:`factortopy.mapping.facts` says of a fit, as attributes of a dataset."""
+    """What :func:`factortopy.mapping._facts` says of a fit, as attributes of a dataset."""
     facts = {
         "network": tokens.network,
         "subject": subject.name,

@@ -6,17 +6,9 @@ import xarray as xr
 from scipy import stats
 from sklearn.metrics import r2_score
 
-from factortopy.analysis.bootstrap import (
-    draw_images,
-    draw_r2,
-    draw_roi_r2,
-    draw_share,
-    percentiles,
-    r2_interval,
-)
-from factortopy.analysis.estimates import estimate, paired_difference
-from factortopy.analysis.hierarchy import fit_slope
-from factortopy.analysis.uncertainty import Measured, error_limits, region_names, uncertainty
+from factortopy.analysis import draw_roi_r2, estimate, fit_slope, paired_difference, percentiles, region_names
+from factortopy.analysis.estimates.bootstrap import draw_images, draw_r2, draw_share, r2_interval
+from factortopy.analysis.estimates.uncertainty import Measured, error_limits, uncertainty
 from factortopy.errors import DataError, UnknownNameError
 from factortopy.mapping import Mapping
 
@@ -32,9 +24,7 @@ def measured():
     share = INDEX / VOXELS
     predictions = (1 - share) * early + share * late
     responses = 4 + predictions + rng.normal(size=predictions.shape)
-    return Measured(
-        responses, predictions, share * late, 0.5 * early, [f"image-{i:02d}" for i in range(IMAGES)], ROIS
-    )
+    return Measured(responses, predictions, share * late, 0.5 * early, [f"image-{i:02d}" for i in range(IMAGES)], ROIS)
 
 
 def rows(draw):

@@ -8,8 +8,7 @@ import pytest
 from scipy.stats import linregress
 from tiny_mappings import LEVELS, ROIS, VOXELS, tiny_mapping
 
-from factortopy.analysis import change
-from factortopy.analysis.change import forgetting_index
+from factortopy.analysis import change, forgetting_index
 from factortopy.errors import DataError
 
 DEPTH = np.linspace(0.1, 0.9, VOXELS)

@@ -5,8 +5,7 @@ import pytest
 import torch
 from sklearn.decomposition import PCA
 
-from factortopy.analysis import canonical_model, channel_images
-from factortopy.analysis.gauge import Gauge
+from factortopy.analysis import Gauge, canonical_model, channel_images
 from factortopy.errors import DataError
 from factortopy.model import ChannelAlign, ChannelMap, FactorTopy, FixedSelectors, Selection
 from factortopy.networks import Tokens
@@ -67,9 +66,7 @@ def test_the_response_is_the_prediction_of_a_local_voxel_that_reads_the_place(mo
     found = compute(model, tokens)
     inside = torch.from_numpy(REGIONS["first"])
     middle = torch.tensor([[(2 * 1 + 1) / 3 - 1, (2 * 2 + 1) / 4 - 1]]).double()
-    selection = Selection(
-        middle, model.select().layer[inside].mean(dim=0, keepdim=True), torch.zeros(1).double()
-    )
+    selection = Selection(middle, model.select().layer[inside].mean(dim=0, keepdim=True), torch.zeros(1).double())
     voxel = FactorTopy(
         model.align,
         FixedSelectors(selection),

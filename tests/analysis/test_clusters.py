@@ -10,10 +10,9 @@ from scipy.spatial.distance import squareform
 from sklearn.metrics import adjusted_rand_score
 from sklearn.metrics.pairwise import cosine_similarity
 
-from factortopy.analysis import cluster_channels
-from factortopy.analysis.cluster_table import effective_clusters
-from factortopy.analysis.gauge import Gauge, canonical_selectors
-from factortopy.analysis.tree import cosine_k_means, cut_tree
+from factortopy.analysis import Gauge, canonical_selectors, cluster_channels
+from factortopy.analysis.channels.cluster_table import effective_clusters
+from factortopy.analysis.channels.tree import cosine_k_means, cut_tree
 from factortopy.errors import DataError, UnknownNameError
 from factortopy.model import ChannelAlign, ChannelMap, FactorTopy, FixedSelectors, Selection
 from factortopy.networks import Tokens
@@ -23,9 +22,7 @@ def draw_channels(voxels, width=16, groups=0, spread=0.25, seed=0):
     """Channel selectors: smooth clouds without clusters, or around planted directions."""
     random = np.random.default_rng(seed)
     if not groups:
-        return random.normal(size=(voxels, 5)) @ random.normal(size=(5, width)) + random.normal(
-            size=(voxels, width)
-        )
+        return random.normal(size=(voxels, 5)) @ random.normal(size=(5, width)) + random.normal(size=(voxels, width))
     label = random.integers(groups, size=voxels)
     middle = random.normal(size=(groups, width))
     size = random.lognormal(sigma=0.5, size=(voxels, 1))
@@ -53,9 +50,7 @@ def test_as_many_centroids_as_voxels_is_ward_on_the_rows_of_all_cosines():
     expected = fcluster(linkage(cosine_similarity(channels @ channels.T), "ward"), 12, "maxclust")
     found = cluster_channels(channels, 12, centroids=300)
     assert adjusted_rand_score(found.labels, expected) == 1
-    white = fcluster(
-        linkage(channels / np.linalg.norm(channels, axis=1, keepdims=True), "ward"), 12, "maxclust"
-    )
+    white = fcluster(linkage(channels / np.linalg.norm(channels, axis=1, keepdims=True), "ward"), 12, "maxclust")
     assert adjusted_rand_score(cluster_channels(channels, 12, "gauge-free", centroids=300).labels, white) == 1
 
 
@@ -109,9 +104,7 @@ def test_the_cut_always_ends_at_the_count_or_the_nearest_there_is(heights, count
     points = np.random.default_rng(seed).permutation(np.cumsum([0, *heights]))[:, None].astype(float)
     tree = linkage(points, "ward")
     cut = cut_tree(tree, count)
-    possible = {len(points)} | {
-        len(np.unique(fcluster(tree, height, "distance"))) for height in np.unique(tree[:, 2])
-    }
+    possible = {len(points)} | {len(np.unique(fcluster(tree, height, "distance"))) for height in np.unique(tree[:, 2])}
     reached = len(np.unique(cut.labels))
     assert reached == cut.labels.max()
     assert abs(reached - count) == min(abs(number - count) for number in possible)
@@ -144,9 +137,7 @@ def test_no_gauge_changes_the_gauge_free_clusters_and_any_changes_the_papers(see
     layer, scale = draw(voxels, layers).softmax(1), draw(voxels).sigmoid()
     selectors = FixedSelectors(Selection(draw(voxels, 2).tanh(), layer, scale))
     model = FactorTopy(ChannelAlign(*align), selectors, draw(voxels, width), 0.5)
-    tokens = Tokens(
-        tuple(draw(images, 5, 3, 3) for _ in range(layers)), tuple(draw(images, 5) for _ in range(layers))
-    )
+    tokens = Tokens(tuple(draw(images, 5, 3, 3) for _ in range(layers)), tuple(draw(images, 5) for _ in range(layers)))
     other = Gauge(draw(layers).exp(), draw(2).exp(), draw(width, width)).model(model)
 
     def free(held):

@@ -17,7 +17,7 @@ from factortopy.analysis import (
     voxel_values,
     winners,
 )
-from factortopy.analysis.similarity import shares_by_depth
+from factortopy.analysis.comparing._similarity import shares_by_depth
 from factortopy.errors import DataError, UnknownNameError
 
 
@@ -140,9 +140,7 @@ def test_similarity_is_pearson_over_known_voxels():
 
 def test_similarity_takes_vertices_in_common_of_other_subjects():
     one = tiny_mapping(np.linspace(0, 1, VOXELS))
-    other = tiny_mapping(
-        np.linspace(0, 1, VOXELS) + 0.2, vertex=np.arange(VOXELS) + 20, subject="s2", split="cd" * 32
-    )
+    other = tiny_mapping(np.linspace(0, 1, VOXELS) + 0.2, vertex=np.arange(VOXELS) + 20, subject="s2", split="cd" * 32)
     found = similarity([one, other], "r2")
     assert found.voxels[0, 1] == VOXELS - 20
     assert found.correlation[0, 1] == pytest.approx(1)
@@ -155,9 +153,7 @@ def test_layer_shares_of_other_depths_are_summed_into_equal_parts():
     np.testing.assert_allclose(shares_by_depth(shares, 2), [[0.3, 0.7]])
     np.testing.assert_allclose(shares_by_depth(shares, 4), shares)
     # A layer that lies across an edge is dealt out to both sides.
-    np.testing.assert_allclose(
-        shares_by_depth(shares, 3), [[0.1 + 0.2 / 3, 0.2 * 2 / 3 + 0.1 + 0.1, 0.5 + 0]]
-    )
+    np.testing.assert_allclose(shares_by_depth(shares, 3), [[0.1 + 0.2 / 3, 0.2 * 2 / 3 + 0.1 + 0.1, 0.5 + 0]])
 
 
 REFUSED = {

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from factortopy.analysis import layer_position, leave_out, shares
-from factortopy.analysis.gauge import Gauge, aligned_covariances, canonical_gauge, canonical_selectors
-from factortopy.analysis.gauge import Selectors as AnySelectors
+from factortopy.analysis import Gauge, canonical_gauge, canonical_selectors, layer_position, leave_out, shares
+from factortopy.analysis import Selectors as AnySelectors
+from factortopy.analysis.heldout.gauge import aligned_covariances
 from factortopy.errors import DataError
 from factortopy.model import ChannelAlign, ChannelMap, FactorTopy, FixedSelectors, FreeSelectors, Selection
 from factortopy.networks import Tokens
@@ -24,9 +24,7 @@ def tokens():
     def draw(*shape):
         # Layers share a part, so that they are correlated as in a network.
         common = torch.randn(IMAGES, CHANNELS, *shape, generator=generator).double()
-        return tuple(
-            factor * (common + torch.randn(IMAGES, CHANNELS, *shape, generator=generator)) for factor in size
-        )
+        return tuple(factor * (common + torch.randn(IMAGES, CHANNELS, *shape, generator=generator)) for factor in size)
 
     return Tokens(draw(3, 3), draw())
 
@@ -182,9 +180,7 @@ def test_dot_products_of_channels_are_the_covariance_of_predictions(model, token
 
 
 def test_a_model_without_features_has_no_canonical_form(model, tokens):
-    silent = Gauge(torch.ones(LAYERS).double(), torch.ones(2).double(), torch.eye(WIDTH).double()).model(
-        model
-    )
+    silent = Gauge(torch.ones(LAYERS).double(), torch.ones(2).double(), torch.eye(WIDTH).double()).model(model)
     for held in [*silent.align.local, *silent.align.global_]:
         held.weight.data.zero_()
     with pytest.raises(DataError, match="constant"):

@@ -7,8 +7,9 @@ import pytest
 import torch
 from PIL import Image
 
-from factortopy.analysis import hierarchy_cka, representational_depth
-from factortopy.analysis.hierarchy_cka import hsic
+from factortopy.analysis import representational_depth
+from factortopy.analysis.hierarchy import representational as hierarchy_cka
+from factortopy.analysis.hierarchy.representational import hsic
 from factortopy.errors import DataError
 from factortopy.images import ImageSet
 from factortopy.networks import Preprocessing, network_from_function
@@ -25,9 +26,7 @@ def kernel(seed, images=7, width=5):
 def test_hsic_is_the_mean_over_all_quadruples_of_images():
     """The U-statistic itself (Gretton et al. 2005): k_ij (l_ij + l_qr - 2 l_iq) over distinct i, j, q, r."""
     one, other = kernel(0), kernel(1)
-    terms = [
-        one[i, j] * (other[i, j] + other[q, r] - 2 * other[i, q]) for i, j, q, r in permutations(range(7), 4)
-    ]
+    terms = [one[i, j] * (other[i, j] + other[q, r] - 2 * other[i, q]) for i, j, q, r in permutations(range(7), 4)]
     found = hsic(torch.from_numpy(one), torch.from_numpy(other))
     assert found == pytest.approx(np.mean(terms))
 
@@ -47,9 +46,7 @@ def test_independent_features_share_nothing_however_many_they_are():
     """The biased estimate of CKA would be near 1 here: 2,000 numbers of 40 images."""
     rng = np.random.default_rng(3)
     one, other = (values @ values.T for values in rng.normal(size=(2, 40, 2_000)))
-    parts = [
-        hsic(torch.from_numpy(a), torch.from_numpy(b)) for a, b in ((one, other), (one, one), (other, other))
-    ]
+    parts = [hsic(torch.from_numpy(a), torch.from_numpy(b)) for a, b in ((one, other), (one, one), (other, other))]
     assert abs(parts[0] / np.sqrt(parts[1] * parts[2])) < 0.1
 
 

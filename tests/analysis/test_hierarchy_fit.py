@@ -9,7 +9,7 @@ from scipy.stats import linregress, spearmanr
 from sklearn.isotonic import IsotonicRegression
 
 from factortopy.analysis import fit_hierarchy, orders_of, parse_order
-from factortopy.analysis.hierarchy_null import shuffle_layers
+from factortopy.analysis.hierarchy.shuffled_layers import shuffle_layers
 from factortopy.errors import DataError, ShapeError, UnknownNameError
 from factortopy.mapping import Mapping
 
@@ -72,9 +72,7 @@ def test_line_rank_correlation_and_monotone_fit_equal_scipy_and_scikit_learn():
 
 
 def test_statsmodels_gives_the_same_line():
-    api = pytest.importorskip(
-        "statsmodels.api", reason="statsmodels is not installed; SciPy's line is tested"
-    )
+    api = pytest.importorskip("statsmodels.api", reason="statsmodels is not installed; SciPy's line is tested")
     share = shares()
     x, y = by_hand(share)
     expected = api.OLS(y, api.add_constant(x)).fit()
@@ -134,9 +132,7 @@ def test_null_holds_every_order_of_few_layers_once():
     levels = (INDEX // 40) / 2
     null = shuffle_layers(share, positions, levels, count=24)
     expected = [share @ np.array(order) for order in permutations(positions)]
-    np.testing.assert_allclose(
-        np.sort(null.slope), np.sort([linregress(levels, depth).slope for depth in expected])
-    )
+    np.testing.assert_allclose(np.sort(null.slope), np.sort([linregress(levels, depth).slope for depth in expected]))
     ranks = [spearmanr(levels, depth).statistic for depth in expected]
     np.testing.assert_allclose(np.sort(null.spearman), np.sort(ranks))
     assert null.exact

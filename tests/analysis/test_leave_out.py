@@ -15,12 +15,8 @@ LAYERS, CHANNELS, WIDTH, VOXELS, IMAGES = 3, 6, 4, 8, 150
 @pytest.fixture(scope="module")
 def tokens():
     generator = torch.Generator().manual_seed(0)
-    local = tuple(
-        2 + torch.randn(IMAGES, CHANNELS, 3, 3, generator=generator).double() for _ in range(LAYERS)
-    )
-    return Tokens(
-        local, tuple(5 + torch.randn(IMAGES, CHANNELS, generator=generator).double() for _ in range(LAYERS))
-    )
+    local = tuple(2 + torch.randn(IMAGES, CHANNELS, 3, 3, generator=generator).double() for _ in range(LAYERS))
+    return Tokens(local, tuple(5 + torch.randn(IMAGES, CHANNELS, generator=generator).double() for _ in range(LAYERS)))
 
 
 @pytest.fixture(scope="module")
@@ -32,9 +28,7 @@ def model():
         torch.randn(VOXELS, LAYERS).double().softmax(dim=1),
         torch.rand(VOXELS).double(),
     )
-    return FactorTopy(
-        ChannelAlign(*maps), FixedSelectors(selection), torch.randn(VOXELS, WIDTH).double(), 0.5
-    )
+    return FactorTopy(ChannelAlign(*maps), FixedSelectors(selection), torch.randn(VOXELS, WIDTH).double(), 0.5)
 
 
 @pytest.fixture(scope="module")
@@ -57,9 +51,7 @@ def found_by(model, tokens, responses, parts, **kwargs):
     def batches():
         return (tokens[start : start + 40] for start in range(0, len(responses), 40))
 
-    return leave_out(
-        model, batches, torch.from_numpy(responses), torch.from_numpy(parts.sum(axis=0)), **kwargs
-    )
+    return leave_out(model, batches, torch.from_numpy(responses), torch.from_numpy(parts.sum(axis=0)), **kwargs)
 
 
 def test_drop_is_the_difference_of_two_r2(model, tokens, responses, parts):

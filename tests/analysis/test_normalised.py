@@ -5,9 +5,9 @@ import pytest
 import xarray as xr
 
 from factortopy.analysis import ceiling_facts, normalised, r_squared, roi_scores
-from factortopy.brain import noise_ceiling_from_ncsnr
 from factortopy.errors import DataError, ShapeError
 from factortopy.mapping import Mapping
+from factortopy.subjects import noise_ceiling_from_ncsnr
 
 
 def mapping(r2, ceiling=None, attributes=None, provenance=None, **rois):

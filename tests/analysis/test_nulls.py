@@ -5,7 +5,7 @@ import pytest
 from scipy.spatial.distance import cdist
 from scipy.stats import pearsonr
 
-from factortopy.analysis.nulls import correlation_test, slope_test, surrogate_maps
+from factortopy.analysis import correlation_test, slope_test, surrogate_maps
 from factortopy.errors import DataError, ShapeError
 
 pytest.importorskip("brainspace", reason="spatial nulls need the extra `nulls` (BrainSpace)")
@@ -19,9 +19,7 @@ def cortex():
     """Part of a sphere with a straight edge: 160 places, evenly spread."""
     number = np.arange(1_400) + 0.5
     polar, angle = np.arccos(1 - number / 700), np.pi * (1 + 5**0.5) * number
-    places = RADIUS * np.stack(
-        [np.cos(angle) * np.sin(polar), np.sin(angle) * np.sin(polar), np.cos(polar)], axis=1
-    )
+    places = RADIUS * np.stack([np.cos(angle) * np.sin(polar), np.sin(angle) * np.sin(polar), np.cos(polar)], axis=1)
     return places[(places[:, 2] > 50) & (places[:, 0] > -20)][:160]
 
 

@@ -5,9 +5,9 @@ import pytest
 from sklearn.linear_model import LinearRegression, Ridge
 from tiny_mappings import tiny_mapping
 
-from factortopy.analysis import compare, paired_winners, partition_variance
-from factortopy.analysis.partition import half_rows, join, left_out_error, mixing_of, ridge
-from factortopy.analysis.predictions import HeldOut, Predicted
+from factortopy.analysis import HeldOut, compare, paired_winners, partition_variance
+from factortopy.analysis.comparing.partition import half_rows, join, left_out_error, mixing_of, ridge
+from factortopy.analysis.heldout.predictions import Predicted
 from factortopy.errors import DataError
 
 IMAGES, VOXELS = 3_000, 60
@@ -16,9 +16,7 @@ EVERYTHING = {"all voxels": np.ones(VOXELS, bool)}
 
 def side(random, networks, images=IMAGES):
     """Responses ``s + u1 + u2 + noise`` of variances .2, .3, .1, .4; network k predicts s + u_k."""
-    shared, *own = (
-        np.sqrt(variance) * random.standard_normal((images, VOXELS)) for variance in (0.2, 0.3, 0.1)
-    )
+    shared, *own = (np.sqrt(variance) * random.standard_normal((images, VOXELS)) for variance in (0.2, 0.3, 0.1))
     responses = shared + sum(own) + np.sqrt(0.4) * random.standard_normal((images, VOXELS))
     predictions = np.stack([shared + part for part in own] + [shared] * (networks - 2))
     return Predicted(
@@ -154,9 +152,7 @@ def test_other_numbers_of_networks_are_refused():
 
 def test_paired_limits_are_narrower_than_separate_ones():
     held = held_out(2, 200)
-    r2 = 1 - np.square(held.test.responses - held.test.predictions).mean(axis=1) / held.test.responses.var(
-        axis=0
-    )
+    r2 = 1 - np.square(held.test.responses - held.test.predictions).mean(axis=1) / held.test.responses.var(axis=0)
     comparison = compare([tiny_mapping(values, network=str(place)) for place, values in enumerate(r2)])
     won = paired_winners(comparison, held, resamples=400)
     # R^2 of the networks is .5 and .3 with all images.
@@ -167,10 +163,6 @@ def test_paired_limits_are_narrower_than_separate_ones():
     drawn = []
     for _ in range(400):
         rows = random.integers(0, 200, 200)
-        error = np.square(held.test.responses[rows, voxel] - held.test.predictions[:, rows, voxel]).mean(
-            axis=1
-        )
-        drawn.append(
-            (error[1 - won.best[voxel]] - error[won.best[voxel]]) / held.test.responses[rows, voxel].var()
-        )
+        error = np.square(held.test.responses[rows, voxel] - held.test.predictions[:, rows, voxel]).mean(axis=1)
+        drawn.append((error[1 - won.best[voxel]] - error[won.best[voxel]]) / held.test.responses[rows, voxel].var())
     assert won.low[voxel] == pytest.approx(np.percentile(drawn, 2.5), abs=0.03)

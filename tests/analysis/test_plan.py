@@ -6,8 +6,8 @@ from dataclasses import asdict
 import numpy as np
 import pytest
 
-from factortopy.analysis.plan import plan
-from factortopy.analysis.recovery_table import FORMAT, Measured, load_table
+from factortopy.analysis import load_table, plan
+from factortopy.analysis.planted.recovery_table import FORMAT, Measured
 from factortopy.errors import DataError, UnknownNameError
 
 IMAGES, CEILINGS = (500, 1_000, 2_300, 9_000), (0.05, 0.2, 0.6)
@@ -39,9 +39,7 @@ def table():
     return tuple(case(images, ceiling) for images in IMAGES for ceiling in CEILINGS)
 
 
-@pytest.mark.parametrize(
-    ("images", "ceiling"), [(3_000, 0.2), (700, 0.07), (8_000, 0.5), (500, 0.05), (9_000, 0.3)]
-)
+@pytest.mark.parametrize(("images", "ceiling"), [(3_000, 0.2), (700, 0.07), (8_000, 0.5), (500, 0.05), (9_000, 0.3)])
 def test_a_plane_in_logarithms_is_interpolated_exactly(table, images, ceiling):
     found = plan(images, ceiling, table=table).asked
     assert found.inside
@@ -130,9 +128,7 @@ def test_a_measure_that_is_missing_stays_missing(table):
     assert np.isfinite(plan(2_300, 0.1, table=holes).asked.shortfall)
 
 
-@pytest.mark.parametrize(
-    ("images", "ceiling", "repeats"), [(0, 0.2, 1), (10, 20, 1), (10, 0, 1), (10, 0.2, 0)]
-)
+@pytest.mark.parametrize(("images", "ceiling", "repeats"), [(0, 0.2, 1), (10, 20, 1), (10, 0, 1), (10, 0.2, 0)])
 def test_numbers_out_of_range_are_refused(table, images, ceiling, repeats):
     with pytest.raises(DataError, match="divide percentages"):
         plan(images, ceiling, repeats=repeats, table=table)

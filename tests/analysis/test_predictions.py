@@ -7,11 +7,11 @@ import pytest
 from PIL import Image
 
 from factortopy.analysis import compare, partition_variance, predict
-from factortopy.brain import Split, load_arrays
 from factortopy.errors import DataError
 from factortopy.fitting import fit_settings
-from factortopy.images import ImageSet
+from factortopy.images import ImageSet, Split
 from factortopy.networks import load_network
+from factortopy.subjects import load_arrays
 from factortopy.tokens import extract
 from factortopy.workflow import fit_model
 
@@ -53,10 +53,7 @@ def subject(stores):
 @pytest.fixture(scope="module")
 def fits(stores, subject):
     settings = fit_settings("default", **FAST), fit_settings("paper", **FAST)
-    return [
-        fit_model(store, subject, chosen, progress=False)
-        for store, chosen in zip(stores, settings, strict=True)
-    ]
+    return [fit_model(store, subject, chosen, progress=False) for store, chosen in zip(stores, settings, strict=True)]
 
 
 @pytest.fixture(scope="module")

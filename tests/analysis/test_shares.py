@@ -15,9 +15,7 @@ LAYERS, CHANNELS, WIDTH, VOXELS, IMAGES = 3, 6, 4, 5, 40
 def tokens():
     generator = torch.Generator().manual_seed(0)
     local = tuple(torch.randn(IMAGES, CHANNELS, 3, 3, generator=generator).double() for _ in range(LAYERS))
-    return Tokens(
-        local, tuple(torch.randn(IMAGES, CHANNELS, generator=generator).double() for _ in range(LAYERS))
-    )
+    return Tokens(local, tuple(torch.randn(IMAGES, CHANNELS, generator=generator).double() for _ in range(LAYERS)))
 
 
 @pytest.fixture
@@ -25,12 +23,8 @@ def model():
     torch.manual_seed(1)
     maps = [[ChannelMap(CHANNELS, WIDTH, offset=True).double() for _ in range(LAYERS)] for _ in range(2)]
     logits = 2 * torch.randn(VOXELS, LAYERS).double()
-    selection = Selection(
-        torch.rand(VOXELS, 2).double() - 0.5, logits.softmax(dim=1), torch.rand(VOXELS).double()
-    )
-    return FactorTopy(
-        ChannelAlign(*maps), FixedSelectors(selection), torch.randn(VOXELS, WIDTH).double(), 0.5
-    )
+    selection = Selection(torch.rand(VOXELS, 2).double() - 0.5, logits.softmax(dim=1), torch.rand(VOXELS).double())
+    return FactorTopy(ChannelAlign(*maps), FixedSelectors(selection), torch.randn(VOXELS, WIDTH).double(), 0.5)
 
 
 def batches(tokens, size=7):
@@ -44,9 +38,7 @@ def parts(model, tokens):
     for layer in range(LAYERS):
         for i in range(VOXELS):
             place = selection.space[i].expand(IMAGES, 1, 1, 2)
-            here = torch.nn.functional.grid_sample(aligned.local[layer], place, align_corners=False)[
-                :, :, 0, 0
-            ]
+            here = torch.nn.functional.grid_sample(aligned.local[layer], place, align_corners=False)[:, :, 0, 0]
             weight = model.factor * selection.layer[i, layer] * model.channels[i]
             result[0, layer, :, i] = ((1 - selection.scale[i]) * (here @ weight)).detach()
             result[1, layer, :, i] = (selection.scale[i] * (aligned.global_[layer] @ weight)).detach()
@@ -61,9 +53,7 @@ def test_shares_equal_covariances_written_out(model, tokens):
     for i in range(VOXELS):
         variance = predicted[:, i].var()
         for layer in range(LAYERS):
-            expected = (
-                np.cov(by_hand[:, layer, :, i].sum(axis=0), predicted[:, i], bias=True)[0, 1] / variance
-            )
+            expected = np.cov(by_hand[:, layer, :, i].sum(axis=0), predicted[:, i], bias=True)[0, 1] / variance
             assert found.layer[i, layer] == pytest.approx(expected, abs=1e-10)
         expected = np.cov(by_hand[1, :, :, i].sum(axis=0), predicted[:, i], bias=True)[0, 1] / variance
         assert found.scale[i] == pytest.approx(expected, abs=1e-10)

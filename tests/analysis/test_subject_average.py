@@ -37,9 +37,7 @@ def test_each_vertex_is_averaged_over_the_subjects_that_have_it():
     assert average.sizes["voxel"] == VOXELS + 10
     codes = {
         (side, vertex): place
-        for place, (side, vertex) in enumerate(
-            zip(average["hemisphere"].values, average["vertex"].values, strict=True)
-        )
+        for place, (side, vertex) in enumerate(zip(average["hemisphere"].values, average["vertex"].values, strict=True))
     }
     assert len(codes) == VOXELS + 10
     expected = {0: (2, (R2[0] + R2[2]) / 2), 20: (3, np.mean(R2)), VOXELS + 8: (1, R2[1])}

@@ -6,8 +6,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from factortopy.brain import Split, load_arrays
+from factortopy.images import Split
 from factortopy.networks import Tokens
+from factortopy.subjects import load_arrays
 
 IMAGES, LAYERS, CHANNELS, GRID = 260, 3, 6, 4
 IDS = tuple(f"image-{number:03d}" for number in range(IMAGES))

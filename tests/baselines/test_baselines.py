@@ -10,7 +10,8 @@ from planted_tokens import SPLIT, PlantedTokens, one_layer_one_place, subject_of
 from factortopy.baselines import METHODS, run, run_baselines
 from factortopy.baselines.variants import shuffled
 from factortopy.errors import DataError, UnavailableError, UnknownNameError
-from factortopy.fitting import Machine, fit_settings
+from factortopy.fitting import fit_settings
+from factortopy.machine import Machine
 
 SETTINGS = fit_settings(
     steps=150,

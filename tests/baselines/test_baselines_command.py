@@ -7,11 +7,11 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
-from factortopy.baselines.variants import extract_untrained
-from factortopy.brain import load_arrays
+from factortopy.baselines import extract_untrained
 from factortopy.cli import app
 from factortopy.images import ImageSet
 from factortopy.networks import load_network
+from factortopy.subjects import load_arrays
 from factortopy.tokens import TokenStore, extract
 
 IMAGES, VOXELS = 40, 6

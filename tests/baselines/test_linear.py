@@ -7,12 +7,11 @@ from planted_tokens import GRID, LAYERS, SPLIT, PlantedTokens, subject_of
 from sklearn.linear_model import Ridge
 from sklearn.model_selection import PredefinedSplit
 
-from factortopy.analysis import r_squared
-from factortopy.analysis.bootstrap import draw_roi_r2
-from factortopy.baselines import receptive_fields
+from factortopy.analysis import draw_roi_r2, r_squared
+from factortopy.baselines import choose, receptive_fields
 from factortopy.baselines.features import Field, field_weights, measure_features
 from factortopy.baselines.linear import fit_linear
-from factortopy.baselines.ridge import PENALTIES, band_weightings, choose, fit_candidates
+from factortopy.baselines.ridge import PENALTIES, band_weightings, fit_candidates
 from factortopy.fitting import fit_settings, side_images
 
 COUNTS = {"train": 60, "validation": 25, "test": 20}
@@ -23,8 +22,7 @@ def bands():
     """Two feature spaces; half of the voxels read one, half the other."""
     random = np.random.default_rng(0)
     spaces = [
-        {side: random.normal(size=(count, 5)).astype(np.float32) for side, count in COUNTS.items()}
-        for _ in range(2)
+        {side: random.normal(size=(count, 5)).astype(np.float32) for side, count in COUNTS.items()} for _ in range(2)
     ]
     weights = random.normal(size=(2, 5, 6))
     weights[0, :, 3:] = weights[1, :, :3] = 0
@@ -66,8 +64,7 @@ def test_predictions_are_those_of_ridge_on_the_training_images(bands):
         space, target = spaces[found.chosen[voxel]], responses["train"][:, voxel]
         fits = [Ridge(alpha=penalty).fit(space["train"], target) for penalty in PENALTIES]
         errors = [
-            np.square(fit.predict(space["validation"]) - responses["validation"][:, voxel]).mean()
-            for fit in fits
+            np.square(fit.predict(space["validation"]) - responses["validation"][:, voxel]).mean() for fit in fits
         ]
         expected = fits[int(np.argmin(errors))].predict(space["test"])
         np.testing.assert_allclose(found.predictions[:, voxel], expected, atol=1e-4)

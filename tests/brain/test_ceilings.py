@@ -9,15 +9,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from factortopy.analysis import r_squared
-from factortopy.brain.ceilings import (
-    mean_inverse,
+from factortopy.errors import DataError, ShapeError
+from factortopy.subjects import (
     noise_ceiling_at,
     noise_ceiling_from_ncsnr,
     noise_ceiling_from_percent,
     repeat_counts,
     repeat_variance,
 )
-from factortopy.errors import DataError, ShapeError
+from factortopy.subjects.ceilings import mean_inverse
 
 SHARED = os.environ.get("FACTORTOPY_SHARED_DATA")
 SIGNAL, NOISE = 1.5, 2.5
@@ -103,9 +103,7 @@ def test_counts_of_repeats():
     assert mean_inverse([2, 0, 3]) == pytest.approx((2 + 3 / 3) / 5)
 
 
-@pytest.mark.skipif(
-    not SHARED, reason="FACTORTOPY_SHARED_DATA does not point to the ceilings of Algonauts 2023"
-)
+@pytest.mark.skipif(not SHARED, reason="FACTORTOPY_SHARED_DATA does not point to the ceilings of Algonauts 2023")
 def test_real_ceilings_of_algonauts_are_per_cent():
     for file in sorted((Path(str(SHARED)) / "algonauts2023_ceiling").glob("subj0?_?h.npy")):
         ceiling = noise_ceiling_from_percent(np.load(file))

@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from nibabel.freesurfer import read_annot, read_label, write_annot
 
-from factortopy.brain import Subject, read_labels, roi_masks, with_labels
-from factortopy.brain.labels import Labels
+from factortopy.cortex import Labels, read_labels, roi_masks
 from factortopy.errors import DataError
+from factortopy.subjects import Subject, with_labels
 
 VERTICES = 40
 NAMES = {0: "Unknown", 1: "V1v", 2: "V1d", 7: "hV4"}
@@ -41,9 +41,7 @@ def write_gifti(path, values=VALUES, table=NAMES):
 
 
 def write_annotation(path, values, names):
-    colours = np.array(
-        [[17 * n % 251 + 1, 29 * n % 253, 5 * n % 255, 0, 0] for n in range(1, len(names) + 1)]
-    )
+    colours = np.array([[17 * n % 251 + 1, 29 * n % 253, 5 * n % 255, 0, 0] for n in range(1, len(names) + 1)])
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         write_annot(path, values, colours, names, fill_ctab=True)

@@ -11,15 +11,11 @@ from scipy.sparse import coo_array, eye_array
 from scipy.sparse.csgraph import dijkstra
 from scipy.sparse.linalg import spsolve
 
-from factortopy.brain import (
-    Planted,
-    load_subject,
-    load_surface,
-    repeat_variance,
-    simulate_subject,
-    split_images,
-)
+from factortopy.cortex import load_surface
 from factortopy.errors import DataError, ShapeError, UnknownNameError
+from factortopy.images import split_images
+from factortopy.simulation import Planted, simulate_subject
+from factortopy.subjects import load_subject, repeat_variance
 
 GRID, LAYERS, IMAGES = 3, 6, 40
 
@@ -71,9 +67,7 @@ def linear_parts(store, truth):
             np.einsum("nkv,vk->nv", local, truth.channel_weights),
             whole @ truth.channel_weights.T,
         )
-        parts.append(
-            [(1 - truth.scale) * truth.layer[:, layer] * local, truth.scale * truth.layer[:, layer] * whole]
-        )
+        parts.append([(1 - truth.scale) * truth.layer[:, layer] * local, truth.scale * truth.layer[:, layer] * whole])
     return np.array(parts).transpose(1, 0, 2, 3)
 
 
@@ -114,9 +108,7 @@ def test_two_layers_lie_half_the_network_apart(store):
     truth = simulate(store, mixture="two").truth
     places = [np.flatnonzero(row) for row in truth.layer]
     assert {int(b - a) for a, b in places} == {LAYERS // 2}
-    np.testing.assert_allclose(
-        np.sort(truth.layer, axis=1)[:, -2:], [[1 / 3, 2 / 3]] * len(places), rtol=1e-6
-    )
+    np.testing.assert_allclose(np.sort(truth.layer, axis=1)[:, -2:], [[1 / 3, 2 / 3]] * len(places), rtol=1e-6)
     single = simulate(store, mixture="one").truth
     assert (truth.layer.argmax(1) == single.layer.argmax(1)).all()
     np.testing.assert_allclose(truth.depth, truth.layer @ np.arange(LAYERS) / (LAYERS - 1), atol=1e-6)
@@ -204,9 +196,7 @@ def test_measured_ceilings_are_dealt_out_by_rank(store):
     sample = np.random.default_rng(0).beta(1, 4, 5_000).clip(1e-3)
     subject = simulate(store, ceiling_sample=sample)
     found = np.sort(subject.noise_ceiling)
-    np.testing.assert_allclose(
-        [found.mean(), np.median(found)], [sample.mean(), np.median(sample)], rtol=0.01
-    )
+    np.testing.assert_allclose([found.mean(), np.median(found)], [sample.mean(), np.median(sample)], rtol=0.01)
     usual = simulate(store)
     order = np.argsort(usual.noise_ceiling)  # falls with the distance from the occipital pole
     assert (np.diff(subject.noise_ceiling[order]) >= 0).mean() > 0.999

@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from factortopy.brain import load_subject, load_surface, simulate_subject
+from factortopy.cortex import load_surface
 from factortopy.errors import DataError, ShapeError
+from factortopy.simulation import simulate_subject
+from factortopy.subjects import load_subject
 
 GRID = 6
 
@@ -30,18 +32,13 @@ class FakeStore:
         generator = torch.Generator().manual_seed(seed)
         self.image_ids = tuple(f"image{number}" for number in range(images))
         self.parts = FakeTokens(
-            tuple(
-                (torch.randn(images, c, GRID, GRID, generator=generator) * 3 + 40).half()
-                for c in self.channels
-            ),
+            tuple((torch.randn(images, c, GRID, GRID, generator=generator) * 3 + 40).half() for c in self.channels),
             tuple((torch.randn(images, c, generator=generator) * 0.2 - 7).half() for c in self.channels),
         )
 
     def read(self, indices=None):
         rows = slice(None) if indices is None else list(indices)
-        return FakeTokens(
-            tuple(p[rows] for p in self.parts.local), tuple(p[rows] for p in self.parts.global_)
-        )
+        return FakeTokens(tuple(p[rows] for p in self.parts.local), tuple(p[rows] for p in self.parts.global_))
 
 
 @pytest.fixture(scope="module")
@@ -149,8 +146,7 @@ def test_space_is_contralateral_and_covers_the_image(subject):
         assert np.median(y[here][height < -10]) < -0.2  # ventral: upper field
         eccentricity = np.hypot(x, y)[here]
         straight = np.linalg.norm(
-            half.midthickness[subject.vertex[here]]
-            - half.midthickness[subject.vertex[here]][eccentricity.argmin()],
+            half.midthickness[subject.vertex[here]] - half.midthickness[subject.vertex[here]][eccentricity.argmin()],
             axis=1,
         )
         assert np.corrcoef(eccentricity, straight)[0, 1] > 0.8
@@ -158,13 +154,7 @@ def test_space_is_contralateral_and_covers_the_image(subject):
 
 def test_depth_follows_the_hierarchy_of_the_paper(subject):
     depth = {name: subject.truth.depth[mask].mean() for name, mask in subject.rois.items()}
-    assert (
-        depth["V1"]
-        < depth["V2V3"]
-        < depth["V4"]
-        < depth["OPA"]
-        < min(depth["EBA"], depth["FFA"], depth["PPA"])
-    )
+    assert depth["V1"] < depth["V2V3"] < depth["V4"] < depth["OPA"] < min(depth["EBA"], depth["FFA"], depth["PPA"])
     ideal = {"V1": 0, "V2V3": 0.33, "OPA": 0.66, "EBA": 1}
     level = np.concatenate([np.full(subject.rois[name].sum(), value) for name, value in ideal.items()])
     found = np.concatenate([subject.truth.depth[subject.rois[name]] for name in ideal])
@@ -195,9 +185,7 @@ def test_maps_are_smooth_along_the_cortex(subject):
     maps = [truth.space, truth.depth[:, None], truth.scale[:, None], truth.noise_ceiling[:, None]]
     maps.append(truth.channel_weights / np.linalg.norm(truth.channel_weights, axis=1, keepdims=True))
     for number, planted in enumerate(maps):
-        along, random = (
-            np.linalg.norm(planted[p[:, 0]] - planted[p[:, 1]], axis=1).mean() for p in (edges, pairs)
-        )
+        along, random = (np.linalg.norm(planted[p[:, 0]] - planted[p[:, 1]], axis=1).mean() for p in (edges, pairs))
         assert along < 0.45 * random, number
 
 
@@ -242,9 +230,7 @@ def test_survives_the_disk_and_says_it_is_simulated(subject, tmp_path):
     np.testing.assert_array_equal(loaded.responses, subject.responses)
     np.testing.assert_array_equal(loaded.hemisphere, subject.hemisphere)
     np.testing.assert_array_equal(loaded.truth.layer_share, subject.truth.layer_share)
-    np.testing.assert_array_equal(
-        loaded.truth.global_projections[2].weight, subject.truth.global_projections[2].weight
-    )
+    np.testing.assert_array_equal(loaded.truth.global_projections[2].weight, subject.truth.global_projections[2].weight)
     some = loaded.select(loaded.rois["FFA"])
     np.testing.assert_array_equal(some.truth.signal, subject.truth.signal[:, subject.rois["FFA"]])
     np.testing.assert_array_equal(some.coordinate_bounds, subject.coordinate_bounds)

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from factortopy.brain import Split, split_images
 from factortopy.errors import DataError
+from factortopy.images import Split, split_images
 
 
 def ids(count):

@@ -8,10 +8,11 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from factortopy.brain import Split, read_split, split_clusters, split_with_test
-from factortopy.brain.splits_cluster import cluster_images
 from factortopy.errors import DataError
+from factortopy.images import Split, read_split, split_with_test
 from factortopy.networks import Tokens
+from factortopy.tokens import split_clusters
+from factortopy.tokens.clusters import cluster_images
 
 CLUSTERS, EACH = 12, 10
 
@@ -30,9 +31,7 @@ class PlantedTokens:
         features[:, 0] = 1e3 + 50 * random.standard_normal(len(features))
         self.features = torch.from_numpy(features).half()
         self.image_ids = tuple(f"image{number:03d}" for number in range(len(features)))
-        self.image_groups = (
-            tuple(f"scene{number // 2}" for number in range(len(features))) if scenes else None
-        )
+        self.image_groups = tuple(f"scene{number // 2}" for number in range(len(features))) if scenes else None
 
     def read(self, rows):
         noise = torch.randn(len(rows), 6)

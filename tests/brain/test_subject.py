@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from factortopy.brain import Subject, load_arrays, load_subject
 from factortopy.errors import DataError, ShapeError
+from factortopy.subjects import Subject, load_arrays, load_subject
 
 IMAGES, VOXELS = 6, 4
 

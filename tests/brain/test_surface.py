@@ -6,14 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from factortopy.brain import (
-    coordinate_bounds,
-    hemisphere_rois,
-    load_surface,
-    sphere_coordinates,
-    visual_region,
-)
-from factortopy.brain.rois import talairach_to_mni305
+from factortopy.cortex import coordinate_bounds, hemisphere_rois, load_surface, sphere_coordinates, visual_region
+from factortopy.cortex.regions import talairach_to_mni305
 from factortopy.errors import DataError, UnknownNameError
 
 SHARED = os.environ.get("FACTORTOPY_SHARED_DATA")

@@ -11,17 +11,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from nibabel.freesurfer import read_geometry, write_geometry, write_morph_data
 
-from factortopy.brain import coordinate_bounds, load_surface, sphere_coordinates
-from factortopy.brain.surface_files import flat_mesh, read_mesh, read_morph, read_patch
-from factortopy.brain.surface_mesh import Mesh
-from factortopy.brain.surface_sphere import refine_sphere, standard_spheres
+from factortopy.cortex import Mesh, coordinate_bounds, load_surface, read_mesh, sphere_coordinates
+from factortopy.cortex.mesh_files import flat_mesh, read_morph, read_patch
+from factortopy.cortex.spheres import refine_sphere, standard_spheres
 from factortopy.errors import DataError, UnavailableError, UnknownNameError
 
 SUBJECTS = os.environ.get("SUBJECTS_DIR", "")
 REAL = Path(SUBJECTS) / "fsaverage" / "surf"
-needs_real = pytest.mark.skipif(
-    not (SUBJECTS and REAL.is_dir()), reason="SUBJECTS_DIR has no fsaverage of FreeSurfer"
-)
+needs_real = pytest.mark.skipif(not (SUBJECTS and REAL.is_dir()), reason="SUBJECTS_DIR has no fsaverage of FreeSurfer")
 TETRAHEDRON = (
     np.array([[0, 0, 1], [1, 0, 0], [0, 1, 0], [-1, -1, -1]], float),
     np.array([[0, 1, 2], [0, 2, 3], [0, 3, 1], [1, 3, 2]]),
@@ -142,16 +139,12 @@ def test_spheres_are_had_without_any_file_but_nilearns(name, count, monkeypatch)
     assert len(left.faces) == 2 * count - 4  # Euler's formula of a closed triangle mesh
     everywhere = sphere_coordinates(name)
     assert everywhere.shape == (2 * count, 3)
-    np.testing.assert_allclose(
-        coordinate_bounds(everywhere), [[-100, -100, -100], [400, 100, 100]], atol=0.02
-    )
+    np.testing.assert_allclose(coordinate_bounds(everywhere), [[-100, -100, -100], [400, 100, 100]], atol=0.02)
 
 
 def test_fsaverage7_is_fsaverage():
     np.testing.assert_array_equal(sphere_coordinates("fsaverage7"), sphere_coordinates("fsaverage"))
-    np.testing.assert_array_equal(
-        sphere_coordinates("fsaverage5"), sphere_coordinates(load_surface("fsaverage5"))
-    )
+    np.testing.assert_array_equal(sphere_coordinates("fsaverage5"), sphere_coordinates(load_surface("fsaverage5")))
     with pytest.raises(UnknownNameError, match="fsaverage"):
         sphere_coordinates("fsavrage")
 
@@ -161,9 +154,7 @@ def test_computed_spheres_are_freesurfers():
     for short, mesh in zip(("lh", "rh"), standard_spheres("fsaverage"), strict=True):
         coordinates, faces = read_geometry(REAL / f"{short}.sphere")
         np.testing.assert_allclose(mesh.coordinates, coordinates, atol=0.011)
-        assert {tuple(sorted(face)) for face in mesh.faces.tolist()} == {
-            tuple(sorted(face)) for face in faces.tolist()
-        }
+        assert {tuple(sorted(face)) for face in mesh.faces.tolist()} == {tuple(sorted(face)) for face in faces.tolist()}
 
 
 @needs_real
@@ -186,9 +177,7 @@ def test_real_fsaverage_is_read_and_lies_upright():
 def write_fsaverage6(subjects, angle=1.2):
     """A FreeSurfer folder with the sphere of fsaverage6, and fsaverage5's flat map turned by an angle."""
     coarse = load_surface("fsaverage5")
-    for short, half, sphere in zip(
-        ("lh", "rh"), coarse.hemispheres, standard_spheres("fsaverage6"), strict=True
-    ):
+    for short, half, sphere in zip(("lh", "rh"), coarse.hemispheres, standard_spheres("fsaverage6"), strict=True):
         surf = subjects / "fsaverage6" / "surf"
         surf.mkdir(parents=True, exist_ok=True)
         for kind in ("white", "pial", "inflated", "sphere"):
@@ -217,9 +206,7 @@ def test_freesurfers_folder_is_used_and_its_flat_map_turned_upright(tmp_path, mo
     assert surface.name == "fsaverage6"
     for fine, model in zip(surface.hemispheres, coarse.hemispheres, strict=True):
         inside = np.unique(model.flat.faces)
-        np.testing.assert_allclose(
-            fine.flat.coordinates[inside, :2], model.flat.coordinates[inside, :2], atol=1e-2
-        )
+        np.testing.assert_allclose(fine.flat.coordinates[inside, :2], model.flat.coordinates[inside, :2], atol=1e-2)
         assert fine.vertices == 40_962
     (tmp_path / "fsaverage6" / "surf" / "rh.sulc").unlink()
     with pytest.raises(DataError, match=r"rh.sulc is missing"):
@@ -267,7 +254,5 @@ def test_nilearns_folder_then_the_three_ways_and_a_download_only_if_asked(tmp_pa
     write_nilearn_folder(tmp_path / "other" / "fsaverage6")
     monkeypatch.setenv("NILEARN_DATA", str(tmp_path / "other"))
     surface = load_surface("fsaverage6")
-    np.testing.assert_array_equal(
-        surface.left.sphere.coordinates, standard_spheres("fsaverage6")[0].coordinates
-    )
+    np.testing.assert_array_equal(surface.left.sphere.coordinates, standard_spheres("fsaverage6")[0].coordinates)
     np.testing.assert_array_equal(surface.right.sulcal_depth, surface.right.white.coordinates[:, 1])

@@ -4,9 +4,8 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from factortopy.brain import ROI_NAMES, load_surface, sphere_coordinates, visual_region
-from factortopy.brain.surface import coordinate_bounds
 from factortopy.cli import app
+from factortopy.cortex import ROI_NAMES, coordinate_bounds, load_surface, sphere_coordinates, visual_region
 from factortopy.images import sample_views
 
 IMAGES, VOXELS = 40, 150
@@ -53,9 +52,7 @@ def write_subject(folder, images=IMAGES, **changes):
     for name, array in arrays.items():
         np.save(folder / f"{name}.npy", array)
     for index, name in enumerate(ROI_NAMES):
-        np.save(
-            folder / "rois" / f"{name}.npy", np.arange(len(vertex)) * len(ROI_NAMES) // len(vertex) == index
-        )
+        np.save(folder / "rois" / f"{name}.npy", np.arange(len(vertex)) * len(ROI_NAMES) // len(vertex) == index)
     ids = [f"view-{index:02d}.png" for index in range(IMAGES)]
     (folder / "image_ids.txt").write_text("\n".join(ids) + "\n")
     (folder / "subject.toml").write_text('name = "by hand"\nsurface = "fsaverage5"\n')

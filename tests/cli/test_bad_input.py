@@ -9,16 +9,15 @@ import time
 
 import numpy as np
 import pytest
-from conftest import IMAGES, VOXELS, write_subject
 
+from conftest import IMAGES, VOXELS, write_subject
 from factortopy.cli.failures import failure_line
 from factortopy.errors import DataError
 from factortopy.tokens import TokenStore
 
 # A shell may have switched Ctrl-C off for what it runs in the background.
 LISTENING = (
-    "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
-    "from factortopy.cli import main; main()"
+    "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); from factortopy.cli import main; main()"
 )
 
 

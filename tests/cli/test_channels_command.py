@@ -50,9 +50,7 @@ def test_clusters_takes_a_common_set_of_images(run, mapping, tokens, tmp_path):
     assert sum(row["voxels"] for row in facts["clusters"]) == facts["voxels"]
 
 
-def test_clusters_refuses_tokens_of_another_network_and_too_many_clusters(
-    run, mapping, tokens, photographs, tmp_path
-):
+def test_clusters_refuses_tokens_of_another_network_and_too_many_clusters(run, mapping, tokens, photographs, tmp_path):
     other = tmp_path / "other"
     made = run("extract", "timm/test_vit", photographs, other, "--untrained", "--seed", 3, "--grid", 2, "-q")
     assert made.exit_code == 0, made.stderr
@@ -69,9 +67,7 @@ def test_clusters_refuses_tokens_of_another_network_and_too_many_clusters(
     assert not (tmp_path / "a").exists()
 
 
-def test_channel_images_writes_the_maps_of_the_network_that_was_mapped(
-    run, mapping, photographs, tokens, tmp_path
-):
+def test_channel_images_writes_the_maps_of_the_network_that_was_mapped(run, mapping, photographs, tokens, tmp_path):
     words = ("channel-images", mapping, photographs, tmp_path / "maps", "--grid", 4, "--quiet", "--json")
     result = run(*words, "--rois", "V1,EBA")
     assert result.exit_code == 0, result.stderr
@@ -90,9 +86,7 @@ def test_channel_images_writes_the_maps_of_the_network_that_was_mapped(
         np.testing.assert_allclose(held["components"], expected.components, atol=2e-2)
 
 
-def test_channel_images_of_clusters_in_the_canonical_gauge(
-    run, mapping, photographs, tokens, clustered, tmp_path
-):
+def test_channel_images_of_clusters_in_the_canonical_gauge(run, mapping, photographs, tokens, clustered, tmp_path):
     few = tmp_path / "few.txt"
     few.write_text("\n".join(str(path) for path in sorted(photographs.iterdir())[:2]))
     words = (

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from factortopy import reporting
-from factortopy.brain import split_images
+from factortopy.images import split_images
 from factortopy.mapping import Mapping
 from factortopy.tokens import TokenStore
 
@@ -46,9 +46,7 @@ def test_help_is_quick_and_loads_no_heavy_library():
 
 
 def test_module_prints_the_version_as_the_package_has_it():
-    done = subprocess.run(
-        [sys.executable, "-m", "factortopy", "--version"], capture_output=True, text=True, check=True
-    )
+    done = subprocess.run([sys.executable, "-m", "factortopy", "--version"], capture_output=True, text=True, check=True)
     assert done.stdout.strip()
 
 

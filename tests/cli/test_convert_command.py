@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from factortopy.brain import load_betas, load_nsd
+from factortopy.datasets import load_betas, load_nsd
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "brain" / "datasets"))
 from nsd_fixture import write_nsd

@@ -6,9 +6,9 @@ import re
 import h5py
 import numpy as np
 import pytest
-from conftest import IMAGES, NETWORK
 from PIL import Image
 
+from conftest import IMAGES, NETWORK
 from factortopy.tokens import TokenStore
 
 WORDS = ("--untrained", "--grid", 4, "--layers", "blocks.1,blocks.4")

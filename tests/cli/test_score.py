@@ -5,8 +5,8 @@ import json
 import numpy as np
 import pytest
 
-from factortopy.brain import load_subject
 from factortopy.mapping import Mapping
+from factortopy.subjects import load_subject
 
 
 @pytest.fixture

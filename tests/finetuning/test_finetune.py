@@ -8,12 +8,11 @@ import pytest
 import torch
 from small_network import Small, coloured_images, small_network
 
-from factortopy import checkpoint as checkpoints
 from factortopy.errors import DataError, UnavailableError, UnknownNameError
 from factortopy.finetuning import Classifier, Trainer, finetune, finetune_settings, split_classes
-from factortopy.networks import load_network, network_from_function
+from factortopy.networks import load_network, network_from_function, read_weights
 from factortopy.networks.network import IMAGENET_PREPROCESSING
-from factortopy.networks.weights import read_weights
+from factortopy.storage import checkpoint as checkpoints
 
 QUICK = {"per_class": 8, "validation_per_class": 4, "steps": 30, "validate_every": 10}
 
@@ -29,9 +28,7 @@ def changed(before, after):
 def run(output, network=None, images=None, **changes):
     network = network or small_network()
     images = images or coloured_images()
-    return finetune(
-        network, images, output, device="cpu", precision="fp32", progress=False, **(QUICK | changes)
-    )
+    return finetune(network, images, output, device="cpu", precision="fp32", progress=False, **(QUICK | changes))
 
 
 def test_the_recipe_is_the_papers():

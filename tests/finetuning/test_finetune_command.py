@@ -10,8 +10,8 @@ from PIL import Image
 from small_network import coloured_images
 from typer.testing import CliRunner
 
-from factortopy.brain import ROI_NAMES
 from factortopy.cli import app
+from factortopy.cortex import ROI_NAMES
 from factortopy.images import sample_views
 from factortopy.mapping import Mapping
 from factortopy.tokens import TokenStore
@@ -38,9 +38,7 @@ def place(tmp_path_factory):
     views = sample_views(IMAGES)
     (place / "photographs").mkdir()
     for number in range(IMAGES):
-        views.image(number).resize((48, 48), Image.Resampling.BILINEAR).save(
-            place / f"photographs/{number:02d}.png"
-        )
+        views.image(number).resize((48, 48), Image.Resampling.BILINEAR).save(place / f"photographs/{number:02d}.png")
     write_subject(place / "subject")
     return place
 
@@ -122,9 +120,7 @@ def test_each_part_alone_gives_the_same(result, place, tmp_path):
 
 def test_a_dry_run_says_what_it_takes_and_writes_nothing(place, tmp_path):
     mapped = ("--map", place / "subject", "--images", place / "photographs")
-    done = run(
-        "finetune", NETWORK[0], place / "colours", tmp_path / "out", *BRIEF, *mapped, "--dry-run", "-q"
-    )
+    done = run("finetune", NETWORK[0], place / "colours", tmp_path / "out", *BRIEF, *mapped, "--dry-run", "-q")
     assert done.exit_code == 0, done.output
     assert not list(tmp_path.iterdir())
     for words in (

@@ -7,25 +7,22 @@ import torch
 import transformers
 from small_network import coloured_images
 
-from factortopy.baselines.variants import extract_untrained
+from factortopy.baselines import extract_untrained
 from factortopy.errors import DataError, UnavailableError
 from factortopy.finetuning import finetune, labelled_digits
 from factortopy.images import sample_views
-from factortopy.networks import load_network
-from factortopy.networks.module import network_from_module
-from factortopy.networks.open_clip import build_open_clip
-from factortopy.networks.timm import TimmNetwork
-from factortopy.networks.transformers import build_transformers
-from factortopy.networks.weights import read_weights
+from factortopy.networks import load_network, read_weights
+from factortopy.networks.adapters.module import network_from_module
+from factortopy.networks.adapters.open_clip import build_open_clip
+from factortopy.networks.adapters.timm import TimmNetwork
+from factortopy.networks.adapters.transformers import build_transformers
 from factortopy.tokens import extract
 
 BRIEF = {"per_class": 2, "validation_per_class": 1, "steps": 2, "batch_size": 2, "learning_rate": 1e-3}
 
 
 def tune(network, output, images=None, **changes):
-    return finetune(
-        network, images or coloured_images(), output, precision="fp32", progress=False, **(BRIEF | changes)
-    )
+    return finetune(network, images or coloured_images(), output, precision="fp32", progress=False, **(BRIEF | changes))
 
 
 def tokens(network):

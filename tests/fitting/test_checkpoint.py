@@ -5,11 +5,13 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from factortopy import checkpoint as module
 from factortopy.errors import DataError
-from factortopy.fitting import Checkpoint, Images, Machine, fit_settings, train_default, train_paper
+from factortopy.fitting import Images, fit_settings, train_default, train_paper
 from factortopy.fitting import training as training_module
+from factortopy.machine import Machine
 from factortopy.networks import Tokens
+from factortopy.storage import Checkpoint
+from factortopy.storage import checkpoint as module
 
 IMAGES, VOXELS, LAYERS, CHANNELS = 90, 40, 2, 6
 BOUNDS = torch.tensor([[0.0, 0, 0], [100, 0, 0]])
@@ -34,9 +36,7 @@ def sides():
 
 
 def run(sides, recipe, folder=None, identity="fit", precision="fp32", memory=10**9, **changes):
-    settings = fit_settings(
-        recipe, width=4, steps=24, batch_size=7, validate_every=5, components=5, **changes
-    )
+    settings = fit_settings(recipe, width=4, steps=24, batch_size=7, validate_every=5, components=5, **changes)
     trainer = train_default if recipe == "default" else train_paper
     return trainer(
         *sides,
@@ -101,10 +101,7 @@ def test_patience_ends_a_resumed_fit_too(sides, tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("recipe", ["default", "paper"])
 def test_tokens_on_disk_train_the_very_same_model(sides, recipe):
-    halves = [
-        Images(lambda rows, side=side: side.read(rows).to(dtype=torch.float16), side.responses)
-        for side in sides
-    ]
+    halves = [Images(lambda rows, side=side: side.read(rows).to(dtype=torch.float16), side.responses) for side in sides]
     in_memory, _ = run(halves, recipe, memory=10**9)
     on_disk, history = run(halves, recipe, memory=0)
     assert all(torch.equal(a, b) for a, b in zip(in_memory.parameters(), on_disk.parameters(), strict=True))

@@ -7,10 +7,11 @@ import pytest
 import torch
 
 from factortopy.errors import DataError
-from factortopy.fitting import Images, Machine, StandardisedResponses
+from factortopy.fitting import Images, StandardisedResponses
 from factortopy.fitting import held as module
 from factortopy.fitting.feed import Feed
 from factortopy.fitting.held import FiledTokens, Layout, hold
+from factortopy.machine import Machine
 from factortopy.networks import Tokens
 
 SHAPES = ((3, 2, 4), (5, 1, 1))

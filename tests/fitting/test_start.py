@@ -107,9 +107,7 @@ def test_selectors_are_set_to_a_selection(topology):
     coordinates = torch.stack([100 * along, 0 * along, 0 * along], dim=1)
     torch.manual_seed(0)
     if topology:
-        selectors = TopologicalSelectors(
-            coordinates, PositionEncoding(np.array([[0.0, 0, 0], [100, 0, 0]])), 2
-        )
+        selectors = TopologicalSelectors(coordinates, PositionEncoding(np.array([[0.0, 0, 0], [100, 0, 0]])), 2)
     else:
         selectors = FreeSelectors(50, 2)
     start_selectors(selectors, target)

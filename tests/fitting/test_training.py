@@ -6,9 +6,9 @@ import torch
 
 from factortopy.analysis import shares
 from factortopy.errors import DataError
-from factortopy.fitting import Images, Machine, fit_settings, train_default, train_paper
-from factortopy.fitting.build import build_paper_model
+from factortopy.fitting import Images, build_paper_model, fit_settings, train_default, train_paper
 from factortopy.fitting.training import _released, _Run
+from factortopy.machine import Machine
 from factortopy.model import FixedSelectors, FreeSelectors, Selection
 from factortopy.networks import Tokens
 
@@ -57,9 +57,7 @@ def score(model, images):
     with torch.no_grad():
         predicted = torch.cat([model(tokens) for tokens in images.batches(50)])
     residual = (images.responses - predicted).square().sum(dim=0)
-    return float(
-        (1 - residual / (images.responses - images.responses.mean(dim=0)).square().sum(dim=0)).mean()
-    )
+    return float((1 - residual / (images.responses - images.responses.mean(dim=0)).square().sum(dim=0)).mean())
 
 
 def run(planted, recipe="default", selectors=None, **changes):
@@ -112,8 +110,7 @@ def test_same_seed_same_model_and_the_callers_random_numbers_are_untouched(plant
     second, _, _ = run(planted, width=4, steps=20)
     other, _, _ = run(planted, width=4, steps=20, seed=1)
     assert all(
-        torch.equal(a, b)
-        for a, b in zip(first.state_dict().values(), second.state_dict().values(), strict=True)
+        torch.equal(a, b) for a, b in zip(first.state_dict().values(), second.state_dict().values(), strict=True)
     )
     assert not torch.equal(first.channels, other.channels)
 

@@ -7,14 +7,14 @@ import pytest
 import torch
 from PIL import Image
 
-from factortopy.brain import load_arrays, load_surface, sphere_coordinates
-from factortopy.brain.surface import coordinate_bounds
+from factortopy.cortex import coordinate_bounds, load_surface, sphere_coordinates
 from factortopy.errors import DataError
 from factortopy.fitting import fit_settings
 from factortopy.images import ImageSet
 from factortopy.mapping import Mapping, load_model
 from factortopy.model import Selection
 from factortopy.networks import load_network
+from factortopy.subjects import load_arrays
 from factortopy.tokens import extract
 from factortopy.workflow import fit_model
 

@@ -8,9 +8,9 @@ import pytest
 import torch
 
 from factortopy.errors import DataError, ShapeError
+from factortopy.exchange.paper_weights import from_paper_weights, to_paper_weights
 from factortopy.fitting import build_paper_model, build_selectors, fit_settings
 from factortopy.model import ChannelAlign, ChannelMap, FactorTopy, FreeSelectors
-from factortopy.model.paper_weights import from_paper_weights, to_paper_weights
 from factortopy.networks import Tokens
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -27,9 +27,7 @@ def setting():
     local = [rng.normal(size=(2, count, 3, 4)).astype(np.float32) for count in CHANNELS]
     global_ = [rng.normal(size=(2, count)).astype(np.float32) for count in CHANNELS]
     settings = fit_settings("paper", width=6)
-    selectors = build_selectors(
-        settings, torch.from_numpy(coordinates), torch.from_numpy(BOUNDS), len(CHANNELS)
-    )
+    selectors = build_selectors(settings, torch.from_numpy(coordinates), torch.from_numpy(BOUNDS), len(CHANNELS))
     model = build_paper_model(settings, selectors, 9, CHANNELS)
     generator = torch.Generator().manual_seed(1)
     with torch.no_grad():  # away from the start, where all selectors are alike
@@ -73,9 +71,7 @@ def test_gradients_equal_the_formula(setting):
         step = 1e-6
         sides = [
             (
-                reference.predict(
-                    {**weights, name: weights[name] + sign * step * direction}, code, local, global_
-                )
+                reference.predict({**weights, name: weights[name] + sign * step * direction}, code, local, global_)
                 * target
             ).sum()
             for sign in (1, -1)
@@ -160,9 +156,7 @@ def test_gradients_reach_layers_of_unequal_channels(form):
         tuple(torch.randn(images, width, 2, 3, generator=generator).double() for width in widths),
         tuple(torch.randn(images, width, generator=generator).double() for width in widths),
     )
-    align = ChannelAlign(
-        [ChannelMap(width, 4) for width in widths], [ChannelMap(width, 4) for width in widths]
-    )
+    align = ChannelAlign([ChannelMap(width, 4) for width in widths], [ChannelMap(width, 4) for width in widths])
     selectors = FreeSelectors(voxels, len(widths))
     model = FactorTopy(align, selectors, torch.randn(voxels, 4, generator=generator), 0.5, form).double()
     values = {name: value.detach() for name, value in model.named_parameters()}

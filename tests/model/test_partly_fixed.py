@@ -4,8 +4,7 @@ import pytest
 import torch
 
 from factortopy.errors import DataError
-from factortopy.fitting import fit_settings
-from factortopy.fitting.build import fix_selectors
+from factortopy.fitting import fit_settings, fix_selectors
 from factortopy.model import FreeSelectors, PartlyFixedSelectors
 
 

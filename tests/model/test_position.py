@@ -23,9 +23,7 @@ def coordinates():
 
 def test_code_equals_the_formula(coordinates):
     code = PositionEncoding(BOUNDS)(torch.from_numpy(coordinates))
-    np.testing.assert_allclose(
-        code.numpy(), reference.position_code(coordinates.astype(float), BOUNDS), atol=1e-5
-    )
+    np.testing.assert_allclose(code.numpy(), reference.position_code(coordinates.astype(float), BOUNDS), atol=1e-5)
 
 
 def test_a_subset_of_voxels_gets_the_same_code(coordinates):

@@ -14,9 +14,7 @@ def case(voxels=7, layers=3, batch=2, width=4, height=3, columns=5, space=None, 
     def draw(*shape):
         return torch.randn(*shape, generator=generator, dtype=dtype)
 
-    place = (
-        torch.rand(voxels, 2, generator=generator, dtype=dtype) * 2 - 1 if space is None else space.to(dtype)
-    )
+    place = torch.rand(voxels, 2, generator=generator, dtype=dtype) * 2 - 1 if space is None else space.to(dtype)
     parts = (
         draw(layers, batch, width, height, columns),
         draw(layers, batch, width),

@@ -10,11 +10,7 @@ from factortopy.model import Selection, confidence, softness_penalty
 
 @pytest.fixture
 def layer():
-    return (
-        torch.randn(6, 5, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-        .mul(2)
-        .softmax(dim=-1)
-    )
+    return torch.randn(6, 5, generator=torch.Generator().manual_seed(0), dtype=torch.float64).mul(2).softmax(dim=-1)
 
 
 def test_confidence_equals_equation_2(layer):
@@ -30,9 +26,7 @@ def test_confidence_of_one_hot_uniform_and_single_layers():
 def test_softness_penalty_equals_the_formula(layer):
     scale = torch.linspace(0, 1, 6, dtype=torch.float64)
     expected = -entropy(layer.numpy(), axis=1).mean() / np.log(5) + ((scale.numpy() - 0.5) ** 2).mean()
-    assert softness_penalty(Selection(torch.zeros(6, 2), layer, scale)).item() == pytest.approx(
-        expected, abs=1e-10
-    )
+    assert softness_penalty(Selection(torch.zeros(6, 2), layer, scale)).item() == pytest.approx(expected, abs=1e-10)
 
 
 def test_softness_penalty_has_a_finite_gradient_at_one_hot_weights():

@@ -14,7 +14,8 @@ from PIL import Image
 from platformdirs import user_cache_dir
 
 from factortopy.errors import UnavailableError
-from factortopy.networks import load_network, loading, wheels
+from factortopy.networks import load_network, loading
+from factortopy.networks.weights import wheels
 
 
 def real_network(name, folder, monkeypatch):
@@ -81,9 +82,7 @@ def graph_values(file, names, images):
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     # Fused operations would leave out some of the values.
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-    session = onnxruntime.InferenceSession(
-        model.SerializeToString(), options, providers=["CPUExecutionProvider"]
-    )
+    session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
     return session.run(names, {session.get_inputs()[0].name: images.numpy()})
 
 

@@ -8,11 +8,10 @@ from torch import nn
 from torchvision import models
 
 from factortopy.errors import ShapeError
-from factortopy.networks import Preprocessing, describe
-from factortopy.networks import open_clip as open_clip_adapter
-from factortopy.networks.function import network_from_function
-from factortopy.networks.module import network_from_module
-from factortopy.networks.transformers import build_transformers
+from factortopy.networks import Preprocessing, describe, network_from_function
+from factortopy.networks.adapters import open_clip as open_clip_adapter
+from factortopy.networks.adapters.module import network_from_module
+from factortopy.networks.adapters.transformers import build_transformers
 
 SMALL = {
     "image_size": 32,
@@ -86,9 +85,7 @@ CASES = {
     "timm Perception Encoder G": lambda: from_timm("vit_pe_core_gigantic_patch14_448", **VIT),
     "timm EVA-02": lambda: from_timm("eva02_tiny_patch14_224", **VIT),
     "timm SAM": lambda: from_timm("samvit_base_patch16", **VIT, window_size=2),
-    "timm Hiera": lambda: from_timm(
-        "hiera_tiny_224", 64, img_size=(64, 64), embed_dim=16, stages=(1, 1, 1, 1)
-    ),
+    "timm Hiera": lambda: from_timm("hiera_tiny_224", 64, img_size=(64, 64), embed_dim=16, stages=(1, 1, 1, 1)),
     "timm SAM 2": lambda: from_timm("sam2_hiera_tiny", 64, embed_dim=16, stages=(1, 1, 1, 1)),
     "timm Swin": lambda: from_timm("swin_tiny_patch4_window7_224", img_size=64, window_size=4, embed_dim=12),
     "timm ConvNeXt": lambda: from_timm("convnext_atto", 64, depths=(1, 1, 1, 1), dims=(8, 12, 16, 20)),
@@ -104,12 +101,8 @@ CASES = {
     ),
     "transformers SigLIP": lambda: build_transformers(transformers.SiglipVisionConfig(**SMALL)),
     "transformers DINOv2": lambda: build_transformers(transformers.Dinov2Config(**SMALL)),
-    "transformers DINOv2 with registers": lambda: build_transformers(
-        transformers.Dinov2WithRegistersConfig(**SMALL)
-    ),
-    "transformers DINOv3": lambda: build_transformers(
-        transformers.DINOv3ViTConfig(**SMALL, num_register_tokens=4)
-    ),
+    "transformers DINOv2 with registers": lambda: build_transformers(transformers.Dinov2WithRegistersConfig(**SMALL)),
+    "transformers DINOv3": lambda: build_transformers(transformers.DINOv3ViTConfig(**SMALL, num_register_tokens=4)),
     "transformers MAE": lambda: build_transformers(transformers.ViTMAEConfig(**SMALL)),
     "transformers Swin": lambda: build_transformers(
         transformers.SwinConfig(
@@ -124,9 +117,7 @@ CASES = {
     ),
     "torchvision ResNet": lambda: from_torchvision(models.ResNet(models.resnet.BasicBlock, [1, 1, 1, 1]), 64),
     "torchvision ViT": lambda: from_torchvision(models.VisionTransformer(32, 8, 3, 2, 32, 48), 32),
-    "torchvision Swin": lambda: from_torchvision(
-        models.SwinTransformer([4, 4], 12, [1, 1, 1], [1, 1, 1], [4, 4]), 64
-    ),
+    "torchvision Swin": lambda: from_torchvision(models.SwinTransformer([4, 4], 12, [1, 1, 1], [1, 1, 1], [4, 4]), 64),
     "module of one's own": lambda: network_from_module(
         Blocks(), [f"body.{i}" for i in (2, 0, 1)], SMALL_IMAGES, name="blocks"
     ),
@@ -191,9 +182,7 @@ def test_global_token_and_registers(case):
     assert network.register_tokens == REGISTERS.get(name, 0)
     with torch.no_grad():
         tokens = network.tokens(batch(network))
-    assert [tuple(r.shape[:2]) for r in tokens.registers] == [(3, network.register_tokens)] * len(
-        tokens.registers
-    )
+    assert [tuple(r.shape[:2]) for r in tokens.registers] == [(3, network.register_tokens)] * len(tokens.registers)
     for local, global_ in zip(tokens.local, tokens.global_, strict=True):
         is_mean = torch.allclose(global_, local.flatten(2).double().mean(2).float(), rtol=1e-4, atol=1e-5)
         assert is_mean == (name in NO_CLASS)

@@ -12,14 +12,14 @@ from torchvision.models.feature_extraction import create_feature_extractor
 from factortopy.errors import DataError, UnavailableError, UnknownNameError
 from factortopy.images import sample_views
 from factortopy.networks import Preprocessing
-from factortopy.networks import open_clip as open_clip_adapter
-from factortopy.networks.hooked import HookedNetwork
-from factortopy.networks.module import network_from_module
-from factortopy.networks.open_clip import build_open_clip
-from factortopy.networks.outputs import TokenRule
-from factortopy.networks.torchvision import build_torchvision, torchvision_preprocessing
-from factortopy.networks.transformers import build_transformers
-from factortopy.networks.transformers_preprocessing import transformers_preprocessing
+from factortopy.networks.adapters import open_clip as open_clip_adapter
+from factortopy.networks.adapters.hooked import HookedNetwork
+from factortopy.networks.adapters.module import network_from_module
+from factortopy.networks.adapters.open_clip import build_open_clip
+from factortopy.networks.adapters.outputs import TokenRule
+from factortopy.networks.adapters.torchvision import build_torchvision, torchvision_preprocessing
+from factortopy.networks.adapters.transformers import build_transformers
+from factortopy.networks.adapters.transformers_preprocessing import transformers_preprocessing
 
 # Its blocks keep the tokens sorted by mask unit, so they are put in order by its own `reroll`, below.
 NOT_BY_HOOKS = {"timm Hiera"}
@@ -49,9 +49,7 @@ def test_timm_hiera_equals_its_blocks_put_in_order():
     torch.manual_seed(0)
     network = CASES["timm Hiera"]()
     images, seen = batch(network, 2), []
-    hooks = [
-        b.register_forward_hook(lambda _m, _i, output: seen.append(output)) for b in network._model.blocks
-    ]
+    hooks = [b.register_forward_hook(lambda _m, _i, output: seen.append(output)) for b in network._model.blocks]
     with torch.no_grad():
         tokens = network.tokens(images)
         for index, output in enumerate(seen):
@@ -96,8 +94,7 @@ def test_open_clip_equals_its_own_intermediates(name):
 
 def test_open_clip_tag_decides_activation_and_preprocessing():
     first, second = (
-        open_clip_adapter._image_tower("ViT-B-16", tag, 0, layers=1)
-        for tag in ("openai", "datacomp_l_s1b_b8k")
+        open_clip_adapter._image_tower("ViT-B-16", tag, 0, layers=1) for tag in ("openai", "datacomp_l_s1b_b8k")
     )
     assert [type(tower.transformer.resblocks[0].mlp.gelu).__name__ for tower in (first, second)] == [
         "QuickGELU",
@@ -234,9 +231,9 @@ def test_library_that_is_missing_is_said_with_its_remedy(monkeypatch):
 
 def test_transformers_folder(tmp_path):
     transformers.Dinov2Config(**SMALL).save_pretrained(tmp_path)
-    transformers.BitImageProcessor(
-        size={"shortest_edge": 36}, crop_size={"height": 32, "width": 32}
-    ).save_pretrained(tmp_path)
+    transformers.BitImageProcessor(size={"shortest_edge": 36}, crop_size={"height": 32, "width": 32}).save_pretrained(
+        tmp_path
+    )
     network = build_transformers(str(tmp_path), seed=4)
     assert network.preprocessing.size == (32, 32)
     assert network.channels == (32, 32, 32)

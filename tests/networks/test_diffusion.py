@@ -12,8 +12,8 @@ from PIL import Image
 
 from factortopy.errors import DataError, UnavailableError, UnknownNameError
 from factortopy.images import ImageSet
-from factortopy.networks.diffusion import DiffusionNetwork, load_diffusion
-from factortopy.networks.diffusion_parts import untrained_parts
+from factortopy.networks import DiffusionNetwork, load_diffusion
+from factortopy.networks.adapters.diffusion_parts import untrained_parts
 from factortopy.tokens import extract
 
 
@@ -100,9 +100,7 @@ def test_tokens_are_those_of_the_unet_on_inverted_latents(pipeline, images):
         tokens = network.tokens(images)
     latents, time = inverted(pipeline, images, 3, 10)
     with torch.no_grad():
-        parts = pipeline.unet(
-            latents.float(), time, empty(pipeline).expand(2, -1, -1), return_dict=True
-        ).sample
+        parts = pipeline.unet(latents.float(), time, empty(pipeline).expand(2, -1, -1), return_dict=True).sample
         # The last unit's output is what the UNet's own head sees.
         head = pipeline.unet.conv_out(torch.nn.functional.silu(pipeline.unet.conv_norm_out(tokens.local[-1])))
     torch.testing.assert_close(head, parts, rtol=1e-3, atol=1e-4)

@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 from torch import nn
 
 from factortopy.errors import DataError
-from factortopy.networks import load_network
-from factortopy.networks.matching import find_prefix, fit_weights
-from factortopy.networks.timm import build_timm
-from factortopy.networks.weights import read_weights, url_file
+from factortopy.networks import load_network, read_weights
+from factortopy.networks.adapters.timm import build_timm
+from factortopy.networks.weights.matching import find_prefix, fit_weights
+from factortopy.networks.weights.weights import url_file
 
 PREFIXES = ("", "module.", "model.", "backbone.", "teacher.backbone.", "visual.", "image_encoder.")
 

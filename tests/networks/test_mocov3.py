@@ -7,7 +7,7 @@ from torch import nn
 
 from factortopy.errors import DataError, UnavailableError, UnknownNameError
 from factortopy.networks import find_entry, load_network
-from factortopy.networks.mocov3 import build_mocov3
+from factortopy.networks.adapters.mocov3 import build_mocov3
 
 
 def formula(channels):
@@ -74,9 +74,7 @@ def test_authors_file(encoder, kind, tmp_path):
 
 def test_another_networks_file_is_refused(encoder, tmp_path):
     path = authors_file(encoder, "linear classifier", tmp_path / "small.pth")
-    with pytest.raises(
-        DataError, match=r"under 'module\.' do not fit MoCo v3 vit_base: 149 of another shape"
-    ):
+    with pytest.raises(DataError, match=r"under 'module\.' do not fit MoCo v3 vit_base: 149 of another shape"):
         load_network("mocov3-b", weights=path, device="cpu")
     with pytest.raises(UnknownNameError, match="vit_base"):
         build_mocov3("vit_bse", None)

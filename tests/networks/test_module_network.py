@@ -8,9 +8,8 @@ import transformers
 from torch import nn
 
 from factortopy.errors import DataError, ShapeError, UnknownNameError
-from factortopy.networks import Preprocessing, describe
-from factortopy.networks.function import network_from_function
-from factortopy.networks.module import network_from_module
+from factortopy.networks import Preprocessing, describe, network_from_function
+from factortopy.networks.adapters.module import network_from_module
 
 WIDE = Preprocessing((16, 24), (0.5, 0.5, 0.5), (0.5, 0.5, 0.5), "bilinear", 1.0)
 SQUARE = Preprocessing((16, 16), (0.5, 0.5, 0.5), (0.5, 0.5, 0.5), "bilinear", 1.0)
@@ -232,9 +231,7 @@ def test_fine_tuning_reaches_the_weights():
 
 
 def test_prefix_tokens_must_mean_the_same_in_all_layers():
-    module = nn.Sequential(
-        Gives(lambda x: x), Gives(pixels), Gives(lambda x: sequence(x.repeat(1, 1, 4, 4), 1))
-    )
+    module = nn.Sequential(Gives(lambda x: x), Gives(pixels), Gives(lambda x: sequence(x.repeat(1, 1, 4, 4), 1)))
     with pytest.raises(DataError, match="only 2 have prefix tokens"):
         network_from_module(module, ["1", "2"], WIDE)
 

@@ -5,12 +5,12 @@ import pytest
 import torch
 from PIL import Image
 
-from factortopy.brain import load_arrays
 from factortopy.images import ImageSet
 from factortopy.mapping import Mapping, facts_line
 from factortopy.networks import load_network
-from factortopy.networks.timm import build_timm
+from factortopy.networks.adapters.timm import build_timm
 from factortopy.reporting import report
+from factortopy.subjects import load_arrays
 from factortopy.tokens import TokenStore, extract
 from factortopy.workflow import fit
 

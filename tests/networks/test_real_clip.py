@@ -6,7 +6,7 @@ import torch
 import transformers
 from real_wheels import as_sequence, close, graph_values, real_network, run, transformers_model
 
-from factortopy.networks.onnx_weights import onnx_state_dict
+from factortopy.networks.weights.onnx_weights import onnx_state_dict
 
 
 @pytest.fixture(scope="module")

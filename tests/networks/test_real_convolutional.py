@@ -88,9 +88,7 @@ class Squeeze:
 
     def collect(self, name, entry):
         if isinstance(entry, h5py.Dataset):
-            parts = name.split(
-                "/"
-            )  # the file says each layer's name twice: fire2/squeeze1x1/fire2/squeeze1x1_W:0
+            parts = name.split("/")  # the file says each layer's name twice: fire2/squeeze1x1/fire2/squeeze1x1_W:0
             self.arrays["/".join(parts[len(parts) // 2 :])] = torch.tensor(entry[()])
 
     def convolve(self, x, name, **options):
@@ -141,6 +139,4 @@ def test_squeezenet_equals_its_definition(squeezenet):
 def test_squeezenet_knows_a_cat_and_a_coffee(squeezenet):
     _network, file, _images, tokens = squeezenet
     found = Squeeze(file).logits(tokens.local[-1]).topk(5).indices.numpy()
-    assert all(
-        np.isin(answers, list(right)).any() for answers, right in zip(found, photographs()[1], strict=True)
-    )
+    assert all(np.isin(answers, list(right)).any() for answers, right in zip(found, photographs()[1], strict=True))

@@ -8,9 +8,10 @@ from PIL import Image
 
 from factortopy.errors import DataError, ShapeError, UnavailableError, UnknownNameError
 from factortopy.images import sample_views
-from factortopy.networks import Tokens, choose_device, choose_precision, describe, load_network
-from factortopy.networks.timm import TimmNetwork
-from factortopy.networks.weights import hub_file
+from factortopy.machine import choose_device, choose_precision
+from factortopy.networks import Tokens, describe, load_network
+from factortopy.networks.adapters.timm import TimmNetwork
+from factortopy.networks.weights.weights import hub_file
 
 
 def batch(network, count=2):
@@ -73,9 +74,7 @@ def test_convolutional_network_has_maps_of_unequal_size():
     assert network.grids[-1] == (5, 5)
     for index, name in ((2, "layer2"), (4, "layer4")):
         torch.testing.assert_close(tokens.local[index], seen[name])
-        torch.testing.assert_close(
-            tokens.global_[index], seen[name].flatten(2).sum(2) / seen[name][0, 0].numel()
-        )
+        torch.testing.assert_close(tokens.global_[index], seen[name].flatten(2).sum(2) / seen[name][0, 0].numel())
     assert network.channels == tuple(tensor.shape[1] for tensor in tokens.local)
 
 
@@ -195,7 +194,7 @@ def test_unreadable_weights(tmp_path):
 
 
 def test_no_hub_is_said_in_one_line(monkeypatch, tmp_path):
-    monkeypatch.setattr("factortopy.networks.weights._reachable", lambda _address: False)
+    monkeypatch.setattr("factortopy.networks.weights.weights._reachable", lambda _address: False)
     monkeypatch.setattr("huggingface_hub.try_to_load_from_cache", lambda *_: None)
     with pytest.raises(UnavailableError, match="weights=PATH") as caught:
         load_network("mae-b16")
@@ -206,7 +205,7 @@ def test_cached_weights_need_no_network(monkeypatch, tmp_path):
     def refuse(_address):
         raise AssertionError("the network was asked")
 
-    monkeypatch.setattr("factortopy.networks.weights._reachable", refuse)
+    monkeypatch.setattr("factortopy.networks.weights.weights._reachable", refuse)
     monkeypatch.setattr("huggingface_hub.try_to_load_from_cache", lambda *_: str(tmp_path / "cached"))
     assert hub_file("timm/any") == tmp_path / "cached"
 

@@ -13,9 +13,10 @@ import torch
 from onnx import TensorProto, helper, numpy_helper
 
 from factortopy.errors import DataError, UnavailableError
-from factortopy.networks import load_network, loading, sources, wheels
-from factortopy.networks.onnx_weights import onnx_state_dict
-from factortopy.networks.wheel_formats import timm_clip_weights
+from factortopy.networks import load_network, loading
+from factortopy.networks.weights import sources, wheels
+from factortopy.networks.weights.onnx_weights import onnx_state_dict
+from factortopy.networks.weights.wheel_formats import timm_clip_weights
 
 RANDOM = np.random.default_rng(0)
 
@@ -84,9 +85,7 @@ def test_renamed_weights_are_the_same_function():
     model.load_state_dict(timm_clip_weights(weights))
     images = torch.randn(1, 3, 224, 224)
     with torch.no_grad():
-        torch.testing.assert_close(
-            model.eval()(images), tower(weights, images, heads, depth), rtol=1e-4, atol=1e-4
-        )
+        torch.testing.assert_close(model.eval()(images), tower(weights, images, heads, depth), rtol=1e-4, atol=1e-4)
 
 
 def random_tower(width, depth):
@@ -124,9 +123,7 @@ def tower(weights, images, heads, depth):
         return scaled * weights[f"{name}.weight"] + weights[f"{name}.bias"]
 
     root = "vision_model"
-    patches = torch.nn.functional.conv2d(
-        images, weights[f"{root}.embeddings.patch_embedding.weight"], stride=16
-    )
+    patches = torch.nn.functional.conv2d(images, weights[f"{root}.embeddings.patch_embedding.weight"], stride=16)
     x = torch.cat([weights[f"{root}.embeddings.class_embedding"][None, None], patches.flatten(2).mT], 1)
     x = norm(f"{root}.pre_layrnorm", x + weights[f"{root}.embeddings.position_embedding.weight"])
     for index in range(depth):

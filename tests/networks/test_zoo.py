@@ -5,8 +5,9 @@ from timm.models import get_pretrained_cfg
 from torch import nn
 
 from factortopy.errors import DataError, UnavailableError, UnknownNameError
-from factortopy.networks import find_entry, list_networks, load_network, loading, network_skeleton, sources
-from factortopy.networks.wheels import WHEELS
+from factortopy.networks import find_entry, list_networks, load_network, loading, network_skeleton
+from factortopy.networks.weights import sources
+from factortopy.networks.weights.wheels import WHEELS
 
 ENTRIES = list_networks()
 DATACOMP, PUBLIC = "laion/CLIP-ViT-", "https://download.pytorch.org/models/"

@@ -7,12 +7,13 @@ import pytest
 import torch
 from torchvision import models
 
-from factortopy.networks import find_entry, list_networks, mocov3
-from factortopy.networks import open_clip as open_clip_adapter
-from factortopy.networks.module import network_from_module
+from factortopy.networks import find_entry, list_networks
+from factortopy.networks.adapters import mocov3
+from factortopy.networks.adapters import open_clip as open_clip_adapter
+from factortopy.networks.adapters.module import network_from_module
+from factortopy.networks.adapters.timm import TimmNetwork, build_timm, timm_preprocessing
 from factortopy.networks.network import IMAGENET_PREPROCESSING
-from factortopy.networks.sources import build, parse_source
-from factortopy.networks.timm import TimmNetwork, build_timm, timm_preprocessing
+from factortopy.networks.weights.sources import build, parse_source
 
 # A diffusion network is no stack of layers over one image: tests of its own hold it to its contract.
 ENTRIES = [entry for entry in list_networks() if not entry.source.startswith("diffusion/")]

@@ -6,12 +6,13 @@ from fake_mapping import fake_mapping_and_truth
 from scipy.stats import linregress, t
 from sklearn.metrics import root_mean_squared_error
 
-from factortopy.brain import load_surface
+from factortopy.cortex import load_surface
 from factortopy.errors import DataError
+from factortopy.paper import Member
+from factortopy.paper.items.table1 import table1_rows
+from factortopy.paper.items.table2 import subject_rows, table2_rows
 from factortopy.paper.measures import distance_to_max, hierarchy_row, max_model, roi_mean, roughness
-from factortopy.paper.members import STAND_INS, Member
-from factortopy.paper.table1 import table1_rows
-from factortopy.paper.table2 import subject_rows, table2_rows
+from factortopy.paper.members import STAND_INS
 
 LEVELS = {"V1": 0.0, "V2V3": 0.33, "OPA": 0.66, "EBA": 1.0}
 
@@ -136,9 +137,7 @@ def test_roughness_by_walking_along_the_triangles(mapping):
     position = np.random.default_rng(0).random(data.sizes["voxel"])
     voxel = {
         (side, int(vertex)): place
-        for place, (side, vertex) in enumerate(
-            zip(data["hemisphere"].values, data["vertex"].values, strict=True)
-        )
+        for place, (side, vertex) in enumerate(zip(data["hemisphere"].values, data["vertex"].values, strict=True))
     }
     edges = set()
     for half in surface.hemispheres:

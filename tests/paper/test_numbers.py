@@ -8,7 +8,8 @@ import pytest
 
 from factortopy.errors import UnknownNameError
 from factortopy.networks import find_entry
-from factortopy.paper.numbers import PaperRow, beside, paper_table
+from factortopy.paper import paper_table
+from factortopy.paper.numbers import PaperRow, beside
 
 ROUNDING = 0.011
 """Three numbers rounded to two decimals."""

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from fake_mapping import fake_mapping_and_truth
 
-from factortopy.paper.chart import numbers_chart
-from factortopy.paper.panels import Panel, Shared, map_grid
+from factortopy.paper.items.chart import numbers_chart
+from factortopy.paper.items.panels import Panel, Shared, map_grid
 
 
 @pytest.fixture(scope="module")
@@ -14,9 +14,7 @@ def mapping():
 
 
 def texts(figure):
-    return [text.get_text() for axes in figure.axes for text in axes.texts] + [
-        text.get_text() for text in figure.texts
-    ]
+    return [text.get_text() for axes in figure.axes for text in axes.texts] + [text.get_text() for text in figure.texts]
 
 
 def test_each_panel_is_a_map_with_its_title_and_each_kind_has_one_key(mapping):

@@ -10,9 +10,9 @@ from factortopy.cli import app, estimate_paper
 from factortopy.cli.estimate import FitEstimate
 from factortopy.errors import DataError, UnavailableError
 from factortopy.mapping import Mapping
-from factortopy.paper import ITEMS, Plan, Study, find_item, paper_table, run_items
+from factortopy.paper import ITEMS, Item, Plan, Study, find_item, paper_table, run_items
 from factortopy.paper import study as study_module
-from factortopy.paper.item import Item, Result
+from factortopy.paper.item import Result
 from factortopy.paper.members import STAND_INS, base_members, diffusion_steps, members_of
 
 ALL = [

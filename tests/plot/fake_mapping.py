@@ -6,9 +6,10 @@ import numpy as np
 import xarray as xr
 
 from factortopy.analysis import hierarchy_slope
-from factortopy.brain import PlantedTruth, load_surface
-from factortopy.brain.planted import planted_maps
+from factortopy.cortex import load_surface
 from factortopy.mapping import Mapping
+from factortopy.simulation.maps import planted_maps
+from factortopy.subjects import PlantedTruth
 
 LAYERS = 8
 

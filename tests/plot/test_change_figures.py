@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 from fake_mapping import fake_mapping_and_truth
 
-from factortopy.analysis import change, layer_position
-from factortopy.analysis.roi_scores import ALL
+from factortopy.analysis import ALL, change, layer_position
 from factortopy.plot import change_bars, change_maps, to_png
 
 AFTER = "timm/vit_test-finetuned-EuroSAT"

@@ -6,12 +6,9 @@ import numpy as np
 import pytest
 from skimage.color import deltaE_ciede2000, rgb2lab
 
-from factortopy.analysis import ChannelImages, cluster_channels
-from factortopy.analysis.cluster_table import cluster_facts, cluster_rows
+from factortopy.analysis import ChannelImages, cluster_channels, cluster_facts, cluster_rows
 from factortopy.errors import DataError, UnknownNameError
-from factortopy.plot import alt_text, to_png
-from factortopy.plot.channel_images import channel_images
-from factortopy.plot.clusters import clusters
+from factortopy.plot import alt_text, channel_images, clusters, to_png
 from factortopy.plot.colours import cluster_colours
 
 COUNT = 6
@@ -92,9 +89,7 @@ def make_images(images=2, regions=3):
 def test_each_photograph_has_a_map_of_every_region(mapping, kind):
     shown, photographs = make_images(), [np.zeros((8, 8, 3)), np.ones((8, 8, 3))]
     figure = channel_images(mapping, shown, photographs, kind, canonical=True)
-    by_kind = {
-        gid: [axes for axes in figure.axes if axes.get_gid() == gid] for gid in ("photograph", "map", "key")
-    }
+    by_kind = {gid: [axes for axes in figure.axes if axes.get_gid() == gid] for gid in ("photograph", "map", "key")}
     assert [len(held) for held in by_kind.values()] == [2, 6, 3 if kind == "response" else 0]
     if kind == "components":
         np.testing.assert_allclose(by_kind["map"][4].images[0].get_array(), shown.colours[1, 1])

@@ -5,7 +5,7 @@ import pytest
 from skimage.color import deltaE_ciede2000, rgb2lab
 
 from factortopy.errors import UnknownNameError
-from factortopy.plot.colours import layer_colours, scalar_colormap, scalar_colours, space_colours
+from factortopy.plot import layer_colours, scalar_colormap, scalar_colours, space_colours
 
 # Severity 1.0, for linear RGB; table of the paper.
 BLINDNESS = {
@@ -58,9 +58,7 @@ def test_default_layers_fail_where_the_alternative_holds():
     """The alternative is needed: under deuteranopia two distant layers of the default look nearly alike."""
     far_apart = np.abs(np.subtract.outer(np.arange(12), np.arange(12))) >= 3
     smallest = {
-        palette: pairwise(seen(layer_colours(np.linspace(0, 1, 12), palette=palette), "deuteranopia"))[
-            far_apart
-        ].min()
+        palette: pairwise(seen(layer_colours(np.linspace(0, 1, 12), palette=palette), "deuteranopia"))[far_apart].min()
         for palette in ("default", "colour-blind")
     }
     assert smallest["colour-blind"] > smallest["default"]

@@ -6,6 +6,8 @@ from fake_mapping import fake_mapping_and_truth
 from matplotlib.colors import to_hex
 
 from factortopy.analysis import (
+    Partition,
+    PartRow,
     compare,
     difference,
     line_rows,
@@ -14,18 +16,20 @@ from factortopy.analysis import (
     subject_average,
     winners,
 )
-from factortopy.analysis.partition import Partition, PartRow
 from factortopy.errors import DataError
-from factortopy.plot import alt_text
-from factortopy.plot.colours import roi_colours
-from factortopy.plot.comparison import (
+from factortopy.plot import (
+    alt_text,
     difference_map,
-    diverging_colours,
+    lines,
+    partition,
+    ranking,
+    similarity_matrices,
     subject_counts,
     unique_maps,
     winner_map,
 )
-from factortopy.plot.comparison_charts import lines, partition, ranking, similarity_matrices
+from factortopy.plot.colours import roi_colours
+from factortopy.plot.comparison import diverging_colours
 
 NAMES = ("one network", "other network")
 

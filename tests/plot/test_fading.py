@@ -6,7 +6,8 @@ import pytest
 from factortopy import plot
 from factortopy.errors import DataError
 from factortopy.mapping import Mapping
-from factortopy.plot.fading import PALE, certainty, fade_out
+from factortopy.plot import certainty
+from factortopy.plot.fading import PALE, fade_out
 
 
 @pytest.fixture

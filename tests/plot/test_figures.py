@@ -14,7 +14,7 @@ from factortopy import plot
 from factortopy.analysis import LEVELS, hierarchy_slope
 from factortopy.errors import DataError, UnknownNameError
 from factortopy.fitting import History
-from factortopy.plot.maps import confidence
+from factortopy.plot import confidence
 
 MAPS = ["layers", "layers_selector", "space", "scale", "scores", "rois"]
 SVG = "{http://www.w3.org/2000/svg}"

@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 from matplotlib.tri import LinearTriInterpolator, Triangulation
 
-from factortopy.brain import hemisphere_rois, load_surface
+from factortopy.cortex import hemisphere_rois, load_surface
 from factortopy.errors import DataError, ShapeError
-from factortopy.plot.flatmap import flat_sheet, paint
+from factortopy.plot import paint
+from factortopy.plot.flatmap import flat_sheet
 from factortopy.plot.outlines import label_anchor, outline, spread
 from factortopy.plot.raster import rasterise
 

@@ -8,8 +8,8 @@ import xarray as xr
 from fake_mapping import fake_mapping_and_truth
 
 from factortopy.errors import DataError
-from factortopy.plot import draw
-from factortopy.plot.panels import paint_mapping, surface_of, to_vertices
+from factortopy.plot import draw, surface_of, to_vertices
+from factortopy.plot.panels import paint_mapping
 
 
 @pytest.fixture(autouse=True)
@@ -28,13 +28,9 @@ def coarse():
 def fine(coarse):
     """The same voxels and as many again beyond fsaverage5's vertices, in another order."""
     beyond = coarse.dataset.assign_coords(vertex=("voxel", coarse.dataset["vertex"].values + 100_000))
-    both = xr.concat(
-        [beyond, coarse.dataset], dim="voxel", data_vars="all", coords="different", compat="equals"
-    )
+    both = xr.concat([beyond, coarse.dataset], dim="voxel", data_vars="all", coords="different", compat="equals")
     attributes = coarse.dataset.attrs | {"surface": "fsaverage"}
-    return replace(
-        coarse, dataset=both.isel(voxel=np.roll(np.arange(both.sizes["voxel"]), 7)).assign_attrs(attributes)
-    )
+    return replace(coarse, dataset=both.isel(voxel=np.roll(np.arange(both.sizes["voxel"]), 7)).assign_attrs(attributes))
 
 
 @pytest.mark.parametrize("name", ["fsaverage", "fsaverage7", "fsaverage6"])
@@ -55,9 +51,7 @@ def test_values_land_on_their_vertices(fine):
     inside = fine.dataset["vertex"].values < 10_242
     for side, spread in values.items():
         here = inside & (fine.dataset["hemisphere"].values == side)
-        np.testing.assert_array_equal(
-            spread[fine.dataset["vertex"].values[here]], fine.dataset["r2"].values[here]
-        )
+        np.testing.assert_array_equal(spread[fine.dataset["vertex"].values[here]], fine.dataset["r2"].values[here])
 
 
 def test_a_figure_with_outlines_is_drawn(fine):

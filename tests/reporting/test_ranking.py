@@ -11,8 +11,8 @@ from fake_mapping import fake_mapping_and_truth
 
 from factortopy.analysis import compare
 from factortopy.errors import UnknownNameError
-from factortopy.reporting.comparison import find_results, write_comparison
-from factortopy.reporting.ranking import ranked, ranking
+from factortopy.reporting import find_results, ranked, write_comparison
+from factortopy.reporting.ranking import ranking
 
 NAMES = ("worse", "better", "<b>best</b>")
 
@@ -23,9 +23,7 @@ def comparison():
     mappings = []
     for name, r2 in zip(NAMES, (0.1, 0.2, 0.3), strict=True):
         mapping, _ = fake_mapping_and_truth(network=name, split="ab" * 32, surface="")
-        mappings.append(
-            mapping.with_variables({"r2": ("voxel", np.full(mapping.dataset.sizes["voxel"], r2))})
-        )
+        mappings.append(mapping.with_variables({"r2": ("voxel", np.full(mapping.dataset.sizes["voxel"], r2))}))
     return compare(mappings)
 
 

@@ -14,8 +14,8 @@ from PIL import Image
 from factortopy import plot
 from factortopy.errors import DataError
 from factortopy.fitting import History
-from factortopy.reporting import report
-from factortopy.reporting.tables import flat_rows, headline, recovery_rows, roi_rows, text
+from factortopy.reporting import headline, report
+from factortopy.reporting.tables import flat_rows, recovery_rows, roi_rows, text
 
 HISTORY = History(step=[24, 48], loss=[0.5, 0.4], validation_r2=[0.1, 0.25], best_step=48)
 VOID = {"meta", "img", "br", "link", "input", "hr"}
@@ -123,9 +123,7 @@ def test_every_figure_and_table_says_what_was_fitted_and_how(full, fake):
 def test_tables_give_limits_where_there_are_draws(fake):
     limited = with_limits(fake[0])
     inside = fake[0].dataset["roi_V1"].values
-    low, high = np.quantile(
-        limited.dataset["drawn_r2"].values[:, list(fake[0].rois).index("V1")], (0.025, 0.975)
-    )
+    low, high = np.quantile(limited.dataset["drawn_r2"].values[:, list(fake[0].rois).index("V1")], (0.025, 0.975))
     row = {row["ROI"]: row for row in roi_rows(limited)}["V1"]
     assert row["Mean R²"] == f"{fake[0].dataset['r2'].values[inside].mean():.3f} [{low:.3f}, {high:.3f}]"
     assert "[" in row["Depth (share)"]
@@ -166,7 +164,7 @@ def test_a_mapping_without_ceiling_and_shares_is_reported(fake, tmp_path):
 
 
 def test_recovery_rows_pair_found_and_planted():
-    from factortopy.analysis.recovery import Recovery
+    from factortopy.analysis import Recovery
 
     values = dict.fromkeys(Recovery.__dataclass_fields__, 0.0) | {"slope_found": 0.91, "slope_planted": 0.93}
     rows = {row["Quantity"]: row for row in recovery_rows(Recovery(**values))}

@@ -15,9 +15,8 @@ from pixel_network import PixelNetwork, noise_images, run, slow_run, stored_file
 
 from factortopy.errors import DataError
 from factortopy.images import images_from_folder, leave_out_broken
-from factortopy.networks import load_network
+from factortopy.networks import load_network, peak_memory
 from factortopy.tokens import TokenStore, check_store, estimate_extraction, images_done
-from factortopy.tokens.estimate import peak_memory
 
 COUNT = 300
 SECONDS = 0.002
@@ -28,7 +27,7 @@ SECONDS = 0.002
 def processes():
     """A server that has imported what children need, so that each starts at once."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["factortopy.networks.timm", "factortopy.tokens", "timm.data"])
+    context.set_forkserver_preload(["factortopy.networks.adapters.timm", "factortopy.tokens", "timm.data"])
     return context
 
 
@@ -77,7 +76,7 @@ def test_stopped_between_files_it_ends_with_the_same_bytes(tmp_path, monkeypatch
         if kill_at == "in creation":
             patch.setattr("factortopy.tokens.writer.TokenWriter._create_array", kill)
         else:
-            patch.setattr("factortopy.tokens.writer.stored_bytes", kill)
+            patch.setattr("factortopy.tokens.store.stored_bytes", kill)
         with pytest.raises(KeyboardInterrupt):
             run(PixelNetwork(), tmp_path / "tokens", noise_images(COUNT), batch_size=8)
     assert (tmp_path / "tokens").exists() == (kill_at == "before the mark")

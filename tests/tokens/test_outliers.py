@@ -50,9 +50,7 @@ def test_masked_places_are_the_mean_of_their_whole_neighbours():
             for x in range(max(0, column - 1), min(8, column + 2))
             if (y, x) not in PLANTED
         ]
-        np.testing.assert_allclose(
-            masked.local[0][:, :, row, column], np.mean(near, axis=0), rtol=1e-4, atol=1e-5
-        )
+        np.testing.assert_allclose(masked.local[0][:, :, row, column], np.mean(near, axis=0), rtol=1e-4, atol=1e-5)
     elsewhere = torch.ones(8, 8, dtype=torch.bool)
     for place in PLANTED:
         elsewhere[place] = False

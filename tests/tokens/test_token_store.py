@@ -13,8 +13,7 @@ from zarr.codecs import Crc32cCodec
 
 from factortopy.errors import DataError
 from factortopy.networks import load_network
-from factortopy.tokens import TokenStore, check_store, extract
-from factortopy.tokens.store import planned_bytes
+from factortopy.tokens import TokenStore, check_store, extract, planned_bytes
 
 
 @pytest.fixture(scope="module")
@@ -192,9 +191,7 @@ def test_real_network_end_to_end(tmp_path):
         expected = network.tokens(batch)
     close = {"rtol": 2e-3, "atol": 2e-3}
     for index in range(2):
-        maps = functional.interpolate(
-            expected.local[index], size=(8, 8), mode="bilinear", align_corners=False
-        )
+        maps = functional.interpolate(expected.local[index], size=(8, 8), mode="bilinear", align_corners=False)
         torch.testing.assert_close(store.read().local[index].float(), maps, **close)
         torch.testing.assert_close(store.read().global_[index].float(), expected.global_[index], **close)
     assert store.global_token == "class"

@@ -1,9 +1,20 @@
 """What a mapping means: scores, shares, hierarchy, recovery of what was planted."""
 
-from factortopy.analysis.change import Change, ChangeRow, LineChange, change, forgetting_index
-from factortopy.analysis.channel_images import ChannelImages, channel_images
-from factortopy.analysis.clusters import ChannelClusters, channel_clusters, cluster_channels
-from factortopy.analysis.comparison import (
+from factortopy.analysis.averaging._subject_average import subject_average
+from factortopy.analysis.averaging.fits import Spread, across, over_fits, seed_average
+from factortopy.analysis.channels._channel_images import CLIPPED, ChannelImages, channel_images
+from factortopy.analysis.channels.cluster_table import ClusterRow, cluster_facts, cluster_rows
+from factortopy.analysis.channels.clusters import (
+    COUNT,
+    ChannelClusters,
+    Way,
+    channel_clusters,
+    channels_of,
+    cluster_channels,
+)
+from factortopy.analysis.comparing._change import Change, ChangeRow, LineChange, change, forgetting_index
+from factortopy.analysis.comparing._similarity import SIMILARITIES, Similarity, similarity
+from factortopy.analysis.comparing.comparison import (
     QUANTITIES,
     Comparison,
     Winners,
@@ -12,21 +23,8 @@ from factortopy.analysis.comparison import (
     voxel_values,
     winners,
 )
-from factortopy.analysis.estimates import Estimate, estimate, paired_difference
-from factortopy.analysis.fits import Spread, across, over_fits, seed_average
-from factortopy.analysis.gauge import Gauge, Selectors, canonical_gauge, canonical_model, canonical_selectors
-from factortopy.analysis.held_out import held_out_variables, raw_selectors
-from factortopy.analysis.hierarchy import LEVELS, HierarchySlope, fit_slope, hierarchy_slope, layer_position
-from factortopy.analysis.hierarchy_cka import RepresentationalDepth, representational_depth
-from factortopy.analysis.hierarchy_fit import HierarchyFit, LevelDepth, fit_hierarchy
-from factortopy.analysis.hierarchy_orders import Order, orders_of, parse_order
-from factortopy.analysis.leave_out import LeaveOut, leave_out
-from factortopy.analysis.limits import Limited, limited, limited_difference
-from factortopy.analysis.nulls import NullTest, correlation_test, slope_test, surrogate_maps
-from factortopy.analysis.partition import Partition, PartRow, partition_variance
-from factortopy.analysis.predictions import HeldOut, paired_winners, predict
-from factortopy.analysis.recovery import Recovery, recovery
-from factortopy.analysis.region_table import (
+from factortopy.analysis.comparing.partition import Partition, PartRow, part_name, partition_variance
+from factortopy.analysis.comparing.region_table import (
     Difference,
     LineRow,
     RegionRow,
@@ -34,23 +32,45 @@ from factortopy.analysis.region_table import (
     line_rows,
     region_rows,
 )
-from factortopy.analysis.roi_scores import RoiScore, ceiling_facts, roi_scores
-from factortopy.analysis.scores import NormalisedScore, algonauts_score, correlation, normalised, r_squared
-from factortopy.analysis.shares import Shares, shares
-from factortopy.analysis.similarity import SIMILARITIES, Similarity, similarity
-from factortopy.analysis.subject_average import subject_average
+from factortopy.analysis.estimates.bootstrap import CONFIDENCE, draw_roi_r2, percentiles
+from factortopy.analysis.estimates.estimates import Estimate, estimate, paired_difference
+from factortopy.analysis.estimates.limits import Limited, limited, limited_difference
+from factortopy.analysis.estimates.uncertainty import Variables, region_names
+from factortopy.analysis.heldout._leave_out import LeaveOut, leave_out
+from factortopy.analysis.heldout._roi_scores import ALL, FORMULA, RoiScore, ceiling_facts, roi_scores
+from factortopy.analysis.heldout._shares import Shares, shares
+from factortopy.analysis.heldout.gauge import Gauge, Selectors, canonical_gauge, canonical_model, canonical_selectors
+from factortopy.analysis.heldout.predictions import HeldOut, paired_winners, predict
+from factortopy.analysis.heldout.scores import NormalisedScore, algonauts_score, correlation, normalised, r_squared
+from factortopy.analysis.heldout.variables import held_out_variables, raw_selectors
+from factortopy.analysis.hierarchy.nulls import NullTest, correlation_test, slope_test, surrogate_maps
+from factortopy.analysis.hierarchy.orders import Order, orders_of, parse_order
+from factortopy.analysis.hierarchy.orders_fit import SOURCES, HierarchyFit, LevelDepth, fit_hierarchy
+from factortopy.analysis.hierarchy.representational import RepresentationalDepth, representational_depth
+from factortopy.analysis.hierarchy.slope import LEVELS, HierarchySlope, fit_slope, hierarchy_slope, layer_position
+from factortopy.analysis.planted._plan import Expectation, Plan, plan
+from factortopy.analysis.planted._recovery import Recovery, recovery
+from factortopy.analysis.planted.recovery_table import load_table
 
 __all__ = [
+    "ALL",
+    "CLIPPED",
+    "CONFIDENCE",
+    "COUNT",
+    "FORMULA",
     "LEVELS",
     "QUANTITIES",
     "SIMILARITIES",
+    "SOURCES",
     "Change",
     "ChangeRow",
     "ChannelClusters",
     "ChannelImages",
+    "ClusterRow",
     "Comparison",
     "Difference",
     "Estimate",
+    "Expectation",
     "Gauge",
     "HeldOut",
     "HierarchyFit",
@@ -65,6 +85,7 @@ __all__ = [
     "Order",
     "PartRow",
     "Partition",
+    "Plan",
     "Recovery",
     "RegionRow",
     "RepresentationalDepth",
@@ -73,6 +94,8 @@ __all__ = [
     "Shares",
     "Similarity",
     "Spread",
+    "Variables",
+    "Way",
     "Winners",
     "across",
     "algonauts_score",
@@ -83,11 +106,15 @@ __all__ = [
     "change",
     "channel_clusters",
     "channel_images",
+    "channels_of",
     "cluster_channels",
+    "cluster_facts",
+    "cluster_rows",
     "compare",
     "correlation",
     "correlation_test",
     "difference",
+    "draw_roi_r2",
     "estimate",
     "fit_hierarchy",
     "fit_slope",
@@ -100,17 +127,22 @@ __all__ = [
     "limited",
     "limited_difference",
     "line_rows",
+    "load_table",
     "normalised",
     "orders_of",
     "over_fits",
     "paired_difference",
     "paired_winners",
     "parse_order",
+    "part_name",
     "partition_variance",
+    "percentiles",
+    "plan",
     "predict",
     "r_squared",
     "raw_selectors",
     "recovery",
+    "region_names",
     "region_rows",
     "representational_depth",
     "roi_scores",

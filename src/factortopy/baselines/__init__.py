@@ -1,7 +1,26 @@
 """Baselines and ablations at equal budget: what a simpler model would have said (`docs/baselines.md`)."""
 
 from factortopy.baselines.comparison import Comparison, Row
-from factortopy.baselines.methods import METHODS, Method
-from factortopy.baselines.run import run_baselines
+from factortopy.baselines.features import FIELD_PLACES, FIELD_SIZES, Features
+from factortopy.baselines.methods import METHODS, REFERENCE, Method, is_linear
+from factortopy.baselines.ridge import BAND_WEIGHTS, VOXELS, choose
+from factortopy.baselines.run import check_methods, run_baselines
+from factortopy.baselines.variants import extract_untrained
 
-__all__ = ["METHODS", "Comparison", "Method", "Row", "run_baselines"]
+__all__ = [
+    "BAND_WEIGHTS",
+    "FIELD_PLACES",
+    "FIELD_SIZES",
+    "METHODS",
+    "REFERENCE",
+    "VOXELS",
+    "Comparison",
+    "Features",
+    "Method",
+    "Row",
+    "check_methods",
+    "choose",
+    "extract_untrained",
+    "is_linear",
+    "run_baselines",
+]

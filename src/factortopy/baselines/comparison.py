@@ -13,7 +13,7 @@ import xarray as xr
 
 from factortopy.analysis import normalised
 from factortopy.baselines.methods import METHODS, REFERENCE
-from factortopy.files import write_text
+from factortopy.storage import write_text
 
 LEVEL = 95
 """Per cent of the bootstrap resamples inside an interval."""

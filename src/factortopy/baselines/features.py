@@ -12,8 +12,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from factortopy.fitting import FitSettings, Images, TokenReduction
-from factortopy.fitting.recipes import MEASURED_IMAGES
+from factortopy.fitting import MEASURED_IMAGES, FitSettings, Images, TokenReduction
 from factortopy.networks import Tokens
 from factortopy.progress import progress_bar
 

@@ -116,14 +116,11 @@ class _Centred:
             torch.from_numpy(PENALTIES).to(basis) * spread,
         )
 
-    def products(
-        self, responses: Float[Tensor, "image V"]
-    ) -> tuple[Float[Tensor, "place M V"], Float[Tensor, "G V"]]:
+    def products(self, responses: Float[Tensor, "image V"]) -> tuple[Float[Tensor, "place M V"], Float[Tensor, "G V"]]:
         """``X_p^T y`` of every place and ``Z^T y``."""
         local, whole = self._parts["train"]
         places = [
-            (local[:, :, place].float() - self._mean[0][:, place]).T @ responses
-            for place in range(local.shape[2])
+            (local[:, :, place].float() - self._mean[0][:, place]).T @ responses for place in range(local.shape[2])
         ]
         return torch.stack(places), (whole - self._mean[1]).T @ responses
 
@@ -151,10 +148,7 @@ def _fit_voxels(
         rotated = field.vectors.T @ products
         shrunk = 1 / (field.values[None] + field.penalties[:, None])
         errors = torch.stack(
-            [
-                (observed - field.seen["validation"] @ (by[:, None] * rotated)).square().mean(dim=0)
-                for by in shrunk
-            ]
+            [(observed - field.seen["validation"] @ (by[:, None] * rotated)).square().mean(dim=0) for by in shrunk]
         )
         best, penalty = errors.min(dim=0)
         better = -best > score

@@ -13,28 +13,19 @@ import numpy as np
 import torch
 import xarray as xr
 
-from factortopy.analysis import r_squared
-from factortopy.analysis.bootstrap import draw_roi_r2
-from factortopy.analysis.roi_scores import ALL
+from factortopy.analysis import ALL, draw_roi_r2, r_squared
 from factortopy.baselines.comparison import Comparison
 from factortopy.baselines.features import Features, measure_features
 from factortopy.baselines.linear import fit_linear
 from factortopy.baselines.methods import METHODS, is_linear, needs_himalaya
 from factortopy.baselines.ridge import himalaya_search
 from factortopy.baselines.variants import fit_variant
-from factortopy.brain import Split, Subject, split_images
-from factortopy.checkpoint import Part
 from factortopy.errors import DataError, UnknownNameError
-from factortopy.files import remove, sha256_text
-from factortopy.fitting import (
-    Checkpoint,
-    FitSettings,
-    Images,
-    Machine,
-    fit_settings,
-    image_scenes,
-    side_images,
-)
+from factortopy.fitting import FitSettings, Images, fit_settings, image_scenes, side_images
+from factortopy.images import Split, split_images
+from factortopy.machine import Machine
+from factortopy.storage import Checkpoint, Part, remove, sha256_text
+from factortopy.subjects import Subject
 from factortopy.tokens import TokenStore
 from factortopy.workflow import ceiling_on_test, fit_facts, fit_identity
 
@@ -120,18 +111,14 @@ def check_methods(which: Sequence[str] | None, tokens: TokenStore, untrained: To
     for name in which or ():
         if name not in METHODS:
             raise UnknownNameError("method", name, METHODS)
-    wanted = [
-        name for name in METHODS if (name in which if which else name != UNTRAINED or untrained is not None)
-    ]
+    wanted = [name for name in METHODS if (name in which if which else name != UNTRAINED or untrained is not None)]
     if UNTRAINED in wanted and untrained is None:
         raise DataError(
             "the untrained network needs tokens of the same images with random weights: extract them with "
             "--untrained and give their folder (--untrained-tokens)"
         )
     if untrained is not None and untrained.weights_hash == tokens.weights_hash:
-        raise DataError(
-            f"{untrained.path} has the weights of {tokens.path}; give tokens of an untrained network"
-        )
+        raise DataError(f"{untrained.path} has the weights of {tokens.path}; give tokens of an untrained network")
     if any(map(needs_himalaya, wanted)):
         himalaya_search()
     return wanted
@@ -159,9 +146,7 @@ class _Run:
     def responses(self) -> dict[str, np.ndarray]:
         """Z-scored responses by side."""
         return {
-            name: np.concatenate(
-                [side.responses[rows].numpy() for rows in torch.arange(len(side)).split(BLOCK)]
-            )
+            name: np.concatenate([side.responses[rows].numpy() for rows in torch.arange(len(side)).split(BLOCK)])
             for name, side in self.sides.items()
         }
 

@@ -8,11 +8,12 @@ import numpy as np
 from jaxtyping import Float
 
 from factortopy.baselines.methods import METHODS
-from factortopy.brain import Split, Subject
 from factortopy.errors import DataError
-from factortopy.fitting import FitSettings, Machine
-from factortopy.images import ImageSet
+from factortopy.fitting import FitSettings
+from factortopy.images import ImageSet, Split
+from factortopy.machine import Machine
 from factortopy.networks import Tokens, load_network
+from factortopy.subjects import Subject
 from factortopy.tokens import TokenStore, extract
 from factortopy.workflow import fit_model
 

@@ -12,7 +12,7 @@ from factortopy.cli.tables import print_table
 
 if TYPE_CHECKING:
     from factortopy.baselines import Comparison
-    from factortopy.brain import Subject
+    from factortopy.subjects import Subject
     from factortopy.tokens import TokenStore
 
 Tokens = Annotated[Path, typer.Argument(help="Folder that [bold]extract[/bold] wrote.")]
@@ -32,13 +32,9 @@ UntrainedTokens = Annotated[
     ),
 ]
 Count = Annotated[int, typer.Option(min=2, help="Numbers an image that each linear baseline uses.")]
-Number = Annotated[
-    int | None, typer.Option("--subject", min=1, help="Which one, where SUBJECT holds several.")
-]
+Number = Annotated[int | None, typer.Option("--subject", min=1, help="Which one, where SUBJECT holds several.")]
 Seed = Annotated[int, typer.Option(min=0, help="Of the split, the start and the order of images.")]
-SplitFile = Annotated[
-    Path | None, typer.Option(metavar="FILE.json", help="Image ids of train, validation, test.")
-]
+SplitFile = Annotated[Path | None, typer.Option(metavar="FILE.json", help="Image ids of train, validation, test.")]
 Changes = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="NAME=VALUE", help="A setting of FactorTopy other than the recipe's."),
@@ -68,11 +64,11 @@ def baselines(
     A run that was stopped goes on after the last method that was done.
     """
     check_place(output)
-    from factortopy.baselines import run_baselines
-    from factortopy.baselines.variants import extract_untrained
-    from factortopy.brain import read_split
-    from factortopy.brain.datasets.recognise import open_subject
-    from factortopy.fitting import Machine, fit_settings
+    from factortopy.baselines import extract_untrained, run_baselines
+    from factortopy.datasets import open_subject
+    from factortopy.fitting import fit_settings
+    from factortopy.images import read_split
+    from factortopy.machine import Machine
     from factortopy.tokens import TokenStore
 
     settings = fit_settings(seed=seed, **parse_changes(changes or []))
@@ -90,9 +86,7 @@ def baselines(
         return
     if random is None and (names is None or "untrained-network" in names):
         random = extract_untrained(store, person.images, output / "untrained-tokens", progress=not quiet)
-    comparison = run_baselines(
-        store, person, output, which=names, untrained=random, progress=not quiet, **shared
-    )
+    comparison = run_baselines(store, person, output, which=names, untrained=random, progress=not quiet, **shared)
     _show(comparison, output, as_json, quiet)
 
 
@@ -103,7 +97,7 @@ def _print_estimate(
     random: "TokenStore | None",
     shared: dict[str, Any],
 ) -> None:
-    from factortopy.baselines.run import check_methods
+    from factortopy.baselines import check_methods
     from factortopy.cli.estimate_baselines import estimate_baselines
 
     rows = estimate_baselines(store, person, check_methods(names, store, random), **shared)

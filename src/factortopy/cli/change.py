@@ -45,7 +45,7 @@ def write_change(before: "Mapping", after: "Mapping", output: Path, palette: Pal
         DataError: if they cannot be compared, or the folder cannot be written.
     """
     from factortopy.analysis import change as compare
-    from factortopy.brain.surface import VERTICES
+    from factortopy.cortex import VERTICES
     from factortopy.plot import change_bars, change_maps, save
 
     found = compare(before, after)
@@ -72,11 +72,7 @@ def print_change(found: "Change") -> None:
     ]
     title = "Before and after" + (", SIMULATED responses" if found.comparison.simulated else "")
     heads = ("", "R² before", "after", "change", "forgetting", "change of depth")
-    lines = [
-        f"{line.quantity} {line.before:.3f} -> {line.after:.3f}"
-        for line in found.lines
-        if line.source == "share"
-    ]
+    lines = [f"{line.quantity} {line.before:.3f} -> {line.after:.3f}" for line in found.lines if line.source == "share"]
     notes = ["forgetting: 1 - R² after / R² before; depth: mean layer position by share", ", ".join(lines)]
     print_table(title, heads, rows, note="\n".join(note for note in notes if note), names=True)
 

@@ -34,18 +34,14 @@ BATCH = 16
 def channel_images(
     mapping: Annotated[Path, typer.Argument(help="Folder that [bold]fit[/bold] wrote.")],
     images: Annotated[Path, typer.Argument(help="Folder of photographs, list of them or HDF5 file.")],
-    output: Annotated[
-        Path, typer.Argument(help="Folder of the maps and figures; one left unfinished goes on.")
-    ],
+    output: Annotated[Path, typer.Argument(help="Folder of the maps and figures; one left unfinished goes on.")],
     *,
     rois: Annotated[
         str | None, typer.Option(metavar="NAME,NAME", help="Regions. [dim]\\[default: all ROIs][/dim]")
     ] = None,
     clusters: Annotated[
         Path | None,
-        typer.Option(
-            metavar="FOLDER", help="That [bold]clusters[/bold] wrote: its clusters instead of ROIs."
-        ),
+        typer.Option(metavar="FOLDER", help="That [bold]clusters[/bold] wrote: its clusters instead of ROIs."),
     ] = None,
     tokens: Annotated[
         Path | None,
@@ -71,8 +67,8 @@ def channel_images(
     from factortopy.analysis import canonical_model
     from factortopy.analysis import channel_images as compute
     from factortopy.cli.gauge_tokens import gauge_tokens
-    from factortopy.files import remove
     from factortopy.mapping import Mapping, load_mapped_network, load_model
+    from factortopy.storage import remove
     from factortopy.tokens import extract
 
     loaded, photographs = Mapping.load(mapping), open_photographs(images)
@@ -122,19 +118,13 @@ def _read_clusters(folder: Path, voxels: int) -> "dict[str, np.ndarray]":
     try:
         labels = pandas.read_csv(folder / "voxels.csv")["cluster"].to_numpy()
     except (OSError, ValueError, KeyError) as error:
-        raise DataError(
-            f"{folder} holds no clusters ({error}); give a folder that `clusters` wrote"
-        ) from error
+        raise DataError(f"{folder} holds no clusters ({error}); give a folder that `clusters` wrote") from error
     if len(labels) != voxels:
-        raise DataError(
-            f"{folder} has clusters of {len(labels)} voxels, the mapping {voxels}; cluster it again"
-        )
+        raise DataError(f"{folder} has clusters of {len(labels)} voxels, the mapping {voxels}; cluster it again")
     return {f"cluster {number}": labels == number for number in range(1, labels.max() + 1)}
 
 
-def _estimate(
-    network: "Network", photographs: "ImageSet", shape: tuple[int, int], precision: str | None
-) -> None:
+def _estimate(network: "Network", photographs: "ImageSet", shape: tuple[int, int], precision: str | None) -> None:
     from factortopy.tokens import estimate_extraction
 
     estimate = estimate_extraction(network, photographs, shape, precision=precision)
@@ -151,7 +141,7 @@ def _estimate(
 def _save_maps(found: "ChannelImages", path: Path) -> None:
     import numpy as np
 
-    from factortopy.files import atomic_path
+    from factortopy.storage import atomic_path
 
     with atomic_path(path) as temporary, temporary.open("wb") as file:
         np.savez(
@@ -174,9 +164,8 @@ def _draw(
     palette: str,
 ) -> list[str]:
     """Figures of the first images, as many regions a page as fit; returns the files' names."""
+    from factortopy.plot import MOST_IMAGES, MOST_REGIONS, save
     from factortopy.plot import channel_images as draw
-    from factortopy.plot import save
-    from factortopy.plot.channel_images import MOST_IMAGES, MOST_REGIONS
 
     shown = range(min(MOST_IMAGES, len(photographs)))
     seen = [network.preprocessing.seen(photographs.image(index)) for index in shown]

@@ -13,7 +13,7 @@ from factortopy.cli.options import Json
 from factortopy.cli.tables import print_table
 
 if TYPE_CHECKING:
-    from factortopy.brain.datasets.findings import Count, Report
+    from factortopy.datasets import Count, Report
 
 TITLES = {
     "algonauts": "Algonauts 2023",
@@ -36,7 +36,7 @@ def check(
     Heads, sizes and a few sampled blocks are read, so that it takes seconds.
     A problem ends it with exit code 2.
     """
-    from factortopy.brain.datasets.check import check_path
+    from factortopy.datasets import check_path
 
     report = check_path(path)
     if as_json:
@@ -65,9 +65,7 @@ def _print(report: "Report") -> None:
         lines.append((finding.message, ""))
         if finding.fix:
             lines.append((f"; {finding.fix}", "cyan"))
-        findings.add_row(
-            Text(finding.level, style=STYLES[finding.level]), Text.assemble(*lines, overflow="fold")
-        )
+        findings.add_row(Text(finding.level, style=STYLES[finding.level]), Text.assemble(*lines, overflow="fold"))
     console = Console()
     console.print(findings)
     console.print(_summary(report))

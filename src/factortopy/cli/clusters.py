@@ -41,9 +41,7 @@ def clusters(
 ) -> None:
     """Cluster voxels by their channels; write each voxel's cluster, a table of the clusters and a figure."""
     check_place(output)
-    from factortopy.analysis import cluster_channels
-    from factortopy.analysis.cluster_table import cluster_facts
-    from factortopy.analysis.clusters import channels_of
+    from factortopy.analysis import channels_of, cluster_channels, cluster_facts
     from factortopy.cli.gauge_tokens import gauge_tokens
     from factortopy.errors import DataError
     from factortopy.mapping import Mapping
@@ -79,10 +77,10 @@ def _write(
     mapping: "Mapping", found: "ChannelClusters", facts: dict[str, Any], output: Path, palette: PaletteName
 ) -> None:
     """Facts, table, voxels, and the figure where the voxels lie on a surface that can be painted."""
-    from factortopy.brain import VERTICES
-    from factortopy.files import write_text
+    from factortopy.cortex import VERTICES
     from factortopy.plot import clusters as draw
     from factortopy.plot import save
+    from factortopy.storage import write_text
 
     write_text(output / "clusters.json", json.dumps(facts, indent=2))
     write_text(output / "table.csv", _table(facts))
@@ -96,9 +94,7 @@ def _write(
 def _table(facts: dict[str, Any]) -> str:
     import pandas
 
-    rows = [
-        {**row, **{f"in_{name}": share for name, share in row["rois"].items()}} for row in facts["clusters"]
-    ]
+    rows = [{**row, **{f"in_{name}": share for name, share in row["rois"].items()}} for row in facts["clusters"]]
     return pandas.DataFrame(rows).drop(columns="rois").to_csv(index=False)
 
 

@@ -14,7 +14,7 @@ from factortopy.errors import DataError
 if TYPE_CHECKING:
     from factortopy.analysis import Comparison, HeldOut
     from factortopy.mapping import Mapping
-    from factortopy.reporting.ranking import Results
+    from factortopy.reporting import Results
 
 
 def compare(
@@ -52,9 +52,7 @@ def compare(
             "unique variance of two or three. Needs --subject.",
         ),
     ] = None,
-    subject: Annotated[
-        Path | None, typer.Option("--subject", help="The subject the mappings were fitted to.")
-    ] = None,
+    subject: Annotated[Path | None, typer.Option("--subject", help="The subject the mappings were fitted to.")] = None,
     number: Annotated[int | None, typer.Option(min=1, help="Which one, where it holds several.")] = None,
     split: Annotated[
         Path | None, typer.Option(metavar="FILE.json", help="The split, where `fit` was given one.")
@@ -74,7 +72,7 @@ def compare(
     _check_output(output, mappings)
     from factortopy.analysis import compare as put_beside
     from factortopy.mapping import Mapping
-    from factortopy.reporting.comparison import DIFFERENCES, find_results, write_comparison
+    from factortopy.reporting import DIFFERENCES, find_results, write_comparison
 
     loaded = [Mapping.load(folder) for folder in mappings]
     if average:
@@ -89,9 +87,7 @@ def compare(
         comparison.values(quantity)
     held = _predict(comparison, tokens or [], subject, number, split, not quiet)
     results = find_results(comparison, held, progress=not quiet)
-    content = write_comparison(
-        comparison, results, output, quantities=chosen, palette=palette, progress=not quiet
-    )
+    content = write_comparison(comparison, results, output, quantities=chosen, palette=palette, progress=not quiet)
     if as_json:
         typer.echo(json.dumps(content))
     elif not quiet:
@@ -101,10 +97,9 @@ def compare(
 
 def print_ranking(comparison: "Comparison", results: "Results") -> None:
     """Print the ranking over all voxels."""
-    from factortopy.analysis.roi_scores import ALL
-    from factortopy.mapping.facts import facts_line
-    from factortopy.reporting.ranking import ranked
-    from factortopy.reporting.tables import with_limits
+    from factortopy.analysis import ALL
+    from factortopy.mapping import facts_line
+    from factortopy.reporting import ranked, with_limits
 
     rows = ranked(results.regions, ALL)
     print_table(
@@ -136,25 +131,18 @@ def _check_output(output: Path, mappings: list[Path]) -> None:
         raise DataError("a comparison needs mappings; give their folders before OUTPUT")
 
 
-def _average(
-    loaded: "list[Mapping]", output: Path, palette: PaletteName
-) -> "tuple[list[Mapping], list[str]]":
+def _average(loaded: "list[Mapping]", output: Path, palette: PaletteName) -> "tuple[list[Mapping], list[str]]":
     """The average of each network, written with its map of counts; and the folders."""
     from factortopy.analysis import subject_average
-    from factortopy.plot import save
-    from factortopy.plot.comparison import subject_counts
+    from factortopy.plot import save, subject_counts
 
     networks: dict[tuple[str, str], list[Mapping]] = {}
     for mapping in loaded:
         attributes = mapping.dataset.attrs
-        networks.setdefault((str(attributes.get("network")), str(attributes.get("recipe"))), []).append(
-            mapping
-        )
+        networks.setdefault((str(attributes.get("network")), str(attributes.get("recipe"))), []).append(mapping)
     averages = [subject_average(own) for own in networks.values()]
     names = [re.sub(r"[^A-Za-z0-9._]+", "-", "-".join(key)) for key in networks]
-    folders = [
-        average.save(output / "averages" / name) for average, name in zip(averages, names, strict=True)
-    ]
+    folders = [average.save(output / "averages" / name) for average, name in zip(averages, names, strict=True)]
     for average, name in zip(averages, names, strict=True):
         save(subject_counts(average, palette=palette), output / f"subjects-{name}")
     return averages, [str(folder) for folder in folders]
@@ -171,8 +159,8 @@ def _predict(
     if subject is None:
         return None
     from factortopy.analysis import predict
-    from factortopy.brain import read_split
-    from factortopy.brain.datasets.recognise import open_subject
+    from factortopy.datasets import open_subject
+    from factortopy.images import read_split
     from factortopy.tokens import TokenStore
 
     return predict(

@@ -14,9 +14,7 @@ def convert(
     output: Annotated[Path, typer.Argument(help="Folder of the betas; one left unfinished goes on.")],
     *,
     subject: Annotated[int, typer.Option(min=1, max=8, help="Number of the subject.")],
-    space: Annotated[
-        str, typer.Option(help="fsaverage, nativesurface, func1pt8mm or func1mm.")
-    ] = "fsaverage",
+    space: Annotated[str, typer.Option(help="fsaverage, nativesurface, func1pt8mm or func1mm.")] = "fsaverage",
     preparation: Annotated[
         str, typer.Option(help="betas_fithrf_GLMdenoise_RR, betas_fithrf or betas_assumehrf.")
     ] = "betas_fithrf_GLMdenoise_RR",
@@ -26,9 +24,8 @@ def convert(
 ) -> None:
     """Read the betas of an NSD subject once and rewrite them, bit by bit, as one Zarr."""
     check_place(output)
-    from factortopy.brain.convert import convert as write_betas
-    from factortopy.brain.convert import estimate_conversion
-    from factortopy.brain.datasets.nsd import open_nsd
+    from factortopy.datasets import convert as write_betas
+    from factortopy.datasets import estimate_conversion, open_nsd
 
     recording = open_nsd(path, subject, space=space, preparation=preparation, voxels=voxels)
     if dry_run:

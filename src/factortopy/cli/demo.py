@@ -28,9 +28,7 @@ def demo(
 
     result = run_demo(output, network=network, seed=seed, images=images, palette=palette, progress=not quiet)
     if not quiet:
-        print_table(
-            f"{network} mapped onto a SIMULATED subject", ("", "found", "planted or limit"), result.rows()
-        )
+        print_table(f"{network} mapped onto a SIMULATED subject", ("", "found", "planted or limit"), result.rows())
         stages = [(stage, readable_seconds(seconds)) for stage, seconds in result.times.items()]
         total = ("in all", readable_seconds(sum(result.times.values())))
         print_table("Where the time went", ("stage", "time"), [*stages, total])

@@ -47,7 +47,7 @@ def _devices() -> dict[str, str]:
 
     import torch
 
-    from factortopy.networks import choose_device, choose_precision
+    from factortopy.machine import choose_device, choose_precision
 
     def precision(device: "torch.device") -> str:
         return f"computes in {choose_precision(device)} by default"
@@ -69,9 +69,7 @@ def _caches() -> dict[str, str]:
     from platformdirs import user_cache_dir
     from timm.models import get_pretrained_cfg
 
-    from factortopy.networks import find_entry
-    from factortopy.networks.weights import HUB_FILES
-    from factortopy.networks.wheels import cached_file
+    from factortopy.networks import HUB_FILES, cached_file, find_entry
 
     entry = find_entry(DEMO_NETWORK)
     config = get_pretrained_cfg(entry.source.removeprefix("timm/")) if entry else None
@@ -90,9 +88,7 @@ def _extras() -> dict[str, dict[str, str]]:
     try:
         requirements = requires("factortopy") or []
     except PackageNotFoundError:
-        return {
-            name: {"adds": adds, "state": "unknown: not installed by pip"} for name, adds in EXTRAS.items()
-        }
+        return {name: {"adds": adds, "state": "unknown: not installed by pip"} for name, adds in EXTRAS.items()}
     extras: dict[str, dict[str, str]] = {}
     for name, adds in EXTRAS.items():
         mark = re.compile(rf"extra\s*==\s*['\"]{name}['\"]")

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from factortopy.brain import Split, Subject, split_images
 from factortopy.cli.options import readable_bytes, readable_seconds
-from factortopy.fitting import FitSettings, Machine
-from factortopy.fitting.recipes import SCANNED_IMAGES
-from factortopy.fitting.start import COMPONENTS, SCORED_VOXELS
+from factortopy.fitting import COMPONENTS, SCANNED_IMAGES, SCORED_VOXELS, FitSettings
+from factortopy.images import Split, split_images
+from factortopy.machine import Machine
+from factortopy.subjects import Subject
 from factortopy.tokens import TokenStore
 from factortopy.workflow import fit_model
 
@@ -72,9 +72,7 @@ def estimate_fit(
     )
 
 
-def _seconds(
-    tokens: TokenStore, subject: Subject, settings: FitSettings, split: Split, machine: Machine
-) -> float:
+def _seconds(tokens: TokenStore, subject: Subject, settings: FitSettings, split: Split, machine: Machine) -> float:
     by_voxels = max(1.0, subject.voxels / SAMPLE_VOXELS)
     if by_voxels > 1:
         subject = subject.select(np.linspace(0, subject.voxels - 1, SAMPLE_VOXELS).astype(int))

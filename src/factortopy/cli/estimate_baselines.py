@@ -5,15 +5,23 @@ import time
 import numpy as np
 import torch
 
-from factortopy.baselines import receptive_fields
-from factortopy.baselines.features import FIELD_PLACES, FIELD_SIZES, Features
-from factortopy.baselines.methods import is_linear
-from factortopy.baselines.ridge import BAND_WEIGHTS, VOXELS, choose
-from factortopy.brain import Split, Subject
+from factortopy.baselines import (
+    BAND_WEIGHTS,
+    FIELD_PLACES,
+    FIELD_SIZES,
+    VOXELS,
+    Features,
+    choose,
+    is_linear,
+    receptive_fields,
+)
 from factortopy.cli.estimate import LIBRARIES, estimate_fit
 from factortopy.cli.options import readable_bytes, readable_seconds
-from factortopy.fitting import FitSettings, Machine
+from factortopy.fitting import FitSettings
+from factortopy.images import Split
+from factortopy.machine import Machine
 from factortopy.networks import Tokens
+from factortopy.subjects import Subject
 from factortopy.tokens import TokenStore
 
 

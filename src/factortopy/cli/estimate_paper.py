@@ -8,16 +8,13 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 import torch
 
-from factortopy.brain import Subject
 from factortopy.cli.estimate import FitEstimate, estimate_fit
 from factortopy.cli.options import readable_bytes, readable_seconds
 from factortopy.errors import UnavailableError
 from factortopy.networks import Network, Tokens, estimate_cost, load_network, network_skeleton
-from factortopy.paper import Job, Study
-from factortopy.paper.item import Item
-from factortopy.paper.members import Member
-from factortopy.paper.tiny_diffusion import TINY_DIFFUSION
-from factortopy.tokens.store import planned_bytes
+from factortopy.paper import TINY_DIFFUSION, Item, Job, Member, Study
+from factortopy.subjects import Subject
+from factortopy.tokens import planned_bytes
 
 if TYPE_CHECKING:
     from factortopy.tokens import TokenStore

@@ -33,8 +33,8 @@ def export_weights(
     from safetensors.torch import save_file
 
     from factortopy.exchange import export_weights as weights_of
-    from factortopy.files import atomic_path
     from factortopy.mapping import Mapping
+    from factortopy.storage import atomic_path
 
     loaded = Mapping.load(mapping)
     weights = {name: value.contiguous() for name, value in weights_of(loaded).items()}

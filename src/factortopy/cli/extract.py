@@ -45,9 +45,7 @@ def extract(
     ] = None,
     grid: Annotated[int, typer.Option(min=1, help="Height and width of the local maps written.")] = 8,
     batch_size: Annotated[int, typer.Option(help="Images at a time, 1 to 64.")] = 32,
-    workers: Annotated[
-        int | None, typer.Option(help="Threads that decode. [dim]\\[default: one a core][/dim]")
-    ] = None,
+    workers: Annotated[int | None, typer.Option(help="Threads that decode. [dim]\\[default: one a core][/dim]")] = None,
     device: Device = None,
     precision: Precision = None,
     weights: Annotated[Path | None, typer.Option(metavar="FILE", help="Local file of weights.")] = None,
@@ -109,13 +107,11 @@ def open_photographs(path: Path, *, dataset: str = "imgBrick", check: bool = Tru
     from factortopy.images import images_from_folder, images_from_hdf5, images_from_list
 
     if path.is_dir():
-        from factortopy.brain.datasets.recognise import open_images
+        from factortopy.datasets import open_images
 
         return open_images(path) or images_from_folder(path, check=check)
     if not path.exists():
-        raise DataError(
-            f"there is nothing at {path}; give a folder of images, a list of them or an HDF5 file"
-        )
+        raise DataError(f"there is nothing at {path}; give a folder of images, a list of them or an HDF5 file")
     if path.suffix.lower() in HDF5:
         return images_from_hdf5(path, dataset)
     return images_from_list(path, check=check)

@@ -9,10 +9,7 @@ from typer.core import TyperGroup
 
 from factortopy.errors import FactortopyError
 
-STOPPED = (
-    "stopped by Ctrl-C: what was finished is kept and nothing half-written is left; "
-    "run the same command again"
-)
+STOPPED = "stopped by Ctrl-C: what was finished is kept and nothing half-written is left; run the same command again"
 MACHINE_ERRORS = {
     errno.ENOSPC: "make room",
     errno.EDQUOT: "make room",

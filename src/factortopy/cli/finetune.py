@@ -16,9 +16,7 @@ if TYPE_CHECKING:
 
 
 def finetune(
-    network: Annotated[
-        str, typer.Argument(help="As for [bold]extract[/bold], or the folder of a fine-tuned network.")
-    ],
+    network: Annotated[str, typer.Argument(help="As for [bold]extract[/bold], or the folder of a fine-tuned network.")],
     labelled: Annotated[
         str,
         typer.Argument(
@@ -32,21 +30,15 @@ def finetune(
     *,
     subject: Annotated[
         Path | None,
-        typer.Option(
-            "--map", metavar="SUBJECT", help="Also map the network before and after onto it, as fit does."
-        ),
+        typer.Option("--map", metavar="SUBJECT", help="Also map the network before and after onto it, as fit does."),
     ] = None,
-    images: Annotated[
-        Path | None, typer.Option(help="The subject's photographs, where its folder has none.")
-    ] = None,
+    images: Annotated[Path | None, typer.Option(help="The subject's photographs, where its folder has none.")] = None,
     number: Annotated[
         int | None, typer.Option("--subject", min=1, help="Which one, where SUBJECT holds several.")
     ] = None,
     original: Annotated[
         str | None,
-        typer.Option(
-            metavar="LABELLED", help="Images of the original task: how much of it is forgotten is measured."
-        ),
+        typer.Option(metavar="LABELLED", help="Images of the original task: how much of it is forgotten is measured."),
     ] = None,
     per_class: Annotated[int, typer.Option(min=1, help="Training images of each class.")] = 50,
     steps: Annotated[int, typer.Option(min=1, help="Optimisation steps.")] = 3_000,
@@ -107,9 +99,7 @@ def finetune(
     def before() -> Any:
         return load_network(network, untrained=untrained, progress=not quiet, **chosen)
 
-    tuned = train(
-        before(), pictures, output, precision=precision, progress=not quiet, **settings.model_dump()
-    )
+    tuned = train(before(), pictures, output, precision=precision, progress=not quiet, **settings.model_dump())
     facts = _facts(tuned)
     if task is not None:
         both = before(), tuned.network

@@ -9,16 +9,17 @@ from factortopy.cli.change import write_change
 from factortopy.cli.extract import open_photographs
 from factortopy.cli.options import PaletteName
 from factortopy.errors import DataError
-from factortopy.files import remove, sha256_array, write_text
+from factortopy.storage import remove, sha256_array, write_text
 
 if TYPE_CHECKING:
     from factortopy.analysis import Change
-    from factortopy.brain import Split, Subject
     from factortopy.finetuning import FinetuneSettings, LabelledImages
-    from factortopy.fitting import FitSettings, Machine
-    from factortopy.images import ImageSet
+    from factortopy.fitting import FitSettings
+    from factortopy.images import ImageSet, Split
+    from factortopy.machine import Machine
     from factortopy.mapping import Mapping
     from factortopy.networks import Network
+    from factortopy.subjects import Subject
     from factortopy.tokens import TokenStore
 
 
@@ -59,8 +60,9 @@ class Request:
         Raises:
             DataError: if they cannot be read, or there are no photographs.
         """
-        from factortopy.brain.datasets.recognise import open_subject
-        from factortopy.fitting import Machine, fit_settings
+        from factortopy.datasets import open_subject
+        from factortopy.fitting import fit_settings
+        from factortopy.machine import Machine
 
         settings = fit_settings(changes.pop("recipe", "default"), seed=seed, **changes)
         person = open_subject(subject, subject=number, progress=progress)
@@ -81,12 +83,11 @@ def map_before_and_after(
     Raises:
         DataError: if a mapping there is of something else.
     """
-    from factortopy.brain import split_images
     from factortopy.fitting import image_scenes
+    from factortopy.images import split_images
 
     stores = {
-        name: _tokens(network, request, output / name)
-        for name, network in (("before", before), ("after", after))
+        name: _tokens(network, request, output / name) for name, network in (("before", before), ("after", after))
     }
     ids, seed = request.subject.distinct_image_ids, request.settings.seed
     split = split_images(ids, image_scenes(stores["before"], request.subject), seed=seed)

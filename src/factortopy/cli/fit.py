@@ -54,8 +54,7 @@ def fit(
         typer.Option(
             min=0,
             metavar="GB",
-            help="That tokens may take; beyond, they are read from disk. "
-            "[dim]\\[default: half of what is free][/dim]",
+            help="That tokens may take; beyond, they are read from disk. [dim]\\[default: half of what is free][/dim]",
         ),
     ] = None,
     bootstrap: Annotated[
@@ -71,11 +70,12 @@ def fit(
     """
     _check_output(output, overwrite or dry_run)
     named = parse_changes(changes or [])
-    from factortopy.brain import read_split, split_clusters
-    from factortopy.brain.datasets.recognise import open_subject
-    from factortopy.files import remove
-    from factortopy.fitting import Machine, fit_settings
-    from factortopy.tokens import TokenStore
+    from factortopy.datasets import open_subject
+    from factortopy.fitting import fit_settings
+    from factortopy.images import read_split
+    from factortopy.machine import Machine
+    from factortopy.storage import remove
+    from factortopy.tokens import TokenStore, split_clusters
     from factortopy.workflow import fit_model
 
     sides = None if split in (None, CLUSTER) else read_split(str(split))
@@ -110,7 +110,7 @@ def fit(
 
 def print_scores(mapping: "Mapping") -> None:
     """Print the key numbers of a mapping with limits: score, ceiling, slopes where its ROIs allow them."""
-    from factortopy.reporting.tables import headline
+    from factortopy.reporting import headline
 
     title = "Held-out scores, SIMULATED responses" if mapping.simulated else "Held-out scores"
     print_table(

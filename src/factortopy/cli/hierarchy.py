@@ -17,9 +17,7 @@ if TYPE_CHECKING:
     from factortopy.analysis import HierarchyFit, RepresentationalDepth
     from factortopy.mapping import Mapping
 
-Mappings = Annotated[
-    list[Path], typer.Argument(metavar="MAPPING...", help="Folders that [bold]fit[/bold] wrote.")
-]
+Mappings = Annotated[list[Path], typer.Argument(metavar="MAPPING...", help="Folders that [bold]fit[/bold] wrote.")]
 Orders = Annotated[
     list[str] | None,
     typer.Option(
@@ -32,9 +30,7 @@ Stores = Annotated[
     list[Path] | None,
     typer.Option(metavar="STORE", help="Tokens of a mapping's network: also depth by distance from pixels."),
 ]
-Photographs = Annotated[
-    Path | None, typer.Option(help="The photographs of these tokens, as for [bold]extract[/bold].")
-]
+Photographs = Annotated[Path | None, typer.Option(help="The photographs of these tokens, as for [bold]extract[/bold].")]
 SplitFile = Annotated[
     Path | None,
     typer.Option(metavar="FILE.json", help="Distances on the test images of this split, not on random ones."),
@@ -70,7 +66,7 @@ def hierarchy(
         raise DataError("give --json or --csv, not both")
     if figure is not None:
         check_place(figure)
-    from factortopy.analysis.hierarchy_orders import parse_order
+    from factortopy.analysis import parse_order
     from factortopy.mapping import Mapping
 
     asked = [parse_order(text) for text in rois or ()]
@@ -117,8 +113,8 @@ def _distances(
     if images is None:
         raise DataError("distances from pixels need the photographs; give --images as well as --tokens")
     from factortopy.analysis import representational_depth
-    from factortopy.brain import read_split
     from factortopy.cli.extract import open_photographs
+    from factortopy.images import read_split
     from factortopy.tokens import TokenStore
 
     ids = None if split is None else read_split(str(split)).test
@@ -126,9 +122,7 @@ def _distances(
     for path in stores:
         store = TokenStore.open(path)
         if (store.network, store.layers) not in map(_network, mappings):
-            raise DataError(
-                f"{path} holds layers of {store.network}, which no mapping here is of; leave it out"
-            )
+            raise DataError(f"{path} holds layers of {store.network}, which no mapping here is of; leave it out")
         found[store.network, store.layers] = representational_depth(
             store, photographs, ids=ids, seed=seed, progress=not quiet
         )
@@ -142,8 +136,7 @@ def _fits(
     permutations: int,
     seed: int,
 ) -> "list[HierarchyFit]":
-    from factortopy.analysis import fit_hierarchy, orders_of
-    from factortopy.analysis.hierarchy_fit import SOURCES
+    from factortopy.analysis import SOURCES, fit_hierarchy, orders_of
 
     orders = asked or orders_of({name: inside.values for name, inside in mapping.rois.items()})
     if not orders:

@@ -9,19 +9,16 @@ from factortopy.cli.options import Quiet, check_place
 from factortopy.errors import DataError
 
 if TYPE_CHECKING:
-    from factortopy.brain import Subject
-    from factortopy.exchange import Places
-    from factortopy.exchange.places import LabelFiles
+    from factortopy.exchange import LabelFiles, Places
     from factortopy.networks import Network
+    from factortopy.subjects import Subject
 
 UNTRAINED = "-untrained-0"
 
 StateDict = Annotated[Path, typer.Argument(help="State dict: .pth, .pt or .safetensors.")]
 Output = Annotated[Path, typer.Argument(help="Folder of the mapping.")]
 NetworkName = Annotated[str, typer.Option(help="Whose layers the weights read, e.g. clip-b16-datacomp-l.")]
-Layers = Annotated[
-    str | None, typer.Option(help="Names of layers, parted by commas. [dim]\\[default: all][/dim]")
-]
+Layers = Annotated[str | None, typer.Option(help="Names of layers, parted by commas. [dim]\\[default: all][/dim]")]
 SubjectFolder = Annotated[
     Path | None, typer.Option(help="Folder of a subject, as for [bold]fit[/bold], of the same voxels.")
 ]
@@ -36,9 +33,7 @@ RoiPairs = Annotated[
     list[str] | None,
     typer.Option(metavar="LEFT,RIGHT", help="With --labels: label files of ROIs. May be repeated."),
 ]
-CoordinatesFile = Annotated[
-    Path | None, typer.Option(metavar="FILE", help="Array (voxel, 3) in mm, on no surface.")
-]
+CoordinatesFile = Annotated[Path | None, typer.Option(metavar="FILE", help="Array (voxel, 3) in mm, on no surface.")]
 BoundsOf = Annotated[
     Literal["voxels", "surface"],
     typer.Option(help="What coordinates are scaled by: voxels for the authors' weights, surface for own."),
@@ -80,10 +75,10 @@ def import_weights(
         raise DataError(f"{output} exists; choose another folder")
     if (tokens is None) != (split is None) or (tokens is not None and subject is None):
         raise DataError("scores need --tokens, --subject and --split together: test images must be new ones")
-    from factortopy.brain import read_split
     from factortopy.exchange import import_weights as import_named
     from factortopy.exchange import score_weights
-    from factortopy.networks.weights import read_weights
+    from factortopy.images import read_split
+    from factortopy.networks import read_weights
     from factortopy.tokens import TokenStore
 
     weights = read_weights(file)
@@ -110,7 +105,7 @@ def import_weights(
 
 def _network(name: str, layers: str | None) -> "tuple[Network, str]":
     """The shapes of a network, and its name with trained weights."""
-    from factortopy.networks.loading import network_skeleton
+    from factortopy.networks import network_skeleton
 
     wanted = None if layers is None else [layer.strip() for layer in layers.split(",")]
     skeleton = network_skeleton(name, wanted)
@@ -120,20 +115,16 @@ def _network(name: str, layers: str | None) -> "tuple[Network, str]":
 def _subject(folder: Path | None, number: int | None, quiet: bool) -> "Subject | None":
     if folder is None:
         return None
-    from factortopy.brain.datasets.recognise import open_subject
+    from factortopy.datasets import open_subject
 
     return open_subject(folder, subject=number, progress=not quiet)
 
 
-def _places(
-    person: "Subject | None", labels: str | None, rois: list[str], coordinates: Path | None
-) -> "Places":
+def _places(person: "Subject | None", labels: str | None, rois: list[str], coordinates: Path | None) -> "Places":
     from factortopy.exchange import places_from_coordinates, places_from_labels, places_of_subject
 
     if sum(given is not None for given in (person, labels, coordinates)) != 1 or (rois and labels is None):
-        raise DataError(
-            "say where the voxels lie: give one of --subject, --labels (with --rois), --coordinates"
-        )
+        raise DataError("say where the voxels lie: give one of --subject, --labels (with --rois), --coordinates")
     if person is not None:
         return places_of_subject(person)
     if coordinates is not None:
@@ -144,7 +135,5 @@ def _places(
 def _pair(option: str, text: str) -> "LabelFiles":
     files = [part.strip() for part in text.split(",")]
     if len(files) != 2 or not all(files):
-        raise DataError(
-            f"{option} {text!r}: give two files, left,right, e.g. lh.nsdgeneral.mgz,rh.nsdgeneral.mgz"
-        )
+        raise DataError(f"{option} {text!r}: give two files, left,right, e.g. lh.nsdgeneral.mgz,rh.nsdgeneral.mgz")
     return files[0], files[1]

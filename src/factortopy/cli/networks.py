@@ -77,22 +77,13 @@ def _print_list(as_json: bool) -> None:
 
 def _facts(name: str, device: str | None) -> dict[str, Any]:
     """What a network looks like and takes, from its structure and from random weights."""
-    from factortopy.networks import (
-        choose_device,
-        choose_precision,
-        describe,
-        estimate_cost,
-        find_entry,
-        load_network,
-        network_skeleton,
-    )
+    from factortopy.machine import choose_device, choose_precision
+    from factortopy.networks import describe, estimate_cost, find_entry, load_network, network_skeleton
 
     target = choose_device(device)
     precision = choose_precision(target)
     skeleton = network_skeleton(name)
-    cost = estimate_cost(
-        skeleton, lambda: load_network(name, untrained=True, device="cpu"), target, precision
-    )
+    cost = estimate_cost(skeleton, lambda: load_network(name, untrained=True, device="cpu"), target, precision)
     facts = describe(skeleton)
     # These three speak of the random weights that stood in for the real ones.
     for fact in ("description", "pretrained", "weights_hash"):

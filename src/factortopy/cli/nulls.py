@@ -40,9 +40,7 @@ def nulls(
     from factortopy.mapping import Mapping, facts_line
 
     loaded = [Mapping.load(folder) for folder in (mapping, other) if folder is not None]
-    found = (
-        _slope(loaded[0], surrogates, seed) if other is None else _alike(loaded, surrogates, seed, not quiet)
-    )
+    found = _slope(loaded[0], surrogates, seed) if other is None else _alike(loaded, surrogates, seed, not quiet)
     if as_json:
         rows = [{"quantity": name, **asdict(test)} for name, test in found.items()]
         typer.echo(json.dumps({"mappings": [facts_line(held.dataset) for held in loaded], "rows": rows}))

@@ -11,14 +11,10 @@ from factortopy.errors import DataError
 PaletteName = Literal["default", "colour-blind"]
 
 Palette = Annotated[PaletteName, typer.Option(help="Colours of the figures.")]
-Fade = Annotated[
-    bool, typer.Option("--fade", help="Maps of layers, space and scale are pale where R² is uncertain.")
-]
+Fade = Annotated[bool, typer.Option("--fade", help="Maps of layers, space and scale are pale where R² is uncertain.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress bars and no closing table.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
-Device = Annotated[
-    str | None, typer.Option(help="cuda, mps or cpu. [dim]\\[default: the best there is][/dim]")
-]
+Device = Annotated[str | None, typer.Option(help="cuda, mps or cpu. [dim]\\[default: the best there is][/dim]")]
 Precision = Annotated[
     str | None, typer.Option(help="bf16 or fp32. [dim]\\[default: bf16 where computed natively][/dim]")
 ]

@@ -7,16 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from factortopy.cli.fit import parse_changes
-from factortopy.cli.options import (
-    Device,
-    DryRun,
-    Json,
-    Palette,
-    Precision,
-    Quiet,
-    check_place,
-    readable_seconds,
-)
+from factortopy.cli.options import Device, DryRun, Json, Palette, Precision, Quiet, check_place, readable_seconds
 from factortopy.cli.tables import print_table
 from factortopy.errors import DataError
 
@@ -44,22 +35,16 @@ def paper(
         str | None,
         typer.Option(metavar="N,N", help="Numbers of subjects in FOLDER. [dim]\\[default: 1,2,3][/dim]"),
     ] = None,
-    networks: Annotated[
-        str | None, typer.Option(metavar="NAME,NAME", help="Networks instead of the paper's.")
-    ] = None,
+    networks: Annotated[str | None, typer.Option(metavar="NAME,NAME", help="Networks instead of the paper's.")] = None,
     weights: Annotated[
         list[str] | None,
         typer.Option(metavar="NAME=FILE", help="Local file of a network's weights, such as MoCo v3's."),
     ] = None,
     labelled: Annotated[
         list[str] | None,
-        typer.Option(
-            metavar="IMAGES", help="Fine-tuning: folder of one folder a class, or torchvision/EuroSAT."
-        ),
+        typer.Option(metavar="IMAGES", help="Fine-tuning: folder of one folder a class, or torchvision/EuroSAT."),
     ] = None,
-    root: Annotated[
-        Path | None, typer.Option(metavar="FOLDER", help="Where torchvision keeps its data sets.")
-    ] = None,
+    root: Annotated[Path | None, typer.Option(metavar="FOLDER", help="Where torchvision keeps its data sets.")] = None,
     recipe: Annotated[
         Literal["default", "paper"] | None,
         typer.Option(help="[dim]\\[default: paper; with --simulated default][/dim]"),
@@ -84,9 +69,7 @@ def paper(
     from factortopy.paper import ITEMS, Plan, Study, find_item, run_items
 
     if item == "list":
-        print_table(
-            "Figures and tables", ("name", "shows"), [(one.name, one.title) for one in ITEMS.values()]
-        )
+        print_table("Figures and tables", ("name", "shows"), [(one.name, one.title) for one in ITEMS.values()])
         return
     chosen = list(ITEMS.values()) if item == "all" else [find_item(item)]
     if simulated == bool(data) and (simulated or not dry_run):

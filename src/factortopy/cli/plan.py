@@ -10,7 +10,7 @@ from factortopy.cli.options import Json
 from factortopy.cli.tables import print_table
 
 if TYPE_CHECKING:
-    from factortopy.analysis.plan import Expectation, Plan
+    from factortopy.analysis import Expectation, Plan
 
 ROWS = {
     "slope_error": ("error of the hierarchy slope", "0"),
@@ -25,9 +25,7 @@ ROWS = {
 def plan(
     *,
     images: Annotated[int, typer.Option(min=1, help="Training images, each shown REPEATS times.")],
-    ceiling: Annotated[
-        float, typer.Option(help="Mean noise ceiling (R², 0 to 1) of responses averaged over REPEATS.")
-    ],
+    ceiling: Annotated[float, typer.Option(help="Mean noise ceiling (R², 0 to 1) of responses averaged over REPEATS.")],
     repeats: Annotated[int, typer.Option(min=1, help="Trials that each response averages.")] = 1,
     voxels: Annotated[int | None, typer.Option(min=1, help="Take cases of the nearest number.")] = None,
     network: Annotated[
@@ -48,8 +46,8 @@ def plan(
 
     The numbers are interpolated from fits to SIMULATED subjects; outside what was measured it says so.
     """
-    from factortopy.analysis.plan import plan as make
-    from factortopy.analysis.recovery_table import load_table
+    from factortopy.analysis import load_table
+    from factortopy.analysis import plan as make
 
     cases = load_table(table)
     made = make(
@@ -128,11 +126,7 @@ def _where(item: "Expectation") -> str:
 
 def _what(made: "Plan", voxels: int | None) -> str:
     first = made.cases[0]
-    asked = (
-        ""
-        if voxels in (None, first.voxels)
-        else f" ({voxels:,} were asked for: their number is not modelled)"
-    )
+    asked = "" if voxels in (None, first.voxels) else f" ({voxels:,} were asked for: their number is not modelled)"
     seeds = sorted({seed for case in made.cases for seed in case.seeds})
     return (
         f"From {len(made.cases)} measured cases: {first.network}, recipe {first.recipe} ({first.budget}), "

@@ -21,9 +21,7 @@ def plot(
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Folder of the figures. Default: MAPPING/figures.")
     ] = None,
-    file_format: Annotated[
-        Literal["png", "svg", "both"], typer.Option("--format", help="Kind of file.")
-    ] = "both",
+    file_format: Annotated[Literal["png", "svg", "both"], typer.Option("--format", help="Kind of file.")] = "both",
     palette: Palette = "default",
     fade: Fade = False,
     quiet: Quiet = False,
@@ -64,8 +62,8 @@ def plot(
 
 def _write(figure: object, stem: Path, file_format: str) -> list[Path]:
     """Write a figure in the formats wanted, each file whole or not at all."""
-    from factortopy.files import atomic_path
     from factortopy.plot import save
+    from factortopy.storage import atomic_path
 
     written = []
     with tempfile.TemporaryDirectory() as folder:

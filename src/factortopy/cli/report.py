@@ -14,9 +14,7 @@ if TYPE_CHECKING:
 
 
 def report(
-    mappings: Annotated[
-        list[Path], typer.Argument(metavar="MAPPING...", help="Folders that [bold]fit[/bold] wrote.")
-    ],
+    mappings: Annotated[list[Path], typer.Argument(metavar="MAPPING...", help="Folders that [bold]fit[/bold] wrote.")],
     output: Annotated[Path, typer.Argument(metavar="OUTPUT.html", help="The page; it needs no other file.")],
     palette: Palette = "default",
     fade: Fade = False,

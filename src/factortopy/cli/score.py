@@ -72,8 +72,7 @@ def _cells(item: "RoiScore", with_normalised: bool) -> list[str]:
 
 def _facts(mapping: "Mapping", threshold: float | None) -> dict[str, Any]:
     """What was fitted, on which images, and what the numbers are: formulas, threshold, numbers of trials."""
-    from factortopy.analysis import ceiling_facts
-    from factortopy.analysis.roi_scores import FORMULA
+    from factortopy.analysis import FORMULA, ceiling_facts
     from factortopy.mapping import facts as facts_of
 
     formula, repeats = ceiling_facts(mapping)

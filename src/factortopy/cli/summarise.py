@@ -64,7 +64,7 @@ def summarise(
 
 def _rows(found: "list[Spread]") -> list[list[str]]:
     """A row a region; the line's numbers in rows of their own."""
-    from factortopy.reporting.tables import with_limits
+    from factortopy.reporting import with_limits
 
     said = {(row.region, row.quantity): with_limits(row.mean, row.low, row.high) for row in found}
     regions = dict.fromkeys(row.region for row in found)

@@ -12,9 +12,7 @@ from factortopy.cli.tables import print_table
 
 def tokens(
     store: Annotated[Path, typer.Argument(help="Folder of tokens, as written by extract.")],
-    figure: Annotated[
-        Path | None, typer.Option(help="Write maps of norms and of outliers here (PNG and SVG).")
-    ] = None,
+    figure: Annotated[Path | None, typer.Option(help="Write maps of norms and of outliers here (PNG and SVG).")] = None,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:

@@ -9,12 +9,19 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from factortopy.brain import Subject, sphere_coordinates
-from factortopy.brain.array_files import read_array
-from factortopy.brain.datasets.nsd_voxels import AREAS
-from factortopy.brain.labels import Labels, read_labels, roi_masks
-from factortopy.brain.surface import HEMISPHERES, VERTICES, coordinate_bounds
+from factortopy.cortex import (
+    HEMISPHERES,
+    VERTICES,
+    Labels,
+    coordinate_bounds,
+    read_labels,
+    roi_masks,
+    sphere_coordinates,
+)
+from factortopy.datasets import AREAS
 from factortopy.errors import DataError, ShapeError
+from factortopy.storage import read_array
+from factortopy.subjects import Subject
 
 LabelFiles = tuple[str | os.PathLike[str], str | os.PathLike[str]]
 """Label files of the left and the right hemisphere."""
@@ -118,7 +125,4 @@ def places_from_coordinates(path: str | os.PathLike[str]) -> Places:
 
 
 def _read(files: LabelFiles) -> dict[str, Labels]:
-    return {
-        side: read_labels(path, vertices=VERTICES[SURFACE])
-        for side, path in zip(HEMISPHERES, files, strict=True)
-    }
+    return {side: read_labels(path, vertices=VERTICES[SURFACE]) for side, path in zip(HEMISPHERES, files, strict=True)}

@@ -10,18 +10,17 @@ import torch
 import xarray as xr
 from torch import Tensor
 
-from factortopy.analysis import held_out_variables, raw_selectors
-from factortopy.analysis.bootstrap import CONFIDENCE
-from factortopy.analysis.uncertainty import region_names
-from factortopy.brain import Split, Subject
+from factortopy.analysis import CONFIDENCE, held_out_variables, raw_selectors, region_names
 from factortopy.errors import DataError, ShapeError
+from factortopy.exchange.paper_weights import from_paper_weights, to_paper_weights
 from factortopy.exchange.places import Bounds, Places
 from factortopy.fitting import fit_settings, side_images
+from factortopy.images import Split
 from factortopy.mapping import Mapping, load_model
 from factortopy.model import ChannelMap, FactorTopy
-from factortopy.model.paper_weights import from_paper_weights, to_paper_weights
 from factortopy.networks import Network
 from factortopy.provenance import provenance
+from factortopy.subjects import Subject
 from factortopy.tokens import TokenStore
 from factortopy.workflow import BATCH, ceiling_on_test
 
@@ -138,9 +137,7 @@ def export_weights(mapping: Mapping) -> dict[str, Tensor]:
     return to_paper_weights(load_model(mapping))
 
 
-def _dataset(
-    variables: dict[str, Any], places: Places, scale: np.ndarray, network: Network, name: str
-) -> xr.Dataset:
+def _dataset(variables: dict[str, Any], places: Places, scale: np.ndarray, network: Network, name: str) -> xr.Dataset:
     variables["coordinates"] = (("voxel", "dimension"), places.coordinates)
     coordinates: dict[str, Any] = {
         "hemisphere": (("voxel",), places.hemisphere.astype("<U5")),
@@ -172,9 +169,7 @@ def _check_fit(mapping: Mapping, model: FactorTopy, tokens: TokenStore, subject:
         )
     places = mapping.dataset["coordinates"].values
     if subject.coordinates.shape != places.shape:
-        raise ShapeError(
-            f"the weights are of {len(places)} voxels, subject {subject.name!r} has {subject.voxels}"
-        )
+        raise ShapeError(f"the weights are of {len(places)} voxels, subject {subject.name!r} has {subject.voxels}")
     if not np.abs(subject.coordinates - places).max() < NEAR:
         raise DataError(f"the voxels of subject {subject.name!r} lie elsewhere than those of the weights")
 

@@ -1,7 +1,8 @@
 """Fine-tuning: a network and labelled images in, the network with other weights out."""
 
+from factortopy.finetuning._finetune import Finetuned, finetune
+from factortopy.finetuning._probe import Probe, probe
 from factortopy.finetuning.estimate import FinetuningEstimate, estimate_finetuning
-from factortopy.finetuning.finetune import Finetuned, finetune
 from factortopy.finetuning.labelled import (
     LabelledImages,
     labelled_digits,
@@ -9,7 +10,6 @@ from factortopy.finetuning.labelled import (
     labelled_from_torchvision,
     open_labelled,
 )
-from factortopy.finetuning.probe import Probe, probe
 from factortopy.finetuning.settings import FinetuneSettings, finetune_settings
 from factortopy.finetuning.split import LabelledSplit, split_classes
 from factortopy.finetuning.training import Classifier, FinetuneHistory, Trainer

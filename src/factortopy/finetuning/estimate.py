@@ -9,8 +9,8 @@ from factortopy.finetuning.labelled import LabelledImages
 from factortopy.finetuning.settings import FinetuneSettings
 from factortopy.finetuning.split import split_classes
 from factortopy.finetuning.training import VALIDATION_BATCH, Classifier, Trainer
-from factortopy.networks import Network, choose_precision
-from factortopy.networks.cost import peak_memory
+from factortopy.machine import choose_precision
+from factortopy.networks import Network, peak_memory
 
 TIMED_STEPS = 3
 

@@ -10,8 +10,7 @@ import numpy as np
 from PIL import Image
 
 from factortopy.errors import DataError, UnknownNameError
-from factortopy.images import ImageSet, images_from_folder
-from factortopy.images.image_set import read_image
+from factortopy.images import ImageSet, images_from_folder, read_image
 
 DIGITS, TORCHVISION = "sklearn/digits", "torchvision/"
 LABEL_FIELDS = ("targets", "labels", "_labels", "y")
@@ -62,9 +61,7 @@ def labelled_from_folder(path: str | Path, *, check: bool = True) -> LabelledIma
     folder = Path(path)
     if not folder.is_dir():
         raise DataError(f"{folder} is not a folder; give one with a subfolder of images for each class")
-    classes = sorted(
-        child.name for child in folder.iterdir() if child.is_dir() and not child.name.startswith(".")
-    )
+    classes = sorted(child.name for child in folder.iterdir() if child.is_dir() and not child.name.startswith("."))
     if len(classes) < 2:
         raise DataError(
             f"{folder} has {len(classes)} subfolders; expected one for each class, at least two: CLASS/IMAGE"
@@ -89,9 +86,7 @@ def labelled_digits() -> LabelledImages:
     return LabelledImages(images, tuple(digits.target.tolist()), tuple("0123456789"))
 
 
-def labelled_from_torchvision(
-    name: str, root: str | Path, *, download: bool = False, **options: Any
-) -> LabelledImages:
+def labelled_from_torchvision(name: str, root: str | Path, *, download: bool = False, **options: Any) -> LabelledImages:
     """A classification data set of torchvision, e.g. ``"EuroSAT"``.
 
     Args:
@@ -126,9 +121,7 @@ def labelled_from_torchvision(
     return LabelledImages(images, tuple(labels), tuple(_text(entry) for entry in classes))
 
 
-def open_labelled(
-    source: str | Path, *, root: str | Path | None = None, download: bool = False
-) -> LabelledImages:
+def open_labelled(source: str | Path, *, root: str | Path | None = None, download: bool = False) -> LabelledImages:
     """Labelled images by what a user says they are.
 
     Args:

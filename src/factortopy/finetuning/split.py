@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from factortopy.errors import DataError
-from factortopy.files import sha256_array, sha256_text
 from factortopy.finetuning.labelled import LabelledImages
 from factortopy.images import default_workers
 from factortopy.progress import progress_bar
+from factortopy.storage import sha256_array, sha256_text
 
 
 @dataclass(frozen=True)
@@ -53,9 +53,7 @@ def split_classes(
     labels = np.asarray(images.labels)
     counts = np.bincount(labels, minlength=len(images.classes))
     if counts.min() <= per_class:
-        few = [
-            f"{images.classes[place]} has {counts[place]}" for place in np.flatnonzero(counts <= per_class)
-        ]
+        few = [f"{images.classes[place]} has {counts[place]}" for place in np.flatnonzero(counts <= per_class)]
         raise DataError(
             f"{images.images.name!r} has too few images of {len(few)} of {len(counts)} classes "
             f"({', '.join(few[:6])}{', ...' if len(few) > 6 else ''}); {per_class} to train on and at least "
@@ -69,9 +67,7 @@ def split_classes(
     seen = {digests[place] for place in training.tolist()}
     validation = [place for place in rest.tolist() if digests[place] not in seen]
     if not validation:
-        raise DataError(
-            f"all validation images of {images.images.name!r} are training images under other ids"
-        )
+        raise DataError(f"all validation images of {images.images.name!r} are training images under other ids")
     ids = images.images.ids
     sides = [*training.tolist(), -1, *validation]
     facts = ["|" if place < 0 else f"{ids[place]} {labels[place]} {digests[place]}" for place in sides]

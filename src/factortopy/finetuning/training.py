@@ -14,15 +14,15 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn import functional
 
-from factortopy.checkpoint import Checkpoint, Part, load_optimiser, named, of_kind, optimiser_tensors
 from factortopy.errors import DataError
 from factortopy.finetuning.labelled import LabelledImages
 from factortopy.finetuning.settings import FinetuneSettings
 from factortopy.finetuning.split import LabelledSplit
 from factortopy.images import default_workers
-from factortopy.networks import Network, autocast
-from factortopy.networks.seeds import seeded
+from factortopy.machine import autocast, seeded
+from factortopy.networks import Network
 from factortopy.progress import progress_bar
+from factortopy.storage import Checkpoint, Part, load_optimiser, named, of_kind, optimiser_tensors
 
 STATE = "finetuning"
 VALIDATION_BATCH = 16
@@ -172,9 +172,7 @@ class Trainer:
     def training_order(self) -> Iterator[Sequence[int]]:
         """Places of the images of every step that is left; every image comes once before any comes again."""
         size = min(self.settings.batch_size, len(self.split.training))
-        return islice(
-            _shuffled(self.split.training, size, self.settings.seed), self.step, self.settings.steps
-        )
+        return islice(_shuffled(self.split.training, size, self.settings.seed), self.step, self.settings.steps)
 
     def batches(self, order: Iterator[Sequence[int]]) -> Iterator[Batch]:
         """Preprocessed images and labels; the next batches are decoded meanwhile."""

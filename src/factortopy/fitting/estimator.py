@@ -10,10 +10,10 @@ from sklearn.utils.validation import check_is_fitted
 
 from factortopy.errors import DataError, ShapeError
 from factortopy.fitting.images import Images
-from factortopy.fitting.machine import Machine
 from factortopy.fitting.recipes import train_default, train_paper
 from factortopy.fitting.settings import Recipe, fit_settings
 from factortopy.fitting.training import History
+from factortopy.machine import Machine
 from factortopy.model import FactorTopy, Selection
 from factortopy.networks import Tokens
 
@@ -131,13 +131,9 @@ class FactorTopyRegressor(RegressorMixin, BaseEstimator):
 
 def _check(tokens: Tokens, responses: np.ndarray, coordinates: np.ndarray) -> None:
     if responses.ndim != 2 or len(responses) != len(tokens):
-        raise ShapeError(
-            f"responses {responses.shape} must be (image, voxel) for the tokens' {len(tokens)} images"
-        )
+        raise ShapeError(f"responses {responses.shape} must be (image, voxel) for the tokens' {len(tokens)} images")
     if coordinates.shape != (responses.shape[1], 3):
-        raise ShapeError(
-            f"coordinates {coordinates.shape} must be ({responses.shape[1]}, 3): one place a voxel"
-        )
+        raise ShapeError(f"coordinates {coordinates.shape} must be ({responses.shape[1]}, 3): one place a voxel")
     for name, values in (("responses", responses), ("coordinates", coordinates)):
         if not np.isfinite(values).all():
             raise DataError(f"{name} hold NaN or infinite values; leave those voxels or images out")

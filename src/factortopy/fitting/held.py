@@ -12,7 +12,7 @@ from torch import Tensor
 
 from factortopy.errors import DataError
 from factortopy.fitting.images import Images, ReadTokens
-from factortopy.fitting.machine import Machine
+from factortopy.machine import Machine
 from factortopy.networks import Tokens
 
 BYTES = 2

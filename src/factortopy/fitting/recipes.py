@@ -6,16 +6,9 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from factortopy.checkpoint import Checkpoint, Part
-from factortopy.fitting.build import (
-    build_default_model,
-    build_paper_model,
-    build_selectors,
-    fix_selectors,
-)
+from factortopy.fitting.build import build_default_model, build_paper_model, build_selectors, fix_selectors
 from factortopy.fitting.held import Layout, fits_device, fits_memory, gather, hold
 from factortopy.fitting.images import Images
-from factortopy.fitting.machine import Machine
 from factortopy.fitting.reduction import TokenReduction
 from factortopy.fitting.settings import FitSettings
 from factortopy.fitting.start import (
@@ -28,9 +21,11 @@ from factortopy.fitting.start import (
     start_selectors,
 )
 from factortopy.fitting.training import STATE, History, train
+from factortopy.machine import Machine
 from factortopy.model import FactorTopy
 from factortopy.networks import Tokens
 from factortopy.progress import Advance, progress_bar
+from factortopy.storage import Checkpoint, Part
 
 MEASURED_IMAGES = 2_048
 """Training images that principal components are measured on."""
@@ -224,9 +219,7 @@ def _start(
     start_selectors(selectors, target)
 
 
-def _scanned(
-    training: Images, voxels: Int[Tensor, "M"], machine: Machine
-) -> tuple[Tokens, Float[Tensor, "image M"]]:
+def _scanned(training: Images, voxels: Int[Tensor, "M"], machine: Machine) -> tuple[Tokens, Float[Tensor, "image M"]]:
     """What the closed-form start looks at: leading components and some voxels of some images."""
     chosen = _spread(len(training), SCANNED_IMAGES)
     # Only leading components are looked at, so that the memory stays bounded.

@@ -70,9 +70,7 @@ class PrincipalComponents:
         mean, covariance = moments.mean_and_covariance()
         spread = covariance.diagonal().clamp(min=0).sqrt()
         if not bool((spread > 0).any()):
-            raise DataError(
-                "the tokens of a layer are the same for all training images; fit images that differ"
-            )
+            raise DataError("the tokens of a layer are the same for all training images; fit images that differ")
         inverse = torch.where(spread > 1e-6 * spread.max(), 1 / spread, 0.0)
         values, vectors = torch.linalg.eigh(inverse[:, None] * covariance * inverse)
         count = min(count, len(values))
@@ -143,9 +141,7 @@ class TokenReduction:
                 layer.apply(values.movedim(1, -1)).movedim(-1, 1)
                 for layer, values in zip(self.local, tokens.local, strict=True)
             ),
-            global_=tuple(
-                layer.apply(values) for layer, values in zip(self.global_, tokens.global_, strict=True)
-            ),
+            global_=tuple(layer.apply(values) for layer, values in zip(self.global_, tokens.global_, strict=True)),
         )
 
     def to(self, device: torch.device) -> "TokenReduction":
@@ -171,8 +167,7 @@ class TokenReduction:
             count = len({name.split("/")[1] for name in tensors if name.startswith(f"{kind}/")})
             names = [item.name for item in fields(PrincipalComponents)]
             return tuple(
-                PrincipalComponents(*(tensors[f"{kind}/{number}/{name}"] for name in names))
-                for number in range(count)
+                PrincipalComponents(*(tensors[f"{kind}/{number}/{name}"] for name in names)) for number in range(count)
             )
 
         return cls(layers("local"), layers("global_"))

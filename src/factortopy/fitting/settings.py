@@ -140,6 +140,4 @@ def fit_settings(recipe: Recipe = "default", **changes: Any) -> FitSettings:
         return FitSettings(recipe=recipe, **{**RECIPES[recipe], **changes})
     except ValidationError as error:
         first = error.errors()[0]
-        raise DataError(
-            f"setting {'.'.join(map(str, first['loc']))} = {first['input']!r}: {first['msg']}"
-        ) from None
+        raise DataError(f"setting {'.'.join(map(str, first['loc']))} = {first['input']!r}: {first['msg']}") from None

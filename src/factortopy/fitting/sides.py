@@ -3,9 +3,10 @@
 import numpy as np
 import torch
 
-from factortopy.brain import Split, Subject
 from factortopy.errors import DataError
 from factortopy.fitting.images import Images, StandardisedResponses
+from factortopy.images import Split
+from factortopy.subjects import Subject
 from factortopy.tokens import TokenStore
 
 

@@ -80,9 +80,7 @@ def choose_ridge(tokens: Tokens, responses: Float[Tensor, "image N"], *, progres
     return float(np.exp(np.clip(peak, *np.log((RIDGES[0], RIDGES[-1])))))
 
 
-def scan(
-    tokens: Tokens, responses: Float[Tensor, "image N"], ridge: float, *, progress: bool = True
-) -> Scores:
+def scan(tokens: Tokens, responses: Float[Tensor, "image N"], ridge: float, *, progress: bool = True) -> Scores:
     """Score every layer and place for every voxel.
 
     Args:

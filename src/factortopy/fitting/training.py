@@ -11,14 +11,14 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn import functional
 
-from factortopy.checkpoint import Checkpoint, Part, load_optimiser, named, of_kind, optimiser_tensors
 from factortopy.errors import DataError
 from factortopy.fitting.feed import Batch, Feed
 from factortopy.fitting.images import Images
-from factortopy.fitting.machine import Machine
 from factortopy.fitting.settings import FitSettings
+from factortopy.machine import Machine
 from factortopy.model import FactorTopy, softness_penalty
 from factortopy.progress import progress_bar
+from factortopy.storage import Checkpoint, Part, load_optimiser, named, of_kind, optimiser_tensors
 
 STATE = "training"
 

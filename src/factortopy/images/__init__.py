@@ -2,11 +2,14 @@
 
 from factortopy.images.broken import broken_error, default_workers, find_broken, leave_out_broken
 from factortopy.images.hdf5 import images_from_hdf5
-from factortopy.images.image_set import ImageSet, images_from_folder, images_from_list
+from factortopy.images.image_set import SUFFIXES, ImageSet, images_from_folder, images_from_list, read_image
 from factortopy.images.samples import sample_views
+from factortopy.images.splits import Split, read_split, split_images, split_with_test
 
 __all__ = [
+    "SUFFIXES",
     "ImageSet",
+    "Split",
     "broken_error",
     "default_workers",
     "find_broken",
@@ -14,5 +17,9 @@ __all__ = [
     "images_from_hdf5",
     "images_from_list",
     "leave_out_broken",
+    "read_image",
+    "read_split",
     "sample_views",
+    "split_images",
+    "split_with_test",
 ]

@@ -12,9 +12,7 @@ from factortopy.images.image_set import ImageSet
 PREFIX = "nsd-"
 
 
-def images_from_hdf5(
-    path: str | Path, dataset: str = "imgBrick", ids: Sequence[str] | None = None
-) -> ImageSet:
+def images_from_hdf5(path: str | Path, dataset: str = "imgBrick", ids: Sequence[str] | None = None) -> ImageSet:
     """The images of an HDF5 array; ids are their places from 0, as ``nsd-00013``.
 
     The file is opened for each image and closed again, so that several threads and processes may read.
@@ -50,9 +48,7 @@ def _count(path: Path, dataset: str) -> int:
         with h5py.File(path, "r") as file:
             brick = file.get(dataset)
             if not isinstance(brick, h5py.Dataset):
-                raise DataError(
-                    f"{path} has no array {dataset!r}, it holds {', '.join(file) or 'nothing'}; name one"
-                )
+                raise DataError(f"{path} has no array {dataset!r}, it holds {', '.join(file) or 'nothing'}; name one")
             if brick.dtype != np.uint8 or brick.ndim != 4 or brick.shape[3] != 3 or 0 in brick.shape:
                 raise DataError(
                     f"{dataset} of {path} is {brick.dtype} of shape {brick.shape}, expected uint8 images "
@@ -60,9 +56,7 @@ def _count(path: Path, dataset: str) -> int:
                 )
             # One image is read at a time: it alone must be of a size that an image can have.
             if brick.shape[1] * brick.shape[2] > Image.MAX_IMAGE_PIXELS:
-                raise DataError(
-                    f"{dataset} of {path} announces images of {brick.shape[1:3]} pixels; damaged?"
-                )
+                raise DataError(f"{dataset} of {path} announces images of {brick.shape[1:3]} pixels; damaged?")
             return int(brick.shape[0])
     except (OSError, RuntimeError, ValueError, KeyError, TypeError) as error:
         raise _broken(path, error) from error

@@ -40,9 +40,7 @@ class ImageSet:
             raise DataError(f"image set {self.name!r} is empty; at least one image is needed")
         if len(set(self.ids)) != len(self.ids):
             repeated = next(image_id for image_id in self.ids if self.ids.count(image_id) > 1)
-            raise DataError(
-                f"image set {self.name!r} has the id {repeated!r} more than once; ids must differ"
-            )
+            raise DataError(f"image set {self.name!r} has the id {repeated!r} more than once; ids must differ")
         if self.groups is not None and len(self.groups) != len(self.ids):
             raise DataError(
                 f"image set {self.name!r} has {len(self.ids)} images but {len(self.groups)} groups; "

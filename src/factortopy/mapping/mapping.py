@@ -15,7 +15,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from factortopy.errors import DataError
-from factortopy.files import atomic_path
+from factortopy.storage import atomic_path
 
 DATASET, PARAMETERS, SETTINGS, PROVENANCE = (
     "dataset.zarr",
@@ -57,9 +57,7 @@ class Mapping:
     def __post_init__(self) -> None:
         missing = [name for name in REQUIRED if name not in self.dataset]
         if missing:
-            raise DataError(
-                f"a mapping needs the variables {', '.join(REQUIRED)}; missing: {', '.join(missing)}"
-            )
+            raise DataError(f"a mapping needs the variables {', '.join(REQUIRED)}; missing: {', '.join(missing)}")
 
     @property
     def simulated(self) -> bool:
@@ -74,14 +72,11 @@ class Mapping:
     @property
     def rois(self) -> dict[str, xr.DataArray]:
         """ROIs by name: Boolean arrays over voxels, in the subject's order."""
-        held = [
-            str(name).removeprefix("roi_") for name in self.dataset.coords if str(name).startswith("roi_")
-        ]
+        held = [str(name).removeprefix("roi_") for name in self.dataset.coords if str(name).startswith("roi_")]
         # A Zarr group does not keep the order of its arrays; the attribute does.
         order = {name: place for place, name in enumerate(self.dataset.attrs.get("rois", []))}
         return {
-            name: self.dataset[f"roi_{name}"]
-            for name in sorted(held, key=lambda name: order.get(name, len(order)))
+            name: self.dataset[f"roi_{name}"] for name in sorted(held, key=lambda name: order.get(name, len(order)))
         }
 
     def with_variables(self, variables: MappingType[str, Any]) -> "Mapping":
@@ -103,9 +98,7 @@ class Mapping:
             parameters = {name: value.detach().contiguous().cpu() for name, value in self.parameters.items()}
             save_file(parameters, folder / PARAMETERS)
             (folder / SETTINGS).write_text(tomli_w.dumps(self.settings), encoding="utf-8")
-            (folder / PROVENANCE).write_text(
-                json.dumps(self.provenance, indent=2, sort_keys=True), encoding="utf-8"
-            )
+            (folder / PROVENANCE).write_text(json.dumps(self.provenance, indent=2, sort_keys=True), encoding="utf-8")
         return Path(path)
 
     @classmethod
@@ -118,9 +111,7 @@ class Mapping:
         folder = Path(path)
         for part in (DATASET, PARAMETERS, SETTINGS, PROVENANCE):
             if not (folder / part).exists():
-                raise DataError(
-                    f"{folder} is no mapping: {part} is missing; give the folder that `fit` wrote"
-                )
+                raise DataError(f"{folder} is no mapping: {part} is missing; give the folder that `fit` wrote")
         try:
             return cls(
                 dataset=_fixed_width(xr.open_zarr(folder / DATASET, consolidated=False).load()),
@@ -129,9 +120,7 @@ class Mapping:
                 provenance=json.loads((folder / PROVENANCE).read_text(encoding="utf-8")),
             )
         except (SafetensorError, ValueError, KeyError, OSError) as error:
-            raise DataError(
-                f"{folder} cannot be read ({error}); it was cut short or changed: fit again"
-            ) from error
+            raise DataError(f"{folder} cannot be read ({error}); it was cut short or changed: fit again") from error
 
 
 def _storable(dataset: xr.Dataset) -> xr.Dataset:

@@ -7,12 +7,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from factortopy.brain import Subject, sphere_coordinates
-from factortopy.brain.surface import HEMISPHERES, VERTICES, coordinate_bounds
-from factortopy.brain.surface_sources import standard_name
+from factortopy.cortex import HEMISPHERES, VERTICES, coordinate_bounds, sphere_coordinates, standard_name
 from factortopy.errors import DataError
-from factortopy.fitting import fit_settings
-from factortopy.fitting.build import fix_selectors
+from factortopy.fitting import fit_settings, fix_selectors
 from factortopy.mapping.mapping import Mapping
 from factortopy.model import (
     ChannelAlign,
@@ -25,6 +22,7 @@ from factortopy.model import (
     TopologicalSelectors,
 )
 from factortopy.networks import Network, load_network
+from factortopy.subjects import Subject
 
 UNTRAINED = "-untrained-"
 """Stands before the seed in the name of a network of random weights."""

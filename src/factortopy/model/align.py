@@ -94,7 +94,5 @@ class ChannelAlign(nn.Module):
             layer(values.to(dtype).movedim(1, -1)).movedim(-1, 1)
             for layer, values in zip(self.local, tokens.local, strict=True)
         ]
-        global_ = [
-            layer(values.to(dtype)) for layer, values in zip(self.global_, tokens.global_, strict=True)
-        ]
+        global_ = [layer(values.to(dtype)) for layer, values in zip(self.global_, tokens.global_, strict=True)]
         return AlignedTokens(torch.stack(local), torch.stack(global_))

@@ -37,7 +37,5 @@ def interpolation(space: Float[Tensor, "N 2"], height: int, width: int) -> Corne
     left = x.detach().floor().clamp(min=-1, max=width - 1)
     top = y.detach().floor().clamp(min=-1, max=height - 1)
     right, down = x - left, y - top
-    weights = torch.stack(
-        [(1 - down) * (1 - right), (1 - down) * right, down * (1 - right), down * right], dim=-1
-    )
+    weights = torch.stack([(1 - down) * (1 - right), (1 - down) * right, down * (1 - right), down * right], dim=-1)
     return Corners(top.long(), left.long(), weights)

@@ -40,15 +40,11 @@ class PositionEncoding(nn.Module):
         super().__init__()
         bounds = np.asarray(bounds, dtype=np.float64)
         if bounds.shape != (2, 3) or not np.isfinite(bounds).all() or (bounds[1] < bounds[0]).any():
-            raise DataError(
-                f"coordinate bounds must be two finite rows, smallest then largest; got {bounds.tolist()}"
-            )
+            raise DataError(f"coordinate bounds must be two finite rows, smallest then largest; got {bounds.tolist()}")
         longest = float((bounds[1] - bounds[0]).max())
         exponents = torch.arange(frequencies, dtype=torch.float64) / frequencies
         self.register_buffer("lower", torch.from_numpy(bounds[0].copy()))
-        self.register_buffer(
-            "factor", torch.tensor(extent / longest if longest > 0 else 1.0, dtype=torch.float64)
-        )
+        self.register_buffer("factor", torch.tensor(extent / longest if longest > 0 else 1.0, dtype=torch.float64))
         self.register_buffer("frequency", base**-exponents)
 
     @property

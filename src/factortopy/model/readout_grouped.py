@@ -38,9 +38,7 @@ def read_grouped(
     place = torch.cat([corners.weights * (1 - scale), scale], dim=1)
     weights = place[:, :, None] * selection.layer[:, None, :]
     order = cell.argsort(stable=True)
-    rows = torch.cat(
-        [functional.pad(local, (1, 1, 1, 1)).flatten(3).permute(3, 0, 1, 2), global_[None]], dim=0
-    )
+    rows = torch.cat([functional.pad(local, (1, 1, 1, 1)).flatten(3).permute(3, 0, 1, 2), global_[None]], dim=0)
     read = _GroupedReadout.apply(rows, weights[order], channels[order], cell[order], width + 1)
     return read.T[:, order.argsort()]
 
@@ -67,9 +65,7 @@ class _GroupedReadout(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(
-        ctx: Any, rows: Tensor, weights: Tensor, channels: Tensor, cell: Tensor, columns: int
-    ) -> Tensor:
+    def forward(ctx: Any, rows: Tensor, weights: Tensor, channels: Tensor, cell: Tensor, columns: int) -> Tensor:
         """Predictions (N, B), chunk by chunk."""
         ctx.save_for_backward(rows, weights, channels, cell)
         ctx.columns = columns

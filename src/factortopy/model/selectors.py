@@ -24,9 +24,7 @@ class Selection(NamedTuple):
     scale: Float[Tensor, "N"]
 
 
-def to_selection(
-    space: Float[Tensor, "N 2"], layer: Float[Tensor, "N L"], scale: Float[Tensor, "N 1"]
-) -> Selection:
+def to_selection(space: Float[Tensor, "N 2"], layer: Float[Tensor, "N L"], scale: Float[Tensor, "N 1"]) -> Selection:
     """Selection from unbounded values: ``tanh``, ``softmax`` and ``sigmoid`` of them (`method.md`)."""
     return Selection(space.tanh(), layer.softmax(dim=-1), scale.squeeze(-1).sigmoid())
 

@@ -14,7 +14,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
 
-from factortopy.networks.device import autocast
+from factortopy.machine import autocast
 from factortopy.networks.network import Network
 
 BATCH = 4
@@ -46,9 +46,7 @@ class Cost:
     timed: bool
 
 
-def estimate_cost(
-    skeleton: Network, build: Callable[[], Network], device: torch.device, precision: str
-) -> Cost:
+def estimate_cost(skeleton: Network, build: Callable[[], Network], device: torch.device, precision: str) -> Cost:
     """Memory and speed of a network, without its weights.
 
     Args:

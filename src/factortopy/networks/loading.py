@@ -8,16 +8,16 @@ import torch
 from torch import Tensor, nn
 
 from factortopy.errors import DataError, UnavailableError
-from factortopy.networks.device import choose_device
-from factortopy.networks.diffusion import DiffusionNetwork, load_diffusion, parse_choice
-from factortopy.networks.diffusion_parts import untrained_parts
-from factortopy.networks.finetuned import find_finetuned
-from factortopy.networks.matching import fit_weights
-from factortopy.networks.module import network_from_module
+from factortopy.machine import choose_device
+from factortopy.networks.adapters.diffusion import DiffusionNetwork, load_diffusion, parse_choice
+from factortopy.networks.adapters.diffusion_parts import untrained_parts
+from factortopy.networks.adapters.module import network_from_module
 from factortopy.networks.network import Network
-from factortopy.networks.sources import Source, build, parse_source, trained_file
-from factortopy.networks.weights import read_weights
-from factortopy.networks.wheels import WHEELS, wheel_weights_file
+from factortopy.networks.weights.finetuned import find_finetuned
+from factortopy.networks.weights.matching import fit_weights
+from factortopy.networks.weights.sources import Source, build, parse_source, trained_file
+from factortopy.networks.weights.weights import read_weights
+from factortopy.networks.weights.wheels import WHEELS, wheel_weights_file
 from factortopy.networks.zoo import ZooEntry, find_entry
 
 LOCAL = "give a local file: weights=PATH"
@@ -64,9 +64,7 @@ def load_network(
     target = choose_device(device)
     if isinstance(name, nn.Module):
         if untrained:
-            raise DataError(
-                "untrained=True is for networks by name; give a module with random weights of its own"
-            )
+            raise DataError("untrained=True is for networks by name; give a module with random weights of its own")
         return _from_module(name, layers, weights, module_options).to(target)
     if module_options:
         raise DataError(f"{', '.join(module_options)}: these are for modules; {name!r} has its own")
@@ -122,9 +120,7 @@ def _by_name(
     else:
         path, origin = _trained(source, entry, progress)
         state = read_weights(path)
-    network = build(
-        source, state, seed=seed, layers=layers, name=full_name, description=f"{origin}; {source}"
-    )
+    network = build(source, state, seed=seed, layers=layers, name=full_name, description=f"{origin}; {source}")
     network.architecture = architecture
     return network
 

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from factortopy.errors import ShapeError, UnavailableError
-from factortopy.networks.weights import sha256_weights
+from factortopy.networks.weights.weights import sha256_weights
 
 
 @dataclass(frozen=True)
@@ -86,8 +86,7 @@ class Tokens:
     def __post_init__(self) -> None:
         if len(self.local) != len(self.global_) or not self.local:
             raise ShapeError(
-                f"tokens have {len(self.local)} local and {len(self.global_)} global layers; "
-                "give one of each a layer"
+                f"tokens have {len(self.local)} local and {len(self.global_)} global layers; give one of each a layer"
             )
         for index, (local, global_) in enumerate(zip(self.local, self.global_, strict=True)):
             if local.ndim != 4 or global_.ndim != 2 or local.shape[:2] != global_.shape:

@@ -6,7 +6,7 @@ from functools import cache
 from importlib.resources import files
 from typing import Any, Literal
 
-from factortopy.networks.wheels import WHEELS
+from factortopy.networks.weights.wheels import WHEELS
 
 
 @dataclass(frozen=True)
@@ -56,9 +56,7 @@ def list_networks() -> tuple[ZooEntry, ...]:
     ``"torchvision/NAME"``, ``"hf/REPOSITORY"`` and one's own module.
     """
     text = files("factortopy.networks").joinpath("zoo.toml").read_text(encoding="utf-8")
-    return tuple(
-        _entry(group, network) for group in tomllib.loads(text)["group"] for network in group["networks"]
-    )
+    return tuple(_entry(group, network) for group in tomllib.loads(text)["group"] for network in group["networks"])
 
 
 def find_entry(name: str) -> ZooEntry | None:

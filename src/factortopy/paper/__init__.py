@@ -1,9 +1,24 @@
 """Every figure and table of the paper, from shared tokens and fits, its numbers beside ours."""
 
-from factortopy.paper.items import ITEMS, find_item
+from factortopy.paper.item import Item
+from factortopy.paper.items.items import ITEMS, find_item
+from factortopy.paper.members import Member
 from factortopy.paper.numbers import paper_table
 from factortopy.paper.plan import Plan
 from factortopy.paper.run import Outcome, run_items
 from factortopy.paper.study import Job, Study
+from factortopy.paper.tiny_diffusion import TINY_DIFFUSION
 
-__all__ = ["ITEMS", "Job", "Outcome", "Plan", "Study", "find_item", "paper_table", "run_items"]
+__all__ = [
+    "ITEMS",
+    "TINY_DIFFUSION",
+    "Item",
+    "Job",
+    "Member",
+    "Outcome",
+    "Plan",
+    "Study",
+    "find_item",
+    "paper_table",
+    "run_items",
+]

@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from factortopy.files import write_text
 from factortopy.paper.numbers import Row
 from factortopy.paper.study import Job, Study
 from factortopy.plot import alt_text, save
 from factortopy.provenance import provenance
+from factortopy.storage import write_text
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -10,10 +10,10 @@ from factortopy.analysis import hierarchy_slope, layer_position, limited
 from factortopy.errors import DataError, FactortopyError
 from factortopy.mapping import Mapping
 from factortopy.paper.numbers import Row
-from factortopy.plot.panels import surface_of
+from factortopy.plot import surface_of
 
 if TYPE_CHECKING:
-    from factortopy.brain import Surface
+    from factortopy.cortex import Surface
 
 LINE = ("slope", "b0", "b1")
 
@@ -36,9 +36,7 @@ def max_model(mappings: Sequence[Mapping]) -> Float[np.ndarray, "voxel"]:
     first = mappings[0].dataset
     for mapping in mappings:
         if not np.array_equal(mapping.dataset["vertex"].values, first["vertex"].values):
-            raise DataError(
-                "the max model needs mappings of the same voxels: all networks fitted to one subject"
-            )
+            raise DataError("the max model needs mappings of the same voxels: all networks fitted to one subject")
     scores = np.stack([mapping.dataset["r2"].values for mapping in mappings]).astype(float)
     return np.asarray(np.fmax.reduce(scores, axis=0))
 

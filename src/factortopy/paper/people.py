@@ -1,8 +1,9 @@
 """The subjects of a study: measured ones from their folders, or simulated ones that see through a network."""
 
-from factortopy.brain import Subject, simulate_subject
 from factortopy.errors import DataError
 from factortopy.paper.plan import Plan
+from factortopy.simulation import simulate_subject
+from factortopy.subjects import Subject
 from factortopy.tokens import TokenStore
 
 PLANTED_CHANNELS = 5
@@ -32,7 +33,7 @@ def open_person(plan: Plan, person: int, sees: TokenStore | None = None) -> Subj
         )
     if folder is None:
         raise DataError("no data were given; give the folder of NSD, Algonauts 2023 or your own")
-    from factortopy.brain.datasets.recognise import known_layout, open_subject
+    from factortopy.datasets import known_layout, open_subject
 
     single = {"trials": "single"} if known_layout(folder).kind == "nsd" else {}
     return open_subject(folder, subject=number, progress=plan.progress, **single)

@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from factortopy.errors import DataError
-from factortopy.fitting import FitSettings, Machine, Recipe, fit_settings
+from factortopy.fitting import FitSettings, Recipe, fit_settings
+from factortopy.machine import Machine
 from factortopy.plot import Palette
 
 SIMULATED_SUBJECTS = (1, 2)
@@ -79,7 +80,7 @@ class Plan:
             return tuple((folder, None) for folder in self.data)
         if not self.data:
             return tuple((None, number) for number in self.subjects or PAPER_SUBJECTS)
-        from factortopy.brain.datasets.recognise import known_layout
+        from factortopy.datasets import known_layout
 
         layout = known_layout(self.data[0])
         if layout.kind in ("arrays", "betas") or layout.subject is not None:

@@ -45,9 +45,7 @@ class Outcome:
         }
 
 
-def run_items(
-    items: Iterable[Item], study: Study, tell: Callable[[str], None] = lambda _line: None
-) -> Outcome:
+def run_items(items: Iterable[Item], study: Study, tell: Callable[[str], None] = lambda _line: None) -> Outcome:
     """Make items and write their results to the study's folder.
 
     Args:

@@ -6,17 +6,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from factortopy.brain import Split, Subject, split_images
 from factortopy.errors import DataError, UnavailableError
-from factortopy.files import remove, sha256_file, sha256_text
 from factortopy.finetuning import finetune, open_labelled
 from factortopy.fitting import image_scenes
-from factortopy.images import ImageSet, sample_views
+from factortopy.images import ImageSet, Split, sample_views, split_images
 from factortopy.mapping import Mapping
 from factortopy.networks import Network
 from factortopy.paper.members import STAND_INS, Member
 from factortopy.paper.people import open_person
 from factortopy.paper.plan import Plan
+from factortopy.storage import remove, sha256_file, sha256_text
+from factortopy.subjects import Subject
 from factortopy.tokens import TokenStore, extract
 from factortopy.workflow import fit_identity, fit_model
 
@@ -75,9 +75,7 @@ class Study:
             return sample_views(self.plan.views, self.plan.seed)
         subject = self.subject(person)
         if subject.images is None:
-            raise DataError(
-                f"subject {subject.name!r} has no photographs beside its responses; networks need them"
-            )
+            raise DataError(f"subject {subject.name!r} has no photographs beside its responses; networks need them")
         return subject.images.subset(subject.distinct_image_ids)
 
     def network(self, member: Member) -> Network:

@@ -5,10 +5,8 @@ from typing import Any
 import torch
 
 from factortopy.errors import UnavailableError
-from factortopy.networks import Network
-from factortopy.networks.diffusion import DiffusionNetwork, parse_choice
-from factortopy.networks.diffusion_parts import SCHEDULE, DiffusionParts
-from factortopy.networks.seeds import seeded
+from factortopy.machine import seeded
+from factortopy.networks import SCHEDULE, DiffusionNetwork, DiffusionParts, Network, parse_choice
 
 TINY_DIFFUSION = "tiny-diffusion-random"
 STEPS = 10

@@ -40,7 +40,7 @@ def change_maps(change: Change, which: Which = "share", *, palette: Palette = "d
     """Layer maps before and after (figure 7), and below them the change of depth and of R^2.
 
     Args:
-        change: from :func:`factortopy.analysis.change`.
+        change: from :func:`factortopy.analysis.comparing._change`.
         which: ``"share"`` for layer shares on held-out images, ``"selector"`` for selectors.
         palette: ``"default"`` or ``"colour-blind"``.
 
@@ -82,14 +82,12 @@ def change_bars(change: Change, *, palette: Palette = "default") -> "Figure":
     """R^2 before and after, forgetting index and change of depth in each ROI, with limits over test images.
 
     Args:
-        change: from :func:`factortopy.analysis.change`.
+        change: from :func:`factortopy.analysis.comparing._change`.
         palette: ``"default"`` or ``"colour-blind"``.
     """
     rows, count = change.rows, len(change.rows)
     said = ", ".join(
-        f"{line.quantity} {line.before:.2f} → {line.after:.2f}"
-        for line in change.lines
-        if line.source == "share"
+        f"{line.quantity} {line.before:.2f} → {line.after:.2f}" for line in change.lines if line.source == "share"
     )
     overall = "none" if change.forgetting is None else f"{change.forgetting:.2f}"
     figure = new_figure(
@@ -149,9 +147,7 @@ def _difference(
     difference_bar(figure, bar, largest, values, palette)
 
 
-def _dot(
-    axes: "Axes", place: int, value: float | None, low: float | None, high: float | None, colour: str
-) -> None:
+def _dot(axes: "Axes", place: int, value: float | None, low: float | None, high: float | None, colour: str) -> None:
     if value is None:
         axes.text(0, place, " not predicted before", va="center", color=MUTED, fontsize=6.5)
         return

@@ -4,9 +4,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from factortopy.analysis.hierarchy import layer_position
-from factortopy.brain import PlantedTruth
-from factortopy.brain.surface import HEMISPHERES
+from factortopy.analysis import layer_position
+from factortopy.cortex import HEMISPHERES
 from factortopy.errors import DataError
 from factortopy.fitting import History
 from factortopy.mapping import Mapping
@@ -27,6 +26,7 @@ from factortopy.plot.style import (
     styled,
     values_of,
 )
+from factortopy.subjects import PlantedTruth
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -57,9 +57,7 @@ def space_dots(mapping: Mapping, *, image: "Image | None" = None, palette: Palet
         axes = add_axes(figure, 13 + column * 67, 12, 61, 61)
         here = mapping.dataset["hemisphere"].values == side
         _draw_dots(axes, places[here], colours[here], image)
-        axes.set(
-            yticks=(-1, 0, 1) if column == 0 else (), title=f"{side} hemisphere, {here.sum():,} vertices"
-        )
+        axes.set(yticks=(-1, 0, 1) if column == 0 else (), title=f"{side} hemisphere, {here.sum():,} vertices")
     figure.axes[0].set_ylabel("y in the image (down +)")
     draw_layer_key(add_axes(figure, 147, 62, 28, 4), mapping, 1.0, palette, confidence=False)
     return figure

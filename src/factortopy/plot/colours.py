@@ -86,9 +86,7 @@ def layer_colours(
     return _rgba(lab, visible=np.isfinite(position))
 
 
-def space_colours(
-    space: Float[np.ndarray, "*shape 2"], palette: Palette = "default"
-) -> Float[np.ndarray, "*shape 4"]:
+def space_colours(space: Float[np.ndarray, "*shape 2"], palette: Palette = "default") -> Float[np.ndarray, "*shape 4"]:
     """Colour of a place in the image: the corners' colours mixed bilinearly in CIELAB, pale at the centre.
 
     Args:

@@ -138,7 +138,7 @@ def subject_counts(average: Mapping, *, palette: Palette = "default") -> "Figure
     """How many subjects have each vertex of an average.
 
     Args:
-        average: from :func:`factortopy.analysis.subject_average`.
+        average: from :func:`factortopy.analysis.averaging._subject_average`.
         palette: ``"default"`` or ``"colour-blind"``.
 
     Raises:
@@ -161,8 +161,7 @@ def subject_counts(average: Mapping, *, palette: Palette = "default") -> "Figure
     if flat_map.zoomed:
         draw_inset(figure, average, (KEY_LEFT - 6, 5, KEY_WIDTH + 8))
     entries = [
-        (colour, f"{count}: {(counts == count).sum():,} vertices")
-        for count, colour in enumerate(steps, start=1)
+        (colour, f"{count}: {(counts == count).sum():,} vertices") for count, colour in enumerate(steps, start=1)
     ]
     _key(figure, entries, height)
     return figure
@@ -192,9 +191,7 @@ def largest_shown(values: np.ndarray) -> float:
     return float(np.ceil(largest / step) * step)
 
 
-def difference_bar(
-    figure: "Figure", axes: "Axes", largest: float, values: np.ndarray, palette: Palette
-) -> None:
+def difference_bar(figure: "Figure", axes: "Axes", largest: float, values: np.ndarray, palette: Palette) -> None:
     """Draw the colour bar of a difference map.
 
     Args:
@@ -265,9 +262,7 @@ def _winner_bars(
             for share, shade in parts:
                 axes.barh(row, share, left=left, color=shade, height=0.78, edgecolor="white", linewidth=0.4)
                 left += share
-    axes.set_yticks(
-        range(len(regions)), [f"{name} ({int(inside.sum()):,})" for name, inside in regions.items()]
-    )
+    axes.set_yticks(range(len(regions)), [f"{name} ({int(inside.sum()):,})" for name, inside in regions.items()])
     axes.set(xlim=(0, 1), ylim=(len(regions) - 0.5, -0.5), xlabel="share of voxels")
     axes.set_xticks([0, 0.25, 0.5, 0.75, 1], ["0", "25 %", "50 %", "75 %", "100 %"])
     axes.tick_params(axis="y", length=0)

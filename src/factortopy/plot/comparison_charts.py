@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from factortopy.analysis import Comparison, LineRow, Partition, RegionRow, Similarity
-from factortopy.analysis.similarity import SIMILARITIES
+from factortopy.analysis import SIMILARITIES, Comparison, LineRow, Partition, RegionRow, Similarity
 from factortopy.errors import DataError
 from factortopy.plot.colours import Palette, roi_colours
 from factortopy.plot.comparison import DIVERGING
@@ -138,7 +137,7 @@ def similarity_matrices(
 
     Args:
         comparison: what is compared.
-        found: from :func:`factortopy.analysis.similarity`, of the same mappings.
+        found: from :func:`factortopy.analysis.comparing._similarity`, of the same mappings.
         palette: ``"default"`` or ``"colour-blind"``.
     """
     from matplotlib import colormaps

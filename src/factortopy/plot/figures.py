@@ -4,9 +4,9 @@ from typing import TYPE_CHECKING, Protocol
 
 from factortopy.errors import UnknownNameError
 from factortopy.mapping import Mapping
+from factortopy.plot._hierarchy import hierarchy
 from factortopy.plot.charts import space_dots
 from factortopy.plot.colours import Palette
-from factortopy.plot.hierarchy import hierarchy
 from factortopy.plot.maps import layers, rois, scale, scores, space
 
 if TYPE_CHECKING:

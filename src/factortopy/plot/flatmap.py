@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from factortopy.brain.surface import HEMISPHERES, Hemisphere, Surface
+from factortopy.cortex import HEMISPHERES, Hemisphere, Surface
 from factortopy.errors import DataError, ShapeError
 from factortopy.plot.raster import Raster, rasterise
 
@@ -93,9 +93,7 @@ def paint(
     measured = {side: rgba[:, 3] > 0 for side, rgba in checked.items()}
     if zoom and not any(visible.any() for visible in measured.values()):
         raise DataError("no vertex has a colour (alpha is 0 everywhere); give colours or set zoom=False")
-    sheets, extent = _lay_out(
-        {side: flat_sheet(surface.hemisphere(side)) for side in HEMISPHERES}, measured, zoom
-    )
+    sheets, extent = _lay_out({side: flat_sheet(surface.hemisphere(side)) for side in HEMISPHERES}, measured, zoom)
     size = (round(width * (extent[3] - extent[2]) / (extent[1] - extent[0])), width)
     image = np.zeros((*size, 4), dtype=np.float32)
     for side in HEMISPHERES:
@@ -130,9 +128,7 @@ def _check(hemisphere: Hemisphere, colours: MappingType[str, np.ndarray]) -> Flo
             f"expected ({hemisphere.vertices}, 4): one RGBA per vertex"
         )
     if not np.isfinite(rgba).all():
-        raise DataError(
-            f"colours of the {hemisphere.name} hemisphere hold NaN; use alpha 0 where none was measured"
-        )
+        raise DataError(f"colours of the {hemisphere.name} hemisphere hold NaN; use alpha 0 where none was measured")
     return np.clip(rgba, 0.0, 1.0)
 
 

@@ -18,14 +18,7 @@ from factortopy.plot.colours import (
 )
 from factortopy.plot.fading import fade_out, name_of, with_fading
 from factortopy.plot.flatmap import FlatMap
-from factortopy.plot.panels import (
-    draw_inset,
-    draw_layer_key,
-    draw_map,
-    draw_space_key,
-    map_height,
-    paint_mapping,
-)
+from factortopy.plot.panels import draw_inset, draw_layer_key, draw_map, draw_space_key, map_height, paint_mapping
 from factortopy.plot.style import MARGIN, MUTED, PAGE, Which, add_axes, chosen, new_figure, styled, values_of
 
 if TYPE_CHECKING:
@@ -58,9 +51,7 @@ def confidence(weights: Float[np.ndarray, "voxel layer"]) -> Float[np.ndarray, "
 
 
 @styled
-def layers(
-    mapping: Mapping, which: Which = "share", *, palette: Palette = "default", fade: bool = False
-) -> "Figure":
+def layers(mapping: Mapping, which: Which = "share", *, palette: Palette = "default", fade: bool = False) -> "Figure":
     """Layer map: hue is the layer of largest weight, brightness the confidence, with a key of both.
 
     Args:
@@ -113,9 +104,7 @@ def space(mapping: Mapping, *, palette: Palette = "default", fade: bool = False)
 
 
 @styled
-def scale(
-    mapping: Mapping, which: Which = "share", *, palette: Palette = "default", fade: bool = False
-) -> "Figure":
+def scale(mapping: Mapping, which: Which = "share", *, palette: Palette = "default", fade: bool = False) -> "Figure":
     """Scale map: how much of each vertex's prediction comes from the global token.
 
     Args:
@@ -164,15 +153,12 @@ def scores(mapping: Mapping, *, palette: Palette = "default") -> "Figure":
         raise DataError("no R² is known: the weights were imported without responses; import them with some")
     if "ceiling" in mapping.dataset:
         shown["noise ceiling (largest possible R²)"] = values_of(mapping, "ceiling")
-    largest = max(
-        0.05, float(np.ceil(max(np.nanpercentile(values, 99) for values in shown.values()) * 20) / 20)
-    )
+    largest = max(0.05, float(np.ceil(max(np.nanpercentile(values, 99) for values in shown.values()) * 20) / 20))
     limits = (0.0, largest)
     source = "R² raw, not divided by the ceiling"
     title, alt = "Brain score: variance predicted", "Flat maps of the cortex; colour shows R² of each vertex"
     maps = {
-        name: paint_mapping(mapping, scalar_colours(values, limits, "score", palette))
-        for name, values in shown.items()
+        name: paint_mapping(mapping, scalar_colours(values, limits, "score", palette)) for name, values in shown.items()
     }
     everything = np.stack(list(shown.values()))
     label = "R², fraction of variance"
@@ -227,9 +213,7 @@ def _map_figure(mapping: Mapping, flat_map: FlatMap, title: str, *, source: str 
     """A figure with one flat map on the left, room for a key at the upper right and an inset below it."""
     height = max(map_height(flat_map, MAP_WIDTH), 88.0)
     figure = new_figure(mapping, title, height + 2, source=source, alt=alt)
-    draw_map(
-        figure, mapping, flat_map, (MARGIN, (height - map_height(flat_map, MAP_WIDTH)) / 2 + 1, MAP_WIDTH)
-    )
+    draw_map(figure, mapping, flat_map, (MARGIN, (height - map_height(flat_map, MAP_WIDTH)) / 2 + 1, MAP_WIDTH))
     if flat_map.zoomed:
         draw_inset(figure, mapping, (KEY_LEFT - 6, 5, KEY_WIDTH + 8))
     return figure
@@ -256,9 +240,7 @@ def _colour_bar(
     axes = add_axes(figure, left, bottom, width, 3.5)
     axes.set_gid("key")
     mappable = ScalarMappable(Normalize(*limits), scalar_colormap(quantity, palette))
-    bar = figure.colorbar(
-        mappable, cax=axes, orientation="horizontal", extend=extend[bool(below.any()), bool(above)]
-    )
+    bar = figure.colorbar(mappable, cax=axes, orientation="horizontal", extend=extend[bool(below.any()), bool(above)])
     bar.set_ticks(np.linspace(*limits, 3).tolist())
     bar.outline.set_linewidth(0.4)  # type: ignore[operator]
     if below.any():
@@ -269,9 +251,7 @@ def _colour_bar(
 
 def _roi_key(figure: "Figure", mapping: Mapping, colours: Float[np.ndarray, "roi 4"]) -> None:
     top = figure.get_size_inches()[1] * 25.4
-    axes = add_axes(
-        figure, KEY_LEFT, top - 24 - 4.2 * (len(colours) + 1), KEY_WIDTH, 4.2 * (len(colours) + 1)
-    )
+    axes = add_axes(figure, KEY_LEFT, top - 24 - 4.2 * (len(colours) + 1), KEY_WIDTH, 4.2 * (len(colours) + 1))
     axes.set(xlim=(0, 1), ylim=(len(colours) + 0.5, -0.5))
     axes.set_axis_off()
     axes.set_gid("key")

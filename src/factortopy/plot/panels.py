@@ -5,8 +5,7 @@ from typing import TYPE_CHECKING, cast
 import numpy as np
 from jaxtyping import Float
 
-from factortopy.brain.surface import HEMISPHERES, SURFACES, VERTICES, Surface, load_surface
-from factortopy.brain.surface_sources import standard_name
+from factortopy.cortex import HEMISPHERES, SURFACES, VERTICES, Surface, load_surface, standard_name
 from factortopy.errors import DataError, UnavailableError
 from factortopy.mapping import Mapping
 from factortopy.plot.colours import Palette, layer_colours, space_colours
@@ -160,9 +159,7 @@ def _draw_scale_bar(axes: "Axes", middle: float, height: float, width: float, no
     length = 20.0 if width < 400 else 50.0
     axes.plot([middle - length, middle], [height, height], color=INK, linewidth=1.2)
     start = middle + 0.012 * width
-    axes.text(
-        start, height, f"{length:.0f} mm, flattened{note}", ha="left", va="center", fontsize=7, color=MUTED
-    )
+    axes.text(start, height, f"{length:.0f} mm, flattened{note}", ha="left", va="center", fontsize=7, color=MUTED)
 
 
 def draw_inset(figure: "Figure", mapping: Mapping, place: tuple[float, float, float]) -> None:
@@ -174,14 +171,10 @@ def draw_inset(figure: "Figure", mapping: Mapping, place: tuple[float, float, fl
     axes = add_axes(figure, *place, place[2] * (top - bottom) / (right - left))
     axes.imshow(whole.image, extent=whole.extent, interpolation="antialiased")
     axes.set_axis_off()
-    axes.set_title(
-        "both hemispheres, flattened;\nblack: shown here", fontsize=7, fontweight="normal", color=MUTED
-    )
+    axes.set_title("both hemispheres, flattened;\nblack: shown here", fontsize=7, fontweight="normal", color=MUTED)
 
 
-def draw_layer_key(
-    axes: "Axes", mapping: Mapping, largest: float, palette: Palette, confidence: bool = True
-) -> None:
+def draw_layer_key(axes: "Axes", mapping: Mapping, largest: float, palette: Palette, confidence: bool = True) -> None:
     """The key of layer colours: layers along x and, unless switched off, confidence along y.
 
     Args:

@@ -84,7 +84,7 @@ def new_figure(mapping: Described, title: str, height: float, *, source: str = "
     """An empty figure with its header: title, what was mapped, and a mark if the subject was simulated.
 
     Args:
-        mapping: whose facts the header states (:func:`factortopy.mapping.facts`); a mapping or a comparison.
+        mapping: whose facts the header states (:func:`factortopy.mapping._facts`); a mapping or a comparison.
         title: what the figure shows.
         height: height below the header, mm.
         source: what the values are taken from, e.g. ``"layer share"``.
@@ -95,17 +95,13 @@ def new_figure(mapping: Described, title: str, height: float, *, source: str = "
     line = facts_line(mapping.dataset, source)
     # Lines break between facts, not inside one.
     unbroken = line.replace(" ", "\xa0").replace("\xa0·\xa0", " · ")
-    lines = [
-        part.replace("\xa0", " ") for part in textwrap.wrap(unbroken, CHARACTERS, break_on_hyphens=False)
-    ]
+    lines = [part.replace("\xa0", " ") for part in textwrap.wrap(unbroken, CHARACTERS, break_on_hyphens=False)]
     total = height + HEADER + LINE * max(0, len(lines) - 2)
     figure = Figure(figsize=(PAGE / 25.4, total / 25.4), facecolor="white")
     figure.set_label(f"{title}. {line}. {alt}")
     left = MARGIN / PAGE
     figure.text(left, 1 - 3.5 / total, title, fontsize=9.5, fontweight="bold", va="top", gid="title")
-    figure.text(
-        left, 1 - 9 / total, "\n".join(lines), fontsize=7, color=MUTED, va="top", linespacing=1.3, gid="facts"
-    )
+    figure.text(left, 1 - 9 / total, "\n".join(lines), fontsize=7, color=MUTED, va="top", linespacing=1.3, gid="facts")
     if mapping.simulated:
         box = {"boxstyle": "round,pad=0.35", "facecolor": WARNING, "edgecolor": "none"}
         figure.text(
@@ -118,9 +114,7 @@ def new_figure(mapping: Described, title: str, height: float, *, source: str = "
 def add_axes(figure: "Figure", left: float, bottom: float, width: float, height: float) -> "Axes":
     """Axes at a place given in mm from the lower left corner of the figure."""
     page_width, page_height = figure.get_size_inches() * 25.4
-    return figure.add_axes(
-        (left / page_width, bottom / page_height, width / page_width, height / page_height)
-    )
+    return figure.add_axes((left / page_width, bottom / page_height, width / page_width, height / page_height))
 
 
 def values_of(mapping: Mapping, variable: str) -> np.ndarray:

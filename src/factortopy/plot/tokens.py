@@ -54,9 +54,7 @@ def _write_header(figure: "Figure", norms: TokenNorms, share: np.ndarray, height
         f"{norms.layers[worst]}, {share[worst]:.2%} of its tokens."
     )
     left = MARGIN / PAGE
-    figure.text(
-        left, 1 - 3.5 / height, title, fontsize=9.5, fontweight="bold", va="top", gid="title", color=INK
-    )
+    figure.text(left, 1 - 3.5 / height, title, fontsize=9.5, fontweight="bold", va="top", gid="title", color=INK)
     figure.text(left, 1 - 9 / height, facts, fontsize=7, color=MUTED, va="top", gid="facts")
 
 

@@ -1,5 +1,17 @@
 """The report: one self-contained HTML page about one mapping or several."""
 
-from factortopy.reporting.report import report
+from factortopy.reporting._report import report
+from factortopy.reporting.comparison import DIFFERENCES, find_results, write_comparison
+from factortopy.reporting.ranking import Results, ranked
+from factortopy.reporting.tables import headline, with_limits
 
-__all__ = ["report"]
+__all__ = [
+    "DIFFERENCES",
+    "Results",
+    "find_results",
+    "headline",
+    "ranked",
+    "report",
+    "with_limits",
+    "write_comparison",
+]

@@ -20,8 +20,7 @@ CAPTIONS: dict[str, tuple[str, str]] = {
     ),
     "space_dots": (
         "Space by layer",
-        "Each dot is a vertex, drawn where it reads the image and coloured by the layer that contributes "
-        "most.",
+        "Each dot is a vertex, drawn where it reads the image and coloured by the layer that contributes most.",
     ),
     "scale": (
         "Scale, by share",
@@ -52,7 +51,6 @@ CAPTIONS: dict[str, tuple[str, str]] = {
     ),
     "training": (
         "Training",
-        "Training loss and R² on validation images; the dashed line marks the step whose parameters "
-        "were kept.",
+        "Training loss and R² on validation images; the dashed line marks the step whose parameters were kept.",
     ),
 }

@@ -20,20 +20,27 @@ from factortopy.analysis import (
     difference,
     line_rows,
     paired_winners,
+    part_name,
     partition_variance,
     region_rows,
     similarity,
     winners,
 )
-from factortopy.analysis.partition import part_name
 from factortopy.errors import DataError, FactortopyError
-from factortopy.files import write_text
-from factortopy.plot import Palette, save
-from factortopy.plot.comparison import difference_map, unique_maps, winner_map
-from factortopy.plot.comparison_charts import lines, partition, similarity_matrices
-from factortopy.plot.comparison_charts import ranking as ranking_chart
+from factortopy.plot import (
+    Palette,
+    difference_map,
+    lines,
+    partition,
+    save,
+    similarity_matrices,
+    unique_maps,
+    winner_map,
+)
+from factortopy.plot import ranking as ranking_chart
 from factortopy.progress import progress_bar
 from factortopy.reporting.ranking import Results, ranking
+from factortopy.storage import write_text
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -112,9 +119,7 @@ def write_comparison(
     return content
 
 
-def to_dict(
-    comparison: Comparison, results: Results, quantities: Sequence[str] = DIFFERENCES
-) -> dict[str, Any]:
+def to_dict(comparison: Comparison, results: Results, quantities: Sequence[str] = DIFFERENCES) -> dict[str, Any]:
     """Facts and all tables, JSON-ready; see :func:`write_comparison`."""
     facts = ("subject", "split", "images_test", "surface", "recipe", "seed")
     parts = results.partition
@@ -131,8 +136,7 @@ def to_dict(
         "halves_agree": {}
         if parts is None
         else {
-            part_name(parts.labels, subset): value
-            for subset, value in zip(parts.subsets, parts.agreement, strict=True)
+            part_name(parts.labels, subset): value for subset, value in zip(parts.subsets, parts.agreement, strict=True)
         },
     }
 
@@ -190,9 +194,7 @@ def _empty_where_nan(values: Float[np.ndarray, "voxel"]) -> list[float | None]:
     return [round(float(value), 6) if np.isfinite(value) else None for value in values]
 
 
-def _figures(
-    comparison: Comparison, results: Results, quantities: Sequence[str], palette: Palette
-) -> Drawings:
+def _figures(comparison: Comparison, results: Results, quantities: Sequence[str], palette: Palette) -> Drawings:
     """Figures by file name, with captions; drawn when called, as each takes seconds."""
     first, *others = comparison.labels
     parts = results.partition

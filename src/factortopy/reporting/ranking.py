@@ -10,15 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from factortopy.analysis import Comparison, LineRow, Partition, RegionRow, Similarity, Winners
-from factortopy.analysis.roi_scores import ALL
-from factortopy.analysis.similarity import SIMILARITIES
+from factortopy.analysis import ALL, SIMILARITIES, Comparison, LineRow, Partition, RegionRow, Similarity, Winners
 from factortopy.errors import DataError
-from factortopy.files import write_text
-from factortopy.mapping.facts import facts_line
+from factortopy.mapping import facts_line
 from factortopy.plot import alt_text, to_png
 from factortopy.provenance import package_versions
 from factortopy.reporting.tables import text, with_limits
+from factortopy.storage import write_text
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -120,9 +118,7 @@ def _region_table(rows: Sequence[RegionRow]) -> list[Row]:
             "R²": with_limits(row.r2, row.r2_low, row.r2_high),
             "Ceiling": text(row.ceiling),
             "R² / ceiling": with_limits(row.normalised, row.normalised_low, row.normalised_high),
-            "R² less the first": with_limits(
-                row.difference, row.difference_low, row.difference_high, sign=True
-            ),
+            "R² less the first": with_limits(row.difference, row.difference_low, row.difference_high, sign=True),
             "Depth (share)": with_limits(row.depth, row.depth_low, row.depth_high),
             "Voxels won": _percent(row.won),
             "won clearly": _percent(row.won_clearly),

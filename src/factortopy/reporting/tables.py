@@ -7,10 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from factortopy.analysis.hierarchy import hierarchy_slope, layer_position
-from factortopy.analysis.limits import limited
-from factortopy.analysis.recovery import Recovery
-from factortopy.analysis.roi_scores import ALL
+from factortopy.analysis import ALL, Recovery, hierarchy_slope, layer_position, limited
 from factortopy.errors import FactortopyError
 from factortopy.mapping import Mapping, facts
 

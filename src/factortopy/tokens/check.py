@@ -7,7 +7,7 @@ import torch
 
 from factortopy.errors import DataError
 from factortopy.progress import progress_bar
-from factortopy.tokens.shards import SHARD_IMAGES
+from factortopy.storage import SHARD_IMAGES
 from factortopy.tokens.store import TokenStore, open_group, read_marker
 
 Level = Literal["ok", "warning", "error"]
@@ -33,9 +33,7 @@ def check_store(path: str | Path, *, progress: bool = True) -> list[tuple[Level,
     try:
         done = read_marker(path)["images"]
         if done < total:
-            return [
-                ("warning", f"{done} of {total} images are complete; run the extraction again to finish it")
-            ]
+            return [("warning", f"{done} of {total} images are complete; run the extraction again to finish it")]
         store = TokenStore.open(path)
     except DataError as error:
         return [("error", str(error))]

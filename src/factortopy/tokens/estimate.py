@@ -11,11 +11,10 @@ import psutil
 import torch
 
 from factortopy.images import ImageSet
-from factortopy.networks import Network, Tokens
-from factortopy.networks.cost import peak_memory
-from factortopy.tokens.extract import prepare
+from factortopy.networks import Network, Tokens, peak_memory
+from factortopy.storage import SHARD_IMAGES
+from factortopy.tokens._extract import prepare
 from factortopy.tokens.pipeline import Extraction
-from factortopy.tokens.shards import SHARD_IMAGES
 from factortopy.tokens.store import planned_bytes
 from factortopy.tokens.writer import TokenWriter
 

@@ -95,9 +95,7 @@ def mask_outliers(tokens: Tokens, *, pooled: bool, ratio: float = OUTLIER_RATIO)
         ratio: norm of an outlier over the median norm of its map.
     """
     local = tuple(_masked(tensor, ratio) for tensor in tokens.local)
-    global_ = (
-        tuple(tensor.mean((2, 3), dtype=torch.float32) for tensor in local) if pooled else tokens.global_
-    )
+    global_ = tuple(tensor.mean((2, 3), dtype=torch.float32) for tensor in local) if pooled else tokens.global_
     return Tokens(local, global_, tokens.registers)
 
 

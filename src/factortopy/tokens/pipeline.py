@@ -15,11 +15,11 @@ from jaxtyping import Float
 from torch import Tensor
 
 from factortopy.errors import DataError
-from factortopy.files import sha256_array
 from factortopy.images import ImageSet, broken_error, find_broken
-from factortopy.networks import Network, Tokens, autocast
+from factortopy.machine import autocast
+from factortopy.networks import Network, Tokens
+from factortopy.storage import SHARD_IMAGES, sha256_array
 from factortopy.tokens.outliers import mask_outliers
-from factortopy.tokens.shards import SHARD_IMAGES
 
 AHEAD = 2
 """Batches that are decoded ahead of the network, and that may wait for the writer."""

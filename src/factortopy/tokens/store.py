@@ -20,7 +20,7 @@ from torch import Tensor
 
 from factortopy.errors import DataError
 from factortopy.networks import Tokens
-from factortopy.tokens.shards import SHARD_IMAGES, read_rows, shard_bytes
+from factortopy.storage import SHARD_IMAGES, read_rows, shard_bytes
 
 FORMAT = "factortopy-tokens-2"
 FIRST_FORMAT = "factortopy-tokens-1"
@@ -80,8 +80,7 @@ class TokenStore:
         total = len(group.attrs["image_ids"])  # type: ignore[arg-type]
         if marker["images"] != total or "bytes" not in marker:
             raise DataError(
-                f"token store {path} holds {marker['images']} of {total} images; "
-                "run the extraction again to finish it"
+                f"token store {path} holds {marker['images']} of {total} images; run the extraction again to finish it"
             )
         for name, size in marker["bytes"].items():
             if stored_bytes(path / name) != size:
@@ -109,9 +108,7 @@ class TokenStore:
         """
         wanted = None if indices is None else np.asarray(indices, dtype=np.int64)
         if wanted is not None and (wanted.size == 0 or wanted.min() < 0 or wanted.max() >= len(self)):
-            raise DataError(
-                f"image indices must be one or more of 0 to {len(self) - 1}, as the store {self.path} has"
-            )
+            raise DataError(f"image indices must be one or more of 0 to {len(self) - 1}, as the store {self.path} has")
         rows = np.arange(len(self)) if wanted is None else wanted
         local = [self._read("local", layer, rows, count) for layer, count in self._layers()]
         global_ = [self._read("global", layer, rows, count) for layer, count in self._layers()]
@@ -145,9 +142,7 @@ def open_group(path: Path, mode: Literal["r", "r+"] = "r") -> zarr.Group:
     try:
         group = zarr.open_group(path, mode=mode, zarr_format=3)
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise DataError(
-            f"{path} is no token store or is damaged; give another folder or extract again"
-        ) from error
+        raise DataError(f"{path} is no token store or is damaged; give another folder or extract again") from error
     if group.attrs.get("format") not in (FORMAT, FIRST_FORMAT) or "image_ids" not in group.attrs:
         raise DataError(f"{path} is no token store of this version ({FORMAT}); give another folder")
     return group

@@ -12,9 +12,8 @@ import zarr
 from zarr.codecs import Crc32cCodec
 
 from factortopy.errors import DataError
-from factortopy.files import atomic_path, remove, standing_folder, write_text
 from factortopy.networks import Tokens
-from factortopy.tokens.shards import SHARD_IMAGES, shard_path, write_shard
+from factortopy.storage import SHARD_IMAGES, atomic_path, remove, shard_path, standing_folder, write_shard, write_text
 from factortopy.tokens.store import (
     DIGEST_BYTES,
     DIGESTS,

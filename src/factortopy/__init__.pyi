@@ -1,0 +1,50 @@
+"""Names at the root, each loaded from its stage on first use."""
+
+from . import plot as plot
+from .analysis import algonauts_score as algonauts_score
+from .analysis import change as change
+from .analysis import compare as compare
+from .analysis import hierarchy_slope as hierarchy_slope
+from .analysis import recovery as recovery
+from .analysis import subject_average as subject_average
+from .cortex import load_surface as load_surface
+from .datasets import algonauts_protocol as algonauts_protocol
+from .datasets import convert_nsd as convert_nsd
+from .datasets import load_algonauts as load_algonauts
+from .datasets import load_betas as load_betas
+from .datasets import load_nsd as load_nsd
+from .datasets import nsd_shared_images as nsd_shared_images
+from .datasets import open_subject as open_subject
+from .datasets import paper_protocol as paper_protocol
+from .finetuning import finetune as finetune
+from .finetuning import open_labelled as open_labelled
+from .fitting import FactorTopyRegressor as FactorTopyRegressor
+from .images import ImageSet as ImageSet
+from .images import Split as Split
+from .images import images_from_folder as images_from_folder
+from .images import images_from_hdf5 as images_from_hdf5
+from .images import images_from_list as images_from_list
+from .images import leave_out_broken as leave_out_broken
+from .images import sample_views as sample_views
+from .images import split_images as split_images
+from .images import split_with_test as split_with_test
+from .mapping import Mapping as Mapping
+from .networks import Network as Network
+from .networks import Preprocessing as Preprocessing
+from .networks import list_networks as list_networks
+from .networks import load_diffusion as load_diffusion
+from .networks import load_network as load_network
+from .networks import network_from_function as network_from_function
+from .reporting import report as report
+from .simulation import Planted as Planted
+from .simulation import simulate_subject as simulate_subject
+from .subjects import Subject as Subject
+from .subjects import load_arrays as load_arrays
+from .subjects import load_subject as load_subject
+from .tokens import TokenStore as TokenStore
+from .tokens import estimate_extraction as estimate_extraction
+from .tokens import extract as extract
+from .tokens import token_norms as token_norms
+from .workflow import fit as fit
+
+__version__: str

@@ -1,0 +1,213 @@
+"""The average of one network's mappings over subjects, vertex by vertex on a common surface."""
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+import xarray as xr
+from jaxtyping import Bool, Float, Int
+
+from factortopy.analysis.comparing.comparable import differing_ceiling
+from factortopy.analysis.comparing.comparison import regions_of, voxel_values
+from factortopy.analysis.estimates.bootstrap import CONFIDENCE
+from factortopy.analysis.estimates.estimates import LINE
+from factortopy.analysis.heldout._roi_scores import ALL
+from factortopy.analysis.hierarchy.slope import hierarchy_slope
+from factortopy.cortex import HEMISPHERES
+from factortopy.errors import DataError, UnknownNameError
+from factortopy.mapping import REQUIRED, Mapping
+from factortopy.provenance import provenance
+from factortopy.storage import sha256_text
+
+SAME = ("network", "surface", "recipe", "global_token", "gauge")
+"""What all mappings of an average must have in common."""
+IMAGES = ("images_train", "images_validation", "images_test")
+AVERAGED = (*REQUIRED, "layer_share", "scale_share", "depth", "ceiling", "r")
+LIMITED = ("r2", "depth", "scale_share")
+"""Variables of one number a voxel that get limits over subjects."""
+RIGHT = 2**32
+"""Added to the vertices of the right hemisphere, so that each of both has a number of its own."""
+
+
+def subject_average(mappings: Sequence[Mapping], fewest: int = 1) -> Mapping:
+    """Average one network's mappings over subjects, each vertex over the subjects that have it.
+
+    Args:
+        mappings: one a subject, of vertices of one surface, such as fsaverage.
+        fewest: vertices that fewer subjects have are left out.
+
+    Returns:
+        A mapping that can be painted and compared like any other: means of selectors, shares, R^2 and
+        ceiling; ``subjects`` (voxel), how many have the vertex; ``r2``, ``depth`` and ``scale_share`` with
+        ``_low`` and ``_high``, Student's limits of the mean over subjects (NaN where fewer than two have the
+        vertex); ``persons_r2``, ``persons_ceiling``, ``persons_depth``, ``persons_scale`` (person, region)
+        and ``persons_slope``, ``persons_b0``, ``persons_b1`` (person), each subject's own ROI means and
+        hierarchy line. A vertex lies in an ROI if it does in more than half of the subjects that have it.
+
+    Raises:
+        DataError: if there are fewer than two, a subject stands twice, or they differ in network, layers,
+            surface, recipe, global token, gauge or noise ceiling.
+    """
+    _check(mappings)
+    voxels = _Vertices.of(mappings, fewest)
+    variables: dict[str, tuple[tuple[str, ...], np.ndarray]] = {"subjects": (("voxel",), voxels.count)}
+    for name in AVERAGED:
+        if all(name in mapping.dataset for mapping in mappings):
+            stacked = voxels.spread([mapping.dataset[name].values for mapping in mappings])
+            dimensions = tuple(str(axis) for axis in mappings[0].dataset[name].dims)
+            variables[name] = (dimensions, _mean(stacked).astype(np.float32))
+            if name in LIMITED:
+                low, high = student_limits(stacked)
+                variables |= {f"{name}_low": (("voxel",), low), f"{name}_high": (("voxel",), high)}
+    rois = voxels.rois(mappings)
+    variables |= _persons(mappings, list(rois))
+    first = mappings[0].dataset
+    names = [str(mapping.dataset.attrs["subject"]) for mapping in mappings]
+    coordinates = {
+        "hemisphere": (("voxel",), voxels.hemisphere),
+        "vertex": (("voxel",), voxels.vertex),
+        "network_layer": (("layer",), first["network_layer"].values),
+        "axis": ["x", "y"],
+        "person": names,
+        "region": np.array([*rois, ALL]),
+        **{f"roi_{name}": (("voxel",), inside) for name, inside in rois.items()},
+    }
+    dataset = xr.Dataset(variables, coordinates, _attributes(mappings, names) | {"rois": list(rois)})
+    facts = {"subject": mappings[0].provenance.get("subject", {}), "averaged": names}
+    return Mapping(dataset, settings=dict(mappings[0].settings), provenance=provenance(**facts))
+
+
+def student_limits(
+    values: Float[np.ndarray, "person *rest"], confidence: float = CONFIDENCE
+) -> tuple[Float[np.ndarray, "*rest"], Float[np.ndarray, "*rest"]]:
+    """Student's limits of the mean over subjects, those that are NaN left out; NaN where fewer than two are.
+
+    Args:
+        values: of every subject.
+        confidence: of the limits, in 0..1.
+    """
+    from scipy.stats import t
+
+    count = np.isfinite(values).sum(axis=0)
+    enough = count > 1
+    mean = _mean(values)
+    squares = np.nansum(np.square(values - mean), axis=0)
+    error = np.sqrt(np.divide(squares, (count - 1) * count, out=np.full(count.shape, np.nan), where=enough))
+    reach = t.ppf((1 + confidence) / 2, np.maximum(count - 1, 1)) * error
+    return np.asarray(mean - reach), np.asarray(mean + reach)
+
+
+class _Vertices:
+    """The vertices that any subject has, and where each subject's voxels stand among them."""
+
+    def __init__(self, codes: Int[np.ndarray, "voxel"], own: list[np.ndarray], fewest: int) -> None:
+        self._places = [np.searchsorted(codes, code) for code in own]
+        self._here = np.ones(len(codes), dtype=bool)
+        count = self.spread([np.ones(len(code)) for code in own])
+        self._here = np.isfinite(count).sum(axis=0) >= fewest
+        self.count = np.isfinite(count).sum(axis=0)[self._here]
+        right, self.vertex = np.divmod(codes[self._here], RIGHT)
+        self.hemisphere = np.array(HEMISPHERES)[right]
+
+    @classmethod
+    def of(cls, mappings: Sequence[Mapping], fewest: int) -> "_Vertices":
+        own = []
+        for mapping in mappings:
+            right = mapping.dataset["hemisphere"].values == HEMISPHERES[1]
+            own.append(RIGHT * right + mapping.dataset["vertex"].values)
+        return cls(np.unique(np.concatenate(own)), own, fewest)
+
+    def spread(self, values: Sequence[np.ndarray]) -> Float[np.ndarray, "person voxel *rest"]:
+        """Each subject's values on all vertices, NaN where it has none."""
+        shape = (len(values), len(self._here), *values[0].shape[1:])
+        stacked = np.full(shape, np.nan)
+        for row, place, own in zip(stacked, self._places, values, strict=True):
+            row[place] = own
+        return stacked[:, self._here]
+
+    def rois(self, mappings: Sequence[Mapping]) -> dict[str, Bool[np.ndarray, "voxel"]]:
+        """Vertices that lie in each ROI in more than half of the subjects that have both."""
+        found = {}
+        for name in dict.fromkeys(name for mapping in mappings for name in mapping.rois):
+            unknown = [np.full(mapping.dataset.sizes["voxel"], np.nan) for mapping in mappings]
+            own = [
+                mapping.rois[name].values.astype(float) if name in mapping.rois else nothing
+                for mapping, nothing in zip(mappings, unknown, strict=True)
+            ]
+            found[name] = np.nan_to_num(_mean(self.spread(own))) > 0.5
+        return found
+
+
+def _check(mappings: Sequence[Mapping]) -> None:
+    names = [str(mapping.dataset.attrs.get("subject")) for mapping in mappings]
+    if len(set(names)) < 2 or len(set(names)) < len(names):
+        raise DataError(f"an average needs two subjects or more, each once; got {', '.join(names) or 'none'}")
+    first = mappings[0]
+    for name, mapping in zip(names, mappings, strict=True):
+        pairs = {key: (first.dataset.attrs.get(key), mapping.dataset.attrs.get(key)) for key in SAME}
+        found = [f"{key} ({left} and {right})" for key, (left, right) in pairs.items() if left != right]
+        if first.layers != mapping.layers:
+            found.append(f"layers ({len(first.layers)} and {len(mapping.layers)})")
+        found += differing_ceiling(first, mapping, values=False)
+        if found:
+            raise DataError(
+                f"the mappings of {names[0]!r} and {name!r} cannot be averaged, they differ in {'; '.join(found)}"
+            )
+        if not mapping.dataset.attrs.get("surface"):
+            raise DataError(f"{name!r} lies on no surface; an average needs vertices of one, such as fsaverage")
+
+
+def _persons(mappings: Sequence[Mapping], rois: list[str]) -> dict[str, tuple[tuple[str, ...], np.ndarray]]:
+    """Each subject's own ROI means and hierarchy line; NaN where it has none."""
+    found: dict[str, tuple[tuple[str, ...], np.ndarray]] = {}
+    for quantity in ("r2", "ceiling", "depth", "scale"):
+        try:
+            values = [voxel_values(mapping, quantity) for mapping in mappings]
+        except UnknownNameError:
+            continue
+        regions = [regions_of(mapping) for mapping in mappings]
+        means = [
+            [region_mean(own, inside.get(name)) for name in (*rois, ALL)]
+            for own, inside in zip(values, regions, strict=True)
+        ]
+        found[f"persons_{quantity}"] = (("person", "region"), np.array(means))
+    try:
+        lines = [hierarchy_slope(mapping) for mapping in mappings]
+    except (DataError, UnknownNameError):
+        return found
+    return found | {
+        f"persons_{name}": (("person",), np.array([getattr(line, name) for line in lines])) for name in LINE
+    }
+
+
+def region_mean(values: Float[np.ndarray, "voxel"], inside: Bool[np.ndarray, "voxel"] | None) -> float:
+    """Mean over the voxels of a region that have a value; NaN if there are none."""
+    chosen = values[:0] if inside is None else values[inside & np.isfinite(values)]
+    return float(chosen.mean()) if len(chosen) else float("nan")
+
+
+def _attributes(mappings: Sequence[Mapping], names: list[str]) -> dict[str, object]:
+    held = [mapping.dataset.attrs for mapping in mappings]
+    return {
+        **{name: held[0][name] for name in SAME if name in held[0]},
+        "subject": f"average of {len(names)} ({', '.join(names)})",
+        "simulated": int(any(mapping.simulated for mapping in mappings)),
+        "seed": " / ".join(dict.fromkeys(str(attributes.get("seed")) for attributes in held)),
+        "split": sha256_text(*(str(attributes.get("split")) for attributes in held)),
+        "confidence": CONFIDENCE,
+        "limits": "Student's, of the mean over subjects",
+        **{name: _range(attributes.get(name) for attributes in held) for name in IMAGES},
+    }
+
+
+def _range(counts: Iterable[object]) -> str:
+    """Numbers of images of all subjects, in words."""
+    known = [int(str(count)) for count in counts if count is not None]
+    few, many = (min(known), max(known)) if known else (0, 0)
+    return f"{many:,}" if few == many else f"{few:,} to {many:,}"
+
+
+def _mean(values: Float[np.ndarray, "person *rest"]) -> Float[np.ndarray, "*rest"]:
+    """Mean over subjects that have a value; NaN where none has."""
+    count = np.isfinite(values).sum(axis=0)
+    total = np.nansum(values, axis=0)
+    return np.asarray(np.divide(total, count, out=np.full(count.shape, np.nan), where=count > 0))

@@ -1,0 +1,224 @@
+"""Mappings beside each other: what each says of every voxel, how they differ, and who predicts best where."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import xarray as xr
+from jaxtyping import Bool, Float, Int
+
+from factortopy.analysis.comparing.comparable import check_comparable
+from factortopy.analysis.heldout._roi_scores import ALL
+from factortopy.analysis.hierarchy.slope import layer_position
+from factortopy.errors import DataError, UnknownNameError
+from factortopy.mapping import Mapping
+
+QUANTITIES = {
+    "r2": "raw R²",
+    "depth": "layer position by share",
+    "scale": "scale share",
+    "x": "x in the image",
+    "y": "y in the image",
+}
+"""Quantities that do not depend on how features are scaled, with their names in figures."""
+
+
+@dataclass(frozen=True, eq=False)
+class Comparison:
+    """Mappings onto the same voxels, scored on the same test images.
+
+    Attributes:
+        mappings: what is compared; differences are taken from the first.
+        labels: a name for each, no two alike.
+        dataset: each of ``QUANTITIES`` that all mappings have (mapping, voxel), with the voxels'
+            coordinates and what a figure's header says of all.
+    """
+
+    mappings: tuple[Mapping, ...]
+    labels: tuple[str, ...]
+    dataset: xr.Dataset
+
+    @property
+    def simulated(self) -> bool:
+        """Whether the responses were simulated."""
+        return self.mappings[0].simulated
+
+    @property
+    def regions(self) -> dict[str, Bool[np.ndarray, "voxel"]]:
+        """Membership of the ROIs that have voxels, and of all voxels."""
+        return regions_of(self.mappings[0])
+
+    def values(self, quantity: str) -> Float[np.ndarray, "mapping voxel"]:
+        """A quantity of every mapping and voxel; see :func:`voxel_values`."""
+        return np.stack([voxel_values(mapping, quantity) for mapping in self.mappings])
+
+    def index(self, label: str) -> int:
+        """Place of a mapping by its label.
+
+        Raises:
+            UnknownNameError: if there is none of that name.
+        """
+        if label not in self.labels:
+            raise UnknownNameError("mapping", label, self.labels)
+        return self.labels.index(label)
+
+
+def compare(mappings: Sequence[Mapping], labels: Sequence[str] | None = None) -> Comparison:
+    """Put mappings of the same voxels beside each other.
+
+    Args:
+        mappings: two or more, such as of several networks, sizes, checkpoints or time steps; or averages over
+            the same subjects (:func:`factortopy.analysis.averaging._subject_average`).
+        labels: a name for each; the networks' names, with what differs, if None.
+
+    Raises:
+        DataError: if the mappings differ in subject, responses, split, noise ceiling, voxels or ROIs (the
+            message says in what), or labels are not as many or not distinct.
+    """
+    labels = labels_of(mappings) if labels is None else tuple(labels)
+    if len(labels) != len(mappings) or len(set(labels)) != len(labels):
+        raise DataError(f"{len(mappings)} mappings need as many distinct labels, got {', '.join(labels)}")
+    check_comparable(mappings, labels)
+    first = mappings[0].dataset
+    held = [name for name in QUANTITIES if all(_has(mapping, name) for mapping in mappings)]
+    variables = {
+        name: (("mapping", "voxel"), np.stack([voxel_values(mapping, name) for mapping in mappings])) for name in held
+    }
+    kept = {name: values for name, values in first.coords.items() if values.dims == ("voxel",)}
+    attributes = first.attrs | {
+        name: " / ".join(dict.fromkeys(str(mapping.dataset.attrs.get(name)) for mapping in mappings))
+        for name in ("recipe", "seed")
+    }
+    attributes["network"] = " / ".join(labels) if len(labels) <= 3 else f"{len(labels)} mappings"
+    dataset = xr.Dataset(variables, kept | {"mapping": list(labels)}, attributes)
+    return Comparison(tuple(mappings), labels, dataset)
+
+
+def voxel_values(mapping: Mapping, quantity: str) -> Float[np.ndarray, "voxel"]:
+    """A quantity of every voxel.
+
+    Args:
+        mapping: whose voxels.
+        quantity: ``"r2"``; ``"depth"``, the mean layer position in 0..1 by layer share; ``"scale"``, the
+            scale share; ``"x"`` or ``"y"``, the place in the image in [-1, 1]; or any variable of the mapping
+            that has one number a voxel.
+
+    Raises:
+        UnknownNameError: if the mapping has no such quantity.
+    """
+    data = mapping.dataset
+    if quantity in ("x", "y"):
+        values = data["space"].values[:, ("x", "y").index(quantity)]
+    elif quantity == "depth" and "layer_share" in data:
+        values = layer_position(data["layer_share"].values)
+    elif quantity == "scale" and "scale_share" in data:
+        values = data["scale_share"].values
+    elif quantity not in ("depth", "scale") and quantity in data and data[quantity].dims == ("voxel",):
+        values = data[quantity].values
+    else:
+        own = [str(name) for name in data.data_vars if data[name].dims == ("voxel",)]
+        known = dict.fromkeys([name for name in QUANTITIES if _has(mapping, name)] + own)
+        raise UnknownNameError("quantity", quantity, known)
+    return np.asarray(values, dtype=np.float64)
+
+
+@dataclass(frozen=True, eq=False)
+class Winners:
+    """Which mapping predicts each voxel best.
+
+    Attributes:
+        best: place of the mapping of largest R^2; -1 where no mapping's R^2 is above 0.
+        margin: R^2 of the best less that of the next; NaN where ``best`` is -1.
+        low: lower limit of the margin; None where no limits are known.
+        clear: where the best is better beyond doubt (``low`` above 0); None as ``low``.
+        basis: what the limits are made from.
+    """
+
+    best: Int[np.ndarray, "voxel"]
+    margin: Float[np.ndarray, "voxel"]
+    low: Float[np.ndarray, "voxel"] | None
+    clear: Bool[np.ndarray, "voxel"] | None
+    basis: str
+
+    def share(self, inside: Bool[np.ndarray, "voxel"], place: int, *, clear: bool = False) -> float | None:
+        """Part of some voxels that a mapping wins; with ``clear``, beyond doubt; None if not known.
+
+        Args:
+            inside: the voxels.
+            place: of the mapping; -1 for those that none predicts.
+            clear: count only voxels where the margin is clear.
+        """
+        if not inside.any() or (clear and self.clear is None):
+            return None
+        won = self.best[inside] == place
+        return float((won & self.clear[inside] if clear and self.clear is not None else won).mean())
+
+
+PAIRED = "limits: paired draws of test images"
+SEPARATE = "limits: of each mapping by itself, cautious"
+UNKNOWN = "no limits: fitted without bootstrap"
+
+
+def winners(comparison: Comparison) -> Winners:
+    """Which mapping predicts each voxel best, and by how much, from what mappings hold.
+
+    A mapping holds limits of R^2 by itself, not of differences: the lower limit of the margin is the best's
+    ``r2_low`` less the largest ``r2_high`` of the others. Test images that are hard are so for all networks,
+    so this is cautious; :func:`factortopy.analysis.paired_winners` gives paired limits where predictions are
+    at hand.
+
+    Args:
+        comparison: mappings of the same voxels.
+    """
+    r2 = comparison.values("r2")
+    best, margin = best_and_margin(r2)
+    if not all("r2_low" in mapping.dataset for mapping in comparison.mappings):
+        return Winners(best, margin, None, None, UNKNOWN)
+    lows, highs = (
+        np.stack([mapping.dataset[name].values for mapping in comparison.mappings]) for name in ("r2_low", "r2_high")
+    )
+    own = np.arange(len(r2))[:, None] == best
+    low = np.where(own, lows, -np.inf).max(axis=0) - np.where(own, -np.inf, highs).max(axis=0)
+    low = np.where(best >= 0, low, np.nan)
+    return Winners(best, margin, low, low > 0, SEPARATE)
+
+
+def best_and_margin(
+    r2: Float[np.ndarray, "mapping voxel"],
+) -> tuple[Int[np.ndarray, "voxel"], Float[np.ndarray, "voxel"]]:
+    """The mapping of largest R^2, -1 where none is above 0, and its R^2 less the next one's."""
+    known = np.where(np.isfinite(r2), r2, -np.inf)
+    order = np.sort(known, axis=0)
+    predicted = order[-1] > 0
+    best = np.where(predicted, known.argmax(axis=0), -1)
+    margin = np.full(r2.shape[1], np.nan)
+    margin[predicted] = order[-1, predicted] - order[-2, predicted]
+    return best, margin
+
+
+def labels_of(mappings: Sequence[Mapping]) -> tuple[str, ...]:
+    """A name for each mapping: its network, with subject, recipe or seed where these tell two apart."""
+    parts = [
+        {name: str(mapping.dataset.attrs.get(name, "unknown")) for name in ("subject", "recipe", "seed")}
+        for mapping in mappings
+    ]
+    names = [str(mapping.dataset.attrs.get("network", "unnamed")) for mapping in mappings]
+    for key in ("subject", "recipe", "seed"):
+        if len(set(names)) < len(names) and len({part[key] for part in parts}) > 1:
+            prefix = "seed " if key == "seed" else ""
+            names = [f"{name}, {prefix}{part[key]}" for name, part in zip(names, parts, strict=True)]
+    if len(set(names)) < len(names):
+        names = [f"{name} ({number})" for number, name in enumerate(names, start=1)]
+    return tuple(names)
+
+
+def regions_of(mapping: Mapping) -> dict[str, Bool[np.ndarray, "voxel"]]:
+    """Membership of the ROIs that have voxels, in the mapping's order, and of all voxels."""
+    members = {name: np.asarray(inside.values, dtype=bool) for name, inside in mapping.rois.items()}
+    everything = np.ones(mapping.dataset.sizes["voxel"], dtype=bool)
+    return {**{name: inside for name, inside in members.items() if inside.any()}, ALL: everything}
+
+
+def _has(mapping: Mapping, quantity: str) -> bool:
+    needed = {"depth": "layer_share", "scale": "scale_share", "x": "space", "y": "space"}
+    return needed.get(quantity, quantity) in mapping.dataset

@@ -1,0 +1,80 @@
+"""All that a trained model says on held-out images, voxel by voxel: the variables of a mapping."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from factortopy.analysis.estimates.uncertainty import Measured, Variables, error_limits, uncertainty
+from factortopy.analysis.heldout._leave_out import leave_out
+from factortopy.analysis.heldout._shares import parts, shares
+from factortopy.analysis.heldout.gauge import canonical_selectors
+from factortopy.analysis.heldout.scores import correlation, r_squared
+from factortopy.analysis.hierarchy.slope import layer_position
+from factortopy.model import FactorTopy
+from factortopy.networks import Tokens
+
+BY_VOXEL, BY_LAYER = ("voxel",), ("voxel", "layer")
+
+
+def held_out_variables(
+    model: FactorTopy,
+    batches: Callable[[], Iterable[Tokens]],
+    responses: Float[Tensor, "image voxel"],
+    images: Sequence[str],
+    rois: Mapping[str, Bool[np.ndarray, "voxel"]],
+    bootstrap: int = 1_000,
+) -> tuple[Variables, Float[np.ndarray, "image voxel"]]:
+    """Selectors in the canonical gauge, shares, scores and their limits.
+
+    Args:
+        model: a trained model.
+        batches: gives the tokens of the held-out images, batch by batch, on the model's device.
+        responses: measured responses to them, on the model's device.
+        images: the image of every row.
+        rois: membership of ROIs by name.
+        bootstrap: draws of test images for intervals; 0 for none.
+
+    Returns:
+        The variables as :class:`factortopy.mapping.Mapping` describes them, and the predictions.
+    """
+    found = shares(model, batches)
+    selection, channels = canonical_selectors(model, batches())
+    _, place, counts = np.unique(np.asarray(images), return_inverse=True, return_counts=True)
+    left = leave_out(model, batches, responses, found.predictions, torch.from_numpy(counts[place]))
+    predictions, measured, layer_share = (_numpy(values) for values in (found.predictions, responses, found.layer))
+    variables: Variables = {
+        "space": (("voxel", "axis"), _numpy(selection.space)),
+        "layer": (BY_LAYER, _numpy(selection.layer)),
+        "scale": (BY_VOXEL, _numpy(selection.scale)),
+        "channels": (("voxel", "channel"), _numpy(channels)),
+        "layer_share": (BY_LAYER, layer_share),
+        "depth": (BY_VOXEL, layer_position(layer_share)),
+        "scale_share": (BY_VOXEL, _numpy(found.scale)),
+        "r2_drop": (BY_LAYER, _numpy(left.drop)),
+        "r2": (BY_VOXEL, r_squared(measured, predictions)),
+        "r": (BY_VOXEL, correlation(measured, predictions)),
+    }
+    if bootstrap and len(counts) > 1:
+        low, high = error_limits(layer_share, _numpy(left.share_error))
+        variables |= {"layer_share_low": (BY_LAYER, low), "layer_share_high": (BY_LAYER, high)}
+        part = parts(model, batches())
+        held = Measured(measured, predictions, _numpy(part.depth), _numpy(part.global_), images, rois)
+        variables |= uncertainty(held, bootstrap)
+    return variables, predictions
+
+
+def raw_selectors(model: FactorTopy) -> Variables:
+    """Layer, scale and channels as they were trained: ``layer_raw``, ``scale_raw``, ``channels_raw``."""
+    selection = model.select()
+    return {
+        "layer_raw": (BY_LAYER, _numpy(selection.layer)),
+        "scale_raw": (BY_VOXEL, _numpy(selection.scale)),
+        "channels_raw": (("voxel", "channel"), _numpy(model.channels)),
+    }
+
+
+def _numpy(values: Tensor) -> np.ndarray:
+    return values.detach().cpu().float().numpy()

@@ -1,0 +1,166 @@
+"""Spatial nulls: could a correlation of two maps, or a slope over ROIs, come from smoothness alone?
+
+Neighbouring voxels are alike, so thousands of voxels are far fewer independent observations, and a p-value
+that counts voxels is far too small. Here a map is compared with *surrogates*: random maps with the same
+mean, variance and spatial autocorrelation, by Moran spectral randomisation (Wagner and Dray, Methods in
+Ecology and Evolution 2015). Unlike turns of the sphere it suits a cortex that is measured in part. The
+eigenvectors are those of inverse distances; coefficients keep their size and get random signs. BrainSpace
+computes both (the extra ``nulls``).
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Bool, Float
+
+from factortopy.analysis.hierarchy.slope import LEVELS, fit_slope
+from factortopy.errors import DataError, ShapeError, UnavailableError
+
+MOST_VOXELS = 2_000
+"""More are thinned at random: the eigenvectors are those of a full matrix, voxels x voxels."""
+
+
+@dataclass(frozen=True)
+class NullTest:
+    """An observed number against those of surrogate maps.
+
+    Attributes:
+        value: what was observed, on the voxels that were used.
+        p: two-sided, ``(1 + surrogates at least as far from 0) / (1 + surrogates)``.
+        low: 2.5th percentile of the surrogates.
+        high: 97.5th percentile.
+        surrogates: number of surrogate maps.
+        voxels: number of voxels used.
+    """
+
+    value: float
+    p: float
+    low: float
+    high: float
+    surrogates: int
+    voxels: int
+
+
+def surrogate_maps(
+    values: Float[np.ndarray, "voxel"],
+    coordinates: Float[np.ndarray, "voxel 3"],
+    count: int = 1_000,
+    seed: int = 0,
+) -> Float[np.ndarray, "surrogate voxel"]:
+    """Random maps with the mean, variance and spatial autocorrelation of a map.
+
+    Args:
+        values: the map, finite.
+        coordinates: place of every voxel in mm, all different; on a surface, on its sphere.
+        count: number of surrogates.
+        seed: of their random signs.
+
+    Raises:
+        DataError: if values are not finite, or two voxels lie at one place.
+        ShapeError: if the shapes do not fit together.
+        UnavailableError: if BrainSpace is not installed.
+    """
+    from scipy.spatial.distance import pdist, squareform
+
+    if values.ndim != 1 or coordinates.shape != (len(values), 3):
+        raise ShapeError(f"values {values.shape} need coordinates ({len(values)}, 3), got {coordinates.shape}")
+    if not np.isfinite(values).all():
+        raise DataError("surrogates need finite values; leave out the voxels that have none")
+    try:
+        from brainspace.null_models.moran import compute_mem, moran_randomization
+    except ImportError as error:
+        raise UnavailableError(f"spatial nulls need BrainSpace ({error}): pip install 'factortopy[nulls]'") from error
+    distance = pdist(coordinates)
+    if not distance.min() > 0:
+        raise DataError("two voxels lie at one place; surrogates need distances above 0")
+    eigenvectors, _ = compute_mem(squareform(1 / distance))
+    # The constant one comes with an eigenvalue of about 0; its sign would move the surrogates' mean.
+    constant = np.abs(eigenvectors.sum(axis=0)).argmax()
+    eigenvectors = np.delete(eigenvectors, constant, axis=1)
+    return np.asarray(moran_randomization(values, eigenvectors, n_rep=count, random_state=seed))
+
+
+def correlation_test(
+    left: Float[np.ndarray, "voxel"],
+    right: Float[np.ndarray, "voxel"],
+    coordinates: Float[np.ndarray, "voxel 3"],
+    count: int = 1_000,
+    seed: int = 0,
+) -> NullTest:
+    """Pearson correlation of two maps, tested against surrogates of the first.
+
+    Args:
+        left: a map; voxels that are NaN in either map are left out.
+        right: another map.
+        coordinates: place of every voxel, mm.
+        count: number of surrogates.
+        seed: of the choice of voxels and of the surrogates.
+
+    Raises:
+        DataError: if fewer than ten voxels have values.
+        UnavailableError: if BrainSpace is not installed.
+    """
+    used = _thinned(np.isfinite(left) & np.isfinite(right), seed)
+    return _test(
+        lambda values: float(np.corrcoef(values, right[used])[0, 1]),
+        left[used],
+        coordinates[used],
+        count,
+        seed,
+    )
+
+
+def slope_test(
+    depth: Float[np.ndarray, "voxel"],
+    rois: Mapping[str, Bool[np.ndarray, "voxel"]],
+    coordinates: Float[np.ndarray, "voxel 3"],
+    levels: Mapping[str, float] = LEVELS,
+    count: int = 1_000,
+    seed: int = 0,
+) -> NullTest:
+    """Hierarchy slope, tested against surrogates of the depth map over the voxels of its ROIs.
+
+    Args:
+        depth: relative depth of every voxel, such as ``layer_position(layer_share)``.
+        rois: membership of ROIs by name.
+        coordinates: place of every voxel, mm.
+        levels: ideal depth in 0..1 of the ROIs to use.
+        count: number of surrogates.
+        seed: of the choice of voxels and of the surrogates.
+
+    Raises:
+        UnknownNameError: if an ROI of ``levels`` is not among ``rois``.
+        DataError: if fewer than two levels or ten voxels have values.
+        UnavailableError: if BrainSpace is not installed.
+    """
+    fit_slope(depth, rois, levels)
+    inside = np.any([np.asarray(rois[name], dtype=bool) for name in levels], axis=0)
+    used = _thinned(inside & np.isfinite(depth), seed)
+    members = {name: np.asarray(rois[name], dtype=bool)[used] for name in levels}
+    return _test(lambda values: fit_slope(values, members, levels).slope, depth[used], coordinates[used], count, seed)
+
+
+def _thinned(known: Bool[np.ndarray, "voxel"], seed: int) -> np.ndarray:
+    """Indices of at most ``MOST_VOXELS`` of the known voxels."""
+    voxels = np.flatnonzero(known)
+    if len(voxels) < 10:
+        raise DataError(f"a spatial null needs ten voxels or more with values, got {len(voxels)}")
+    if len(voxels) <= MOST_VOXELS:
+        return voxels
+    return np.sort(np.random.default_rng(seed).choice(voxels, MOST_VOXELS, replace=False))
+
+
+def _test(
+    statistic: Callable[[np.ndarray], float],
+    values: Float[np.ndarray, "voxel"],
+    coordinates: Float[np.ndarray, "voxel 3"],
+    count: int,
+    seed: int,
+) -> NullTest:
+    observed = statistic(values)
+    null = np.array([statistic(drawn) for drawn in surrogate_maps(values, coordinates, count, seed)])
+    # Sums in another order must not make equal numbers differ.
+    p = (1 + (np.abs(null) >= abs(observed) * (1 - 1e-9)).sum()) / (1 + len(null))
+    low, high = np.percentile(null, [2.5, 97.5])
+    return NullTest(observed, float(p), float(low), float(high), len(null), len(values))

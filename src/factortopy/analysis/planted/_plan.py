@@ -1,0 +1,194 @@
+"""How well a map can be expected to be found, interpolated from a measured grid of simulated subjects."""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from factortopy.analysis.planted.recovery_table import Measured, choose_cases, load_table
+from factortopy.errors import DataError
+from factortopy.subjects import noise_ceiling_at
+
+MEASURES = ("slope_error", "depth_r", "space_r", "scale_r", "r2_of_oracle", "r2_of_ceiling")
+BEST = dict.fromkeys(MEASURES, 1.0) | {"slope_error": 0.0}
+CLEARLY = 0.01
+"""Smallest change of the mean distance of the measures from their best that is worth a change of plan."""
+FAR = 2.0
+"""Times as many images, or as high a ceiling, as the nearest measured case: beyond it a plan says so."""
+PLANT = "smooth"
+
+
+@dataclass(frozen=True)
+class Expectation:
+    """What to expect of so many images at such a ceiling.
+
+    Attributes:
+        images: training images.
+        repeats: trials that each response averages.
+        ceiling: noise ceiling (R^2) of these averages.
+        inside: whether it lies between measured cases. If not, nothing is extrapolated: the measures are
+            those of the nearest measured case.
+        far: whether it is inside, but far from every measured case.
+        nearest: the nearest measured case, ``images`` and ``ceiling``.
+        measures: by name; None where a case it is interpolated from has none.
+    """
+
+    images: int
+    repeats: int
+    ceiling: float
+    inside: bool
+    far: bool
+    nearest: tuple[int, float]
+    measures: dict[str, float | None]
+
+    @property
+    def shortfall(self) -> float:
+        """Mean distance of the measures from their best, but for the R^2 against the ceiling."""
+        found = {name: value for name, value in self.measures.items() if name != "r2_of_ceiling"}
+        return float(np.mean([abs(BEST[name] - value) for name, value in found.items() if value is not None]))
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to expect, and what a change would do.
+
+    Attributes:
+        asked: the experiment as asked for.
+        same_time: other numbers of images and repeats in the same scanning time.
+        twice_the_time: twice the images, and twice the repeats.
+        cases: the measured cases, all of one network, plant, recipe and number of voxels.
+    """
+
+    asked: Expectation
+    same_time: tuple[Expectation, ...]
+    twice_the_time: tuple[Expectation, ...]
+    cases: tuple[Measured, ...]
+
+    @property
+    def best_in_time(self) -> Expectation:
+        """The best of the variants in the same time that lie inside the grid, where it is clearly better."""
+        inside = [item for item in self.same_time if item.inside]
+        best = min(inside, key=lambda item: item.shortfall, default=self.asked)
+        return best if best.shortfall < self.asked.shortfall - CLEARLY else self.asked
+
+    def as_dict(self) -> dict[str, Any]:
+        """All of it, JSON-ready."""
+        first = self.cases[0]
+        limits = {
+            name: [min(values), max(values)]
+            for name in ("images", "ceiling")
+            for values in [[getattr(case, name) for case in self.cases]]
+        }
+        return {
+            "simulated": True,
+            **{name: getattr(first, name) for name in ("network", "kind", "recipe", "voxels", "channels")},
+            "photographs": first.photographs,
+            "grid": limits | {"cases": [[case.images, case.ceiling] for case in self.cases]},
+            "asked": asdict(self.asked),
+            "same_time": [asdict(item) for item in self.same_time],
+            "twice_the_time": [asdict(item) for item in self.twice_the_time],
+            "best_in_time": asdict(self.best_in_time),
+        }
+
+
+def plan(
+    images: int,
+    ceiling: float,
+    *,
+    repeats: int = 1,
+    voxels: int | None = None,
+    network: str | None = None,
+    kind: str = PLANT,
+    recipe: str = "default",
+    table: tuple[Measured, ...] | None = None,
+) -> Plan:
+    """What a map can be expected to be worth, from simulated subjects that were measured.
+
+    Measures are interpolated linearly in log images and log ceiling, inside the triangles that the measured
+    cases span. Other numbers of repeats change the ceiling as ``noise_ceiling_at`` says.
+
+    Args:
+        images: training images, each shown ``repeats`` times.
+        ceiling: mean noise ceiling (R^2) of the averages over these repeats, in (0, 1].
+        repeats: trials that each response averages.
+        voxels: cases of the nearest number of voxels are taken; of the most cases if None.
+        network: the network that is fitted; the one of most cases if None.
+        kind: what was planted.
+        recipe: ``"default"`` or ``"paper"``.
+        table: measured cases; those that come with the package if None.
+
+    Raises:
+        DataError: if a number is out of range.
+        UnknownNameError: if nothing was measured for such a network, plant or recipe.
+    """
+    if images < 1 or repeats < 1 or not 0 < ceiling <= 1:
+        raise DataError(
+            f"{images} images, {repeats} repeats, ceiling {ceiling}: give at least 1 image and 1 repeat, and "
+            "an R^2 in (0, 1]; divide percentages by 100"
+        )
+    cases = choose_cases(load_table() if table is None else table, network, kind, recipe, voxels)
+
+    def expect(count: int, shown: int) -> Expectation:
+        given, wanted = _each(repeats), _each(shown)
+        at = float(noise_ceiling_at(np.array([ceiling]), given, wanted)[0])
+        return _expect(cases, count, shown, at)
+
+    others = sorted({1, max(1, repeats // 2), 2 * repeats} - {repeats})
+    return Plan(
+        asked=expect(images, repeats),
+        same_time=tuple(expect(images * repeats // shown, shown) for shown in others if images * repeats >= shown),
+        twice_the_time=(expect(2 * images, repeats), expect(images, 2 * repeats)),
+        cases=cases,
+    )
+
+
+def _each(repeats: int) -> tuple[int, ...]:
+    """Counts, as the formulas of ceilings take them, of images that are all shown so many times."""
+    return (*[0] * (repeats - 1), 1)
+
+
+def _expect(cases: tuple[Measured, ...], images: int, repeats: int, ceiling: float) -> Expectation:
+    target = np.log([images, ceiling])
+    places = np.array([case.place for case in cases])
+    nearest = int(np.linalg.norm(places - target, axis=1).argmin())
+    weights = _weights(places, target)
+    inside = weights is not None
+    if weights is None:
+        weights = np.eye(len(cases))[nearest]
+    used = [(case, weight) for case, weight in zip(cases, weights, strict=True) if weight > 0]
+    measures: dict[str, float | None] = {}
+    for name in MEASURES:
+        values = [getattr(case, name) for case, _ in used]
+        known = None not in values
+        measures[name] = float(sum(v * w for v, (_, w) in zip(values, used, strict=True))) if known else None
+    return Expectation(
+        images=images,
+        repeats=repeats,
+        ceiling=ceiling,
+        inside=inside,
+        far=bool(inside and np.abs(places[nearest] - target).max() > np.log(FAR) + 1e-9),
+        nearest=(cases[nearest].images, cases[nearest].ceiling),
+        measures=measures,
+    )
+
+
+def _weights(places: np.ndarray, target: np.ndarray) -> np.ndarray | None:
+    """Weights of cases that interpolate linearly at a place between them; None outside."""
+    from scipy.spatial import Delaunay, QhullError
+
+    same = np.flatnonzero(np.abs(places - target).max(axis=1) < 1e-9)
+    if len(same):
+        return np.eye(len(places))[same[0]]
+    try:
+        triangles = Delaunay(places)
+    except (QhullError, ValueError):  # fewer than three cases, or all on one line
+        return None
+    # A place on the border is inside, whatever the last digit says.
+    simplex = int(triangles.find_simplex(target, tol=1e-9))
+    if simplex < 0:
+        return None
+    transform = triangles.transform[simplex]
+    first = transform[:2] @ (target - transform[2])
+    weights = np.zeros(len(places))
+    weights[triangles.simplices[simplex]] = np.clip([*first, 1 - first.sum()], 0, 1)
+    return weights / weights.sum()

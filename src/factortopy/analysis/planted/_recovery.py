@@ -1,0 +1,76 @@
+"""How well a mapping of a simulated subject finds what was planted."""
+
+from dataclasses import asdict, dataclass
+
+import numpy as np
+from jaxtyping import Float
+
+from factortopy.analysis.hierarchy.slope import fit_slope, layer_position
+from factortopy.mapping import Mapping
+from factortopy.subjects import PlantedTruth
+
+
+@dataclass(frozen=True)
+class Recovery:
+    """Found against planted, over all voxels of a simulated subject.
+
+    Attributes:
+        slope_found: hierarchy slope of the layer share.
+        slope_selector: hierarchy slope of the layer selector.
+        slope_planted: hierarchy slope of the planted layer share.
+        b0_found: depth on the found line at level 0.
+        b0_planted: the same on the planted line.
+        b1_found: depth on the found line at level 1.
+        b1_planted: the same on the planted line.
+        depth_r: correlation of found and planted depth, by layer share.
+        space_x_r: correlation of found and planted horizontal position.
+        space_y_r: correlation of found and planted vertical position.
+        scale_r: correlation of found and planted scale share.
+    """
+
+    slope_found: float
+    slope_selector: float
+    slope_planted: float
+    b0_found: float
+    b0_planted: float
+    b1_found: float
+    b1_planted: float
+    depth_r: float
+    space_x_r: float
+    space_y_r: float
+    scale_r: float
+
+    def as_dict(self) -> dict[str, float]:
+        """All values by name."""
+        return asdict(self)
+
+
+def recovery(mapping: Mapping, truth: PlantedTruth) -> Recovery:
+    """Compare a mapping with the planted truth of the simulated subject it was fitted to.
+
+    Like is compared with like: shares, which are identifiable, with the shares of the noise-free signal.
+    """
+    data = mapping.dataset
+    rois = {name: values.values for name, values in mapping.rois.items()}
+    found_depth = layer_position(data["layer_share"].values)
+    planted_depth = layer_position(truth.layer_share)
+    found, planted = fit_slope(found_depth, rois), fit_slope(planted_depth, rois)
+    space = data["space"].values
+    return Recovery(
+        slope_found=found.slope,
+        slope_selector=fit_slope(layer_position(data["layer"].values), rois).slope,
+        slope_planted=planted.slope,
+        b0_found=found.b0,
+        b0_planted=planted.b0,
+        b1_found=found.b1,
+        b1_planted=planted.b1,
+        depth_r=_correlation(found_depth, planted_depth),
+        space_x_r=_correlation(space[:, 0], truth.space[:, 0]),
+        space_y_r=_correlation(space[:, 1], truth.space[:, 1]),
+        scale_r=_correlation(data["scale_share"].values, truth.scale_share),
+    )
+
+
+def _correlation(left: Float[np.ndarray, "voxel"], right: Float[np.ndarray, "voxel"]) -> float:
+    valid = np.isfinite(left) & np.isfinite(right)
+    return float(np.corrcoef(left[valid], right[valid])[0, 1])

@@ -1,0 +1,183 @@
+"""Labels of vertices in the files of FreeSurfer, GIfTI and NumPy, and the ROI masks they make."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Bool, Int
+
+from factortopy.cortex.annotations import read_annotation
+from factortopy.cortex.mesh import HEMISPHERES
+from factortopy.errors import DataError
+from factortopy.storage import VOLUME_ENDINGS, read_array, read_volume, reading
+
+BACKGROUND = ("unknown", "???", "none", "background", "medial_wall", "medial wall", "")
+"""Names, in lower case, of what is no region."""
+
+
+@dataclass(frozen=True, eq=False)
+class Labels:
+    """A label for every vertex of one hemisphere.
+
+    Attributes:
+        values: number of each vertex's label; -1 or 0 where a file has none.
+        names: name of each label by its number; empty where the file names none.
+    """
+
+    values: Int[np.ndarray, "vertex"]
+    names: dict[int, str]
+
+    @property
+    def regions(self) -> dict[str, Bool[np.ndarray, "vertex"]]:
+        """A mask for each label that is a region, also where it has no vertex.
+
+        Left out are negative numbers, 0 without a name, and names such as ``Unknown`` or ``???``. Where no
+        label is named, the number is the name.
+        """
+        names = self.names or {int(value): str(value) for value in np.unique(self.values) if value > 0}
+        masks: dict[str, Bool[np.ndarray, vertex]] = {}
+        for value, name in names.items():
+            if value >= 0 and name.lower() not in BACKGROUND:
+                # Two numbers of one name are one region.
+                masks[name] = masks.get(name, False) | (self.values == value)
+        return masks
+
+
+def read_labels(path: str | os.PathLike[str], *, vertices: int | None = None) -> Labels:
+    """Read the labels of one hemisphere's vertices (or of the voxels of a volume, first axis slowest).
+
+    * ``.annot``: FreeSurfer's annotation, old and new colour tables; -1 where a vertex is in none;
+    * ``.label``: FreeSurfer's list of vertices; 1 on them and 0 elsewhere, named like the file;
+    * ``.mgz``, ``.mgh``, ``.nii``, ``.nii.gz``: numbers, named by the file beside it with ``.ctab`` added
+      (or in place of the ending), lines ``number name``;
+    * ``.gii``: GIfTI labels with their table;
+    * ``.npy``: whole numbers, without names.
+
+    Args:
+        path: the file; its ending says the kind.
+        vertices: number of vertices that the hemisphere has; a ``.label`` does not know it, the other kinds
+            are checked against it.
+
+    Raises:
+        DataError: if the file is missing, damaged, of another kind, or has another number of vertices.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise DataError(f"{path} is missing; give a file of labels (.annot, .label, .mgz, .gii or .npy)")
+    if path.suffix == ".label":
+        return _read_label(path, vertices)
+    if path.suffix == ".annot":
+        labels = Labels(*read_annotation(path))
+    elif path.suffix == ".gii":
+        labels = _read_gifti(path)
+    elif path.suffix == ".npy":
+        labels = Labels(_whole_numbers(read_array(path), path), {})
+    elif path.name.endswith(VOLUME_ENDINGS):
+        labels = Labels(_whole_numbers(read_volume(path).values, path), read_colour_table(path))
+    else:
+        raise DataError(f"{path} holds no labels; give .annot, .label, .mgz, .nii.gz, .gii or .npy")
+    if vertices is not None and len(labels.values) != vertices:
+        raise DataError(f"{path} labels {len(labels.values)} vertices, expected {vertices}: another surface")
+    return labels
+
+
+def roi_masks(
+    labels: Mapping[str, Labels], hemisphere: np.ndarray, vertex: Int[np.ndarray, "voxel"]
+) -> dict[str, Bool[np.ndarray, "voxel"]]:
+    """The regions of one or both hemispheres as masks over a subject's voxels.
+
+    Args:
+        labels: labels of all vertices, by ``"left"`` and ``"right"``; regions of one name are joined.
+        hemisphere: ``"left"`` or ``"right"`` of each voxel.
+        vertex: index of each voxel within its hemisphere.
+
+    Raises:
+        DataError: if a hemisphere's name is unknown or a vertex lies beyond the labels.
+    """
+    masks: dict[str, Bool[np.ndarray, voxel]] = {}
+    for side, found in labels.items():
+        if side not in HEMISPHERES:
+            raise DataError(f"labels are given by 'left' and 'right', not {side!r}")
+        here = np.asarray(hemisphere) == side
+        if here.any() and not 0 <= vertex[here].min() <= vertex[here].max() < len(found.values):
+            raise DataError(
+                f"the subject's {side} vertices are {vertex[here].min()} to {vertex[here].max()}, the labels "
+                f"are for {len(found.values)}; give labels of the subject's own surface"
+            )
+        for name, inside in found.regions.items():
+            mask = masks.setdefault(name, np.zeros(len(vertex), dtype=bool))
+            mask[here] |= inside[vertex[here]]
+    return masks
+
+
+def read_colour_table(path: str | os.PathLike[str]) -> dict[int, str]:
+    """Names by number from the table beside a label file, lines ``number name [red green blue alpha]``.
+
+    Args:
+        path: the label file, e.g. ``lh.streams.mgz``; its table is ``lh.streams.mgz.ctab`` or
+            ``lh.streams.ctab``.
+
+    Returns:
+        No names where there is no table.
+
+    Raises:
+        DataError: if a line of the table has no number.
+    """
+    path = Path(path)
+    stem = next((path.name.removesuffix(end) for end in VOLUME_ENDINGS if path.name.endswith(end)), path.name)
+    tables = (path.with_name(f"{name}.ctab") for name in (path.name, stem))
+    table = next((file for file in tables if file.is_file()), None)
+    if table is None:
+        return {}
+    names = {}
+    with reading(table, "expected lines of a number and a name"):
+        for line in table.read_text(encoding="utf-8").splitlines():
+            words = line.split()
+            if words and not words[0].startswith("#"):
+                names[int(words[0])] = words[1] if len(words) > 1 else ""
+    return names
+
+
+def _read_label(path: Path, vertices: int | None) -> Labels:
+    if vertices is None:
+        raise DataError(f"{path} lists vertices but not how many there are; say vertices=, e.g. 163842")
+    with reading(path, "expected a FreeSurfer label"):
+        # A line of comment, the number of vertices, and a line of each: its number, place and value.
+        lines = path.read_text(encoding="utf-8").splitlines()
+        count = int(lines[1])
+        listed = np.array([int(line.split()[0]) for line in lines[2 : 2 + count]], dtype=np.int64)
+    if len(listed) != count:
+        raise DataError(f"{path} lists {len(listed)} of {count} vertices; it is truncated: get it again")
+    if len(listed) and not 0 <= listed.min() <= listed.max() < vertices:
+        raise DataError(
+            f"{path} lists vertices {listed.min()} to {listed.max()}, expected 0 to {vertices - 1}; "
+            "it is of another surface"
+        )
+    values = np.zeros(vertices, dtype=np.int64)
+    values[listed] = 1
+    name = path.name.removesuffix(".label").removeprefix("lh.").removeprefix("rh.")
+    return Labels(values, {1: name})
+
+
+def _read_gifti(path: Path) -> Labels:
+    import nibabel
+
+    with reading(path, "expected a GIfTI file of labels"):
+        image = nibabel.GiftiImage.from_filename(path)
+        values = [np.asarray(array.data) for array in image.darrays]
+        names = {int(label.key): str(label.label or "") for label in image.labeltable.labels}
+    if len(values) != 1:
+        raise DataError(f"{path} has {len(values)} arrays, expected one of labels; split it")
+    return Labels(_whole_numbers(values[0], path), names)
+
+
+def _whole_numbers(values: np.ndarray, path: Path) -> Int[np.ndarray, "vertex"]:
+    values = values.reshape(-1)
+    if values.dtype.kind not in "iufb" or not len(values) or not np.isfinite(values).all():
+        raise DataError(f"{path} ({values.dtype}, {len(values)}) must hold whole numbers, one a vertex, no NaN")
+    whole = values.astype(np.int64)
+    if (whole != values).any():
+        raise DataError(f"{path} holds {values[whole != values][0]}; labels are whole numbers")
+    return whole

@@ -1,0 +1,171 @@
+"""Meshes, flat patches and values of vertices in the files of FreeSurfer and GIfTI."""
+
+import os
+import struct
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+
+from factortopy.cortex.mesh import Mesh
+from factortopy.errors import DataError
+from factortopy.storage import reading
+
+TRIANGLES = b"\xff\xff\xfe"
+"""The first bytes of FreeSurfer's triangle files."""
+REMEDY = "give a FreeSurfer file"
+MORPH = b"\xff\xff\xff"
+"""The first bytes of FreeSurfer's files of values, such as ``lh.sulc``."""
+
+
+def read_mesh(path: str | os.PathLike[str]) -> Mesh:
+    """Read a triangle mesh: GIfTI (``.gii``, ``.gii.gz``) or FreeSurfer's binary format (``lh.white``).
+
+    Args:
+        path: the file.
+
+    Raises:
+        DataError: if it is missing, truncated, of another kind, or its triangles name missing vertices.
+    """
+    path = Path(path)
+    if path.name.endswith((".gii", ".gii.gz")):
+        arrays = _read_gifti(path)
+        if len(arrays) != 2:
+            raise DataError(f"{path} has {len(arrays)} arrays, expected two: vertices and triangles")
+        coordinates, faces = arrays
+    else:
+        coordinates, faces = _read_triangles(path)
+    return checked_mesh(path, coordinates, faces)
+
+
+def checked_mesh(path: Path, coordinates: np.ndarray, faces: np.ndarray) -> Mesh:
+    """A mesh whose shapes, values and vertex numbers are right.
+
+    Raises:
+        DataError: if they are not; it names ``path``.
+    """
+    if coordinates.ndim != 2 or faces.ndim != 2 or coordinates.shape[1] != 3 or faces.shape[1] != 3:
+        raise DataError(f"{path} has shapes {coordinates.shape} and {faces.shape}, expected (n, 3) of both")
+    if not np.isfinite(coordinates).all() or faces.dtype.kind not in "iu" or not faces.size:
+        raise DataError(f"{path} holds no mesh of finite vertices and whole-numbered triangles; it is damaged")
+    if faces.min() < 0 or faces.max() >= len(coordinates):
+        raise DataError(
+            f"{path} has {len(coordinates)} vertices but triangles of {faces.min()} to {faces.max()}; it is damaged"
+        )
+    return Mesh(coordinates.astype(np.float32), faces.astype(np.int32))
+
+
+def _read_triangles(path: Path) -> tuple[np.ndarray, np.ndarray]:
+    import nibabel.freesurfer
+
+    with reading(path, REMEDY), path.open("rb") as file:
+        start = file.read(3) + file.readline() + file.readline()
+        counts = file.read(8)
+        size = os.fstat(file.fileno()).st_size
+    vertices, faces = struct.unpack(">2i", counts) if len(counts) == 8 else (0, 0)
+    needed = len(start) + 8 + 12 * (vertices + faces)
+    if not start.startswith(TRIANGLES) or min(vertices, faces) < 1 or needed > size:
+        raise DataError(
+            f"{path} has {size} bytes; expected at least {needed} for a FreeSurfer surface of {vertices} "
+            f"vertices and {faces} triangles: it is truncated or of another kind"
+        )
+    with reading(path, "expected a FreeSurfer surface"):
+        coordinates, triangles = nibabel.freesurfer.read_geometry(path)
+    return np.asarray(coordinates), np.asarray(triangles)
+
+
+def read_morph(path: str | os.PathLike[str], vertices: int) -> Float[np.ndarray, "vertex"]:
+    """Read one value a vertex: GIfTI, or FreeSurfer's format of ``lh.sulc`` and ``lh.curv``.
+
+    Args:
+        path: the file.
+        vertices: number of vertices there must be.
+
+    Raises:
+        DataError: if it is missing, truncated, of another kind, or has another number of vertices.
+    """
+    path = Path(path)
+    if path.name.endswith((".gii", ".gii.gz")):
+        values = np.concatenate([array.reshape(-1) for array in _read_gifti(path)])
+    else:
+        with reading(path, REMEDY), path.open("rb") as file:
+            content = file.read(15 + 4 * vertices)
+        # Magic, numbers of vertices, faces and values a vertex, then big-endian float32.
+        found = struct.unpack(">3i", content[3:15]) if len(content) >= 15 else (0, 0, 0)
+        if not content.startswith(MORPH) or found[2] != 1:
+            raise DataError(f"{path} is no FreeSurfer file of one value a vertex; give e.g. lh.sulc")
+        if found[0] != vertices or len(content) != 15 + 4 * vertices:
+            raise DataError(
+                f"{path} announces {found[0]} vertices in {path.stat().st_size} bytes, expected {vertices}; "
+                "it is truncated or of another surface"
+            )
+        values = np.frombuffer(content, dtype=">f4", offset=15)
+    if values.shape != (vertices,) or not np.isfinite(values).all():
+        raise DataError(f"{path} has {values.size} values, expected {vertices} finite ones: another surface")
+    return values.astype(np.float32)
+
+
+def read_patch(
+    path: str | os.PathLike[str],
+) -> tuple[Int[np.ndarray, "point"], Float[np.ndarray, "point 3"], Bool[np.ndarray, "point"]]:
+    """Read a cut or flattened patch, such as FreeSurfer's ``lh.cortex.patch.flat``.
+
+    Layout, big-endian: -1, number of points (4-byte integers); for each point a 4-byte integer and three
+    4-byte floats. The integer is ``vertex + 1`` inside the patch and ``-(vertex + 1)`` on its border.
+
+    Args:
+        path: the file.
+
+    Returns:
+        Vertex of the whole surface, position in mm (z = 0 where flat), and whether it lies on the border.
+
+    Raises:
+        DataError: if it is missing, truncated, of another kind, or names a vertex twice.
+    """
+    path = Path(path)
+    with reading(path, REMEDY), path.open("rb") as file:
+        start = file.read(8)
+        size = os.fstat(file.fileno()).st_size
+        version, count = struct.unpack(">2i", start) if len(start) == 8 else (0, 0)
+        if version != -1 or count < 1 or size != 8 + 16 * count:
+            raise DataError(
+                f"{path} has {size} bytes; expected {8 + 16 * count} for a patch of {count} points; "
+                "it is truncated or of another kind"
+            )
+        content = file.read()
+    points = np.frombuffer(content, dtype=[("vertex", ">i4"), ("place", ">f4", (3,))])
+    number = points["vertex"].astype(np.int64)
+    vertex, places = np.abs(number) - 1, points["place"].astype(np.float32)
+    if vertex.min() < 0 or len(np.unique(vertex)) != count or not np.isfinite(places).all():
+        raise DataError(f"{path} names vertices twice or places them at NaN; it is damaged")
+    return vertex, places, number < 0
+
+
+def flat_mesh(path: str | os.PathLike[str], closed: Mesh) -> Mesh:
+    """The flat mesh of a hemisphere: places of a patch, and the triangles whose three vertices it has.
+
+    Args:
+        path: the patch; points beyond the mesh's vertices are left out, so that fsaverage's patch also
+            serves fsaverage6.
+        closed: any closed mesh of the hemisphere, for its triangles.
+
+    Returns:
+        A mesh of all vertices; those outside the patch lie at 0 and in no triangle.
+
+    Raises:
+        DataError: if the patch cannot be read or fits no triangle.
+    """
+    vertex, places, _ = read_patch(path)
+    inside = vertex < len(closed.coordinates)
+    coordinates = np.zeros_like(closed.coordinates)
+    coordinates[vertex[inside], :2] = places[inside, :2]
+    held = np.zeros(len(coordinates), dtype=bool)
+    held[vertex[inside]] = True
+    return checked_mesh(Path(path), coordinates, closed.faces[held[closed.faces].all(axis=1)])
+
+
+def _read_gifti(path: Path) -> list[np.ndarray]:
+    import nibabel
+
+    with reading(path, "expected a GIfTI file"):
+        return [np.asarray(array.data) for array in nibabel.GiftiImage.from_filename(path).darrays]

@@ -1,0 +1,163 @@
+"""Where standard surfaces come from: nilearn's files, FreeSurfer's folder, or a download asked for."""
+
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Bool
+
+from factortopy.cortex.mesh import HEMISPHERES, VERTICES, Hemisphere, Mesh, Surface
+from factortopy.cortex.mesh_files import flat_mesh, read_mesh, read_morph
+from factortopy.errors import DataError, UnavailableError, UnknownNameError
+
+SURFACES = ("fsaverage5", "fsaverage6", "fsaverage")
+ALIASES = {"fsaverage7": "fsaverage"}
+MESHES = ("white", "pial", "inflated", "sphere", "flat")
+PATCH = "cortex.patch.flat"
+# File stems of nilearn's that differ from the names used here.
+_STEMS = {"inflated": "infl"}
+
+
+def standard_name(name: str) -> str:
+    """The name of a standard surface without aliases: ``"fsaverage7"`` is ``"fsaverage"``.
+
+    Raises:
+        UnknownNameError: if there is no such surface.
+    """
+    name = ALIASES.get(name, name)
+    if name not in SURFACES:
+        raise UnknownNameError("surface", name, SURFACES)
+    return name
+
+
+def load_surface(name: str = "fsaverage5", *, fetch: bool = False) -> Surface:
+    """Load a standard surface (Fischl et al. 1999, Human Brain Mapping 8:272-284).
+
+    fsaverage5 comes with nilearn. The finer ones are read from the folder that the environment variable
+    ``SUBJECTS_DIR`` names (FreeSurfer's), else from nilearn's data folder. Nothing is downloaded unless
+    asked for.
+
+    Args:
+        name: ``"fsaverage5"`` (10,242 vertices a hemisphere), ``"fsaverage6"`` (40,962) or ``"fsaverage"``,
+            also called ``"fsaverage7"`` (163,842).
+        fetch: let nilearn download what is not there.
+
+    Raises:
+        UnknownNameError: if there is no such surface.
+        UnavailableError: if its files are nowhere, or the download fails.
+        DataError: if a file is missing or cannot be read.
+    """
+    name = standard_name(name)
+    if name == "fsaverage5":
+        # nilearn.datasets itself takes seconds to import; only its data folder is needed.
+        import nilearn
+
+        return _read_nilearn(name, Path(os.fspath(nilearn.__file__)).parent / "datasets" / "data" / name)
+    subjects = os.environ.get("SUBJECTS_DIR")
+    if subjects and (Path(subjects) / name / "surf").is_dir():
+        return _upright(read_freesurfer(Path(subjects) / name, name))
+    folder = next((place / name for place in _nilearn_folders() if (place / name).is_dir()), None)
+    if folder is None and fetch:
+        folder = _fetch(name)
+    if folder is None:
+        raise UnavailableError(
+            f"the surface {name} is not on this machine; set SUBJECTS_DIR to a folder of FreeSurfer subjects "
+            f"that has {name}, or put nilearn's {name} into ~/nilearn_data, or let "
+            f"load_surface({name!r}, fetch=True) download it"
+        )
+    return _upright(_read_nilearn(name, folder))
+
+
+def _nilearn_folders() -> list[Path]:
+    """nilearn's data folders, in its own order: two environment variables, then the home folder."""
+    named = [os.environ.get(variable, "") for variable in ("NILEARN_SHARED_DATA", "NILEARN_DATA")]
+    places = [Path(place) for paths in named for place in paths.split(os.pathsep) if place]
+    return [*places, Path.home() / "nilearn_data"]
+
+
+def _fetch(name: str) -> Path:
+    from nilearn.datasets import fetch_surf_fsaverage
+
+    try:
+        return Path(os.fspath(fetch_surf_fsaverage(name)["sphere_left"])).parent
+    except Exception as error:
+        # nilearn passes on whatever its HTTP library raises.
+        raise UnavailableError(f"cannot download the surface {name}: {' '.join(str(error).split())}") from error
+
+
+def _read_nilearn(name: str, folder: Path) -> Surface:
+    halves = []
+    for half in HEMISPHERES:
+        meshes = {mesh: read_mesh(folder / f"{_STEMS.get(mesh, mesh)}_{half}.gii.gz") for mesh in MESHES}
+        count = VERTICES[name]
+        morphs = [read_morph(folder / f"{stem}_{half}.gii.gz", count) for stem in ("sulc", "curv")]
+        halves.append(_hemisphere(half, meshes, morphs, count, folder))
+    return Surface(name, *halves)
+
+
+def read_freesurfer(folder: str | os.PathLike[str], name: str) -> Surface:
+    """Read both hemispheres of a standard surface from its folder as FreeSurfer has it.
+
+    Args:
+        folder: holds ``surf`` with lh and rh of white, pial, inflated, sphere, sulc, curv and
+            cortex.patch.flat; fsaverage6 has no patch of its own and takes that of ``fsaverage`` beside it.
+        name: of the surface.
+
+    Raises:
+        DataError: if a file is missing, damaged, or has another number of vertices.
+    """
+    folder, halves = Path(folder), []
+    for half, short in zip(HEMISPHERES, ("lh", "rh"), strict=True):
+        surf = folder / "surf"
+        meshes = {mesh: read_mesh(surf / f"{short}.{mesh}") for mesh in MESHES if mesh != "flat"}
+        places = (surf, folder.parent / "fsaverage" / "surf")
+        patch = next((place / f"{short}.{PATCH}" for place in places if (place / f"{short}.{PATCH}").is_file()), None)
+        if patch is None:
+            raise DataError(f"{surf / f'{short}.{PATCH}'} is missing, nor has fsaverage beside it one; copy it")
+        meshes["flat"] = flat_mesh(patch, meshes["sphere"])
+        count = VERTICES.get(name, len(meshes["sphere"].coordinates))
+        morphs = [read_morph(surf / f"{short}.{stem}", count) for stem in ("sulc", "curv")]
+        halves.append(_hemisphere(half, meshes, morphs, count, surf))
+    return Surface(name, *halves)
+
+
+def _hemisphere(
+    name: str,
+    meshes: dict[str, Mesh],
+    morphs: list[np.ndarray],
+    count: int,
+    folder: Path,
+) -> Hemisphere:
+    for kind, mesh in meshes.items():
+        if len(mesh.coordinates) != count:
+            raise DataError(
+                f"{folder}: the {name} {kind} mesh has {len(mesh.coordinates)} vertices, expected {count}; "
+                "its files are of several surfaces"
+            )
+    return Hemisphere(name=name, **meshes, sulcal_depth=morphs[0], curvature=morphs[1])
+
+
+def _upright(surface: Surface) -> Surface:
+    """Turn the flat meshes in their plane to lie as fsaverage5's do: dorsal up, occipital poles inside.
+
+    FreeSurfer leaves the direction of a flat patch open. The turn is the rotation that brings the vertices
+    shared with fsaverage5 nearest to theirs (orthogonal Procrustes without reflection).
+    """
+    halves = []
+    for mine, model in zip(surface.hemispheres, load_surface("fsaverage5").hemispheres, strict=True):
+        shared = _drawn(mine.flat)[: model.vertices] & _drawn(model.flat)
+        points, targets = (half.flat.coordinates[: model.vertices][shared, :2] for half in (mine, model))
+        outer = (points - points.mean(axis=0)).T @ (targets - targets.mean(axis=0))
+        angle = np.arctan2(outer[0, 1] - outer[1, 0], outer[0, 0] + outer[1, 1])
+        turn = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
+        coordinates = mine.flat.coordinates.copy()
+        coordinates[:, :2] = coordinates[:, :2] @ turn
+        halves.append(replace(mine, flat=Mesh(coordinates, mine.flat.faces)))
+    return Surface(surface.name, *halves)
+
+
+def _drawn(mesh: Mesh) -> Bool[np.ndarray, "vertex"]:
+    drawn = np.zeros(len(mesh.coordinates), dtype=bool)
+    drawn[mesh.faces] = True
+    return drawn

@@ -1,0 +1,160 @@
+"""Algonauts 2023: NSD responses on fsaverage, averaged over presentations, as the challenge ships them.
+
+Layout of a subject's folder, from the challenge's own preparation code (gifale95/algonauts_2023)::
+
+    training_split/training_images/train-0001_nsd-00013.png
+    training_split/training_fmri/{lh,rh}_training_fmri.npy        float32 (image, vertex)
+    test_split/noise_ceiling/{lh,rh}_noise_ceiling.npy            share or per cent, where it is there
+    roi_masks/{lh,rh}.all-vertices_fsaverage_space.npy            1 on the vertices of the challenge
+    roi_masks/{lh,rh}.CLASS_challenge_space.npy                   label of each of these
+    roi_masks/mapping_CLASS.npy                                   names of the labels
+"""
+
+import os
+import re
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from jaxtyping import Bool
+
+from factortopy.cortex import VERTICES, Surface, coordinate_bounds, sphere_coordinates
+from factortopy.datasets.algonauts.files import (
+    SIDES,
+    challenge_mask,
+    fmri_file,
+    images_folder,
+    labels_file,
+    read_labels,
+    read_noise_ceiling,
+    read_responses,
+    read_rois,
+    response_headers,
+)
+from factortopy.errors import DataError, ShapeError, UnknownNameError
+from factortopy.images import ImageSet, images_from_folder
+from factortopy.subjects import Subject
+
+IMAGE_NAME = re.compile(r"train-(\d{4,})_nsd-\d{5}\.png")
+PARTS = ("all", "nsdgeneral")
+
+
+def load_algonauts(
+    path: str | os.PathLike[str],
+    *,
+    vertices: Literal["all", "nsdgeneral"] = "all",
+    surface: Surface | None = None,
+) -> Subject:
+    """Read one subject's folder of Algonauts 2023, whatever its size.
+
+    Row i belongs to the i-th training image by file name. Responses were z-scored within each session, test
+    trials included, and averaged over one to three presentations; how many is not shipped.
+
+    Args:
+        path: the subject's folder, e.g. ``algonauts_2023/subj01``.
+        vertices: ``"all"`` of the challenge, or its ``"nsdgeneral"`` part: those with a label in ``streams``.
+            It is no exact copy of NSD's ``nsdgeneral``, which the challenge does not ship: the group's
+            ``streams`` leave out 133 of its 37,984 vertices. What the challenge added to it is RSC, which
+            ``floc-places`` names.
+        surface: the surface that the vertices are of; without it the standard one with as many vertices
+            (fsaverage, 163,842 a hemisphere), whose spheres need no download.
+
+    Returns:
+        Left hemisphere first. ROIs bear the names that the data set ships; V1, V2, V3, V2V3, V4, FFA, FBA
+        and VWFA are added as unions of their parts; ROIs without a vertex are left out. ``vertex`` counts
+        fsaverage vertices within a hemisphere.
+
+    Raises:
+        DataError: if a file is missing, damaged or does not fit the others.
+    """
+    folder = Path(path)
+    if vertices not in PARTS:
+        raise UnknownNameError("part of the challenge's vertices", vertices, PARTS)
+    headers = response_headers(folder)
+    images = training_images(folder, headers["lh"].shape[0])
+    counts = {side: header.shape[1] for side, header in headers.items()}
+    places = _on_surface(folder, counts, surface)
+    rois = read_rois(folder, counts)
+    ceiling = read_noise_ceiling(folder, counts)
+    chosen = np.ones(sum(counts.values()), bool) if vertices == "all" else _nsdgeneral(folder, counts)
+    places |= {name: places[name][chosen] for name in ("coordinates", "hemisphere", "vertex")}
+    return Subject(
+        name=folder.resolve().name,
+        responses=read_responses(folder, headers, chosen),
+        image_ids=images.ids,
+        **places,
+        rois={name: mask[chosen] for name, mask in rois.items() if mask[chosen].any()},
+        noise_ceiling=None if ceiling is None else ceiling[chosen],
+        images=images,
+        provenance=_provenance(folder, vertices),
+    )
+
+
+def training_images(folder: Path, rows: int | None = None) -> ImageSet:
+    """The training images, in the order of the rows of responses.
+
+    Args:
+        folder: of the subject.
+        rows: how many there must be.
+
+    Raises:
+        DataError: if images are missing, or one is named otherwise than the challenge names it.
+    """
+    place = images_folder(folder)
+    images = images_from_folder(place)
+    for number, name in enumerate(images.ids, start=1):
+        match = IMAGE_NAME.fullmatch(name)
+        if match is None or int(match[1]) != number:
+            raise DataError(
+                f"{place / name} stands where train-{number:04d}_nsd-*.png should; rows of responses follow "
+                "the file names: get the missing image, or take away the one too many"
+            )
+    if rows not in (None, len(images)):
+        raise ShapeError(
+            f"{place} has {len(images)} images, {fmri_file(folder, 'lh').name} {rows} rows; one of them is "
+            "incomplete: get it again"
+        )
+    return replace(images, name=f"{folder.resolve().name} training images")
+
+
+def _on_surface(folder: Path, counts: dict[str, int], surface: Surface | None) -> dict[str, Any]:
+    """Coordinates of the vertices on the sphere, and the names of their hemispheres."""
+    masks = {side: challenge_mask(folder, side, count) for side, count in counts.items()}
+    whole = {len(mask) for mask in masks.values()}
+    file = folder / "roi_masks" / "{lh,rh}.all-vertices_fsaverage_space.npy"
+    name = next((name for name, count in VERTICES.items() if {count} == whole), None)
+    if surface is not None and whole != {surface.left.vertices}:
+        raise ShapeError(f"{file} do not have the {surface.left.vertices:,} vertices of {surface.name}")
+    if surface is None and name is None:
+        sizes = " and ".join(f"{count:,}" for count in sorted(whole))
+        raise ShapeError(f"{file} are for {sizes} vertices, no standard surface; expected 163,842")
+    everywhere = sphere_coordinates(surface or str(name))
+    left, right = (np.flatnonzero(mask) for mask in masks.values())
+    return {
+        "coordinates": everywhere[np.concatenate([left, right + len(everywhere) // 2])],
+        "coordinate_bounds": coordinate_bounds(everywhere),
+        "hemisphere": np.repeat(list(SIDES.values()), [len(left), len(right)]),
+        "vertex": np.concatenate([left, right]),
+        "surface": surface.name if surface else name,
+    }
+
+
+def _nsdgeneral(folder: Path, counts: dict[str, int]) -> Bool[np.ndarray, "vertex"]:
+    files = [labels_file(folder, side, "streams") for side in SIDES]
+    labels = [read_labels(file, count) for file, count in zip(files, counts.values(), strict=True)]
+    chosen = np.concatenate(labels) > 0
+    if not chosen.any():
+        raise DataError(f"{files[0]} and its pair label no vertex; get them again, or load all vertices")
+    return chosen
+
+
+def _provenance(folder: Path, vertices: str) -> dict[str, Any]:
+    return {
+        "kind": "algonauts",
+        "folder": str(folder.resolve()),
+        "vertices": vertices,
+        "responses": "z-scored within each session (test trials included), mean of 1 to 3 presentations, "
+        "their number not shipped",
+        "noise_ceiling": "ncsnr^2 / (ncsnr^2 + mean over test images of 1 / repeats), by the organisers",
+    }

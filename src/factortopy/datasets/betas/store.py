@@ -1,0 +1,192 @@
+"""Betas rewritten as one Zarr: all trials of some voxels and all voxels of some trials are both quick.
+
+Layout: ``betas/left`` and ``betas/right``, or ``betas/volume`` (trial, column), sessions one after another,
+the numbers bit by bit as the data set has them (float32, or int16 with a divisor). A chunk holds up to 75
+trials of up to 4,096 voxels; many chunks make one file (a shard). Betas hardly shrink under compression, so
+there is none; every chunk has a checksum. Beside them stands all that a subject needs besides its responses:
+image ids, places, ROIs, signal to noise ratio. ``completed.json`` is written last.
+"""
+
+import json
+import os
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import zarr
+
+from factortopy.cortex import Voxels
+from factortopy.errors import DataError
+from factortopy.images import ImageSet
+from factortopy.subjects import Recording, Subject, Trials, ZScore, subject_of
+
+FORMAT = "factortopy-betas-1"
+MARKER = "completed.json"
+COLUMNS_AT_ONCE = 16_384
+
+
+class BetaStore:
+    """Converted betas of one subject, opened for reading; open with ``BetaStore.open``.
+
+    Attributes:
+        path: folder of the store.
+        recording: the betas and what is known about them.
+        provenance: of the conversion.
+    """
+
+    def __init__(self, path: Path, group: zarr.Group) -> None:
+        facts: dict[str, Any] = dict(group.attrs)
+        self.path = path
+        self.provenance: dict[str, Any] = facts["provenance"]
+        self._group = group
+        self.recording = Recording(
+            name=facts["name"],
+            sessions=tuple(facts["sessions"]),
+            images=np.array(facts["images"]),
+            voxels=self._voxels(facts),
+            dtype=np.dtype(facts["dtype"]),
+            divisor=facts["divisor"],
+            by_trial=facts["by_trial"],
+            read=self.read,
+            source=lambda session, part: f"session {session} ({part}) of {path}",
+            facts=facts["facts"],
+        )
+
+    def _voxels(self, facts: dict[str, Any]) -> Voxels:
+        held = {name: np.asarray(array[:]) for name, array in self._group["voxels"].arrays()}  # type: ignore[union-attr,index]
+        left = held["left"]
+        return Voxels(
+            part=np.repeat(list(facts["parts"]), list(facts["parts"].values())),
+            column=np.concatenate([np.arange(count) for count in facts["parts"].values()]),
+            coordinates=held["coordinates"],
+            coordinate_bounds=held["coordinate_bounds"],
+            hemisphere=np.where(left, "left", "right"),
+            vertex=held["vertex"],
+            surface=facts["surface"],
+            rois={name: held["rois"][number] for number, name in enumerate(facts["rois"])},
+            kinds={kind: tuple(names) for kind, names in facts["kinds"].items()},
+            ncsnr=held.get("ncsnr"),
+        )
+
+    @classmethod
+    def open(cls, path: str | os.PathLike[str]) -> Self:
+        """Open a complete store.
+
+        Raises:
+            DataError: if there is none at ``path``, or it is incomplete, truncated or damaged.
+        """
+        path = Path(path)
+        group = open_group(path)
+        marker = read_marker(path)
+        if marker["blocks"] != marker["of"] or "bytes" not in marker:
+            raise DataError(
+                f"the betas at {path} hold {marker['blocks']} of {marker['of']} blocks; run the conversion "
+                "again to finish it"
+            )
+        for name, size in marker["bytes"].items():
+            if stored_bytes(path / name) != size:
+                raise damaged(path, f"{name} has {stored_bytes(path / name)} bytes instead of {size}")
+        try:
+            return cls(path, group)
+        except (KeyError, IndexError, TypeError, ValueError, OSError) as error:
+            raise damaged(path, f"what stands beside the betas cannot be read: {error}") from error
+
+    def read(self, session: int, part: str, columns: np.ndarray, trials: slice = slice(None)) -> np.ndarray:
+        """Numbers of one session as the data set had them; ``recording.divisor`` makes them per cent.
+
+        Args:
+            session: its number, from 1.
+            part: ``"left"``, ``"right"`` or ``"volume"``.
+            columns: places of the voxels in the part, ascending.
+            trials: of the session; all by default.
+
+        Raises:
+            DataError: if the store is damaged.
+        """
+        array: Any = self._group[f"betas/{part}"]
+        count = self.recording.trials
+        first, last, _ = trials.indices(count)
+        before = self.recording.sessions.index(session) * count
+        rows = np.empty((last - first, len(columns)), self.recording.dtype)
+        try:
+            for start in range(0, array.shape[1], COLUMNS_AT_ONCE):
+                inside = slice(*np.searchsorted(columns, [start, start + COLUMNS_AT_ONCE]))
+                if inside.start < inside.stop:
+                    block = array[before + first : before + last, start : start + COLUMNS_AT_ONCE]
+                    rows[:, inside] = block[:, columns[inside] - start]
+        except (OSError, ValueError, RuntimeError) as error:
+            raise damaged(self.path, f"betas/{part} cannot be read: {error}") from error
+        return rows
+
+
+def load_betas(
+    store: BetaStore | str | os.PathLike[str],
+    *,
+    voxels: str = "all",
+    trials: Trials = "averaged",
+    sessions: tuple[int, ...] | None = None,
+    zscore: ZScore = "session",
+    images: ImageSet | None = None,
+    progress: bool = True,
+) -> Subject:
+    """The subject of converted betas: read, z-scored and averaged a session at a time.
+
+    Args:
+        store: the store, or its folder.
+        voxels: a kind of labels, a ROI, or all that were converted.
+        trials: ``"averaged"`` or ``"single"``.
+        sessions: those to use; all by default.
+        zscore: ``"session"`` or ``"none"``; see ``subject_of``.
+        images: the photographs, where they are known.
+        progress: show a bar.
+
+    Raises:
+        DataError: if the store is incomplete or damaged, or has no such session.
+        UnknownNameError: if there is no such ROI.
+    """
+    from dataclasses import replace
+
+    opened = store if isinstance(store, BetaStore) else BetaStore.open(store)
+    recording = opened.recording.choose_sessions(sessions)
+    recording = replace(
+        recording,
+        voxels=recording.voxels.choose(voxels),
+        facts=recording.facts | {"voxels_read": voxels, "converted": opened.provenance.get("created")},
+    )
+    return subject_of(recording, trials=trials, zscore=zscore, images=images, progress=progress)
+
+
+def open_group(path: Path, mode: Any = "r") -> zarr.Group:
+    """Open the group of a store, complete or not.
+
+    Raises:
+        DataError: if there are no converted betas at ``path``.
+    """
+    if not path.exists():
+        raise DataError(f"there are no converted betas at {path}; convert them first")
+    try:
+        group = zarr.open_group(path, mode=mode, zarr_format=3)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise DataError(f"{path} holds no converted betas or is damaged; give another folder") from error
+    if group.attrs.get("format") != FORMAT:
+        raise DataError(f"{path} holds no betas of this version ({FORMAT}); give another folder")
+    return group
+
+
+def read_marker(path: Path) -> dict[str, Any]:
+    """What is complete: ``blocks`` of how many (``of``), and once all are there ``bytes`` by array."""
+    try:
+        marker: dict[str, Any] = json.loads((path / MARKER).read_text(encoding="utf-8"))
+        return marker | {"blocks": int(marker["blocks"]), "of": int(marker["of"])}
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise damaged(path, f"{MARKER} cannot be read") from error
+
+
+def stored_bytes(array: Path) -> int:
+    """Bytes of an array's shards on disk."""
+    return sum(file.stat().st_size for file in (array / "c").rglob("*") if file.is_file())
+
+
+def damaged(path: Path, reason: str) -> DataError:
+    """The error for a store that cannot be used."""
+    return DataError(f"the betas at {path} are damaged ({reason}); delete the folder and convert again")

@@ -1,0 +1,164 @@
+"""Which image each trial of NSD showed: MATLAB's ids, counted from 1, become ids counted from 0, once."""
+
+import csv
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Int
+
+from factortopy.errors import DataError
+from factortopy.storage import reading
+
+IMAGES = 73_000
+TRUE = ("1", "1.0", "true")
+NEVER = ("", "0")
+
+
+def image_name(nsd_id: int) -> str:
+    """The id of an NSD image, e.g. ``nsd-00013``, counted from 0 as ``nsdId`` is."""
+    return f"nsd-{nsd_id:05d}"
+
+
+@dataclass(frozen=True, eq=False)
+class NsdDesign:
+    """What one subject saw.
+
+    Attributes:
+        path: the file it was read from.
+        images: nsdId (from 0) of the image of every trial of the whole experiment.
+        trials: trials of every session, where the file tells them; else empty.
+        shared: nsdId of the images that all subjects were to see (1000); empty if the file does not say.
+    """
+
+    path: Path
+    images: Int[np.ndarray, "trial"]
+    trials: Int[np.ndarray, "session"]
+    shared: Int[np.ndarray, "shared"]
+
+    def session(self, session: int, trials: int) -> Int[np.ndarray, "trial"]:
+        """nsdId of every trial of a session.
+
+        Args:
+            session: counted from 1.
+            trials: how many the session's betas have.
+
+        Raises:
+            DataError: if the design has another number of trials, or not so many sessions.
+        """
+        planned = self.trials[session - 1] if 0 < session <= len(self.trials) else trials
+        if planned != trials or len(self.images) % trials:
+            found = f"{planned} in this session" if planned != trials else f"{len(self.images)} in all"
+            raise DataError(
+                f"the betas of session {session} have {trials} trials, {self.path} has {found}; the betas "
+                "are cut or belong to another experiment"
+            )
+        first = int(self.trials[: session - 1].sum()) if len(self.trials) else (session - 1) * trials
+        if not 0 <= first <= len(self.images) - trials:
+            raise DataError(
+                f"session {session} lies beyond the {len(self.images)} trials of {self.path}; sessions count from 1"
+            )
+        return self.images[first : first + trials]
+
+
+def read_design(path: str | Path, subject: int) -> NsdDesign:
+    """Read ``nsd_expdesign.mat``: trial t showed ``subjectim[subject, masterordering[t]]``, all from 1.
+
+    Args:
+        path: the file.
+        subject: 1 to 8.
+
+    Raises:
+        DataError: if the file is missing, damaged, or its ids are not counted from 1.
+    """
+    from scipy.io import loadmat
+
+    path = Path(path)
+    names = ("masterordering", "subjectim", "sharedix", "stimpattern")
+    with reading(path, "it is truncated or no MATLAB file; get nsd_expdesign.mat again"):
+        found = loadmat(path, variable_names=names)
+    order = _ids(found, "masterordering", path).reshape(-1)
+    known = _ids(found, "subjectim", path)
+    if known.ndim != 2 or len(known) < subject:
+        raise DataError(
+            f"subjectim of {path} has shape {known.shape}; expected (8, 10000), a row for subject {subject}"
+        )
+    if order.max() > known.shape[1]:
+        raise DataError(
+            f"masterordering of {path} goes up to {order.max()}, subjectim has {known.shape[1]} columns; "
+            "get the file again"
+        )
+    images = known[subject - 1, order - 1] - 1
+    shared = _ids(found, "sharedix", path).reshape(-1) - 1 if "sharedix" in found else np.zeros(0, np.int64)
+    return NsdDesign(path, images, _trials(found, len(order)), shared)
+
+
+def _ids(found: dict[str, np.ndarray], name: str, path: Path) -> np.ndarray:
+    """Whole numbers from 1 to 73000.
+
+    Raises:
+        DataError: if they are missing, others, or counted from 0.
+    """
+    if name not in found:
+        raise DataError(f"{path} has no {name}; get nsd_expdesign.mat again")
+    values = np.asarray(found[name])
+    if values.dtype.kind not in "iuf" or not values.size:
+        raise DataError(f"{name} of {path} is {values.dtype} of shape {values.shape}, expected numbers")
+    if not (np.isfinite(values).all() and (values == np.round(values)).all()):
+        raise DataError(f"{name} of {path} holds values that are no whole numbers; get the file again")
+    if values.min() < 1 or values.max() > IMAGES:
+        raise DataError(
+            f"{name} of {path} goes from {values.min():g} to {values.max():g}; expected 1 to {IMAGES}, for "
+            "this file counts from 1: it was changed, get it again"
+        )
+    return values.astype(np.int64)
+
+
+def _trials(found: dict[str, np.ndarray], total: int) -> Int[np.ndarray, "session"]:
+    """Trials of every session by ``stimpattern`` (session, run, place), 1 where a stimulus stands."""
+    pattern = np.asarray(found.get("stimpattern", 0))
+    if pattern.ndim == 3 and pattern.dtype.kind in "iufb" and int((pattern > 0).sum()) == total:
+        return np.asarray((pattern > 0).sum(axis=(1, 2)))
+    return np.zeros(0, dtype=np.int64)
+
+
+def check_stimulus_info(path: Path, design: NsdDesign, subject: int) -> None:
+    """Compare the design with ``nsd_stim_info_merged.csv``, which counts images from 0 and trials from 1.
+
+    Every presentation that the table lists for the subject (``subject1_rep0`` and so on) must be of the
+    image that the design has for that trial: one id shifted twice or not at all is found here.
+
+    Raises:
+        DataError: if the table is damaged or the two differ.
+    """
+    names = [f"subject{subject}_rep{number}" for number in range(3)]
+    with (
+        reading(path, "it is truncated or no table; get nsd_stim_info_merged.csv again"),
+        open(path, encoding="utf-8", newline="") as file,
+    ):
+        rows = csv.DictReader(file)
+        listed, shared = _presentations(rows, [name for name in names if name in (rows.fieldnames or ())])
+    trial, image = listed.T
+    inside = (trial >= 1) & (trial <= len(design.images))
+    wrong = np.flatnonzero(design.images[trial[inside] - 1] != image[inside])
+    if len(wrong):
+        number, expected = trial[inside][wrong[0]], image[inside][wrong[0]]
+        raise DataError(
+            f"trial {number} of subject {subject} shows nsdId {expected} by {path} but "
+            f"{design.images[number - 1]} by {design.path}; get both files again"
+        )
+    if len(shared) and len(design.shared) and set(shared) != set(design.shared.tolist()):
+        raise DataError(f"{path} and {design.path} name different shared images; get both files again")
+
+
+def _presentations(rows: Iterable[dict[str, str]], columns: list[str]) -> tuple[np.ndarray, list[int]]:
+    """(trial from 1, nsdId) of every presentation listed, and the shared images."""
+    listed: list[tuple[int, int]] = []
+    shared: list[int] = []
+    for row in rows:
+        image = int(row["nsdId"])
+        if row.get("shared1000", "").lower() in TRUE:
+            shared.append(image)
+        listed += [(int(float(row[name])), image) for name in columns if row[name] not in NEVER]
+    return np.array(listed, dtype=np.int64).reshape(-1, 2), shared

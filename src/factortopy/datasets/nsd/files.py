@@ -1,0 +1,129 @@
+"""Where the files of the Natural Scenes Dataset (NSD) lie, and which sessions of a subject are there."""
+
+import os
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from factortopy.errors import DataError, UnknownNameError
+
+SPACES = ("fsaverage", "nativesurface", "func1pt8mm", "func1mm")
+PREPARATIONS = ("betas_fithrf_GLMdenoise_RR", "betas_fithrf", "betas_assumehrf")
+SESSIONS = {1: 40, 2: 40, 3: 32, 4: 30, 5: 40, 6: 32, 7: 40, 8: 30}
+"""Sessions of each subject; earlier releases lack the last three."""
+PREFIXES = {"left": "lh.", "right": "rh.", "volume": ""}
+
+
+@dataclass(frozen=True)
+class NsdFiles:
+    """The files of one subject in one space and preparation; none is opened here.
+
+    Args:
+        root: the folder that holds ``nsddata`` and ``nsddata_betas``.
+        subject: 1 to 8.
+        space: one of ``SPACES``.
+        preparation: one of ``PREPARATIONS``.
+
+    Raises:
+        UnknownNameError: if there is no such space or preparation.
+        DataError: if there is no such subject, or the folder of its betas is missing.
+    """
+
+    root: Path
+    subject: int
+    space: str
+    preparation: str
+
+    def __post_init__(self) -> None:
+        if self.space not in SPACES:
+            raise UnknownNameError("space of NSD", self.space, SPACES)
+        if self.preparation not in PREPARATIONS:
+            raise UnknownNameError("preparation of NSD", self.preparation, PREPARATIONS)
+        if self.subject not in SESSIONS:
+            raise DataError(f"NSD has the subjects 1 to 8, got {self.subject!r}")
+        if not self.root.is_dir():
+            raise DataError(f"{self.root} is no folder; give the one that holds nsddata and nsddata_betas")
+        if not self.betas.is_dir():
+            raise DataError(f"{self.betas} is missing; get this folder of NSD or choose another preparation")
+
+    @property
+    def name(self) -> str:
+        """The subject's name in paths, e.g. ``subj01``."""
+        return f"subj{self.subject:02d}"
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """What a session is divided into: two hemispheres, or one volume."""
+        return ("volume",) if self.space.startswith("func") else ("left", "right")
+
+    @property
+    def betas(self) -> Path:
+        """The folder of the betas."""
+        return self.root / "nsddata_betas" / "ppdata" / self.name / self.space / self.preparation
+
+    @property
+    def design(self) -> Path:
+        """The file that says which trial showed which image."""
+        return self.root / "nsddata" / "experiments" / "nsd" / "nsd_expdesign.mat"
+
+    @property
+    def stimulus_info(self) -> Path:
+        """The table of all images."""
+        return self.design.with_name("nsd_stim_info_merged.csv")
+
+    @property
+    def stimuli(self) -> Path:
+        """The photographs."""
+        return self.root / "nsddata_stimuli" / "stimuli" / "nsd" / "nsd_stimuli.hdf5"
+
+    @property
+    def anatomy(self) -> Path:
+        """The FreeSurfer folder whose surface the vertices are of; for volumes the subject's own."""
+        name = "fsaverage" if self.space == "fsaverage" else self.name
+        return self.root / "nsddata" / "freesurfer" / name
+
+    @property
+    def labels(self) -> Path:
+        """The folder of the ROIs in this space."""
+        if self.parts == ("volume",):
+            return self.root / "nsddata" / "ppdata" / self.name / self.space / "roi"
+        return self.anatomy / "label"
+
+    def surface(self, part: str, name: str) -> Path:
+        """A mesh of one hemisphere, e.g. its ``sphere``."""
+        return self.anatomy / "surf" / f"{PREFIXES[part]}{name}"
+
+    def label(self, part: str, name: str) -> Path:
+        """The file of one kind of ROI."""
+        return self.labels / f"{PREFIXES[part]}{name}{'.nii.gz' if part == 'volume' else '.mgz'}"
+
+    def ncsnr(self, part: str) -> Path:
+        """The file of the noise ceiling's signal to noise ratio."""
+        return self.betas / f"{PREFIXES[part]}ncsnr{'.nii.gz' if part == 'volume' else '.mgh'}"
+
+    def session(self, part: str, session: int) -> Path:
+        """The betas of one session, counted from 1."""
+        suffix = "mgh" if self.space == "fsaverage" else "hdf5"
+        return self.betas / f"{PREFIXES[part]}betas_session{session:02d}.{suffix}"
+
+    def sessions(self, chosen: Iterable[int] | None = None) -> tuple[int, ...]:
+        """The sessions on disk, or those chosen of them, in order.
+
+        Raises:
+            DataError: if there is none, one is there for one hemisphere only, or a chosen one is missing.
+        """
+        numbers: set[int] = set()
+        for part in self.parts:
+            name = re.escape(self.session(part, 0).name).replace("00", r"(\d\d)")
+            found = (re.fullmatch(name, file) for file in os.listdir(self.betas))
+            numbers |= {int(match[1]) for match in found if match}
+        wanted = sorted(numbers if chosen is None else set(chosen))
+        if not wanted:
+            example = self.session(self.parts[0], 1).name
+            raise DataError(f"{self.betas} holds no session ({example} and so on); get the files again")
+        for session in wanted:
+            for part in self.parts:
+                if not self.session(part, session).is_file():
+                    raise DataError(f"{self.session(part, session)} is missing; get it, or choose sessions without it")
+        return tuple(wanted)

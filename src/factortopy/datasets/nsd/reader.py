@@ -1,0 +1,152 @@
+"""The Natural Scenes Dataset (Allen et al. 2022, Nature Neuroscience 25:116-126) as it lies on disk."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from factortopy.cortex import Voxels
+from factortopy.datasets.nsd.design import check_stimulus_info, image_name, read_design
+from factortopy.datasets.nsd.files import SESSIONS, NsdFiles
+from factortopy.datasets.nsd.sessions import Hdf5Session, MghSession, SessionFile
+from factortopy.datasets.nsd.voxels import KINDS, read_voxels
+from factortopy.errors import DataError
+from factortopy.images import ImageSet, images_from_hdf5
+from factortopy.subjects import Recording, Subject, Trials, ZScore, subject_of
+
+PREPARATION = "betas_fithrf_GLMdenoise_RR"
+
+
+def load_nsd(
+    path: str | os.PathLike[str],
+    subject: int,
+    *,
+    space: str = "fsaverage",
+    preparation: str = PREPARATION,
+    voxels: str = "nsdgeneral",
+    rois: Sequence[str] = (),
+    trials: Trials = "averaged",
+    sessions: Sequence[int] | None = None,
+    zscore: ZScore = "session",
+    progress: bool = True,
+) -> Subject:
+    """Read a subject of NSD: betas, image ids, places, ROIs, noise ceiling.
+
+    The files are read session by session and only the chosen voxels are kept. A folder that is read more than
+    once is better converted first (``convert_nsd``).
+
+    Args:
+        path: the folder that holds ``nsddata`` and ``nsddata_betas``.
+        subject: 1 to 8.
+        space: ``"fsaverage"``, ``"nativesurface"``, ``"func1pt8mm"`` or ``"func1mm"``.
+        preparation: ``"betas_fithrf_GLMdenoise_RR"``, ``"betas_fithrf"`` or ``"betas_assumehrf"``.
+        voxels: a kind of labels (``"nsdgeneral"``, ``"prf-visualrois"``), a ROI (``"V1v"``), or ``"all"``.
+        rois: further kinds of labels to read, e.g. ``"HCP_MMP1"``; the usual ones are read where they are.
+        trials: ``"averaged"`` (a row an image, by ascending nsdId) or ``"single"`` (a row a trial).
+        sessions: those to use, from 1; all that are there by default.
+        zscore: ``"session"`` or ``"none"``; see ``subject_of``.
+        progress: show a bar.
+
+    Returns:
+        The subject; ``provenance`` says what was used, z-scored and left out.
+
+    Raises:
+        DataError: if a file is missing, truncated or not what it should be; the line names it.
+        UnknownNameError: if a space, preparation or ROI does not exist.
+    """
+    recording = open_nsd(
+        path, subject, space=space, preparation=preparation, voxels=voxels, rois=rois, sessions=sessions
+    )
+    files = NsdFiles(Path(path), subject, space, preparation)
+    photographs = _photographs(files, recording)
+    return subject_of(recording, trials=trials, zscore=zscore, images=photographs, progress=progress)
+
+
+def open_nsd(
+    path: str | os.PathLike[str],
+    subject: int,
+    *,
+    space: str = "fsaverage",
+    preparation: str = PREPARATION,
+    voxels: str = "nsdgeneral",
+    rois: Sequence[str] = (),
+    sessions: Sequence[int] | None = None,
+) -> Recording:
+    """Look at the files of a subject, compare them with one another, and read all but the betas.
+
+    Args: as for ``load_nsd``.
+
+    Raises:
+        DataError: if a file is missing, truncated or does not fit the others.
+    """
+    files = NsdFiles(Path(path), subject, space, preparation)
+    used = files.sessions(sessions)
+    kinds = (*KINDS, *rois) if voxels == "all" or "." in voxels else (*KINDS, *rois, voxels)
+    everything, shapes = read_voxels(files, used[0], kinds)
+    if voxels in KINDS and voxels not in everything.kinds:
+        raise DataError(f"{files.label(files.parts[0], voxels)} is missing; get it, or take voxels='all'")
+    chosen = everything.choose(voxels)
+    opened = session_files(files, used, shapes)
+    design = read_design(files.design, subject)
+    if files.stimulus_info.is_file():
+        check_stimulus_info(files.stimulus_info, design, subject)
+    first = next(iter(opened.values()))
+    shown = np.array([[image_name(image) for image in design.session(s, first.trials)] for s in used])
+    return Recording(
+        name=f"nsd-{files.name}",
+        sessions=used,
+        images=shown,
+        voxels=chosen,
+        dtype=first.dtype,
+        divisor=first.divisor,
+        by_trial=first.by_trial,
+        read=lambda session, part, columns, trials=slice(None): opened[session, part].read(columns, trials),
+        source=lambda session, part: str(files.session(part, session)),
+        facts=_facts(files, voxels, chosen),
+    )
+
+
+def session_files(
+    files: NsdFiles, sessions: Sequence[int], shapes: dict[str, tuple[int, ...]]
+) -> dict[tuple[int, str], SessionFile]:
+    """The betas of every session and part, their headers checked; no betas are read.
+
+    Raises:
+        DataError: if a file is damaged or has another number of trials than the others.
+    """
+    opened: dict[tuple[int, str], SessionFile] = {}
+    for session in sessions:
+        for part, shape in shapes.items():
+            path = files.session(part, session)
+            surface = files.space == "fsaverage"
+            opened[session, part] = MghSession(path, shape[0]) if surface else Hdf5Session(path, shape)
+            first = next(iter(opened.values()))
+            if opened[session, part].trials != first.trials:
+                raise DataError(
+                    f"{path} has {opened[session, part].trials} trials, {first.path} has {first.trials}; "
+                    "one of them is cut: get it again"
+                )
+    return opened
+
+
+def _facts(files: NsdFiles, voxels: str, chosen: Voxels) -> dict[str, Any]:
+    return {
+        "kind": "NSD",
+        "subject": files.subject,
+        "space": files.space,
+        "preparation": files.preparation,
+        "voxels": voxels,
+        "voxels_chosen": len(chosen),
+        "sessions_published": SESSIONS[files.subject],
+        "scaling": "none, the file is in per cent signal change"
+        if files.space == "fsaverage"
+        else "int16 / 300 = per cent signal change",
+    }
+
+
+def _photographs(files: NsdFiles, recording: Recording) -> ImageSet | None:
+    if not files.stimuli.is_file():
+        return None
+    return images_from_hdf5(files.stimuli, ids=np.unique(recording.images).tolist())

@@ -1,0 +1,86 @@
+"""The paper's protocol and the Algonauts challenge's, each in one call: subjects, splits, and the score."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from factortopy.datasets.algonauts.reader import load_algonauts
+from factortopy.datasets.nsd.reader import load_nsd
+from factortopy.datasets.recognise import algonauts_folder, known_layout
+from factortopy.errors import DataError
+from factortopy.images import Split, split_images
+from factortopy.subjects import Subject
+
+PAPER_SUBJECTS = (1, 2, 3)
+RAW = "raw R^2 of single trials (r_squared): no noise ceiling, nothing averaged"
+CHALLENGE = (
+    "median over voxels of the squared correlation over the noise ceiling, per cent, responses averaged over "
+    "repeats (algonauts_score); not to be compared with raw R^2"
+)
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """A subject, the images it is trained and tested on, and how it is scored.
+
+    Attributes:
+        subject: responses.
+        split: images of training, validation and test.
+        score: what the score is.
+    """
+
+    subject: Subject
+    split: Split
+    score: str
+
+
+def paper_protocol(
+    path: str | os.PathLike[str],
+    *,
+    subjects: tuple[int, ...] = PAPER_SUBJECTS,
+    seed: int = 0,
+    progress: bool = True,
+    **options: Any,
+) -> tuple[Protocol, ...]:
+    """The protocol of *Brain Decodes Deep Nets*: NSD, single trials, 8:1:1 by image, raw R^2.
+
+    All trials of an image stand on one side. The paper gives no list of its images: the split is drawn here.
+
+    Args:
+        path: the folder of NSD.
+        subjects: 1 to 3 in the paper.
+        seed: of the split.
+        progress: show bars.
+        options: for ``load_nsd``, e.g. another ``space``; by default fsaverage, ``nsdgeneral``,
+            ``betas_fithrf_GLMdenoise_RR``, z-scored within sessions.
+
+    Raises:
+        DataError: if a file is missing or damaged.
+    """
+    people = (load_nsd(path, subject=number, trials="single", progress=progress, **options) for number in subjects)
+    return tuple(Protocol(person, split_images(person.distinct_image_ids, seed=seed), RAW) for person in people)
+
+
+def algonauts_protocol(
+    path: str | os.PathLike[str], subject: int | None = None, *, seed: int = 0, **options: Any
+) -> Protocol:
+    """The protocol of the Algonauts 2023 challenge, on images whose responses it released.
+
+    Responses are averages over repeats. Those of the challenge's own test images were never released, so a
+    tenth of the training images is held out for the test. The score differs from the paper's raw R^2.
+
+    Args:
+        path: a subject's folder, or the one above it.
+        subject: its number, where the folder holds several.
+        seed: of the split.
+        options: for ``load_algonauts``.
+
+    Raises:
+        DataError: if there is no such subject, or a file is missing or damaged.
+    """
+    layout = known_layout(path)
+    if layout.kind != "algonauts":
+        raise DataError(f"{Path(path)} is no folder of Algonauts 2023; expected training_split and roi_masks")
+    person = load_algonauts(algonauts_folder(layout, subject), **options)
+    return Protocol(person, split_images(person.image_ids, seed=seed), CHALLENGE)

@@ -1,0 +1,99 @@
+"""How well a network's features still do a task that it could do before: the original task's accuracy."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Float
+
+from factortopy.finetuning.labelled import LabelledImages
+from factortopy.finetuning.settings import FinetuneSettings
+from factortopy.finetuning.split import split_classes
+from factortopy.finetuning.training import Classifier, Trainer, in_batches
+from factortopy.machine import autocast, choose_precision
+from factortopy.networks import Network
+from factortopy.progress import progress_bar
+
+
+@dataclass(frozen=True)
+class Probe:
+    """A linear classifier on a network's features, which stay as they are.
+
+    Attributes:
+        accuracy: part of the validation images that it classifies rightly.
+        chance: accuracy of always naming the most frequent class.
+        training: number of images that it was fitted to.
+        validation: number of images that it was scored on.
+    """
+
+    accuracy: float
+    chance: float
+    training: int
+    validation: int
+
+
+def probe(
+    network: Network,
+    images: LabelledImages,
+    per_class: int = 50,
+    validation_per_class: int = 50,
+    *,
+    seed: int = 0,
+    precision: str | None = None,
+    progress: bool = True,
+) -> Probe:
+    """Accuracy of a logistic regression on the global token of a network's last layer.
+
+    The network is not changed. Before and after a fine-tuning, with the images of the task it was made for,
+    it tells how much of that task was forgotten.
+
+    Args:
+        network: on the device where it runs.
+        images: images of the task, with a class each.
+        per_class: training images of each class.
+        validation_per_class: validation images of each class, at most.
+        seed: of the split.
+        precision: ``"bf16"`` or ``"fp32"``; bf16 where computed natively if None.
+        progress: show bars.
+
+    Raises:
+        UnavailableError: if the network's weights cannot be seen.
+        DataError: if a class has too few images, or images are broken.
+    """
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    split = split_classes(images, per_class, validation_per_class, seed=seed, progress=progress)
+    reader = Trainer(
+        Classifier(network, len(images.classes)).to(network.device),
+        images,
+        split,
+        FinetuneSettings(),
+        choose_precision(network.device, precision),
+    )
+    features = _features(reader, [*split.training, *split.validation], progress)
+    labels = np.asarray(images.labels)
+    count = len(split.training)
+    model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1_000))
+    model.fit(features[:count], labels[list(split.training)])
+    expected = labels[list(split.validation)]
+    return Probe(
+        accuracy=float((model.predict(features[count:]) == expected).mean()),
+        chance=float(np.bincount(expected).max() / len(expected)),
+        training=count,
+        validation=len(expected),
+    )
+
+
+@torch.no_grad()
+def _features(reader: Trainer, places: list[int], progress: bool) -> Float[np.ndarray, "image channel"]:
+    """Global tokens of the last layer."""
+    network, found = reader.model.network, []
+    with progress_bar("Features", len(places), show=progress) as advance:
+        for pixels, _ in reader.batches(in_batches(places)):
+            with autocast(network.device, reader.precision):
+                token = network.tokens(pixels.to(network.device)).global_[-1]
+            found.append(token.float().cpu().numpy())
+            advance(len(pixels))
+    return np.concatenate(found)

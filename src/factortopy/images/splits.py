@@ -1,0 +1,193 @@
+"""Training, validation and test images that never overlap: by image, or by scene where views share one."""
+
+import json
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from factortopy.errors import DataError, ShapeError
+from factortopy.storage import sha256_text
+
+SIDES = ("train", "validation", "test")
+
+
+@dataclass(frozen=True)
+class Split:
+    """Image ids on three sides; no id stands on two.
+
+    Attributes:
+        train, validation, test: image ids.
+    """
+
+    train: tuple[str, ...]
+    validation: tuple[str, ...]
+    test: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        seen: dict[str, str] = {}
+        for side in SIDES:
+            for name in getattr(self, side):
+                if name in seen:
+                    raise DataError(
+                        f"image {name!r} stands on {seen[name]} and again on {side} of the split; "
+                        "each image may stand on one side, once"
+                    )
+                seen[name] = side
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the sides with their ids, whatever their order."""
+        return sha256_text(*(text for side in SIDES for text in (f"<{side}>", *sorted(getattr(self, side)))))
+
+    def to_dict(self) -> dict[str, list[str]]:
+        """The sides as lists, ready for JSON or TOML."""
+        return {side: list(getattr(self, side)) for side in SIDES}
+
+    @classmethod
+    def from_dict(cls, sides: dict[str, Any]) -> "Split":
+        """The split that ``to_dict`` gave.
+
+        Raises:
+            DataError: if a side is missing, another is there, or a side is no list of ids.
+        """
+        if set(sides) != set(SIDES):
+            raise DataError(f"a split has the sides {', '.join(SIDES)}; got {', '.join(sides) or 'none'}")
+        for side, ids in sides.items():
+            if isinstance(ids, str) or not all(isinstance(name, str) for name in ids):
+                raise DataError(f"side {side!r} of a split must be a list of image ids (texts)")
+        return cls(**{side: tuple(sides[side]) for side in SIDES})
+
+
+def split_images(
+    ids: Sequence[str],
+    groups: Sequence[str] | None = None,
+    fractions: tuple[float, float, float] = (0.8, 0.1, 0.1),
+    seed: int = 0,
+) -> Split:
+    """Split images at random; images of one group (scene, cluster) stay on one side.
+
+    Groups are taken in random order, large ones first, each to the side that lacks most images.
+
+    Args:
+        ids: image ids, unique.
+        groups: group of each image; None lets each image stand for itself.
+        fractions: of train, validation and test; positive, sum 1.
+        seed: seed of the random order.
+
+    Raises:
+        DataError: for duplicate ids, wrong fractions, or too few images or groups.
+    """
+    groups = ids if groups is None else groups
+    _check(ids, groups, fractions)
+    return Split(*_deal(ids, groups, np.array(fractions), seed))
+
+
+def split_with_test(
+    ids: Sequence[str],
+    test: Iterable[str],
+    groups: Sequence[str] | None = None,
+    validation: float = 0.1,
+    seed: int = 0,
+) -> Split:
+    """Split with given test images, such as NSD's shared ones; the rest is dealt to training and validation.
+
+    Args:
+        ids: image ids, unique.
+        test: ids of the test images, all among ``ids``. NSD has 1,000 shared images, of which 515 were seen
+            three times by all eight subjects.
+        groups: group of each image; an image of a test image's group stands on no side.
+        validation: share of the rest that stops the training, between 0 and 1.
+        seed: seed of the random order.
+
+    Raises:
+        DataError: if a test image is unknown, none is given, or too few images are left.
+    """
+    held = set(test)
+    unknown = held - set(ids)
+    if unknown or not held:
+        first = f" (first: {min(unknown)!r})" if unknown else ""
+        raise DataError(
+            f"{len(unknown) or 'no'} of {len(held)} test images are not among the {len(ids)} images{first}; "
+            "give test images that the subject saw"
+        )
+    groups = ids if groups is None else groups
+    _check_ids(ids, groups)
+    seen = {group for name, group in zip(ids, groups, strict=True) if name in held}
+    rest = [(name, group) for name, group in zip(ids, groups, strict=True) if group not in seen]
+    if len({group for _, group in rest}) < 2 or not 0 < validation < 1:
+        raise DataError(
+            f"{len(rest)} images beside the test images cannot be split with validation={validation}; "
+            "give two images or groups more, and a share between 0 and 1"
+        )
+    fractions = np.array([1 - validation, validation])
+    train, stop = _deal([name for name, _ in rest], [group for _, group in rest], fractions, seed)
+    return Split(train, stop, tuple(name for name in ids if name in held))
+
+
+def read_split(path: str | os.PathLike[str]) -> Split:
+    """Read a split from JSON: an object of three lists of image ids, ``train``, ``validation`` and ``test``.
+
+    Args:
+        path: the file.
+
+    Raises:
+        DataError: if it is missing, no such JSON, or an image stands on two sides.
+    """
+    try:
+        sides = json.loads(Path(path).read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise DataError(f"cannot read the split {path} ({error}); give JSON with train, validation and test") from error
+    if not isinstance(sides, dict) or not all(isinstance(ids, list) for ids in sides.values()):
+        raise DataError(f"{path} is no split: give an object of three lists, train, validation and test")
+    return Split.from_dict(sides)
+
+
+def _deal(ids: Sequence[str], groups: Sequence[str], fractions: np.ndarray, seed: int) -> tuple[tuple[str, ...], ...]:
+    """Images of each side, in the order of ``ids``; the images of a group stay together."""
+    members: dict[str, list[str]] = {}
+    for name, group in zip(ids, groups, strict=True):
+        members.setdefault(group, []).append(name)
+    order = np.random.default_rng(seed).permutation(sorted(members))
+    sides = _assign({str(group): len(members[group]) for group in order}, fractions)
+    place = {name: position for position, name in enumerate(ids)}
+    chosen = ((name for group in side for name in members[group]) for side in sides)
+    return tuple(tuple(sorted(side, key=place.__getitem__)) for side in chosen)
+
+
+def _assign(sizes: dict[str, int], fractions: np.ndarray) -> list[list[str]]:
+    wanted = fractions * sum(sizes.values())
+    filled = np.zeros(len(fractions))
+    sides: list[list[str]] = [[] for _ in fractions]
+    # Large groups first: the small ones even out what is left. Equals keep their random order.
+    for group in sorted(sizes, key=lambda name: -sizes[name]):
+        side = int(np.argmax(wanted - filled))
+        sides[side].append(group)
+        filled[side] += sizes[group]
+    for empty in (number for number, side in enumerate(sides) if not side):
+        donor = max(range(len(sides)), key=lambda number: len(sides[number]))
+        sides[empty].append(sides[donor].pop())
+    return sides
+
+
+def _check(ids: Sequence[str], groups: Sequence[str], fractions: tuple[float, float, float]) -> None:
+    if len(fractions) != len(SIDES) or min(fractions) <= 0 or abs(sum(fractions) - 1) > 1e-6:
+        raise DataError(
+            f"fractions must be three positive numbers that sum to 1, got {fractions}; e.g. (0.8, 0.1, 0.1)"
+        )
+    _check_ids(ids, groups)
+    if len(set(groups)) < len(SIDES):
+        raise DataError(
+            f"{len(ids)} images in {len(set(groups))} groups cannot stand on three sides; "
+            "give at least three images or groups"
+        )
+
+
+def _check_ids(ids: Sequence[str], groups: Sequence[str]) -> None:
+    if len(groups) != len(ids):
+        raise ShapeError(f"{len(ids)} images but {len(groups)} groups; give the group of each image")
+    if len(set(ids)) != len(ids):
+        raise DataError(f"{len(ids) - len(set(ids))} image ids occur more than once; ids must be unique")

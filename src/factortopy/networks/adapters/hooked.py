@@ -1,0 +1,50 @@
+"""A PyTorch module read by hooks."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from factortopy.errors import DataError
+from factortopy.networks.adapters.hooks import find_overwritten, record_outputs
+from factortopy.networks.adapters.layered import PROBE_IMAGES, LayeredNetwork, device_of
+from factortopy.networks.adapters.outputs import find_tensor
+from factortopy.networks.network import Preprocessing
+
+
+class HookedNetwork(LayeredNetwork):
+    """Layers of a module that is called as ``module(images)``.
+
+    Args:
+        module: with its weights; it is set to eval mode.
+        layers: names of modules inside it, as in ``module.named_modules()``. They come in the order in which
+            they run.
+        name, preprocessing, options: as in ``LayeredNetwork``.
+
+    Raises:
+        UnknownNameError: if a layer does not exist.
+        DataError: if a layer does not run, runs more than once, or gives no tokens.
+    """
+
+    def __init__(
+        self,
+        module: nn.Module,
+        layers: Sequence[str],
+        name: str,
+        preprocessing: Preprocessing,
+        **options: Any,
+    ) -> None:
+        if isinstance(layers, str) or not layers or len(set(layers)) != len(layers):
+            raise DataError(f"layers {layers!r} are no list, empty or repeat; name each layer once")
+        self._hooked = tuple(layers)
+        images = torch.zeros(PROBE_IMAGES, 3, *preprocessing.size, device=device_of(module))
+        self._overwritten = find_overwritten(module.eval(), self._hooked, images)
+        super().__init__(module, name, preprocessing, layers=layers, **options)
+
+    def _outputs(self, images: Float[Tensor, "B 3 H W"]) -> Mapping[str, Any]:
+        return record_outputs(self._model, self._hooked, images, self._keep)
+
+    def _keep(self, layer: str, output: Any) -> Any:
+        return find_tensor(layer, output).clone() if layer in self._overwritten else output

@@ -1,0 +1,91 @@
+"""A file's weights under a network's own names; what does not fit is named, never skipped in silence."""
+
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping, Sequence
+
+from torch import Tensor
+
+from factortopy.errors import DataError
+
+LISTED = 4
+
+
+def fit_weights(
+    weights: Mapping[str, Tensor],
+    wanted: Mapping[str, Tensor],
+    network: str,
+    heads: Iterable[str] = (),
+) -> dict[str, Tensor]:
+    """The weights of a file under the names of a network's state dict.
+
+    Names in a file often carry a prefix (``module.``, ``teacher.backbone.``, ``image_encoder.``, ...): the
+    one under which most names match is taken off. Tensors outside this prefix belong to other parts (a text
+    tower, a decoder, a projection) and are left out. The head gives no tokens: where it is missing or has
+    other classes, the network's own stays.
+
+    Args:
+        weights: tensors by their name in the file.
+        wanted: state dict of the network.
+        network: its name, for the error message.
+        heads: names of the modules that classify.
+
+    Returns:
+        one tensor for every name in ``wanted``.
+
+    Raises:
+        DataError: if a tensor beyond the head is missing, superfluous or of another shape, or if the file
+            holds the network more than once.
+    """
+    prefix = find_prefix(weights, wanted, network)
+    inside = {name.removeprefix(prefix): tensor for name, tensor in weights.items() if name.startswith(prefix)}
+    in_head = tuple(f"{module}." for module in heads)
+    # The counters of batches seen in training are of no use here, and old files lack them.
+    may_lack = {name for name in wanted if name.startswith(in_head) or name.endswith("num_batches_tracked")}
+    differ = {name for name in wanted.keys() & inside.keys() if inside[name].shape != wanted[name].shape}
+    faults = {
+        "missing": wanted.keys() - inside.keys() - may_lack,
+        "unexpected": {name for name in inside.keys() - wanted.keys() if not name.startswith(in_head)},
+        "of another shape": {
+            f"{name} is {tuple(inside[name].shape)} for {tuple(wanted[name].shape)}" for name in differ - may_lack
+        },
+    }
+    found = [f"{len(names)} {kind} ({_some(sorted(names))})" for kind, names in faults.items() if names]
+    if found:
+        under = f" under {prefix!r}" if prefix else ""
+        raise DataError(f"the weights{under} do not fit {network}: {'; '.join(found)}; give those of this network")
+    return {name: wanted[name] if name in differ else inside.get(name, wanted[name]) for name in wanted}
+
+
+def find_prefix(names: Iterable[str], wanted: Collection[str], network: str) -> str:
+    """The beginning, ending in a dot or empty, after which most of ``names`` are among ``wanted``.
+
+    Args:
+        names: of the tensors in a file.
+        wanted: names in the network's state dict.
+        network: its name, for the error message.
+
+    Raises:
+        DataError: if no name matches, or two beginnings match equally well: the file holds two networks.
+    """
+    names = list(names)
+    votes: Counter[str] = Counter()
+    for name in names:
+        parts = name.split(".")
+        for start in range(len(parts)):
+            if ".".join(parts[start:]) in wanted:
+                votes["".join(f"{part}." for part in parts[:start])] += 1
+    if not votes:
+        raise DataError(
+            f"the weights do not fit {network}: no name is known ({_some(names)}); give those of this network"
+        )
+    (best, most), *others = votes.most_common()
+    rivals = [best, *(prefix for prefix, count in others if count == most)]
+    if len(rivals) > 1 and most > 1:
+        raise DataError(
+            f"the weights hold {network} {len(rivals)} times, under {_some(rivals)}; save one of them alone"
+        )
+    return best
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(names[:LISTED]) + (", ..." if len(names) > LISTED else "") or "the file is empty"

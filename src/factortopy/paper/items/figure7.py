@@ -1,0 +1,137 @@
+"""Figure 7 and table 3: networks before and after fine-tuning on small data sets."""
+
+from dataclasses import asdict
+
+from factortopy.analysis import Change, LineChange, change
+from factortopy.errors import DataError
+from factortopy.mapping import Mapping
+from factortopy.paper.item import Item, Result
+from factortopy.paper.items.chart import numbers_chart
+from factortopy.paper.items.panels import Panel, map_grid
+from factortopy.paper.measures import selector_weights
+from factortopy.paper.members import STAND_INS, Member, base_members
+from factortopy.paper.numbers import Row
+from factortopy.paper.study import Job, Study
+
+LEFT_OUT = "mocov3-b"
+"""Not among the networks of the paper's figure 7."""
+NOTES = (
+    "drop: mean R^2 before less after, as in the paper's table 3; its text, from which the numbers beside "
+    "ours are, prints none of that table",
+    "forgetting: 1 - mean R^2 after / mean R^2 before, where R^2 before is above 0 beyond doubt",
+    "limits: 95 % over draws of test images, in pairs",
+)
+QUANTITIES = {
+    "drop": "drop of R²",
+    "forgetting": "forgetting index",
+    "slope_change": "change of slope (share)",
+}
+
+
+def members(study: Study) -> tuple[Member, ...]:
+    """The networks that are fine-tuned; of the stand-ins, the two smallest."""
+    if study.plan.simulated and not study.plan.networks:
+        return (STAND_INS[1], STAND_INS[3])
+    found = base_members(study.plan.simulated, study.plan.networks)
+    return found if study.plan.networks else tuple(one for one in found if one.network != LEFT_OUT)
+
+
+def jobs(study: Study) -> list[Job]:
+    """The fits before; those after need the fine-tuned networks and are counted beside."""
+    return [Job(member) for member in members(study)]
+
+
+def fine_tuned(study: Study) -> int:
+    """How many networks are fine-tuned: each on every data set."""
+    return len(members(study)) * max(1, len(study.plan.labelled_sources))
+
+
+def make_maps(study: Study) -> Result:
+    """Figure 7: layer maps before, and after each data set."""
+    before = study.fits(members(study))
+    panels = []
+    for member, mapping in before.items():
+        panels.append(Panel(f"{member.label}, before", mapping, selector_weights(mapping)))
+        for source in sources(study):
+            tuned = study.fine_tuned(member, source)
+            after = study.fit(Job(tuned))
+            panels.append(Panel(tuned.label, after, selector_weights(after)))
+    figure = map_grid(
+        "Layer selectors before and after fine-tuning", panels, columns=1 + len(sources(study)),
+        source="layer selector", palette=study.plan.palette,
+    )  # fmt: skip
+    rows, _ = tables(study, before)
+    return Result({"figure7": figure}, {"figure7": rows}, NOTES)
+
+
+def make_table(study: Study) -> Result:
+    """Table 3: how much of the brain score, and of the hierarchy, fine-tuning took."""
+    before = study.fits(members(study))
+    rows, by_roi = tables(study, before)
+    figure = numbers_chart(
+        "Table 3: what fine-tuning took", rows, QUANTITIES, list(before.values()),
+        source="before less after; 95 % over test images", columns=3, paper=False,
+    )  # fmt: skip
+    return Result({"table3": figure}, {"table3": rows, "table3_rois": by_roi}, NOTES)
+
+
+def sources(study: Study) -> tuple[str, ...]:
+    """The labelled images.
+
+    Raises:
+        DataError: if none were given.
+    """
+    if not study.plan.labelled_sources:
+        raise DataError(
+            "fine-tuning needs labelled images: --labelled FOLDER of one folder a class (ISIC), or "
+            "--labelled torchvision/EuroSAT --root FOLDER"
+        )
+    return study.plan.labelled_sources
+
+
+def tables(study: Study, before: dict[Member, Mapping]) -> tuple[list[Row], list[Row]]:
+    """Lines of table 3 over all voxels, and by ROI."""
+    rows, by_roi = [], []
+    for member, mapping in before.items():
+        for source in sources(study):
+            tuned = study.fine_tuned(member, source)
+            found = change(mapping, study.fit(Job(tuned)))
+            rows.append({"label": tuned.label, **change_row(found)})
+            by_roi += [{"label": tuned.label, **asdict(row)} for row in found.rows]
+    return rows, by_roi
+
+
+def change_row(found: Change) -> Row:
+    """One line of table 3.
+
+    Args:
+        found: before against after.
+    """
+    whole = found.rows[-1]
+    row: Row = {"r2_before": whole.r2_before, "r2_after": whole.r2_after}
+    row |= {"drop": _less(whole.r2_change), "drop_low": _less(whole.r2_change_high)}
+    row |= {"drop_high": _less(whole.r2_change_low), "forgetting": whole.forgetting}
+    row |= {"forgetting_low": whole.forgetting_low, "forgetting_high": whole.forgetting_high}
+    row |= {"depth_change": whole.depth_change, "layer_changed": whole.layer_changed}
+    for line in _lines(found):
+        name = "slope_change" if line.source == "share" else "selector_slope_change"
+        row |= {name: line.change, f"{name}_low": line.change_low, f"{name}_high": line.change_high}
+    return row
+
+
+def _lines(found: Change) -> list[LineChange]:
+    return [line for line in found.lines if line.quantity == "slope"]
+
+
+def _less(value: float | None) -> float | None:
+    return None if value is None else -value
+
+
+FIGURE7 = Item(
+    "figure7", "layer maps before and after fine-tuning", jobs, make_maps,
+    "labelled images (--labelled)", fine_tuned,
+)  # fmt: skip
+TABLE3 = Item(
+    "table3", "brain score and slope lost by fine-tuning", jobs, make_table,
+    "labelled images (--labelled)", fine_tuned,
+)  # fmt: skip

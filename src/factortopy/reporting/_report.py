@@ -1,0 +1,175 @@
+"""One HTML page that holds everything about one mapping or several: numbers, figures, tables, provenance."""
+
+import base64
+import os
+from collections.abc import Mapping as MappingType
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from factortopy.analysis import recovery as compare_with_planted
+from factortopy.errors import DataError, FactortopyError
+from factortopy.fitting import History
+from factortopy.mapping import Mapping, facts_line
+from factortopy.plot import ALL_FIGURES, Palette, alt_text, certainty, draw, recovery, space_dots, to_png, training
+from factortopy.provenance import package_versions
+from factortopy.reporting.captions import CAPTIONS
+from factortopy.reporting.tables import Row, flat_rows, headline, recovery_rows, roi_rows
+from factortopy.storage import check_writable, write_text
+from factortopy.subjects import PlantedTruth
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+    from PIL.Image import Image
+
+Item = TypeVar("Item")
+Tables = MappingType[str, Sequence[MappingType[str, str]]]
+
+DPI, SMALL_DPI = 150, 100
+"""Resolution of the figures on the page: of one or two mappings, and of more, to keep the file small."""
+
+
+def report(
+    mappings: Sequence[Mapping],
+    path: str | os.PathLike[str],
+    *,
+    figures: "Sequence[MappingType[str, Figure]] | None" = None,
+    tables: Sequence[Tables] | None = None,
+    images: "Sequence[Image | None] | None" = None,
+    truths: Sequence[PlantedTruth | None] | None = None,
+    histories: Sequence[History | None] | None = None,
+    palette: Palette = "default",
+    fade: bool = False,
+) -> Path:
+    """Write one self-contained HTML file: it needs no network and no other file.
+
+    Args:
+        mappings: what to report on; a section each. All other sequences hold one entry per mapping.
+        path: the HTML file.
+        figures: figures by name, ready drawn; all that the mapping allows are drawn here if None.
+        tables: further tables by title: rows of column name to text.
+        images: an example image under the dots of the space map.
+        truths: the planted truth of simulated subjects; adds found against planted.
+        histories: what was seen while training; adds the training curves.
+        palette: ``"default"`` or ``"colour-blind"``.
+        fade: draw maps of layers, space and scale pale where R^2 is uncertain.
+
+    Returns:
+        The path of the file.
+
+    Raises:
+        DataError: if there is no mapping, a sequence has another length, or the file cannot be written.
+    """
+    if not mappings:
+        raise DataError("a report needs at least one mapping; none was given")
+    _check_target(Path(path))
+    count, dpi = len(mappings), DPI if len(mappings) <= 2 else SMALL_DPI
+    given = (
+        _each("figures", figures, count),
+        _each("tables", tables, count),
+        _each("images", images, count),
+        _each("truths", truths, count),
+        _each("histories", histories, count),
+    )
+    sections: list[dict[str, Any]] = []
+    for mapping, drawn, extra, image, truth, history in zip(mappings, *given, strict=True):
+        shown = _draw_all(mapping, image, truth, history, palette, fade) if drawn is None else dict(drawn)
+        sections.append(_section(len(sections), mapping, _inline(shown, dpi), extra or {}, truth))
+    return write_text(path, _render(mappings, sections))
+
+
+def _check_target(path: Path) -> None:
+    """Fail before the figures are drawn, not after."""
+    if path.is_dir():
+        raise DataError(f"{path} is a folder; give the path of the HTML file, e.g. {path / 'report.html'}")
+    check_writable(path.parent)
+
+
+def _each(name: str, values: Sequence[Item] | None, count: int) -> Sequence[Item | None]:
+    if values is None:
+        return [None] * count
+    if len(values) != count:
+        raise DataError(f"{name} has {len(values)} entries for {count} mappings; give one per mapping")
+    return values
+
+
+def _draw_all(
+    mapping: Mapping,
+    image: "Image | None",
+    truth: PlantedTruth | None,
+    history: History | None,
+    palette: Palette,
+    fade: bool,
+) -> "dict[str, Figure]":
+    """Every figure that the mapping allows: one without ROIs or shares lacks those that need them."""
+    if fade:
+        certainty(mapping)  # Without limits of R^2 there is nothing to fade by: an error, no page without maps.
+    drawn = {}
+    for name in ALL_FIGURES:
+        try:
+            drawn[name] = draw(name, mapping, palette=palette, fade=fade)
+        except FactortopyError:
+            continue
+    if image is not None:
+        drawn["space_dots"] = space_dots(mapping, image=image, palette=palette)
+    if truth is not None:
+        drawn["recovery"] = recovery(mapping, truth, palette=palette)
+    if history is not None:
+        drawn["training"] = training(mapping, history, palette=palette)
+    return drawn
+
+
+def _inline(figures: "MappingType[str, Figure]", dpi: int) -> list[dict[str, str]]:
+    inlined = []
+    for name, figure in figures.items():
+        title, caption = CAPTIONS.get(name, (name, ""))
+        data = base64.b64encode(to_png(figure, dpi)).decode()
+        inlined.append(
+            {
+                "title": title,
+                "caption": caption,
+                "alt": alt_text(figure),
+                "source": f"data:image/png;base64,{data}",
+            }
+        )
+    return inlined
+
+
+def _section(
+    index: int, mapping: Mapping, figures: list[dict[str, str]], extra: Tables, truth: PlantedTruth | None
+) -> dict[str, Any]:
+    attributes = mapping.dataset.attrs
+    settings: list[Row] = flat_rows(mapping.settings or {"recipe": attributes.get("recipe", "unknown")})
+    tables: dict[str, Any] = {"Regions of interest": roi_rows(mapping)}
+    if truth is not None:
+        tables["Found against planted"] = recovery_rows(compare_with_planted(mapping, truth))
+    return {
+        "anchor": f"mapping-{index + 1}",
+        "title": f"{attributes.get('network', 'a network')} onto {attributes.get('subject', 'a subject')}",
+        "facts": facts_line(mapping.dataset),
+        "simulated": mapping.simulated,
+        "token": attributes.get("global_token", "global"),
+        "numbers": headline(mapping),
+        "figures": figures,
+        "tables": tables | dict(extra),
+        "settings": settings,
+        "provenance": flat_rows({**attributes, **mapping.provenance}),
+    }
+
+
+def _render(mappings: Sequence[Mapping], sections: list[dict[str, Any]]) -> str:
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    environment = Environment(
+        loader=PackageLoader("factortopy.reporting"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template("report.html.j2").render(
+        sections=sections,
+        simulated=any(mapping.simulated for mapping in mappings),
+        all_simulated=all(mapping.simulated for mapping in mappings),
+        version=package_versions(("factortopy",)).get("factortopy", "development"),
+    )

@@ -1,0 +1,183 @@
+"""What to plant in a simulated subject: layers, areas, model class, noise ceilings and trials."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from typing import Any, Literal
+
+import numpy as np
+from jaxtyping import Float
+
+from factortopy.cortex import ROI_NAMES
+from factortopy.errors import DataError, ShapeError, UnknownNameError
+from factortopy.simulation.maps import Areas, PlantedMaps
+from factortopy.subjects import noise_ceiling_at
+
+Mixture = Literal["bump", "one", "two"]
+MIXTURES: tuple[Mixture, ...] = ("bump", "one", "two")
+AREAS: tuple[Areas, ...] = ("smooth", "sharp")
+FIRST_OF_TWO = 2 / 3
+"""Weight of the layer at the voxel's own depth in a mixture of two; the rest is half the network away."""
+GIVEN = "given for each voxel"
+
+
+@dataclass(frozen=True, eq=False)
+class Planted:
+    """What is planted in a simulated subject; see ``simulate_subject`` for the formula.
+
+    Attributes:
+        planted_channels: number of random channels K; the fewer, the easier.
+        mixture: layers that a voxel reads: a ``"bump"`` of neighbouring ones, exactly ``"one"``, or ``"two"``
+            that lie half the network apart, with weights 2/3 and 1/3.
+        layer_width: standard deviation of the bump, in layers.
+        profile: weights of layers by name of the region (``ROI_NAMES``), such as measured scores, 0 or more,
+            instead of depth and mixture. Only their proportions count, and they may be of another number of
+            layers than the network has.
+        areas: ``"smooth"`` maps, or ``"sharp"`` borders at which depth, scale and channels jump.
+        normalisation: semi-saturation s of a divisive normalisation of the signal, in its standard
+            deviations; None stays inside the model class. See ``normalised_reading``.
+        ceiling_range: smallest and largest noise ceiling (R^2) of single trials, in (0, 1].
+        noise_ceiling: R^2 of single trials instead, in (0, 1], for all voxels or for each.
+        ceiling_sample: measured R^2 of any number of real voxels instead, in (0, 1]: each voxel gets the
+            quantile of its rank, so that the ceiling falls with the distance from the occipital pole.
+        repeats: trials of every image. Each row averages them, so its ceiling is higher than a trial's.
+        single_trials: every trial is a row of its own.
+    """
+
+    planted_channels: int = 32
+    mixture: Mixture = "bump"
+    layer_width: float = 1.0
+    profile: Mapping[str, Float[np.ndarray, "layer"]] | None = None
+    areas: Areas = "smooth"
+    normalisation: float | None = None
+    ceiling_range: tuple[float, float] = (0.3, 0.8)
+    noise_ceiling: float | Float[np.ndarray, "voxel"] | None = None
+    ceiling_sample: Float[np.ndarray, "measured"] | None = None
+    repeats: int = 1
+    single_trials: bool = False
+
+    def __post_init__(self) -> None:
+        for name, value, known in (("mixture", self.mixture, MIXTURES), ("areas", self.areas, AREAS)):
+            if value not in known:
+                raise UnknownNameError(name, str(value), known)
+        for name in ("planted_channels", "layer_width", "repeats"):
+            if not getattr(self, name) > 0:
+                raise DataError(f"{name} must be positive, got {getattr(self, name)}")
+        if self.normalisation is not None and not self.normalisation > 0:
+            raise DataError(f"normalisation must be positive, got {self.normalisation}; None leaves it out")
+        low, high = self.ceiling_range
+        if not 0 < low <= high <= 1:
+            raise DataError(f"ceiling_range must be two increasing R^2 in (0, 1], got {tuple(self.ceiling_range)}")
+        if self.noise_ceiling is not None and self.ceiling_sample is not None:
+            raise DataError("give noise_ceiling or ceiling_sample, not both")
+        for name in ("noise_ceiling", "ceiling_sample"):
+            given = getattr(self, name)
+            if given is not None and not (np.size(given) and np.all((given > 0) & (given <= 1))):
+                raise DataError(f"{name} must lie in (0, 1]; divide percentages by 100, leave out 0 and NaN")
+        _check_profile(self)
+
+    def facts(self) -> dict[str, Any]:
+        """What was planted, JSON-ready, for the subject's provenance."""
+        found = {item.name: getattr(self, item.name) for item in fields(self)}
+        found["ceiling_range"] = list(self.ceiling_range)
+        if self.profile is not None:
+            found["profile"] = {name: np.asarray(part, dtype=float).tolist() for name, part in self.profile.items()}
+        if self.ceiling_sample is not None:
+            found["ceiling_sample"] = found["ceiling_range"] = f"ranks of {self.ceiling_sample.size} measured"
+        if self.noise_ceiling is not None:
+            one = float(self.noise_ceiling) if np.ndim(self.noise_ceiling) == 0 else GIVEN
+            found["noise_ceiling"] = found["ceiling_range"] = one
+        return found
+
+    def trial_ceiling(self, maps: PlantedMaps) -> Float[np.ndarray, "voxel"]:
+        """Noise ceiling (R^2) of single trials.
+
+        Raises:
+            ShapeError: if it was given for another number of voxels.
+        """
+        if self.ceiling_sample is not None:
+            rank = np.argsort(np.argsort(-maps.distance, kind="stable"), kind="stable")
+            return np.quantile(self.ceiling_sample, (rank + 0.5) / len(rank))
+        if self.noise_ceiling is None:
+            low, high = self.ceiling_range
+            return np.asarray(high - (high - low) * maps.distance)
+        given = np.asarray(self.noise_ceiling, dtype=float)
+        if given.ndim and given.shape != maps.distance.shape:
+            raise ShapeError(f"noise_ceiling has shape {given.shape}, expected {maps.distance.shape}: one R^2 a voxel")
+        return np.broadcast_to(given, maps.distance.shape).copy()
+
+    def row_ceiling(self, trial: Float[np.ndarray, "voxel"]) -> Float[np.ndarray, "voxel"]:
+        """Noise ceiling of the subject's rows, each one trial or the average of all repeats."""
+        if self.repeats == 1 or self.single_trials:
+            return trial
+        return noise_ceiling_at(trial, (1,), (*[0] * (self.repeats - 1), 1))
+
+    def layers(self, maps: PlantedMaps, layers: int) -> Float[np.ndarray, "voxel layer"]:
+        """Layer weights of every voxel; each row sums to 1.
+
+        Args:
+            maps: depth, regions and how they are joined.
+            layers: number of layers L of the network.
+        """
+        if self.profile is not None:
+            return _spread_profile(self.profile, maps, layers)
+        if self.mixture == "bump":
+            return layer_bump(maps.depth, layers, self.layer_width)
+        first = np.rint(np.clip(maps.depth, 0, 1) * (layers - 1)).astype(int)
+        weights = np.eye(layers)[first]
+        if self.mixture == "one":
+            return weights
+        second = np.where(first < layers / 2, first + layers // 2, first - layers // 2)
+        return FIRST_OF_TWO * weights + (1 - FIRST_OF_TWO) * np.eye(layers)[np.clip(second, 0, layers - 1)]
+
+
+def what_to_plant(planted: Planted | None, changes: dict[str, Any]) -> Planted:
+    """The default or given settings with changes by name.
+
+    Raises:
+        UnknownNameError: if a change names no setting.
+    """
+    known = [item.name for item in fields(Planted)]
+    for name in changes:
+        if name not in known:
+            raise UnknownNameError("setting of a simulated subject", name, known)
+    return replace(planted or Planted(), **changes)
+
+
+def layer_bump(depth: Float[np.ndarray, "voxel"], layers: int, width: float) -> Float[np.ndarray, "voxel layer"]:
+    """Gaussian weights over layers around ``depth * (layers - 1)``; each row sums to 1.
+
+    Args:
+        depth: 0 (first layer) to 1 (last).
+        layers: number of layers L.
+        width: standard deviation in layers, positive.
+    """
+    distance = np.arange(layers) - depth[:, None] * (layers - 1)
+    weight = np.exp(-0.5 * (distance / width) ** 2)
+    return np.asarray(weight / weight.sum(axis=1, keepdims=True))
+
+
+def _check_profile(planted: Planted) -> None:
+    if planted.profile is None:
+        return
+    if planted.mixture != "bump":
+        raise DataError("give a profile of layers or a mixture, not both")
+    if not planted.profile:
+        raise DataError(f"the profile names no region; give weights of layers for some of {ROI_NAMES}")
+    for name, weights in planted.profile.items():
+        if name not in ROI_NAMES:
+            raise UnknownNameError("region", name, ROI_NAMES)
+        given = np.asarray(weights, dtype=float)
+        if given.ndim != 1 or not given.size or not (given >= 0).all() or not 0 < given.sum() < np.inf:
+            raise DataError(f"profile of {name}: give one weight a layer, 0 or more and not all 0")
+
+
+def _spread_profile(
+    profile: Mapping[str, np.ndarray], maps: PlantedMaps, layers: int
+) -> Float[np.ndarray, "voxel layer"]:
+    resampled = {}
+    for name, weights in profile.items():
+        given = np.asarray(weights, dtype=float)
+        at = np.interp(np.linspace(0, 1, layers), np.linspace(0, 1, len(given)), given)
+        resampled[name] = at / at.sum()
+    weights = np.clip(maps.spread(resampled), 0, None)
+    return weights / weights.sum(axis=1, keepdims=True)

@@ -1,0 +1,66 @@
+"""Files: whole or not at all; arrays in any common format; shards, checkpoints, locks."""
+
+from factortopy.storage.array_files import (
+    SMALL,
+    SUFFIXES,
+    ArrayPath,
+    NpyHeader,
+    Source,
+    check_plausible,
+    npy_header,
+    read_array,
+    reading,
+)
+from factortopy.storage.beta_shards import write_beta_shard
+from factortopy.storage.checkpoint import Checkpoint, Part, load_optimiser, named, of_kind, optimiser_tensors
+from factortopy.storage.files import (
+    atomic_path,
+    check_writable,
+    remove,
+    sha256_array,
+    sha256_file,
+    sha256_text,
+    standing_folder,
+    write_text,
+)
+from factortopy.storage.lock import only_writer
+from factortopy.storage.shards import SHARD_IMAGES, read_rows, shard_bytes, shard_path, write_shard
+from factortopy.storage.volumes import VOLUME_ENDINGS, open_volume, read_values, read_volume, volume_coordinates
+
+__all__ = [
+    "SHARD_IMAGES",
+    "SMALL",
+    "SUFFIXES",
+    "VOLUME_ENDINGS",
+    "ArrayPath",
+    "Checkpoint",
+    "NpyHeader",
+    "Part",
+    "Source",
+    "atomic_path",
+    "check_plausible",
+    "check_writable",
+    "load_optimiser",
+    "named",
+    "npy_header",
+    "of_kind",
+    "only_writer",
+    "open_volume",
+    "optimiser_tensors",
+    "read_array",
+    "read_rows",
+    "read_values",
+    "read_volume",
+    "reading",
+    "remove",
+    "sha256_array",
+    "sha256_file",
+    "sha256_text",
+    "shard_bytes",
+    "shard_path",
+    "standing_folder",
+    "volume_coordinates",
+    "write_beta_shard",
+    "write_shard",
+    "write_text",
+]

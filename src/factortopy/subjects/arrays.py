@@ -1,0 +1,201 @@
+"""A subject from a user's own arrays, in memory or in files of any common format."""
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+
+from factortopy.cortex import HEMISPHERES, sphere_coordinates
+from factortopy.cortex import coordinate_bounds as bounds_of
+from factortopy.errors import DataError, ShapeError
+from factortopy.images import ImageSet, images_from_folder
+from factortopy.storage import Source, read_array
+from factortopy.subjects.subject import Subject
+
+
+def read_ids(path: str | os.PathLike[str]) -> tuple[str, ...]:
+    """Image ids from a text file, one a line.
+
+    Raises:
+        DataError: if the file is missing or not UTF-8 text.
+    """
+    try:
+        return tuple(Path(path).read_text(encoding="utf-8").splitlines())
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"cannot read {path} ({error}); give a UTF-8 text file with one image id a line") from error
+
+
+def load_arrays(
+    responses: Source,
+    image_ids: Sequence[str] | str | os.PathLike[str] | None,
+    coordinates: Source | None,
+    *,
+    coordinate_bounds: Source | None = None,
+    hemisphere: Source | None = None,
+    vertex: Source | None = None,
+    surface: str | None = None,
+    rois: Mapping[str, Source] | None = None,
+    noise_ceiling: Source | None = None,
+    repeats: Source | None = None,
+    single_trials: bool = False,
+    images: ImageSet | str | os.PathLike[str] | None = None,
+    name: str = "subject",
+) -> Subject:
+    """Make a subject of arrays, or of files with them.
+
+    An array is given as it is, as the path of a file that ``read_array`` knows (``.npy``, ``.npz``, HDF5 as
+    ``file.h5:dataset``, Zarr, GIfTI, MGH/MGZ, CIFTI), or as several paths that are joined along the voxels.
+    Two files of responses are taken for the left and the right hemisphere.
+
+    Args:
+        responses: (image, voxel), numbers.
+        image_ids: one id for each row, or a text file with one a line; None takes those of ``images``.
+        coordinates: (voxel, 3) in mm; None takes the vertices' places on the sphere of ``surface``.
+        coordinate_bounds: (2, 3) smallest and largest coordinate of the whole surface or volume; without it
+            those of the given voxels.
+        hemisphere: (voxel,) "left"/"right"; without it two files of responses, or else the sign of x, decide.
+        vertex: (voxel,) vertex index; without it the voxel's number.
+        surface: surface that ``vertex`` refers to.
+        rois: masks (voxel,) by name; numbers count as true where they are not 0.
+        noise_ceiling: (voxel,) R^2 in 0..1.
+        repeats: (image,) trials that each row averages.
+        single_trials: rows are trials, so that image ids may repeat.
+        images: the photographs, or the folder that holds them under their ids.
+        name: name of the subject.
+
+    Raises:
+        DataError: if a file cannot be read or the arrays do not fit together; the file is named.
+    """
+    photographs = images if images is None or isinstance(images, ImageSet) else images_from_folder(Path(images))
+    rows, widths = _responses(responses)
+    voxels = (rows.shape[1],)
+    if hemisphere is None and vertex is None and len(widths) == 2:
+        hemisphere = np.repeat(["left", "right"], widths)
+        vertex = np.concatenate([np.arange(width) for width in widths])
+    sides = None if hemisphere is None else _sides(hemisphere, voxels)
+    indices = None if vertex is None else _numbers(vertex, "vertex", np.int64, voxels)
+    places = (
+        _sphere_places(surface, sides, indices, *voxels)
+        if coordinates is None
+        else _given_places(_numbers(coordinates, "coordinates", np.float32, (*voxels, 3), 0), sides, indices)
+    )
+    if coordinate_bounds is not None:
+        places["coordinate_bounds"] = _numbers(coordinate_bounds, "coordinate_bounds", np.float32, (2, 3))
+    parts: dict[str, Any] = {
+        "image_ids": _ids(image_ids, photographs),
+        "rois": {key: _numbers(mask, f"ROI {key!r}", np.bool_, voxels) for key, mask in (rois or {}).items()},
+        "noise_ceiling": _optional(noise_ceiling, "noise_ceiling", np.float32, voxels),
+        "repeats": _optional(repeats, "repeats", np.int64, (len(rows),)),
+        "single_trials": single_trials,
+    }
+    facts = {"kind": "arrays"}
+    try:
+        return Subject(name, rows, surface=surface, images=photographs, provenance=facts, **parts, **places)
+    except DataError as error:
+        raise type(error)(f"{_where(responses)}{error}") from error
+
+
+def _responses(source: Source) -> tuple[Float[np.ndarray, "image voxel"], list[int]]:
+    """Responses, and how many voxels each of their files has."""
+    files = [source] if isinstance(source, np.ndarray | str | os.PathLike) else list(source)
+    parts = [_numbers(file, "responses", np.float32) for file in files]
+    for file, part in zip(files, parts, strict=True):
+        if part.ndim != 2 or not part.size or len(part) != len(parts[0]):
+            raise ShapeError(
+                f"{_where(file)}responses must be (image, voxel) and not empty, as many images in every "
+                f"file, got shape {part.shape}; give one row an image"
+            )
+    return parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1), [part.shape[1] for part in parts]
+
+
+def _given_places(coordinates: np.ndarray, hemisphere: np.ndarray | None, vertex: np.ndarray | None) -> dict[str, Any]:
+    return {
+        "coordinates": coordinates,
+        "coordinate_bounds": bounds_of(coordinates),
+        "hemisphere": np.where(coordinates[:, 0] < 0, "left", "right") if hemisphere is None else hemisphere,
+        "vertex": np.arange(len(coordinates)) if vertex is None else vertex,
+    }
+
+
+def _sphere_places(
+    surface: str | None, hemisphere: np.ndarray | None, vertex: np.ndarray | None, voxels: int
+) -> dict[str, Any]:
+    """Where vertices of a standard surface lie on its two spheres."""
+    if surface is None:
+        raise DataError("give coordinates (voxel, 3) in mm, or the surface that the vertices belong to")
+    everywhere = sphere_coordinates(surface)
+    half = len(everywhere) // 2
+    if hemisphere is None and vertex is None and voxels == len(everywhere):
+        hemisphere, vertex = np.repeat(["left", "right"], half), np.tile(np.arange(half), 2)
+    if hemisphere is None or vertex is None:
+        raise DataError(
+            f"{voxels} voxels on {surface}, which has 2 x {half}: give coordinates, or hemisphere and vertex"
+        )
+    if vertex.min() < 0 or vertex.max() >= half:
+        raise DataError(
+            f"vertex runs from {vertex.min()} to {vertex.max()}, but {surface} has 0 to {half - 1}; "
+            "name the surface that the vertices belong to"
+        )
+    return {
+        "coordinates": everywhere[vertex + half * (hemisphere == "right")],
+        "coordinate_bounds": bounds_of(everywhere),
+        "hemisphere": hemisphere,
+        "vertex": vertex,
+    }
+
+
+def _ids(source: Sequence[str] | str | os.PathLike[str] | None, images: ImageSet | None) -> tuple[str, ...]:
+    if source is not None:
+        return read_ids(source) if isinstance(source, str | os.PathLike) else tuple(source)
+    if images is None:
+        raise DataError("give image_ids, one a row of responses, or images: their sorted names are taken then")
+    return images.ids
+
+
+def _sides(source: Source, shape: tuple[int, ...]) -> np.ndarray:
+    array = read_array(source)
+    if array.shape != shape or not np.isin(array, HEMISPHERES).all():
+        raise DataError(
+            f"{_where(source)}hemisphere must be 'left' or 'right' for each of {shape[0]} voxels, "
+            f"got {array.dtype} of shape {array.shape}"
+        )
+    return array
+
+
+def _optional(source: Source | None, what: str, dtype: type[np.generic], shape: tuple[int, ...]) -> np.ndarray | None:
+    return None if source is None else _numbers(source, what, dtype, shape)
+
+
+def _numbers(
+    source: Source,
+    what: str,
+    dtype: type[np.generic],
+    shape: tuple[int, ...] | None = None,
+    axis: int = -1,
+) -> np.ndarray:
+    """An array of finite numbers; leading axes of length 1 that ``shape`` has not are dropped."""
+    array = read_array(source, axis=axis)
+    if array.dtype.kind not in "fiub":
+        raise DataError(f"{_where(source)}{what} must hold real numbers, got {array.dtype}; convert before saving")
+    if shape is not None:
+        while array.ndim > len(shape) and len(array) == 1:
+            array = array[0]
+        if array.shape != shape:
+            raise ShapeError(f"{_where(source)}{what} must be of shape {shape}, got {array.shape}")
+    # One pass without a copy: a NaN or an infinity anywhere makes the sum not finite.
+    if array.dtype.kind == "f" and what != "responses" and not np.isfinite(array.sum(dtype=np.float64)):
+        raise DataError(f"{_where(source)}{what} hold NaN or infinity; leave out the voxels without a value")
+    if dtype == np.int64 and array.dtype.kind == "f" and (array % 1).any():
+        raise DataError(f"{_where(source)}{what} must be whole numbers")
+    with np.errstate(over="ignore"):
+        return array.astype(dtype, copy=False)
+
+
+def _where(source: Source) -> str:
+    """The name of a file, to stand before what is wrong with it; nothing for an array."""
+    if isinstance(source, np.ndarray):
+        return ""
+    return f"{source}: " if isinstance(source, str | os.PathLike) else f"{' + '.join(map(str, source))}: "

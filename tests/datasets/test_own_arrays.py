@@ -1,0 +1,284 @@
+"""Own arrays in every format, against the library that wrote them."""
+
+import json
+from pathlib import Path
+
+import h5py
+import nibabel as nib
+import numpy as np
+import pytest
+import zarr
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from factortopy.cortex import load_surface, sphere_coordinates
+from factortopy.errors import DataError, UnknownNameError
+from factortopy.storage import read_array
+from factortopy.subjects import load_arrays, load_subject
+
+IMAGES, VOXELS = 5, 7
+
+
+@pytest.fixture
+def values():
+    return np.random.default_rng(0).normal(size=(IMAGES, VOXELS)).astype(np.float32)
+
+
+def gifti(path, *rows, intent="NIFTI_INTENT_NONE"):
+    arrays = [nib.gifti.GiftiDataArray(row, intent=intent) for row in rows]
+    nib.save(nib.GiftiImage(darrays=arrays), path)
+    return path
+
+
+def mgh(path, values):
+    """(image, vertex) as FreeSurfer stores it: (vertex, 1, 1, image)."""
+    nib.save(nib.MGHImage(values.T.reshape(values.shape[-1], 1, 1, *values.shape[:-1]), np.eye(4)), path)
+    return path
+
+
+def cifti(path, values):
+    model = nib.cifti2.BrainModelAxis.from_mask(np.ones(values.shape[1]), name="cortex_left")
+    rows = nib.cifti2.ScalarAxis([f"image {number}" for number in range(len(values))])
+    nib.save(nib.Cifti2Image(values, (rows, model)), path)
+    return path
+
+
+def hdf5(path, values, **options):
+    with h5py.File(path, "w") as file:
+        file.create_dataset("betas/run", data=values, **options)
+        file["other"] = np.zeros(3)
+    return f"{path}:betas/run"
+
+
+def grouped_zarr(path, values, version):
+    group = zarr.open_group(path, mode="w", zarr_format=version)
+    group.create_array("betas", data=values, chunks=(2, 3))
+    group.create_array("other", data=np.zeros(3))
+    return f"{path}:betas"
+
+
+def npz(path, values, save):
+    save(path, betas=values, other=np.zeros(3))
+    return f"{path}:betas"
+
+
+def one_zarr(path, values):
+    zarr.save_array(path, values)
+    return path
+
+
+WRITERS = {
+    "npy": lambda folder, values: np.save(folder / "a.npy", values) or folder / "a.npy",
+    "fortran": lambda folder, values: np.save(folder / "a.npy", np.asfortranarray(values)) or folder / "a.npy",
+    "big-endian": lambda folder, values: np.save(folder / "a.npy", values.astype(">f4")) or folder / "a.npy",
+    "npz": lambda folder, values: npz(folder / "a.npz", values, np.savez),
+    "npz compressed": lambda folder, values: npz(folder / "a.npz", values, np.savez_compressed),
+    "hdf5": lambda folder, values: hdf5(folder / "a.h5", values),
+    "hdf5 compressed": lambda folder, values: hdf5(folder / "a.hdf5", values, chunks=(2, 3), compression="gzip"),
+    "zarr": lambda folder, values: one_zarr(folder / "a.zarr", values),
+    "zarr group 3": lambda folder, values: grouped_zarr(folder / "a.zarr", values, 3),
+    "zarr group 2": lambda folder, values: grouped_zarr(folder / "a.zarr", values, 2),
+    "gifti": lambda folder, values: gifti(folder / "a.func.gii", *values),
+    "mgh": lambda folder, values: mgh(folder / "a.mgh", values),
+    "mgz": lambda folder, values: mgh(folder / "a.mgz", values),
+    "cifti": lambda folder, values: cifti(folder / "a.dscalar.nii", values),
+}
+
+
+@pytest.mark.parametrize("kind", WRITERS)
+def test_responses_of_every_format(tmp_path, values, kind):
+    source = WRITERS[kind](tmp_path, values)
+    np.testing.assert_array_equal(read_array(source), values)
+    subject = load_arrays(source, list("abcde"), np.eye(VOXELS, 3))
+    np.testing.assert_array_equal(subject.responses, values)
+    assert subject.responses.dtype == np.float32
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    kind=st.sampled_from([name for name in WRITERS if "zarr" not in name]),
+    images=st.integers(2, 9),
+    voxels=st.integers(3, 12),
+)
+def test_any_size_survives_any_format(tmp_path, kind, images, voxels):
+    values = np.random.default_rng(images * 100 + voxels).normal(size=(images, voxels)).astype(np.float32)
+    np.testing.assert_array_equal(read_array(WRITERS[kind](tmp_path, values)), values)
+
+
+def test_one_value_a_voxel_of_every_surface_format(tmp_path, values):
+    ceiling = np.linspace(0, 1, VOXELS, dtype=np.float32)
+    sources = [
+        gifti(tmp_path / "c.shape.gii", ceiling),
+        mgh(tmp_path / "c.mgz", ceiling),
+        cifti(tmp_path / "c.dscalar.nii", ceiling[None]),
+        hdf5(tmp_path / "c.h5", ceiling),
+    ]
+    mask = gifti(tmp_path / "m.label.gii", (np.arange(VOXELS) % 3).astype(np.int32), intent="NIFTI_INTENT_LABEL")
+    for source in sources:
+        subject = load_arrays(values, list("abcde"), np.eye(VOXELS, 3), noise_ceiling=source, rois={"R": mask})
+        np.testing.assert_array_equal(subject.noise_ceiling, ceiling)
+        np.testing.assert_array_equal(subject.rois["R"], np.arange(VOXELS) % 3 > 0)
+
+
+def test_two_files_are_the_hemispheres(tmp_path, values):
+    files = [mgh(tmp_path / "lh.mgz", values[:, :3]), mgh(tmp_path / "rh.mgz", values[:, 3:])]
+    subject = load_arrays(files, list("abcde"), None, surface="fsaverage5")
+    np.testing.assert_array_equal(subject.responses, values)
+    assert subject.hemisphere.tolist() == ["left"] * 3 + ["right"] * 4
+    assert subject.vertex.tolist() == [0, 1, 2, 0, 1, 2, 3]
+    everywhere = sphere_coordinates(load_surface("fsaverage5"))
+    np.testing.assert_array_equal(subject.coordinates[:3], everywhere[:3])
+    np.testing.assert_array_equal(subject.coordinates[3:], everywhere[10_242:10_246])
+    np.testing.assert_array_equal(subject.coordinate_bounds, [everywhere.min(0), everywhere.max(0)])
+
+
+def test_a_whole_surface_needs_no_vertices(values):
+    whole = np.zeros((2, 2 * 10_242), np.float32)
+    subject = load_arrays(whole, ["a", "b"], None, surface="fsaverage5")
+    assert (subject.hemisphere == "right").sum() == 10_242
+    assert subject.vertex.max() == 10_241
+    with pytest.raises(DataError, match="give coordinates, or hemisphere and vertex"):
+        load_arrays(values, list("abcde"), None, surface="fsaverage5")
+    with pytest.raises(DataError, match="give coordinates"):
+        load_arrays(values, list("abcde"), None)
+    with pytest.raises(DataError, match="0 to 10241"):
+        load_arrays(
+            values,
+            list("abcde"),
+            None,
+            surface="fsaverage5",
+            hemisphere=np.full(VOXELS, "left"),
+            vertex=np.arange(VOXELS) + 10_240,
+        )
+
+
+def test_meshes_give_their_points(tmp_path, values):
+    points = np.random.default_rng(1).normal(size=(VOXELS, 3)).astype(np.float32)
+    mesh = nib.GiftiImage(
+        darrays=[
+            nib.gifti.GiftiDataArray(np.array([[0, 1, 2]], np.int32), intent="NIFTI_INTENT_TRIANGLE"),
+            nib.gifti.GiftiDataArray(points, intent="NIFTI_INTENT_POINTSET"),
+        ]
+    )
+    nib.save(mesh, tmp_path / "sphere.surf.gii")
+    subject = load_arrays(values, list("abcde"), tmp_path / "sphere.surf.gii")
+    np.testing.assert_array_equal(subject.coordinates, points)
+
+
+def write_described(folder, values):
+    """A folder in which nothing has the usual name."""
+    (folder / "photographs").mkdir(parents=True)
+    for number in range(IMAGES):
+        Image.new("RGB", (3, 3)).save(folder / "photographs" / f"{number}.png")
+    hdf5(folder / "scan.h5", values)
+    np.savez(folder / "more.npz", where=np.eye(VOXELS, 3), seen=np.full(IMAGES, 3))
+    mgh(folder / "atlas.mgz", np.arange(VOXELS).astype(np.float32))
+    np.save(folder / "v4.npy", np.arange(VOXELS) == 6)
+    (folder / "subject.toml").write_text(
+        """
+name = "one"
+responses = "scan.h5:betas/run"
+coordinates = "more.npz:where"
+repeats = "more.npz:seen"
+images = "photographs"
+
+[rois]
+V1 = { labels = "atlas.mgz", values = [1, 2] }
+V4 = "v4.npy"
+"""
+    )
+    return folder
+
+
+def test_subject_toml_names_the_files(tmp_path, values):
+    folder = write_described(tmp_path / "s", values)
+    for path in (folder, folder / "subject.toml"):
+        subject = load_subject(path)
+        np.testing.assert_array_equal(subject.responses, values)
+        np.testing.assert_array_equal(subject.coordinates, np.eye(VOXELS, 3))
+        assert subject.repeats.tolist() == [3] * IMAGES
+        assert subject.image_ids == subject.images.ids == tuple(f"{number}.png" for number in range(IMAGES))
+        assert subject.rois["V1"].tolist() == [False, True, True, False, False, False, False]
+        assert subject.rois["V4"].nonzero()[0].tolist() == [6]
+        assert subject.name == "one"
+
+
+def test_other_usual_names(tmp_path, values):
+    np.save(tmp_path / "responses.npy", values)
+    np.save(tmp_path / "coords.npy", np.eye(VOXELS, 3))
+    np.save(tmp_path / "ceiling.npy", np.full(VOXELS, 0.25))
+    np.save(tmp_path / "repeats.npy", np.full(IMAGES, 2.0))
+    (tmp_path / "image_ids.txt").write_text("a\nb\nc\nd\ne\n")
+    mask = [1, 0, 0, 0, 0, 0, 1]
+    (tmp_path / "rois.json").write_text(json.dumps({"V1": [2, 3], "V2": mask, "V3": [m == 1 for m in mask]}))
+    subject = load_subject(tmp_path)
+    assert subject.noise_ceiling.tolist() == [0.25] * VOXELS
+    assert subject.repeats.dtype == np.int64
+    assert subject.rois["V1"].nonzero()[0].tolist() == [2, 3]
+    assert subject.rois["V2"].nonzero()[0].tolist() == subject.rois["V3"].nonzero()[0].tolist() == [0, 6]
+
+
+def test_sphere_stands_for_coordinates(tmp_path, values):
+    np.save(tmp_path / "lh.npy", values[:, :3])
+    np.save(tmp_path / "rh.npy", values[:, 3:])
+    (tmp_path / "image_ids.txt").write_text("a\nb\nc\nd\ne\n")
+    facts = 'responses = ["lh.npy", "rh.npy"]\nsurface = "fsaverage5"\n'
+    (tmp_path / "subject.toml").write_text(facts + 'coordinates = "sphere"\n')
+    assert load_subject(tmp_path).vertex.tolist() == [0, 1, 2, 0, 1, 2, 3]
+    (tmp_path / "subject.toml").write_text(facts)
+    with pytest.raises(DataError, match=r"coordinates\.npy is missing.*'sphere'"):
+        load_subject(tmp_path)
+
+
+def test_the_example_of_the_documentation_works(tmp_path):
+    page = Path(__file__).parents[3] / "docs" / "data.md"
+    if not page.is_file():
+        pytest.skip("the documentation is not in this copy")
+    (tmp_path / "subject.toml").write_text(page.read_text("utf-8").split("```toml\n")[1].split("```")[0])
+    random = np.random.default_rng(0)
+    (tmp_path / "photographs").mkdir()
+    for number in range(IMAGES):
+        Image.new("RGB", (3, 3)).save(tmp_path / "photographs" / f"{number}.png")
+    for side, count in (("lh", 4), ("rh", 3)):
+        gifti(tmp_path / f"{side}.betas.func.gii", *random.normal(size=(IMAGES, count)).astype(np.float32))
+        gifti(tmp_path / f"{side}.areas.label.gii", np.arange(count, dtype=np.int32))
+        mgh(tmp_path / f"{side}.ceiling.mgz", np.full(count, 0.5, np.float32))
+    np.savez(tmp_path / "more.npz", repeats=np.full(IMAGES, 3))
+    np.save(tmp_path / "eba.npy", np.arange(VOXELS) == 2)
+    subject = load_subject(tmp_path)
+    assert subject.rois["V1"].tolist() == [False, True, True, False, False, True, True]
+    assert subject.rois["EBA"].nonzero()[0].tolist() == [2]
+    assert subject.surface == "fsaverage5"
+
+
+@pytest.mark.parametrize(
+    ("line", "error", "message"),
+    [
+        ('respones = "a.npy"', UnknownNameError, "'responses'"),
+        ("responses = 3", DataError, "a path or a list of paths"),
+        ("responses = []", DataError, "a path or a list of paths"),
+        ("name = 3", DataError, "name must be a text"),
+        ("rois = 3", DataError, "rois must be"),
+        ("rois = { V1 = 3 }", DataError, "ROI 'V1' must be a file"),
+        ('rois = { V1 = { labels = "atlas.mgz", values = "x" } }', DataError, "whole numbers as values"),
+        ('rois = { V1 = { labels = "atlas.mgz" } }', DataError, "labels with values"),
+        ('responses = "nowhere.npy"', DataError, r"nowhere\.npy is missing"),
+        ('responses = "scan.h5"', DataError, "betas/run, other: name one as scan.h5:NAME"),
+        ('responses = "scan.h5:beta"', DataError, "has no 'beta'"),
+        ('responses = "subject.toml"', DataError, "unknown kind"),
+        ("name = ", DataError, "mend it"),
+        ('images = "nowhere"', DataError, "nowhere is not a folder"),
+    ],
+)
+def test_bad_descriptions(tmp_path, values, line, error, message):
+    folder = write_described(tmp_path / "s", values)
+    kept = (folder / "subject.toml").read_text().splitlines()
+    key = line.split(" ")[0]
+    start = kept.index("[rois]") if key == "rois" else len(kept)
+    lines = [text for text in kept[:start] if not text.startswith(key)]
+    (folder / "subject.toml").write_text("\n".join([line, *lines, *kept[start:][: 0 if key == "rois" else None]]))
+    with pytest.raises(error, match=message) as caught:
+        load_subject(folder)
+    assert "\n" not in str(caught.value)
+    assert str(folder) in str(caught.value)
