@@ -4,31 +4,31 @@ import sys
 
 import typer
 
-from factortopy.cli.baselines import baselines
-from factortopy.cli.change import change
-from factortopy.cli.channel_images import channel_images
-from factortopy.cli.check import check
-from factortopy.cli.clusters import clusters
-from factortopy.cli.compare import compare
-from factortopy.cli.convert import convert
-from factortopy.cli.demo import demo
-from factortopy.cli.doctor import doctor
-from factortopy.cli.export_weights import export_weights
-from factortopy.cli.extract import extract
+from factortopy.cli.data.check import check
+from factortopy.cli.data.convert import convert
+from factortopy.cli.data.extract import extract
+from factortopy.cli.data.tokens import tokens
 from factortopy.cli.failures import Commands, failure_line
-from factortopy.cli.finetune import finetune
-from factortopy.cli.fit import fit
-from factortopy.cli.hierarchy import hierarchy
-from factortopy.cli.import_weights import import_weights
-from factortopy.cli.networks import networks
-from factortopy.cli.nulls import nulls
-from factortopy.cli.paper import paper
-from factortopy.cli.plan import plan
-from factortopy.cli.plot import plot
-from factortopy.cli.report import report
-from factortopy.cli.score import score
-from factortopy.cli.summarise import summarise
-from factortopy.cli.tokens import tokens
+from factortopy.cli.fits.baselines import baselines
+from factortopy.cli.fits.export_weights import export_weights
+from factortopy.cli.fits.finetune import finetune
+from factortopy.cli.fits.fit import fit
+from factortopy.cli.fits.import_weights import import_weights
+from factortopy.cli.results.change import change
+from factortopy.cli.results.channel_images import channel_images
+from factortopy.cli.results.clusters import clusters
+from factortopy.cli.results.compare import compare
+from factortopy.cli.results.hierarchy import hierarchy
+from factortopy.cli.results.nulls import nulls
+from factortopy.cli.results.paper import paper
+from factortopy.cli.results.plot import plot
+from factortopy.cli.results.report import report
+from factortopy.cli.results.score import score
+from factortopy.cli.results.summarise import summarise
+from factortopy.cli.start.demo import demo
+from factortopy.cli.start.doctor import doctor
+from factortopy.cli.start.networks import networks
+from factortopy.cli.start.plan import plan
 
 __all__ = ["app", "main"]
 

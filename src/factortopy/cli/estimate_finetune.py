@@ -1,6 +1,6 @@
 """What a fine-tuning, and the mappings before and after it, will take."""
 
-from factortopy.cli.finetune_map import Request
+from factortopy.cli.fits.finetune_map import Request
 from factortopy.cli.options import readable_bytes, readable_seconds
 from factortopy.finetuning import FinetuneSettings, LabelledImages, estimate_finetuning
 from factortopy.networks import Network

@@ -113,7 +113,7 @@ def _distances(
     if images is None:
         raise DataError("distances from pixels need the photographs; give --images as well as --tokens")
     from factortopy.analysis import representational_depth
-    from factortopy.cli.extract import open_photographs
+    from factortopy.cli.data.extract import open_photographs
     from factortopy.images import read_split
     from factortopy.tokens import TokenStore
 

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from factortopy.cli.change import write_change
-from factortopy.cli.extract import open_photographs
+from factortopy.cli.data.extract import open_photographs
 from factortopy.cli.options import PaletteName
+from factortopy.cli.results.change import write_change
 from factortopy.errors import DataError
 from factortopy.storage import remove, sha256_array, write_text
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from factortopy.cli.fit import parse_changes
+from factortopy.cli.fits.fit import parse_changes
 from factortopy.cli.options import Device, DryRun, Json, Palette, Precision, Quiet, check_place, readable_seconds
 from factortopy.cli.tables import print_table
 from factortopy.errors import DataError

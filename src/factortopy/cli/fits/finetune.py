@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from factortopy.cli.fit import parse_changes
+from factortopy.cli.fits.fit import parse_changes
 from factortopy.cli.options import Device, DryRun, Json, Palette, Precision, Quiet, Untrained, check_place
 from factortopy.cli.tables import print_table
 from factortopy.errors import DataError
@@ -73,7 +73,7 @@ def finetune(
     check_place(output)
     if subject is None and (images is not None or fit_changes or number is not None):
         raise DataError("--images, --subject and --fit-set are for mappings; give --map SUBJECT as well")
-    from factortopy.cli.finetune_map import Request, map_before_and_after, original_task
+    from factortopy.cli.fits.finetune_map import Request, map_before_and_after, original_task
     from factortopy.finetuning import finetune as train
     from factortopy.finetuning import finetune_settings, open_labelled
     from factortopy.networks import load_network
@@ -113,7 +113,7 @@ def finetune(
     elif not quiet:
         _print(tuned, facts)
         if changed is not None:
-            from factortopy.cli.change import print_change
+            from factortopy.cli.results.change import print_change
 
             print_change(changed)
             typer.echo(f"Mappings, tables and figures: {output}/before, after, change")

@@ -42,7 +42,7 @@ def clusters(
     """Cluster voxels by their channels; write each voxel's cluster, a table of the clusters and a figure."""
     check_place(output)
     from factortopy.analysis import channels_of, cluster_channels, cluster_facts
-    from factortopy.cli.gauge_tokens import gauge_tokens
+    from factortopy.cli.results.gauge_tokens import gauge_tokens
     from factortopy.errors import DataError
     from factortopy.mapping import Mapping
     from factortopy.progress import progress_bar

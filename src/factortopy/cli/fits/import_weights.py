@@ -93,12 +93,12 @@ def import_weights(
         mapping = score_weights(mapping, store, person, read_split(str(split)))
     mapping.save(output)
     if not quiet:
-        from factortopy.cli.fit import print_scores
+        from factortopy.cli.fits.fit import print_scores
 
         print_scores(mapping)
         typer.echo(f"Mapping: {output}")
     if figures:
-        from factortopy.cli.plot import plot
+        from factortopy.cli.results.plot import plot
 
         plot(output, figure=None, output=None, file_format="both", palette="default", quiet=quiet)
 

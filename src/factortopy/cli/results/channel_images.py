@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from factortopy.cli.extract import open_photographs
+from factortopy.cli.data.extract import open_photographs
 from factortopy.cli.options import (
     Device,
     DryRun,
@@ -66,7 +66,7 @@ def channel_images(
     check_place(output)
     from factortopy.analysis import canonical_model
     from factortopy.analysis import channel_images as compute
-    from factortopy.cli.gauge_tokens import gauge_tokens
+    from factortopy.cli.results.gauge_tokens import gauge_tokens
     from factortopy.mapping import Mapping, load_mapped_network, load_model
     from factortopy.storage import remove
     from factortopy.tokens import extract

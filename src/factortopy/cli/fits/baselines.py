@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from factortopy.cli.fit import parse_changes
+from factortopy.cli.fits.fit import parse_changes
 from factortopy.cli.options import Device, DryRun, Json, Precision, Quiet, check_place
 from factortopy.cli.tables import print_table
 

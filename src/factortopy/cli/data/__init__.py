@@ -1,0 +1,1 @@
+"""Commands that read data and write tokens."""

@@ -1,0 +1,1 @@
+"""Commands that train: fits, baselines, fine-tuning, and the weights of others."""

@@ -1,0 +1,1 @@
+"""Commands that say and show what was fitted."""

@@ -1,0 +1,1 @@
+"""Commands for a first look: the demo, networks, a plan, this machine."""
