@@ -8,7 +8,7 @@ import pytest
 
 from factortopy.datasets import load_betas, load_nsd
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "brain" / "datasets"))
+sys.path.insert(0, str(Path(__file__).parents[1] / "datasets"))
 from nsd_fixture import write_nsd
 
 
