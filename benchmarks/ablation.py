@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from factortopy.analysis import fit_slope, layer_position, r_squared, shares
+from factortopy.analysis import AlignedBatches, fit_slope, layer_position, r_squared, shares
 from factortopy.fitting import Images, build_selectors, fit_settings, side_images, train_default, train_paper
 from factortopy.images import Split
 from factortopy.machine import Machine
@@ -128,7 +128,7 @@ def measure(model: FactorTopy, test: Images, subject: Subject, split: Split) -> 
     truth = subject.truth
     if truth is None:
         raise SystemExit("the subject is not simulated")
-    held_out = shares(model, lambda: test.batches(64))
+    held_out = shares(model, AlignedBatches(model, lambda: test.batches(64)))
     place = {name: row for row, name in enumerate(subject.image_ids)}
     rows = np.array([place[name] for name in split.test])
     responses = test.responses[torch.arange(len(test))].numpy()

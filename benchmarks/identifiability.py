@@ -59,12 +59,12 @@ def main() -> None:
 
 
 def _look(model: FactorTopy, tokens: Tokens) -> dict[str, np.ndarray]:
-    held = shares(model, lambda: [tokens])
+    held = shares(model, [model.align(tokens)])
     return {
         "predictions": held.predictions.numpy(),
         "selector": model.select().layer.numpy(),
         "share": held.layer.numpy(),
-        "canonical": canonical_selectors(model, [tokens]).selection.layer.numpy(),
+        "canonical": canonical_selectors(model, [model.align(tokens)]).selection.layer.numpy(),
     }
 
 

@@ -9,10 +9,11 @@ from sklearn.metrics import r2_score
 from factortopy.errors import DataError, UnknownNameError
 from factortopy.fitting import fit_settings, training
 from factortopy.images import ImageSet, Split
+from factortopy.machine import Machine
 from factortopy.networks import load_network
 from factortopy.storage import checkpoint
 from factortopy.subjects import load_arrays
-from factortopy.tokens import extract
+from factortopy.tokens import TokenStore, extract
 from factortopy.workflow import fit, fit_model
 
 IMAGES, VOXELS = 48, 30
@@ -72,6 +73,17 @@ def test_scores_are_those_of_the_kept_model_on_the_test_images(tokens, subject, 
     assert data.attrs["images_test"] == len(result.split.test)
     assert not result.mapping.simulated
     assert result.mapping.provenance["split"] == result.split.digest
+
+
+@pytest.mark.parametrize("memory_gb", [None, 1e-9])
+def test_test_tokens_are_read_once_where_they_fit_in_memory(tokens, subject, monkeypatch, memory_gb):
+    rows = []
+    read = TokenStore.read
+    monkeypatch.setattr(TokenStore, "read", lambda store, indices: rows.extend(indices) or read(store, indices))
+    machine = Machine.choose("cpu", "fp32", memory_gb)
+    result = fit_model(tokens, subject, fit_settings(**FAST), machine=machine, progress=False)
+    times = {rows.count(tokens.image_ids.index(image)) for image in result.split.test}
+    assert times == ({1} if memory_gb is None else {5})
 
 
 def test_scenes_stay_on_one_side(tokens, subject):

@@ -13,7 +13,7 @@ import torch
 import xarray as xr
 from jaxtyping import Float
 
-from factortopy.analysis import CONFIDENCE, Variables, held_out_variables, raw_selectors, region_names
+from factortopy.analysis import CONFIDENCE, AlignedBatches, Variables, held_out_variables, raw_selectors, region_names
 from factortopy.fitting import (
     FitSettings,
     History,
@@ -194,9 +194,15 @@ def _score(
     """What the model says on the test images, and its predictions of them; leaves it on the CPU."""
     # Sums over images are in float64, which Apple's GPUs do not have.
     device = torch.device("cpu") if machine.device.type == "mps" else machine.device
-    scored = held_out_variables(
-        model.to(device),
+    model = model.to(device)
+    aligned = AlignedBatches(
+        model,
         lambda: (batch.to(device) for batch in test.batches(BATCH)),
+        machine.device_memory() if device.type == "cuda" else machine.memory,
+    )
+    scored = held_out_variables(
+        model,
+        aligned,
         test.responses[torch.arange(len(test))].to(device),
         image_of_rows(subject, split.test),
         subject.rois,

@@ -97,7 +97,7 @@ def test_in_the_canonical_gauge_images_do_not_depend_on_the_gauge(model, tokens)
         return torch.randn(shape, generator=random).double()
 
     other = Gauge(draw(LAYERS).exp(), draw(2).exp(), draw(WIDTH, WIDTH)).model(model)
-    one, two = (compute(canonical_model(held, [tokens]), tokens) for held in (model, other))
+    one, two = (compute(canonical_model(held, [held.align(tokens)]), tokens) for held in (model, other))
     np.testing.assert_allclose(one.components, two.components, atol=1e-5)
     np.testing.assert_allclose(one.response, two.response, atol=1e-5)
     raw = compute(other, tokens).components

@@ -141,7 +141,7 @@ def test_no_gauge_changes_the_gauge_free_clusters_and_any_changes_the_papers(see
     other = Gauge(draw(layers).exp(), draw(2).exp(), draw(width, width)).model(model)
 
     def free(held):
-        channels = canonical_selectors(held, [tokens]).channels.detach().numpy()
+        channels = canonical_selectors(held, [held.align(tokens)]).channels.detach().numpy()
         return cluster_channels(channels, 10, "gauge-free", centroids=80).labels
 
     def paper(held):
@@ -165,7 +165,7 @@ def test_cosines_of_gauge_free_points_are_correlations_of_the_channel_part():
     maps[0][0].load_state_dict(maps[1][0].state_dict())
     with torch.no_grad():
         expected = np.corrcoef(model(batch).numpy().T)
-        points = canonical_selectors(model, [batch]).channels.numpy()
+        points = canonical_selectors(model, [model.align(batch)]).channels.numpy()
     np.testing.assert_allclose(cosine_similarity(points), expected, atol=1e-6)
 
 

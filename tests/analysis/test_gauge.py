@@ -6,7 +6,15 @@ import numpy as np
 import pytest
 import torch
 
-from factortopy.analysis import Gauge, canonical_gauge, canonical_selectors, layer_position, leave_out, shares
+from factortopy.analysis import (
+    AlignedBatches,
+    Gauge,
+    canonical_gauge,
+    canonical_selectors,
+    layer_position,
+    leave_out,
+    shares,
+)
 from factortopy.analysis import Selectors as AnySelectors
 from factortopy.analysis.heldout.gauge import aligned_covariances
 from factortopy.errors import DataError
@@ -60,8 +68,8 @@ def random_gauge(seed):
     )
 
 
-def batches(tokens, size=17):
-    return lambda: (tokens[start : start + size] for start in range(0, IMAGES, size))
+def batches(model, tokens, size=17):
+    return AlignedBatches(model, lambda: (tokens[start : start + size] for start in range(0, IMAGES, size)))
 
 
 @pytest.mark.parametrize("seed", [0, 1, 2])
@@ -71,10 +79,10 @@ def test_a_random_gauge_moves_selectors_and_nothing_that_is_predicted(model, tok
         assert (before - after).abs().max() > 0.05
     with torch.no_grad():
         assert (model(tokens) - other(tokens)).abs().max() < 1e-6
-    one, two = shares(model, batches(tokens)), shares(other, batches(tokens))
+    one, two = shares(model, batches(model, tokens)), shares(other, batches(other, tokens))
     np.testing.assert_allclose(one.layer, two.layer, atol=1e-5)
     np.testing.assert_allclose(one.scale, two.scale, atol=1e-5)
-    left = [leave_out(held, batches(tokens), responses, one.predictions) for held in (model, other)]
+    left = [leave_out(held, batches(held, tokens), responses, one.predictions) for held in (model, other)]
     np.testing.assert_allclose(left[0].drop, left[1].drop, atol=1e-5)
     np.testing.assert_allclose(left[0].share_error, left[1].share_error, atol=1e-5)
 
@@ -90,9 +98,9 @@ def test_depth_slope_and_channel_similarity_stay_where_their_raw_forms_move(mode
         other = gauge.model(model)
         raw, shared, alike = [], [], []
         for held in (model, other):
-            depth = layer_position(shares(held, batches(tokens)).layer.numpy())
+            depth = layer_position(shares(held, batches(held, tokens)).layer.numpy())
             shared.append((depth, np.polyfit(levels, depth, 1)))
-            alike.append(cosines(canonical_selectors(held, batches(tokens)()).channels.detach().numpy()))
+            alike.append(cosines(canonical_selectors(held, batches(held, tokens)).channels.detach().numpy()))
             raw.append(
                 {
                     "layers": np.polyfit(levels, layer_position(held.select().layer.detach().numpy()), 1),
@@ -113,8 +121,9 @@ def cosines(channels):
 
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_models_that_differ_by_a_gauge_have_one_canonical_form(model, tokens, seed):
-    one = canonical_selectors(model, batches(tokens)())
-    two = canonical_selectors(random_gauge(seed).model(model), batches(tokens)())
+    one = canonical_selectors(model, batches(model, tokens))
+    moved = random_gauge(seed).model(model)
+    two = canonical_selectors(moved, batches(moved, tokens))
     np.testing.assert_allclose(one.selection.layer, two.selection.layer, atol=1e-5)
     np.testing.assert_allclose(one.selection.scale, two.selection.scale, atol=1e-5)
     np.testing.assert_allclose(one.channels, two.channels, atol=1e-5)
@@ -122,7 +131,7 @@ def test_models_that_differ_by_a_gauge_have_one_canonical_form(model, tokens, se
 
 def test_the_canonical_form_changes_no_prediction(model, tokens):
     gauge = canonical_gauge(
-        aligned_covariances(model, batches(tokens)()), AnySelectors(model.select(), model.channels.detach())
+        aligned_covariances(batches(model, tokens)), AnySelectors(model.select(), model.channels.detach())
     )
     canonical = gauge.model(model)
     with torch.no_grad():
@@ -135,7 +144,7 @@ def test_the_canonical_form_changes_no_prediction(model, tokens):
 
 def test_canonical_features_are_as_the_formula_says(model, tokens):
     gauge = canonical_gauge(
-        aligned_covariances(model, batches(tokens)()), AnySelectors(model.select(), model.channels.detach())
+        aligned_covariances(batches(model, tokens)), AnySelectors(model.select(), model.channels.detach())
     )
     aligned = gauge.model(model).align(tokens)
     sizes = np.zeros((2, LAYERS, WIDTH, WIDTH))
@@ -150,7 +159,7 @@ def test_canonical_features_are_as_the_formula_says(model, tokens):
 
 
 def test_channels_are_ordered_axes_with_a_sign(model, tokens):
-    channels = canonical_selectors(model, batches(tokens)()).channels.detach().numpy()
+    channels = canonical_selectors(model, batches(model, tokens)).channels.detach().numpy()
     moments = channels.T @ channels
     np.testing.assert_allclose(moments, np.diag(np.diag(moments)), atol=1e-8 * moments.max())
     assert (np.diff(np.diag(moments)) <= 0).all()
@@ -174,7 +183,7 @@ def test_dot_products_of_channels_are_the_covariance_of_predictions(model, token
     )
     picked = Tokens((tokens.global_[1][:, :, None, None].expand(-1, -1, 3, 3),), (tokens.global_[1],))
     alone.align.local[0] = alone.align.global_[0]
-    channels = canonical_selectors(alone, [picked]).channels.detach().numpy()
+    channels = canonical_selectors(alone, [alone.align(picked)]).channels.detach().numpy()
     predictions = single(tokens).detach().numpy()
     np.testing.assert_allclose(channels @ channels.T, np.cov(predictions.T, bias=True), atol=1e-8)
 
@@ -184,4 +193,4 @@ def test_a_model_without_features_has_no_canonical_form(model, tokens):
     for held in [*silent.align.local, *silent.align.global_]:
         held.weight.data.zero_()
     with pytest.raises(DataError, match="constant"):
-        canonical_selectors(silent, batches(tokens)())
+        canonical_selectors(silent, batches(silent, tokens))

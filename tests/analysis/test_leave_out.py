@@ -5,7 +5,7 @@ import pytest
 import torch
 from sklearn.metrics import r2_score
 
-from factortopy.analysis import leave_out, shares
+from factortopy.analysis import AlignedBatches, leave_out, shares
 from factortopy.model import ChannelAlign, ChannelMap, FactorTopy, FixedSelectors, Selection
 from factortopy.networks import Tokens
 
@@ -51,7 +51,13 @@ def found_by(model, tokens, responses, parts, **kwargs):
     def batches():
         return (tokens[start : start + 40] for start in range(0, len(responses), 40))
 
-    return leave_out(model, batches, torch.from_numpy(responses), torch.from_numpy(parts.sum(axis=0)), **kwargs)
+    return leave_out(
+        model,
+        AlignedBatches(model, batches),
+        torch.from_numpy(responses),
+        torch.from_numpy(parts.sum(axis=0)),
+        **kwargs,
+    )
 
 
 def test_drop_is_the_difference_of_two_r2(model, tokens, responses, parts):
@@ -93,11 +99,8 @@ def test_constant_responses_and_predictions_have_none(model, tokens, responses, 
     assert torch.isnan(found_by(model, tokens, changed, parts).drop[1]).all()
     silent = FactorTopy(model.align, model.selectors, model.channels.detach().clone(), model.factor)
     silent.channels.data[2] = 0
-
-    def batches():
-        return iter([tokens])
-
-    held = shares(silent, batches)
-    found = leave_out(silent, batches, torch.from_numpy(responses), held.predictions)
+    aligned = [silent.align(tokens)]
+    predictions = shares(silent, aligned).predictions
+    found = leave_out(silent, aligned, torch.from_numpy(responses), predictions)
     assert torch.isnan(found.share_error[2]).all()
     np.testing.assert_allclose(found.drop[2], 0)

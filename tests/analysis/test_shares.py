@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from factortopy.analysis import shares
+from factortopy.analysis import AlignedBatches, shares
 from factortopy.model import ChannelAlign, ChannelMap, FactorTopy, FixedSelectors, Selection
 from factortopy.networks import Tokens
 
@@ -27,8 +27,8 @@ def model():
     return FactorTopy(ChannelAlign(*maps), FixedSelectors(selection), torch.randn(VOXELS, WIDTH).double(), 0.5)
 
 
-def batches(tokens, size=7):
-    return lambda: (tokens[start : start + size] for start in range(0, IMAGES, size))
+def batches(model, tokens, size=7):
+    return AlignedBatches(model, lambda: (tokens[start : start + size] for start in range(0, IMAGES, size)))
 
 
 def parts(model, tokens):
@@ -46,7 +46,7 @@ def parts(model, tokens):
 
 
 def test_shares_equal_covariances_written_out(model, tokens):
-    found = shares(model, batches(tokens))
+    found = shares(model, batches(model, tokens))
     by_hand = parts(model, tokens)
     predicted = by_hand.sum(axis=(0, 1))
     np.testing.assert_allclose(found.predictions, predicted + model.bias.detach().numpy(), atol=1e-10)
@@ -60,11 +60,11 @@ def test_shares_equal_covariances_written_out(model, tokens):
 
 
 def test_layer_shares_sum_to_one(model, tokens):
-    assert torch.allclose(shares(model, batches(tokens)).layer.sum(dim=1), torch.ones(VOXELS).double())
+    assert torch.allclose(shares(model, batches(model, tokens)).layer.sum(dim=1), torch.ones(VOXELS).double())
 
 
 def test_batches_change_nothing(model, tokens):
-    small, whole = shares(model, batches(tokens, 1)), shares(model, batches(tokens, IMAGES))
+    small, whole = shares(model, batches(model, tokens, 1)), shares(model, batches(model, tokens, IMAGES))
     assert torch.allclose(small.layer, whole.layer)
     assert torch.allclose(small.scale, whole.scale)
 
@@ -92,7 +92,7 @@ def with_gauge(model, layer_factors, scale_factors, mixing):
 def test_gauges_move_selectors_but_not_shares(model, tokens):
     mixing = torch.randn(WIDTH, WIDTH, generator=torch.Generator().manual_seed(3)).double()
     other = with_gauge(model, [0.3, 1.0, 4.0], [0.5, 3.0], mixing)
-    before, after = shares(model, batches(tokens)), shares(other, batches(tokens))
+    before, after = shares(model, batches(model, tokens)), shares(other, batches(other, tokens))
     assert (model.select().layer - other.select().layer).abs().max() > 0.1
     assert (model.select().scale - other.select().scale).abs().max() > 0.1
     assert torch.allclose(before.predictions, after.predictions, atol=1e-9)
@@ -103,6 +103,6 @@ def test_gauges_move_selectors_but_not_shares(model, tokens):
 def test_a_voxel_that_reads_nothing_has_no_share(model, tokens):
     with torch.no_grad():
         model.channels[2] = 0
-    found = shares(model, batches(tokens))
+    found = shares(model, batches(model, tokens))
     assert torch.isnan(found.layer[2]).all()
     assert torch.isfinite(found.layer[[0, 1, 3, 4]]).all()

@@ -75,7 +75,7 @@ def test_default_recipe_finds_what_was_planted(planted):
     assert np.corrcoef(space[:, 0], planted[3].space[:, 0])[0, 1] > 0.95
     # Like with like: raw layer and scale selectors are not identified, their shares are.
     test = sides(planted)[2]
-    found, by_kind = shares(model, lambda: test.batches(50)), planted[4]
+    found, by_kind = shares(model, [model.align(batch) for batch in test.batches(50)]), planted[4]
     depth = torch.arange(LAYERS).float()
     assert np.corrcoef(found.layer @ depth, depth @ by_kind.sum(dim=0))[0, 1] > 0.9
     assert np.corrcoef(found.scale, by_kind[1].sum(dim=0))[0, 1] > 0.9

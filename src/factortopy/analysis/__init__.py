@@ -39,6 +39,7 @@ from factortopy.analysis.estimates.uncertainty import Variables, region_names
 from factortopy.analysis.heldout._leave_out import LeaveOut, leave_out
 from factortopy.analysis.heldout._roi_scores import ALL, FORMULA, RoiScore, ceiling_facts, roi_scores
 from factortopy.analysis.heldout._shares import Shares, shares
+from factortopy.analysis.heldout.aligned import AlignedBatches
 from factortopy.analysis.heldout.gauge import Gauge, Selectors, canonical_gauge, canonical_model, canonical_selectors
 from factortopy.analysis.heldout.predictions import HeldOut, paired_winners, predict
 from factortopy.analysis.heldout.scores import NormalisedScore, algonauts_score, correlation, normalised, r_squared
@@ -62,6 +63,7 @@ __all__ = [
     "QUANTITIES",
     "SIMILARITIES",
     "SOURCES",
+    "AlignedBatches",
     "Change",
     "ChangeRow",
     "ChannelClusters",

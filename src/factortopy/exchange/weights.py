@@ -10,12 +10,13 @@ import torch
 import xarray as xr
 from torch import Tensor
 
-from factortopy.analysis import CONFIDENCE, held_out_variables, raw_selectors, region_names
+from factortopy.analysis import CONFIDENCE, AlignedBatches, held_out_variables, raw_selectors, region_names
 from factortopy.errors import DataError, ShapeError
 from factortopy.exchange.paper_weights import from_paper_weights, to_paper_weights
 from factortopy.exchange.places import Bounds, Places
 from factortopy.fitting import fit_settings, side_images
 from factortopy.images import Split
+from factortopy.machine import Machine
 from factortopy.mapping import Mapping, load_model
 from factortopy.model import ChannelMap, FactorTopy
 from factortopy.networks import Network
@@ -108,7 +109,7 @@ def score_weights(
     test, counts = side_images(tokens, subject, split)["test"], Counter(subject.image_ids)
     variables, _ = held_out_variables(
         model,
-        lambda: test.batches(BATCH),
+        AlignedBatches(model, lambda: test.batches(BATCH), Machine.choose("cpu").memory),
         test.responses[torch.arange(len(test))],
         [image for image in split.test for _ in range(counts[image])],
         subject.rois,

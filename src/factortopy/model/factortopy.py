@@ -3,7 +3,7 @@
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from factortopy.model.align import ChannelAlign
+from factortopy.model.align import AlignedTokens, ChannelAlign
 from factortopy.model.readout import Form, read_out
 from factortopy.model.selectors import Selection
 from factortopy.networks import Tokens
@@ -45,7 +45,8 @@ class FactorTopy(nn.Module):
 
     def forward(self, tokens: Tokens, selection: Selection | None = None) -> Float[Tensor, "B N"]:
         """Predict responses to a batch of images; ``selection`` saves computing it again."""
-        aligned = self.align(tokens)
-        selection = self.select() if selection is None else selection
-        read = read_out(aligned.local, aligned.global_, selection, self.channels, self.form)
-        return self.factor * read + self.bias
+        return self.read(self.align(tokens), self.select() if selection is None else selection) + self.bias
+
+    def read(self, aligned: AlignedTokens, selection: Selection) -> Float[Tensor, "B N"]:
+        """Predictions without bias, from tokens that are aligned already."""
+        return self.factor * read_out(aligned.local, aligned.global_, selection, self.channels, self.form)

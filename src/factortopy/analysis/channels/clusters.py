@@ -155,8 +155,9 @@ def channels_of(mapping: Mapping, way: Way, tokens: Iterable[Tokens] | None = No
             return data["channels_raw"].values
         raise DataError("this mapping holds no channel selectors as trained; fit again")
     if tokens is not None:
+        model = load_model(mapping)
         with torch.no_grad():
-            return canonical_selectors(load_model(mapping), tokens).channels.numpy()
+            return canonical_selectors(model, (model.align(batch) for batch in tokens)).channels.numpy()
     if "channels" not in data or data.attrs.get("gauge") != "canonical":
         raise DataError("this mapping holds no channels in the canonical gauge; give tokens of images")
     return data["channels"].values

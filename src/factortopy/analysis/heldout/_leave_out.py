@@ -3,15 +3,14 @@
 Both come from sums over images that are kept for every voxel and layer, N x L, while images pass once.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from factortopy.model import FactorTopy, Selection, read_out
-from factortopy.networks import Tokens
+from factortopy.model import AlignedTokens, FactorTopy, Selection
 
 
 class LeaveOut(NamedTuple):
@@ -29,7 +28,7 @@ class LeaveOut(NamedTuple):
 
 def leave_out(
     model: FactorTopy,
-    batches: Callable[[], Iterable[Tokens]],
+    aligned: Iterable[AlignedTokens],
     responses: Float[Tensor, "image N"],
     predictions: Float[Tensor, "image N"],
     repeats: Float[Tensor, "image"] | None = None,
@@ -46,7 +45,7 @@ def leave_out(
 
     Args:
         model: a trained model.
-        batches: gives the tokens of the held-out images, batch by batch.
+        aligned: the model's aligned tokens of the held-out images, batch by batch.
         responses: measured responses to them.
         predictions: what the model predicts of them.
         repeats: how many rows show the image of each row, for single trials; 1 if None.
@@ -58,27 +57,25 @@ def leave_out(
     start = 0
     with torch.no_grad():
         selection = model.select()
-        for tokens in batches():
-            rows = slice(start, start + len(tokens))
+        for batch in aligned:
+            rows = slice(start, start + batch.global_.shape[1])
             sums.add(
-                _parts(model, tokens, selection),
+                _parts(model, batch, selection),
                 (predictions[rows] - mean).double(),
                 (residual[rows] - mean_residual).double(),
                 weight[rows, None].to(mean.device).double(),
             )
-            start += len(tokens)
+            start = rows.stop
         total = (responses - responses.mean(dim=0)).square().sum(dim=0).double()
         return LeaveOut(_drop(sums, len(predictions), total), _share_error(sums, len(predictions)))
 
 
-def _parts(model: FactorTopy, tokens: Tokens, selection: Selection) -> Iterable[Float[Tensor, "B N"]]:
+def _parts(model: FactorTopy, aligned: AlignedTokens, selection: Selection) -> Iterable[Float[Tensor, "B N"]]:
     """The part of the prediction that comes from each layer, one after the other."""
-    aligned = model.align(tokens)
     for layer in range(len(aligned.local)):
         only = slice(layer, layer + 1)
         chosen = Selection(selection.space, selection.layer[:, only], selection.scale)
-        read = read_out(aligned.local[only], aligned.global_[only], chosen, model.channels, model.form)
-        yield (model.factor * read).double()
+        yield model.read(AlignedTokens(*(part[only] for part in aligned)), chosen).double()
 
 
 class _Sums:

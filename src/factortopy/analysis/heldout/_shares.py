@@ -10,15 +10,14 @@ with p_il the part of the prediction that comes from layer l, over held-out imag
 the scale share is the part of the global tokens. Shares of correlated parts can be negative.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from factortopy.model import FactorTopy, Selection, read_out
-from factortopy.networks import Tokens
+from factortopy.model import AlignedTokens, FactorTopy, Selection
 
 
 class Shares(NamedTuple):
@@ -36,7 +35,7 @@ class Shares(NamedTuple):
     scale: Float[Tensor, "N"]
 
 
-def shares(model: FactorTopy, batches: Callable[[], Iterable[Tokens]]) -> Shares:
+def shares(model: FactorTopy, aligned: Iterable[AlignedTokens]) -> Shares:
     """Layer and scale shares of a trained model, exact, in two passes over held-out images.
 
     A prediction is linear in the layer weights, so ``w_il`` times the gradient of
@@ -45,20 +44,20 @@ def shares(model: FactorTopy, batches: Callable[[], Iterable[Tokens]]) -> Shares
 
     Args:
         model: a trained model.
-        batches: gives the tokens of the held-out images, batch by batch, each time it is called.
+        aligned: the model's aligned tokens of the held-out images, batch by batch; iterated over twice.
 
     Returns:
         The shares, and the predictions in the order of the images.
     """
     with torch.no_grad():
         frozen = model.select()
-        predictions = torch.cat([model(tokens, frozen) for tokens in batches()])
+        predictions = torch.cat([model.read(batch, frozen) + model.bias for batch in aligned])
     centred = predictions - predictions.mean(dim=0)
     layer, scale = frozen.layer.detach().requires_grad_(), frozen.scale.detach().requires_grad_()
     selection = Selection(frozen.space.detach(), layer, scale)
     start = 0
-    for tokens in batches():
-        predicted = model(tokens, selection)
+    for batch in aligned:
+        predicted = model.read(batch, selection)
         (predicted * centred[start : start + len(predicted)]).sum().backward(inputs=[layer, scale])
         start += len(predicted)
     total = centred.square().sum(dim=0)
@@ -87,24 +86,19 @@ class Parts(NamedTuple):
     global_: Float[Tensor, "image N"]
 
 
-def parts(model: FactorTopy, batches: Iterable[Tokens]) -> Parts:
+def parts(model: FactorTopy, aligned: Iterable[AlignedTokens]) -> Parts:
     """Parts of a trained model's predictions of some images, without bias.
 
     Args:
         model: a trained model.
-        batches: tokens of the images.
+        aligned: the model's aligned tokens of the images, batch by batch.
     """
     depth, global_ = [], []
     with torch.no_grad():
         selection = model.select()
         position = torch.linspace(0, 1, selection.layer.shape[1]).to(selection.layer)
         deep = selection._replace(layer=selection.layer * position)
-        for tokens in batches:
-            local, whole = model.align(tokens)
-            read = [
-                read_out(local, whole, deep, model.channels, model.form),
-                read_out(torch.zeros_like(local), whole, selection, model.channels, model.form),
-            ]
-            depth.append(model.factor * read[0])
-            global_.append(model.factor * read[1])
+        for batch in aligned:
+            depth.append(model.read(batch, deep))
+            global_.append(model.read(batch._replace(local=torch.zeros_like(batch.local)), selection))
     return Parts(torch.cat(depth), torch.cat(global_))

@@ -27,8 +27,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from factortopy.errors import DataError
-from factortopy.model import ChannelAlign, ChannelMap, FactorTopy, FixedSelectors, Selection
-from factortopy.networks import Tokens
+from factortopy.model import AlignedTokens, ChannelAlign, ChannelMap, FactorTopy, FixedSelectors, Selection
 
 ROUNDS = 1_000
 TOLERANCE = 1e-10
@@ -119,20 +118,18 @@ class Gauge:
         return changed
 
 
-def aligned_covariances(model: FactorTopy, batches: Iterable[Tokens]) -> Covariances:
+def aligned_covariances(aligned: Iterable[AlignedTokens]) -> Covariances:
     """Covariances of a model's aligned features, batch by batch, in float64.
 
     Args:
-        model: a trained model.
-        batches: tokens of some images.
+        aligned: the model's aligned tokens of some images, batch by batch.
     """
     count = [0, 0]
     sums: list[Tensor] = []
     squares: list[Tensor] = []
     with torch.no_grad():
-        for tokens in batches:
-            aligned = model.align(tokens)
-            kinds = [aligned.local.movedim(2, -1).flatten(1, 3).double(), aligned.global_.double()]
+        for batch in aligned:
+            kinds = [batch.local.movedim(2, -1).flatten(1, 3).double(), batch.global_.double()]
             if not sums:
                 # Deviations from about the mean: squares of large values would drown small variances.
                 origin = [values.mean(dim=1, keepdim=True) for values in kinds]
@@ -183,7 +180,7 @@ def canonical_gauge(covariances: Covariances, selectors: Selectors) -> Gauge:
     return Gauge(layers, kinds, _principal_axes(channels) @ white)
 
 
-def canonical_selectors(model: FactorTopy, batches: Iterable[Tokens]) -> Selectors:
+def canonical_selectors(model: FactorTopy, aligned: Iterable[AlignedTokens]) -> Selectors:
     """What a trained model selects, in the canonical gauge; the model is left as it is.
 
     The channels' dot products are the similarity of predictions, ``W S W^T`` with S the pooled covariance
@@ -191,28 +188,28 @@ def canonical_selectors(model: FactorTopy, batches: Iterable[Tokens]) -> Selecto
 
     Args:
         model: a trained model.
-        batches: tokens of the images on which the gauge is fixed, such as the held-out ones.
+        aligned: its aligned tokens of the images on which the gauge is fixed, such as the held-out ones.
 
     Raises:
         DataError: if all aligned features are constant.
     """
     before = _before(model)
     with torch.no_grad():
-        return _gauge(model, before, batches).selectors(before)
+        return _gauge(before, aligned).selectors(before)
 
 
-def canonical_model(model: FactorTopy, batches: Iterable[Tokens]) -> FactorTopy:
+def canonical_model(model: FactorTopy, aligned: Iterable[AlignedTokens]) -> FactorTopy:
     """A model in the canonical gauge: the same predictions, its channels white over some images.
 
     Args:
         model: a trained model; it is left as it is.
-        batches: tokens of the images on which the gauge is fixed.
+        aligned: its aligned tokens of the images on which the gauge is fixed.
 
     Raises:
         DataError: if all aligned features are constant.
     """
     with torch.no_grad():
-        return _gauge(model, _before(model), batches).model(model)
+        return _gauge(_before(model), aligned).model(model)
 
 
 def _before(model: FactorTopy) -> Selectors:
@@ -222,8 +219,8 @@ def _before(model: FactorTopy) -> Selectors:
         return Selectors(selection, model.factor * model.channels.detach().cpu())
 
 
-def _gauge(model: FactorTopy, before: Selectors, batches: Iterable[Tokens]) -> Gauge:
-    local, global_ = aligned_covariances(model, batches)
+def _gauge(before: Selectors, aligned: Iterable[AlignedTokens]) -> Gauge:
+    local, global_ = aligned_covariances(aligned)
     return canonical_gauge(Covariances(local.cpu(), global_.cpu()), before)
 
 

@@ -1,6 +1,6 @@
 """All that a trained model says on held-out images, voxel by voxel: the variables of a mapping."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 import torch
@@ -13,15 +13,14 @@ from factortopy.analysis.heldout._shares import parts, shares
 from factortopy.analysis.heldout.gauge import canonical_selectors
 from factortopy.analysis.heldout.scores import correlation, r_squared
 from factortopy.analysis.hierarchy.slope import layer_position
-from factortopy.model import FactorTopy
-from factortopy.networks import Tokens
+from factortopy.model import AlignedTokens, FactorTopy
 
 BY_VOXEL, BY_LAYER = ("voxel",), ("voxel", "layer")
 
 
 def held_out_variables(
     model: FactorTopy,
-    batches: Callable[[], Iterable[Tokens]],
+    aligned: Iterable[AlignedTokens],
     responses: Float[Tensor, "image voxel"],
     images: Sequence[str],
     rois: Mapping[str, Bool[np.ndarray, "voxel"]],
@@ -31,7 +30,7 @@ def held_out_variables(
 
     Args:
         model: a trained model.
-        batches: gives the tokens of the held-out images, batch by batch, on the model's device.
+        aligned: its aligned tokens of the held-out images, batch by batch; iterated over several times.
         responses: measured responses to them, on the model's device.
         images: the image of every row.
         rois: membership of ROIs by name.
@@ -40,11 +39,11 @@ def held_out_variables(
     Returns:
         The variables as :class:`factortopy.mapping.Mapping` describes them, and the predictions.
     """
-    found = shares(model, batches)
-    selection, channels = canonical_selectors(model, batches())
-    _, place, counts = np.unique(np.asarray(images), return_inverse=True, return_counts=True)
-    left = leave_out(model, batches, responses, found.predictions, torch.from_numpy(counts[place]))
-    predictions, measured, layer_share = (_numpy(values) for values in (found.predictions, responses, found.layer))
+    share = shares(model, aligned)
+    selection, channels = canonical_selectors(model, aligned)
+    _, image, counts = np.unique(np.asarray(images), return_inverse=True, return_counts=True)
+    left_out = leave_out(model, aligned, responses, share.predictions, torch.from_numpy(counts[image]))
+    predictions, measured, layer_share = (_numpy(values) for values in (share.predictions, responses, share.layer))
     variables: Variables = {
         "space": (("voxel", "axis"), _numpy(selection.space)),
         "layer": (BY_LAYER, _numpy(selection.layer)),
@@ -52,17 +51,17 @@ def held_out_variables(
         "channels": (("voxel", "channel"), _numpy(channels)),
         "layer_share": (BY_LAYER, layer_share),
         "depth": (BY_VOXEL, layer_position(layer_share)),
-        "scale_share": (BY_VOXEL, _numpy(found.scale)),
-        "r2_drop": (BY_LAYER, _numpy(left.drop)),
+        "scale_share": (BY_VOXEL, _numpy(share.scale)),
+        "r2_drop": (BY_LAYER, _numpy(left_out.drop)),
         "r2": (BY_VOXEL, r_squared(measured, predictions)),
         "r": (BY_VOXEL, correlation(measured, predictions)),
     }
     if bootstrap and len(counts) > 1:
-        low, high = error_limits(layer_share, _numpy(left.share_error))
+        low, high = error_limits(layer_share, _numpy(left_out.share_error))
         variables |= {"layer_share_low": (BY_LAYER, low), "layer_share_high": (BY_LAYER, high)}
-        part = parts(model, batches())
-        held = Measured(measured, predictions, _numpy(part.depth), _numpy(part.global_), images, rois)
-        variables |= uncertainty(held, bootstrap)
+        part = parts(model, aligned)
+        test = Measured(measured, predictions, _numpy(part.depth), _numpy(part.global_), images, rois)
+        variables |= uncertainty(test, bootstrap)
     return variables, predictions
 
 

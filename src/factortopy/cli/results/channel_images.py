@@ -79,7 +79,9 @@ def channel_images(
     if dry_run:
         _estimate(network, photographs, shape, precision)
         return
-    model = load_model(loaded) if batches is None else canonical_model(load_model(loaded), batches())
+    model = load_model(loaded)
+    if batches is not None:
+        model = canonical_model(model, map(model.align, batches()))
     held = output / "tokens"
     store = extract(network, photographs, held, shape, precision=precision, progress=not quiet)
     read = (store.read(range(len(store))[first : first + BATCH]) for first in range(0, len(store), BATCH))
