@@ -108,7 +108,8 @@ def _draw(found: list[dict[str, np.ndarray]], output: str) -> None:
 
 
 def _draw_maps(row: np.ndarray, held: dict[str, np.ndarray], note: str) -> None:
-    from factortopy.plot import best_layer, layer_colours
+    from factortopy.mapping import best_layer
+    from factortopy.plot import layer_colours
 
     columns = {
         "selector": "raw selector",

@@ -14,7 +14,6 @@ from factortopy import plot
 from factortopy.analysis import LEVELS, hierarchy_slope
 from factortopy.errors import DataError, UnknownNameError
 from factortopy.fitting import History
-from factortopy.plot import confidence
 
 MAPS = ["layers", "layers_selector", "space", "scale", "scores", "rois"]
 SVG = "{http://www.w3.org/2000/svg}"
@@ -154,14 +153,6 @@ def test_layer_map_shows_the_layer_of_a_vertex(drawn, mapping):
     direction = full[best] / np.linalg.norm(full[best])
     cosine = pixels @ direction / np.maximum(np.linalg.norm(pixels, axis=1), 1e-6)
     assert (cosine > 0.995).mean() > 0.01
-
-
-def test_confidence_formula():
-    weights = np.array([[1.0, 0.0, 0.0, 0.0], [0.25, 0.25, 0.25, 0.25], [0.5, 0.5, 0.0, 0.0]])
-    np.testing.assert_allclose(confidence(weights), [1.0, 0.0, 0.5], atol=1e-12)
-    np.testing.assert_allclose(confidence(np.array([[0.6, 0.6, -0.2, 0.0]])), [0.5])
-    assert np.isnan(confidence(np.full((1, 4), np.nan))).all()
-    np.testing.assert_array_equal(confidence(np.ones((2, 1))), [1.0, 1.0])
 
 
 def test_negative_scores_are_said(drawn, mapping):

@@ -14,7 +14,7 @@ from factortopy.plot.comparison_charts import lines, partition, ranking, similar
 from factortopy.plot.fading import certainty
 from factortopy.plot.figures import ALL_FIGURES, draw
 from factortopy.plot.flatmap import FlatMap, paint
-from factortopy.plot.maps import best_layer, confidence, layers, rois, scale, scores, space
+from factortopy.plot.maps import layers, rois, scale, scores, space
 from factortopy.plot.panels import FOOT, draw_map, draw_space_key, map_height, surface_of, to_vertices
 from factortopy.plot.style import INK, MARGIN, MUTED, PAGE, add_axes, new_figure, styled
 from factortopy.plot.tokens import token_norms
@@ -34,13 +34,11 @@ __all__ = [
     "add_axes",
     "alt_text",
     "baselines",
-    "best_layer",
     "certainty",
     "change_bars",
     "change_maps",
     "channel_images",
     "clusters",
-    "confidence",
     "difference_map",
     "draw",
     "draw_map",

@@ -6,10 +6,9 @@ import numpy as np
 from jaxtyping import Float
 
 from factortopy.analysis import Change
-from factortopy.mapping import Mapping
+from factortopy.mapping import Mapping, best_layer, layer_confidence
 from factortopy.plot.colours import Palette, layer_colours
 from factortopy.plot.comparison import difference_bar, diverging_colours, largest_shown
-from factortopy.plot.maps import best_layer, confidence
 from factortopy.plot.panels import draw_layer_key, draw_map, map_height, paint_mapping
 from factortopy.plot.style import (
     INK,
@@ -49,9 +48,9 @@ def change_maps(change: Change, which: Which = "share", *, palette: Palette = "d
     """
     variable = chosen(which, ("layer_share", "layer"))
     weights = [values_of(mapping, variable) for mapping in change.mappings]
-    largest = max(0.1, float(np.ceil(np.nanpercentile([confidence(held) for held in weights], 95) * 20) / 20))
+    largest = max(0.1, float(np.ceil(np.nanpercentile([layer_confidence(held) for held in weights], 95) * 20) / 20))
     painted = [
-        paint_mapping(mapping, layer_colours(best_layer(held), confidence(held) / largest, palette))
+        paint_mapping(mapping, layer_colours(best_layer(held), layer_confidence(held) / largest, palette))
         for mapping, held in zip(change.mappings, weights, strict=True)
     ]
     width = (PAGE - 3 * MARGIN) / 2

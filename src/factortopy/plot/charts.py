@@ -8,10 +8,9 @@ from factortopy.analysis import layer_position
 from factortopy.cortex import HEMISPHERES
 from factortopy.errors import DataError
 from factortopy.fitting import History
-from factortopy.mapping import Mapping
+from factortopy.mapping import Mapping, best_layer
 from factortopy.plot.colours import Palette, layer_colours, scalar_colormap
 from factortopy.plot.fading import name_of
-from factortopy.plot.maps import best_layer
 from factortopy.plot.panels import draw_layer_key
 from factortopy.plot.style import (
     INK,

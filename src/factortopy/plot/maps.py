@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Float
 
 from factortopy.errors import DataError
-from factortopy.mapping import Mapping
+from factortopy.mapping import Mapping, best_layer, layer_confidence
 from factortopy.plot.colours import (
     Palette,
     Quantity,
@@ -29,27 +29,6 @@ KEY_LEFT = 139.0
 KEY_WIDTH = 35.0
 
 
-def confidence(weights: Float[np.ndarray, "voxel layer"]) -> Float[np.ndarray, "voxel"]:
-    """Confidence of layer weights, ``s_i = 1 - H(w_i) / log L`` (eq. 2): 1 one-hot, 0 uniform.
-
-    Shares may be negative: those are set to 0 and the rest scaled to sum 1 before the entropy is taken.
-
-    Args:
-        weights: selectors or shares of each layer.
-
-    Returns:
-        Values in 0..1; NaN where the weights are; 1 for a network of one layer.
-    """
-    weights = np.clip(np.asarray(weights, dtype=float), 0.0, None)
-    total = weights.sum(axis=1, keepdims=True)
-    weights = np.divide(weights, total, out=np.full_like(weights, np.nan), where=total > 0)
-    if weights.shape[1] == 1:
-        return np.ones(len(weights))
-    # 0 log 0 is 0: a one-hot selector has confidence 1.
-    entropy = -(weights * np.log(np.where(weights > 0, weights, 1.0))).sum(axis=1)
-    return np.asarray(1.0 - entropy / np.log(weights.shape[1]))
-
-
 @styled
 def layers(mapping: Mapping, which: Which = "share", *, palette: Palette = "default", fade: bool = False) -> "Figure":
     """Layer map: hue is the layer of largest weight, brightness the confidence, with a key of both.
@@ -64,7 +43,7 @@ def layers(mapping: Mapping, which: Which = "share", *, palette: Palette = "defa
         DataError: if the mapping lacks the variable or lies on no surface that can be painted.
     """
     weights = values_of(mapping, chosen(which, ("layer_share", "layer")))
-    certain, best = confidence(weights), best_layer(weights)
+    certain, best = layer_confidence(weights), best_layer(weights)
     # Full brightness at the 95th percentile: soft selections would else be too dark to tell apart.
     largest = max(0.1, float(np.ceil(np.nanpercentile(certain, 95) * 20) / 20))
     rgba = layer_colours(best, certain / largest, palette)
@@ -200,13 +179,6 @@ def rois(mapping: Mapping, *, palette: Palette = "default") -> "Figure":
     )  # fmt: skip
     _roi_key(figure, mapping, colours)
     return figure
-
-
-def best_layer(weights: Float[np.ndarray, "voxel layer"]) -> Float[np.ndarray, "voxel"]:
-    """Position in 0..1 of the layer of largest weight; NaN where the weights are."""
-    known = np.isfinite(weights).all(axis=1)
-    best = np.where(known[:, None], weights, 0.0).argmax(axis=1) / max(weights.shape[1] - 1, 1)
-    return np.where(known, best, np.nan)
 
 
 def _map_figure(mapping: Mapping, flat_map: FlatMap, title: str, *, source: str = "", alt: str) -> "Figure":

@@ -4,14 +4,14 @@ import numpy as np
 
 from factortopy.analysis import limited
 from factortopy.images import ImageSet
-from factortopy.mapping import Mapping
+from factortopy.mapping import Mapping, layer_confidence
 from factortopy.paper.item import Item, Result
 from factortopy.paper.items.panels import Panel, map_grid
 from factortopy.paper.measures import roi_mean, roughness, selector_weights
 from factortopy.paper.members import CLIP, STAND_INS, Member, members_of
 from factortopy.paper.numbers import Row
 from factortopy.paper.study import Job, Study
-from factortopy.plot import confidence, space_dots
+from factortopy.plot import space_dots
 
 EXAMPLE = "china-r1c0"
 NAMES = {True: "with topology", False: "without topology"}
@@ -87,7 +87,7 @@ def _row(name: str, mapping: Mapping) -> Row:
         "r2": score.value,
         "r2_low": score.low,
         "r2_high": score.high,
-        "confidence": float(np.nanmean(confidence(selector_weights(mapping)))),
+        "confidence": float(np.nanmean(layer_confidence(selector_weights(mapping)))),
         "roughness": roughness(mapping),
     }
 

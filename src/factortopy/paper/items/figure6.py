@@ -3,13 +3,13 @@
 import numpy as np
 
 from factortopy.analysis import layer_position, limited
+from factortopy.mapping import layer_confidence
 from factortopy.paper.item import Item, Result
 from factortopy.paper.items.panels import Panel, map_grid
 from factortopy.paper.measures import roi_mean, selector_weights
 from factortopy.paper.members import Member, diffusion_block, diffusion_steps
 from factortopy.paper.numbers import Row
 from factortopy.paper.study import Job, Study
-from factortopy.plot import confidence
 
 STEPS = (25, 40)
 
@@ -26,7 +26,7 @@ def make(study: Study) -> Result:
         mapping = study.fit(Job(member))
         weights = selector_weights(mapping)
         panels.append(Panel(f"{member.label}\n{mapping.layers[0]} … {mapping.layers[-1]}", mapping, weights))
-        score, sure = limited(mapping, "r2"), confidence(weights)
+        score, sure = limited(mapping, "r2"), layer_confidence(weights)
         row: Row = {"label": member.label, "layers": len(mapping.layers)}
         row |= {"r2": score.value, "r2_low": score.low, "r2_high": score.high}
         row |= {"confidence": float(np.nanmean(sure))}

@@ -9,7 +9,7 @@ import numpy as np
 import xarray as xr
 from jaxtyping import Float
 
-from factortopy.mapping import Mapping
+from factortopy.mapping import Mapping, best_layer, layer_confidence
 from factortopy.plot import (
     FOOT,
     MARGIN,
@@ -19,8 +19,6 @@ from factortopy.plot import (
     Palette,
     Quantity,
     add_axes,
-    best_layer,
-    confidence,
     draw_map,
     draw_space_key,
     layer_colours,
@@ -142,7 +140,9 @@ def map_grid(
 def _paint(panel: Panel, limits: dict[str, float], palette: Palette) -> FlatMap:
     surface = surface_of(panel.mapping)
     if panel.kind == "layer":
-        rgba = layer_colours(best_layer(panel.values), confidence(panel.values) / limits["layer"], palette=palette)
+        rgba = layer_colours(
+            best_layer(panel.values), layer_confidence(panel.values) / limits["layer"], palette=palette
+        )
     elif panel.kind == "space":
         rgba = space_colours(panel.values, palette)
     else:
@@ -156,7 +156,7 @@ def _paint(panel: Panel, limits: dict[str, float], palette: Palette) -> FlatMap:
 
 def _largest_confidence(panels: Sequence[Panel]) -> float:
     """Confidence at full brightness: the 95th percentile of all maps of layers, at least 0.1."""
-    held = [confidence(panel.values) for panel in panels if panel.kind == "layer"]
+    held = [layer_confidence(panel.values) for panel in panels if panel.kind == "layer"]
     if not held:
         return 1.0
     return max(0.1, math.ceil(float(np.nanpercentile(np.concatenate(held), 95)) * 20) / 20)
