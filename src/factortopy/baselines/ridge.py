@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Float, Int
 
 from factortopy.baselines.features import Sides
-from factortopy.errors import UnavailableError
+from factortopy.errors import MissingExtraError
 
 PENALTIES = np.logspace(0, 6, 13, dtype=np.float32)
 """Ridge penalties tried, for features of mean variance 1."""
@@ -90,7 +90,7 @@ def choose(
     """Score, penalty and band weights that predict the validation images best, voxel by voxel.
 
     Raises:
-        UnavailableError: if himalaya is not installed.
+        MissingExtraError: if himalaya is not installed.
     """
     from sklearn.model_selection import PredefinedSplit
 
@@ -129,14 +129,12 @@ def himalaya_search() -> Callable[..., Any]:
     """himalaya's search over penalties and band weights.
 
     Raises:
-        UnavailableError: if himalaya is not installed.
+        MissingExtraError: if himalaya is not installed.
     """
     try:
         from himalaya.ridge import solve_group_ridge_random_search
     except ImportError:
-        raise UnavailableError(
-            "the linear baselines need himalaya: pip install 'factortopy[baselines]', or name other methods"
-        ) from None
+        raise MissingExtraError("baselines", "the linear baselines need himalaya", "name other methods") from None
     return partial(solve_group_ridge_random_search, return_weights=False)
 
 

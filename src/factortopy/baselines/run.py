@@ -118,7 +118,10 @@ def check_methods(which: Sequence[str] | None, tokens: TokenStore, untrained: To
             "--untrained and give their folder (--untrained-tokens)"
         )
     if untrained is not None and untrained.weights_hash == tokens.weights_hash:
-        raise DataError(f"{untrained.path} has the weights of {tokens.path}; give tokens of an untrained network")
+        raise DataError(
+            f"{untrained.path} has the weights of {tokens.path}; give tokens of an untrained network",
+            path=untrained.path,
+        )
     if any(map(needs_himalaya, wanted)):
         himalaya_search()
     return wanted

@@ -32,7 +32,8 @@ class _Reader:
         if count < 0 or self.place + count > len(self.content):
             raise DataError(
                 f"{self.path} has {len(self.content)} bytes, expected {count} more at byte {self.place}; "
-                "it is truncated or no FreeSurfer annotation"
+                "it is truncated or no FreeSurfer annotation",
+                path=self.path,
             )
         self.place += count
         return self.content[self.place - count : self.place]
@@ -58,13 +59,13 @@ def read_annotation(path: str | os.PathLike[str]) -> tuple[Int[np.ndarray, "vert
     try:
         reader = _Reader(path, path.read_bytes())
     except OSError as error:
-        raise DataError(f"cannot read {path} ({error.strerror}); give a FreeSurfer annotation") from error
+        raise DataError(f"cannot read {path} ({error.strerror}); give a FreeSurfer annotation", path=path) from error
     count = reader.number()
     vertex, colour = reader.numbers(2 * count).reshape(-1, 2).T
     if not count or not np.array_equal(np.sort(vertex), np.arange(count)):
-        raise DataError(f"{path} does not label each of its {count} vertices once; it is damaged")
+        raise DataError(f"{path} does not label each of its {count} vertices once; it is damaged", path=path)
     if reader.place == len(reader.content) or reader.number() != 1:
-        raise DataError(f"{path} has no colour table, so its labels have no names; give one that has")
+        raise DataError(f"{path} has no colour table, so its labels have no names; give one that has", path=path)
     names, numbers = _read_table(reader)
     values = np.full(count, -1)
     known = np.array(sorted(numbers), dtype=np.int64)
@@ -82,7 +83,9 @@ def _read_table(reader: _Reader) -> tuple[dict[int, str], dict[int, int]]:
     if new:
         reader.number()  # the largest number there may be
     elif entries < 0:
-        raise DataError(f"{reader.path} has a colour table of version {-entries}; versions 1 and 2 are known")
+        raise DataError(
+            f"{reader.path} has a colour table of version {-entries}; versions 1 and 2 are known", path=reader.path
+        )
     reader.text()  # the file that the table came from
     names: dict[int, str] = {}
     numbers: dict[int, int] = {}

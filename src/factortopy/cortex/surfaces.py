@@ -114,7 +114,10 @@ def read_freesurfer(folder: str | os.PathLike[str], name: str) -> Surface:
         places = (surf, folder.parent / "fsaverage" / "surf")
         patch = next((place / f"{short}.{PATCH}" for place in places if (place / f"{short}.{PATCH}").is_file()), None)
         if patch is None:
-            raise DataError(f"{surf / f'{short}.{PATCH}'} is missing, nor has fsaverage beside it one; copy it")
+            raise DataError(
+                f"{surf / f'{short}.{PATCH}'} is missing, nor has fsaverage beside it one; copy it",
+                path=surf / f"{short}.{PATCH}",
+            )
         meshes["flat"] = flat_mesh(patch, meshes["sphere"])
         count = VERTICES.get(name, len(meshes["sphere"].coordinates))
         morphs = [read_morph(surf / f"{short}.{stem}", count) for stem in ("sulc", "curv")]
@@ -133,7 +136,8 @@ def _hemisphere(
         if len(mesh.coordinates) != count:
             raise DataError(
                 f"{folder}: the {name} {kind} mesh has {len(mesh.coordinates)} vertices, expected {count}; "
-                "its files are of several surfaces"
+                "its files are of several surfaces",
+                path=folder,
             )
     return Hemisphere(name=name, **meshes, sulcal_depth=morphs[0], curvature=morphs[1])
 

@@ -81,6 +81,8 @@ def algonauts_protocol(
     """
     layout = known_layout(path)
     if layout.kind != "algonauts":
-        raise DataError(f"{Path(path)} is no folder of Algonauts 2023; expected training_split and roi_masks")
+        raise DataError(
+            f"{Path(path)} is no folder of Algonauts 2023; expected training_split and roi_masks", path=Path(path)
+        )
     person = load_algonauts(algonauts_folder(layout, subject), **options)
     return Protocol(person, split_images(person.image_ids, seed=seed), CHALLENGE)

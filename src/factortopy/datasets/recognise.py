@@ -94,10 +94,10 @@ def known_layout(path: str | os.PathLike[str]) -> Layout:
         DataError: if there is no such folder, or it holds nothing known.
     """
     if not Path(path).exists():
-        raise DataError(f"{path} is missing; give a folder of {READABLE}")
+        raise DataError(f"{path} is missing; give a folder of {READABLE}", path=path)
     layout = recognise(path)
     if layout is None:
-        raise DataError(f"{path} holds no known data set; expected {READABLE}")
+        raise DataError(f"{path} holds no known data set; expected {READABLE}", path=path)
     return layout
 
 
@@ -117,7 +117,7 @@ def open_subject(
     """
     layout = known_layout(path)
     if layout.kind == "tokens":
-        raise DataError(f"{path} is a store of tokens, no subject; give a folder of {READABLE}")
+        raise DataError(f"{path} is a store of tokens, no subject; give a folder of {READABLE}", path=path)
     try:
         if layout.kind in ("algonauts", "arrays", "betas"):
             return _open_one(layout, subject, progress, options)
@@ -126,9 +126,9 @@ def open_subject(
         if options:
             raise
         # Nothing was asked for by name: a part that is always there is missing.
-        raise DataError(f"{layout.root}: {error}; the folder is incomplete or damaged") from error
+        raise DataError(f"{layout.root}: {error}; the folder is incomplete or damaged", path=layout.root) from error
     except DataError as error:
-        raise error if str(layout.root) in str(error) else type(error)(f"{layout.root}: {error}") from error
+        raise error.at(layout.root) from error
 
 
 def _open_one(layout: Layout, subject: int | None, progress: bool, options: dict[str, Any]) -> Subject:
@@ -137,7 +137,7 @@ def _open_one(layout: Layout, subject: int | None, progress: bool, options: dict
 
         return load_algonauts(algonauts_folder(layout, subject), **options)
     if subject is not None:
-        raise DataError(f"{layout.root} holds one subject; leave its number out")
+        raise DataError(f"{layout.root} holds one subject; leave its number out", path=layout.root)
     if layout.kind == "arrays":
         from factortopy.subjects import load_subject
 
@@ -192,12 +192,14 @@ def algonauts_folder(layout: Layout, subject: int | None) -> Path:
     """
     if _is_algonauts(layout.root):
         if subject not in (None, layout.subject):
-            raise DataError(f"{layout.root} is one subject's folder; give the folder above it for another")
+            raise DataError(
+                f"{layout.root} is one subject's folder; give the folder above it for another", path=layout.root
+            )
         return layout.root
     folders = algonauts_subjects(layout.root)
     if subject is not None and subject not in folders:
         there = ", ".join(map(str, folders))
-        raise DataError(f"{layout.root} has no subject {subject}; it has {there}")
+        raise DataError(f"{layout.root} has no subject {subject}; it has {there}", path=layout.root)
     return folders[min(folders) if subject is None else subject]
 
 

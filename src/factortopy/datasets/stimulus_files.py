@@ -21,18 +21,19 @@ def find_images(folder: str | os.PathLike[str], ids: Sequence[str], name: str) -
     """
     folder = Path(folder)
     if not folder.is_dir():
-        raise DataError(f"{folder} is no folder; give the folder of the photographs")
+        raise DataError(f"{folder} is no folder; give the folder of the photographs", path=folder)
     wanted = set(ids)
     found: dict[str, Path] = {}
     for file in sorted(folder.rglob("*")):
         if file.name in wanted and file.suffix.lower() in SUFFIXES:
             if file.name in found:
-                raise DataError(f"{folder} has {file.name} twice ({found[file.name]}, {file}); remove one")
+                raise DataError(f"{folder} has {file.name} twice ({found[file.name]}, {file}); remove one", path=folder)
             found[file.name] = file
     missing = [image for image in ids if image not in found]
     if missing:
         raise DataError(
             f"{len(missing)} of {len(ids)} photographs are not beneath {folder} (first: {missing[0]}); "
-            "give the folder that holds them"
+            "give the folder that holds them",
+            path=folder,
         )
     return ImageSet(name, tuple(ids), lambda image: read_image(found[image]))

@@ -115,9 +115,11 @@ def places_from_coordinates(path: str | os.PathLike[str]) -> Places:
     """
     coordinates = np.asarray(read_array(path))
     if coordinates.ndim != 2 or coordinates.shape[1] != 3 or not len(coordinates):
-        raise ShapeError(f"{Path(path)} has shape {coordinates.shape}; coordinates must be (voxel, 3) in mm")
+        raise ShapeError(
+            f"{Path(path)} has shape {coordinates.shape}; coordinates must be (voxel, 3) in mm", path=Path(path)
+        )
     if coordinates.dtype.kind != "f" or not np.isfinite(coordinates).all():
-        raise DataError(f"{Path(path)} ({coordinates.dtype}) must hold finite decimal numbers")
+        raise DataError(f"{Path(path)} ({coordinates.dtype}) must hold finite decimal numbers", path=Path(path))
     count = len(coordinates)
     # Nothing says which hemisphere: on no surface, none of this is looked at.
     sides, index = np.full(count, HEMISPHERES[0]), np.arange(count)

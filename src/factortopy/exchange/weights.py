@@ -166,7 +166,8 @@ def _check_fit(mapping: Mapping, model: FactorTopy, tokens: TokenStore, subject:
     if (tokens.network, tokens.layers, tokens.channels) != (name, mapping.layers, channels):
         raise DataError(
             f"{tokens.path} holds {len(tokens.layers)} layers of {tokens.network}, the weights are of "
-            f"{len(channels)} layers of {name}; give that network's tokens"
+            f"{len(channels)} layers of {name}; give that network's tokens",
+            path=tokens.path,
         )
     places = mapping.dataset["coordinates"].values
     if subject.coordinates.shape != places.shape:

@@ -146,11 +146,12 @@ def _finished(output: Path, identity: str) -> dict[str, Any] | None:
         record: dict[str, Any] = json.loads((output / PROVENANCE).read_text(encoding="utf-8"))
         found = record["identity"]
     except (OSError, ValueError, KeyError):
-        raise DataError(f"{output} exists and is no fine-tuned network; choose another folder") from None
+        raise DataError(f"{output} exists and is no fine-tuned network; choose another folder", path=output) from None
     if found != identity:
         raise DataError(
             f"{output} holds another fine-tuning (network, images, settings or precision differ); choose "
-            "another folder, or delete it"
+            "another folder, or delete it",
+            path=output,
         )
     return record
 

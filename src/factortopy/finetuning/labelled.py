@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from factortopy.errors import DataError, UnknownNameError
+from factortopy.errors import DataError, UnknownNameError, first_line
 from factortopy.images import ImageSet, images_from_folder, read_image
 
 DIGITS, TORCHVISION = "sklearn/digits", "torchvision/"
@@ -60,11 +60,12 @@ def labelled_from_folder(path: str | Path, *, check: bool = True) -> LabelledIma
     """
     folder = Path(path)
     if not folder.is_dir():
-        raise DataError(f"{folder} is not a folder; give one with a subfolder of images for each class")
+        raise DataError(f"{folder} is not a folder; give one with a subfolder of images for each class", path=folder)
     classes = sorted(child.name for child in folder.iterdir() if child.is_dir() and not child.name.startswith("."))
     if len(classes) < 2:
         raise DataError(
-            f"{folder} has {len(classes)} subfolders; expected one for each class, at least two: CLASS/IMAGE"
+            f"{folder} has {len(classes)} subfolders; expected one for each class, at least two: CLASS/IMAGE",
+            path=folder,
         )
     members = [images_from_folder(folder / name, check=check).ids for name in classes]
     ids = tuple(f"{name}/{file}" for name, files in zip(classes, members, strict=True) for file in files)
@@ -108,10 +109,11 @@ def labelled_from_torchvision(name: str, root: str | Path, *, download: bool = F
     try:
         items: Any = getattr(datasets, name)(root=root, **options)
     except (RuntimeError, OSError, ValueError, TypeError, ImportError) as error:
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        reason = first_line(error)
         raise DataError(
             f"torchvision's {name} cannot be read from {root}: {reason} (root=FOLDER says where it is, "
-            "download=True fetches it; on the command line --root and --download)"
+            "download=True fetches it; on the command line --root and --download)",
+            path=root,
         ) from error
     labels = _labels(items, name)
     classes = getattr(items, "classes", None) or range(max(labels) + 1)

@@ -20,7 +20,8 @@ def image_scenes(tokens: TokenStore, subject: Subject) -> list[str] | None:
     if missing:
         raise DataError(
             f"{len(missing)} of {len(subject.distinct_image_ids)} images of {subject.name!r} have no tokens "
-            f"in {tokens.path} (first: {min(missing)!r}); extract tokens of the same images"
+            f"in {tokens.path} (first: {min(missing)!r}); extract tokens of the same images",
+            path=tokens.path,
         )
     if tokens.image_groups is None:
         return None

@@ -32,7 +32,8 @@ def images_from_hdf5(path: str | Path, dataset: str = "imgBrick", ids: Sequence[
     if unknown:
         raise DataError(
             f"{len(unknown)} images such as {unknown[0]!r} are not among the {count} of {file}, which are "
-            f"{PREFIX}{0:05d} to {PREFIX}{count - 1:05d}; is it the whole file?"
+            f"{PREFIX}{0:05d} to {PREFIX}{count - 1:05d}; is it the whole file?",
+            path=file,
         )
 
     def load(image_id: str) -> Image.Image:
@@ -48,15 +49,20 @@ def _count(path: Path, dataset: str) -> int:
         with h5py.File(path, "r") as file:
             brick = file.get(dataset)
             if not isinstance(brick, h5py.Dataset):
-                raise DataError(f"{path} has no array {dataset!r}, it holds {', '.join(file) or 'nothing'}; name one")
+                raise DataError(
+                    f"{path} has no array {dataset!r}, it holds {', '.join(file) or 'nothing'}; name one", path=path
+                )
             if brick.dtype != np.uint8 or brick.ndim != 4 or brick.shape[3] != 3 or 0 in brick.shape:
                 raise DataError(
                     f"{dataset} of {path} is {brick.dtype} of shape {brick.shape}, expected uint8 images "
-                    "(image, height, width, 3)"
+                    "(image, height, width, 3)",
+                    path=path,
                 )
             # One image is read at a time: it alone must be of a size that an image can have.
             if brick.shape[1] * brick.shape[2] > Image.MAX_IMAGE_PIXELS:
-                raise DataError(f"{dataset} of {path} announces images of {brick.shape[1:3]} pixels; damaged?")
+                raise DataError(
+                    f"{dataset} of {path} announces images of {brick.shape[1:3]} pixels; damaged?", path=path
+                )
             return int(brick.shape[0])
     except (OSError, RuntimeError, ValueError, KeyError, TypeError) as error:
         raise _broken(path, error) from error
@@ -76,4 +82,4 @@ def _broken(path: Path, error: Exception) -> DataError:
     if isinstance(error, DataError):
         return error
     reason = "it is missing" if not path.is_file() else " ".join(str(error).split())
-    return DataError(f"cannot read images from {path}: {reason}; get the HDF5 file again")
+    return DataError(f"cannot read images from {path}: {reason}; get the HDF5 file again", path=path)

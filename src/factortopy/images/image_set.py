@@ -81,11 +81,11 @@ def images_from_folder(path: str | Path, *, check: bool = True) -> ImageSet:
     """
     folder = Path(path)
     if not folder.is_dir():
-        raise DataError(f"{folder} is not a folder; give a folder of images")
+        raise DataError(f"{folder} is not a folder; give a folder of images", path=folder)
     files = (file for file in folder.iterdir() if file.suffix.lower() in SUFFIXES)
     names = sorted(file.name for file in files if not file.name.startswith("."))
     if not names:
-        raise DataError(f"no images in {folder}; expected files ending in {', '.join(SUFFIXES)}")
+        raise DataError(f"no images in {folder}; expected files ending in {', '.join(SUFFIXES)}", path=folder)
     if check:
         _check_headers({name: folder / name for name in names}, folder)
     return ImageSet(folder.resolve().name, tuple(names), lambda name: read_image(folder / name))
@@ -107,10 +107,10 @@ def images_from_list(path: str | Path, *, check: bool = True) -> ImageSet:
     try:
         lines = [line.strip() for line in file.read_text(encoding="utf-8-sig").splitlines()]
     except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"cannot read {file} as a list of images: {error}; give a text file") from error
+        raise DataError(f"cannot read {file} as a list of images: {error}; give a text file", path=file) from error
     ids = tuple(line for line in lines if line)
     if not ids:
-        raise DataError(f"{file} names no images; write the path of one image a line")
+        raise DataError(f"{file} names no images; write the path of one image a line", path=file)
     if check:
         _check_headers({line: file.parent / line for line in ids}, file)
     return ImageSet(file.stem, ids, lambda line: read_image(file.parent / line))
@@ -126,7 +126,9 @@ def read_image(path: Path) -> Image.Image:
         with Image.open(path) as image:
             return ImageOps.exif_transpose(image).convert("RGB")
     except FAULTS as error:
-        raise DataError(f"cannot read image {path}: {_reason(error)}; replace or remove this file") from error
+        raise DataError(
+            f"cannot read image {path}: {_reason(error)}; replace or remove this file", path=path
+        ) from error
 
 
 def _check_headers(files: dict[str, Path], place: Path) -> None:
@@ -134,7 +136,8 @@ def _check_headers(files: dict[str, Path], place: Path) -> None:
     if broken:
         named = ", ".join(f"{name} ({reason})" for name, reason in broken.items())
         raise DataError(
-            f"{len(broken)} of {len(files)} images in {place} cannot be read: {named}; replace or remove them"
+            f"{len(broken)} of {len(files)} images in {place} cannot be read: {named}; replace or remove them",
+            path=place,
         )
 
 

@@ -140,9 +140,11 @@ def read_split(path: str | os.PathLike[str]) -> Split:
     try:
         sides = json.loads(Path(path).read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
-        raise DataError(f"cannot read the split {path} ({error}); give JSON with train, validation and test") from error
+        raise DataError(
+            f"cannot read the split {path} ({error}); give JSON with train, validation and test", path=path
+        ) from error
     if not isinstance(sides, dict) or not all(isinstance(ids, list) for ids in sides.values()):
-        raise DataError(f"{path} is no split: give an object of three lists, train, validation and test")
+        raise DataError(f"{path} is no split: give an object of three lists, train, validation and test", path=path)
     return Split.from_dict(sides)
 
 

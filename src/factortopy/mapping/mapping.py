@@ -111,7 +111,9 @@ class Mapping:
         folder = Path(path)
         for part in (DATASET, PARAMETERS, SETTINGS, PROVENANCE):
             if not (folder / part).exists():
-                raise DataError(f"{folder} is no mapping: {part} is missing; give the folder that `fit` wrote")
+                raise DataError(
+                    f"{folder} is no mapping: {part} is missing; give the folder that `fit` wrote", path=folder
+                )
         try:
             return cls(
                 dataset=_fixed_width(xr.open_zarr(folder / DATASET, consolidated=False).load()),
@@ -120,7 +122,9 @@ class Mapping:
                 provenance=json.loads((folder / PROVENANCE).read_text(encoding="utf-8")),
             )
         except (SafetensorError, ValueError, KeyError, OSError) as error:
-            raise DataError(f"{folder} cannot be read ({error}); it was cut short or changed: fit again") from error
+            raise DataError(
+                f"{folder} cannot be read ({error}); it was cut short or changed: fit again", path=folder
+            ) from error
 
 
 def _storable(dataset: xr.Dataset) -> xr.Dataset:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from factortopy.errors import FactortopyError, UnavailableError
+from factortopy.errors import FactortopyError, MissingExtraError
 from factortopy.paper.item import Item, write_result
 from factortopy.paper.study import Study
 
@@ -62,7 +62,7 @@ def run_items(items: Iterable[Item], study: Study, tell: Callable[[str], None] =
             outcome.done[item.name] = write_result(item, item.make(study), study)
         except Exception as error:
             # Whatever goes wrong in one item, the others are still made; the reason is told at the end.
-            missing = isinstance(error, UnavailableError) and "pip install" in str(error)
+            missing = isinstance(error, MissingExtraError)
             reason = _reason(error)
             (outcome.skipped if missing else outcome.failed)[item.name] = reason
             tell(f"{item.name} {'skipped' if missing else 'failed'}: {reason}")

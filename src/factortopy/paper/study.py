@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from factortopy.errors import DataError, UnavailableError
+from factortopy.errors import DataError, MissingExtraError, UnavailableError
 from factortopy.finetuning import finetune, open_labelled
 from factortopy.fitting import image_scenes
 from factortopy.images import ImageSet, Split, sample_views, split_images
@@ -193,15 +193,18 @@ class Study:
         Raises:
             UnavailableError: if none can be had.
         """
-        found = {}
+        fits: dict[Member, Mapping] = {}
+        missing: list[UnavailableError] = []
         for member in members:
             try:
-                found[member] = self.fit(Job(member, person))
+                fits[member] = self.fit(Job(member, person))
             except UnavailableError as error:
                 self.left_out[member.label] = str(error)
-        if not found:
-            raise UnavailableError("; ".join(self.left_out[member.label] for member in members))
-        return found
+                missing.append(error)
+        if not fits:
+            reasons = UnavailableError("; ".join(map(str, missing)))
+            raise next((error for error in missing if isinstance(error, MissingExtraError)), reasons)
+        return fits
 
     def _split(self, tokens: TokenStore, subject: Subject) -> Split:
         return split_images(subject.distinct_image_ids, image_scenes(tokens, subject), seed=self.plan.seed)

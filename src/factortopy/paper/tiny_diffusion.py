@@ -4,7 +4,7 @@ from typing import Any
 
 import torch
 
-from factortopy.errors import UnavailableError
+from factortopy.errors import MissingExtraError
 from factortopy.machine import seeded
 from factortopy.networks import SCHEDULE, DiffusionNetwork, DiffusionParts, Network, parse_choice
 
@@ -19,7 +19,7 @@ def tiny_diffusion(choice: str) -> Network:
         choice: ``"t=4"`` or ``"block=up.3"``.
 
     Raises:
-        UnavailableError: if diffusers is not installed.
+        MissingExtraError: if diffusers is not installed.
     """
     return DiffusionNetwork(
         _parts(),
@@ -59,7 +59,5 @@ def _library() -> Any:
     try:
         import diffusers
     except ImportError as error:
-        raise UnavailableError(
-            f"{error.name} is not installed; install it: pip install 'factortopy[diffusion]'"
-        ) from None
+        raise MissingExtraError("diffusion", f"{error.name} is not installed; install it") from None
     return diffusers

@@ -46,7 +46,7 @@ def save(figure: "Figure", path: str | os.PathLike[str]) -> tuple[Path, Path]:
     path = Path(path)
     known = path.suffix.lower() in (".png", ".svg")
     if path.suffix.lower() in (".pdf", ".jpg", ".jpeg", ".eps", ".tif", ".tiff"):
-        raise DataError(f"cannot write {path}: figures are written as .png and .svg; leave the suffix out")
+        raise DataError(f"cannot write {path}: figures are written as .png and .svg; leave the suffix out", path=path)
     stem = path.with_suffix("") if known else path
     png, svg = stem.with_name(f"{stem.name}.png"), stem.with_name(f"{stem.name}.svg")
     title = {"Title": alt_text(figure), "Date": None, "Creator": "factortopy"}

@@ -81,7 +81,7 @@ def report(
 def _check_target(path: Path) -> None:
     """Fail before the figures are drawn, not after."""
     if path.is_dir():
-        raise DataError(f"{path} is a folder; give the path of the HTML file, e.g. {path / 'report.html'}")
+        raise DataError(f"{path} is a folder; give the path of the HTML file, e.g. {path / 'report.html'}", path=path)
     check_writable(path.parent)
 
 

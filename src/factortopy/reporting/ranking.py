@@ -67,7 +67,7 @@ def ranking(
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     if Path(path).is_dir():
-        raise DataError(f"{path} is a folder; give the path of the HTML file")
+        raise DataError(f"{path} is a folder; give the path of the HTML file", path=path)
     environment = Environment(
         loader=PackageLoader("factortopy.reporting"),
         autoescape=True,

@@ -58,6 +58,9 @@ class ArrayPath:
     def __str__(self) -> str:
         return f"{self.file}:{self.member}" if self.member else str(self.file)
 
+    def __fspath__(self) -> str:
+        return str(self.file)
+
 
 @contextmanager
 def reading(path: Path_ | ArrayPath, remedy: str = "it is damaged or of another kind; get it again") -> Iterator[None]:
@@ -75,11 +78,11 @@ def reading(path: Path_ | ArrayPath, remedy: str = "it is damaged or of another 
     except FactortopyError:
         raise
     except FileNotFoundError as error:
-        raise DataError(f"{path} is missing; check the path, or get the file again") from error
+        raise DataError(f"{path} is missing; check the path, or get the file again", path=path) from error
     # Parsers raise anything on damaged bytes: struct.error, KeyError, RecursionError, zlib.error, ...
     except Exception as error:
         reason = " ".join(str(error).split())[:200] or type(error).__name__
-        raise DataError(f"cannot read {path} ({reason}); {remedy}") from error
+        raise DataError(f"cannot read {path} ({reason}); {remedy}", path=path) from error
 
 
 def check_plausible(path: Path_ | ArrayPath, announced: int, stored: int) -> None:
@@ -96,7 +99,8 @@ def check_plausible(path: Path_ | ArrayPath, announced: int, stored: int) -> Non
     if announced < 0 or announced > max(SMALL, COMPRESSION * stored):
         raise DataError(
             f"{path} announces {announced:,} bytes of data but has {stored:,}; it is truncated or its "
-            "header is damaged: get it again"
+            "header is damaged: get it again",
+            path=path,
         )
 
 
@@ -135,14 +139,17 @@ def npy_header(path: Path_) -> NpyHeader:
 def _npy_header(file: IO[bytes], path: Path_ | ArrayPath) -> NpyHeader:
     version = np.lib.format.read_magic(file)
     if version not in ((1, 0), (2, 0)):
-        raise DataError(f"{path} is a .npy of version {version}; expected 1.0 or 2.0: save it with numpy.save")
+        raise DataError(
+            f"{path} is a .npy of version {version}; expected 1.0 or 2.0: save it with numpy.save", path=path
+        )
     first = version == (1, 0)
     read = np.lib.format.read_array_header_1_0 if first else np.lib.format.read_array_header_2_0
     shape, _, dtype = read(file)
     if dtype.hasobject or dtype.itemsize == 0 or any(length < 0 for length in shape):
         raise DataError(
             f"{path} holds {dtype} of shape {shape}, no plain numbers; objects (pickles) are never read: "
-            "save an array of numbers"
+            "save an array of numbers",
+            path=path,
         )
     return NpyHeader(shape, dtype, file.tell())
 
@@ -152,7 +159,8 @@ def _check_size(path: Path_ | ArrayPath, header: NpyHeader, size: int) -> None:
         fault = "truncated" if size < header.size else "damaged"
         raise DataError(
             f"{path} is {fault}: {header.dtype} of shape {header.shape} takes {header.size:,} bytes, it has "
-            f"{size:,}; get it again or save it again with numpy.save"
+            f"{size:,}; get it again or save it again with numpy.save",
+            path=path,
         )
 
 
@@ -176,7 +184,7 @@ def read_array(source: Source, *, axis: int = -1) -> np.ndarray:
     path = ArrayPath.parse(source)
     name = path.file.name.lower()
     if not path.file.exists():
-        raise DataError(f"{path.file} is missing; give the path of an array ({', '.join(SUFFIXES)})")
+        raise DataError(f"{path.file} is missing; give the path of an array ({', '.join(SUFFIXES)})", path=path.file)
     if name.endswith(".npy"):
         return _read_npy(path.file)
     if name.endswith(".npz"):
@@ -223,4 +231,4 @@ def choose_member(path: ArrayPath, members: Sequence[str]) -> str:
         return members[0]
     held = ", ".join(sorted(members)[:8]) or "no array"
     fault = f"has no {path.member!r}" if path.member else f"is an archive of {len(members)} arrays"
-    raise DataError(f"{path.file} {fault}; it holds {held}: name one as {path.file.name}:NAME")
+    raise DataError(f"{path.file} {fault}; it holds {held}: name one as {path.file.name}:NAME", path=path.file)

@@ -31,7 +31,8 @@ def reader_of(path: ArrayPath) -> Callable[[ArrayPath], np.ndarray]:
             return reader
     raise DataError(
         f"{path.file} is of an unknown kind; give .npy, .npz, .h5, .zarr, GIfTI (.gii), MGH (.mgh, .mgz) or "
-        "CIFTI (.nii)"
+        "CIFTI (.nii)",
+        path=path.file,
     )
 
 
@@ -44,7 +45,7 @@ def read_hdf5(path: ArrayPath) -> np.ndarray:
         file.visititems(lambda name, item: names.append(name) if isinstance(item, h5py.Dataset) else None)
         dataset = file[choose_member(path, names)]
         if dataset.dtype.hasobject or dataset.shape is None:
-            raise DataError(f"{path} holds {dataset.dtype}, no numbers; give a data set of numbers")
+            raise DataError(f"{path} holds {dataset.dtype}, no numbers; give a data set of numbers", path=path)
         check_plausible(path, dataset.nbytes, dataset.id.get_storage_size())
         if dataset.chunks:
             check_plausible(path, math.prod(dataset.chunks) * dataset.dtype.itemsize, path.file.stat().st_size)
@@ -60,9 +61,9 @@ def read_zarr(path: ArrayPath) -> np.ndarray:
         names = [name for name, item in node.members(max_depth=None) if isinstance(item, zarr.Array)]
         node = node[choose_member(path, names)]
     elif path.member:
-        raise DataError(f"{path.file} is one array and has no {path.member!r}; leave the name out")
+        raise DataError(f"{path.file} is one array and has no {path.member!r}; leave the name out", path=path.file)
     if node.dtype.hasobject:
-        raise DataError(f"{path} holds {node.dtype}, no numbers; give an array of numbers")
+        raise DataError(f"{path} holds {node.dtype}, no numbers; give an array of numbers", path=path)
     stored = _folder_size(path.file)
     for shape in (node.shape, node.chunks, node.shards or ()):
         check_plausible(path, math.prod(shape) * node.dtype.itemsize, stored)
@@ -81,7 +82,7 @@ def read_gifti(path: ArrayPath) -> np.ndarray:
     found = image.get_arrays_from_intent("NIFTI_INTENT_POINTSET") or image.darrays
     arrays = [np.asarray(array.data) for array in found]
     if not arrays:
-        raise DataError(f"{path} holds no data array; export the values to GIfTI again")
+        raise DataError(f"{path} holds no data array; export the values to GIfTI again", path=path)
     return arrays[0] if len(arrays) == 1 else np.stack(arrays)
 
 
@@ -89,7 +90,9 @@ def read_mgh(path: ArrayPath) -> np.ndarray:
     """A FreeSurfer ``.mgh`` or ``.mgz`` of surface values: (vertex,), or (frame, vertex) for several."""
     image = open_volume(path.file)
     if len(image.shape) < 3 or image.shape[1:3] != (1, 1):
-        raise DataError(f"{path} has shape {image.shape}: a volume, no surface; expected (vertex, 1, 1, frame)")
+        raise DataError(
+            f"{path} has shape {image.shape}: a volume, no surface; expected (vertex, 1, 1, frame)", path=path
+        )
     values = read_values(image, path.file)[:, 0, 0]
     return values if values.ndim == 1 else values.T
 
@@ -102,13 +105,15 @@ def read_cifti(path: ArrayPath) -> np.ndarray:
     if not isinstance(image, nibabel.Cifti2Image):
         raise DataError(
             f"{path} is a plain NIfTI volume, expected CIFTI; give responses as (image, voxel), "
-            "e.g. .npy of the voxels inside a mask"
+            "e.g. .npy of the voxels inside a mask",
+            path=path,
         )
     announced = math.prod(map(int, image.shape)) * image.get_data_dtype().itemsize
     size = path.file.stat().st_size
     if path.file.name.endswith(".nii") and announced > size:
         raise DataError(
-            f"{path} is truncated: shape {image.shape} takes {announced:,} bytes, it has {size:,}; get it again"
+            f"{path} is truncated: shape {image.shape} takes {announced:,} bytes, it has {size:,}; get it again",
+            path=path,
         )
     check_plausible(path, announced, size)
     return np.asarray(image.dataobj)

@@ -63,7 +63,9 @@ class Checkpoint:
             try:
                 save_file(tensors, file, metadata)
             except SafetensorError as error:
-                raise DataError(f"cannot write the checkpoint {self._file(name)}: {error}") from error
+                raise DataError(
+                    f"cannot write the checkpoint {self._file(name)}: {error}", path=self._file(name)
+                ) from error
         self._written = time.monotonic()
 
     def load(self, name: str) -> Part | None:
@@ -82,12 +84,13 @@ class Checkpoint:
                 facts = json.loads(metadata.get("facts", "null"))
         except (SafetensorError, OSError, ValueError) as error:
             raise DataError(
-                f"checkpoint {path} cannot be read ({error}); delete {self.folder} to start anew"
+                f"checkpoint {path} cannot be read ({error}); delete {self.folder} to start anew", path=path
             ) from error
         if metadata.get("identity") != self.identity:
             raise DataError(
                 f"checkpoint {self.folder} belongs to another fit or fine-tuning (settings or data differ); "
-                "give another folder, or delete it to start anew"
+                "give another folder, or delete it to start anew",
+                path=self.folder,
             )
         return Part(tensors, facts)
 

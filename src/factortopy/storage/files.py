@@ -30,14 +30,14 @@ def atomic_path(path: str | os.PathLike[str], *, sign: str | None = None) -> Ite
     """
     path = Path(path)
     if sign and path.is_dir() and any(path.iterdir()) and not (path / sign).exists():
-        raise DataError(f"{path} holds something else (no {sign} in it); choose another folder")
+        raise DataError(f"{path} holds something else (no {sign} in it); choose another folder", path=path)
     sibling = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.partial")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield sibling
         _replace(sibling, path)
     except OSError as error:
-        raise DataError(f"cannot write {path}: {error.strerror or error}") from error
+        raise DataError(f"cannot write {path}: {error.strerror or error}", path=path) from error
     finally:
         remove(sibling)
 
@@ -87,7 +87,9 @@ def check_writable(folder: str | os.PathLike[str]) -> Path:
         probe.touch()
         probe.unlink()
     except OSError as error:
-        raise DataError(f"cannot write to {folder}: {error.strerror or error}; choose another folder") from error
+        raise DataError(
+            f"cannot write to {folder}: {error.strerror or error}; choose another folder", path=folder
+        ) from error
     return folder
 
 

@@ -23,10 +23,13 @@ def only_writer(path: Path) -> Iterator[None]:
         lock.acquire()
     except Timeout:
         raise DataError(
-            f"token store {path} is being written by another process; wait until it ends or choose another folder"
+            f"token store {path} is being written by another process; wait until it ends or choose another folder",
+            path=path,
         ) from None
     except OSError as error:
-        raise DataError(f"cannot write token store {path}: {error.strerror or error}; choose another folder") from error
+        raise DataError(
+            f"cannot write token store {path}: {error.strerror or error}; choose another folder", path=path
+        ) from error
     try:
         yield
     finally:

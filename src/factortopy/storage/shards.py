@@ -89,9 +89,9 @@ def _read_shard(
                     chunk = _read_chunk(file, index[held], shape, out.dtype)
                 out[place] = chunk[row % chunk_images]
     except OSError as error:
-        raise DataError(f"{path} cannot be read: {error.strerror or error}") from error
+        raise DataError(f"{path} cannot be read: {error.strerror or error}", path=path) from error
     except ValueError as error:
-        raise DataError(f"{path} is not as it was written ({error})") from error
+        raise DataError(f"{path} is not as it was written ({error})", path=path) from error
 
 
 def shard_path(array: Path, shard: int, dimensions: int) -> Path:

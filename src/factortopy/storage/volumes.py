@@ -54,7 +54,8 @@ def open_volume(path: str | os.PathLike[str]) -> Any:
     if announced > most or min(image.shape, default=0) < 1:
         raise DataError(
             f"{path} has {size} bytes but its header announces shape {image.shape}, {announced} bytes; "
-            "it is truncated or damaged: fetch it again"
+            "it is truncated or damaged: fetch it again",
+            path=path,
         )
     return image
 

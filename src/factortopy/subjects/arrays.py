@@ -25,7 +25,9 @@ def read_ids(path: str | os.PathLike[str]) -> tuple[str, ...]:
     try:
         return tuple(Path(path).read_text(encoding="utf-8").splitlines())
     except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"cannot read {path} ({error}); give a UTF-8 text file with one image id a line") from error
+        raise DataError(
+            f"cannot read {path} ({error}); give a UTF-8 text file with one image id a line", path=path
+        ) from error
 
 
 def load_arrays(
@@ -95,7 +97,7 @@ def load_arrays(
     try:
         return Subject(name, rows, surface=surface, images=photographs, provenance=facts, **parts, **places)
     except DataError as error:
-        raise type(error)(f"{_where(responses)}{error}") from error
+        raise _of(responses, error) from error
 
 
 def _responses(source: Source) -> tuple[Float[np.ndarray, "image voxel"], list[int]]:
@@ -104,10 +106,8 @@ def _responses(source: Source) -> tuple[Float[np.ndarray, "image voxel"], list[i
     parts = [_numbers(file, "responses", np.float32) for file in files]
     for file, part in zip(files, parts, strict=True):
         if part.ndim != 2 or not part.size or len(part) != len(parts[0]):
-            raise ShapeError(
-                f"{_where(file)}responses must be (image, voxel) and not empty, as many images in every "
-                f"file, got shape {part.shape}; give one row an image"
-            )
+            expected = "responses must be (image, voxel) and not empty, as many images in every file"
+            raise _of(file, ShapeError(f"{expected}, got shape {part.shape}; give one row an image"))
     return parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1), [part.shape[1] for part in parts]
 
 
@@ -158,10 +158,8 @@ def _ids(source: Sequence[str] | str | os.PathLike[str] | None, images: ImageSet
 def _sides(source: Source, shape: tuple[int, ...]) -> np.ndarray:
     array = read_array(source)
     if array.shape != shape or not np.isin(array, HEMISPHERES).all():
-        raise DataError(
-            f"{_where(source)}hemisphere must be 'left' or 'right' for each of {shape[0]} voxels, "
-            f"got {array.dtype} of shape {array.shape}"
-        )
+        fault = f"hemisphere must be 'left' or 'right' for each of {shape[0]} voxels"
+        raise _of(source, DataError(f"{fault}, got {array.dtype} of shape {array.shape}"))
     return array
 
 
@@ -179,23 +177,24 @@ def _numbers(
     """An array of finite numbers; leading axes of length 1 that ``shape`` has not are dropped."""
     array = read_array(source, axis=axis)
     if array.dtype.kind not in "fiub":
-        raise DataError(f"{_where(source)}{what} must hold real numbers, got {array.dtype}; convert before saving")
+        raise _of(source, DataError(f"{what} must hold real numbers, got {array.dtype}; convert before saving"))
     if shape is not None:
         while array.ndim > len(shape) and len(array) == 1:
             array = array[0]
         if array.shape != shape:
-            raise ShapeError(f"{_where(source)}{what} must be of shape {shape}, got {array.shape}")
+            raise _of(source, ShapeError(f"{what} must be of shape {shape}, got {array.shape}"))
     # One pass without a copy: a NaN or an infinity anywhere makes the sum not finite.
     if array.dtype.kind == "f" and what != "responses" and not np.isfinite(array.sum(dtype=np.float64)):
-        raise DataError(f"{_where(source)}{what} hold NaN or infinity; leave out the voxels without a value")
+        raise _of(source, DataError(f"{what} hold NaN or infinity; leave out the voxels without a value"))
     if dtype == np.int64 and array.dtype.kind == "f" and (array % 1).any():
-        raise DataError(f"{_where(source)}{what} must be whole numbers")
+        raise _of(source, DataError(f"{what} must be whole numbers"))
     with np.errstate(over="ignore"):
         return array.astype(dtype, copy=False)
 
 
-def _where(source: Source) -> str:
-    """The name of a file, to stand before what is wrong with it; nothing for an array."""
+def _of(source: Source, error: DataError) -> DataError:
+    """The error, at the file or files that the array is from; as it is for an array in memory."""
     if isinstance(source, np.ndarray):
-        return ""
-    return f"{source}: " if isinstance(source, str | os.PathLike) else f"{' + '.join(map(str, source))}: "
+        return error
+    files = [source] if isinstance(source, str | os.PathLike) else list(source)
+    return type(error)(f"{' + '.join(map(str, files))}: {error}", path=files[0])

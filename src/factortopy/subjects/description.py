@@ -57,7 +57,7 @@ def _check_kind(path: Path, key: str, value: Any) -> None:
         fits = texts or (value == [] or isinstance(value, dict) if key == "rois" else isinstance(value, str))
         wanted = "a table or a list of names" if key == "rois" else "a path or a list of paths"
     if not fits:
-        raise DataError(f"{path}: {key} must be {wanted}, got {value!r}")
+        raise DataError(f"{path}: {key} must be {wanted}, got {value!r}", path=path)
 
 
 def described_files(folder: Path, facts: dict[str, Any]) -> dict[str, Any]:
@@ -79,13 +79,17 @@ def described_files(folder: Path, facts: dict[str, Any]) -> dict[str, Any]:
     ids = folder / facts.get("image_ids", "image_ids.txt")
     without_ids = photographs is not None and "image_ids" not in facts and not ids.exists()
     if parts["responses"] is None:
-        raise DataError(f"{folder / 'responses.npy'} is missing; name the file in {folder / 'subject.toml'}")
+        raise DataError(
+            f"{folder / 'responses.npy'} is missing; name the file in {folder / 'subject.toml'}",
+            path=folder / "responses.npy",
+        )
     if facts.get("coordinates") == SPHERE:
         parts["coordinates"] = None
     elif parts["coordinates"] is None:
         raise DataError(
             f"{folder / 'coordinates.npy'} is missing; give it, or a surface and coordinates = {SPHERE!r} in "
-            "subject.toml"
+            "subject.toml",
+            path=folder / "coordinates.npy",
         )
     return parts | {
         "image_ids": None if without_ids else ids,
@@ -120,7 +124,10 @@ def _roi(folder: Path, name: str, value: Any) -> Source:
     if isinstance(value, list) and all(isinstance(item, str) for item in value):
         return [folder / item for item in value]
     if not isinstance(value, dict) or set(value) != {"labels", "values"}:
-        raise DataError(f"{folder / 'subject.toml'}: ROI {name!r} must be a file, or labels with values")
+        raise DataError(
+            f"{folder / 'subject.toml'}: ROI {name!r} must be a file, or labels with values",
+            path=folder / "subject.toml",
+        )
     files = value["labels"]
     labels = read_array(folder / files if isinstance(files, str) else [folder / file for file in files])
     with reading(folder / "subject.toml", f"give ROI {name!r} a list of whole numbers as values"):
@@ -144,6 +151,6 @@ def _rois_of_json(path: Path, voxels: int) -> dict[str, Source]:
             masks[name] = values
             continue
         if values.ndim != 1 or values.dtype.kind not in "iu" or (values < 0).any() or (values >= voxels).any():
-            raise DataError(f"{path}: ROI {name!r} must be a mask or indices from 0 to {voxels - 1}")
+            raise DataError(f"{path}: ROI {name!r} must be a mask or indices from 0 to {voxels - 1}", path=path)
         masks[name] = np.isin(np.arange(voxels), values)
     return masks

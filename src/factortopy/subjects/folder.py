@@ -108,7 +108,9 @@ def load_subject(path: str | os.PathLike[str]) -> Subject:
     """
     path = Path(path)
     if not path.is_dir() and path.suffix != ".toml":
-        raise DataError(f"{path} is no folder; give the folder of a subject (responses.npy, coordinates.npy, ...)")
+        raise DataError(
+            f"{path} is no folder; give the folder of a subject (responses.npy, coordinates.npy, ...)", path=path
+        )
     file = path / "subject.toml" if path.is_dir() else path
     folder = file.parent
     facts = read_facts(file, must_exist=not path.is_dir())
@@ -116,7 +118,7 @@ def load_subject(path: str | os.PathLike[str]) -> Subject:
     try:
         subject = load_arrays(**parts, surface=facts.get("surface"), name=facts.get("name", folder.resolve().name))
     except DataError as error:
-        raise error if str(folder) in str(error) else type(error)(f"{folder}: {error}") from error
+        raise error.at(folder) from error
     truth = _load_truth(folder, facts["truth"]) if "truth" in facts else None
     return replace(subject, truth=truth, provenance=facts.get("provenance", subject.provenance))
 
@@ -125,7 +127,9 @@ def _load_truth(subject: Path, facts: dict[str, Any]) -> PlantedTruth:
     try:
         seed, layers = int(facts["seed"]), int(facts["layers"])
     except (KeyError, TypeError, ValueError) as error:
-        raise DataError(f"{subject / 'subject.toml'}: [truth] needs whole numbers seed and layers") from error
+        raise DataError(
+            f"{subject / 'subject.toml'}: [truth] needs whole numbers seed and layers", path=subject / "subject.toml"
+        ) from error
     folder = subject / "truth"
     parts: dict[str, Any] = {name: read_array(folder / f"{name}.npy") for name in TRUTH}
     for kind in KINDS:

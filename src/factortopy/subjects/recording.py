@@ -194,7 +194,10 @@ def _read(
                     columns = slice(start, start + COLUMNS_AT_ONCE)
                     block = betas[:, columns].astype(np.float32) / np.float32(recording.divisor)
                     if np.isinf(block).any():
-                        raise DataError(f"{recording.source(session, part)} holds infinite betas; get it again")
+                        raise DataError(
+                            f"{recording.source(session, part)} holds infinite betas; get it again",
+                            path=recording.source(session, part),
+                        )
                     spread[here[columns]], varies = standardise(block, zscore)
                     alive[here[columns]] &= varies
                     # A part's voxels stand side by side: a slice is added several times faster.

@@ -136,5 +136,5 @@ def _compare_images(path: Path, images: ImageSet) -> None:
     for row, digest in zip(rows, read_digests(path, rows), strict=True):
         if image_digest(np.asarray(images.image(row))).hex() != digest:
             raise DataError(
-                f"token store {path} was begun with another image {images.ids[row]!r}; choose another folder"
+                f"token store {path} was begun with another image {images.ids[row]!r}; choose another folder", path=path
             )

@@ -45,7 +45,9 @@ def split_clusters(
     place = {image: index for index, image in enumerate(tokens.image_ids)}
     missing = [image for image in ids if image not in place]
     if missing:
-        raise DataError(f"{len(missing)} images have no tokens in {tokens.path} (first: {missing[0]!r})")
+        raise DataError(
+            f"{len(missing)} images have no tokens in {tokens.path} (first: {missing[0]!r})", path=tokens.path
+        )
     scene = tokens.image_groups or tokens.image_ids
     labels = cluster_images(
         _last_global_tokens(tokens, [place[image] for image in ids], progress),

@@ -80,7 +80,8 @@ class TokenStore:
         total = len(group.attrs["image_ids"])  # type: ignore[arg-type]
         if marker["images"] != total or "bytes" not in marker:
             raise DataError(
-                f"token store {path} holds {marker['images']} of {total} images; run the extraction again to finish it"
+                f"token store {path} holds {marker['images']} of {total} images; run the extraction again to finish it",
+                path=path,
             )
         for name, size in marker["bytes"].items():
             if stored_bytes(path / name) != size:
@@ -108,7 +109,10 @@ class TokenStore:
         """
         wanted = None if indices is None else np.asarray(indices, dtype=np.int64)
         if wanted is not None and (wanted.size == 0 or wanted.min() < 0 or wanted.max() >= len(self)):
-            raise DataError(f"image indices must be one or more of 0 to {len(self) - 1}, as the store {self.path} has")
+            raise DataError(
+                f"image indices must be one or more of 0 to {len(self) - 1}, as the store {self.path} has",
+                path=self.path,
+            )
         rows = np.arange(len(self)) if wanted is None else wanted
         local = [self._read("local", layer, rows, count) for layer, count in self._layers()]
         global_ = [self._read("global", layer, rows, count) for layer, count in self._layers()]
@@ -138,13 +142,15 @@ def open_group(path: Path, mode: Literal["r", "r+"] = "r") -> zarr.Group:
         DataError: if there is no token store at ``path``.
     """
     if not path.exists():
-        raise DataError(f"there is no token store at {path}; extract tokens first")
+        raise DataError(f"there is no token store at {path}; extract tokens first", path=path)
     try:
         group = zarr.open_group(path, mode=mode, zarr_format=3)
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise DataError(f"{path} is no token store or is damaged; give another folder or extract again") from error
+        raise DataError(
+            f"{path} is no token store or is damaged; give another folder or extract again", path=path
+        ) from error
     if group.attrs.get("format") not in (FORMAT, FIRST_FORMAT) or "image_ids" not in group.attrs:
-        raise DataError(f"{path} is no token store of this version ({FORMAT}); give another folder")
+        raise DataError(f"{path} is no token store of this version ({FORMAT}); give another folder", path=path)
     return group
 
 
@@ -174,7 +180,7 @@ def planned_bytes(images: int, channels: Sequence[int], grid: tuple[int, int]) -
 
 def damaged(path: Path, reason: str) -> DataError:
     """The error of a store that is not as it was written."""
-    return DataError(f"token store {path} is damaged ({reason}); delete the folder and extract again")
+    return DataError(f"token store {path} is damaged ({reason}); delete the folder and extract again", path=path)
 
 
 def images_done(path: str | Path) -> int:

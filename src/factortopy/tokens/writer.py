@@ -94,7 +94,8 @@ class TokenWriter:
         except OSError as error:
             raise DataError(
                 f"cannot write tokens to {self.path}: {error.strerror or error}; {self.done} of "
-                f"{self._total} images are whole and kept: make room or allow writing, then run again"
+                f"{self._total} images are whole and kept: make room or allow writing, then run again",
+                path=self.path,
             ) from error
         self.done += self._filled
         self._filled = 0
@@ -115,7 +116,7 @@ class TokenWriter:
 
     def _create(self, provenance: dict[str, Any]) -> None:
         if self.path.exists() and not self.path.is_dir():
-            raise DataError(f"{self.path} is a file; give a folder for the tokens")
+            raise DataError(f"{self.path} is a file; give a folder for the tokens", path=self.path)
         _sweep(self.path.absolute().parent, self.path.name)
         with atomic_path(self.path) as temporary:
             attributes = {"format": FORMAT, **self._identity, "provenance": provenance}
@@ -150,13 +151,15 @@ def compare(path: Path, identity: dict[str, Any]) -> None:
     attributes = open_group(path).attrs
     first = attributes["format"] == FIRST_FORMAT
     if first and read_marker(path)["images"] < len(identity["image_ids"]):
-        raise DataError(f"token store {path} was begun by an earlier version; choose another folder")
+        raise DataError(f"token store {path} was begun by an earlier version; choose another folder", path=path)
     for name, given in json.loads(json.dumps(identity)).items():
         there = attributes.get(name, given if first else None)
         if there != given:
             words = name.replace("_", " ")
             values = f": {there!r} there, {given!r} given" if len(f"{there}{given}") < 200 else ""
-            raise DataError(f"token store {path} was begun with other {words}{values}; choose another folder")
+            raise DataError(
+                f"token store {path} was begun with other {words}{values}; choose another folder", path=path
+            )
 
 
 def _sweep(folder: Path, name: str) -> None:

@@ -157,7 +157,8 @@ def _check_tokens(mapping: Mapping, store: TokenStore) -> None:
         raise DataError(
             f"{store.path} holds tokens of {store.network!r} ({len(store.layers)} layers), but the mapping "
             f"is of {name!r} ({len(mapping.layers)} layers) or of other weights; give the stores in the "
-            "order of the mappings"
+            "order of the mappings",
+            path=store.path,
         )
 
 

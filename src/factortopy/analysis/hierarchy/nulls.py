@@ -15,7 +15,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from factortopy.analysis.hierarchy.slope import LEVELS, fit_slope
-from factortopy.errors import DataError, ShapeError, UnavailableError
+from factortopy.errors import DataError, MissingExtraError, ShapeError
 
 MOST_VOXELS = 2_000
 """More are thinned at random: the eigenvectors are those of a full matrix, voxels x voxels."""
@@ -59,7 +59,7 @@ def surrogate_maps(
     Raises:
         DataError: if values are not finite, or two voxels lie at one place.
         ShapeError: if the shapes do not fit together.
-        UnavailableError: if BrainSpace is not installed.
+        MissingExtraError: if BrainSpace is not installed.
     """
     from scipy.spatial.distance import pdist, squareform
 
@@ -70,7 +70,7 @@ def surrogate_maps(
     try:
         from brainspace.null_models.moran import compute_mem, moran_randomization
     except ImportError as error:
-        raise UnavailableError(f"spatial nulls need BrainSpace ({error}): pip install 'factortopy[nulls]'") from error
+        raise MissingExtraError("nulls", f"spatial nulls need BrainSpace ({error})") from error
     distance = pdist(coordinates)
     if not distance.min() > 0:
         raise DataError("two voxels lie at one place; surrogates need distances above 0")
@@ -99,7 +99,7 @@ def correlation_test(
 
     Raises:
         DataError: if fewer than ten voxels have values.
-        UnavailableError: if BrainSpace is not installed.
+        MissingExtraError: if BrainSpace is not installed.
     """
     used = _thinned(np.isfinite(left) & np.isfinite(right), seed)
     return _test(
@@ -132,7 +132,7 @@ def slope_test(
     Raises:
         UnknownNameError: if an ROI of ``levels`` is not among ``rois``.
         DataError: if fewer than two levels or ten voxels have values.
-        UnavailableError: if BrainSpace is not installed.
+        MissingExtraError: if BrainSpace is not installed.
     """
     fit_slope(depth, rois, levels)
     inside = np.any([np.asarray(rois[name], dtype=bool) for name in levels], axis=0)

@@ -96,13 +96,7 @@ def _check_together(report: Report, folder: Path, counts: dict[str, int], images
         _check_masks(report, folder, counts)
         _check_ceiling(report, folder, counts)
     except DataError as error:
-        report.failed(_named_file(error, folder), error)
-
-
-def _named_file(error: DataError, folder: Path) -> Path:
-    """The file that a reader's message begins with, or names."""
-    match = re.search(re.escape(str(folder)) + r"[^\s:;,]*", str(error))
-    return Path(match[0]) if match else folder
+        report.failed(error.path or folder, error)
 
 
 def _check_names(report: Report, place: Path, split: str) -> list[int]:
@@ -144,7 +138,7 @@ def _check_values(report: Report, file: Path) -> None:
     """A few rows from the beginning, middle and end of the responses, and the ceiling beside them."""
     header = npy_header(file)
     if len(header.shape) != 2 or 0 in header.shape or header.dtype.kind != "f":
-        raise ShapeError(f"{file}: {header.dtype} of shape {header.shape}, expected float32 (image, vertex)")
+        raise ShapeError(f"{file}: {header.dtype} of shape {header.shape}, expected float32 (image, vertex)", path=file)
     values = np.load(file, mmap_mode="r", allow_pickle=False)
     rows = np.unique(np.linspace(0, len(values) - 1, min(SAMPLED, len(values))).astype(int))
     sample = np.array(values[rows], dtype=np.float64)

@@ -53,13 +53,15 @@ def response_headers(folder: Path) -> dict[str, NpyHeader]:
         if len(header.shape) != 2 or 0 in header.shape or header.dtype.kind != "f":
             raise ShapeError(
                 f"{fmri_file(folder, side)} holds {header.dtype} of shape {header.shape}, expected float32 "
-                "(image, vertex); get it again"
+                "(image, vertex); get it again",
+                path=fmri_file(folder, side),
             )
     left, right = headers.values()
     if left.shape[0] != right.shape[0]:
         raise ShapeError(
             f"{fmri_file(folder, 'lh')} has {left.shape[0]} rows, {fmri_file(folder, 'rh').name} "
-            f"{right.shape[0]}; they are of different subjects: get both again"
+            f"{right.shape[0]}; they are of different subjects: get both again",
+            path=fmri_file(folder, "lh"),
         )
     return headers
 
@@ -93,7 +95,8 @@ def read_responses(
         if bad.any():
             raise DataError(
                 f"{file} holds NaN or infinity in {bad.sum()} vertices; the challenge took such vertices "
-                "out, so the file is damaged: get it again"
+                "out, so the file is damaged: get it again",
+                path=file,
             )
         start = stop
     return responses
@@ -118,11 +121,12 @@ def challenge_mask(folder: Path, side: str, count: int) -> Bool[np.ndarray, "ver
     file = folder / "roi_masks" / f"{side}.all-vertices_fsaverage_space.npy"
     mask = whole_numbers(file)
     if not np.isin(mask, (0, 1)).all():
-        raise DataError(f"{file} holds other values than 0 and 1; get it again")
+        raise DataError(f"{file} holds other values than 0 and 1; get it again", path=file)
     if mask.sum() != count:
         raise ShapeError(
             f"{file} marks {mask.sum()} vertices but {fmri_file(folder, side).name} has {count} columns; "
-            "they are of different subjects or damaged: get them again"
+            "they are of different subjects or damaged: get them again",
+            path=file,
         )
     return mask.astype(bool)
 
@@ -148,7 +152,7 @@ def read_rois(folder: Path, counts: dict[str, int]) -> dict[str, Bool[np.ndarray
         for file, values in zip(files, labels, strict=True):
             unknown = {int(value) for value in np.unique(values) if value > 0} - set(names)
             if unknown:
-                raise DataError(f"{file} holds the label {min(unknown)}, which {mapping.name} does not name")
+                raise DataError(f"{file} holds the label {min(unknown)}, which {mapping.name} does not name", path=file)
         rois |= Labels(np.concatenate(labels), names).regions
     for name, parts in MERGED.items():
         there = [rois[part] for part in parts if part in rois]
@@ -165,7 +169,7 @@ def read_labels(file: Path, count: int) -> Int[np.ndarray, "vertex"]:
     """
     labels = whole_numbers(file)
     if len(labels) != count:
-        raise ShapeError(f"{file} labels {len(labels)} vertices, the responses have {count}; get both again")
+        raise ShapeError(f"{file} labels {len(labels)} vertices, the responses have {count}; get both again", path=file)
     return labels
 
 
@@ -178,10 +182,10 @@ def whole_numbers(file: Path) -> Int[np.ndarray, "vertex"]:
     values = read_array(file)
     if values.ndim != 1 or not len(values) or values.dtype.kind not in "fiub":
         raise ShapeError(
-            f"{file} holds {values.dtype} of shape {values.shape}, expected a whole number for each vertex"
+            f"{file} holds {values.dtype} of shape {values.shape}, expected a whole number for each vertex", path=file
         )
     if values.dtype.kind == "f" and not (values == np.trunc(values)).all():
-        raise DataError(f"{file} holds values that are no whole numbers; get it again")
+        raise DataError(f"{file} holds values that are no whole numbers; get it again", path=file)
     return values.astype(np.int64)
 
 
@@ -199,11 +203,13 @@ def read_noise_ceiling(folder: Path, counts: dict[str, int]) -> Float[np.ndarray
         ceiling = read_array(file)
         if ceiling.shape != (counts[side],) or ceiling.dtype.kind != "f":
             raise ShapeError(
-                f"{file} holds {ceiling.dtype} of shape {ceiling.shape}, expected floats ({counts[side]},)"
+                f"{file} holds {ceiling.dtype} of shape {ceiling.shape}, expected floats ({counts[side]},)", path=file
             )
         if not np.isfinite(ceiling).all() or ceiling.min() < 0 or ceiling.max() > 100:
             low, high = ceiling.min(), ceiling.max()
-            raise DataError(f"{file} goes from {low:.4g} to {high:.4g}; ceilings lie in 0..1, or 0..100 per cent")
+            raise DataError(
+                f"{file} goes from {low:.4g} to {high:.4g}; ceilings lie in 0..1, or 0..100 per cent", path=file
+            )
         parts.append(ceiling)
     both = np.concatenate(parts)
     return (both / 100 if both.max() > 1 else both).astype(np.float32)

@@ -108,12 +108,14 @@ def training_images(folder: Path, rows: int | None = None) -> ImageSet:
         if match is None or int(match[1]) != number:
             raise DataError(
                 f"{place / name} stands where train-{number:04d}_nsd-*.png should; rows of responses follow "
-                "the file names: get the missing image, or take away the one too many"
+                "the file names: get the missing image, or take away the one too many",
+                path=place / name,
             )
     if rows not in (None, len(images)):
         raise ShapeError(
             f"{place} has {len(images)} images, {fmri_file(folder, 'lh').name} {rows} rows; one of them is "
-            "incomplete: get it again"
+            "incomplete: get it again",
+            path=place,
         )
     return replace(images, name=f"{folder.resolve().name} training images")
 
@@ -125,10 +127,10 @@ def _on_surface(folder: Path, counts: dict[str, int], surface: Surface | None) -
     file = folder / "roi_masks" / "{lh,rh}.all-vertices_fsaverage_space.npy"
     name = next((name for name, count in VERTICES.items() if {count} == whole), None)
     if surface is not None and whole != {surface.left.vertices}:
-        raise ShapeError(f"{file} do not have the {surface.left.vertices:,} vertices of {surface.name}")
+        raise ShapeError(f"{file} do not have the {surface.left.vertices:,} vertices of {surface.name}", path=file)
     if surface is None and name is None:
         sizes = " and ".join(f"{count:,}" for count in sorted(whole))
-        raise ShapeError(f"{file} are for {sizes} vertices, no standard surface; expected 163,842")
+        raise ShapeError(f"{file} are for {sizes} vertices, no standard surface; expected 163,842", path=file)
     everywhere = sphere_coordinates(surface or str(name))
     left, right = (np.flatnonzero(mask) for mask in masks.values())
     return {
@@ -145,7 +147,7 @@ def _nsdgeneral(folder: Path, counts: dict[str, int]) -> Bool[np.ndarray, "verte
     labels = [read_labels(file, count) for file, count in zip(files, counts.values(), strict=True)]
     chosen = np.concatenate(labels) > 0
     if not chosen.any():
-        raise DataError(f"{files[0]} and its pair label no vertex; get them again, or load all vertices")
+        raise DataError(f"{files[0]} and its pair label no vertex; get them again, or load all vertices", path=files[0])
     return chosen
 
 

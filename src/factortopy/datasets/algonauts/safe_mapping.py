@@ -138,16 +138,16 @@ def read_mapping(path: Path) -> dict[int, str]:
     with reading(path, REMEDY):
         size = path.stat().st_size
         if size > LARGEST:
-            raise DataError(f"{path} has {size:,} bytes, expected a dict of a few names; {REMEDY}")
+            raise DataError(f"{path} has {size:,} bytes, expected a dict of a few names; {REMEDY}", path=path)
         content = BytesIO(path.read_bytes())
         header = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
         shape, _, dtype = header[np.lib.format.read_magic(content)](content)
         if not dtype.hasobject or shape != ():
-            raise DataError(f"{path} holds {dtype} of shape {shape}, expected one pickled dict; {REMEDY}")
+            raise DataError(f"{path} holds {dtype} of shape {shape}, expected one pickled dict; {REMEDY}", path=path)
         mapping = _interpreted(content.read())
     texts = isinstance(mapping, dict) and all(type(name) is str for name in mapping.values())
     if not texts or not all(type(number) is int for number in mapping):
-        raise DataError(f"{path} holds something else than a dict of int to str; {REMEDY}")
+        raise DataError(f"{path} holds something else than a dict of int to str; {REMEDY}", path=path)
     return dict(mapping)
 
 

@@ -155,7 +155,7 @@ def _mark(path: Path, done: int, total: int, recording: Recording) -> None:
 def _begin(recording: Recording, path: Path) -> None:
     """A new store, or one that an earlier run of the same conversion left."""
     if path.exists() and not path.is_dir():
-        raise DataError(f"{path} is a file; give a folder for the betas")
+        raise DataError(f"{path} is a file; give a folder for the betas", path=path)
     if not path.is_dir() or not any(path.iterdir()):
         check_writable(path.parent)
         needed, free = planned_bytes(recording), shutil.disk_usage(standing_folder(path)).free
@@ -174,7 +174,7 @@ def _begin(recording: Recording, path: Path) -> None:
     for name, value in given.items():
         if group.attrs.get(name) != value:
             raise DataError(
-                f"the betas at {path} were begun with other {name.replace('_', ' ')}; choose another folder"
+                f"the betas at {path} were begun with other {name.replace('_', ' ')}; choose another folder", path=path
             )
 
 

@@ -81,7 +81,8 @@ class BetaStore:
         if marker["blocks"] != marker["of"] or "bytes" not in marker:
             raise DataError(
                 f"the betas at {path} hold {marker['blocks']} of {marker['of']} blocks; run the conversion "
-                "again to finish it"
+                "again to finish it",
+                path=path,
             )
         for name, size in marker["bytes"].items():
             if stored_bytes(path / name) != size:
@@ -163,13 +164,13 @@ def open_group(path: Path, mode: Any = "r") -> zarr.Group:
         DataError: if there are no converted betas at ``path``.
     """
     if not path.exists():
-        raise DataError(f"there are no converted betas at {path}; convert them first")
+        raise DataError(f"there are no converted betas at {path}; convert them first", path=path)
     try:
         group = zarr.open_group(path, mode=mode, zarr_format=3)
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise DataError(f"{path} holds no converted betas or is damaged; give another folder") from error
+        raise DataError(f"{path} holds no converted betas or is damaged; give another folder", path=path) from error
     if group.attrs.get("format") != FORMAT:
-        raise DataError(f"{path} holds no betas of this version ({FORMAT}); give another folder")
+        raise DataError(f"{path} holds no betas of this version ({FORMAT}); give another folder", path=path)
     return group
 
 
@@ -189,4 +190,4 @@ def stored_bytes(array: Path) -> int:
 
 def damaged(path: Path, reason: str) -> DataError:
     """The error for a store that cannot be used."""
-    return DataError(f"the betas at {path} are damaged ({reason}); delete the folder and convert again")
+    return DataError(f"the betas at {path} are damaged ({reason}); delete the folder and convert again", path=path)

@@ -46,15 +46,18 @@ class BoldFiles:
         for file in sorted([*root.glob(f"{name}_GLMbetas-*"), *root.glob(f"*/{name}_GLMbetas-*")]):
             if match := pattern.fullmatch(file.name):
                 if int(match[1]) in sessions:
-                    raise DataError(f"{file} and {sessions[int(match[1])]} are the same session; remove one")
+                    raise DataError(f"{file} and {sessions[int(match[1])]} are the same session; remove one", path=file)
                 sessions[int(match[1])] = file
         if not sessions:
-            raise DataError(f"{root} has no {name}_GLMbetas-{preparation}_ses-01.nii.gz; give the betas' folder")
+            raise DataError(
+                f"{root} has no {name}_GLMbetas-{preparation}_ses-01.nii.gz; give the betas' folder", path=root
+            )
         missing = sorted(set(range(1, max(sessions) + 1)) - set(sessions))
         if missing:
             raise DataError(
                 f"{root} lacks the sessions {missing} of {name}, while the list of images has all: "
-                "get them, or take away the later ones"
+                "get them, or take away the later ones",
+                path=root,
             )
         return cls(root, name, dict(sorted(sessions.items())))
 
@@ -76,15 +79,18 @@ class BoldFiles:
         places = [self.folder / file, self.root / file, self.root / LISTS / self.name / file]
         path = next((place for place in places if place.is_file()), None)
         if path is None:
-            raise DataError(f"{places[0]} is missing; it names the image of each trial: get it")
+            raise DataError(f"{places[0]} is missing; it names the image of each trial: get it", path=places[0])
         try:
             names = path.read_text(encoding="utf-8").split()
         except (OSError, UnicodeDecodeError) as error:
-            raise DataError(f"cannot read {path} ({error}); expected a text with one file name a line") from error
+            raise DataError(
+                f"cannot read {path} ({error}); expected a text with one file name a line", path=path
+            ) from error
         if len(names) < trials:
             raise DataError(
                 f"{path} names {len(names)} images, but sessions 1 to {max(self.sessions)} have {trials} "
-                "trials; get both of one release"
+                "trials; get both of one release",
+                path=path,
             )
         return np.array([Path(name).name.removeprefix(REPEATED) for name in names[:trials]])
 
@@ -114,8 +120,10 @@ def read_mask(path: Path, grid: tuple[int, ...]) -> tuple[Bool[np.ndarray, "x y 
     """
     image = open_volume(path)
     if tuple(image.shape) != grid:
-        raise DataError(f"{path} has shape {image.shape}, the betas {grid}; get masks and betas of one release")
+        raise DataError(
+            f"{path} has shape {image.shape}, the betas {grid}; get masks and betas of one release", path=path
+        )
     mask = np.asarray(read_values(image, path)) > 0
     if not mask.any():
-        raise DataError(f"{path} is empty: no voxel is in this mask; get it again")
+        raise DataError(f"{path} is empty: no voxel is in this mask; get it again", path=path)
     return mask, np.asarray(image.affine, dtype=float)

@@ -103,7 +103,8 @@ def _check_shapes(files: BoldFiles, volumes: dict[int, Any]) -> tuple[tuple[int,
         if len(image.shape) != 4 or tuple(image.shape[:3]) != grid:
             raise DataError(
                 f"{files.sessions[session]} has shape {image.shape}, expected (*{grid}, trials) as the first "
-                "session; get it again"
+                "session; get it again",
+                path=files.sessions[session],
             )
     return grid, [int(image.shape[3]) for image in volumes.values()]
 
@@ -121,7 +122,10 @@ def _places(files: BoldFiles, grid: tuple[int, ...], first: Any) -> tuple[Bool[n
         file, _, affine = next(iter(masks.values()), (files.sessions[1], brain, first.affine))
         space = f"mm, affine of {file.name} (there is no brain mask)"
         if not brain.any():
-            raise DataError(f"{files.sessions[1]} has no values in its first trial; it is damaged, get it again")
+            raise DataError(
+                f"{files.sessions[1]} has no values in its first trial; it is damaged, get it again",
+                path=files.sessions[1],
+            )
     coordinates = volume_coordinates(np.argwhere(brain), affine)
     rois: dict[str, Bool[np.ndarray, voxel]] = {}
     side = np.where(coordinates[:, 0] < 0, "left", "right")

@@ -54,7 +54,7 @@ def _check_betas(report: Report, files: NsdFiles) -> None:
     try:
         recording = open_nsd(files.root, files.subject, space=files.space, preparation=files.preparation)
     except DataError as error:
-        report.failed(_place(error, files), error)
+        report.failed(error.path or files.betas, error)
         return
     report.count(where, "trials", recording.images.size, TRIALS * published)
     report.count(where, "images", len(np.unique(recording.images)))
@@ -88,12 +88,6 @@ def _note_sessions(report: Report, files: NsdFiles, there: list[int], published:
         report.add("note", files.betas, meaning, "get them, or go on without")
     if set(there) - set(range(1, published + 1)):
         report.add("note", files.betas, f"session {max(there)} is there, {published} were published")
-
-
-def _place(error: DataError, files: NsdFiles) -> Path:
-    """The file that a reader's message begins with, or names."""
-    match = re.search(re.escape(str(files.root)) + r"[^\s:;,]*", str(error))
-    return Path(match[0]) if match else files.betas
 
 
 def _check_sample(report: Report, files: NsdFiles, recording: Recording) -> None:

@@ -52,12 +52,14 @@ class NsdDesign:
             found = f"{planned} in this session" if planned != trials else f"{len(self.images)} in all"
             raise DataError(
                 f"the betas of session {session} have {trials} trials, {self.path} has {found}; the betas "
-                "are cut or belong to another experiment"
+                "are cut or belong to another experiment",
+                path=self.path,
             )
         first = int(self.trials[: session - 1].sum()) if len(self.trials) else (session - 1) * trials
         if not 0 <= first <= len(self.images) - trials:
             raise DataError(
-                f"session {session} lies beyond the {len(self.images)} trials of {self.path}; sessions count from 1"
+                f"session {session} lies beyond the {len(self.images)} trials of {self.path}; sessions count from 1",
+                path=self.path,
             )
         return self.images[first : first + trials]
 
@@ -82,12 +84,13 @@ def read_design(path: str | Path, subject: int) -> NsdDesign:
     known = _ids(found, "subjectim", path)
     if known.ndim != 2 or len(known) < subject:
         raise DataError(
-            f"subjectim of {path} has shape {known.shape}; expected (8, 10000), a row for subject {subject}"
+            f"subjectim of {path} has shape {known.shape}; expected (8, 10000), a row for subject {subject}", path=path
         )
     if order.max() > known.shape[1]:
         raise DataError(
             f"masterordering of {path} goes up to {order.max()}, subjectim has {known.shape[1]} columns; "
-            "get the file again"
+            "get the file again",
+            path=path,
         )
     images = known[subject - 1, order - 1] - 1
     shared = _ids(found, "sharedix", path).reshape(-1) - 1 if "sharedix" in found else np.zeros(0, np.int64)
@@ -101,16 +104,17 @@ def _ids(found: dict[str, np.ndarray], name: str, path: Path) -> np.ndarray:
         DataError: if they are missing, others, or counted from 0.
     """
     if name not in found:
-        raise DataError(f"{path} has no {name}; get nsd_expdesign.mat again")
+        raise DataError(f"{path} has no {name}; get nsd_expdesign.mat again", path=path)
     values = np.asarray(found[name])
     if values.dtype.kind not in "iuf" or not values.size:
-        raise DataError(f"{name} of {path} is {values.dtype} of shape {values.shape}, expected numbers")
+        raise DataError(f"{name} of {path} is {values.dtype} of shape {values.shape}, expected numbers", path=path)
     if not (np.isfinite(values).all() and (values == np.round(values)).all()):
-        raise DataError(f"{name} of {path} holds values that are no whole numbers; get the file again")
+        raise DataError(f"{name} of {path} holds values that are no whole numbers; get the file again", path=path)
     if values.min() < 1 or values.max() > IMAGES:
         raise DataError(
             f"{name} of {path} goes from {values.min():g} to {values.max():g}; expected 1 to {IMAGES}, for "
-            "this file counts from 1: it was changed, get it again"
+            "this file counts from 1: it was changed, get it again",
+            path=path,
         )
     return values.astype(np.int64)
 
@@ -146,10 +150,11 @@ def check_stimulus_info(path: Path, design: NsdDesign, subject: int) -> None:
         number, expected = trial[inside][wrong[0]], image[inside][wrong[0]]
         raise DataError(
             f"trial {number} of subject {subject} shows nsdId {expected} by {path} but "
-            f"{design.images[number - 1]} by {design.path}; get both files again"
+            f"{design.images[number - 1]} by {design.path}; get both files again",
+            path=path,
         )
     if len(shared) and len(design.shared) and set(shared) != set(design.shared.tolist()):
-        raise DataError(f"{path} and {design.path} name different shared images; get both files again")
+        raise DataError(f"{path} and {design.path} name different shared images; get both files again", path=path)
 
 
 def _presentations(rows: Iterable[dict[str, str]], columns: list[str]) -> tuple[np.ndarray, list[int]]:

@@ -43,9 +43,13 @@ class NsdFiles:
         if self.subject not in SESSIONS:
             raise DataError(f"NSD has the subjects 1 to 8, got {self.subject!r}")
         if not self.root.is_dir():
-            raise DataError(f"{self.root} is no folder; give the one that holds nsddata and nsddata_betas")
+            raise DataError(
+                f"{self.root} is no folder; give the one that holds nsddata and nsddata_betas", path=self.root
+            )
         if not self.betas.is_dir():
-            raise DataError(f"{self.betas} is missing; get this folder of NSD or choose another preparation")
+            raise DataError(
+                f"{self.betas} is missing; get this folder of NSD or choose another preparation", path=self.betas
+            )
 
     @property
     def name(self) -> str:
@@ -121,9 +125,14 @@ class NsdFiles:
         wanted = sorted(numbers if chosen is None else set(chosen))
         if not wanted:
             example = self.session(self.parts[0], 1).name
-            raise DataError(f"{self.betas} holds no session ({example} and so on); get the files again")
+            raise DataError(
+                f"{self.betas} holds no session ({example} and so on); get the files again", path=self.betas
+            )
         for session in wanted:
             for part in self.parts:
                 if not self.session(part, session).is_file():
-                    raise DataError(f"{self.session(part, session)} is missing; get it, or choose sessions without it")
+                    raise DataError(
+                        f"{self.session(part, session)} is missing; get it, or choose sessions without it",
+                        path=self.session(part, session),
+                    )
         return tuple(wanted)

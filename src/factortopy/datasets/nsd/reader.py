@@ -86,7 +86,10 @@ def open_nsd(
     kinds = (*KINDS, *rois) if voxels == "all" or "." in voxels else (*KINDS, *rois, voxels)
     everything, shapes = read_voxels(files, used[0], kinds)
     if voxels in KINDS and voxels not in everything.kinds:
-        raise DataError(f"{files.label(files.parts[0], voxels)} is missing; get it, or take voxels='all'")
+        raise DataError(
+            f"{files.label(files.parts[0], voxels)} is missing; get it, or take voxels='all'",
+            path=files.label(files.parts[0], voxels),
+        )
     chosen = everything.choose(voxels)
     opened = session_files(files, used, shapes)
     design = read_design(files.design, subject)
@@ -126,7 +129,8 @@ def session_files(
             if opened[session, part].trials != first.trials:
                 raise DataError(
                     f"{path} has {opened[session, part].trials} trials, {first.path} has {first.trials}; "
-                    "one of them is cut: get it again"
+                    "one of them is cut: get it again",
+                    path=path,
                 )
     return opened
 

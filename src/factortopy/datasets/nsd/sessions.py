@@ -70,11 +70,12 @@ class MghSession:
         image = open_volume(path)
         stored, shape = image.dataobj.dtype, tuple(int(length) for length in image.header["dims"])
         if stored != np.dtype(">f4"):
-            raise DataError(f"{path} holds {stored.name}, expected float32 (per cent signal change)")
+            raise DataError(f"{path} holds {stored.name}, expected float32 (per cent signal change)", path=path)
         if shape[:3] != (vertices, 1, 1):
             raise DataError(
                 f"{path} has shape {shape}, expected ({vertices}, 1, 1, trials) as its surface has; "
-                "take betas and surface of the same space"
+                "take betas and surface of the same space",
+                path=path,
             )
         self.path, self.voxels, self.trials = path, vertices, shape[3]
         self._start = int(image.dataobj.offset)
@@ -90,7 +91,7 @@ class MghSession:
             for done in range(0, len(rows), len(raw)):
                 part = raw[: len(rows) - done]
                 if file.readinto(part.data.cast("B")) != part.nbytes:
-                    raise DataError(f"{self.path} was cut while it was read; get it again")
+                    raise DataError(f"{self.path} was cut while it was read; get it again", path=self.path)
                 rows[done : done + len(part)] = part if whole else part[:, columns]
         return rows
 
@@ -127,14 +128,21 @@ class Hdf5Session:
             expected = ", ".join(map(str, self._grid))
             raise DataError(
                 f"betas of {self.path} have shape {betas.shape}, expected (trials, {expected}): the axes of "
-                "MATLAB's file the other way round; a file with other axes or of another space"
+                "MATLAB's file the other way round; a file with other axes or of another space",
+                path=self.path,
             )
         if betas.dtype != self.dtype:
-            raise DataError(f"betas of {self.path} are {betas.dtype}, expected int16, 300 times per cent signal change")
+            raise DataError(
+                f"betas of {self.path} are {betas.dtype}, expected int16, 300 times per cent signal change",
+                path=self.path,
+            )
         stored = betas.id.get_storage_size()
         # Without a compressing filter every chunk takes its full size, if it was written at all.
         if betas.compression is None and stored < betas.nbytes:
-            raise DataError(f"betas of {self.path} hold {stored:,} of {betas.nbytes:,} bytes; get the whole file again")
+            raise DataError(
+                f"betas of {self.path} hold {stored:,} of {betas.nbytes:,} bytes; get the whole file again",
+                path=self.path,
+            )
         check_plausible(self.path, betas.nbytes, stored)
 
     @contextmanager
@@ -143,7 +151,9 @@ class Hdf5Session:
 
         with reading(self.path), h5py.File(self.path, "r") as file:
             if not isinstance(file.get("betas"), h5py.Dataset):
-                raise DataError(f"{self.path} has no dataset betas, it holds {', '.join(file) or 'nothing'}")
+                raise DataError(
+                    f"{self.path} has no dataset betas, it holds {', '.join(file) or 'nothing'}", path=self.path
+                )
             yield file["betas"]
 
     def read(self, columns: np.ndarray, trials: slice = slice(None)) -> np.ndarray:

@@ -31,7 +31,7 @@ def nsd_shared_images(path: str | PathLike[str], *, three_times: bool = False) -
     designs = {subject: read_design(file, subject) for subject in SESSIONS}
     shared = designs[1].shared
     if not len(shared):
-        raise DataError(f"{file} has no sharedix; get nsd_expdesign.mat again")
+        raise DataError(f"{file} has no sharedix; get nsd_expdesign.mat again", path=file)
     if three_times:
         seen = (_seen_three_times(design, SESSIONS[subject]) for subject, design in designs.items())
         shared = reduce(np.intersect1d, seen, shared)

@@ -109,12 +109,14 @@ def _surfaces(files: NsdFiles, session: int) -> tuple[_Places, dict[str, tuple[i
         if surface is None:
             raise DataError(
                 f"{path} has {split} vertices, fsaverage has 163842; get the file again, or the surface it "
-                f"belongs to as {files.surface('left', names[-1])} and its right one"
+                f"belongs to as {files.surface('left', names[-1])} and its right one",
+                path=path,
             )
         coordinates = sphere_coordinates(surface)
     else:
         raise DataError(
-            f"{files.surface('left', names[0])} or its right one is missing; get NSD's folder {files.anatomy}"
+            f"{files.surface('left', names[0])} or its right one is missing; get NSD's folder {files.anatomy}",
+            path=files.surface("left", names[0]),
         )
     sizes = {"left": split, "right": len(coordinates) - split}
     vertex = np.concatenate([np.arange(size) for size in sizes.values()])
@@ -127,11 +129,11 @@ def _volume(files: NsdFiles) -> tuple[_Places, dict[str, tuple[int, ...]]]:
     known = [files.label("volume", kind) for kind in KINDS] + [files.ncsnr("volume")]
     path = next((file for file in known if file.is_file()), None)
     if path is None:
-        raise DataError(f"{known[0]} is missing; its header says where the voxels lie: get it")
+        raise DataError(f"{known[0]} is missing; its header says where the voxels lie: get it", path=known[0])
     image = open_volume(path)
     shape = tuple(int(length) for length in image.shape)
     if len(shape) != 3:
-        raise DataError(f"{path} has shape {shape}, expected (X, Y, Z)")
+        raise DataError(f"{path} has shape {shape}, expected (X, Y, Z)", path=path)
     # The betas count x fastest, arrays of labels z fastest.
     z, y, x = np.unravel_index(np.arange(np.prod(shape)), shape[::-1])
     coordinates = volume_coordinates(np.stack([x, y, z], axis=1), image.affine)
@@ -164,10 +166,13 @@ def _ncsnr(files: NsdFiles, places: _Places) -> Float[np.ndarray, "voxel"] | Non
         if values.size != expected or values.dtype.kind != "f":
             raise DataError(
                 f"{files.ncsnr(part)} has {values.size} values of {values.dtype}, expected {expected} "
-                "floats; it belongs to another space"
+                "floats; it belongs to another space",
+                path=files.ncsnr(part),
             )
         if (values < 0).any() or np.isinf(values).any():
-            raise DataError(f"{files.ncsnr(part)} holds values below 0 or infinite; get the file again")
+            raise DataError(
+                f"{files.ncsnr(part)} holds values below 0 or infinite; get the file again", path=files.ncsnr(part)
+            )
     return places.gather(maps).astype(np.float32)
 
 

@@ -1,6 +1,5 @@
 """Checks a folder of THINGS-fMRI from its tables and the heads of its response files."""
 
-import re
 from collections import Counter
 from pathlib import Path
 
@@ -35,8 +34,7 @@ def check_things(root: Path) -> Report:
         try:
             _check_subject(report, tables, name)
         except DataError as error:
-            match = re.search(re.escape(str(tables)) + r"[^\s:;,]*", str(error))
-            report.failed(Path(match[0]) if match else tables, error)
+            report.failed(error.path or tables, error)
     if not found:
         fix = "get sub-01_ResponseData.h5 and the two tables beside it"
         report.add("problem", tables, "no subject in table form is here (betas_csv)", fix)

@@ -66,7 +66,7 @@ def read_table(path: str | os.PathLike[str], needed: tuple[str, ...]) -> Any:
     missing = [name for name in needed if name not in table.columns]
     if missing or not len(table):
         fault = f"lacks the columns {', '.join(missing)}" if missing else "has no rows"
-        raise DataError(f"{path} {fault}; it is of another kind or truncated: get it again")
+        raise DataError(f"{path} {fault}; it is of another kind or truncated: get it again", path=path)
     return table
 
 
@@ -78,7 +78,9 @@ def whole_numbers(table: Any, name: str, path: Path) -> Int[np.ndarray, "row"]:
     """
     values = table[name].to_numpy()
     if values.dtype.kind not in "iufb" or not np.isfinite(values).all() or (values != np.rint(values)).any():
-        raise DataError(f"{path}: column {name} must hold whole numbers, found {values.dtype} or gaps: damaged")
+        raise DataError(
+            f"{path}: column {name} must hold whole numbers, found {values.dtype} or gaps: damaged", path=path
+        )
     return np.asarray(values, dtype=np.int64)
 
 
@@ -127,7 +129,8 @@ def _find(path: Path, file: Any, voxel_ids: np.ndarray, trials: int) -> Response
     found = ", ".join(str(shape) for _, _, shape, _ in blocks) or "none"
     raise DataError(
         f"{path} has tables of shape {found}, expected ({count}, {trials}): voxels and trials as the tables "
-        "beside it say; get the three files of one release"
+        "beside it say; get the three files of one release",
+        path=path,
     )
 
 
@@ -184,5 +187,7 @@ def _rows(path: Path, stored: np.ndarray | None, voxel_ids: np.ndarray) -> Int[n
         return np.arange(len(voxel_ids))
     place = {int(name): row for row, name in enumerate(stored.tolist())} if np.isfinite(stored).all() else {}
     if len(place) != len(stored) or set(place) != set(voxel_ids.tolist()):
-        raise DataError(f"{path} names other voxels (voxel_id) than the table of voxels; get both of one release")
+        raise DataError(
+            f"{path} names other voxels (voxel_id) than the table of voxels; get both of one release", path=path
+        )
     return np.array([place[name] for name in voxel_ids.tolist()])

@@ -130,7 +130,7 @@ def _trials(path: Path) -> dict[str, np.ndarray]:
     kinds = set(table["trial_type"].astype(str)) - {"train", "test"}
     if kinds or table["stimulus"].isna().any():
         fault = f"the trial types {sorted(kinds)}" if kinds else "trials without a stimulus"
-        raise DataError(f"{path} has {fault}; expected train and test, each with a stimulus: get it again")
+        raise DataError(f"{path} has {fault}; expected train and test, each with a stimulus: get it again", path=path)
     return {
         "session": whole_numbers(table, "session", path),
         "stimulus": table["stimulus"].to_numpy(dtype=str),
@@ -143,13 +143,13 @@ def _places(root: Path, name: str, table: Any, path: Path) -> tuple[Voxels, str]
     indices = np.stack([whole_numbers(table, axis, path) for axis in PLACE], axis=1)
     voxel_ids = whole_numbers(table, "voxel_id", path)
     if len(np.unique(voxel_ids)) != len(voxel_ids):
-        raise DataError(f"{path} names a voxel_id twice; it is damaged, get it again")
+        raise DataError(f"{path} names a voxel_id twice; it is damaged, get it again", path=path)
     rois = _rois(table)
     mask = root / "brainmasks" / f"{name}_space-T1w_brainmask.nii.gz"
     if mask.is_file():
         image = open_volume(mask)
         if indices.min() < 0 or (indices >= np.array(image.shape[:3])).any():
-            raise DataError(f"{path} has voxels outside the volume {image.shape} of {mask}; get both again")
+            raise DataError(f"{path} has voxels outside the volume {image.shape} of {mask}; get both again", path=path)
         coordinates, space = volume_coordinates(indices, image.affine), "mm, T1w space of the subject"
         left = coordinates[:, 0] < 0
     else:
@@ -204,10 +204,10 @@ def _ceiling(
         return None, 0
     percent = table[CEILING].to_numpy()[chosen.column]
     if percent.dtype.kind not in "fiu":
-        raise DataError(f"{path}: column {CEILING} must hold numbers, found {percent.dtype}; get it again")
+        raise DataError(f"{path}: column {CEILING} must hold numbers, found {percent.dtype}; get it again", path=path)
     unknown = ~np.isfinite(percent)
     try:
         single = noise_ceiling_from_percent(np.where(unknown, 0, percent))
     except DataError as error:
-        raise DataError(f"{path}: {error}") from error
+        raise error.at(path) from error
     return noise_ceiling_at(single, (1,), repeat_counts(repeats)), int(unknown.sum())

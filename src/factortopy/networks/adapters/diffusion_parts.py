@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from factortopy.errors import UnavailableError
+from factortopy.errors import MissingExtraError, UnavailableError, first_line
 from factortopy.machine import seeded
 from factortopy.networks.weights.weights import hub_file
 
@@ -47,7 +47,7 @@ def load_parts(source: str) -> DiffusionParts:
     """Trained parts from a hub's repository, or from a folder of diffusers' layout; safetensors only.
 
     Raises:
-        UnavailableError: if diffusers is not installed, or the weights cannot be had.
+        MissingExtraError: if diffusers is not installed, or the weights cannot be had.
     """
     diffusers, transformers = _libraries()
     if not Path(source).is_dir():
@@ -59,9 +59,8 @@ def load_parts(source: str) -> DiffusionParts:
         tokenizer = transformers.CLIPTokenizer.from_pretrained(source, subfolder="tokenizer")
         scheduler = diffusers.DDIMInverseScheduler.load_config(source, subfolder="scheduler")
     except OSError as error:
-        reason = str(error).strip().splitlines()[0]
         raise UnavailableError(
-            f"the diffusion model {source} cannot be had: {reason}; give a folder of diffusers' layout"
+            f"the diffusion model {source} cannot be had: {first_line(error)}; give a folder of diffusers' layout"
         ) from error
     if len(tokenizer) != encoder.config.vocab_size:  # what transformers makes of a folder without its files
         raise UnavailableError(
@@ -75,7 +74,7 @@ def untrained_parts(seed: int) -> DiffusionParts:
     """Stable Diffusion 1.5 with random weights, as a control.
 
     Raises:
-        UnavailableError: if diffusers is not installed.
+        MissingExtraError: if diffusers is not installed.
     """
     diffusers, _ = _libraries()
     with seeded(seed):
@@ -167,7 +166,5 @@ def _libraries() -> tuple[Any, Any]:
         import diffusers
         import transformers
     except ImportError as error:
-        raise UnavailableError(
-            f"{error.name} is not installed; install it: pip install 'factortopy[diffusion]'"
-        ) from None
+        raise MissingExtraError("diffusion", f"{error.name} is not installed; install it") from None
     return diffusers, transformers

@@ -5,7 +5,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from factortopy.errors import UnavailableError, UnknownNameError
+from factortopy.errors import MissingExtraError, UnknownNameError
 from factortopy.machine import seeded
 from factortopy.networks.adapters.hooked import HookedNetwork
 from factortopy.networks.adapters.outputs import TokenRule
@@ -128,7 +128,7 @@ def _image_tower(architecture: str, tag: str | None, seed: int, **sizes: Any) ->
     try:
         import open_clip
     except ImportError:
-        raise UnavailableError("open_clip is not installed; install it: pip install 'factortopy[open-clip]'") from None
+        raise MissingExtraError("open-clip", "open_clip is not installed; install it") from None
     if architecture not in open_clip.list_models():
         raise UnknownNameError("open_clip architecture", architecture, open_clip.list_models())
     tags = open_clip.list_pretrained_tags_by_model(architecture)

@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from factortopy.errors import DataError, FactortopyError, UnavailableError
+from factortopy.errors import DataError, FactortopyError, MissingExtraError, UnavailableError, first_line
 from factortopy.machine import seeded
 from factortopy.networks.adapters.layered import LayeredNetwork, choose_layers
 from factortopy.networks.adapters.transformers_preprocessing import transformers_preprocessing
@@ -23,7 +23,6 @@ from factortopy.networks.weights.weights import hub_file
 TOWERS = ("vision_model", "vision_encoder", "vision_tower")
 # Modules after the last hidden state
 HEADS = ("pooler", "head", "classifier", "post_layernorm", "vision_model.post_layernorm")
-INSTALL = "transformers is not installed; install it: pip install 'factortopy[transformers]'"
 
 
 class TransformersNetwork(LayeredNetwork):
@@ -161,7 +160,7 @@ def _configuration(architecture: Any) -> tuple[Any, Preprocessing | None]:
     try:
         from transformers import AutoConfig
     except ImportError:
-        raise UnavailableError(INSTALL) from None
+        raise MissingExtraError("transformers", "transformers is not installed; install it") from None
     if not isinstance(architecture, str):
         return getattr(architecture, "vision_config", architecture), None
     folder = Path(architecture)
@@ -175,7 +174,7 @@ def _configuration(architecture: Any) -> tuple[Any, Preprocessing | None]:
     except (OSError, ValueError, KeyError) as error:
         if isinstance(error, FactortopyError):
             raise
-        reason = str(error).strip().splitlines()[0]
+        reason = first_line(error)
         raise DataError(f"the configuration of transformers' {architecture} cannot be read: {reason}") from error
     return getattr(config, "vision_config", config), seen
 

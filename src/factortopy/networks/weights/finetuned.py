@@ -39,10 +39,13 @@ def find_finetuned(path: str | Path) -> FinetunedFolder | None:
         facts = tomllib.loads((folder / SETTINGS).read_text(encoding="utf-8"))["network"]
         name, description = str(facts["name"]), str(facts["description"])
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise DataError(f"{folder / SETTINGS} does not name a fine-tuned network ({error!r})") from error
+        raise DataError(
+            f"{folder / SETTINGS} does not name a fine-tuned network ({error!r})", path=folder / SETTINGS
+        ) from error
     if "architecture" not in facts:
         raise DataError(
             f"{folder} holds the weights of a module of one's own; in Python: "
-            f"load_network(module, layers=[...], weights={str(folder / WEIGHTS)!r})"
+            f"load_network(module, layers=[...], weights={str(folder / WEIGHTS)!r})",
+            path=folder,
         )
     return FinetunedFolder(str(facts["architecture"]), name, description, folder / WEIGHTS)

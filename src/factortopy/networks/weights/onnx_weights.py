@@ -38,7 +38,7 @@ def onnx_state_dict(
     try:
         graph = onnx.load(str(path)).graph
     except (OSError, DecodeError) as error:
-        raise DataError(f"cannot read ONNX file {path}: {error}") from error
+        raise DataError(f"cannot read ONNX file {path}: {error}", path=path) from error
     reader = _Graph(graph)
     given = {ours: reader.arrays[theirs] for theirs, ours in (constants or {}).items()}
     weights = {name: array for name, array in reader.arrays.items() if not name.startswith("onnx::")} | given
@@ -47,7 +47,9 @@ def onnx_state_dict(
         if node.op_type in ("MatMul", "MatMulInteger") and node.input[1] in reader.arrays:
             name = f"{reader.bias_name(node) or nameless}.weight"
             if name in weights:
-                raise DataError(f"{path} has more than one matrix for {name!r}; it is not the graph expected")
+                raise DataError(
+                    f"{path} has more than one matrix for {name!r}; it is not the graph expected", path=path
+                )
             weights[name] = reader.matrix(node)
     return {name: torch.tensor(array) for name, array in weights.items()}
 

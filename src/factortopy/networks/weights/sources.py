@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import Tensor
 
-from factortopy.errors import UnavailableError, UnknownNameError
+from factortopy.errors import MissingExtraError, UnavailableError, UnknownNameError
 from factortopy.networks.adapters.mocov3 import build_mocov3
 from factortopy.networks.adapters.open_clip import build_open_clip
 from factortopy.networks.adapters.squeezenet import build_squeezenet
@@ -142,7 +142,7 @@ def _open_clip_repository(source: Source) -> tuple[str, ...]:
     try:
         import open_clip
     except ImportError:
-        raise UnavailableError("open_clip is not installed; install it: pip install 'factortopy[open-clip]'") from None
+        raise MissingExtraError("open-clip", "open_clip is not installed; install it") from None
     if source.architecture not in open_clip.list_models():
         raise UnknownNameError("open_clip architecture", source.architecture, open_clip.list_models())
     tags = open_clip.list_pretrained_tags_by_model(source.architecture)

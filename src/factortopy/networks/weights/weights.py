@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from factortopy.errors import DataError, UnavailableError
+from factortopy.errors import DataError, UnavailableError, first_line
 
 HUB_SECONDS = 4.0
 HUB_FILES = ("model.safetensors", "pytorch_model.bin")
@@ -44,7 +44,7 @@ def hub_file(repository: str, *names: str) -> Path:
         except EntryNotFoundError:
             continue
         except OSError as error:
-            raise UnavailableError(f"the model hub did not give {repository}: {_first_line(error)}") from error
+            raise UnavailableError(f"the model hub did not give {repository}: {first_line(error)}") from error
     raise UnavailableError(f"the hub's repository {repository} has none of {', '.join(names)}")
 
 
@@ -67,9 +67,9 @@ def url_file(url: str) -> Path:
         target.parent.mkdir(parents=True, exist_ok=True)
         torch.hub.download_url_to_file(url, str(target), expected)
     except RuntimeError as error:
-        raise DataError(f"{url} gave another file than expected: {_first_line(error)}") from error
+        raise DataError(f"{url} gave another file than expected: {first_line(error)}") from error
     except OSError as error:
-        raise UnavailableError(f"{url} could not be fetched: {_first_line(error)}") from error
+        raise UnavailableError(f"{url} could not be fetched: {first_line(error)}") from error
     return target
 
 
@@ -95,18 +95,18 @@ def read_weights(path: str | Path) -> dict[str, Tensor]:
 
     path = Path(path)
     if not path.is_file():
-        raise DataError(f"weights file {path} does not exist; give a .safetensors, .pth, .pt or .bin file")
+        raise DataError(f"weights file {path} does not exist; give a .safetensors, .pth, .pt or .bin file", path=path)
     try:
         if path.suffix == ".safetensors":
             weights: Any = load_file(path)
         else:
             weights = torch.load(path, map_location="cpu", weights_only=True)
     except (SafetensorError, OSError, RuntimeError, EOFError, ValueError) as error:
-        raise DataError(f"cannot read weights file {path}: {_first_line(error)}") from error
+        raise DataError(f"cannot read weights file {path}: {first_line(error)}", path=path) from error
     except Exception as error:
         if type(error).__name__ != "UnpicklingError":
             raise
-        raise DataError(f"weights file {path} holds more than tensors; save its state dict alone") from error
+        raise DataError(f"weights file {path} holds more than tensors; save its state dict alone", path=path) from error
     return _state_dict(weights, path)
 
 
@@ -117,10 +117,10 @@ def _state_dict(weights: Any, path: Path) -> dict[str, Tensor]:
         usual = [name for name in ("state_dict", "model") if name in inside]
         if len(inside) > 1 and not usual:
             names = ", ".join(map(str, inside))
-            raise DataError(f"weights file {path} holds several networks ({names}); save one of them alone")
+            raise DataError(f"weights file {path} holds several networks ({names}); save one of them alone", path=path)
         weights = inside[usual[0]] if usual else next(iter(inside.values()), None)
     if not _is_state_dict(weights):
-        raise DataError(f"weights file {path} is no state dict; expected tensors by name")
+        raise DataError(f"weights file {path} is no state dict; expected tensors by name", path=path)
     return {str(name): tensor for name, tensor in weights.items()}
 
 
@@ -142,7 +142,3 @@ def sha256_weights(model: nn.Module, without: Iterable[str] = ()) -> str:
             digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
             digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().data)
     return digest.hexdigest()
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]
