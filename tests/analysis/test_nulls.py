@@ -1,15 +1,16 @@
 """Surrogates keep what they must, find what is there, and do not find what is not."""
 
+import json
+from pathlib import Path
+
 import numpy as np
 import pytest
 from scipy.spatial.distance import cdist
 from scipy.stats import pearsonr
 
 from factortopy.analysis import correlation_test, slope_test, surrogate_maps
+from factortopy.analysis.hierarchy.nulls import moran_eigenvectors
 from factortopy.errors import DataError, ShapeError
-
-pytest.importorskip("brainspace", reason="spatial nulls need the extra `nulls` (BrainSpace)")
-pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 
 RADIUS = 100.0
 
@@ -40,10 +41,27 @@ def moran(values, cortex):
 def test_surrogates_keep_mean_variance_and_autocorrelation(cortex):
     values = smooth_maps(cortex, 1, 20.0, 0)[0]
     drawn = surrogate_maps(values, cortex, 20)
-    np.testing.assert_allclose(drawn.mean(axis=1), values.mean(), atol=0.02)
-    np.testing.assert_allclose(drawn.std(axis=1), values.std(), rtol=0.01)
-    np.testing.assert_allclose([moran(one, cortex) for one in drawn], moran(values, cortex), rtol=0.02)
+    np.testing.assert_allclose(drawn.mean(axis=1), values.mean(), atol=1e-9)
+    np.testing.assert_allclose(drawn.std(axis=1), values.std(), rtol=1e-9)
+    np.testing.assert_allclose([moran(one, cortex) for one in drawn], moran(values, cortex), rtol=1e-9)
     assert np.abs(np.corrcoef(drawn)[np.triu_indices(20, 1)]).mean() < 0.6
+
+
+def test_eigenvectors_and_surrogates_are_those_of_brainspace():
+    """Its values stand beside this file (``brainspace_values.py``); its eigenvectors are of seven digits, their signs free."""
+    text = Path(__file__).with_name("brainspace_values.json").read_text(encoding="utf-8")
+    theirs = {name: np.array(value) for name, value in json.loads(text).items()}
+    ours = moran_eigenvectors(theirs["coordinates"])
+    weights = 1 / (cdist(theirs["coordinates"], theirs["coordinates"]) + np.diag(np.full(24, np.inf)))
+    eigenvalues = np.einsum("ve,vw,we->e", ours, weights, ours)
+    np.testing.assert_allclose(eigenvalues, np.sort(theirs["eigenvalues"]), atol=1e-6)
+    order = theirs["eigenvalues"].argsort()
+    np.testing.assert_allclose(np.abs(ours), np.abs(theirs["eigenvectors"][:, order]), atol=2e-7)
+    # Coefficients of a surrogate are the map's own, but for their signs.
+    coefficients = np.abs(theirs["values"] @ ours)
+    np.testing.assert_allclose(np.abs(theirs["surrogates"] @ ours), np.tile(coefficients, (3, 1)), atol=2e-6)
+    drawn = surrogate_maps(theirs["values"], theirs["coordinates"], 3)
+    np.testing.assert_allclose(np.abs(drawn @ ours), np.tile(coefficients, (3, 1)), atol=1e-9)
 
 
 def test_independent_smooth_maps_are_called_related_in_five_per_cent(cortex):

@@ -44,7 +44,6 @@ def test_what_cannot_be_summarised_is_one_line(run, seeds, tmp_path):
 
 
 def test_nulls_of_a_slope_and_of_two_maps(run, seeds):
-    pytest.importorskip("brainspace", reason="spatial nulls need the extra `nulls` (BrainSpace)")
     result = run("nulls", seeds[0], "--surrogates", 19, "--json")
     assert result.exit_code == 0, result.stderr
     found = json.loads(result.stdout)

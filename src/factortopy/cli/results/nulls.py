@@ -35,7 +35,7 @@ def nulls(
     """Test the hierarchy slope of a mapping, or the likeness of two, against random maps just as smooth.
 
     Voxels next to each other are alike, so counting them as independent makes almost anything significant.
-    Moran spectral randomisation, by BrainSpace (the extra nulls); it suits a cortex measured in part.
+    Moran spectral randomisation; it suits a cortex measured in part.
     """
     from factortopy.mapping import Mapping, facts_line
 
