@@ -48,7 +48,7 @@ def test_surrogates_keep_mean_variance_and_autocorrelation(cortex):
 
 
 def test_eigenvectors_and_surrogates_are_those_of_brainspace():
-    """Its values stand beside this file (``brainspace_values.py``); its eigenvectors are of seven digits, their signs free."""
+    """Its values stand beside this file, from ``brainspace_values.py``: of seven digits, their signs free."""
     text = Path(__file__).with_name("brainspace_values.json").read_text(encoding="utf-8")
     theirs = {name: np.array(value) for name, value in json.loads(text).items()}
     ours = moran_eigenvectors(theirs["coordinates"])
