@@ -89,8 +89,8 @@ def run(laboratory: Laboratory, case: Case, variant: str) -> dict[str, Any]:
     settings = fit_settings(recipe, **changes)
     subject, split = laboratory.subject(case.ceiling, case.channels), laboratory.split(case.images)
     train, validation, test = side_images(laboratory.tokens(), subject, split).values()
-    places = torch.from_numpy(subject.coordinates).float()
-    bounds = torch.from_numpy(subject.coordinate_bounds)
+    places = torch.from_numpy(subject.voxels.coordinates).float()
+    bounds = torch.from_numpy(subject.voxels.bounds)
     unstarted = build_selectors(settings, places, bounds, len(laboratory.tokens().layers))
     folder = laboratory.work / "checkpoints" / f"{case} {variant}".replace(":", "-").replace("/", "over")
     begun = time.perf_counter()
@@ -112,7 +112,7 @@ def run(laboratory: Laboratory, case: Case, variant: str) -> dict[str, Any]:
     return {
         "case": str(case),
         "variant": variant,
-        "voxels": subject.voxels,
+        "voxels": len(subject.voxels),
         **found,
         "seconds": seconds,
         "training_seconds": history.seconds,  # a stopped and resumed training counts both parts
@@ -138,7 +138,7 @@ def measure(model: FactorTopy, test: Images, subject: Subject, split: Split) -> 
     return {
         "r2": float(r_squared(responses, held_out.predictions.numpy()).mean()),
         "ceiling_r2": float(r_squared(subject.responses[rows], truth.signal[rows]).mean()),
-        "slope_error": fit_slope(depth, subject.rois).slope - fit_slope(planted, subject.rois).slope,
+        "slope_error": fit_slope(depth, subject.voxels.rois).slope - fit_slope(planted, subject.voxels.rois).slope,
         "depth_r": correlation(depth, planted),
         "space_r": min(correlation(space[:, axis], truth.space[:, axis]) for axis in (0, 1)),
         "scale_r": correlation(held_out.scale.numpy(), truth.scale_share),

@@ -99,7 +99,7 @@ def main() -> None:
         views = sample_views(options.images)
         tokens = extract(load_network(NETWORK, device=options.device), views, folder)
         subject = simulate_subject(tokens, seed=options.seed, planted_channels=options.planted_channels)
-        chosen = np.linspace(0, subject.voxels - 1, min(options.voxels, subject.voxels)).astype(int)
+        chosen = np.linspace(0, len(subject.voxels) - 1, min(options.voxels, len(subject.voxels))).astype(int)
         report(tokens, subject.select(chosen), options.device, options.seed)
 
 
@@ -115,7 +115,7 @@ def report(tokens: TokenStore, subject: Subject, device: str, seed: int) -> None
     step = first_step(ours.history, best)
     plain_seconds = by_step * plain.history.best_step
     images = ours.history.step[-1] * ours_settings.batch_size
-    print(f"{subject.voxels:,} voxels, SIMULATED; {len(tokens)} images; {machine.device}, {machine.precision}")
+    print(f"{len(subject.voxels):,} voxels, SIMULATED; {len(tokens)} images; {machine.device}, {machine.precision}")
     print(f"{'':<22}{'authors, plain':>16}{'ours':>10}")
     print(f"{'best step':<22}{plain.history.best_step:>16}{ours.history.best_step:>10}")
     print(f"{'steps to their best':<22}{plain.history.best_step:>16}{step or 'never':>10}")
@@ -137,7 +137,7 @@ def report(tokens: TokenStore, subject: Subject, device: str, seed: int) -> None
                 "plain_seconds": plain_seconds,
                 "speedup": plain_seconds / ours.seconds,
                 "peak_gb": ours.gigabytes,
-                "voxels": subject.voxels,
+                "voxels": len(subject.voxels),
                 "simulated": True,
                 "device": str(machine.device),
                 "torch": torch.__version__,

@@ -59,7 +59,7 @@ def kinds() -> "Figure":
         axes.set_axis_off()
         axes.set_title(title, loc="left")
         table = add_axes(figure, left + COLUMN - TABLE - 4, bottom + 15, TABLE, ROW - 27)
-        means = np.stack([weights[maps.rois[name]].mean(axis=0) for name in ROI_NAMES])
+        means = np.stack([weights[maps.voxels.rois[name]].mean(axis=0) for name in ROI_NAMES])
         table.imshow(means, cmap="Greys", vmin=0, vmax=1, aspect="auto", extent=(0.5, LAYERS + 0.5, 7, 0))
         table.set_yticks(np.arange(7) + 0.5, ROI_NAMES)
         table.set_xticks([1, 6, LAYERS])
@@ -70,8 +70,8 @@ def kinds() -> "Figure":
 def _spread(surface: Surface, maps: PlantedMaps, colours: np.ndarray, side: str) -> np.ndarray:
     """Colours of voxels as those of a hemisphere's vertices, transparent where there is no voxel."""
     everywhere = np.zeros((surface.hemisphere(side).vertices, 4))
-    here = maps.hemisphere == side
-    everywhere[maps.vertex[here]] = colours[here]
+    here = maps.voxels.hemisphere == side
+    everywhere[maps.voxels.vertex[here]] = colours[here]
     return everywhere
 
 

@@ -116,7 +116,7 @@ def streams(subject: Subject) -> Subject:
         side: np.load(shared / "nsd_rois_fsaverage" / f"{short}.streams.npy") > 0
         for side, short in (("left", "lh"), ("right", "rh"))
     }
-    pairs = zip(subject.hemisphere, subject.vertex, strict=True)
+    pairs = zip(subject.voxels.hemisphere, subject.voxels.vertex, strict=True)
     # The first vertices of fsaverage7 are those of fsaverage5.
     return subject.select(np.array([masks[str(side)][vertex] for side, vertex in pairs]))
 
@@ -191,9 +191,9 @@ class Laboratory:
             changes = real_facts(ceiling)
         seen = OTHER_NETWORK if kind == "other-network" else network
         subject = streams(simulate_subject(self.tokens(seen), planted_channels=channels, seed=seed, **changes))
-        if self.voxels is None or self.voxels >= subject.voxels:
+        if self.voxels is None or self.voxels >= len(subject.voxels):
             return subject
-        return subject.select(np.linspace(0, subject.voxels - 1, self.voxels).astype(int))
+        return subject.select(np.linspace(0, len(subject.voxels) - 1, self.voxels).astype(int))
 
 
 def real_facts(ceiling: float) -> dict[str, Any]:

@@ -23,6 +23,7 @@ import numpy as np
 import torch
 from PIL import Image
 
+from factortopy.cortex import Voxels
 from factortopy.fitting import Images, fit_settings, train
 from factortopy.images import ImageSet, split_images
 from factortopy.machine import Machine
@@ -69,10 +70,7 @@ def run(folder: Path, kind: str, voxels: int) -> dict[str, float]:
             name="noise",
             responses=responses,
             image_ids=tokens.image_ids,
-            coordinates=places,
-            coordinate_bounds=np.array([[0, 0, 0], [100, 100, 100]], np.float32),
-            hemisphere=np.full(voxels, "left"),
-            vertex=np.arange(voxels),
+            voxels=Voxels.at(places),
         )
         history = fit_model(tokens, subject, settings, machine=machine, progress=False).history
         seconds, steps = history.seconds, STEPS

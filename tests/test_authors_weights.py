@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 from factortopy.cli import app
 from factortopy.cortex import VERTICES, load_surface
 from factortopy.errors import DataError, ShapeError
-from factortopy.exchange import export_weights, import_weights, places_from_labels, places_of_subject, score_weights
+from factortopy.exchange import export_weights, import_weights, score_weights, voxels_from_labels
 from factortopy.fitting import fit_settings
 from factortopy.images import ImageSet, Split, split_images
 from factortopy.mapping import Mapping, load_model
@@ -109,8 +109,8 @@ def network():
 
 
 def test_selectors_and_predictions_are_the_authors(authors, tokens, subject, network):
-    mapping = import_weights(authors.state_dict(), places_of_subject(subject), network)
-    places, batch = torch.from_numpy(subject.coordinates).float(), tokens.read([0, 5, 7])
+    mapping = import_weights(authors.state_dict(), subject, network)
+    places, batch = torch.from_numpy(subject.voxels.coordinates).float(), tokens.read([0, 5, 7])
     with torch.no_grad():
         space, layer, scale = authors.select(places)
         expected, found = authors(batch, places), load_model(mapping)(batch)
@@ -128,7 +128,7 @@ def test_a_file_of_the_authors_becomes_a_mapping_and_back(authors, subject, suff
     file, again = tmp_path / f"weights{suffix}", tmp_path / f"again{suffix}"
     state = {name: value.clone() for name, value in authors.state_dict().items()}
     save_file(state, file) if suffix == ".safetensors" else torch.save(state, file)
-    np.save(tmp_path / "coordinates.npy", subject.coordinates)
+    np.save(tmp_path / "coordinates.npy", subject.voxels.coordinates)
     words = ("import-weights", file, tmp_path / "mapping", "--network", NAME)
     result = run(*words, "--coordinates", tmp_path / "coordinates.npy")
     assert result.exit_code == 0, result.stderr
@@ -147,7 +147,7 @@ def test_an_own_fit_goes_out_and_comes_back(tokens, subject, network, tmp_path):
     settings = fit_settings("paper", steps=4, validate_every=2, width=4, batch_size=16)
     fitted = fit_model(tokens, subject, settings, bootstrap=0, progress=False)
     weights = export_weights(Mapping.load(fitted.mapping.save(tmp_path / "mapping")))
-    again = import_weights(weights, places_of_subject(subject), network, bounds="surface")
+    again = import_weights(weights, subject, network, bounds="surface")
     batch = tokens.read([1, 2, 3])
     with torch.no_grad():
         np.testing.assert_allclose(load_model(again)(batch), fitted.model(batch), atol=1e-5)
@@ -171,7 +171,7 @@ def test_scores_by_the_command(authors, tokens, subject, tmp_path):
     result = run(*words, tmp_path / "subject", *data)
     assert result.exit_code == 0, result.stderr
     mapping = Mapping.load(tmp_path / "mapping")
-    places = torch.from_numpy(subject.coordinates).float()
+    places = torch.from_numpy(subject.voxels.coordinates).float()
     order = {name: row for row, name in enumerate(subject.image_ids)}
     rows = {side: [order[name] for name in ids] for side, ids in split.to_dict().items()}
     y = (subject.responses - subject.responses[rows["train"]].mean(0)) / subject.responses[rows["train"]].std(0)
@@ -193,15 +193,15 @@ def test_labels_of_fsaverage_say_where_the_voxels_lie(tmp_path):
         labels[vertices[:1]] = 2
         np.save(tmp_path / f"{side}.areas.npy", labels)
     pair = {kind: tuple(tmp_path / f"{side}.{kind}.npy" for side in chosen) for kind in ("nsdgeneral", "areas")}
-    places = places_from_labels(pair["nsdgeneral"], [pair["areas"]])
-    assert places.vertex.tolist() == [5, 17, 90_000, 2, 17]
-    assert places.hemisphere.tolist() == ["left"] * 3 + ["right"] * 2
+    voxels = voxels_from_labels(pair["nsdgeneral"], [pair["areas"]])
+    assert voxels.vertex.tolist() == [5, 17, 90_000, 2, 17]
+    assert voxels.hemisphere.tolist() == ["left"] * 3 + ["right"] * 2
     # The first vertices of fsaverage are those of fsaverage5; the right sphere lies beside the left one.
     sphere = load_surface("fsaverage5").right.sphere.coordinates
-    np.testing.assert_allclose(places.coordinates[3:, 1:], sphere[[2, 17], 1:], atol=0.02)
-    assert places.coordinates[3:, 0].min() > places.coordinates[:3, 0].max() - 100
-    assert places.rois["2"].tolist() == [True, False, False, True, False]
-    assert np.ptp(places.bounds("surface")[:, 1]) > np.ptp(places.bounds("voxels")[:, 1])
+    np.testing.assert_allclose(voxels.coordinates[3:, 1:], sphere[[2, 17], 1:], atol=0.02)
+    assert voxels.coordinates[3:, 0].min() > voxels.coordinates[:3, 0].max() - 100
+    assert voxels.rois["2"].tolist() == [True, False, False, True, False]
+    assert np.ptp(voxels.bounds[:, 1]) > np.ptp(voxels.coordinates[:, 1])
 
 
 def run(*words):
@@ -230,14 +230,14 @@ def test_files_that_are_no_weights_end_in_one_line(tmp_path):
 
 
 def test_what_does_not_belong_together_is_refused(authors, tokens, subject, network):
-    state, places = authors.state_dict(), places_of_subject(subject)
+    state = authors.state_dict()
     with pytest.raises(ShapeError, match="9 voxels, the coordinates of 5"):
-        import_weights(state, places_of_subject(subject.select(np.arange(5))), network)
+        import_weights(state, subject.voxels.select(np.arange(5)), network)
     with pytest.raises(DataError, match="name the network"):
-        import_weights(state, places, load_network(NAME, ["blocks.0", "blocks.1"], untrained=True))
+        import_weights(state, subject, load_network(NAME, ["blocks.0", "blocks.1"], untrained=True))
     with pytest.raises(DataError, match="bias hold NaN"):
-        import_weights({**state, "bias": state["bias"] * torch.nan}, places, network)
-    mapping = import_weights(state, places, network, name="another")
+        import_weights({**state, "bias": state["bias"] * torch.nan}, subject, network)
+    mapping = import_weights(state, subject, network, name="another")
     with pytest.raises(DataError, match="give that network's tokens"):
         score_weights(mapping, tokens, subject, split_images(tokens.image_ids))
     with pytest.raises(DataError, match="recipe 'default'"):

@@ -102,7 +102,7 @@ def test_order_of_images_does_not_matter(tokens, subject):
     shuffled = load_arrays(
         responses=subject.responses[order],
         image_ids=[subject.image_ids[i] for i in order],
-        coordinates=subject.coordinates,
+        coordinates=subject.voxels.coordinates,
     )
     one, other = (fit(tokens, who, split=split, progress=False, **FAST) for who in (subject, shuffled))
     np.testing.assert_allclose(one.dataset["r2"], other.dataset["r2"], atol=1e-5)

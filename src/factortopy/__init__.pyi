@@ -40,7 +40,7 @@ from .simulation import Planted as Planted
 from .simulation import simulate_subject as simulate_subject
 from .subjects import Subject as Subject
 from .subjects import load_arrays as load_arrays
-from .subjects import load_subject as load_subject
+from .subjects import load_subject_folder as load_subject_folder
 from .tokens import TokenStore as TokenStore
 from .tokens import estimate_extraction as estimate_extraction
 from .tokens import extract as extract

@@ -181,8 +181,8 @@ def _train(
         sides["train"],
         sides["validation"],
         settings,
-        torch.from_numpy(subject.coordinates).float(),
-        torch.from_numpy(subject.coordinate_bounds),
+        torch.from_numpy(subject.voxels.coordinates).float(),
+        torch.from_numpy(subject.voxels.bounds),
         None if selection is None else FixedSelectors(selection),
         **how,
     )
@@ -205,7 +205,7 @@ def _score(
         aligned,
         test.responses[torch.arange(len(test))].to(device),
         image_of_rows(subject, split.test),
-        subject.rois,
+        subject.voxels.rois,
         bootstrap,
     )
     model.cpu()
@@ -232,7 +232,7 @@ def fit_identity(
         "settings": settings.model_dump(),
         "split": split.digest,
         "responses": sha256_array(subject.responses),
-        "coordinates": sha256_array(subject.coordinates, subject.coordinate_bounds, *given),
+        "coordinates": sha256_array(subject.voxels.coordinates, subject.voxels.bounds, *given),
         "tokens": [tokens.network, tokens.weights_hash, tokens.grid, sha256_text(*tokens.image_ids)],
         "machine": [machine.device.type, machine.precision],
     }
@@ -247,22 +247,22 @@ def _dataset(
 ) -> xr.Dataset:
     if subject.noise_ceiling is not None:
         variables["ceiling"] = (("voxel",), ceiling_on_test(subject, split))
-    variables["coordinates"] = (("voxel", "dimension"), subject.coordinates)
+    variables["coordinates"] = (("voxel", "dimension"), subject.voxels.coordinates)
     coordinates: dict[str, Any] = {
-        "hemisphere": (("voxel",), subject.hemisphere.astype("<U5")),
-        "vertex": (("voxel",), subject.vertex),
+        "hemisphere": (("voxel",), subject.voxels.hemisphere.astype("<U5")),
+        "vertex": (("voxel",), subject.voxels.vertex),
         "network_layer": (("layer",), np.array(tokens.layers)),
         "axis": ["x", "y"],
     }
     if "drawn_r2" in variables:
-        coordinates["region"] = np.array(region_names(subject.rois))
-    coordinates |= {f"roi_{name}": (("voxel",), inside) for name, inside in subject.rois.items()}
+        coordinates["region"] = np.array(region_names(subject.voxels.rois))
+    coordinates |= {f"roi_{name}": (("voxel",), inside) for name, inside in subject.voxels.rois.items()}
     attributes = {
         **fit_facts(tokens, subject, split, settings),
         "global_token": tokens.global_token,
-        "surface": subject.surface or "",
-        "coordinate_bounds": subject.coordinate_bounds.ravel().tolist(),
-        "rois": list(subject.rois),
+        "surface": subject.voxels.surface or "",
+        "coordinate_bounds": subject.voxels.bounds.ravel().tolist(),
+        "rois": list(subject.voxels.rois),
         "gauge": "canonical",
     }
     if "drawn_r2" in variables:

@@ -11,9 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from nibabel.freesurfer import read_annot, read_label, write_annot
 
-from factortopy.cortex import Labels, read_labels, roi_masks
+from factortopy.cortex import Labels, Voxels, read_labels, roi_masks
 from factortopy.errors import DataError
-from factortopy.subjects import Subject, with_labels
 
 VERTICES = 40
 NAMES = {0: "Unknown", 1: "V1v", 2: "V1d", 7: "hV4"}
@@ -143,14 +142,11 @@ def test_annotation_of_shuffled_vertices(tmp_path):
     assert read_labels(path).values.tolist() == [0, 1, 1, 0]
 
 
-def subject_at(hemisphere, vertex, surface=None):
+def voxels_at(hemisphere, vertex, surface=None):
     count = len(vertex)
-    return Subject(
-        name="s",
-        responses=np.zeros((3, count), np.float32),
-        image_ids=("a", "b", "c"),
+    return Voxels(
         coordinates=np.zeros((count, 3), np.float32),
-        coordinate_bounds=np.zeros((2, 3), np.float32),
+        bounds=np.zeros((2, 3), np.float32),
         hemisphere=np.array(hemisphere),
         vertex=np.array(vertex),
         surface=surface,
@@ -158,11 +154,11 @@ def subject_at(hemisphere, vertex, surface=None):
     )
 
 
-def test_rois_of_a_subject_follow_its_own_vertices(tmp_path):
+def test_rois_follow_the_voxels_own_vertices(tmp_path):
     left = write_mgz(tmp_path / "lh.r.mgz")
     right = write_mgz(tmp_path / "rh.r.mgz", values=VALUES[::-1])
-    subject = subject_at(["left", "right", "left", "right"], [9, 9, 2, 39])
-    found = with_labels(subject, {"left": left, "right": right}).rois
+    voxels = voxels_at(["left", "right", "left", "right"], [9, 9, 2, 39])
+    found = voxels.with_labels({"left": left, "right": right}).rois
     # Left vertex 9 is 1, 2 is 2; right vertex 9 is VALUES[30] = 2, 39 is VALUES[0] = 0.
     assert found["V1v"].tolist() == [True, False, False, False]
     assert found["V1d"].tolist() == [False, True, True, False]
@@ -173,13 +169,13 @@ def test_rois_of_a_subject_follow_its_own_vertices(tmp_path):
 def test_labels_of_another_surface_are_refused(tmp_path):
     path = write_mgz(tmp_path / "lh.r.mgz")
     with pytest.raises(DataError, match="40 vertices, expected 10242"):
-        with_labels(subject_at(["left"], [3], "fsaverage5"), {"left": path})
+        voxels_at(["left"], [3], "fsaverage5").with_labels({"left": path})
     with pytest.raises(DataError, match="left vertices are 3 to 3"):
         roi_masks({"left": Labels(np.array([1, 1]), {})}, np.array(["left"]), np.array([3]))
     with pytest.raises(DataError, match="'lh'"):
-        with_labels(subject_at(["left"], [3]), {"lh": path})
+        voxels_at(["left"], [3]).with_labels({"lh": path})
     label = write_label(tmp_path / "lh.V2.label", [3])
-    assert with_labels(subject_at(["left"], [3], "fsaverage"), {"left": label}).rois["V2"].all()
+    assert voxels_at(["left"], [3], "fsaverage").with_labels({"left": label}).rois["V2"].all()
 
 
 def test_two_numbers_of_one_name_are_one_region_and_background_is_none():

@@ -15,7 +15,7 @@ from factortopy.cortex import load_surface
 from factortopy.errors import DataError, ShapeError, UnknownNameError
 from factortopy.images import split_images
 from factortopy.simulation import Planted, simulate_subject
-from factortopy.subjects import load_subject, repeat_variance
+from factortopy.subjects import load_subject_folder, repeat_variance
 
 GRID, LAYERS, IMAGES = 3, 6, 40
 
@@ -80,9 +80,9 @@ def shares(parts, signal):
 
 def edges_of(subject):
     """Pairs of neighbouring voxels of the left hemisphere."""
-    half, here = load_surface().left, np.flatnonzero(subject.hemisphere == "left")
+    half, here = load_surface().left, np.flatnonzero(subject.voxels.hemisphere == "left")
     voxel = np.full(half.vertices, -1)
-    voxel[subject.vertex[here]] = here
+    voxel[subject.voxels.vertex[here]] = here
     edges = voxel[half.edges]
     return edges[(edges >= 0).all(axis=1)]
 
@@ -118,19 +118,19 @@ def test_sharp_areas_have_the_level_of_the_nearest_region_and_jump_at_borders(st
     smooth, sharp = simulate(store), simulate(store, areas="sharp")
     levels = {"V1": 0.0, "V2V3": 0.33, "V4": 0.5, "OPA": 0.66, "EBA": 1.0, "FFA": 1.0, "PPA": 1.0}
     for name, level in levels.items():
-        np.testing.assert_allclose(sharp.truth.depth[sharp.rois[name]], level, atol=1e-6)
+        np.testing.assert_allclose(sharp.truth.depth[sharp.voxels.rois[name]], level, atol=1e-6)
     half = load_surface().left
-    here = np.flatnonzero(sharp.hemisphere == "left")
+    here = np.flatnonzero(sharp.voxels.hemisphere == "left")
     distance = [
         dijkstra(
             half.distance_graph,
             directed=False,
-            indices=sharp.vertex[here][sharp.rois[name][here]],
+            indices=sharp.voxels.vertex[here][sharp.voxels.rois[name][here]],
             min_only=True,
         )
         for name in levels
     ]
-    nearest = np.argmin(np.array(distance)[:, sharp.vertex[here]], axis=0)
+    nearest = np.argmin(np.array(distance)[:, sharp.voxels.vertex[here]], axis=0)
     np.testing.assert_allclose(sharp.truth.depth[here], np.array(list(levels.values()))[nearest], atol=1e-6)
     edges = edges_of(sharp)
     border = sharp.truth.depth[edges[:, 0]] != sharp.truth.depth[edges[:, 1]]
@@ -151,10 +151,10 @@ def test_divisive_normalisation_equals_the_formula_and_leaves_the_model_class(st
     drive = parts.sum((0, 1))
     pooled = np.empty_like(drive)
     for side in ("left", "right"):
-        here = np.flatnonzero(subject.hemisphere == side)
+        here = np.flatnonzero(subject.voxels.hemisphere == side)
         half = load_surface().hemisphere(side)
         voxel = np.full(half.vertices, -1)
-        voxel[subject.vertex[here]] = np.arange(len(here))
+        voxel[subject.voxels.vertex[here]] = np.arange(len(here))
         pairs = voxel[half.edges]
         pairs = pairs[(pairs >= 0).all(1)]
         pairs = np.concatenate([pairs, pairs[:, ::-1]])
@@ -171,7 +171,7 @@ def test_divisive_normalisation_equals_the_formula_and_leaves_the_model_class(st
     np.testing.assert_allclose(truth.layer_share, layer, atol=5e-3)
     np.testing.assert_allclose(truth.scale_share, scale, atol=5e-3)
     np.testing.assert_allclose(truth.layer_share.sum(1), 1, atol=1e-4)
-    linear = [np.corrcoef(drive[:, v], truth.signal[:, v])[0, 1] ** 2 for v in range(subject.voxels)]
+    linear = [np.corrcoef(drive[:, v], truth.signal[:, v])[0, 1] ** 2 for v in range(len(subject.voxels))]
     assert 0.6 < np.mean(linear) < 0.97
 
 
@@ -205,7 +205,7 @@ def test_measured_ceilings_are_dealt_out_by_rank(store):
 def test_profile_of_measured_scores_is_planted(store):
     profile = {"V1": [3, 1, 0, 0, 0, 0], "EBA": [0, 0, 0, 0, 1, 1], "FFA": [0, 0, 2]}
     sharp = simulate(store, profile=profile, areas="sharp").truth
-    rois = simulate(store).rois
+    rois = simulate(store).voxels.rois
     np.testing.assert_allclose(sharp.layer[rois["V1"]], [[0.75, 0.25, 0, 0, 0, 0]] * rois["V1"].sum())
     # Three layers read at six depths: 0, 0, 0, 0.4, 1.2, 2, which sum to 3.6.
     np.testing.assert_allclose(sharp.layer[rois["FFA"]][0] * 3.6, [0, 0, 0, 0.4, 1.2, 2], atol=1e-6)
@@ -218,7 +218,7 @@ def test_profile_of_measured_scores_is_planted(store):
 def test_another_network_gives_its_own_layers_for_the_same_images(store):
     other = simulate(SmallStore(layers=2))
     assert other.image_ids == simulate(store).image_ids
-    assert other.truth.layer.shape == (other.voxels, 2)
+    assert other.truth.layer.shape == (len(other.voxels), 2)
     np.testing.assert_array_equal(other.truth.depth, simulate(store).truth.depth)
 
 
@@ -231,7 +231,7 @@ def test_settings_are_kept_and_say_what_was_planted(store, tmp_path):
         "planted_channels": 3, "normalisation": None, "seed": 5, "layers": list(store.layers),
     }  # fmt: skip
     assert {name: facts[name] for name in expected} == expected
-    loaded = load_subject(subject.save(tmp_path / "subject"))
+    loaded = load_subject_folder(subject.save(tmp_path / "subject"))
     assert loaded.single_trials
     assert loaded.provenance["areas"] == "sharp"
     np.testing.assert_array_equal(loaded.truth.signal, subject.truth.signal)

@@ -9,7 +9,7 @@ import torch
 from factortopy.cortex import load_surface
 from factortopy.errors import DataError, ShapeError
 from factortopy.simulation import simulate_subject
-from factortopy.subjects import load_subject
+from factortopy.subjects import load_subject_folder
 
 GRID = 6
 
@@ -53,7 +53,7 @@ def subject(store):
 
 def test_signal_equals_the_formula_in_loops(store, subject):
     truth = subject.truth
-    for voxel in (0, 700, 1500, subject.voxels - 1):
+    for voxel in (0, 700, 1500, len(subject.voxels) - 1):
         x, y = truth.space[voxel]
         for image in (0, 199):
             total = truth.offset[voxel]
@@ -131,7 +131,7 @@ def test_shares_equal_a_direct_computation(store, subject):
 
 def test_space_is_contralateral_and_covers_the_image(subject):
     x, y = subject.truth.space.T
-    left = subject.hemisphere == "left"
+    left = subject.voxels.hemisphere == "left"
     assert np.all(x[left] >= 0)
     assert np.all(x[~left] <= 0)
     for axis in (x, y):
@@ -140,33 +140,31 @@ def test_space_is_contralateral_and_covers_the_image(subject):
         assert np.abs(axis).max() <= 0.8
     surface = load_surface()
     for name in ("left", "right"):
-        half, here = surface.hemisphere(name), subject.hemisphere == name
-        height = half.midthickness[subject.vertex[here], 2]
+        half, here = surface.hemisphere(name), subject.voxels.hemisphere == name
+        points = half.midthickness[subject.voxels.vertex[here]]
+        height = points[:, 2]
         assert np.median(y[here][height > 20]) > 0.2  # dorsal: lower field, y down
         assert np.median(y[here][height < -10]) < -0.2  # ventral: upper field
         eccentricity = np.hypot(x, y)[here]
-        straight = np.linalg.norm(
-            half.midthickness[subject.vertex[here]] - half.midthickness[subject.vertex[here]][eccentricity.argmin()],
-            axis=1,
-        )
+        straight = np.linalg.norm(points - points[eccentricity.argmin()], axis=1)
         assert np.corrcoef(eccentricity, straight)[0, 1] > 0.8
 
 
 def test_depth_follows_the_hierarchy_of_the_paper(subject):
-    depth = {name: subject.truth.depth[mask].mean() for name, mask in subject.rois.items()}
+    depth = {name: subject.truth.depth[mask].mean() for name, mask in subject.voxels.rois.items()}
     assert depth["V1"] < depth["V2V3"] < depth["V4"] < depth["OPA"] < min(depth["EBA"], depth["FFA"], depth["PPA"])
     ideal = {"V1": 0, "V2V3": 0.33, "OPA": 0.66, "EBA": 1}
-    level = np.concatenate([np.full(subject.rois[name].sum(), value) for name, value in ideal.items()])
-    found = np.concatenate([subject.truth.depth[subject.rois[name]] for name in ideal])
+    level = np.concatenate([np.full(subject.voxels.rois[name].sum(), value) for name, value in ideal.items()])
+    found = np.concatenate([subject.truth.depth[subject.voxels.rois[name]] for name in ideal])
     assert 0.8 < np.polyfit(level, found, 1)[0] < 1.0
-    scale = {name: subject.truth.scale[mask].mean() for name, mask in subject.rois.items()}
+    scale = {name: subject.truth.scale[mask].mean() for name, mask in subject.voxels.rois.items()}
     assert scale["V1"] < 0.15
     assert max(scale["FFA"], scale["PPA"]) > 0.65
 
 
 def test_hemispheres_mirror_each_other(subject):
-    left = subject.hemisphere == "left"
-    for name, mask in subject.rois.items():
+    left = subject.voxels.hemisphere == "left"
+    for name, mask in subject.voxels.rois.items():
         for planted in (subject.truth.depth, subject.truth.scale, subject.noise_ceiling):
             assert planted[mask & left].mean() == pytest.approx(planted[mask & ~left].mean(), abs=0.1), name
         ours, theirs = (subject.truth.space[mask & side].mean(0) for side in (left, ~left))
@@ -175,9 +173,9 @@ def test_hemispheres_mirror_each_other(subject):
 
 def test_maps_are_smooth_along_the_cortex(subject):
     truth, half = subject.truth, load_surface().left
-    here = np.flatnonzero(subject.hemisphere == "left")
+    here = np.flatnonzero(subject.voxels.hemisphere == "left")
     voxel = np.full(half.vertices, -1)
-    voxel[subject.vertex[here]] = here
+    voxel[subject.voxels.vertex[here]] = here
     edges = voxel[half.edges]
     edges = edges[(edges >= 0).all(axis=1)]
     shuffled = np.random.default_rng(0).permutation(here)[:, None]
@@ -200,7 +198,7 @@ def test_seed_decides_and_nothing_given_is_changed(store, subject):
 
 
 def test_given_ceiling_and_errors(store):
-    voxels = simulate_subject(FakeStore(20), progress=False).voxels
+    voxels = len(simulate_subject(FakeStore(20), progress=False).voxels)
     subject = simulate_subject(store, noise_ceiling=np.full(voxels, 0.25), progress=False)
     np.testing.assert_allclose(subject.truth.signal.var(axis=0), 0.25, rtol=1e-3)
     with pytest.raises(ShapeError, match="one R\\^2 a voxel"):
@@ -222,15 +220,15 @@ def test_given_ceiling_and_errors(store):
 
 
 def test_survives_the_disk_and_says_it_is_simulated(subject, tmp_path):
-    loaded = load_subject(subject.save(tmp_path / "subject"))
+    loaded = load_subject_folder(subject.save(tmp_path / "subject"))
     assert loaded.simulated
     assert loaded.provenance["kind"] == "simulated"
     assert loaded.image_ids == subject.image_ids
-    assert list(loaded.rois) == list(subject.rois)
+    assert list(loaded.voxels.rois) == list(subject.voxels.rois)
     np.testing.assert_array_equal(loaded.responses, subject.responses)
-    np.testing.assert_array_equal(loaded.hemisphere, subject.hemisphere)
+    np.testing.assert_array_equal(loaded.voxels.hemisphere, subject.voxels.hemisphere)
     np.testing.assert_array_equal(loaded.truth.layer_share, subject.truth.layer_share)
     np.testing.assert_array_equal(loaded.truth.global_projections[2].weight, subject.truth.global_projections[2].weight)
-    some = loaded.select(loaded.rois["FFA"])
-    np.testing.assert_array_equal(some.truth.signal, subject.truth.signal[:, subject.rois["FFA"]])
-    np.testing.assert_array_equal(some.coordinate_bounds, subject.coordinate_bounds)
+    some = loaded.select(loaded.voxels.rois["FFA"])
+    np.testing.assert_array_equal(some.truth.signal, subject.truth.signal[:, subject.voxels.rois["FFA"]])
+    np.testing.assert_array_equal(some.voxels.bounds, subject.voxels.bounds)

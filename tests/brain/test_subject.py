@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from factortopy.cortex import Voxels
 from factortopy.errors import DataError, ShapeError
-from factortopy.subjects import Subject, load_arrays, load_subject
+from factortopy.subjects import Subject, load_arrays, load_subject_folder
 
 IMAGES, VOXELS = 6, 4
 
@@ -20,11 +21,13 @@ def subject():
         name="one",
         responses=generator.normal(size=(IMAGES, VOXELS)).astype(np.float32),
         image_ids=tuple("abcdef"),
-        coordinates=coordinates,
-        coordinate_bounds=np.stack([coordinates.min(0) - 1, coordinates.max(0) + 1]),
-        hemisphere=np.array(["left", "left", "right", "right"]),
-        vertex=np.arange(VOXELS),
-        rois={"V1": np.array([True, False, True, False])},
+        voxels=Voxels(
+            coordinates,
+            bounds=np.stack([coordinates.min(0) - 1, coordinates.max(0) + 1]),
+            hemisphere=np.array(["left", "left", "right", "right"]),
+            vertex=np.arange(VOXELS),
+            rois={"V1": np.array([True, False, True, False])},
+        ),
         noise_ceiling=np.full(VOXELS, 0.5, dtype=np.float32),
         repeats=np.full(IMAGES, 3),
     )
@@ -36,6 +39,10 @@ def with_nan(subject):
     return responses
 
 
+def moved(subject, **changes):
+    return {"voxels": replace(subject.voxels, **changes)}
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -44,12 +51,16 @@ def with_nan(subject):
         (lambda s: {"responses": s.responses.astype(float)}, "astype"),
         (lambda s: {"image_ids": tuple("abc")}, "6 rows of responses but 3 image ids"),
         (lambda s: {"image_ids": tuple("abcdea")}, "'a' occurs more than once"),
-        (lambda s: {"coordinates": s.coordinates[:2]}, r"coordinates has shape \(2, 3\), expected \(4, 3\)"),
-        (lambda s: {"coordinates": s.coordinates * np.nan}, "coordinates hold NaN"),
-        (lambda s: {"coordinates": s.coordinates + 100}, "outside coordinate_bounds"),
-        (lambda s: {"hemisphere": np.array(["lh", "lh", "rh", "rh"])}, "'left' or 'right'"),
-        (lambda s: {"rois": {"V1": np.array([True])}}, "ROI 'V1' has shape"),
-        (lambda s: {"rois": {"V1": np.arange(4)}}, "mask of booleans"),
+        (lambda s: {"voxels": s.voxels.select(np.arange(3))}, "4 columns of responses but 3 voxels"),
+        (
+            lambda s: moved(s, coordinates=s.voxels.coordinates[:2]),
+            r"'one': coordinates has shape \(2, 3\), expected \(4, 3\)",
+        ),
+        (lambda s: moved(s, coordinates=s.voxels.coordinates * np.nan), "coordinates hold NaN"),
+        (lambda s: moved(s, coordinates=s.voxels.coordinates + 100), "outside their bounds"),
+        (lambda s: moved(s, hemisphere=np.array(["lh", "lh", "rh", "rh"])), "'left' or 'right'"),
+        (lambda s: moved(s, rois={"V1": np.array([True])}), "ROI 'V1' has shape"),
+        (lambda s: moved(s, rois={"V1": np.arange(4)}), "mask of booleans"),
         (lambda s: {"noise_ceiling": np.full(VOXELS, 50.0)}, "divide percentages by 100"),
         (lambda s: {"repeats": np.zeros(IMAGES, dtype=int)}, "repeats must be at least 1"),
     ],
@@ -61,35 +72,37 @@ def test_bad_input_is_one_clear_line(subject, change, message):
 
 
 def test_round_trip_of_a_measured_subject(subject, tmp_path):
-    loaded = load_subject(replace(subject, provenance={"kind": "measured", "gap": None}).save(tmp_path / "s"))
+    loaded = load_subject_folder(replace(subject, provenance={"kind": "measured", "gap": None}).save(tmp_path / "s"))
     assert not loaded.simulated
-    assert loaded.surface is None
+    assert loaded.voxels.surface is None
     assert loaded.provenance == {"kind": "measured"}
-    for name in ("responses", "coordinates", "coordinate_bounds", "hemisphere", "vertex", "repeats"):
+    for name in ("responses", "repeats"):
         np.testing.assert_array_equal(getattr(loaded, name), getattr(subject, name))
-    np.testing.assert_array_equal(loaded.rois["V1"], subject.rois["V1"])
+    for name in ("coordinates", "bounds", "hemisphere", "vertex"):
+        np.testing.assert_array_equal(getattr(loaded.voxels, name), getattr(subject.voxels, name))
+    np.testing.assert_array_equal(loaded.voxels.rois["V1"], subject.voxels.rois["V1"])
 
 
 def test_saving_replaces_the_whole_folder_or_nothing(subject, tmp_path):
     subject.save(tmp_path / "s")
-    replace(subject, rois={}, repeats=None).save(tmp_path / "s")
+    replace(subject, repeats=None, **moved(subject, rois={})).save(tmp_path / "s")
     assert not (tmp_path / "s" / "repeats.npy").exists()
     with pytest.raises(DataError, match="ROI name"):
-        replace(subject, rois={"../V1": subject.rois["V1"]}).save(tmp_path / "t")
+        replace(subject, **moved(subject, rois={"../V1": subject.voxels.rois["V1"]})).save(tmp_path / "t")
     assert [path.name for path in tmp_path.iterdir()] == ["s"]
 
 
 def test_folder_made_by_hand(subject, tmp_path):
     np.save(tmp_path / "responses.npy", subject.responses.astype(np.float64))
-    np.save(tmp_path / "coordinates.npy", subject.coordinates)
+    np.save(tmp_path / "coordinates.npy", subject.voxels.coordinates)
     (tmp_path / "image_ids.txt").write_text("a\nb\nc\nd\ne\nf\n")
     (tmp_path / "rois").mkdir()
     np.save(tmp_path / "rois" / "mine.npy", np.array([0, 1, 0, 1]))
-    loaded = load_subject(tmp_path)
+    loaded = load_subject_folder(tmp_path)
     np.testing.assert_array_equal(loaded.responses, subject.responses)
     assert loaded.image_ids == tuple("abcdef")
-    assert loaded.rois["mine"].tolist() == [False, True, False, True]
-    np.testing.assert_array_equal(loaded.hemisphere == "left", subject.coordinates[:, 0] < 0)
+    assert loaded.voxels.rois["mine"].tolist() == [False, True, False, True]
+    np.testing.assert_array_equal(loaded.voxels.hemisphere == "left", subject.voxels.coordinates[:, 0] < 0)
 
 
 @pytest.mark.parametrize("content", [b"", b"\x93NUMPY\x01\x00", b"no array at all", "cut", "object", "npz"])
@@ -106,30 +119,30 @@ def test_bad_files_are_named(subject, tmp_path, content):
     else:
         path.write_bytes(content)
     with pytest.raises(DataError, match=r"responses\.npy") as caught:
-        load_arrays(path, subject.image_ids, subject.coordinates)
+        load_arrays(path, subject.image_ids, subject.voxels.coordinates)
     assert "\n" not in str(caught.value)
 
 
 def test_missing_files_are_named(subject, tmp_path):
     with pytest.raises(DataError, match="no folder"):
-        load_subject(tmp_path / "nowhere")
+        load_subject_folder(tmp_path / "nowhere")
     subject.save(tmp_path / "s")
     (tmp_path / "s" / "coordinates.npy").unlink()
     with pytest.raises(DataError, match=r"coordinates\.npy is missing"):
-        load_subject(tmp_path / "s")
+        load_subject_folder(tmp_path / "s")
     subject.save(tmp_path / "s")
     (tmp_path / "s" / "subject.toml").write_text("name = ")
     with pytest.raises(DataError, match=r"subject\.toml"):
-        load_subject(tmp_path / "s")
+        load_subject_folder(tmp_path / "s")
 
 
 def test_wrong_kinds_of_arrays(subject):
     with pytest.raises(DataError, match="real numbers"):
-        load_arrays(np.array([["a", "b"]]), ["x"], subject.coordinates)
+        load_arrays(np.array([["a", "b"]]), ["x"], subject.voxels.coordinates)
     with pytest.raises(DataError, match="coordinates must be"):
-        load_arrays(subject.responses, subject.image_ids, subject.coordinates[:, :2])
+        load_arrays(subject.responses, subject.image_ids, subject.voxels.coordinates[:, :2])
     with pytest.raises(ShapeError, match="rows of responses"):
-        load_arrays(subject.responses, ["x"], subject.coordinates)
+        load_arrays(subject.responses, ["x"], subject.voxels.coordinates)
 
 
 def test_photographs_must_hold_every_image(tmp_path):

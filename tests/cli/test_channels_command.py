@@ -78,7 +78,7 @@ def test_channel_images_writes_the_maps_of_the_network_that_was_mapped(run, mapp
     assert facts["regions"] == ["V1", "EBA"]
     assert facts["gauge"] == "as trained"
     store, loaded = TokenStore.open(tokens), Mapping.load(mapping)
-    rois = {name: loaded.rois[name].values for name in ("V1", "EBA")}
+    rois = {name: loaded.rois[name] for name in ("V1", "EBA")}
     expected = channel_images(load_model(loaded), [store.read()], store.image_ids, rois)
     with np.load(tmp_path / "maps" / "channel_images.npz") as held:
         assert tuple(held["images"]) == store.image_ids

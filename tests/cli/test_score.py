@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from factortopy.mapping import Mapping
-from factortopy.subjects import load_subject
+from factortopy.subjects import load_subject_folder
 
 
 @pytest.fixture
@@ -71,7 +71,7 @@ def test_split_by_cluster_and_from_a_file(run, tokens, subject, tmp_path):
     assert result.exit_code == 0, result.stderr
     made = Mapping.load(tmp_path / "a").dataset.attrs
     assert sum(made[f"images_{side}"] for side in ("train", "validation", "test")) == 40
-    ids = load_subject(subject).image_ids
+    ids = load_subject_folder(subject).image_ids
     sides = {"train": ids[:30], "validation": ids[30:35], "test": ids[35:]}
     (tmp_path / "split.json").write_text(json.dumps(sides))
     result = run("fit", tokens, subject, tmp_path / "b", "--split", tmp_path / "split.json", *few)

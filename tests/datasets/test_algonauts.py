@@ -51,13 +51,13 @@ def test_responses_and_images_are_those_of_the_files(subject, written):
 def test_vertices_lie_where_the_masks_mark_them(subject, written, surface):
     everywhere = sphere_coordinates(surface)
     for number, (side, name) in enumerate((("lh", "left"), ("rh", "right"))):
-        here = subject.hemisphere == name
+        here = subject.voxels.hemisphere == name
         mask = read(written, f"roi_masks/{side}.all-vertices_fsaverage_space.npy")
-        np.testing.assert_array_equal(subject.vertex[here], mask.nonzero()[0])
+        np.testing.assert_array_equal(subject.voxels.vertex[here], mask.nonzero()[0])
         half = everywhere[number * 10_242 : (number + 1) * 10_242]
-        np.testing.assert_array_equal(subject.coordinates[here], half[mask == 1])
-    np.testing.assert_array_equal(subject.coordinate_bounds, [everywhere.min(0), everywhere.max(0)])
-    assert subject.surface == "fsaverage5"
+        np.testing.assert_array_equal(subject.voxels.coordinates[here], half[mask == 1])
+    np.testing.assert_array_equal(subject.voxels.bounds, [everywhere.min(0), everywhere.max(0)])
+    assert subject.voxels.surface == "fsaverage5"
 
 
 def test_rois_have_the_names_of_the_mappings(subject, written):
@@ -66,16 +66,16 @@ def test_rois_have_the_names_of_the_mappings(subject, written):
         mapping = read(written, f"roi_masks/mapping_{name}.npy", allow_pickle=True).item()
         for number, roi in mapping.items():
             if roi != "Unknown":
-                np.testing.assert_array_equal(subject.rois[roi], np.concatenate(labels) == number)
-    assert "Unknown" not in subject.rois
+                np.testing.assert_array_equal(subject.voxels.rois[roi], np.concatenate(labels) == number)
+    assert "Unknown" not in subject.voxels.rois
 
 
 def test_merged_rois_are_unions(subject):
     for name, parts in {"V1": "V1v V1d", "V2": "V2v V2d", "V3": "V3v V3d", "FFA": "FFA-1 FFA-2"}.items():
-        union = np.logical_or(*(subject.rois[part] for part in parts.split()))
-        np.testing.assert_array_equal(subject.rois[name], union)
-    np.testing.assert_array_equal(subject.rois["V2V3"], subject.rois["V2"] | subject.rois["V3"])
-    np.testing.assert_array_equal(subject.rois["V4"], subject.rois["hV4"])
+        union = np.logical_or(*(subject.voxels.rois[part] for part in parts.split()))
+        np.testing.assert_array_equal(subject.voxels.rois[name], union)
+    np.testing.assert_array_equal(subject.voxels.rois["V2V3"], subject.voxels.rois["V2"] | subject.voxels.rois["V3"])
+    np.testing.assert_array_equal(subject.voxels.rois["V4"], subject.voxels.rois["hV4"])
 
 
 def test_noise_ceiling_is_a_share(subject, written):
@@ -100,10 +100,11 @@ def test_nsdgeneral_is_what_streams_label(subject, written, surface):
     streams = np.concatenate([written.labels[side, "streams"] for side in ("lh", "rh")])
     part = load_algonauts(written.root, vertices="nsdgeneral", surface=surface)
     np.testing.assert_array_equal(part.responses, subject.responses[:, streams > 0])
-    for name in ("coordinates", "vertex", "hemisphere", "noise_ceiling"):
-        np.testing.assert_array_equal(getattr(part, name), getattr(subject, name)[streams > 0])
-    np.testing.assert_array_equal(part.coordinate_bounds, subject.coordinate_bounds)
-    np.testing.assert_array_equal(part.rois["V1"], subject.rois["V1"][streams > 0])
+    np.testing.assert_array_equal(part.noise_ceiling, subject.noise_ceiling[streams > 0])
+    for name in ("coordinates", "vertex", "hemisphere"):
+        np.testing.assert_array_equal(getattr(part.voxels, name), getattr(subject.voxels, name)[streams > 0])
+    np.testing.assert_array_equal(part.voxels.bounds, subject.voxels.bounds)
+    np.testing.assert_array_equal(part.voxels.rois["V1"], subject.voxels.rois["V1"][streams > 0])
     with pytest.raises(UnknownNameError, match="nsdgeneral"):
         load_algonauts(written.root, vertices="nsd-general")
 
@@ -111,10 +112,10 @@ def test_nsdgeneral_is_what_streams_label(subject, written, surface):
 def test_full_fsaverage_needs_no_download(tmp_path):
     written = write_algonauts(tmp_path / "subj06", left=40, right=33, images=5, surface_vertices=163_842)
     subject = load_algonauts(written.root)
-    assert subject.surface == "fsaverage"
-    np.testing.assert_array_equal(subject.vertex, np.concatenate(list(written.vertices.values())))
-    assert subject.vertex.max() > 40_962
-    left = subject.coordinates[subject.hemisphere == "left"]
+    assert subject.voxels.surface == "fsaverage"
+    np.testing.assert_array_equal(subject.voxels.vertex, np.concatenate(list(written.vertices.values())))
+    assert subject.voxels.vertex.max() > 40_962
+    left = subject.voxels.coordinates[subject.voxels.hemisphere == "left"]
     np.testing.assert_allclose(np.linalg.norm(left, axis=1), 100, atol=0.1)
 
 
@@ -137,7 +138,7 @@ def test_any_size_and_any_label_sets(tmp_path, surface, images, left, right, see
     subject = load_algonauts(root, surface=surface)
     np.testing.assert_array_equal(subject.responses, np.concatenate(list(written.responses.values()), axis=1))
     assert (subject.noise_ceiling is not None) == ceiling
-    assert all(mask.any() for mask in subject.rois.values())
+    assert all(mask.any() for mask in subject.voxels.rois.values())
     expected = {
         label
         for name in classes
@@ -145,7 +146,7 @@ def test_any_size_and_any_label_sets(tmp_path, surface, images, left, right, see
         if number and any((written.labels[side, name] == number).any() for side in ("lh", "rh"))
     }
     merged = {"V1", "V2", "V3", "V2V3", "V4", "FFA", "FBA", "VWFA"}
-    assert set(subject.rois) - merged == expected
+    assert set(subject.voxels.rois) - merged == expected
 
 
 def save(path, change):

@@ -11,7 +11,7 @@ import zarr
 
 from factortopy.errors import DataError, ShapeError
 from factortopy.storage import read_array
-from factortopy.subjects import load_arrays, load_subject
+from factortopy.subjects import load_arrays, load_subject_folder
 
 IMAGES, VOXELS = 5, 7
 
@@ -46,7 +46,7 @@ def test_bad_parts_are_named(tmp_path, values, part, value, message):
         np.save(tmp_path / f"{name}.npy", array)
     (tmp_path / "image_ids.txt").write_text("a\nb\nc\nd\ne\n")
     with pytest.raises(DataError, match=message) as caught:
-        load_subject(tmp_path)
+        load_subject_folder(tmp_path)
     assert str(tmp_path) in str(caught.value)
 
 

@@ -61,41 +61,41 @@ def test_z_scores_by_session(written):
 def test_places_are_mm_by_the_mask_not_by_the_wrong_affine_of_the_betas(written):
     subject = load(written)
     expected = nib.affines.apply_affine(AFFINE, np.argwhere(written.brain))
-    np.testing.assert_allclose(subject.coordinates, expected)
-    np.testing.assert_array_equal(subject.vertex, np.flatnonzero(written.brain))
+    np.testing.assert_allclose(subject.voxels.coordinates, expected)
+    np.testing.assert_array_equal(subject.voxels.vertex, np.flatnonzero(written.brain))
     assert subject.provenance["coordinates"] == "mm, affine of CSI1_brainmask.nii.gz"
-    assert subject.surface is None
+    assert subject.voxels.surface is None
 
 
 def test_without_a_brain_mask_voxels_with_values_and_the_affine_of_regions(tmp_path):
     written = write_bold5000(tmp_path, brain_mask=False)
     subject = load(written)
-    np.testing.assert_allclose(subject.coordinates, nib.affines.apply_affine(AFFINE, np.argwhere(written.brain)))
+    np.testing.assert_allclose(subject.voxels.coordinates, nib.affines.apply_affine(AFFINE, np.argwhere(written.brain)))
     assert "there is no brain mask" in subject.provenance["coordinates"]
 
 
 def test_regions_and_their_hemispheres(written):
     subject = load(written)
     for name, mask in written.regions.items():
-        np.testing.assert_array_equal(subject.rois[name], mask[written.brain])
-        assert set(subject.hemisphere[subject.rois[name]]) == {"left" if name[0] == "L" else "right"}
+        np.testing.assert_array_equal(subject.voxels.rois[name], mask[written.brain])
+        assert set(subject.voxels.hemisphere[subject.voxels.rois[name]]) == {"left" if name[0] == "L" else "right"}
     both = written.regions["LHPPA"] | written.regions["RHPPA"]
-    np.testing.assert_array_equal(subject.rois["PPA"], both[written.brain])
+    np.testing.assert_array_equal(subject.voxels.rois["PPA"], both[written.brain])
 
 
 def test_regions_spelled_otherwise(tmp_path):
     written = write_bold5000(tmp_path, subject=2)
     subject = load(written, subject=2)
-    np.testing.assert_array_equal(subject.rois["LHLOC"], written.regions["LHLOC"][written.brain])
-    assert "LHLO" not in subject.rois
+    np.testing.assert_array_equal(subject.voxels.rois["LHLOC"], written.regions["LHLOC"][written.brain])
+    assert "LHLO" not in subject.voxels.rois
 
 
 def test_voxels_of_a_region(written):
     whole, part = load(written), load(written, voxels="PPA")
-    np.testing.assert_array_equal(part.responses, whole.responses[:, whole.rois["PPA"]])
-    np.testing.assert_array_equal(part.coordinate_bounds, whole.coordinate_bounds)
-    some = np.any(list(whole.rois.values()), axis=0)
-    assert load(written, voxels="rois").voxels == some.sum()
+    np.testing.assert_array_equal(part.responses, whole.responses[:, whole.voxels.rois["PPA"]])
+    np.testing.assert_array_equal(part.voxels.bounds, whole.voxels.bounds)
+    some = np.any(list(whole.voxels.rois.values()), axis=0)
+    assert len(load(written, voxels="rois").voxels) == some.sum()
     with pytest.raises(UnknownNameError, match="PPA"):
         load(written, voxels="PPB")
 

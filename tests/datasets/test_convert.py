@@ -82,12 +82,14 @@ def test_subject_is_that_of_the_folder(written, tmp_path, space, voxels, trials)
         options = {"voxels": voxels, "trials": trials, "zscore": scaling, "progress": False}
         expected = load_nsd(written[space].root, 2, space=space, **options)
         found = load_betas(store.path, **options)
-        for name in ("responses", "coordinates", "coordinate_bounds", "hemisphere", "vertex", "repeats"):
+        for name in ("responses", "repeats"):
             np.testing.assert_array_equal(getattr(found, name), getattr(expected, name))
+        for name in ("coordinates", "bounds", "hemisphere", "vertex"):
+            np.testing.assert_array_equal(getattr(found.voxels, name), getattr(expected.voxels, name))
         np.testing.assert_array_equal(found.noise_ceiling, expected.noise_ceiling)
-        assert (found.image_ids, found.surface) == (expected.image_ids, expected.surface)
-        assert found.rois.keys() == expected.rois.keys()
-        assert all(np.array_equal(found.rois[name], expected.rois[name]) for name in found.rois)
+        assert (found.image_ids, found.voxels.surface) == (expected.image_ids, expected.voxels.surface)
+        assert found.voxels.rois.keys() == expected.voxels.rois.keys()
+        assert all(np.array_equal(found.voxels.rois[name], expected.voxels.rois[name]) for name in found.voxels.rois)
         assert found.provenance["left_out"] == expected.provenance["left_out"]
 
 

@@ -52,7 +52,7 @@ def test_folder_to_mapping(kind, tmp_path):
     numbered = () if kind == "arrays" else ("--subject", 1)
     run("fit", tmp_path / "tokens", root, tmp_path / "mapping", *numbered, *FEW)
     mapping = Mapping.load(tmp_path / "mapping")
-    assert mapping.dataset.sizes["voxel"] == subject.voxels
+    assert mapping.dataset.sizes["voxel"] == len(subject.voxels)
     assert mapping.provenance["subject"]["kind"].lower() == kind
 
 

@@ -15,7 +15,7 @@ from scipy.stats import zscore
 from factortopy.cortex import sphere_coordinates
 from factortopy.datasets import load_nsd
 from factortopy.images import split_images
-from factortopy.subjects import load_subject
+from factortopy.subjects import load_subject_folder
 
 SPACES = ("fsaverage", "nativesurface", "func1pt8mm", "func1mm")
 
@@ -56,9 +56,9 @@ def read_independently(root, subject, space, sessions, trials, preparation="beta
 def column_of(subject, written):
     """Columns of ``Independent.betas`` that a subject's voxels are."""
     if "volume" in written.betas:
-        return subject.vertex
+        return subject.voxels.vertex
     left = written.betas["left"].shape[1]
-    return subject.vertex + np.where(subject.hemisphere == "right", left, 0)
+    return subject.voxels.vertex + np.where(subject.voxels.hemisphere == "right", left, 0)
 
 
 @pytest.fixture(scope="module", params=SPACES)
@@ -94,9 +94,9 @@ def test_vertices_without_values_are_left_out_and_remembered(folder):
     subject = load_nsd(written.root, 3, space=space, voxels="all", progress=False)
     for part, ncsnr in written.ncsnr.items():
         dead = np.flatnonzero(np.isnan(ncsnr.reshape(-1)))
-        here = np.ones(subject.voxels, bool) if part == "volume" else subject.hemisphere == part
+        here = np.ones(len(subject.voxels), bool) if part == "volume" else subject.voxels.hemisphere == part
         assert len(dead) == 2
-        assert set(range(ncsnr.size)) - set(subject.vertex[here].tolist()) == set(dead.tolist())
+        assert set(range(ncsnr.size)) - set(subject.voxels.vertex[here].tolist()) == set(dead.tolist())
         remembered = subject.provenance["left_out"][part]
         assert {n for first, last in remembered for n in range(first, last + 1)} == set(dead.tolist())
 
@@ -108,15 +108,15 @@ def test_rois_have_the_names_of_their_tables(folder):
     for kind, names in known.items():
         for number, name in enumerate(names):
             if number == 0:
-                assert name not in subject.rois
+                assert name not in subject.voxels.rois
                 continue
             for part, labels in written.labels.items():
-                here = np.ones(subject.voxels, bool) if part == "volume" else subject.hemisphere == part
-                expected = labels[kind].reshape(-1)[subject.vertex[here]] == number
-                assert np.array_equal(subject.rois[name][here], expected)
-    assert np.array_equal(subject.rois["V1"], subject.rois["V1v"] | subject.rois["V1d"])
-    parts = [subject.rois[name] for name in ("V2v", "V2d", "V3v", "V3d")]
-    assert np.array_equal(subject.rois["V2V3"], np.any(parts, axis=0))
+                here = np.ones(len(subject.voxels), bool) if part == "volume" else subject.voxels.hemisphere == part
+                expected = labels[kind].reshape(-1)[subject.voxels.vertex[here]] == number
+                assert np.array_equal(subject.voxels.rois[name][here], expected)
+    assert np.array_equal(subject.voxels.rois["V1"], subject.voxels.rois["V1v"] | subject.voxels.rois["V1d"])
+    parts = [subject.voxels.rois[name] for name in ("V2v", "V2d", "V3v", "V3d")]
+    assert np.array_equal(subject.voxels.rois["V2V3"], np.any(parts, axis=0))
 
 
 @pytest.mark.parametrize("choice", ["nsdgeneral", "floc-bodies", "V1v"])
@@ -124,13 +124,13 @@ def test_chosen_voxels(folder, choice):
     space, written = folder
     everything = load_nsd(written.root, 3, space=space, voxels="all", progress=False)
     subject = load_nsd(written.root, 3, space=space, voxels=choice, progress=False)
-    inside = everything.rois["nsdgeneral"] if choice == "nsdgeneral" else everything.rois.get(choice)
+    inside = everything.voxels.rois["nsdgeneral"] if choice == "nsdgeneral" else everything.voxels.rois.get(choice)
     if choice == "floc-bodies":
-        inside = np.any([everything.rois[name] for name in BODIES[1:]], axis=0)
-    assert 0 < inside.sum() < everything.voxels
+        inside = np.any([everything.voxels.rois[name] for name in BODIES[1:]], axis=0)
+    assert 0 < inside.sum() < len(everything.voxels)
     np.testing.assert_array_equal(subject.responses, everything.responses[:, inside])
-    np.testing.assert_array_equal(subject.vertex, everything.vertex[inside])
-    np.testing.assert_array_equal(subject.coordinate_bounds, everything.coordinate_bounds)
+    np.testing.assert_array_equal(subject.voxels.vertex, everything.voxels.vertex[inside])
+    np.testing.assert_array_equal(subject.voxels.bounds, everything.voxels.bounds)
 
 
 @pytest.mark.parametrize("trials", ["averaged", "single"])
@@ -150,10 +150,10 @@ def test_places(folder):
     subject = load_nsd(written.root, 3, space=space, voxels="all", progress=False)
     if space.startswith("func"):
         grid = written.betas["volume"].shape[1:]
-        index = np.stack(np.unravel_index(subject.vertex, grid), axis=1)
+        index = np.stack(np.unravel_index(subject.voxels.vertex, grid), axis=1)
         expected = nib.affines.apply_affine(affine(), index)
-        assert subject.surface is None
-        assert np.array_equal(subject.hemisphere == "left", expected[:, 0] < 0)
+        assert subject.voxels.surface is None
+        assert np.array_equal(subject.voxels.hemisphere == "left", expected[:, 0] < 0)
     else:
         name = "fsaverage" if space == "fsaverage" else "subj03"
         folder = written.root / "nsddata" / "freesurfer" / name / "surf"
@@ -161,8 +161,8 @@ def test_places(folder):
         right, _ = nib.freesurfer.read_geometry(folder / "rh.sphere.reg")
         right[:, 0] += left[:, 0].min() + 1.5 * np.ptp(left[:, 0]) - right[:, 0].min()
         expected = np.concatenate([left, right])[column_of(subject, written)]
-        assert (np.diff(subject.hemisphere == "right").sum(), subject.hemisphere[0]) == (1, "left")
-    np.testing.assert_allclose(subject.coordinates, expected, rtol=1e-5, atol=1e-4)
+        assert (np.diff(subject.voxels.hemisphere == "right").sum(), subject.voxels.hemisphere[0]) == (1, "left")
+    np.testing.assert_allclose(subject.voxels.coordinates, expected, rtol=1e-5, atol=1e-4)
 
 
 def test_photographs_by_id(folder):
@@ -186,7 +186,7 @@ def test_trials_of_an_image_never_part(folder):
 def test_single_trials_are_saved_and_read_again(folder, tmp_path):
     space, written = folder
     subject = load_nsd(written.root, 3, space=space, trials="single", progress=False)
-    found = load_subject(subject.save(tmp_path / "subject"))
+    found = load_subject_folder(subject.save(tmp_path / "subject"))
     assert found.single_trials
     assert found.image_ids == subject.image_ids
     np.testing.assert_array_equal(found.responses, subject.responses)
@@ -227,9 +227,9 @@ def test_real_fsaverage_needs_no_sphere(tmp_path):
     for file in (tmp_path / "nsddata" / "freesurfer" / "fsaverage" / "surf").iterdir():
         file.unlink()
     subject = load_nsd(tmp_path, 1, progress=False)
-    assert subject.surface == "fsaverage"
-    place = subject.vertex + np.where(subject.hemisphere == "right", 163_842, 0)
-    np.testing.assert_array_equal(subject.coordinates, sphere_coordinates("fsaverage")[place])
+    assert subject.voxels.surface == "fsaverage"
+    place = subject.voxels.vertex + np.where(subject.voxels.hemisphere == "right", 163_842, 0)
+    np.testing.assert_array_equal(subject.voxels.coordinates, sphere_coordinates("fsaverage")[place])
 
 
 def test_native_file_with_its_axes_the_other_way_round(tmp_path):
@@ -254,8 +254,8 @@ def test_a_second_atlas_keeps_its_own_names(tmp_path):
         nib.MGHImage(values.reshape(-1, 1, 1), np.eye(4)).to_filename(folder / f"{side}.HCP_MMP1.mgz")
     (folder / "lh.HCP_MMP1.mgz.ctab").write_text("0 ???\n1 V1\n")
     subject = load_nsd(tmp_path, 1, space="nativesurface", voxels="all", rois=["HCP_MMP1"], progress=False)
-    assert np.array_equal(subject.rois["HCP_MMP1.V1"], subject.rois["V2v"])
-    assert np.array_equal(subject.rois["V1"], subject.rois["V1v"] | subject.rois["V1d"])
+    assert np.array_equal(subject.voxels.rois["HCP_MMP1.V1"], subject.voxels.rois["V2v"])
+    assert np.array_equal(subject.voxels.rois["V1"], subject.voxels.rois["V1v"] | subject.voxels.rois["V1d"])
 
 
 @settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -290,5 +290,5 @@ def test_any_size(tmp_path_factory, space, trials, sessions, vertices, grid, not
     np.testing.assert_allclose(
         subject.responses, found.betas.reshape(-1, planted.shape[1])[:, columns], rtol=1e-6, atol=1e-6
     )
-    assert subject.voxels >= planted.shape[1] - len(written.betas) * not_measured
+    assert len(subject.voxels) >= planted.shape[1] - len(written.betas) * not_measured
     assert subject.image_ids == tuple(f"nsd-{image:05d}" for image in written.images)

@@ -15,7 +15,7 @@ from PIL import Image
 from factortopy.cortex import load_surface, sphere_coordinates
 from factortopy.errors import DataError, UnknownNameError
 from factortopy.storage import read_array
-from factortopy.subjects import load_arrays, load_subject
+from factortopy.subjects import load_arrays, load_subject_folder
 
 IMAGES, VOXELS = 5, 7
 
@@ -118,26 +118,26 @@ def test_one_value_a_voxel_of_every_surface_format(tmp_path, values):
     for source in sources:
         subject = load_arrays(values, list("abcde"), np.eye(VOXELS, 3), noise_ceiling=source, rois={"R": mask})
         np.testing.assert_array_equal(subject.noise_ceiling, ceiling)
-        np.testing.assert_array_equal(subject.rois["R"], np.arange(VOXELS) % 3 > 0)
+        np.testing.assert_array_equal(subject.voxels.rois["R"], np.arange(VOXELS) % 3 > 0)
 
 
 def test_two_files_are_the_hemispheres(tmp_path, values):
     files = [mgh(tmp_path / "lh.mgz", values[:, :3]), mgh(tmp_path / "rh.mgz", values[:, 3:])]
     subject = load_arrays(files, list("abcde"), None, surface="fsaverage5")
     np.testing.assert_array_equal(subject.responses, values)
-    assert subject.hemisphere.tolist() == ["left"] * 3 + ["right"] * 4
-    assert subject.vertex.tolist() == [0, 1, 2, 0, 1, 2, 3]
+    assert subject.voxels.hemisphere.tolist() == ["left"] * 3 + ["right"] * 4
+    assert subject.voxels.vertex.tolist() == [0, 1, 2, 0, 1, 2, 3]
     everywhere = sphere_coordinates(load_surface("fsaverage5"))
-    np.testing.assert_array_equal(subject.coordinates[:3], everywhere[:3])
-    np.testing.assert_array_equal(subject.coordinates[3:], everywhere[10_242:10_246])
-    np.testing.assert_array_equal(subject.coordinate_bounds, [everywhere.min(0), everywhere.max(0)])
+    np.testing.assert_array_equal(subject.voxels.coordinates[:3], everywhere[:3])
+    np.testing.assert_array_equal(subject.voxels.coordinates[3:], everywhere[10_242:10_246])
+    np.testing.assert_array_equal(subject.voxels.bounds, [everywhere.min(0), everywhere.max(0)])
 
 
 def test_a_whole_surface_needs_no_vertices(values):
     whole = np.zeros((2, 2 * 10_242), np.float32)
     subject = load_arrays(whole, ["a", "b"], None, surface="fsaverage5")
-    assert (subject.hemisphere == "right").sum() == 10_242
-    assert subject.vertex.max() == 10_241
+    assert (subject.voxels.hemisphere == "right").sum() == 10_242
+    assert subject.voxels.vertex.max() == 10_241
     with pytest.raises(DataError, match="give coordinates, or hemisphere and vertex"):
         load_arrays(values, list("abcde"), None, surface="fsaverage5")
     with pytest.raises(DataError, match="give coordinates"):
@@ -163,7 +163,7 @@ def test_meshes_give_their_points(tmp_path, values):
     )
     nib.save(mesh, tmp_path / "sphere.surf.gii")
     subject = load_arrays(values, list("abcde"), tmp_path / "sphere.surf.gii")
-    np.testing.assert_array_equal(subject.coordinates, points)
+    np.testing.assert_array_equal(subject.voxels.coordinates, points)
 
 
 def write_described(folder, values):
@@ -194,13 +194,13 @@ V4 = "v4.npy"
 def test_subject_toml_names_the_files(tmp_path, values):
     folder = write_described(tmp_path / "s", values)
     for path in (folder, folder / "subject.toml"):
-        subject = load_subject(path)
+        subject = load_subject_folder(path)
         np.testing.assert_array_equal(subject.responses, values)
-        np.testing.assert_array_equal(subject.coordinates, np.eye(VOXELS, 3))
+        np.testing.assert_array_equal(subject.voxels.coordinates, np.eye(VOXELS, 3))
         assert subject.repeats.tolist() == [3] * IMAGES
         assert subject.image_ids == subject.images.ids == tuple(f"{number}.png" for number in range(IMAGES))
-        assert subject.rois["V1"].tolist() == [False, True, True, False, False, False, False]
-        assert subject.rois["V4"].nonzero()[0].tolist() == [6]
+        assert subject.voxels.rois["V1"].tolist() == [False, True, True, False, False, False, False]
+        assert subject.voxels.rois["V4"].nonzero()[0].tolist() == [6]
         assert subject.name == "one"
 
 
@@ -212,11 +212,11 @@ def test_other_usual_names(tmp_path, values):
     (tmp_path / "image_ids.txt").write_text("a\nb\nc\nd\ne\n")
     mask = [1, 0, 0, 0, 0, 0, 1]
     (tmp_path / "rois.json").write_text(json.dumps({"V1": [2, 3], "V2": mask, "V3": [m == 1 for m in mask]}))
-    subject = load_subject(tmp_path)
+    subject = load_subject_folder(tmp_path)
     assert subject.noise_ceiling.tolist() == [0.25] * VOXELS
     assert subject.repeats.dtype == np.int64
-    assert subject.rois["V1"].nonzero()[0].tolist() == [2, 3]
-    assert subject.rois["V2"].nonzero()[0].tolist() == subject.rois["V3"].nonzero()[0].tolist() == [0, 6]
+    assert subject.voxels.rois["V1"].nonzero()[0].tolist() == [2, 3]
+    assert subject.voxels.rois["V2"].nonzero()[0].tolist() == subject.voxels.rois["V3"].nonzero()[0].tolist() == [0, 6]
 
 
 def test_sphere_stands_for_coordinates(tmp_path, values):
@@ -225,10 +225,10 @@ def test_sphere_stands_for_coordinates(tmp_path, values):
     (tmp_path / "image_ids.txt").write_text("a\nb\nc\nd\ne\n")
     facts = 'responses = ["lh.npy", "rh.npy"]\nsurface = "fsaverage5"\n'
     (tmp_path / "subject.toml").write_text(facts + 'coordinates = "sphere"\n')
-    assert load_subject(tmp_path).vertex.tolist() == [0, 1, 2, 0, 1, 2, 3]
+    assert load_subject_folder(tmp_path).voxels.vertex.tolist() == [0, 1, 2, 0, 1, 2, 3]
     (tmp_path / "subject.toml").write_text(facts)
     with pytest.raises(DataError, match=r"coordinates\.npy is missing.*'sphere'"):
-        load_subject(tmp_path)
+        load_subject_folder(tmp_path)
 
 
 def test_the_example_of_the_documentation_works(tmp_path):
@@ -246,10 +246,10 @@ def test_the_example_of_the_documentation_works(tmp_path):
         mgh(tmp_path / f"{side}.ceiling.mgz", np.full(count, 0.5, np.float32))
     np.savez(tmp_path / "more.npz", repeats=np.full(IMAGES, 3))
     np.save(tmp_path / "eba.npy", np.arange(VOXELS) == 2)
-    subject = load_subject(tmp_path)
-    assert subject.rois["V1"].tolist() == [False, True, True, False, False, True, True]
-    assert subject.rois["EBA"].nonzero()[0].tolist() == [2]
-    assert subject.surface == "fsaverage5"
+    subject = load_subject_folder(tmp_path)
+    assert subject.voxels.rois["V1"].tolist() == [False, True, True, False, False, True, True]
+    assert subject.voxels.rois["EBA"].nonzero()[0].tolist() == [2]
+    assert subject.voxels.surface == "fsaverage5"
 
 
 @pytest.mark.parametrize(
@@ -279,6 +279,6 @@ def test_bad_descriptions(tmp_path, values, line, error, message):
     lines = [text for text in kept[:start] if not text.startswith(key)]
     (folder / "subject.toml").write_text("\n".join([line, *lines, *kept[start:][: 0 if key == "rois" else None]]))
     with pytest.raises(error, match=message) as caught:
-        load_subject(folder)
+        load_subject_folder(folder)
     assert "\n" not in str(caught.value)
     assert str(folder) in str(caught.value)

@@ -88,10 +88,10 @@ def test_z_scores_by_session(written):
 def test_places_are_mm_by_the_brain_mask(written):
     subject = load(written)
     indices = written.voxels[["voxel_x", "voxel_y", "voxel_z"]].to_numpy()
-    np.testing.assert_allclose(subject.coordinates, indices * 2.0 + AFFINE[:3, 3])
+    np.testing.assert_allclose(subject.voxels.coordinates, indices * 2.0 + AFFINE[:3, 3])
     assert subject.provenance["coordinates"].startswith("mm")
-    assert ((subject.hemisphere == "left") == (subject.coordinates[:, 0] < 0)).all()
-    np.testing.assert_array_equal(subject.vertex, written.voxels["voxel_id"])
+    assert ((subject.voxels.hemisphere == "left") == (subject.voxels.coordinates[:, 0] < 0)).all()
+    np.testing.assert_array_equal(subject.voxels.vertex, written.voxels["voxel_id"])
 
 
 @pytest.mark.parametrize("flipped", [False, True])
@@ -102,25 +102,25 @@ def test_without_a_mask_places_are_indices_and_regions_tell_the_sides(tmp_path, 
         table.to_csv(tmp_path / "betas_csv" / "sub-01_VoxelMetadata.csv", index=False)
     subject = load(written)
     assert "voxel indices" in subject.provenance["coordinates"]
-    assert (subject.hemisphere[subject.rois["lEBA"]] == "left").all()
-    assert (subject.hemisphere[subject.rois["rEBA"]] == "right").all()
+    assert (subject.voxels.hemisphere[subject.voxels.rois["lEBA"]] == "left").all()
+    assert (subject.voxels.hemisphere[subject.voxels.rois["rEBA"]] == "right").all()
 
 
 def test_regions_are_the_columns_and_their_unions(written):
     table, subject = written.voxels, load(written, atlas=True)
     for name in ("V1", "LO1 (prf)", "lFFA", "glasser-FFC"):
-        np.testing.assert_array_equal(subject.rois[name], table[name] == 1)
-    np.testing.assert_array_equal(subject.rois["V2V3"], table["V2"] + table["V3"] > 0)
-    np.testing.assert_array_equal(subject.rois["OPA"], table["lTOS"] + table["rTOS"] > 0)
-    assert not set(subject.rois) & {"voxel_x", "nc_singletrial", "prf-rsquared", "subject_id"}
-    assert not any(name.startswith("glasser-") for name in load(written).rois)
+        np.testing.assert_array_equal(subject.voxels.rois[name], table[name] == 1)
+    np.testing.assert_array_equal(subject.voxels.rois["V2V3"], table["V2"] + table["V3"] > 0)
+    np.testing.assert_array_equal(subject.voxels.rois["OPA"], table["lTOS"] + table["rTOS"] > 0)
+    assert not set(subject.voxels.rois) & {"voxel_x", "nc_singletrial", "prf-rsquared", "subject_id"}
+    assert not any(name.startswith("glasser-") for name in load(written).voxels.rois)
 
 
 def test_voxels_are_chosen_by_region(written):
     subject = load(written, voxels="glasser-FFC")
     chosen = written.voxels["IT"].to_numpy() == 1
     np.testing.assert_allclose(subject.responses, load(written).responses[:, chosen])
-    assert load(written, voxels="rois").voxels == (
+    assert len(load(written, voxels="rois").voxels) == (
         written.voxels.filter(regex="^(?!glasser|voxel|subj|nc_|split|prf)").any(axis=1).sum()
     )
     with pytest.raises(UnknownNameError, match="V1"):
@@ -185,8 +185,8 @@ def test_a_nan_voxel_is_left_out_and_counted(tmp_path):
         store["ResponseData/block0_values"][5, 3] = np.nan
         store["ResponseData/block0_values"][9] = 0.25
     subject = load(written, zscore="session")
-    assert subject.voxels == 58
-    assert set(range(60)) - set(subject.vertex.tolist()) == {5, 9}
+    assert len(subject.voxels) == 58
+    assert set(range(60)) - set(subject.voxels.vertex.tolist()) == {5, 9}
     assert subject.provenance["left_out"].startswith("2 voxels")
 
 

@@ -44,7 +44,7 @@ def test_round_trip(mapping, tmp_path):
     assert (loaded.settings, loaded.provenance) == (mapping.settings, mapping.provenance)
     assert loaded.layers == ("blocks.0", "blocks.1", "a longer name")
     assert list(loaded.rois) == ROIS
-    assert loaded.rois["V1"].values.tolist() == [True, False, False, True]
+    assert loaded.rois["V1"].tolist() == [True, False, False, True]
     assert loaded.simulated
 
 

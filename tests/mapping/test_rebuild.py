@@ -7,14 +7,14 @@ import pytest
 import torch
 from PIL import Image
 
-from factortopy.cortex import coordinate_bounds, load_surface, sphere_coordinates
+from factortopy.cortex import Voxels, load_surface, sphere_coordinates
 from factortopy.errors import DataError
 from factortopy.fitting import fit_settings
 from factortopy.images import ImageSet
 from factortopy.mapping import Mapping, load_model
 from factortopy.model import Selection
 from factortopy.networks import load_network
-from factortopy.subjects import load_arrays
+from factortopy.subjects import Subject
 from factortopy.tokens import extract
 from factortopy.workflow import fit_model
 
@@ -44,21 +44,13 @@ def tokens(tmp_path_factory):
 @pytest.fixture(scope="module")
 def subject(tokens):
     """On a standard surface, so that an earlier version's mapping, without coordinates, has them too."""
-    everywhere = sphere_coordinates(load_surface("fsaverage5"))
     vertex = np.arange(40, 40 + VOXELS)
     rng = np.random.default_rng(1)
-    made = load_arrays(
+    return Subject(
+        name="arrays",
         responses=rng.normal(size=(IMAGES, VOXELS)).astype(np.float32),
         image_ids=tokens.image_ids,
-        coordinates=everywhere[10_242 + vertex],
-        name="arrays",
-    )
-    return replace(
-        made,
-        coordinate_bounds=coordinate_bounds(everywhere),
-        hemisphere=np.full(VOXELS, "right"),
-        vertex=vertex,
-        surface="fsaverage5",
+        voxels=Voxels.on_sphere("fsaverage5", np.full(VOXELS, "right"), vertex),
     )
 
 
@@ -96,7 +88,7 @@ def test_an_earlier_mapping_takes_its_coordinates_from_the_surface_or_the_subjec
 def test_wrong_coordinates_and_parameters_are_refused(tokens, subject):
     mapping = fitted(tokens, subject, "default").mapping
     elsewhere = sphere_coordinates(load_surface("fsaverage5"))[5_000 : 5_000 + VOXELS]
-    moved = replace(subject, coordinates=elsewhere)
+    moved = replace(subject, voxels=replace(subject.voxels, coordinates=elsewhere))
     with pytest.raises(DataError, match="other places"):
         load_model(mapping, moved)
     with pytest.raises(DataError, match="no trained parameters"):

@@ -30,7 +30,7 @@ def tiny_networks():
 
     def open_few(*arguments):
         subject = open_person(*arguments)
-        return subject.select(np.arange(0, subject.voxels, EVERY)) if subject.simulated else subject
+        return subject.select(np.arange(0, len(subject.voxels), EVERY)) if subject.simulated else subject
 
     open_person, patch = study_module.open_person, pytest.MonkeyPatch()
     patch.setattr(members, "load_network", load)

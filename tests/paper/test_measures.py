@@ -51,7 +51,7 @@ def fewer(mapping):
 
 def test_distance_is_scikit_learns_root_mean_squared_error(mapping, other):
     best = max_model([mapping, other])
-    inside = mapping.rois["EBA"].values
+    inside = mapping.rois["EBA"]
     own = mapping.dataset["r2"].values
     expected = root_mean_squared_error(best[inside], own[inside])
     assert distance_to_max(best, own, inside) == pytest.approx(expected)
@@ -63,7 +63,7 @@ def test_table_1_has_the_best_first_and_each_distance_with_the_paper_beside(mapp
     best = max_model([mapping, other])
     assert [row["label"] for row in rows] == ["max", STAND_INS[0].label, "mine"]
     for roi in ("V1", "V2V3", "OPA", "EBA", "FFA", "PPA"):
-        inside = mapping.rois[roi].values
+        inside = mapping.rois[roi]
         assert rows[0][roi] == pytest.approx(np.nanmean(best[inside]))
         own = np.where(inside, mapping.dataset["r2"].values, best)
         squares = ((best - own) ** 2).sum() / inside.sum()
@@ -76,8 +76,8 @@ def test_table_1_has_the_best_first_and_each_distance_with_the_paper_beside(mapp
 
 def scipy_line(mapping, variable):
     depth = mapping.dataset[variable].values @ np.linspace(0, 1, mapping.dataset.sizes["layer"])
-    x = np.concatenate([np.full(mapping.rois[name].values.sum(), level) for name, level in LEVELS.items()])
-    return linregress(x, np.concatenate([depth[mapping.rois[name].values] for name in LEVELS]))
+    x = np.concatenate([np.full(mapping.rois[name].sum(), level) for name, level in LEVELS.items()])
+    return linregress(x, np.concatenate([depth[mapping.rois[name]] for name in LEVELS]))
 
 
 def test_hierarchy_row_is_scipys_line_by_selector_and_by_share(other):
@@ -119,7 +119,7 @@ def test_mean_over_subjects_has_students_interval(mapping, other):
 
 
 def test_roi_mean_leaves_out_what_is_missing(mapping, other):
-    inside = mapping.rois["V1"].values
+    inside = mapping.rois["V1"]
     scores = np.where(np.arange(len(inside)) == np.flatnonzero(inside)[0], np.nan, 2.0)
     assert roi_mean(scores, mapping, "V1") == 2.0
     assert roi_mean(scores, mapping, "no such ROI") is None

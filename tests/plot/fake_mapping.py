@@ -17,7 +17,7 @@ LAYERS = 8
 def fake_mapping_and_truth(**attributes):
     """A mapping and the truth behind it; attributes replace those of the dataset."""
     maps, generator = planted_maps(load_surface()), np.random.default_rng(0)
-    voxels = len(maps.vertex)
+    voxels = len(maps.voxels)
     bump = np.exp(-0.5 * ((np.arange(LAYERS) - maps.depth[:, None] * (LAYERS - 1)) / 0.9) ** 2)
     layer = bump / bump.sum(axis=1, keepdims=True)
     share = layer + generator.normal(0, 0.02, layer.shape)
@@ -37,11 +37,11 @@ def fake_mapping_and_truth(**attributes):
     }
     variables["depth"] = ("voxel", share @ np.linspace(0, 1, LAYERS))
     coordinates = {
-        "hemisphere": ("voxel", maps.hemisphere),
-        "vertex": ("voxel", maps.vertex),
+        "hemisphere": ("voxel", maps.voxels.hemisphere),
+        "vertex": ("voxel", maps.voxels.vertex),
         "network_layer": ("layer", [f"blocks.{number}" for number in range(LAYERS)]),
         "axis": ["x", "y"],
-        **{f"roi_{name}": ("voxel", inside) for name, inside in maps.rois.items()},
+        **{f"roi_{name}": ("voxel", inside) for name, inside in maps.voxels.rois.items()},
     }
     facts = {
         "network": "timm/vit_test", "subject": "planted", "recipe": "default", "surface": "fsaverage5",
@@ -66,7 +66,7 @@ def with_limits(mapping, draws=200):
     """A copy with limits and draws as a fit with a bootstrap keeps them: the values with a little noise."""
     data, generator = mapping.dataset, np.random.default_rng(1)
     means = {"drawn_r2": "r2", "drawn_depth": "depth", "drawn_scale": "scale_share"}
-    regions = [*(inside.values.astype(bool) for inside in mapping.rois.values()), slice(None)]
+    regions = [*mapping.rois.values(), slice(None)]
     variables = {}
     for drawn, name in means.items():
         centre = [data[name].values[region].mean() for region in regions]

@@ -22,7 +22,7 @@ def found():
 def with_draws(mapping, share, r2, **attributes):
     """A mapping of these shares and scores, with draws of both by region."""
     depth = layer_position(share)
-    members = [*(inside.values for inside in mapping.rois.values()), np.ones(len(r2), dtype=bool)]
+    members = [*mapping.rois.values(), np.ones(len(r2), dtype=bool)]
     noise = np.random.default_rng(0).normal(0, 0.01, (200, 1))
     drawn = {
         f"drawn_{name}": (("draw", "region"), np.array([values[inside].mean() for inside in members]) + noise)

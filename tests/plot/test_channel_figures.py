@@ -62,7 +62,7 @@ def test_rows_count_voxels_and_regions(mapping, found):
         inside = found.labels == row.cluster
         assert row.left == (mapping.dataset["hemisphere"].values[inside] == "left").sum()
         assert row.r2 == pytest.approx(mapping.dataset["r2"].values[inside].mean())
-        assert row.rois["V1"] == pytest.approx(mapping.rois["V1"].values[inside].mean())
+        assert row.rois["V1"] == pytest.approx(mapping.rois["V1"][inside].mean())
         assert row.depth == pytest.approx(mapping.dataset["depth"].values[inside].mean())
     without = replace(mapping, dataset=mapping.dataset.drop_vars("depth"))
     assert [row.depth for row in cluster_rows(without, found)] == [None] * COUNT

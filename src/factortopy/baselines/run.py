@@ -160,8 +160,8 @@ class _Run:
     @cached_property
     def rois(self) -> dict[str, np.ndarray]:
         """ROIs that have voxels, then all voxels."""
-        held = {name: mask for name, mask in self.subject.rois.items() if mask.any()}
-        return {**held, ALL: np.ones(self.subject.voxels, bool)}
+        held = {name: mask for name, mask in self.subject.voxels.rois.items() if mask.any()}
+        return {**held, ALL: np.ones(len(self.subject.voxels), bool)}
 
     def result(self, name: str, description: str) -> Part:
         """Scores of a method, read where they were kept, else fitted and kept."""

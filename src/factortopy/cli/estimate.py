@@ -65,7 +65,7 @@ def estimate_fit(
     sides = {side: len(ids) for side, ids in split.to_dict().items()}
     return FitEstimate(
         images=sides,
-        voxels=subject.voxels,
+        voxels=len(subject.voxels),
         memory=_memory(tokens, subject, settings, machine),
         disk=_disk(tokens, subject, settings),
         seconds=_seconds(tokens, subject, settings, split, machine),
@@ -73,9 +73,9 @@ def estimate_fit(
 
 
 def _seconds(tokens: TokenStore, subject: Subject, settings: FitSettings, split: Split, machine: Machine) -> float:
-    by_voxels = max(1.0, subject.voxels / SAMPLE_VOXELS)
+    by_voxels = max(1.0, len(subject.voxels) / SAMPLE_VOXELS)
     if by_voxels > 1:
-        subject = subject.select(np.linspace(0, subject.voxels - 1, SAMPLE_VOXELS).astype(int))
+        subject = subject.select(np.linspace(0, len(subject.voxels) - 1, SAMPLE_VOXELS).astype(int))
     # Principal components need more images than there are components.
     images = min(len(split.train), max(settings.components, settings.batch_size) + MARGIN)
     few = max(3, images // 8)
@@ -104,7 +104,7 @@ def _time(
 
 
 def _memory(tokens: TokenStore, subject: Subject, settings: FitSettings, machine: Machine) -> float:
-    images, voxels = len(subject.image_ids), subject.voxels
+    images, voxels = len(subject.image_ids), len(subject.voxels)
     places, layers = tokens.grid[0] * tokens.grid[1] + 1, len(tokens.layers)
     # float32: responses; channel selectors, gradient, two moments, best copy, and what a checkpoint writes.
     held = LIBRARIES + 4.0 * (images * voxels + 8 * voxels * settings.width)
@@ -124,4 +124,4 @@ def _memory(tokens: TokenStore, subject: Subject, settings: FitSettings, machine
 def _disk(tokens: TokenStore, subject: Subject, settings: FitSettings) -> float:
     # Channel selectors stand in the dataset and among the parameters, channel aligns for both kinds of token.
     per_voxel = 2 * settings.width + 2 * len(tokens.layers) + 8
-    return 4.0 * (subject.voxels * per_voxel + 2 * sum(tokens.channels) * settings.width)
+    return 4.0 * (len(subject.voxels) * per_voxel + 2 * sum(tokens.channels) * settings.width)

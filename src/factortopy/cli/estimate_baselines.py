@@ -46,16 +46,16 @@ def estimate_baselines(
     ridges = sum(candidates.get(name, 0) for name in linear)
     seconds = (len(methods) - len(linear)) * fit.seconds
     if ridges:
-        seconds += ridges * _ridge_seconds(fit.images, subject.voxels, features, machine)
+        seconds += ridges * _ridge_seconds(fit.images, len(subject.voxels), features, machine)
     if "fwrf" in linear:
-        seconds += fields * _field_seconds(fit.images, subject.voxels, features, machine)
+        seconds += fields * _field_seconds(fit.images, len(subject.voxels), features, machine)
     held = _memory(tokens, subject, features, fields if "fwrf" in linear else 0, sum(fit.images.values()))
     return [
         ("methods", ", ".join(methods)),
         ("images", ", ".join(f"{count:,} {side}" for side, count in fit.images.items())),
-        ("voxels", f"{subject.voxels:,}"),
+        ("voxels", f"{len(subject.voxels):,}"),
         ("memory", f"about {readable_bytes(max(fit.memory, held if linear else 0))}"),
-        ("disk", f"about {readable_bytes(len(methods) * 1e4 * len(subject.rois) + 12.0 * subject.voxels)}"),
+        ("disk", f"about {readable_bytes(len(methods) * 1e4 * len(subject.voxels.rois) + 12.0 * len(subject.voxels))}"),
         ("time", f"about {readable_seconds(seconds)}, from two short fits and some regressions"),
     ]
 
@@ -65,7 +65,7 @@ def _memory(tokens: TokenStore, subject: Subject, features: int, fields: int, im
     places = tokens.grid[0] * tokens.grid[1]
     # Components in float16, twice while they are joined; responses; one candidate and its penalised inverses.
     held = 2 * 2.0 * images * features * (places + 1) / 2
-    held += 4.0 * images * (2 * subject.voxels + 16 * features)
+    held += 4.0 * images * (2 * len(subject.voxels) + 16 * features)
     # Receptive fields: eigenvectors of each, and products of places with some voxels.
     products = places * receptive_fields.VOXELS if fields else 0
     return LIBRARIES + held + 4.0 * features * (fields * features + products / 2)

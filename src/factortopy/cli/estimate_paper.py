@@ -10,6 +10,7 @@ import torch
 
 from factortopy.cli.estimate import FitEstimate, estimate_fit
 from factortopy.cli.options import readable_bytes, readable_seconds
+from factortopy.cortex import Voxels
 from factortopy.errors import UnavailableError
 from factortopy.networks import Network, Tokens, estimate_cost, load_network, network_skeleton
 from factortopy.paper import TINY_DIFFUSION, Item, Job, Member, Study
@@ -158,16 +159,13 @@ class PaperEstimate:
         voxels = SIMULATED_VOXELS if simulated else NSD_VOXELS
         # One column for all voxels: the size of the real array, and none of its memory.
         column = random.standard_normal((len(trials), 1), dtype=np.float32)
-        facts: dict[str, Any] = {"coordinate_bounds": np.array([[-100.0] * 3, [100.0] * 3])}
+        sides = np.repeat(["left", "right"], [voxels // 2, voxels - voxels // 2])
         subject = Subject(
             name="reckoned",
             responses=np.broadcast_to(column, (len(trials), voxels)),
             image_ids=trials,
             single_trials=not simulated,
-            coordinates=random.uniform(-100, 100, (voxels, 3)),
-            hemisphere=np.repeat(["left", "right"], [voxels // 2, voxels - voxels // 2]),
-            vertex=np.arange(voxels),
-            **facts,
+            voxels=Voxels.at(random.uniform(-100, 100, (voxels, 3)), sides),
         )
         tokens = cast("TokenStore", RandomTokens(network.channels, self.study.plan.grid, ids))
         return estimate_fit(tokens, subject, self.study.plan.settings(), None, self.study.plan.machine)

@@ -1,60 +1,136 @@
-"""Where the voxels of a recording lie and which ROIs they belong to."""
+"""Where voxels lie and which regions they belong to: the one form of it for subjects, recordings and mappings."""
 
-from dataclasses import dataclass, fields, replace
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from typing import Self
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from factortopy.errors import DataError, UnknownNameError
+from factortopy.cortex.labels import read_labels, roi_masks
+from factortopy.cortex.mesh import HEMISPHERES, VERTICES, Surface, coordinate_bounds
+from factortopy.cortex.spheres import sphere_coordinates
+from factortopy.cortex.surfaces import standard_name
+from factortopy.errors import DataError, ShapeError
 
 
 @dataclass(frozen=True, eq=False)
 class Voxels:
-    """Where the voxels of a recording lie, part after part, ascending within each.
+    """Where voxels (or vertices) lie.
 
     Attributes:
-        part: ``"left"``, ``"right"`` or ``"volume"``: the file, or array, that holds each voxel.
-        column: its place in there.
-        coordinates, coordinate_bounds, hemisphere, vertex, surface, rois: as in ``Subject``.
-        kinds: names of the ROIs by the kind (file) of labels they come from.
-        ncsnr: signal to noise ratio of each voxel; NaN where it has none.
+        coordinates: position of each voxel in mm; on a surface, on its sphere (``sphere_coordinates``).
+        bounds: smallest and largest coordinate over the WHOLE surface or volume, so that a subset of voxels
+            gets the same position code.
+        hemisphere: ``"left"`` or ``"right"`` for each voxel.
+        vertex: index within its hemisphere's mesh, or any index of the voxel.
+        surface: name of the surface that ``vertex`` refers to; None for voxels in a volume.
+        rois: masks by name.
     """
 
-    part: np.ndarray
-    column: Int[np.ndarray, "voxel"]
     coordinates: Float[np.ndarray, "voxel 3"]
-    coordinate_bounds: Float[np.ndarray, "2 3"]
+    bounds: Float[np.ndarray, "2 3"]
     hemisphere: np.ndarray
     vertex: Int[np.ndarray, "voxel"]
-    surface: str | None
-    rois: dict[str, Bool[np.ndarray, "voxel"]]
-    kinds: dict[str, tuple[str, ...]]
-    ncsnr: Float[np.ndarray, "voxel"] | None
+    surface: str | None = None
+    rois: dict[str, Bool[np.ndarray, "voxel"]] = field(default_factory=dict)
 
-    def __len__(self) -> int:
-        return len(self.column)
+    @classmethod
+    def at(
+        cls,
+        coordinates: Float[np.ndarray, "voxel 3"],
+        hemisphere: np.ndarray | None = None,
+        vertex: Int[np.ndarray, "voxel"] | None = None,
+        surface: str | None = None,
+    ) -> "Voxels":
+        """Voxels at coordinates (mm) that are the whole: without more, x < 0 is left and a voxel's index its number."""
+        sides = np.where(coordinates[:, 0] < 0, *HEMISPHERES) if hemisphere is None else hemisphere
+        numbers = np.arange(len(coordinates)) if vertex is None else vertex
+        return Voxels(coordinates, coordinate_bounds(coordinates), sides, numbers, surface)
 
-    def select(self, chosen: Bool[np.ndarray, "voxel"] | Int[np.ndarray, "selected"]) -> "Voxels":
-        """Some of the voxels; the bounds stay those of the whole."""
-        names = ("part", "column", "coordinates", "hemisphere", "vertex", "ncsnr")
-        found = {item.name: getattr(self, item.name) for item in fields(self) if item.name in names}
-        arrays = {name: array[chosen] for name, array in found.items() if array is not None}
-        return replace(self, **arrays, rois={name: mask[chosen] for name, mask in self.rois.items()})
+    @classmethod
+    def on_sphere(cls, surface: Surface | str, hemisphere: np.ndarray, vertex: Int[np.ndarray, "voxel"]) -> "Voxels":
+        """Vertices of a surface on its two spheres.
 
-    def choose(self, name: str) -> "Voxels":
-        """The voxels of a ROI, of any ROI of a kind, or ``"all"``.
+        Args:
+            surface: the surface, or the name of a standard one; see ``sphere_coordinates``.
+            hemisphere: ``"left"`` or ``"right"`` of each voxel.
+            vertex: index within its hemisphere.
 
         Raises:
-            UnknownNameError: if there is no such ROI or kind.
-            DataError: if it has no voxel.
+            UnknownNameError: if there is no standard surface of that name.
+            DataError: if the surface has no such vertex.
         """
-        if name == "all":
-            return self
-        names = self.kinds.get(name, (name,))
-        for roi in names:
-            if roi not in self.rois:
-                raise UnknownNameError("ROI", roi, ["all", *self.kinds, *self.rois])
-        inside = np.any([self.rois[roi] for roi in names], axis=0)
-        if not inside.any():
-            raise DataError(f"ROI {name!r} has no voxel here; choose another or 'all'")
-        return self.select(inside)
+        name = surface if isinstance(surface, str) else surface.name
+        everywhere = sphere_coordinates(surface)
+        left = VERTICES[standard_name(surface)] if isinstance(surface, str) else surface.left.vertices
+        sizes = np.where(hemisphere == "right", len(everywhere) - left, left)
+        if (vertex < 0).any() or (vertex >= sizes).any():
+            raise DataError(
+                f"vertex runs from {vertex.min()} to {vertex.max()}, but {name} has 0 to {left - 1}; "
+                "name the surface that the vertices belong to"
+            )
+        rows = vertex + np.where(hemisphere == "right", left, 0)
+        return Voxels(everywhere[rows], coordinate_bounds(everywhere), hemisphere, vertex, name)
+
+    def __len__(self) -> int:
+        return len(self.vertex)
+
+    def select(self, chosen: Bool[np.ndarray, "voxel"] | Int[np.ndarray, "selected"]) -> Self:
+        """Some of the voxels, by a mask or by indices; the bounds stay those of the whole."""
+        arrays = {
+            item.name: value[chosen]
+            for item in fields(self)
+            if item.name != "bounds" and isinstance(value := getattr(self, item.name), np.ndarray)
+        }
+        return replace(self, **arrays, rois={name: mask[chosen] for name, mask in self.rois.items()})
+
+    def check(self, name: str = "voxels") -> None:
+        """Refuse what no voxels can be.
+
+        Args:
+            name: whose voxels they are, for the messages.
+
+        Raises:
+            ShapeError: if an array has another shape than the others imply.
+            DataError: if a value is impossible.
+        """
+        count = len(self)
+        expected = {"coordinates": (count, 3), "bounds": (2, 3), "hemisphere": (count,), "vertex": (count,)}
+        arrays = {part: getattr(self, part) for part in expected}
+        arrays |= {f"ROI {roi!r}": mask for roi, mask in self.rois.items()}
+        for part, array in arrays.items():
+            shape = expected.get(part, (count,))
+            if array.shape != shape:
+                raise ShapeError(f"{name}: {part} has shape {array.shape}, expected {shape} for {count} voxels")
+        for part in ("coordinates", "bounds"):
+            if not np.isfinite(getattr(self, part)).all():
+                raise DataError(f"{name}: {part} hold NaN or infinity; leave out voxels without a position")
+        low, high = self.bounds
+        if (low > high).any() or (self.coordinates < low).any() or (self.coordinates > high).any():
+            raise DataError(
+                f"{name}: coordinates lie outside their bounds (coordinate_bounds); take the bounds over all voxels"
+            )
+        unknown = set(np.unique(self.hemisphere)) - set(HEMISPHERES)
+        if unknown:
+            raise DataError(f"{name}: hemisphere must be 'left' or 'right', got {sorted(map(str, unknown))}")
+        for roi, mask in self.rois.items():
+            if mask.dtype != bool:
+                raise DataError(f"{name}: ROI {roi!r} is {mask.dtype}; give a mask of booleans")
+
+    def with_labels(
+        self, files: Mapping[str, str | os.PathLike[str]], *, vertices: Mapping[str, int] | None = None
+    ) -> Self:
+        """The same voxels with the regions of label files as ROIs; a ROI of the same name is replaced.
+
+        Args:
+            files: label file of ``"left"``, ``"right"`` or both.
+            vertices: number of vertices of each hemisphere; those of fsaverage surfaces are known.
+
+        Raises:
+            DataError: if a file cannot be read or does not fit the vertices.
+        """
+        sizes = dict.fromkeys(HEMISPHERES, VERTICES.get(self.surface or "")) | dict(vertices or {})
+        labels = {side: read_labels(path, vertices=sizes.get(side)) for side, path in files.items()}
+        return replace(self, rois=self.rois | roi_masks(labels, self.hemisphere, self.vertex))

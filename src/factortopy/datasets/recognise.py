@@ -139,9 +139,9 @@ def _open_one(layout: Layout, subject: int | None, progress: bool, options: dict
     if subject is not None:
         raise DataError(f"{layout.root} holds one subject; leave its number out", path=layout.root)
     if layout.kind == "arrays":
-        from factortopy.subjects import load_subject
+        from factortopy.subjects import load_subject_folder
 
-        return load_subject(layout.root, **options)
+        return load_subject_folder(layout.root, **options)
     from factortopy.datasets.betas.store import load_betas
 
     return load_betas(layout.root, progress=progress, **options)

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Mapping as MappingType
 from dataclasses import replace
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -11,9 +11,9 @@ import xarray as xr
 from torch import Tensor
 
 from factortopy.analysis import CONFIDENCE, AlignedBatches, held_out_variables, raw_selectors, region_names
+from factortopy.cortex import Voxels, coordinate_bounds
 from factortopy.errors import DataError, ShapeError
 from factortopy.exchange.paper_weights import from_paper_weights, to_paper_weights
-from factortopy.exchange.places import Bounds, Places
 from factortopy.fitting import fit_settings, side_images
 from factortopy.images import Split
 from factortopy.machine import Machine
@@ -25,13 +25,14 @@ from factortopy.subjects import Subject
 from factortopy.tokens import TokenStore
 from factortopy.workflow import BATCH, ceiling_on_test
 
+Bounds = Literal["voxels", "surface"]
 NEAR = 0.1
 """Farthest that a subject's voxel may lie from the imported one, mm."""
 
 
 def import_weights(
     weights: MappingType[str, Tensor],
-    places: Places,
+    voxels: Voxels | Subject,
     network: Network,
     *,
     name: str | None = None,
@@ -45,23 +46,27 @@ def import_weights(
 
     Args:
         weights: by name; layers are taken in the order of their numbers.
-        places: where the voxels lie.
+        voxels: where the voxels lie, or the subject that they are of.
         network: whose layers the weights read; its own weights are not looked at.
         name: of the network in every result; its own if None.
-        bounds: what the position code is scaled by; see :meth:`Places.bounds`.
+        bounds: what the position code is scaled by: ``"voxels"``, the bounds of the voxels alone, as the authors'
+            program takes them; or ``"surface"``, those of the whole surface, as this package's fits do.
         source: where the weights come from, for the provenance.
 
     Raises:
         DataError: if a weight is missing, not expected or not finite, or the network has other layers.
-        ShapeError: if weights and places are of other numbers of voxels, or weights do not fit together.
+        ShapeError: if weights and coordinates are of other numbers of voxels, or weights do not fit together.
     """
     bad = [name for name, value in weights.items() if not bool(torch.isfinite(value).all())]
     if bad:
         raise DataError(f"the weights {', '.join(bad)} hold NaN or infinity; get the file again")
-    scale = places.bounds(bounds)
+    subject = voxels if isinstance(voxels, Subject) else None
+    voxels = voxels.voxels if isinstance(voxels, Subject) else voxels
+    if bounds == "voxels":
+        voxels = replace(voxels, bounds=coordinate_bounds(voxels.coordinates))
     given = {name: value.float() for name, value in weights.items()}
-    coordinates = torch.from_numpy(places.coordinates).float()
-    model = from_paper_weights(given, coordinates, scale).eval()
+    coordinates = torch.from_numpy(voxels.coordinates).float()
+    model = from_paper_weights(given, coordinates, voxels.bounds).eval()
     channels = _channels(model)
     if channels != network.channels:
         raise DataError(
@@ -77,9 +82,13 @@ def import_weights(
             "channels": (("voxel", "channel"), model.channels.numpy().copy()),
             "r2": (("voxel",), np.full(len(coordinates), np.nan, np.float32)),
         }
+    facts = {
+        "subject": subject.name if subject else "unknown",
+        "simulated": int(subject is not None and subject.simulated),
+    }
     settings = fit_settings("paper", width=model.channels.shape[1])
     return Mapping(
-        dataset=_dataset(variables, places, scale, network, name or network.name),
+        dataset=_dataset(variables, voxels, network, name or network.name).assign_attrs(facts),
         parameters=dict(model.state_dict()),
         settings=settings.model_dump(exclude_none=True),
         provenance=provenance(weights="imported under the authors' names", file=source, bounds=bounds),
@@ -112,7 +121,7 @@ def score_weights(
         AlignedBatches(model, lambda: test.batches(BATCH), Machine.choose("cpu").memory),
         test.responses[torch.arange(len(test))],
         [image for image in split.test for _ in range(counts[image])],
-        subject.rois,
+        subject.voxels.rois,
         bootstrap,
     )
     variables |= raw_selectors(model)
@@ -121,7 +130,7 @@ def score_weights(
     data = mapping.dataset.assign(variables)
     facts: dict[str, Any] = {"gauge": "canonical", "split": split.digest, "images_test": len(split.test)}
     if "drawn_r2" in variables:
-        data = data.assign_coords(region=np.array(region_names(subject.rois)))
+        data = data.assign_coords(region=np.array(region_names(subject.voxels.rois)))
         facts |= {"bootstrap": bootstrap, "confidence": CONFIDENCE}
     return replace(mapping, dataset=data.assign_attrs(facts))
 
@@ -138,23 +147,21 @@ def export_weights(mapping: Mapping) -> dict[str, Tensor]:
     return to_paper_weights(load_model(mapping))
 
 
-def _dataset(variables: dict[str, Any], places: Places, scale: np.ndarray, network: Network, name: str) -> xr.Dataset:
-    variables["coordinates"] = (("voxel", "dimension"), places.coordinates)
+def _dataset(variables: dict[str, Any], voxels: Voxels, network: Network, name: str) -> xr.Dataset:
+    variables["coordinates"] = (("voxel", "dimension"), voxels.coordinates)
     coordinates: dict[str, Any] = {
-        "hemisphere": (("voxel",), places.hemisphere.astype("<U5")),
-        "vertex": (("voxel",), places.vertex),
+        "hemisphere": (("voxel",), voxels.hemisphere.astype("<U5")),
+        "vertex": (("voxel",), voxels.vertex),
         "network_layer": (("layer",), np.array(network.layers)),
         "axis": ["x", "y"],
-        **{f"roi_{name}": (("voxel",), inside) for name, inside in places.rois.items()},
+        **{f"roi_{name}": (("voxel",), inside) for name, inside in voxels.rois.items()},
     }
     attributes = {
         "network": name,
         "global_token": network.global_token,
-        "subject": places.subject or "unknown",
-        "surface": places.surface or "",
-        "coordinate_bounds": scale.ravel().tolist(),
-        "rois": list(places.rois),
-        "simulated": int(places.simulated),
+        "surface": voxels.surface or "",
+        "coordinate_bounds": voxels.bounds.ravel().tolist(),
+        "rois": list(voxels.rois),
         "recipe": "paper",
     }
     return xr.Dataset(variables, coordinates, attributes)
@@ -169,10 +176,10 @@ def _check_fit(mapping: Mapping, model: FactorTopy, tokens: TokenStore, subject:
             f"{len(channels)} layers of {name}; give that network's tokens",
             path=tokens.path,
         )
-    places = mapping.dataset["coordinates"].values
-    if subject.coordinates.shape != places.shape:
-        raise ShapeError(f"the weights are of {len(places)} voxels, subject {subject.name!r} has {subject.voxels}")
-    if not np.abs(subject.coordinates - places).max() < NEAR:
+    own, others = mapping.voxels, subject.voxels
+    if len(others) != len(own):
+        raise ShapeError(f"the weights are of {len(own)} voxels, subject {subject.name!r} has {len(others)}")
+    if not np.abs(others.coordinates - own.coordinates).max() < NEAR:
         raise DataError(f"the voxels of subject {subject.name!r} lie elsewhere than those of the weights")
 
 

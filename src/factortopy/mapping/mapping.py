@@ -8,12 +8,15 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import tomli_w
 import xarray as xr
+from jaxtyping import Bool
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from factortopy.cortex import VERTICES, Voxels
 from factortopy.errors import DataError
 from factortopy.storage import atomic_path
 
@@ -70,14 +73,30 @@ class Mapping:
         return tuple(str(name) for name in self.dataset["network_layer"].values)
 
     @property
-    def rois(self) -> dict[str, xr.DataArray]:
-        """ROIs by name: Boolean arrays over voxels, in the subject's order."""
-        held = [str(name).removeprefix("roi_") for name in self.dataset.coords if str(name).startswith("roi_")]
+    def rois(self) -> dict[str, Bool[np.ndarray, "voxel"]]:
+        """Masks of the ROIs by name, in the subject's order."""
+        names = [str(name).removeprefix("roi_") for name in self.dataset.coords if str(name).startswith("roi_")]
         # A Zarr group does not keep the order of its arrays; the attribute does.
-        order = {name: place for place, name in enumerate(self.dataset.attrs.get("rois", []))}
-        return {
-            name: self.dataset[f"roi_{name}"] for name in sorted(held, key=lambda name: order.get(name, len(order)))
-        }
+        order = {name: index for index, name in enumerate(self.dataset.attrs.get("rois", []))}
+        names.sort(key=lambda name: order.get(name, len(order)))
+        return {name: self.dataset[f"roi_{name}"].values.astype(bool) for name in names}
+
+    @property
+    def voxels(self) -> Voxels:
+        """Where the voxels lie and which ROIs they belong to.
+
+        Raises:
+            DataError: if the mapping is of an earlier version, which holds no coordinates, and its voxels do not
+                lie on a standard surface.
+        """
+        data = self.dataset
+        hemisphere, vertex, surface = data["hemisphere"].values, data["vertex"].values, data.attrs.get("surface")
+        if "coordinates" in data:
+            bounds = np.reshape(data.attrs["coordinate_bounds"], (2, 3))
+            return Voxels(data["coordinates"].values, bounds, hemisphere, vertex, surface or None, self.rois)
+        if surface not in VERTICES:
+            raise DataError("this mapping holds no coordinates; give the subject it was fitted to")
+        return replace(Voxels.on_sphere(surface, hemisphere, vertex), rois=self.rois)
 
     def with_variables(self, variables: MappingType[str, Any]) -> "Mapping":
         """A copy with variables added or replaced, each as xarray takes them: (dimensions, values)."""

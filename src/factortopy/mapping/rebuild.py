@@ -4,10 +4,8 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from jaxtyping import Float
 from torch import Tensor, nn
 
-from factortopy.cortex import HEMISPHERES, VERTICES, coordinate_bounds, sphere_coordinates, standard_name
 from factortopy.errors import DataError
 from factortopy.fitting import fit_settings, fix_selectors
 from factortopy.mapping.mapping import Mapping
@@ -121,35 +119,19 @@ def _channel_maps(state: dict[str, Tensor], kind: str) -> list[ChannelMap]:
 
 def _selectors(mapping: Mapping, subject: Subject | None) -> nn.Module:
     """Selectors of the kind that the parameters are of."""
-    voxels, layers = mapping.dataset["layer"].shape
+    count, layers = mapping.dataset["layer"].shape
     # Selectors that are learnt in part stand one level deeper: "selectors.learnt.scale".
     held = {name.removeprefix("selectors.").removeprefix("learnt."): name for name in mapping.parameters}
     if "space.0.weight" in held:
-        coordinates, bounds = _coordinates(mapping, subject)
-        return TopologicalSelectors(torch.from_numpy(coordinates).float(), PositionEncoding(bounds), layers)
+        voxels = mapping.voxels if subject is None else subject.voxels
+        return TopologicalSelectors(
+            torch.from_numpy(voxels.coordinates).float(), PositionEncoding(voxels.bounds), layers
+        )
     if "scale" in held and mapping.parameters[held["scale"]].ndim == 1:
         # A selection that was given and not trained.
-        empty = Selection(torch.zeros(voxels, 2), torch.zeros(voxels, layers), torch.zeros(voxels))
+        empty = Selection(torch.zeros(count, 2), torch.zeros(count, layers), torch.zeros(count))
         return FixedSelectors(empty)
-    return FreeSelectors(voxels, layers)
-
-
-def _coordinates(
-    mapping: Mapping, subject: Subject | None
-) -> tuple[Float[np.ndarray, "N 3"], Float[np.ndarray, "2 3"]]:
-    """Coordinates of the voxels and bounds of the surface, mm."""
-    data = mapping.dataset
-    if subject is not None:
-        return subject.coordinates, subject.coordinate_bounds
-    if "coordinates" in data:
-        return data["coordinates"].values, np.reshape(data.attrs["coordinate_bounds"], (2, 3))
-    if data.attrs.get("surface") not in VERTICES:
-        raise DataError("this mapping holds no coordinates; give the subject it was fitted to")
-    surface = standard_name(data.attrs["surface"])
-    everywhere = sphere_coordinates(surface)
-    shift = {side: number * VERTICES[surface] for number, side in enumerate(HEMISPHERES)}
-    start = np.array([shift[side] for side in data["hemisphere"].values])
-    return everywhere[start + data["vertex"].values], coordinate_bounds(everywhere)
+    return FreeSelectors(count, layers)
 
 
 def _check_places(model: FactorTopy, mapping: Mapping) -> None:

@@ -67,7 +67,7 @@ def roi_mean(values: Float[np.ndarray, "voxel"], mapping: Mapping, roi: str) -> 
     """Mean over the voxels of an ROI that have a value; None if there are none, or no such ROI."""
     if roi not in mapping.rois:
         return None
-    chosen = values[np.asarray(mapping.rois[roi].values, dtype=bool)]
+    chosen = values[mapping.rois[roi]]
     chosen = chosen[np.isfinite(chosen)]
     return float(chosen.mean()) if len(chosen) else None
 

@@ -151,7 +151,7 @@ def _write_numbers(figure: "Figure", rows: list[ClusterRow]) -> None:
 
 def _draw_rois(figure: "Figure", mapping: Mapping, rows: list[ClusterRow]) -> None:
     """Share of each cluster's voxels in each ROI, per cent; the largest ROIs if there are many."""
-    sizes = {name: int(np.sum(inside.values)) for name, inside in mapping.rois.items()}
+    sizes = {name: int(inside.sum()) for name, inside in mapping.rois.items()}
     largest = sorted(sizes, key=lambda name: -sizes[name])[:MOST_ROIS]
     names = [name for name in sizes if name in largest and sizes[name]]
     if not names:

@@ -129,7 +129,7 @@ def _draw_levels(
     """The distribution of depth in each ROI as a violin with quartiles, coloured by the ideal level."""
     counts = {}
     for name, level in levels.items():
-        inside = np.asarray(mapping.rois[name].values, dtype=bool) & np.isfinite(depth)
+        inside = mapping.rois[name] & np.isfinite(depth)
         counts[name] = int(inside.sum())
         if counts[name] < 2:
             continue
@@ -152,7 +152,7 @@ def _draw_means(axes: "Axes", mapping: Mapping, levels: MappingType[str, float])
         return
     names = [str(name) for name in mapping.dataset["region"].values]
     for name, level in levels.items():
-        mean = np.nanmean(mapping.dataset["depth"].values[mapping.rois[name].values.astype(bool)])
+        mean = np.nanmean(mapping.dataset["depth"].values[mapping.rois[name]])
         low, high = percentiles(mapping.dataset["drawn_depth"].values[:, names.index(name)])
         label = "mean of the ROI" if name == next(iter(levels)) else None
         bar = axes.errorbar(

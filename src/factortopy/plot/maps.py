@@ -172,7 +172,7 @@ def rois(mapping: Mapping, *, palette: Palette = "default") -> "Figure":
     colours = roi_colours(len(mapping.rois), palette)
     rgba = np.tile(np.array([0.93, 0.93, 0.95, 1.0]), (mapping.dataset.sizes["voxel"], 1))
     for colour, members in zip(colours, mapping.rois.values(), strict=True):
-        rgba[np.asarray(members.values, dtype=bool)] = colour
+        rgba[members] = colour
     figure = _map_figure(
         mapping, paint_mapping(mapping, rgba), "Regions of interest",
         alt=f"Flat map of the cortex with the regions {', '.join(mapping.rois)}.",
@@ -230,8 +230,7 @@ def _roi_key(figure: "Figure", mapping: Mapping, colours: Float[np.ndarray, "roi
     for x, text in ((0.72, "left"), (1.0, "right")):
         axes.text(x, 0, text, ha="right", va="center", color=MUTED, fontsize=7)
     left = mapping.dataset["hemisphere"].values == "left"
-    for row, (colour, (name, members)) in enumerate(zip(colours, mapping.rois.items(), strict=True), start=1):
-        inside = np.asarray(members.values, dtype=bool)
+    for row, (colour, (name, inside)) in enumerate(zip(colours, mapping.rois.items(), strict=True), start=1):
         axes.plot(0.03, row, "s", color=colour, markersize=6, markeredgecolor=MUTED, markeredgewidth=0.4)
         axes.text(0.1, row, name, va="center", fontsize=7)
         for x, count in ((0.72, (inside & left).sum()), (1.0, (inside & ~left).sum())):

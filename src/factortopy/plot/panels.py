@@ -119,7 +119,7 @@ def _draw_rois(axes: "Axes", mapping: Mapping, surface: Surface, flat_map: FlatM
 
     labels = []
     for name, members in mapping.rois.items():
-        inside = to_vertices(mapping, surface, np.asarray(members.values, dtype=bool))
+        inside = to_vertices(mapping, surface, members)
         for side in HEMISPHERES:
             sheet: FlatSheet = flat_map.sheets[side]
             lines = outline(sheet, inside[side])

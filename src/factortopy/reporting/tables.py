@@ -60,7 +60,7 @@ def headline(mapping: Mapping) -> Row:
 def roi_rows(mapping: Mapping) -> list[Row]:
     """One row for each ROI and one for all vertices: scores, depth by share and by selector, scale."""
     everything = np.ones(mapping.dataset.sizes["voxel"], dtype=bool)
-    rois = {name: np.asarray(members.values, dtype=bool) for name, members in mapping.rois.items()}
+    rois = mapping.rois
     return [_roi_row(mapping, name, inside) for name, inside in {**rois, EVERYTHING: everything}.items()]
 
 

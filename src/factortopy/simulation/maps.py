@@ -1,16 +1,16 @@
 """What a simulated subject selects at each place of the cortex: smooth maps, or areas with sharp borders."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Literal
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 from scipy.sparse import block_diag, coo_array, csc_array, csgraph, diags_array
 from scipy.sparse.linalg import splu
 
-from factortopy.cortex import Hemisphere, Surface, coordinate_bounds, sphere_coordinates
+from factortopy.cortex import Hemisphere, Surface, Voxels
 from factortopy.cortex import regions as rois
 
 Areas = Literal["smooth", "sharp"]
@@ -33,9 +33,7 @@ class PlantedMaps:
     """The visual cortex and the maps planted on it, left hemisphere first.
 
     Attributes:
-        hemisphere, vertex: where each voxel lies.
-        coordinates, coordinate_bounds: on the spheres, mm; bounds over the whole surface.
-        rois: masks by name.
+        voxels: where they lie, on the spheres, and their regions.
         space: place in the image, [-1, 1], x right, y down.
         distance: geodesic distance from the occipital pole as a fraction of the largest.
         laplacian: graph Laplacian over voxels, for smoothing along the cortex; without the edges across
@@ -43,11 +41,7 @@ class PlantedMaps:
         reach: distance along the cortex to each region, mm, where areas are sharp; None where smooth.
     """
 
-    hemisphere: np.ndarray
-    vertex: Int[np.ndarray, "voxel"]
-    coordinates: Float[np.ndarray, "voxel 3"]
-    coordinate_bounds: Float[np.ndarray, "2 3"]
-    rois: dict[str, Bool[np.ndarray, "voxel"]]
+    voxels: Voxels
     space: Float[np.ndarray, "voxel 2"]
     distance: Float[np.ndarray, "voxel"]
     laplacian: csc_array
@@ -68,12 +62,12 @@ class PlantedMaps:
 
         Of smoothed white noise, voxels 3 mm apart correlate at about 0.9, 1 cm at 0.6, 2 cm at 0.3.
         """
-        smooth = self.smooth(generator.standard_normal((len(self.vertex), channels)))
+        smooth = self.smooth(generator.standard_normal((len(self.voxels), channels)))
         return np.asarray(smooth / np.linalg.norm(smooth, axis=1, keepdims=True))
 
     def smooth(self, values: Float[np.ndarray, "voxel *rest"]) -> Float[np.ndarray, "voxel *rest"]:
         """Values filtered along the cortex by (I + s L)^-1 with the graph Laplacian L; their sum stays."""
-        identity = diags_array(np.ones(len(self.vertex)))
+        identity = diags_array(np.ones(len(self.voxels)))
         return np.asarray(splu(csc_array(identity + WEIGHT_SMOOTHING * self.laplacian)).solve(values))
 
     def spread(self, levels: Mapping[str, float | Float[np.ndarray, "layer"]]) -> Float[np.ndarray, "voxel *layer"]:
@@ -83,7 +77,7 @@ class PlantedMaps:
             levels: a number, or one number a layer, by name of the region.
         """
         if self.reach is None:
-            return _interpolate_levels(levels, self.rois, self.laplacian)
+            return _interpolate_levels(levels, self.voxels.rois, self.laplacian)
         nearest = np.argmin([self.reach[name] for name in levels], axis=0)
         return np.stack([np.asarray(level, dtype=float) for level in levels.values()])[nearest]
 
@@ -116,14 +110,8 @@ def planted_maps(surface: Surface, areas: Areas = "smooth") -> PlantedMaps:
     if reach is not None:
         laplacian = _cut(laplacian, np.argmin(list(reach.values()), axis=0))
     distances = [half.geodesic_distance(np.array([rois.fovea_vertex(half)]))[v] for half, v in parts]
-    everywhere = sphere_coordinates(surface)
-    rows = vertex + np.where(hemisphere == "right", surface.left.vertices, 0)
     return PlantedMaps(
-        hemisphere=hemisphere,
-        vertex=vertex,
-        coordinates=everywhere[rows],
-        coordinate_bounds=coordinate_bounds(everywhere),
-        rois=regions,
+        voxels=replace(Voxels.on_sphere(surface, hemisphere, vertex), rois=regions),
         space=np.concatenate([_visual_field(*part, d) for part, d in zip(parts, distances, strict=True)]),
         distance=np.concatenate([distance / distance.max() for distance in distances]),
         laplacian=laplacian,

@@ -11,16 +11,17 @@ from factortopy.subjects.ceilings import (
     repeat_variance,
 )
 from factortopy.subjects.description import described_files, read_facts
-from factortopy.subjects.folder import load_subject, save_subject
-from factortopy.subjects.recording import Recording, subject_of
-from factortopy.subjects.subject import PlantedTruth, Projection, Subject, with_labels
-from factortopy.subjects.trial_rows import TrialRows
-from factortopy.subjects.trials import Trials, ZScore
+from factortopy.subjects.folder import load_subject_folder
+from factortopy.subjects.recording import RecordedVoxels, Recording, subject_of
+from factortopy.subjects.subject import Subject
+from factortopy.subjects.trials import TrialRows, Trials, ZScore
+from factortopy.subjects.truth import PlantedTruth, Projection
 
 __all__ = [
     "REPEATS_FORMULA",
     "PlantedTruth",
     "Projection",
+    "RecordedVoxels",
     "Recording",
     "RepeatVariance",
     "Subject",
@@ -29,7 +30,7 @@ __all__ = [
     "ZScore",
     "described_files",
     "load_arrays",
-    "load_subject",
+    "load_subject_folder",
     "noise_ceiling_at",
     "noise_ceiling_from_ncsnr",
     "noise_ceiling_from_percent",
@@ -37,7 +38,5 @@ __all__ = [
     "read_ids",
     "repeat_counts",
     "repeat_variance",
-    "save_subject",
     "subject_of",
-    "with_labels",
 ]

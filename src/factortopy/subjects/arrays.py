@@ -2,14 +2,14 @@
 
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from jaxtyping import Float
 
-from factortopy.cortex import HEMISPHERES, sphere_coordinates
-from factortopy.cortex import coordinate_bounds as bounds_of
+from factortopy.cortex import HEMISPHERES, VERTICES, Voxels, standard_name
 from factortopy.errors import DataError, ShapeError
 from factortopy.images import ImageSet, images_from_folder
 from factortopy.storage import Source, read_array
@@ -73,29 +73,29 @@ def load_arrays(
     """
     photographs = images if images is None or isinstance(images, ImageSet) else images_from_folder(Path(images))
     rows, widths = _responses(responses)
-    voxels = (rows.shape[1],)
+    shape = (rows.shape[1],)
     if hemisphere is None and vertex is None and len(widths) == 2:
         hemisphere = np.repeat(["left", "right"], widths)
         vertex = np.concatenate([np.arange(width) for width in widths])
-    sides = None if hemisphere is None else _sides(hemisphere, voxels)
-    indices = None if vertex is None else _numbers(vertex, "vertex", np.int64, voxels)
-    places = (
-        _sphere_places(surface, sides, indices, *voxels)
-        if coordinates is None
-        else _given_places(_numbers(coordinates, "coordinates", np.float32, (*voxels, 3), 0), sides, indices)
-    )
+    sides = None if hemisphere is None else _sides(hemisphere, shape)
+    indices = None if vertex is None else _numbers(vertex, "vertex", np.int64, shape)
+    if coordinates is None:
+        voxels = _on_sphere(surface, sides, indices, *shape)
+    else:
+        voxels = Voxels.at(_numbers(coordinates, "coordinates", np.float32, (*shape, 3), 0), sides, indices, surface)
     if coordinate_bounds is not None:
-        places["coordinate_bounds"] = _numbers(coordinate_bounds, "coordinate_bounds", np.float32, (2, 3))
+        voxels = replace(voxels, bounds=_numbers(coordinate_bounds, "coordinate_bounds", np.float32, (2, 3)))
+    masks = {key: _numbers(mask, f"ROI {key!r}", np.bool_, shape) for key, mask in (rois or {}).items()}
     parts: dict[str, Any] = {
         "image_ids": _ids(image_ids, photographs),
-        "rois": {key: _numbers(mask, f"ROI {key!r}", np.bool_, voxels) for key, mask in (rois or {}).items()},
-        "noise_ceiling": _optional(noise_ceiling, "noise_ceiling", np.float32, voxels),
+        "voxels": replace(voxels, rois=masks),
+        "noise_ceiling": _optional(noise_ceiling, "noise_ceiling", np.float32, shape),
         "repeats": _optional(repeats, "repeats", np.int64, (len(rows),)),
         "single_trials": single_trials,
     }
     facts = {"kind": "arrays"}
     try:
-        return Subject(name, rows, surface=surface, images=photographs, provenance=facts, **parts, **places)
+        return Subject(name, rows, images=photographs, provenance=facts, **parts)
     except DataError as error:
         raise _of(responses, error) from error
 
@@ -111,40 +111,18 @@ def _responses(source: Source) -> tuple[Float[np.ndarray, "image voxel"], list[i
     return parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1), [part.shape[1] for part in parts]
 
 
-def _given_places(coordinates: np.ndarray, hemisphere: np.ndarray | None, vertex: np.ndarray | None) -> dict[str, Any]:
-    return {
-        "coordinates": coordinates,
-        "coordinate_bounds": bounds_of(coordinates),
-        "hemisphere": np.where(coordinates[:, 0] < 0, "left", "right") if hemisphere is None else hemisphere,
-        "vertex": np.arange(len(coordinates)) if vertex is None else vertex,
-    }
-
-
-def _sphere_places(
-    surface: str | None, hemisphere: np.ndarray | None, vertex: np.ndarray | None, voxels: int
-) -> dict[str, Any]:
-    """Where vertices of a standard surface lie on its two spheres."""
+def _on_sphere(surface: str | None, hemisphere: np.ndarray | None, vertex: np.ndarray | None, voxels: int) -> Voxels:
+    """Vertices of a standard surface on its two spheres."""
     if surface is None:
         raise DataError("give coordinates (voxel, 3) in mm, or the surface that the vertices belong to")
-    everywhere = sphere_coordinates(surface)
-    half = len(everywhere) // 2
-    if hemisphere is None and vertex is None and voxels == len(everywhere):
-        hemisphere, vertex = np.repeat(["left", "right"], half), np.tile(np.arange(half), 2)
+    half = VERTICES[standard_name(surface)]
+    if hemisphere is None and vertex is None and voxels == 2 * half:
+        hemisphere, vertex = np.repeat(HEMISPHERES, half), np.tile(np.arange(half), 2)
     if hemisphere is None or vertex is None:
         raise DataError(
             f"{voxels} voxels on {surface}, which has 2 x {half}: give coordinates, or hemisphere and vertex"
         )
-    if vertex.min() < 0 or vertex.max() >= half:
-        raise DataError(
-            f"vertex runs from {vertex.min()} to {vertex.max()}, but {surface} has 0 to {half - 1}; "
-            "name the surface that the vertices belong to"
-        )
-    return {
-        "coordinates": everywhere[vertex + half * (hemisphere == "right")],
-        "coordinate_bounds": bounds_of(everywhere),
-        "hemisphere": hemisphere,
-        "vertex": vertex,
-    }
+    return Voxels.on_sphere(surface, hemisphere, vertex)
 
 
 def _ids(source: Sequence[str] | str | os.PathLike[str] | None, images: ImageSet | None) -> tuple[str, ...]:

@@ -1,7 +1,7 @@
 """Betas session by session, however they are stored, and the subject they make."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -13,13 +13,8 @@ from factortopy.images import ImageSet
 from factortopy.progress import progress_bar
 from factortopy.subjects.ceilings import NCSNR_FORMULA, noise_ceiling_from_ncsnr, repeat_counts
 from factortopy.subjects.subject import Subject
-from factortopy.subjects.trials import Trials, ZScore, empty_rows, standardise
+from factortopy.subjects.trials import TrialRows, Trials, ZScore
 
-SCALED = {
-    "session": "by session: mean and sd (divisor n) over all its trials, test images too",
-    "none": "none: per cent signal change",
-}
-"""What is said of the ways to z-score."""
 COLUMNS_AT_ONCE = 4096
 MOST_LEFT_OUT = 0.5
 """Of the voxels; where more are without values, the files are not what they should be."""
@@ -34,11 +29,50 @@ class ReadBetas(Protocol):
         """Numbers of a session (its number), a part, some of its columns (ascending) and some trials."""
 
 
-class Source(Protocol):
-    """Says where betas come from."""
+@dataclass(frozen=True, eq=False, kw_only=True)
+class RecordedVoxels(Voxels):
+    """The voxels of a recording, part after part, ascending within each.
 
-    def __call__(self, session: int, part: str) -> str:
-        """The file, or what stands for it in a message."""
+    Attributes:
+        part: ``"left"``, ``"right"`` or ``"volume"``: the file, or array, that holds each voxel.
+        column: its index in there.
+        kinds: names of the ROIs by the kind (file) of labels they come from.
+        ncsnr: signal to noise ratio of each voxel; NaN where it has none.
+    """
+
+    part: np.ndarray
+    column: Int[np.ndarray, "voxel"]
+    kinds: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    ncsnr: Float[np.ndarray, "voxel"] | None = None
+
+    @classmethod
+    def of_volume(cls, voxels: Voxels, **kinds: tuple[str, ...]) -> "RecordedVoxels":
+        """Voxels of one file, in its order."""
+        part, column = np.full(len(voxels), "volume"), np.arange(len(voxels))
+        return RecordedVoxels(**vars(voxels), part=part, column=column, kinds=kinds)
+
+    @property
+    def plain(self) -> Voxels:
+        """Where they lie alone, as a subject has it."""
+        return Voxels(**{item.name: getattr(self, item.name) for item in fields(Voxels)})
+
+    def choose(self, name: str) -> "RecordedVoxels":
+        """The voxels of a ROI, of any ROI of a kind, or ``"all"``.
+
+        Raises:
+            UnknownNameError: if there is no such ROI or kind.
+            DataError: if it has no voxel.
+        """
+        if name == "all":
+            return self
+        names = self.kinds.get(name, (name,))
+        for roi in names:
+            if roi not in self.rois:
+                raise UnknownNameError("ROI", roi, ["all", *self.kinds, *self.rois])
+        inside = np.any([self.rois[roi] for roi in names], axis=0)
+        if not inside.any():
+            raise DataError(f"ROI {name!r} has no voxel here; choose another or 'all'")
+        return self.select(inside)
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,19 +88,19 @@ class Recording:
         divisor: stored numbers divided by it are per cent signal change.
         by_trial: whether they are quickest read trial after trial, and not voxel after voxel.
         read: reads them.
-        source: says in messages where they come from.
+        source: the file of a session and part, or what stands for it in messages.
         facts: JSON-ready record of where they come from.
     """
 
     name: str
     sessions: tuple[int, ...]
     images: Shaped[np.ndarray, "session trial"]
-    voxels: Voxels
+    voxels: RecordedVoxels
     dtype: np.dtype
     divisor: int
     by_trial: bool
     read: ReadBetas
-    source: Source
+    source: Callable[[int, str], str]
     facts: dict[str, Any] = field(default_factory=dict)
 
     @property
@@ -126,67 +160,31 @@ def subject_of(
     Raises:
         DataError: if memory is too small, betas are infinite, or most voxels have no values.
     """
-    _check_choice("trials", trials, ("averaged", "single"))
-    _check_choice("zscore", zscore, tuple(SCALED))
-    ids, row, repeats = np.unique(recording.images.reshape(-1), return_inverse=True, return_counts=True)
-    if trials == "single":
-        ids, row = recording.images.reshape(-1), np.arange(recording.images.size)
-        repeats = np.ones(len(ids), dtype=np.int64)
-    responses, alive, spread = _read(recording, row.reshape(recording.images.shape), zscore, progress)
-    if trials == "averaged":
-        responses /= repeats[:, None].astype(np.float32)
-    voxels, left_out = _keep(recording, alive)
-    responses = _compact(responses, alive)
-    return Subject(
-        name=recording.name,
-        responses=responses,
-        image_ids=tuple(ids.tolist()),
-        coordinates=voxels.coordinates,
-        coordinate_bounds=voxels.coordinate_bounds,
-        hemisphere=voxels.hemisphere,
-        vertex=voxels.vertex,
-        surface=voxels.surface,
-        rois=voxels.rois,
-        noise_ceiling=_ceiling(voxels, repeats),
-        repeats=repeats,
-        images=images,
-        single_trials=trials == "single",
-        provenance=recording.facts
-        | _used(recording, trials, zscore, repeats)
-        | {"median_sd_percent": round(float(np.median(spread[alive])), 4), "left_out": left_out},
-    )
-
-
-def _ceiling(voxels: Voxels, repeats: Int[np.ndarray, "row"]) -> Float[np.ndarray, "voxel"] | None:
-    if voxels.ncsnr is None:
-        return None
-    return noise_ceiling_from_ncsnr(voxels.ncsnr, repeat_counts(repeats)).astype(np.float32)
-
-
-def _used(recording: Recording, trials: Trials, zscore: ZScore, repeats: Int[np.ndarray, "row"]) -> dict[str, Any]:
-    return {
-        "sessions": list(recording.sessions),
-        "trials": trials,
-        "z_score": SCALED[zscore],
-        "images_by_repeats": repeat_counts(repeats).tolist(),
-        "noise_ceiling": "none: there is no ncsnr" if recording.voxels.ncsnr is None else NCSNR_FORMULA,
-    }
-
-
-def _check_choice(what: str, given: str, known: tuple[str, ...]) -> None:
-    if given not in known:
-        raise UnknownNameError(what, given, known)
-
-
-def _read(
-    recording: Recording, row: Int[np.ndarray, "session trial"], zscore: ZScore, progress: bool
-) -> tuple[Float[np.ndarray, "row voxel"], Bool[np.ndarray, "voxel"], Float[np.ndarray, "voxel"]]:
-    """Sums of the trials of each row, which voxels have values in all sessions, and their sd in the last."""
     voxels = recording.voxels
-    responses = empty_rows(int(row.max()) + 1, len(voxels), "fewer voxels (nsdgeneral), sessions, or averaged trials")
-    alive, spread = np.ones(len(voxels), dtype=bool), np.zeros(len(voxels))
-    with progress_bar("Betas", row.shape[0] * len(recording.parts), show=progress) as advance:
+    sessions = np.repeat(recording.sessions, recording.trials)
+    rows = TrialRows(recording.images.reshape(-1), sessions, len(voxels), trials, zscore, keep_constant=False)
+    _read(recording, rows, progress)
+    ceiling = None
+    if voxels.ncsnr is not None:
+        rows.alive &= np.isfinite(voxels.ncsnr)
+        _check_alive(rows.alive, f"the ncsnr of {recording.name}")
+        ceiling = noise_ceiling_from_ncsnr(voxels.ncsnr, repeat_counts(rows.repeats))
+    left_out: dict[str, Any] = {"reason": "NaN, or no variance in a session, or no ncsnr"}
+    left_out |= {part: _ranges(voxels.vertex[(voxels.part == part) & ~rows.alive]) for part in recording.parts}
+    facts = {
+        "noise_ceiling": "none: there is no ncsnr" if ceiling is None else NCSNR_FORMULA,
+        "median_sd_percent": round(float(np.median(rows.spread[rows.alive])), 4),
+        "left_out": left_out,
+    }
+    return rows.subject(recording.name, voxels.plain, ceiling, images, recording.facts | facts)
+
+
+def _read(recording: Recording, rows: TrialRows, progress: bool) -> None:
+    """Take in all betas of a recording."""
+    voxels, count = recording.voxels, recording.trials
+    with progress_bar("Betas", len(recording.sessions) * len(recording.parts), show=progress) as advance:
         for number, session in enumerate(recording.sessions):
+            shown = slice(number * count, (number + 1) * count)
             for part in recording.parts:
                 here = np.flatnonzero(voxels.part == part)
                 betas = recording.read(session, part, voxels.column[here])
@@ -194,19 +192,12 @@ def _read(
                     columns = slice(start, start + COLUMNS_AT_ONCE)
                     block = betas[:, columns].astype(np.float32) / np.float32(recording.divisor)
                     if np.isinf(block).any():
-                        raise DataError(
-                            f"{recording.source(session, part)} holds infinite betas; get it again",
-                            path=recording.source(session, part),
-                        )
-                    spread[here[columns]], varies = standardise(block, zscore)
-                    alive[here[columns]] &= varies
+                        source = recording.source(session, part)
+                        raise DataError(f"{source} holds infinite betas; get it again", path=source)
                     # A part's voxels stand side by side: a slice is added several times faster.
-                    place = slice(here[columns][0], here[columns][-1] + 1)
-                    for beta, target in zip(block, row[number], strict=True):
-                        responses[target, place] += beta
-                _check_alive(alive[here], recording.source(session, part))
+                    rows.add(shown, slice(here[columns][0], here[columns][-1] + 1), block)
+                _check_alive(rows.alive[here], recording.source(session, part))
                 advance()
-    return responses, alive, spread
 
 
 def _check_alive(alive: Bool[np.ndarray, "voxel"], source: str) -> None:
@@ -217,32 +208,7 @@ def _check_alive(alive: Bool[np.ndarray, "voxel"], source: str) -> None:
         )
 
 
-def _keep(recording: Recording, alive: Bool[np.ndarray, "voxel"]) -> tuple[Voxels, dict[str, Any]]:
-    """The voxels with values, and a record of the others; voxels without ncsnr are marked dead, too."""
-    voxels = recording.voxels
-    if voxels.ncsnr is not None:
-        alive &= np.isfinite(voxels.ncsnr)
-        _check_alive(alive, f"the ncsnr of {recording.name}")
-    left_out: dict[str, Any] = {"reason": "NaN, or no variance in a session, or no ncsnr"}
-    for part in recording.parts:
-        left_out[part] = _ranges(voxels.vertex[(voxels.part == part) & ~alive])
-    return voxels.select(alive), left_out
-
-
 def _ranges(numbers: Int[np.ndarray, "number"]) -> list[list[int]]:
     """[first, last] of each run of neighbouring numbers: many voxels of a volume lie outside the brain."""
     runs = np.split(np.sort(numbers), np.flatnonzero(np.diff(np.sort(numbers)) > 1) + 1)
     return [[int(run[0]), int(run[-1])] for run in runs if len(run)]
-
-
-def _compact(
-    responses: Float[np.ndarray, "row voxel"], alive: Bool[np.ndarray, "voxel"]
-) -> Float[np.ndarray, "row kept"]:
-    """The columns that are alive, moved together in place: a copy would take the memory twice."""
-    kept = int(alive.sum())
-    if kept == len(alive):
-        return responses
-    compact = responses.reshape(-1)[: len(responses) * kept].reshape(len(responses), kept)
-    for target, source in zip(compact, responses, strict=True):
-        target[:] = source[alive]
-    return compact

@@ -1,71 +1,19 @@
 """A subject: measured or simulated responses, where each voxel lies, and what is known about it."""
 
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, replace
-from os import PathLike
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import tomli_w
 from jaxtyping import Bool, Float, Int
 
-from factortopy.cortex import HEMISPHERES, VERTICES, read_labels, roi_masks
+from factortopy.cortex import Voxels
 from factortopy.errors import DataError, ShapeError
 from factortopy.images import ImageSet
-
-
-@dataclass(frozen=True, eq=False)
-class Projection:
-    """A linear map from a layer's tokens to the planted channels: ``weight @ token + bias``.
-
-    It holds the standardisation of the tokens, so it applies to raw tokens; each output channel has mean 0
-    and variance 1 over images (and positions).
-    """
-
-    weight: Float[np.ndarray, "planted_channel channel"]
-    bias: Float[np.ndarray, "planted_channel"]
-
-
-@dataclass(frozen=True, eq=False)
-class PlantedTruth:
-    """What a simulated subject was made from; see ``simulate_subject`` for the formula.
-
-    Attributes:
-        space: place read in the image, [-1, 1], x right, y down.
-        layer: layer selector; each row sums to 1.
-        scale: 0 local to 1 global.
-        depth: planted (mean) depth in the network, 0 first layer to 1 last.
-        layer_share: share of the signal's variance from each layer; rows sum to 1, may be negative.
-        scale_share: share of the signal's variance from the global tokens.
-        noise_ceiling: R^2 that the noise-free signal reaches on the subject's rows.
-        signal: noise-free response of every row, on the scale of the responses, mean 0.
-        local_projections, global_projections: per layer, tokens to planted channels.
-        channel_weights: weights of the planted channels.
-        offset: constant that makes the signal's mean 0.
-        seed: seed of the simulation.
-    """
-
-    space: Float[np.ndarray, "voxel 2"]
-    layer: Float[np.ndarray, "voxel layer"]
-    scale: Float[np.ndarray, "voxel"]
-    depth: Float[np.ndarray, "voxel"]
-    layer_share: Float[np.ndarray, "voxel layer"]
-    scale_share: Float[np.ndarray, "voxel"]
-    noise_ceiling: Float[np.ndarray, "voxel"]
-    signal: Float[np.ndarray, "image voxel"]
-    local_projections: tuple[Projection, ...]
-    global_projections: tuple[Projection, ...]
-    channel_weights: Float[np.ndarray, "voxel planted_channel"]
-    offset: Float[np.ndarray, "voxel"]
-    seed: int
-
-    def select(self, voxels: Int[np.ndarray, "selected"]) -> "PlantedTruth":
-        """The truth of some voxels."""
-        shared = ("signal", "local_projections", "global_projections", "seed")
-        by_voxel = [item.name for item in fields(self) if item.name not in shared]
-        chosen = {name: getattr(self, name)[voxels] for name in by_voxel}
-        return replace(self, **chosen, signal=self.signal[:, voxels])
+from factortopy.storage import atomic_path
+from factortopy.subjects.truth import PlantedTruth
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,13 +24,7 @@ class Subject:
         name: what the subject is called in tables and files.
         responses: float32, one row an image, one column a voxel (any measured unit).
         image_ids: id of the image of each row; unique unless ``single_trials``.
-        coordinates: position of each voxel in mm; on a surface, on its sphere (``sphere_coordinates``).
-        coordinate_bounds: smallest and largest coordinate over the WHOLE surface or volume, so that a subset
-            of voxels gets the same position code.
-        hemisphere: ``"left"`` or ``"right"`` for each voxel.
-        vertex: index within its hemisphere's mesh, or any index of the voxel.
-        surface: name of the surface that ``vertex`` refers to; None for voxels in a volume.
-        rois: masks by name.
+        voxels: where the voxels lie and which ROIs they belong to.
         noise_ceiling: R^2 in [0, 1] that a perfect model would reach.
         repeats: how many trials each row averages.
         single_trials: rows are trials, so an image's id stands in as many rows as it was shown. Split the
@@ -95,12 +37,7 @@ class Subject:
     name: str
     responses: Float[np.ndarray, "image voxel"]
     image_ids: tuple[str, ...]
-    coordinates: Float[np.ndarray, "voxel 3"]
-    coordinate_bounds: Float[np.ndarray, "2 3"]
-    hemisphere: np.ndarray
-    vertex: Int[np.ndarray, "voxel"]
-    surface: str | None = None
-    rois: dict[str, Bool[np.ndarray, "voxel"]] = field(default_factory=dict)
+    voxels: Voxels
     noise_ceiling: Float[np.ndarray, "voxel"] | None = None
     repeats: Int[np.ndarray, "image"] | None = None
     single_trials: bool = False
@@ -110,6 +47,7 @@ class Subject:
 
     def __post_init__(self) -> None:
         _check_shapes(self)
+        self.voxels.check(f"subject {self.name!r}")
         _check_values(self)
 
     @property
@@ -122,23 +60,33 @@ class Subject:
         """Each image once, in the order of the rows."""
         return tuple(dict.fromkeys(self.image_ids))
 
-    @property
-    def voxels(self) -> int:
-        """Number of voxels."""
-        return int(self.responses.shape[1])
+    def save(self, path: str | os.PathLike[str]) -> Path:
+        """Write the subject to a folder, all of it or nothing; ``load_subject`` reads it.
 
-    def save(self, path: str | PathLike[str]) -> Path:
-        """Write the subject to a folder (``.npy`` arrays and TOML); ``load_subject`` reads it.
+        The folder holds ``subject.toml`` (name, surface, provenance), ``image_ids.txt`` (one a line),
+        ``responses.npy``, ``coordinates.npy`` and so on, ``rois/NAME.npy``, and for a simulated subject
+        ``truth/*.npy``; nothing is pickled.
 
         Args:
             path: the folder; one that stands there is replaced as a whole.
 
         Raises:
-            DataError: if it cannot be written.
+            DataError: if it cannot be written, or an id or a ROI's name cannot stand in a file.
         """
-        from factortopy.subjects.folder import save_subject
-
-        return save_subject(self, path)
+        if any(len(name.splitlines()) != 1 for name in self.image_ids):
+            raise DataError("image ids must be single lines and not empty to be written; rename the images")
+        for name in self.voxels.rois:
+            if not name or name.startswith(".") or set(name) & set("/\\:"):
+                raise DataError(f"ROI name {name!r} cannot be a file's name; rename the ROI")
+        with atomic_path(path, sign="subject.toml") as folder:
+            (folder / "rois").mkdir(parents=True)
+            for name, array in _arrays(self).items():
+                np.save(folder / f"{name}.npy", array, allow_pickle=False)
+            (folder / "image_ids.txt").write_text("\n".join(self.image_ids) + "\n", encoding="utf-8")
+            if self.truth is not None:
+                self.truth.save(folder / "truth")
+            (folder / "subject.toml").write_text(tomli_w.dumps(_without_none(_facts(self))), encoding="utf-8")
+        return Path(path)
 
     def select(self, voxels: Int[np.ndarray, "selected"] | Bool[np.ndarray, "voxel"]) -> "Subject":
         """The same subject with some of its voxels; position bounds stay those of the whole.
@@ -147,48 +95,73 @@ class Subject:
             voxels: indices, or a mask over all voxels.
         """
         voxels = np.asarray(voxels)
-        chosen = {
-            item.name: getattr(self, item.name)[voxels]
-            for item in fields(self)
-            if item.name in ("coordinates", "hemisphere", "vertex", "noise_ceiling")
-            and getattr(self, item.name) is not None
-        }
         return replace(
             self,
-            **chosen,
             responses=self.responses[:, voxels],
-            rois={name: mask[voxels] for name, mask in self.rois.items()},
+            voxels=self.voxels.select(voxels),
+            noise_ceiling=None if self.noise_ceiling is None else self.noise_ceiling[voxels],
             truth=self.truth and self.truth.select(voxels),
         )
 
 
+def _arrays(subject: Subject) -> dict[str, np.ndarray]:
+    """The arrays of a subject by the names of their files."""
+    voxels = subject.voxels
+    arrays = {
+        "responses": subject.responses,
+        "coordinates": voxels.coordinates,
+        "coordinate_bounds": voxels.bounds,
+        "hemisphere": voxels.hemisphere,
+        "vertex": voxels.vertex,
+        "noise_ceiling": subject.noise_ceiling,
+        "repeats": subject.repeats,
+        **{f"rois/{name}": mask for name, mask in voxels.rois.items()},
+    }
+    return {name: array for name, array in arrays.items() if array is not None}
+
+
+def _facts(subject: Subject) -> dict[str, Any]:
+    """What stands in ``subject.toml``."""
+    truth = subject.truth
+    return {
+        "name": subject.name,
+        "rois": list(subject.voxels.rois),
+        "provenance": subject.provenance,
+        "surface": subject.voxels.surface,
+        "single_trials": subject.single_trials or None,
+        "truth": None if truth is None else {"seed": truth.seed, "layers": len(truth.local_projections)},
+    }
+
+
+def _without_none(value: Any) -> Any:
+    # TOML has no null: what is unknown is left out.
+    if isinstance(value, dict):
+        return {str(key): _without_none(item) for key, item in value.items() if item is not None}
+    if isinstance(value, list | tuple):
+        return [_without_none(item) for item in value if item is not None]
+    return value
+
+
 def _check_shapes(subject: Subject) -> None:
+    where = f"subject {subject.name!r}"
     if subject.responses.ndim != 2 or not subject.responses.size:
         raise ShapeError(
-            f"subject {subject.name!r}: responses must be (image, voxel) and not empty, got shape "
-            f"{subject.responses.shape}; give one row an image"
+            f"{where}: responses must be (image, voxel) and not empty, got shape {subject.responses.shape}; "
+            "give one row an image"
         )
     images, voxels = subject.responses.shape
     if len(subject.image_ids) != images:
         raise ShapeError(
-            f"subject {subject.name!r}: {images} rows of responses but {len(subject.image_ids)} image ids; "
+            f"{where}: {images} rows of responses but {len(subject.image_ids)} image ids; "
             "give one id for each row, in the same order"
         )
-    expected: dict[str, tuple[int, ...]] = {
-        "coordinates": (voxels, 3),
-        "coordinate_bounds": (2, 3),
-        "hemisphere": (voxels,),
-        "vertex": (voxels,),
-        "noise_ceiling": (voxels,),
-        "repeats": (images,),
-    }
-    found = {name: getattr(subject, name) for name in expected}
-    found |= {f"ROI {name!r}": mask for name, mask in subject.rois.items()}
-    for name, array in found.items():
-        shape = expected.get(name, (voxels,))
+    if len(subject.voxels) != voxels:
+        raise ShapeError(f"{where}: {voxels} columns of responses but {len(subject.voxels)} voxels; give one for each")
+    for name, shape in (("noise_ceiling", (voxels,)), ("repeats", (images,))):
+        array = getattr(subject, name)
         if array is not None and array.shape != shape:
             raise ShapeError(
-                f"subject {subject.name!r}: {name} has shape {array.shape}, expected {shape} "
+                f"{where}: {name} has shape {array.shape}, expected {shape} "
                 f"for responses of {images} images and {voxels} voxels"
             )
 
@@ -210,41 +183,8 @@ def _check_values(subject: Subject) -> None:
     unseen = set(subject.image_ids) - set(subject.images.ids if subject.images else subject.image_ids)
     if unseen:
         raise DataError(f"{where}: {len(unseen)} images are not among the photographs (first: {min(unseen)!r})")
-    for name in ("coordinates", "coordinate_bounds"):
-        if not np.isfinite(getattr(subject, name)).all():
-            raise DataError(f"{where}: {name} hold NaN or infinity; leave out voxels without a position")
-    low, high = subject.coordinate_bounds
-    if (low > high).any() or (subject.coordinates < low).any() or (subject.coordinates > high).any():
-        raise DataError(f"{where}: coordinates lie outside coordinate_bounds; take the bounds over all voxels")
-    unknown = set(np.unique(subject.hemisphere)) - set(HEMISPHERES)
-    if unknown:
-        raise DataError(f"{where}: hemisphere must be 'left' or 'right', got {sorted(map(str, unknown))}")
-    for name, mask in subject.rois.items():
-        if mask.dtype != bool:
-            raise DataError(f"{where}: ROI {name!r} is {mask.dtype}; give a mask of booleans")
     ceiling = subject.noise_ceiling
     if ceiling is not None and not ((ceiling >= 0) & (ceiling <= 1)).all():
         raise DataError(f"{where}: noise_ceiling must lie in 0..1; divide percentages by 100")
     if subject.repeats is not None and (subject.repeats < 1).any():
         raise DataError(f"{where}: repeats must be at least 1 for each image")
-
-
-def with_labels(
-    subject: Subject,
-    files: Mapping[str, str | os.PathLike[str]],
-    *,
-    vertices: Mapping[str, int] | None = None,
-) -> Subject:
-    """The same subject with the regions of label files as ROIs; a ROI of the same name is replaced.
-
-    Args:
-        subject: a subject on a surface.
-        files: label file of ``"left"``, ``"right"`` or both.
-        vertices: number of vertices of each hemisphere; those of fsaverage surfaces are known.
-
-    Raises:
-        DataError: if a file cannot be read or does not fit the subject's vertices.
-    """
-    known = dict.fromkeys(HEMISPHERES, VERTICES.get(subject.surface or "")) | dict(vertices or {})
-    labels = {side: read_labels(path, vertices=known.get(side)) for side, path in files.items()}
-    return replace(subject, rois=subject.rois | roi_masks(labels, subject.hemisphere, subject.vertex))

@@ -130,7 +130,7 @@ class _Vertices:
         for name in dict.fromkeys(name for mapping in mappings for name in mapping.rois):
             unknown = [np.full(mapping.dataset.sizes["voxel"], np.nan) for mapping in mappings]
             own = [
-                mapping.rois[name].values.astype(float) if name in mapping.rois else nothing
+                mapping.rois[name].astype(float) if name in mapping.rois else nothing
                 for mapping, nothing in zip(mappings, unknown, strict=True)
             ]
             found[name] = np.nan_to_num(_mean(self.spread(own))) > 0.5

@@ -43,7 +43,7 @@ def cluster_rows(mapping: Mapping, clusters: ChannelClusters) -> list[ClusterRow
         clusters: of :func:`factortopy.analysis.channel_clusters`.
     """
     data, rows = mapping.dataset, []
-    rois = {name: np.asarray(inside.values, dtype=bool) for name, inside in mapping.rois.items()}
+    rois = mapping.rois
 
     def mean(name: str, inside: np.ndarray) -> float | None:
         values = data[name].values[inside] if name in data else np.array([])
@@ -92,7 +92,7 @@ def roi_spread(mapping: Mapping, clusters: ChannelClusters) -> dict[str, float]:
         mapping: whose voxels were clustered.
         clusters: of :func:`factortopy.analysis.channel_clusters`.
     """
-    members = {name: np.asarray(inside.values, dtype=bool) for name, inside in mapping.rois.items()}
+    members = mapping.rois
     return {
         name: effective_clusters(clusters.labels[inside])
         for name, inside in members.items()

@@ -91,7 +91,7 @@ def differing_voxels(one: Mapping, other: Mapping) -> list[str]:
             return [f"voxels (equally many, {counts[0]:,}, but of other places)"]
     if set(one.rois) != set(other.rois):
         return [f"ROIs ({', '.join(one.rois) or 'none'} and {', '.join(other.rois) or 'none'})"]
-    changed = [name for name, inside in one.rois.items() if (inside.values != other.rois[name].values).any()]
+    changed = [name for name, inside in one.rois.items() if (inside != other.rois[name]).any()]
     return [f"the voxels of ROI {', '.join(changed)}"] if changed else []
 
 

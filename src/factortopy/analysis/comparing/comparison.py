@@ -214,7 +214,7 @@ def labels_of(mappings: Sequence[Mapping]) -> tuple[str, ...]:
 
 def regions_of(mapping: Mapping) -> dict[str, Bool[np.ndarray, "voxel"]]:
     """Membership of the ROIs that have voxels, in the mapping's order, and of all voxels."""
-    members = {name: np.asarray(inside.values, dtype=bool) for name, inside in mapping.rois.items()}
+    members = mapping.rois
     everything = np.ones(mapping.dataset.sizes["voxel"], dtype=bool)
     return {**{name: inside for name, inside in members.items() if inside.any()}, ALL: everything}
 

@@ -111,7 +111,7 @@ def _members(mapping: Mapping, region: str) -> Bool[np.ndarray, "voxel"]:
         return np.ones(mapping.dataset.sizes["voxel"], dtype=bool)
     if region not in mapping.rois:
         raise UnknownNameError("region", region, [*mapping.rois, ALL])
-    return np.asarray(mapping.rois[region].values, dtype=bool)
+    return mapping.rois[region]
 
 
 def _draws(mapping: Mapping, quantity: str, region: str) -> Float[np.ndarray, "draw"]:

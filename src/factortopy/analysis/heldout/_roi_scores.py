@@ -51,7 +51,7 @@ def roi_scores(mapping: Mapping, threshold: float = 0.05) -> list[RoiScore]:
     r2 = mapping.dataset["r2"].values
     ceiling = mapping.dataset["ceiling"].values if "ceiling" in mapping.dataset else np.full_like(r2, np.nan)
     against = normalised(r2, ceiling, threshold).values
-    members = {name: np.asarray(inside.values, dtype=bool) for name, inside in mapping.rois.items()}
+    members = mapping.rois
     limits = _limits(mapping)
     return [
         RoiScore(

@@ -141,9 +141,9 @@ def _split_again(mapping: Mapping, tokens: TokenStore, subject: Subject) -> Spli
 
 def _check_subject(mapping: Mapping, subject: Subject) -> None:
     expected = mapping.provenance.get("responses_hash")
-    if subject.voxels != mapping.dataset.sizes["voxel"]:
+    if len(subject.voxels) != mapping.dataset.sizes["voxel"]:
         raise DataError(
-            f"subject {subject.name!r} has {subject.voxels:,} voxels and the mappings "
+            f"subject {subject.name!r} has {len(subject.voxels):,} voxels and the mappings "
             f"{mapping.dataset.sizes['voxel']:,}; give the subject they were fitted to"
         )
     if expected is not None and sha256_array(subject.responses) != expected:

@@ -178,7 +178,7 @@ class _Held:
         Raises:
             DataError: if a level has none.
         """
-        rois = {name: values.values for name, values in mapping.rois.items()}
+        rois = mapping.rois
         members = {name: inside & known for name, inside in order.members(rois).items()}
         counts = np.array([inside.sum() for inside in members.values()])
         if not counts.all():
@@ -216,7 +216,7 @@ def _drawn_means(
     drawn = mapping.dataset["drawn_depth"].values
     columns = []
     for parts in order.steps.values():
-        inside = np.stack([mapping.rois[name].values & known for name in parts])
+        inside = np.stack([mapping.rois[name] & known for name in parts])
         if not set(parts) <= set(regions) or inside.sum(axis=0).max() > 1:
             return None
         chosen = inside.any(axis=1)

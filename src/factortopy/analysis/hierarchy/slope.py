@@ -90,5 +90,5 @@ def hierarchy_slope(
     sources = [name for name in ("layer_share", "layer", "layer_raw") if name in mapping.dataset]
     if source not in sources:
         raise UnknownNameError("source of depth", source, sources)
-    rois = {name: values.values for name, values in mapping.rois.items()}
+    rois = mapping.rois
     return fit_slope(layer_position(mapping.dataset[source].values), rois, levels)

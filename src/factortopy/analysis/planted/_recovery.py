@@ -51,7 +51,7 @@ def recovery(mapping: Mapping, truth: PlantedTruth) -> Recovery:
     Like is compared with like: shares, which are identifiable, with the shares of the noise-free signal.
     """
     data = mapping.dataset
-    rois = {name: values.values for name, values in mapping.rois.items()}
+    rois = mapping.rois
     found_depth = layer_position(data["layer_share"].values)
     planted_depth = layer_position(truth.layer_share)
     found, planted = fit_slope(found_depth, rois), fit_slope(planted_depth, rois)

@@ -9,7 +9,8 @@ from factortopy.cli.options import Quiet, check_place
 from factortopy.errors import DataError
 
 if TYPE_CHECKING:
-    from factortopy.exchange import LabelFiles, Places
+    from factortopy.cortex import Voxels
+    from factortopy.exchange import LabelFiles
     from factortopy.networks import Network
     from factortopy.subjects import Subject
 
@@ -83,12 +84,12 @@ def import_weights(
 
     weights = read_weights(file)
     person = _subject(subject, number, quiet)
-    places = _places(person, labels, rois or [], coordinates)
+    voxels = _voxels(person, labels, rois or [], coordinates)
     skeleton, name = _network(network, layers)
     store = None if tokens is None else TokenStore.open(tokens)
     if store is not None and store.network == skeleton.name:
         name = store.network
-    mapping = import_named(weights, places, skeleton, name=name, bounds=bounds, source=file.name)
+    mapping = import_named(weights, voxels, skeleton, name=name, bounds=bounds, source=file.name)
     if store is not None and person is not None and split is not None:
         mapping = score_weights(mapping, store, person, read_split(str(split)))
     mapping.save(output)
@@ -120,16 +121,18 @@ def _subject(folder: Path | None, number: int | None, quiet: bool) -> "Subject |
     return open_subject(folder, subject=number, progress=not quiet)
 
 
-def _places(person: "Subject | None", labels: str | None, rois: list[str], coordinates: Path | None) -> "Places":
-    from factortopy.exchange import places_from_coordinates, places_from_labels, places_of_subject
+def _voxels(
+    person: "Subject | None", labels: str | None, rois: list[str], coordinates: Path | None
+) -> "Voxels | Subject":
+    from factortopy.exchange import voxels_from_coordinates, voxels_from_labels
 
     if sum(given is not None for given in (person, labels, coordinates)) != 1 or (rois and labels is None):
         raise DataError("say where the voxels lie: give one of --subject, --labels (with --rois), --coordinates")
     if person is not None:
-        return places_of_subject(person)
+        return person
     if coordinates is not None:
-        return places_from_coordinates(coordinates)
-    return places_from_labels(_pair("--labels", str(labels)), [_pair("--rois", text) for text in rois])
+        return voxels_from_coordinates(coordinates)
+    return voxels_from_labels(_pair("--labels", str(labels)), [_pair("--rois", text) for text in rois])
 
 
 def _pair(option: str, text: str) -> "LabelFiles":

@@ -100,7 +100,7 @@ def _regions(mapping: "Mapping", names: str | None, clusters: Path | None) -> "d
     """Masks of the regions asked for, ROIs or clusters."""
     from factortopy.errors import DataError, UnknownNameError
 
-    known = {name: inside.values for name, inside in mapping.rois.items()}
+    known = mapping.rois
     if clusters is not None:
         known = _read_clusters(clusters, mapping.dataset.sizes["voxel"])
     if not known:

@@ -138,7 +138,7 @@ def _fits(
 ) -> "list[HierarchyFit]":
     from factortopy.analysis import SOURCES, fit_hierarchy, orders_of
 
-    orders = asked or orders_of({name: inside.values for name, inside in mapping.rois.items()})
+    orders = asked or orders_of(mapping.rois)
     if not orders:
         held = ", ".join(mapping.rois) or "none"
         raise DataError(f"no known order of ROIs fits this mapping (its ROIs: {held}); name one with --rois")

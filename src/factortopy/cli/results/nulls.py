@@ -74,7 +74,7 @@ def _print(mappings: "list[Mapping]", found: "dict[str, NullTest]") -> None:
 def _slope(mapping: "Mapping", surrogates: int, seed: int) -> "dict[str, NullTest]":
     from factortopy.analysis import slope_test, voxel_values
 
-    rois = {name: inside.values for name, inside in mapping.rois.items()}
+    rois = mapping.rois
     depth = voxel_values(mapping, "depth")
     return {"slope (layer share)": slope_test(depth, rois, _places(mapping), count=surrogates, seed=seed)}
 

@@ -19,7 +19,7 @@ from typing import Any, Literal
 import numpy as np
 from jaxtyping import Bool
 
-from factortopy.cortex import VERTICES, Surface, coordinate_bounds, sphere_coordinates
+from factortopy.cortex import VERTICES, Surface, Voxels
 from factortopy.datasets.algonauts.files import (
     SIDES,
     challenge_mask,
@@ -74,17 +74,15 @@ def load_algonauts(
     headers = response_headers(folder)
     images = training_images(folder, headers["lh"].shape[0])
     counts = {side: header.shape[1] for side, header in headers.items()}
-    places = _on_surface(folder, counts, surface)
-    rois = read_rois(folder, counts)
+    voxels = replace(_on_surface(folder, counts, surface), rois=read_rois(folder, counts))
     ceiling = read_noise_ceiling(folder, counts)
     chosen = np.ones(sum(counts.values()), bool) if vertices == "all" else _nsdgeneral(folder, counts)
-    places |= {name: places[name][chosen] for name in ("coordinates", "hemisphere", "vertex")}
+    voxels = voxels.select(chosen)
     return Subject(
         name=folder.resolve().name,
         responses=read_responses(folder, headers, chosen),
         image_ids=images.ids,
-        **places,
-        rois={name: mask[chosen] for name, mask in rois.items() if mask[chosen].any()},
+        voxels=replace(voxels, rois={name: mask for name, mask in voxels.rois.items() if mask.any()}),
         noise_ceiling=None if ceiling is None else ceiling[chosen],
         images=images,
         provenance=_provenance(folder, vertices),
@@ -120,8 +118,7 @@ def training_images(folder: Path, rows: int | None = None) -> ImageSet:
     return replace(images, name=f"{folder.resolve().name} training images")
 
 
-def _on_surface(folder: Path, counts: dict[str, int], surface: Surface | None) -> dict[str, Any]:
-    """Coordinates of the vertices on the sphere, and the names of their hemispheres."""
+def _on_surface(folder: Path, counts: dict[str, int], surface: Surface | None) -> Voxels:
     masks = {side: challenge_mask(folder, side, count) for side, count in counts.items()}
     whole = {len(mask) for mask in masks.values()}
     file = folder / "roi_masks" / "{lh,rh}.all-vertices_fsaverage_space.npy"
@@ -131,15 +128,9 @@ def _on_surface(folder: Path, counts: dict[str, int], surface: Surface | None) -
     if surface is None and name is None:
         sizes = " and ".join(f"{count:,}" for count in sorted(whole))
         raise ShapeError(f"{file} are for {sizes} vertices, no standard surface; expected 163,842", path=file)
-    everywhere = sphere_coordinates(surface or str(name))
-    left, right = (np.flatnonzero(mask) for mask in masks.values())
-    return {
-        "coordinates": everywhere[np.concatenate([left, right + len(everywhere) // 2])],
-        "coordinate_bounds": coordinate_bounds(everywhere),
-        "hemisphere": np.repeat(list(SIDES.values()), [len(left), len(right)]),
-        "vertex": np.concatenate([left, right]),
-        "surface": surface.name if surface else name,
-    }
+    vertices = [np.flatnonzero(mask) for mask in masks.values()]
+    sides = np.repeat(list(SIDES.values()), [len(part) for part in vertices])
+    return Voxels.on_sphere(surface or str(name), sides, np.concatenate(vertices))
 
 
 def _nsdgeneral(folder: Path, counts: dict[str, int]) -> Bool[np.ndarray, "vertex"]:

@@ -8,7 +8,7 @@ import numpy as np
 from factortopy.datasets.findings import Report
 from factortopy.errors import FactortopyError
 from factortopy.storage import ArrayPath, npy_header
-from factortopy.subjects import Subject, described_files, load_subject, read_facts, read_ids
+from factortopy.subjects import Subject, described_files, load_subject_folder, read_facts, read_ids
 
 LARGEST = 2 * 10**9
 """Bytes of responses that are read whole, which takes seconds; of larger ones some rows are looked at."""
@@ -27,7 +27,7 @@ def check_arrays(root: Path) -> Report:
     report = Report("arrays", root)
     try:
         if _size(root) <= LARGEST:
-            _check_subject(report, load_subject(root))
+            _check_subject(report, load_subject_folder(root))
         else:
             _check_large(report, root)
     except FactortopyError as error:
@@ -51,19 +51,19 @@ def _size(root: Path) -> int:
 def _check_subject(report: Report, subject: Subject) -> None:
     name = subject.name
     report.count(name, "images", len(subject.image_ids))
-    report.count(name, "voxels", subject.voxels)
-    report.count(name, "ROIs", len(subject.rois))
+    report.count(name, "voxels", len(subject.voxels))
+    report.count(name, "ROIs", len(subject.voxels.rois))
     for side in ("left", "right"):
-        report.count(name, f"{side} voxels", int((subject.hemisphere == side).sum()))
+        report.count(name, f"{side} voxels", int((subject.voxels.hemisphere == side).sum()))
     root = report.root
     constant = int((np.ptp(subject.responses, axis=0) == 0).sum())
     if constant:
-        message = f"{constant:,} of {subject.voxels:,} voxels never change: they have no R^2"
+        message = f"{constant:,} of {len(subject.voxels):,} voxels never change: they have no R^2"
         report.add("note", root, message, "leave them out")
-    empty = [roi for roi, mask in subject.rois.items() if not mask.any()]
+    empty = [roi for roi, mask in subject.voxels.rois.items() if not mask.any()]
     if empty:
         report.add("note", root, f"no voxel in the ROI {', '.join(empty)}")
-    if subject.surface is None:
+    if subject.voxels.surface is None:
         report.add("note", root, "no surface is named: flat maps cannot be drawn")
     if subject.noise_ceiling is None:
         report.add("note", root, "no noise ceiling: scores stay raw")

@@ -206,7 +206,7 @@ def _create(recording: Recording, path: Path) -> None:
     group = zarr.create_group(path, zarr_format=3, attributes=attributes)
     beside = {
         "coordinates": voxels.coordinates,
-        "coordinate_bounds": voxels.coordinate_bounds,
+        "coordinate_bounds": voxels.bounds,
         "left": voxels.hemisphere == "left",
         "vertex": voxels.vertex,
         "rois": np.array(list(voxels.rois.values()), dtype=bool).reshape(-1, len(voxels)),

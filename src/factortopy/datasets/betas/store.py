@@ -15,10 +15,9 @@ from typing import Any, Self
 import numpy as np
 import zarr
 
-from factortopy.cortex import Voxels
 from factortopy.errors import DataError
 from factortopy.images import ImageSet
-from factortopy.subjects import Recording, Subject, Trials, ZScore, subject_of
+from factortopy.subjects import RecordedVoxels, Recording, Subject, Trials, ZScore, subject_of
 
 FORMAT = "factortopy-betas-1"
 MARKER = "completed.json"
@@ -52,14 +51,14 @@ class BetaStore:
             facts=facts["facts"],
         )
 
-    def _voxels(self, facts: dict[str, Any]) -> Voxels:
+    def _voxels(self, facts: dict[str, Any]) -> RecordedVoxels:
         held = {name: np.asarray(array[:]) for name, array in self._group["voxels"].arrays()}  # type: ignore[union-attr,index]
         left = held["left"]
-        return Voxels(
+        return RecordedVoxels(
             part=np.repeat(list(facts["parts"]), list(facts["parts"].values())),
             column=np.concatenate([np.arange(count) for count in facts["parts"].values()]),
             coordinates=held["coordinates"],
-            coordinate_bounds=held["coordinate_bounds"],
+            bounds=held["coordinate_bounds"],
             hemisphere=np.where(left, "left", "right"),
             vertex=held["vertex"],
             surface=facts["surface"],

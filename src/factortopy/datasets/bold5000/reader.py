@@ -10,6 +10,7 @@ Layout (figshare 14456124, OpenNeuro ds001499)::
 """
 
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from factortopy.progress import progress_bar
 from factortopy.storage import open_volume, read_values, volume_coordinates
 from factortopy.subjects import (
     REPEATS_FORMULA,
+    RecordedVoxels,
     RepeatVariance,
     Subject,
     TrialRows,
@@ -93,7 +95,7 @@ def load_bold5000(
     if variance is not None:
         facts["ceiling_from"] = {"repeated_images": variance.images, "trials": variance.trials}
         facts["voxels_of_ceiling_0"] = f"{variance.without_signal}, where repeats show no signal"
-    return rows.subject(files.name, chosen, ceiling, photographs, facts)
+    return rows.subject(files.name, chosen.plain, ceiling, photographs, facts)
 
 
 def _check_shapes(files: BoldFiles, volumes: dict[int, Any]) -> tuple[tuple[int, ...], list[int]]:
@@ -109,7 +111,9 @@ def _check_shapes(files: BoldFiles, volumes: dict[int, Any]) -> tuple[tuple[int,
     return grid, [int(image.shape[3]) for image in volumes.values()]
 
 
-def _places(files: BoldFiles, grid: tuple[int, ...], first: Any) -> tuple[Bool[np.ndarray, "x y z"], Voxels, str]:
+def _places(
+    files: BoldFiles, grid: tuple[int, ...], first: Any
+) -> tuple[Bool[np.ndarray, "x y z"], RecordedVoxels, str]:
     """The brain, its voxels, and the space of their coordinates."""
     masks = {key: (file, *read_mask(file, grid)) for key, file in files.region_masks().items()}
     mask = files.brain_mask()
@@ -133,19 +137,9 @@ def _places(files: BoldFiles, grid: tuple[int, ...], first: Any) -> tuple[Bool[n
         rois[f"{half}{region}"] = members[brain]
         rois[region] = rois.get(region, np.zeros(len(side), bool)) | members[brain]
         side[members[brain]] = "left" if half == "LH" else "right"
-    voxels = Voxels(
-        part=np.full(len(coordinates), "volume"),
-        column=np.arange(len(coordinates)),
-        coordinates=coordinates,
-        coordinate_bounds=np.stack([coordinates.min(axis=0), coordinates.max(axis=0)]),
-        hemisphere=side,
-        vertex=np.flatnonzero(brain),
-        surface=None,
-        rois=rois,
-        kinds={"rois": tuple(rois)} if rois else {},
-        ncsnr=None,
-    )
-    return brain, voxels, space
+    voxels = Voxels.at(coordinates, side, np.flatnonzero(brain))
+    kinds = {"rois": tuple(rois)} if rois else {}
+    return brain, RecordedVoxels.of_volume(replace(voxels, rois=rois), **kinds), space
 
 
 def _read(

@@ -7,14 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from factortopy.cortex import Voxels
 from factortopy.datasets.nsd.design import check_stimulus_info, image_name, read_design
 from factortopy.datasets.nsd.files import SESSIONS, NsdFiles
 from factortopy.datasets.nsd.sessions import Hdf5Session, MghSession, SessionFile
 from factortopy.datasets.nsd.voxels import KINDS, read_voxels
 from factortopy.errors import DataError
 from factortopy.images import ImageSet, images_from_hdf5
-from factortopy.subjects import Recording, Subject, Trials, ZScore, subject_of
+from factortopy.subjects import RecordedVoxels, Recording, Subject, Trials, ZScore, subject_of
 
 PREPARATION = "betas_fithrf_GLMdenoise_RR"
 
@@ -135,7 +134,7 @@ def session_files(
     return opened
 
 
-def _facts(files: NsdFiles, voxels: str, chosen: Voxels) -> dict[str, Any]:
+def _facts(files: NsdFiles, voxels: str, chosen: RecordedVoxels) -> dict[str, Any]:
     return {
         "kind": "NSD",
         "subject": files.subject,

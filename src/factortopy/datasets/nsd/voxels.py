@@ -1,15 +1,14 @@
 """Where NSD's voxels lie, which ROIs they belong to, and their signal to noise ratio."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float
 
 from factortopy.cortex import (
     Labels,
     Voxels,
-    coordinate_bounds,
     read_colour_table,
     read_labels,
     read_mesh,
@@ -18,6 +17,7 @@ from factortopy.cortex import (
 from factortopy.datasets.nsd.files import NsdFiles
 from factortopy.errors import DataError
 from factortopy.storage import open_volume, read_volume, volume_coordinates
+from factortopy.subjects import RecordedVoxels
 
 KINDS = (
     "nsdgeneral",
@@ -40,25 +40,9 @@ AREAS = {
 STANDARD = {163_842: "fsaverage", 40_962: "fsaverage6", 10_242: "fsaverage5"}
 
 
-@dataclass(frozen=True, eq=False)
-class _Places:
-    """Places of the voxels in the order of the betas' files, and what indexes the files of labels."""
-
-    part: np.ndarray
-    column: Int[np.ndarray, "voxel"]
-    vertex: Int[np.ndarray, "voxel"]
-    coordinates: Float[np.ndarray, "voxel 3"]
-    bounds: Float[np.ndarray, "2 3"]
-    surface: str | None
-
-    def gather(self, maps: dict[str, np.ndarray]) -> np.ndarray:
-        """Values of every voxel from those of each part; a volume's have the axes x, y, z."""
-        return np.concatenate([values.reshape(-1)[self.vertex[self.part == part]] for part, values in maps.items()])
-
-
 def read_voxels(
     files: NsdFiles, session: int, kinds: Sequence[str] = KINDS
-) -> tuple[Voxels, dict[str, tuple[int, ...]]]:
+) -> tuple[RecordedVoxels, dict[str, tuple[int, ...]]]:
     """All voxels of a space: places, ROIs, signal to noise ratio.
 
     Vertices lie on the sphere (``sphere_coordinates``). Voxels of a volume lie in mm, through the affine of
@@ -77,24 +61,17 @@ def read_voxels(
         DataError: if a file is missing or damaged, or files do not fit together.
     """
     volume = files.parts == ("volume",)
-    places, shapes = _volume(files) if volume else _surfaces(files, session)
-    rois, named = _rois(files, places, kinds)
-    voxels = Voxels(
-        part=places.part,
-        column=places.column,
-        coordinates=places.coordinates,
-        coordinate_bounds=places.bounds,
-        hemisphere=np.where(places.coordinates[:, 0] < 0, "left", "right") if volume else places.part,
-        vertex=places.vertex,
-        surface=places.surface,
-        rois=rois,
-        kinds=named,
-        ncsnr=_ncsnr(files, places),
-    )
-    return voxels, shapes
+    voxels, shapes = _volume(files) if volume else _surfaces(files, session)
+    rois, kinds_of = _rois(files, voxels, kinds)
+    return replace(voxels, rois=rois, kinds=kinds_of, ncsnr=_ncsnr(files, voxels)), shapes
 
 
-def _surfaces(files: NsdFiles, session: int) -> tuple[_Places, dict[str, tuple[int, ...]]]:
+def _gather(voxels: RecordedVoxels, maps: dict[str, np.ndarray]) -> np.ndarray:
+    """Values of every voxel from those of each part; a volume's have the axes x, y, z."""
+    return np.concatenate([values.reshape(-1)[voxels.vertex[voxels.part == part]] for part, values in maps.items()])
+
+
+def _surfaces(files: NsdFiles, session: int) -> tuple[RecordedVoxels, dict[str, tuple[int, ...]]]:
     common = files.space == "fsaverage"
     names = ("sphere", "sphere.reg") if common else ("sphere.reg", "sphere")
     found = [[path for name in names if (path := files.surface(part, name)).is_file()] for part in files.parts]
@@ -121,11 +98,11 @@ def _surfaces(files: NsdFiles, session: int) -> tuple[_Places, dict[str, tuple[i
     sizes = {"left": split, "right": len(coordinates) - split}
     vertex = np.concatenate([np.arange(size) for size in sizes.values()])
     part = np.repeat(list(sizes), list(sizes.values()))
-    places = _Places(part, vertex, vertex, coordinates, coordinate_bounds(coordinates), surface)
-    return places, {name: (size,) for name, size in sizes.items()}
+    voxels = Voxels.at(coordinates, part, vertex, surface)
+    return RecordedVoxels(**vars(voxels), part=part, column=vertex), {name: (size,) for name, size in sizes.items()}
 
 
-def _volume(files: NsdFiles) -> tuple[_Places, dict[str, tuple[int, ...]]]:
+def _volume(files: NsdFiles) -> tuple[RecordedVoxels, dict[str, tuple[int, ...]]]:
     known = [files.label("volume", kind) for kind in KINDS] + [files.ncsnr("volume")]
     path = next((file for file in known if file.is_file()), None)
     if path is None:
@@ -137,15 +114,8 @@ def _volume(files: NsdFiles) -> tuple[_Places, dict[str, tuple[int, ...]]]:
     # The betas count x fastest, arrays of labels z fastest.
     z, y, x = np.unravel_index(np.arange(np.prod(shape)), shape[::-1])
     coordinates = volume_coordinates(np.stack([x, y, z], axis=1), image.affine)
-    places = _Places(
-        part=np.full(len(x), "volume"),
-        column=np.arange(len(x)),
-        vertex=np.ravel_multi_index((x, y, z), shape),
-        coordinates=coordinates,
-        bounds=coordinate_bounds(coordinates),
-        surface=None,
-    )
-    return places, {"volume": shape[::-1]}
+    voxels = Voxels.at(coordinates, vertex=np.ravel_multi_index((x, y, z), shape))
+    return RecordedVoxels.of_volume(voxels), {"volume": shape[::-1]}
 
 
 def side_by_side(
@@ -157,12 +127,12 @@ def side_by_side(
     return np.concatenate([left, right + np.array([shift, 0, 0], dtype=right.dtype)])
 
 
-def _ncsnr(files: NsdFiles, places: _Places) -> Float[np.ndarray, "voxel"] | None:
+def _ncsnr(files: NsdFiles, voxels: RecordedVoxels) -> Float[np.ndarray, "voxel"] | None:
     if not any(files.ncsnr(part).is_file() for part in files.parts):
         return None
     maps = {part: read_volume(files.ncsnr(part)).values for part in files.parts}
     for part, values in maps.items():
-        expected = int((places.part == part).sum())
+        expected = int((voxels.part == part).sum())
         if values.size != expected or values.dtype.kind != "f":
             raise DataError(
                 f"{files.ncsnr(part)} has {values.size} values of {values.dtype}, expected {expected} "
@@ -173,11 +143,11 @@ def _ncsnr(files: NsdFiles, places: _Places) -> Float[np.ndarray, "voxel"] | Non
             raise DataError(
                 f"{files.ncsnr(part)} holds values below 0 or infinite; get the file again", path=files.ncsnr(part)
             )
-    return places.gather(maps).astype(np.float32)
+    return _gather(voxels, maps).astype(np.float32)
 
 
 def _rois(
-    files: NsdFiles, places: _Places, kinds: Sequence[str]
+    files: NsdFiles, voxels: RecordedVoxels, kinds: Sequence[str]
 ) -> tuple[dict[str, Bool[np.ndarray, "voxel"]], dict[str, tuple[str, ...]]]:
     """Masks by name, and the names of each kind; a name already taken gets the kind in front."""
     rois: dict[str, np.ndarray] = {}
@@ -185,12 +155,13 @@ def _rois(
     for kind in dict.fromkeys(kinds):
         if not any(files.label(part, kind).is_file() for part in files.parts):
             continue
-        labels = {part: _labels(files, part, kind, int((places.part == part).sum())) for part in files.parts}
+        labels = {part: _labels(files, part, kind, int((voxels.part == part).sum())) for part in files.parts}
         regions = {part: found.regions for part, found in labels.items()}
         empty = {part: np.zeros(found.values.shape, dtype=bool) for part, found in labels.items()}
         names = dict.fromkeys(name for masks in regions.values() for name in masks)
         masks = {
-            name: places.gather({part: regions[part].get(name, empty[part]) for part in files.parts}) for name in names
+            name: _gather(voxels, {part: regions[part].get(name, empty[part]) for part in files.parts})
+            for name in names
         }
         renamed = {name: f"{kind}.{name}" if name in rois else name for name in masks}
         named[kind] = tuple(renamed.values())

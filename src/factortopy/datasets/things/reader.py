@@ -23,6 +23,7 @@ from factortopy.errors import DataError
 from factortopy.progress import progress_bar
 from factortopy.storage import open_volume, volume_coordinates
 from factortopy.subjects import (
+    RecordedVoxels,
     Subject,
     TrialRows,
     Trials,
@@ -106,7 +107,7 @@ def load_things(
         "noise_ceiling": "none: there is no nc_singletrial" if ceiling is None else CEILING_FORMULA,
         "voxels_of_unknown_ceiling": f"{unknown}, taken as 0",
     }
-    return rows.subject(name, chosen, ceiling, photographs, facts)
+    return rows.subject(name, chosen.plain, ceiling, photographs, facts)
 
 
 def things_test_images(path: str | os.PathLike[str], subject: int = 1) -> tuple[str, ...]:
@@ -138,7 +139,7 @@ def _trials(path: Path) -> dict[str, np.ndarray]:
     }
 
 
-def _places(root: Path, name: str, table: Any, path: Path) -> tuple[Voxels, str]:
+def _places(root: Path, name: str, table: Any, path: Path) -> tuple[RecordedVoxels, str]:
     """All voxels in the order of their table, and the space of their coordinates."""
     indices = np.stack([whole_numbers(table, axis, path) for axis in PLACE], axis=1)
     voxel_ids = whole_numbers(table, "voxel_id", path)
@@ -156,19 +157,9 @@ def _places(root: Path, name: str, table: Any, path: Path) -> tuple[Voxels, str]
         coordinates = indices.astype(np.float32)
         left, space = _left_by_regions(coordinates[:, 0], rois), "voxel indices: there is no brain mask"
     regions = tuple(roi for roi in rois if not roi.startswith(ATLAS))
-    voxels = Voxels(
-        part=np.full(len(indices), "volume"),
-        column=np.arange(len(indices)),
-        coordinates=coordinates,
-        coordinate_bounds=np.stack([coordinates.min(axis=0), coordinates.max(axis=0)]),
-        hemisphere=np.where(left, "left", "right"),
-        vertex=voxel_ids,
-        surface=None,
-        rois=rois,
-        kinds={"rois": regions} if regions else {},
-        ncsnr=None,
-    )
-    return voxels, space
+    voxels = Voxels.at(coordinates, np.where(left, "left", "right"), voxel_ids)
+    kinds = {"rois": regions} if regions else {}
+    return RecordedVoxels.of_volume(replace(voxels, rois=rois), **kinds), space
 
 
 def _rois(table: Any) -> dict[str, Bool[np.ndarray, "voxel"]]:
@@ -197,7 +188,7 @@ def _left_by_regions(x: Float[np.ndarray, "voxel"], rois: dict[str, np.ndarray])
 
 
 def _ceiling(
-    table: Any, path: Path, chosen: Voxels, repeats: np.ndarray
+    table: Any, path: Path, chosen: RecordedVoxels, repeats: np.ndarray
 ) -> tuple[Float[np.ndarray, "voxel"] | None, int]:
     """The ceiling of the rows, and how many voxels have none in the table."""
     if CEILING not in table.columns:

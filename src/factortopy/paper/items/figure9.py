@@ -57,7 +57,7 @@ def _chosen(images: ImageSet, simulated: bool) -> ImageSet:
 
 
 def _regions(mapping: Mapping) -> dict[str, np.ndarray]:
-    known = {name: np.asarray(mapping.rois[name].values, dtype=bool) for name in ROIS if name in mapping.rois}
+    known = {name: mapping.rois[name] for name in ROIS if name in mapping.rois}
     enough = {name: inside for name, inside in known.items() if inside.sum() > 3}
     if not enough:
         raise DataError(f"figure 9 needs the ROIs {', '.join(ROIS)}; this subject has none of them")

@@ -72,9 +72,7 @@ def table1_rows(found: dict[Member, Mapping]) -> list[Row]:
     for member, mapping in found.items():
         own = mapping.dataset["r2"].values
         distances = {
-            roi: distance_to_max(best, own, np.asarray(mapping.rois[roi].values, dtype=bool))
-            if roi in mapping.rois
-            else None
+            roi: distance_to_max(best, own, mapping.rois[roi]) if roi in mapping.rois else None
             for roi in table.quantities
         }
         paper = table.row(member.stands_for) if member.stands_for else None
