@@ -129,11 +129,11 @@ def test_a_file_of_the_authors_becomes_a_mapping_and_back(authors, subject, suff
     state = {name: value.clone() for name, value in authors.state_dict().items()}
     save_file(state, file) if suffix == ".safetensors" else torch.save(state, file)
     np.save(tmp_path / "coordinates.npy", subject.voxels.coordinates)
-    words = ("import-weights", file, tmp_path / "mapping", "--network", NAME)
+    words = ("weights", "import", file, tmp_path / "mapping", "--network", NAME)
     result = run(*words, "--coordinates", tmp_path / "coordinates.npy")
     assert result.exit_code == 0, result.stderr
     assert Mapping.load(tmp_path / "mapping").dataset.attrs["network"] == NAME
-    assert run("export-weights", tmp_path / "mapping", again).exit_code == 0
+    assert run("weights", "export", tmp_path / "mapping", again).exit_code == 0
     if suffix == ".pth":
         written = torch.load(again, weights_only=True)
         assert set(written) == set(state)
@@ -166,7 +166,7 @@ def test_scores_by_the_command(authors, tokens, subject, tmp_path):
     split = split_images(tokens.image_ids, seed=1)
     (tmp_path / "split.json").write_text(json.dumps(split.to_dict()))
     subject.save(tmp_path / "subject")
-    words = ("import-weights", tmp_path / "weights.pt", tmp_path / "mapping", "--network", NAME, "--subject")
+    words = ("weights", "import", tmp_path / "weights.pt", tmp_path / "mapping", "--network", NAME, "--data")
     data = ("--tokens", tokens.path, "--split", tmp_path / "split.json", "--no-figures")
     result = run(*words, tmp_path / "subject", *data)
     assert result.exit_code == 0, result.stderr
@@ -221,7 +221,7 @@ def test_files_that_are_no_weights_end_in_one_line(tmp_path):
         "cut.safetensors": "cannot read weights file",
         "none.pth": "does not exist",
     }.items():
-        words = ("import-weights", tmp_path / name, tmp_path / "m", "--network", NAME)
+        words = ("weights", "import", tmp_path / name, tmp_path / "m", "--network", NAME)
         result = run(*words, "--coordinates", tmp_path / "coordinates.npy")
         assert result.exit_code == 2
         assert told in result.stderr

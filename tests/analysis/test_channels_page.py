@@ -26,9 +26,9 @@ def test_imports_work(page):
 
 
 def test_commands_and_options_exist(page):
-    commands = typer.main.get_command(app).commands
-    named = set(re.findall(r"factortopy (clusters|channel-images) ", page))
-    assert named == {"clusters", "channel-images"}
+    commands = typer.main.get_command(app).commands["channels"].commands
+    named = set(re.findall(r"factortopy channels (cluster|images) ", page))
+    assert named == {"cluster", "images"}
     known = {option for name in named for item in commands[name].params for option in item.opts}
     assert set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", page)) <= known
 

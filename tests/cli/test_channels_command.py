@@ -1,4 +1,4 @@
-"""``clusters`` and ``channel-images``: what they write, and what they refuse."""
+"""``channels cluster`` and ``channels images``: what they write, and what they refuse."""
 
 import csv
 import json
@@ -16,7 +16,7 @@ COUNT = 5
 @pytest.fixture(scope="module")
 def clustered(run, mapping, tmp_path_factory):
     folder = tmp_path_factory.mktemp("run") / "clusters"
-    result = run("clusters", mapping, folder, "--count", COUNT, "--json", "--quiet")
+    result = run("channels", "cluster", mapping, folder, "--count", COUNT, "--json", "--quiet")
     assert result.exit_code == 0, result.stderr
     return folder, json.loads(result.stdout.splitlines()[-1])
 
@@ -42,7 +42,7 @@ def test_clusters_writes_voxels_table_and_figure(clustered, mapping):
 
 
 def test_clusters_takes_a_common_set_of_images(run, mapping, tokens, tmp_path):
-    words = ("clusters", mapping, tmp_path / "free", "--count", COUNT, "--way", "gauge-free")
+    words = ("channels", "cluster", mapping, tmp_path / "free", "--count", COUNT, "--way", "gauge-free")
     result = run(*words, "--tokens", tokens)
     assert result.exit_code == 0, result.stderr
     assert "gauge-free" in result.stdout
@@ -55,20 +55,20 @@ def test_clusters_refuses_tokens_of_another_network_and_too_many_clusters(run, m
     made = run("extract", "timm/test_vit", photographs, other, "--untrained", "--seed", 3, "--grid", 2, "-q")
     assert made.exit_code == 0, made.stderr
     free = ("--way", "gauge-free", "--tokens", other)
-    result = run("clusters", mapping, tmp_path / "a", *free)
+    result = run("channels", "cluster", mapping, tmp_path / "a", *free)
     assert result.exit_code == 2
     assert "same weights and layers" in result.stderr
-    result = run("clusters", mapping, tmp_path / "a", "--tokens", tokens)
+    result = run("channels", "cluster", mapping, tmp_path / "a", "--tokens", tokens)
     assert result.exit_code == 2
     assert "gauge-free" in result.stderr
-    result = run("clusters", mapping, tmp_path / "a", "--count", 500)
+    result = run("channels", "cluster", mapping, tmp_path / "a", "--count", 500)
     assert result.exit_code == 2
     assert "500 clusters of 150 voxels" in result.stderr
     assert not (tmp_path / "a").exists()
 
 
 def test_channel_images_writes_the_maps_of_the_network_that_was_mapped(run, mapping, photographs, tokens, tmp_path):
-    words = ("channel-images", mapping, photographs, tmp_path / "maps", "--grid", 4, "--quiet", "--json")
+    words = ("channels", "images", mapping, photographs, tmp_path / "maps", "--grid", 4, "--quiet", "--json")
     result = run(*words, "--rois", "V1,EBA")
     assert result.exit_code == 0, result.stderr
     facts = json.loads(result.stdout.splitlines()[-1])
@@ -90,7 +90,8 @@ def test_channel_images_of_clusters_in_the_canonical_gauge(run, mapping, photogr
     few = tmp_path / "few.txt"
     few.write_text("\n".join(str(path) for path in sorted(photographs.iterdir())[:2]))
     words = (
-        "channel-images",
+        "channels",
+        "images",
         mapping,
         few,
         tmp_path / "maps",
@@ -108,13 +109,13 @@ def test_channel_images_of_clusters_in_the_canonical_gauge(run, mapping, photogr
 
 
 def test_channel_images_dry_run_writes_nothing_and_bad_names_are_refused(run, mapping, photographs, tmp_path):
-    result = run("channel-images", mapping, photographs, tmp_path / "maps", "--dry-run", "--quiet")
+    result = run("channels", "images", mapping, photographs, tmp_path / "maps", "--dry-run", "--quiet")
     assert result.exit_code == 0, result.stderr
     assert "40" in result.stdout
-    result = run("channel-images", mapping, photographs, tmp_path / "maps", "--rois", "V1,FF")
+    result = run("channels", "images", mapping, photographs, tmp_path / "maps", "--rois", "V1,FF")
     assert result.exit_code == 2
     assert "FF" in result.stderr
-    result = run("channel-images", mapping, photographs, tmp_path / "maps", "--clusters", tmp_path)
+    result = run("channels", "images", mapping, photographs, tmp_path / "maps", "--clusters", tmp_path)
     assert result.exit_code == 2
     assert "holds no clusters" in result.stderr
     assert not list(tmp_path.iterdir())

@@ -26,8 +26,8 @@ def refused(result, *named):
 def test_two_mappings_with_tokens(run, mapping, other, tokens, subject, tmp_path):
     out = tmp_path / "out"
     result = run(
-        "compare", mapping, other, out, "--label", "five steps", "--label", "eight steps", "--quantity", "r2",
-        "--tokens", tokens, "--tokens", tokens, "--subject", subject, "--json", "--quiet",
+        "compare", mapping, other, out, "--name", "five steps", "--name", "eight steps", "--quantity", "r2",
+        "--tokens", tokens, "--tokens", tokens, "--data", subject, "--json", "--quiet",
     )  # fmt: skip
     assert result.exit_code == 0, result.stderr
     found = json.loads(result.stdout)
@@ -67,7 +67,7 @@ def test_wrong_words_are_refused(run, mapping, other, tokens, tmp_path):
     out = tmp_path / "out"
     refused(run("compare", mapping, out), "two mappings")
     refused(run("compare", mapping, other), "name the folder of the results last")
-    refused(run("compare", mapping, other, out, "--tokens", tokens), "--subject")
+    refused(run("compare", mapping, other, out, "--tokens", tokens), "--data")
     refused(run("compare", mapping, other, out, "--quantity", "dept", "--quiet"), "depth")
-    refused(run("compare", mapping, other, out, "--label", "one", "--quiet"), "labels")
+    refused(run("compare", mapping, other, out, "--name", "one", "--quiet"), "labels")
     assert not out.exists()

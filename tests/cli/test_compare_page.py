@@ -34,6 +34,6 @@ def test_options_of_the_page_exist(page, run):
     said = run("compare", "--help").stdout
     others = {"--normalised"}  # of `score`, which the page names for comparison
     options = set(re.findall(r"--[a-z][a-z-]+", page)) - others
-    assert {"--tokens", "--subject", "--average-subjects", "--label", "--quantity"} <= options
+    assert {"--tokens", "--data", "--average-subjects", "--name", "--quantity"} <= options
     for option in options:
         assert option in said, option

@@ -39,7 +39,7 @@ def test_dry_run_writes_nothing(run, folder, tmp_path):
     [
         (["--subject", 4], "subj04"),
         (["--subject", 5, "--space", "fsavrage"], "did you mean 'fsaverage'"),
-        (["--subject", 5, "--voxels", "nsdgenral"], "did you mean 'nsdgeneral'"),
+        (["--subject", 5, "--mask", "nsdgenral"], "did you mean 'nsdgeneral'"),
     ],
 )
 def test_bad_input_is_one_line(run, folder, tmp_path, words, text):

@@ -1,4 +1,4 @@
-"""``factortopy extract`` and ``tokens``: every source of images, what is announced, what is left out."""
+"""``factortopy extract`` and ``check --norms``: every source of images, what is announced, what is left out."""
 
 import json
 import re
@@ -68,15 +68,15 @@ def test_broken_images_stop_the_run_or_are_left_out(run, partly_broken, tmp_path
 
 
 def test_norms_of_tokens_and_their_figure(run, tokens, tmp_path):
-    result = run("tokens", tokens, "--figure", tmp_path / "norms.png", "--json", "-q")
+    result = run("check", tokens, "--norms", "--draw", tmp_path / "norms.png", "--json", "-q")
     assert result.exit_code == 0, result.stderr
-    facts = json.loads(result.stdout)
+    facts = json.loads(result.stdout)["norms"]
     store = TokenStore.open(tokens)
     assert [layer["layer"] for layer in facts["layers"]] == list(store.layers)
     norms = np.linalg.norm(store.read().local[0].float().numpy(), axis=1)
     assert facts["layers"][0]["largest_norm"] == pytest.approx(float(norms.max()), rel=1e-5)
     assert {path.name for path in tmp_path.iterdir()} == {"norms.png", "norms.svg"}
-    assert "median norm" in run("tokens", tokens, "-q").stdout
+    assert "median norm" in run("check", tokens, "--norms", "-q").stdout
 
 
 def test_nothing_at_the_place_of_the_images(run, tmp_path):

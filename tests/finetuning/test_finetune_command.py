@@ -58,7 +58,7 @@ def write_subject(folder):
 @pytest.fixture(scope="module")
 def command(place):
     """The whole way in one command: labelled images and a subject to what changed."""
-    mapped = ("--map", place / "subject", "--images", place / "photographs", *FIT)
+    mapped = ("--map", place / "subject", "--photographs", place / "photographs", *FIT)
     words = (NETWORK[0], place / "colours", place / "out", NETWORK[1], *BRIEF, *mapped)
     return ("finetune", *words, "--original", place / "colours", "--set", "validate_every=2", "--json", "-q")
 
@@ -112,14 +112,14 @@ def test_each_part_alone_gives_the_same(result, place, tmp_path):
     one, other = TokenStore.open(tmp_path / "tokens"), TokenStore.open(out / "after" / "tokens")
     assert one.weights_hash == other.weights_hash
     assert np.array_equal(one.read([0, 5]).global_[-1], other.read([0, 5]).global_[-1])
-    done = run("change", out / "before/mapping", out / "after/mapping", tmp_path / "change", "--json")
+    done = run("compare", "--change", out / "before/mapping", out / "after/mapping", tmp_path / "change", "--json")
     assert done.exit_code == 0, done.output
     assert json.loads(done.stdout) == result["change"]
     assert (tmp_path / "change/change.csv").read_text() == (out / "change/change.csv").read_text()
 
 
 def test_a_dry_run_says_what_it_takes_and_writes_nothing(place, tmp_path):
-    mapped = ("--map", place / "subject", "--images", place / "photographs")
+    mapped = ("--map", place / "subject", "--photographs", place / "photographs")
     done = run("finetune", NETWORK[0], place / "colours", tmp_path / "out", *BRIEF, *mapped, "--dry-run", "-q")
     assert done.exit_code == 0, done.output
     assert not list(tmp_path.iterdir())
@@ -140,7 +140,7 @@ def test_a_dry_run_says_what_it_takes_and_writes_nothing(place, tmp_path):
         (("{colours}", "{out}", "--per-class", "40"), "too few images of 3 of 3 classes"),
         (("{nothing}", "{out}"), "is not a folder"),
         (("torchvision/EuroSAT", "{out}"), "--root FOLDER"),
-        (("{colours}", "{out}", "--images", "{colours}"), "give --map SUBJECT"),
+        (("{colours}", "{out}", "--photographs", "{colours}"), "give --map SUBJECT"),
         (("{colours}", "{out}", "--map", "{subject}"), "does not hold the photographs"),
         (("{colours}", "{out}", "--set", "stepps=3"), "did you mean 'steps'"),
         (("{colours}", "{photographs}"), "no fine-tuned network"),

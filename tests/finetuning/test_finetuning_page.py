@@ -29,7 +29,7 @@ def test_imports_work(page):
 def test_commands_and_options_exist(page):
     commands = typer.main.get_command(app).commands
     used = re.findall(r"^factortopy (\S+) (.*)$", page, flags=re.MULTILINE)
-    assert {"finetune", "extract", "fit", "change"} == {name for name, _ in used}
+    assert {"finetune", "extract", "fit", "compare"} == {name for name, _ in used}
     for name, rest in used:
         known = {option for item in commands[name].params for option in item.opts}
         assert set(re.findall(r"(?<![\w-])--[a-z-]+", rest)) <= known

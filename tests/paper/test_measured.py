@@ -8,7 +8,7 @@ import pytest
 
 from factortopy.paper import ITEMS, Plan, Study, run_items
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "brain" / "datasets"))
+sys.path.insert(0, str(Path(__file__).parents[1] / "datasets"))
 from algonauts_fixture import write_algonauts
 
 CLIP = "clip-b16-datacomp-l"

@@ -144,7 +144,7 @@ def test_the_command_lists_and_refuses(tmp_path):
     unknown = run("paper", "figure99", "--simulated", "-w", tmp_path / "run")
     assert unknown.exit_code == 2
     assert "figure9" in unknown.stderr
-    few = run("paper", "figure3", "--simulated", "--views", 5, "-w", tmp_path / "run")
+    few = run("paper", "figure3", "--simulated", "--images", 5, "-w", tmp_path / "run")
     assert few.exit_code == 2
     assert "100 views" in few.stderr
     assert not list(tmp_path.iterdir())

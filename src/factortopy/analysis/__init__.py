@@ -10,8 +10,10 @@ from factortopy.analysis.channels.clusters import (
     Way,
     channel_clusters,
     channels_of,
+    cluster_agreement,
     cluster_channels,
 )
+from factortopy.analysis.channels.gauge_tokens import gauge_tokens
 from factortopy.analysis.comparing._change import Change, ChangeRow, LineChange, change, forgetting_index
 from factortopy.analysis.comparing._similarity import SIMILARITIES, Similarity, similarity
 from factortopy.analysis.comparing.comparison import (
@@ -109,6 +111,7 @@ __all__ = [
     "channel_clusters",
     "channel_images",
     "channels_of",
+    "cluster_agreement",
     "cluster_channels",
     "cluster_facts",
     "cluster_rows",
@@ -121,6 +124,7 @@ __all__ = [
     "fit_hierarchy",
     "fit_slope",
     "forgetting_index",
+    "gauge_tokens",
     "held_out_variables",
     "hierarchy_slope",
     "labels_of",

@@ -1,22 +1,20 @@
 """The command line: one file a command; stages load only in the command that needs them."""
 
 import sys
+from collections.abc import Callable
 
 import typer
 
 from factortopy.cli.data.check import check
 from factortopy.cli.data.convert import convert
 from factortopy.cli.data.extract import extract
-from factortopy.cli.data.tokens import tokens
 from factortopy.cli.failures import Commands, failure_line
 from factortopy.cli.fits.baselines import baselines
-from factortopy.cli.fits.export_weights import export_weights
 from factortopy.cli.fits.finetune import finetune
 from factortopy.cli.fits.fit import fit
-from factortopy.cli.fits.import_weights import import_weights
-from factortopy.cli.results.change import change
-from factortopy.cli.results.channel_images import channel_images
-from factortopy.cli.results.clusters import clusters
+from factortopy.cli.fits.weights import export_file, import_file
+from factortopy.cli.results.channel_clusters import cluster
+from factortopy.cli.results.channel_images import images
 from factortopy.cli.results.compare import compare
 from factortopy.cli.results.hierarchy import hierarchy
 from factortopy.cli.results.nulls import nulls
@@ -41,33 +39,34 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (
-    demo,
-    networks,
-    plan,
-    check,
-    convert,
-    extract,
-    tokens,
-    fit,
-    baselines,
-    paper,
-    plot,
-    score,
-    summarise,
-    nulls,
-    clusters,
-    channel_images,
-    hierarchy,
-    finetune,
-    change,
-    compare,
-    report,
-    import_weights,
-    export_weights,
-    doctor,
-):
-    app.command()(command)
+PANELS: dict[str, tuple[Callable[..., None], ...]] = {
+    "Start": (demo, networks, plan, doctor),
+    "Data": (check, convert, extract),
+    "Fit": (fit, baselines, finetune),
+    "Results": (score, summarise, nulls, hierarchy, compare, plot, report, paper),
+}
+"""The commands by what the user is doing, as --help shows them."""
+
+
+def _add_group(name: str, about: str, panel: str, commands: dict[str, Callable[..., None]]) -> None:
+    """Add a command that has commands of its own."""
+    group = typer.Typer(no_args_is_help=True)
+    group.callback(help=about)(lambda: None)
+    for word, command in commands.items():
+        group.command(word)(command)
+    app.add_typer(group, name=name, rich_help_panel=panel)
+
+
+for panel, commands in PANELS.items():
+    for command in commands:
+        app.command(rich_help_panel=panel)(command)
+_add_group(
+    "weights",
+    "Read the weights that the paper's authors released as a mapping, or write a mapping's under their names.",
+    "Fit",
+    {"import": import_file, "export": export_file},
+)
+_add_group("channels", "Show which channels voxels select.", "Results", {"cluster": cluster, "images": images})
 
 
 def _print_version(asked: bool) -> None:

@@ -1,8 +1,9 @@
 """Options and checks that several commands share."""
 
+import json
 import tempfile
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -10,16 +11,60 @@ from factortopy.errors import DataError
 
 PaletteName = Literal["default", "colour-blind"]
 
-Palette = Annotated[PaletteName, typer.Option(help="Colours of the figures.")]
-Fade = Annotated[bool, typer.Option("--fade", help="Maps of layers, space and scale are pale where R² is uncertain.")]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress bars and no closing table.")]
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+MappingFolder = Annotated[Path, typer.Argument(metavar="MAPPING", help="Folder that [bold]fit[/bold] wrote.")]
+MappingFolders = Annotated[
+    list[Path], typer.Argument(metavar="MAPPING...", help="Folders that [bold]fit[/bold] wrote.")
+]
+TokenFolder = Annotated[Path, typer.Argument(metavar="TOKENS", help="Folder that [bold]extract[/bold] wrote.")]
+
+SubjectNumber = Annotated[
+    int | None, typer.Option("--subject", metavar="N", min=1, help="Which subject, where the folder holds several.")
+]
+Photographs = Annotated[
+    Path | None,
+    typer.Option(metavar="IMAGES", help="Photographs that were shown, as for [bold]extract[/bold]."),
+]
+Layers = Annotated[str | None, typer.Option(help="Names of layers, parted by commas. [dim]\\[default: all][/dim]")]
+SplitFile = Annotated[Path | None, typer.Option(metavar="FILE.json", help="Image ids of train, validation, test.")]
+Changes = Annotated[
+    list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="A setting other than the recipe's.")
+]
+WeightsFile = Annotated[Path | None, typer.Option(metavar="FILE", help="Local file of the network's weights.")]
+Untrained = Annotated[bool, typer.Option("--untrained", help="Random weights, as a control.")]
+Seed = Annotated[int, typer.Option(min=0, help="Of everything random.")]
 Device = Annotated[str | None, typer.Option(help="cuda, mps or cpu. [dim]\\[default: the best there is][/dim]")]
 Precision = Annotated[
     str | None, typer.Option(help="bf16 or fp32. [dim]\\[default: bf16 where computed natively][/dim]")
 ]
+
+Palette = Annotated[PaletteName, typer.Option(help="Colours of the figures.")]
+Fade = Annotated[bool, typer.Option("--fade", help="Maps of layers, space and scale are pale where R² is uncertain.")]
+Drawing = Annotated[Path | None, typer.Option("--draw", metavar="FILE", help="Draw it here (PNG and SVG).")]
+Csv = Annotated[bool, typer.Option("--csv", help="Print the rows as CSV.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress bars and no closing table.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Print time, memory and disk; write nothing.")]
-Untrained = Annotated[bool, typer.Option("--untrained", help="Random weights, as a control.")]
+
+
+def split_names(text: str | None) -> list[str] | None:
+    """Names parted by commas; None where nothing was given."""
+    return None if text is None else [name.strip() for name in text.split(",")]
+
+
+def parse_changes(changes: list[str] | None) -> dict[str, Any]:
+    """Settings from ``name=value``: numbers, true, false and null as in JSON, else text."""
+    parsed: dict[str, Any] = {}
+    for change in changes or []:
+        name, equals, value = change.partition("=")
+        if not equals or not name:
+            raise DataError(f"--set {change!r} is not NAME=VALUE; e.g. --set steps=300")
+        if name in ("recipe", "seed"):
+            raise DataError(f"--set {change!r}: use --{name} {value}")
+        try:
+            parsed[name] = json.loads(value)
+        except ValueError:
+            parsed[name] = value
+    return parsed
 
 
 def check_place(path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from factortopy.reporting._report import report
 from factortopy.reporting.comparison import DIFFERENCES, find_results, write_comparison
+from factortopy.reporting.folders import write_averages, write_change, write_channel_images, write_clusters
 from factortopy.reporting.ranking import Results, ranked
 from factortopy.reporting.tables import headline, with_limits
 
@@ -13,5 +14,9 @@ __all__ = [
     "ranked",
     "report",
     "with_limits",
+    "write_averages",
+    "write_change",
+    "write_channel_images",
+    "write_clusters",
     "write_comparison",
 ]

@@ -14,6 +14,7 @@ place. Principal axes depend on the gauge of the channels (`docs/identifiability
 from collections.abc import Iterable, Sequence
 from collections.abc import Mapping as MappingType
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -23,6 +24,7 @@ from torch import Tensor
 from factortopy.errors import DataError
 from factortopy.model import FactorTopy
 from factortopy.networks import Tokens
+from factortopy.storage import atomic_path
 
 COMPONENTS = 3
 CLIPPED = (5.0, 95.0)
@@ -54,6 +56,15 @@ class ChannelImages:
         """Components as red, green and blue: 0 at their 5th, 1 at their 95th percentile over all images."""
         low, high = np.percentile(self.components, CLIPPED, axis=(0, 2, 3), keepdims=True)
         return np.clip((self.components - low) / np.where(high > low, high - low, 1), 0, 1)
+
+    def save(self, path: Path) -> None:
+        """Write the maps as ``.npz``: images, regions, response, components and explained.
+
+        Args:
+            path: of the file.
+        """
+        with atomic_path(path) as temporary, temporary.open("wb") as file:
+            np.savez(file, **vars(self))
 
     def part(self, images: Sequence[int], regions: Sequence[int]) -> "ChannelImages":
         """The maps of some images and regions, by their places."""

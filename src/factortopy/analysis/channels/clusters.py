@@ -13,7 +13,7 @@ of the aligned features over images. Its points are the rows of ``W S^(1/2)`` at
 gauge just the channels; groups by the same k-means, then Ward's linkage of the points themselves.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -127,6 +127,18 @@ def cluster_channels(
     labels[known] = cut.labels[groups]
     mean = means(unit(points), labels[known] - 1)
     return ChannelClusters(labels, cut.tree, cut.height, mean @ mean.T, way)
+
+
+def cluster_agreement(clusters: Sequence[ChannelClusters]) -> float:
+    """Mean adjusted Rand index of the first clusters with those of other starts: 1 the same, 0 by chance.
+
+    Args:
+        clusters: of the same voxels by several starts of k-means, two or more.
+    """
+    from sklearn.metrics import adjusted_rand_score
+
+    others = [adjusted_rand_score(clusters[0].labels, other.labels) for other in clusters[1:]]
+    return float(sum(others) / len(others))
 
 
 def gram_points(channels: Float[np.ndarray, "voxel D"]) -> Float[np.ndarray, "voxel D"]:

@@ -1,19 +1,21 @@
-"""``factortopy check``: what a folder of data holds and what is wrong with it, without reading it whole."""
+"""``factortopy check``: what a folder of data or tokens holds, and what is wrong with it."""
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from factortopy.cli.options import Json
+from factortopy.cli.options import Json, Quiet
 from factortopy.cli.tables import print_table
+from factortopy.errors import DataError
 
 if TYPE_CHECKING:
     from factortopy.datasets import Count, Report
+    from factortopy.tokens import TokenNorms
 
 TITLES = {
     "algonauts": "Algonauts 2023",
@@ -29,22 +31,69 @@ STYLES = {"ok": "green", "note": "yellow", "problem": "bold red"}
 
 def check(
     path: Annotated[Path, typer.Argument(help="Folder of a data set, of a subject, or of tokens.")],
+    norms: Annotated[
+        bool, typer.Option("--norms", help="Of tokens: also read them all, for their norms and outliers by layer.")
+    ] = False,
+    draw: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="With --norms: maps of them are drawn here (PNG and SVG).")
+    ] = None,
     as_json: Json = False,
+    quiet: Quiet = False,
 ) -> None:
     """Recognise a data set, count what is there, and name each fault with its remedy.
 
     Heads, sizes and a few sampled blocks are read, so that it takes seconds.
-    A problem ends it with exit code 2.
+    A problem ends it with exit code 2. Some networks keep something of the whole image in a few tokens of
+    extreme norm, which --norms shows; extract --mask-outliers replaces them.
     """
+    if draw is not None and not norms:
+        raise DataError("--draw is for maps of norms; give --norms as well")
     from factortopy.datasets import check_path
+    from factortopy.tokens import TokenStore, token_norms
 
     report = check_path(path)
+    found = None
+    if norms and not report.problems:
+        found = token_norms(TokenStore.open(path), progress=not quiet)
     if as_json:
-        typer.echo(json.dumps(report.as_dict()))
+        typer.echo(json.dumps(report.as_dict() | ({} if found is None else {"norms": _norm_facts(found)})))
     else:
         _print(report)
+        if found is not None:
+            _print_norms(found)
+    if found is not None and draw is not None:
+        from factortopy import plot
+
+        plot.save(plot.token_norms(found), draw)
     if report.problems:
         raise typer.Exit(2)
+
+
+def _norm_facts(norms: "TokenNorms") -> dict[str, Any]:
+    layers = [
+        {
+            "layer": layer,
+            "median_norm": float(norms.median[index]),
+            "largest_norm": float(norms.largest[index].max()),
+            "outlier_share": float(norms.outliers[index].mean()),
+        }
+        for index, layer in enumerate(norms.layers)
+    ]
+    return {"network": norms.network, "images": norms.images, "layers": layers}
+
+
+def _print_norms(norms: "TokenNorms") -> None:
+    from factortopy.tokens import OUTLIER_RATIO
+
+    print_table(
+        f"Tokens of {norms.images:,} images in {norms.network}",
+        ("layer", "median norm", "largest norm", "outliers"),
+        [
+            (row["layer"], f"{row['median_norm']:.4g}", f"{row['largest_norm']:.4g}", f"{row['outlier_share']:.2%}")
+            for row in _norm_facts(norms)["layers"]
+        ],
+        note=f"Outliers have more than {OUTLIER_RATIO:g} times the median norm of their map.",
+    )
 
 
 def _print(report: "Report") -> None:

@@ -18,7 +18,7 @@ def convert(
     preparation: Annotated[
         str, typer.Option(help="betas_fithrf_GLMdenoise_RR, betas_fithrf or betas_assumehrf.")
     ] = "betas_fithrf_GLMdenoise_RR",
-    voxels: Annotated[str, typer.Option(help="all, nsdgeneral, another kind of labels or a ROI.")] = "all",
+    mask: Annotated[str, typer.Option(help="Voxels kept: all, nsdgeneral, another kind of labels or a ROI.")] = "all",
     dry_run: DryRun = False,
     quiet: Quiet = False,
 ) -> None:
@@ -27,7 +27,7 @@ def convert(
     from factortopy.datasets import convert as write_betas
     from factortopy.datasets import estimate_conversion, open_nsd
 
-    recording = open_nsd(path, subject, space=space, preparation=preparation, voxels=voxels)
+    recording = open_nsd(path, subject, space=space, preparation=preparation, voxels=mask)
     if dry_run:
         estimate = estimate_conversion(recording, output)
         rows = [

@@ -8,12 +8,16 @@ import typer
 from factortopy.cli.options import (
     Device,
     DryRun,
+    Layers,
     Precision,
     Quiet,
+    Seed,
     Untrained,
+    WeightsFile,
     check_place,
     readable_bytes,
     readable_seconds,
+    split_names,
 )
 from factortopy.cli.tables import print_table
 from factortopy.errors import DataError
@@ -40,17 +44,15 @@ def extract(
     ],
     output: Annotated[Path, typer.Argument(help="Folder of the tokens; one left unfinished goes on.")],
     *,
-    layers: Annotated[
-        str | None, typer.Option(help="Names of layers, parted by commas. [dim]\\[default: all][/dim]")
-    ] = None,
+    layers: Layers = None,
     grid: Annotated[int, typer.Option(min=1, help="Height and width of the local maps written.")] = 8,
     batch_size: Annotated[int, typer.Option(help="Images at a time, 1 to 64.")] = 32,
     workers: Annotated[int | None, typer.Option(help="Threads that decode. [dim]\\[default: one a core][/dim]")] = None,
     device: Device = None,
     precision: Precision = None,
-    weights: Annotated[Path | None, typer.Option(metavar="FILE", help="Local file of weights.")] = None,
+    weights: WeightsFile = None,
     untrained: Untrained = False,
-    seed: Annotated[int, typer.Option(min=0, help="Of random weights.")] = 0,
+    seed: Seed = 0,
     dataset: Annotated[str, typer.Option(help="Name of the array in an HDF5 file.")] = "imgBrick",
     skip_broken: Annotated[
         bool, typer.Option("--skip-broken", help="Leave out images that cannot be read, and name them.")
@@ -75,7 +77,7 @@ def extract(
     # The time does not depend on what the weights are, so a dry run downloads none.
     loaded = load_network(
         network,
-        None if layers is None else [layer.strip() for layer in layers.split(",")],
+        split_names(layers),
         untrained=untrained or dry_run,
         seed=seed,
         device=device,

@@ -6,8 +6,21 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from factortopy.cli.fits.fit import parse_changes
-from factortopy.cli.options import Device, DryRun, Json, Precision, Quiet, check_place
+from factortopy.cli.options import (
+    Changes,
+    Device,
+    DryRun,
+    Json,
+    Precision,
+    Quiet,
+    Seed,
+    SplitFile,
+    SubjectNumber,
+    TokenFolder,
+    check_place,
+    parse_changes,
+    split_names,
+)
 from factortopy.cli.tables import print_table
 
 if TYPE_CHECKING:
@@ -15,8 +28,7 @@ if TYPE_CHECKING:
     from factortopy.subjects import Subject
     from factortopy.tokens import TokenStore
 
-Tokens = Annotated[Path, typer.Argument(help="Folder that [bold]extract[/bold] wrote.")]
-Person = Annotated[Path, typer.Argument(help="Folder of a subject, as for [bold]fit[/bold].")]
+Data = Annotated[Path, typer.Argument(metavar="SUBJECT", help="Folder of a subject, as for [bold]fit[/bold].")]
 Output = Annotated[Path, typer.Argument(help="Folder of the table, the figure and what was fitted.")]
 Which = Annotated[
     str | None,
@@ -32,24 +44,17 @@ UntrainedTokens = Annotated[
     ),
 ]
 Count = Annotated[int, typer.Option(min=2, help="Numbers an image that each linear baseline uses.")]
-Number = Annotated[int | None, typer.Option("--subject", min=1, help="Which one, where SUBJECT holds several.")]
-Seed = Annotated[int, typer.Option(min=0, help="Of the split, the start and the order of images.")]
-SplitFile = Annotated[Path | None, typer.Option(metavar="FILE.json", help="Image ids of train, validation, test.")]
-Changes = Annotated[
-    list[str] | None,
-    typer.Option("--set", metavar="NAME=VALUE", help="A setting of FactorTopy other than the recipe's."),
-]
 
 
 def baselines(
-    tokens: Tokens,
-    subject: Person,
+    tokens: TokenFolder,
+    data: Data,
     output: Output,
     *,
     which: Which = None,
     untrained: UntrainedTokens = None,
     features: Count = 768,
-    number: Number = None,
+    subject: SubjectNumber = None,
     seed: Seed = 0,
     split: SplitFile = None,
     changes: Changes = None,
@@ -71,15 +76,15 @@ def baselines(
     from factortopy.machine import Machine
     from factortopy.tokens import TokenStore
 
-    settings = fit_settings(seed=seed, **parse_changes(changes or []))
-    names = None if which is None else [name.strip() for name in which.split(",")]
+    settings = fit_settings(seed=seed, **parse_changes(changes))
+    names = split_names(which)
     shared: dict[str, Any] = {
         "settings": settings,
         "split": None if split is None else read_split(str(split)),
         "features": features,
         "machine": Machine.choose(device, precision),
     }
-    store, person = TokenStore.open(tokens), open_subject(subject, subject=number, progress=not quiet)
+    store, person = TokenStore.open(tokens), open_subject(data, subject=subject, progress=not quiet)
     random = None if untrained is None else TokenStore.open(untrained)
     if dry_run:
         _print_estimate(store, person, names, random, shared)

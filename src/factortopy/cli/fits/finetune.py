@@ -6,8 +6,22 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from factortopy.cli.fits.fit import parse_changes
-from factortopy.cli.options import Device, DryRun, Json, Palette, Precision, Quiet, Untrained, check_place
+from factortopy.cli.options import (
+    Changes,
+    Device,
+    DryRun,
+    Json,
+    Palette,
+    Photographs,
+    Precision,
+    Quiet,
+    Seed,
+    SubjectNumber,
+    Untrained,
+    WeightsFile,
+    check_place,
+    parse_changes,
+)
 from factortopy.cli.tables import print_table
 from factortopy.errors import DataError
 
@@ -28,24 +42,19 @@ def finetune(
         Path, typer.Argument(help="Folder of the fine-tuned network; [bold]extract[/bold] takes it as one.")
     ],
     *,
-    subject: Annotated[
+    data: Annotated[
         Path | None,
         typer.Option("--map", metavar="SUBJECT", help="Also map the network before and after onto it, as fit does."),
     ] = None,
-    images: Annotated[Path | None, typer.Option(help="The subject's photographs, where its folder has none.")] = None,
-    number: Annotated[
-        int | None, typer.Option("--subject", min=1, help="Which one, where SUBJECT holds several.")
-    ] = None,
+    photographs: Photographs = None,
+    subject: SubjectNumber = None,
     original: Annotated[
         str | None,
         typer.Option(metavar="LABELLED", help="Images of the original task: how much of it is forgotten is measured."),
     ] = None,
     per_class: Annotated[int, typer.Option(min=1, help="Training images of each class.")] = 50,
     steps: Annotated[int, typer.Option(min=1, help="Optimisation steps.")] = 3_000,
-    changes: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="NAME=VALUE", help="A setting other than the paper's."),
-    ] = None,
+    changes: Changes = None,
     fit_changes: Annotated[
         list[str] | None,
         typer.Option("--fit-set", metavar="NAME=VALUE", help="A setting of the fits, recipe among them."),
@@ -55,9 +64,9 @@ def finetune(
         bool,
         typer.Option("--download", help="Let torchvision fetch its data set to ROOT."),
     ] = False,
-    weights: Annotated[Path | None, typer.Option(metavar="FILE", help="Local file of weights.")] = None,
+    weights: WeightsFile = None,
     untrained: Untrained = False,
-    seed: Annotated[int, typer.Option(min=0, help="Of everything random.")] = 0,
+    seed: Seed = 0,
     device: Device = None,
     precision: Precision = None,
     palette: Palette = "default",
@@ -71,22 +80,22 @@ def finetune(
     before and after, and OUTPUT/change says what changed.
     """
     check_place(output)
-    if subject is None and (images is not None or fit_changes or number is not None):
-        raise DataError("--images, --subject and --fit-set are for mappings; give --map SUBJECT as well")
+    if data is None and (photographs is not None or fit_changes or subject is not None):
+        raise DataError("--photographs, --subject and --fit-set are for mappings; give --map SUBJECT as well")
     from factortopy.cli.fits.finetune_map import Request, map_before_and_after, original_task
     from factortopy.finetuning import finetune as train
     from factortopy.finetuning import finetune_settings, open_labelled
     from factortopy.networks import load_network
 
-    named = {"per_class": per_class, "steps": steps, "seed": seed, **parse_changes(changes or [])}
+    named = {"per_class": per_class, "steps": steps, "seed": seed, **parse_changes(changes)}
     settings = finetune_settings(**named)
     pictures = open_labelled(labelled, root=root, download=download and not dry_run)
     task = None if original is None else open_labelled(original, root=root, download=download and not dry_run)
     chosen: dict[str, Any] = {"seed": seed, "weights": weights, "device": device}
     request = None
-    if subject is not None:
+    if data is not None:
         request = Request.open(
-            subject, images, number, parse_changes(fit_changes or []), seed, device, precision, not quiet
+            data, photographs, subject, parse_changes(fit_changes), seed, device, precision, not quiet
         )
     if dry_run:
         from factortopy.cli.estimate_finetune import estimate_rows
@@ -113,7 +122,7 @@ def finetune(
     elif not quiet:
         _print(tuned, facts)
         if changed is not None:
-            from factortopy.cli.results.change import print_change
+            from factortopy.cli.results.compare import print_change
 
             print_change(changed)
             typer.echo(f"Mappings, tables and figures: {output}/before, after, change")

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from factortopy.cli.data.extract import open_photographs
 from factortopy.cli.options import PaletteName
-from factortopy.cli.results.change import write_change
 from factortopy.errors import DataError
+from factortopy.reporting import write_change
 from factortopy.storage import remove, sha256_array, write_text
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ class Request:
         person = open_subject(subject, subject=number, progress=progress)
         found = person.images if images is None else open_photographs(images)
         if found is None:
-            raise DataError(f"{subject} does not hold the photographs that were shown; give --images FOLDER")
+            raise DataError(f"{subject} does not hold the photographs that were shown; give --photographs FOLDER")
         photographs = found.subset(person.distinct_image_ids)
         return cls(person, photographs, settings, Machine.choose(device, precision), precision, progress)
 

@@ -1,12 +1,22 @@
 """``factortopy fit``: tokens and a subject in, a mapping out."""
 
-import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from factortopy.cli.options import Device, DryRun, Precision, Quiet, check_place
+from factortopy.cli.options import (
+    Changes,
+    Device,
+    DryRun,
+    Precision,
+    Quiet,
+    Seed,
+    SubjectNumber,
+    TokenFolder,
+    check_place,
+    parse_changes,
+)
 from factortopy.cli.tables import print_table
 from factortopy.errors import DataError
 
@@ -18,23 +28,22 @@ CLUSTER = "cluster"
 
 
 def fit(
-    tokens: Annotated[Path, typer.Argument(help="Folder that [bold]extract[/bold] wrote.")],
-    subject: Annotated[
+    tokens: TokenFolder,
+    data: Annotated[
         Path,
         typer.Argument(
+            metavar="SUBJECT",
             help="Folder of own arrays (responses.npy, coordinates.npy, image_ids.txt, or subject.toml), "
-            "Algonauts 2023, NSD, THINGS-fMRI or BOLD5000."
+            "Algonauts 2023, NSD, THINGS-fMRI or BOLD5000.",
         ),
     ],
     output: Annotated[Path, typer.Argument(help="Folder of the mapping.")],
     *,
-    number: Annotated[
-        int | None, typer.Option("--subject", min=1, help="Which one, where SUBJECT holds several.")
-    ] = None,
+    subject: SubjectNumber = None,
     recipe: Annotated[
         Literal["default", "paper"], typer.Option(help="Well-conditioned, or exactly the authors'.")
     ] = "default",
-    seed: Annotated[int, typer.Option(min=0, help="Of the split, the start and the order of images.")] = 0,
+    seed: Seed = 0,
     split: Annotated[
         str | None,
         typer.Option(
@@ -43,10 +52,7 @@ def fit(
             "Default: 8:1:1 by image.",
         ),
     ] = None,
-    changes: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="NAME=VALUE", help="A setting other than the recipe's."),
-    ] = None,
+    changes: Changes = None,
     device: Device = None,
     precision: Precision = None,
     memory: Annotated[
@@ -69,7 +75,7 @@ def fit(
     A fit that was stopped goes on where it was, from OUTPUT.checkpoint, when the same command is given again.
     """
     _check_output(output, overwrite or dry_run)
-    named = parse_changes(changes or [])
+    named = parse_changes(changes)
     from factortopy.datasets import open_subject
     from factortopy.fitting import fit_settings
     from factortopy.images import read_split
@@ -81,7 +87,7 @@ def fit(
     sides = None if split in (None, CLUSTER) else read_split(str(split))
     settings = fit_settings(recipe, seed=seed, **named)
     machine = Machine.choose(device, precision, memory)
-    store, person = TokenStore.open(tokens), open_subject(subject, subject=number, progress=not quiet)
+    store, person = TokenStore.open(tokens), open_subject(data, subject=subject, progress=not quiet)
     if split == CLUSTER:
         sides = split_clusters(store, person.distinct_image_ids, seed=seed, progress=not quiet)
     if dry_run:
@@ -130,19 +136,3 @@ def _check_output(output: Path, overwrite: bool) -> None:
         raise DataError(f"{output} exists and is no mapping; choose another folder")
     if not overwrite:
         raise DataError(f"{output} holds a mapping already; choose another folder or give --overwrite")
-
-
-def parse_changes(changes: list[str]) -> dict[str, Any]:
-    """Settings from ``name=value``: numbers, true, false and null as in JSON, else text."""
-    parsed: dict[str, Any] = {}
-    for change in changes:
-        name, equals, value = change.partition("=")
-        if not equals or not name:
-            raise DataError(f"--set {change!r} is not NAME=VALUE; e.g. --set steps=300")
-        if name in ("recipe", "seed"):
-            raise DataError(f"--set {change!r}: use --{name} {value}")
-        try:
-            parsed[name] = json.loads(value)
-        except ValueError:
-            parsed[name] = value
-    return parsed

@@ -1,4 +1,4 @@
-"""``factortopy channel-images``: what regions respond to in any photograph (figure 9)."""
+"""``factortopy channels images``: what regions respond to in any photograph (figure 9)."""
 
 import json
 from pathlib import Path
@@ -11,14 +11,18 @@ from factortopy.cli.options import (
     Device,
     DryRun,
     Json,
+    MappingFolder,
     Palette,
     Precision,
     Quiet,
+    WeightsFile,
     check_place,
     readable_bytes,
     readable_seconds,
+    split_names,
 )
 from factortopy.cli.tables import print_table
+from factortopy.errors import DataError, UnknownNameError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -31,9 +35,9 @@ if TYPE_CHECKING:
 BATCH = 16
 
 
-def channel_images(
-    mapping: Annotated[Path, typer.Argument(help="Folder that [bold]fit[/bold] wrote.")],
-    images: Annotated[Path, typer.Argument(help="Folder of photographs, list of them or HDF5 file.")],
+def images(
+    mapping: MappingFolder,
+    photographs: Annotated[Path, typer.Argument(help="Folder of photographs, list of them or HDF5 file.")],
     output: Annotated[Path, typer.Argument(help="Folder of the maps and figures; one left unfinished goes on.")],
     *,
     rois: Annotated[
@@ -41,7 +45,7 @@ def channel_images(
     ] = None,
     clusters: Annotated[
         Path | None,
-        typer.Option(metavar="FOLDER", help="That [bold]clusters[/bold] wrote: its clusters instead of ROIs."),
+        typer.Option(metavar="FOLDER", help="That [bold]cluster[/bold] wrote: its clusters instead of ROIs."),
     ] = None,
     tokens: Annotated[
         Path | None,
@@ -54,7 +58,7 @@ def channel_images(
         int | None,
         typer.Option(min=1, help="Height and width of the maps. [dim]\\[default: the network's][/dim]"),
     ] = None,
-    weights: Annotated[Path | None, typer.Option(metavar="FILE", help="Weights of the network.")] = None,
+    weights: WeightsFile = None,
     palette: Palette = "default",
     device: Device = None,
     precision: Precision = None,
@@ -64,63 +68,63 @@ def channel_images(
 ) -> None:
     """Run photographs through the network that was mapped; show what each region responds to in them."""
     check_place(output)
-    from factortopy.analysis import canonical_model
-    from factortopy.analysis import channel_images as compute
-    from factortopy.cli.results.gauge_tokens import gauge_tokens
+    from factortopy.analysis import canonical_model, channel_images, gauge_tokens
     from factortopy.mapping import Mapping, load_mapped_network, load_model
+    from factortopy.reporting import write_channel_images
     from factortopy.storage import remove
-    from factortopy.tokens import extract
+    from factortopy.tokens import TokenStore, extract
 
-    loaded, photographs = Mapping.load(mapping), open_photographs(images)
-    regions = _regions(loaded, rois, clusters)
-    batches = None if tokens is None else gauge_tokens(tokens, loaded)
+    loaded, pictures = Mapping.load(mapping), open_photographs(photographs)
+    regions = _regions(loaded, split_names(rois), clusters)
+    batches = None if tokens is None else gauge_tokens(TokenStore.open(tokens), loaded)
     network = load_mapped_network(loaded, weights=weights, device=device, progress=not quiet)
     shape = network.grid if grid is None else (grid, grid)
     if dry_run:
-        _estimate(network, photographs, shape, precision)
+        _estimate(network, pictures, shape, precision)
         return
     model = load_model(loaded)
     if batches is not None:
-        model = canonical_model(model, map(model.align, batches()))
-    held = output / "tokens"
-    store = extract(network, photographs, held, shape, precision=precision, progress=not quiet)
+        model = canonical_model(model, map(model.align, batches))
+    canonical, unfinished = batches is not None, output / "tokens"
+    store = extract(network, pictures, unfinished, shape, precision=precision, progress=not quiet)
     read = (store.read(range(len(store))[first : first + BATCH]) for first in range(0, len(store), BATCH))
-    found = compute(model, read, store.image_ids, regions)
-    _save_maps(found, output / "channel_images.npz")
-    files = _draw(loaded, found, network, photographs, output, batches is not None, palette)
-    remove(held)
-    facts = _facts(loaded, found, batches is not None, files)
+    maps = channel_images(model, read, store.image_ids, regions)
+    files = write_channel_images(
+        loaded,
+        maps,
+        lambda index: network.preprocessing.seen(pictures.image(index)),
+        output,
+        canonical=canonical,
+        palette=palette,
+    )
+    remove(unfinished)
     if as_json:
-        typer.echo(json.dumps(facts))
+        typer.echo(json.dumps(_facts(loaded, maps, canonical, files)))
     elif not quiet:
-        typer.echo(f"{len(found.images)} images, {len(found.regions)} regions: {', '.join(files)}")
+        typer.echo(f"{len(maps.images)} images, {len(maps.regions)} regions: {', '.join(files)}")
 
 
-def _regions(mapping: "Mapping", names: str | None, clusters: Path | None) -> "dict[str, np.ndarray]":
+def _regions(mapping: "Mapping", names: list[str] | None, clusters: Path | None) -> "dict[str, np.ndarray]":
     """Masks of the regions asked for, ROIs or clusters."""
-    from factortopy.errors import DataError, UnknownNameError
-
-    known = mapping.rois
+    regions = mapping.rois
     if clusters is not None:
-        known = _read_clusters(clusters, mapping.dataset.sizes["voxel"])
-    if not known:
-        raise DataError("this mapping has no ROIs; give --clusters FOLDER, which `clusters` wrote")
-    wanted = list(known) if names is None else [name.strip() for name in names.split(",")]
+        regions = _read_clusters(clusters, mapping.dataset.sizes["voxel"])
+    if not regions:
+        raise DataError("this mapping has no ROIs; give --clusters FOLDER, which `channels cluster` wrote")
+    wanted = list(regions) if names is None else names
     for name in wanted:
-        if name not in known:
-            raise UnknownNameError("region", name, known)
-    return {name: known[name] for name in wanted}
+        if name not in regions:
+            raise UnknownNameError("region", name, regions)
+    return {name: regions[name] for name in wanted}
 
 
 def _read_clusters(folder: Path, voxels: int) -> "dict[str, np.ndarray]":
     import pandas
 
-    from factortopy.errors import DataError
-
     try:
         labels = pandas.read_csv(folder / "voxels.csv")["cluster"].to_numpy()
     except (OSError, ValueError, KeyError) as error:
-        raise DataError(f"{folder} holds no clusters ({error}); give a folder that `clusters` wrote") from error
+        raise DataError(f"{folder} holds no clusters ({error}); give a folder that `channels cluster` wrote") from error
     if len(labels) != voxels:
         raise DataError(f"{folder} has clusters of {len(labels)} voxels, the mapping {voxels}; cluster it again")
     return {f"cluster {number}": labels == number for number in range(1, labels.max() + 1)}
@@ -140,59 +144,15 @@ def _estimate(network: "Network", photographs: "ImageSet", shape: tuple[int, int
     print_table(f"Channel images of {network.name}: nothing was written", ("", ""), rows)
 
 
-def _save_maps(found: "ChannelImages", path: Path) -> None:
-    import numpy as np
-
-    from factortopy.storage import atomic_path
-
-    with atomic_path(path) as temporary, temporary.open("wb") as file:
-        np.savez(
-            file,
-            images=found.images,
-            regions=found.regions,
-            response=found.response,
-            components=found.components,
-            explained=found.explained,
-        )
-
-
-def _draw(
-    mapping: "Mapping",
-    found: "ChannelImages",
-    network: "Network",
-    photographs: "ImageSet",
-    output: Path,
-    canonical: bool,
-    palette: str,
-) -> list[str]:
-    """Figures of the first images, as many regions a page as fit; returns the files' names."""
-    from factortopy.plot import MOST_IMAGES, MOST_REGIONS, save
-    from factortopy.plot import channel_images as draw
-
-    shown = range(min(MOST_IMAGES, len(photographs)))
-    seen = [network.preprocessing.seen(photographs.image(index)) for index in shown]
-    pages = [
-        found.part(shown, range(first, min(first + MOST_REGIONS, len(found.regions))))
-        for first in range(0, len(found.regions), MOST_REGIONS)
-    ]
-    files = ["channel_images.npz"]
-    for kind in ("components", "response"):
-        for number, page in enumerate(pages, start=1):
-            stem = kind if len(pages) == 1 else f"{kind}-{number}"
-            figure = draw(mapping, page, seen, kind, canonical=canonical, palette=palette)  # type: ignore[arg-type]
-            files += [path.name for path in save(figure, output / stem)]
-    return files
-
-
-def _facts(mapping: "Mapping", found: "ChannelImages", canonical: bool, files: list[str]) -> dict[str, Any]:
+def _facts(mapping: "Mapping", maps: "ChannelImages", canonical: bool, files: list[str]) -> dict[str, Any]:
     return {
         "network": mapping.dataset.attrs.get("network"),
         "subject": mapping.dataset.attrs.get("subject"),
         "simulated": mapping.simulated,
         "gauge": "canonical" if canonical else "as trained",
-        "images": list(found.images),
-        "regions": list(found.regions),
-        "grid": list(found.response.shape[2:]),
-        "explained": dict(zip(found.regions, found.explained.sum(axis=1).round(4).tolist(), strict=True)),
+        "images": list(maps.images),
+        "regions": list(maps.regions),
+        "grid": list(maps.response.shape[2:]),
+        "explained": dict(zip(maps.regions, maps.explained.sum(axis=1).round(4).tolist(), strict=True)),
         "files": files,
     }

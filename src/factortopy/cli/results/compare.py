@@ -1,32 +1,45 @@
-"""``factortopy compare``: several mappings beside each other, or averaged over subjects."""
+"""``factortopy compare``: several mappings beside each other, averaged over subjects, or before and after."""
 
 import json
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from factortopy.cli.options import Json, Palette, PaletteName, Quiet, check_place
+from factortopy.cli.options import (
+    Json,
+    MappingFolders,
+    Palette,
+    PaletteName,
+    Quiet,
+    SplitFile,
+    SubjectNumber,
+    check_place,
+)
 from factortopy.cli.tables import print_table
 from factortopy.errors import DataError
 
 if TYPE_CHECKING:
-    from factortopy.analysis import Comparison, HeldOut
+    from factortopy.analysis import Change, Comparison, HeldOut
     from factortopy.mapping import Mapping
     from factortopy.reporting import Results
 
 
 def compare(
-    mappings: Annotated[
-        list[Path],
-        typer.Argument(metavar="MAPPING MAPPING...", help="Folders that [bold]fit[/bold] wrote."),
-    ],
+    mappings: MappingFolders,
     output: Annotated[Path, typer.Argument(help="Folder of figures, tables and ranking.html.")],
     *,
-    labels: Annotated[
+    change: Annotated[
+        bool,
+        typer.Option(
+            "--change",
+            help="Two mappings of one network, before and after its weights changed: scores, layer map, hierarchy "
+            "line and an index of forgetting, with limits over the same test images.",
+        ),
+    ] = False,
+    names: Annotated[
         list[str] | None,
-        typer.Option("--label", help="Name of a mapping, once for each. [dim]\\[default: networks][/dim]"),
+        typer.Option("--name", help="Name of a mapping, once for each. [dim]\\[default: networks][/dim]"),
     ] = None,
     quantities: Annotated[
         list[str] | None,
@@ -46,17 +59,16 @@ def compare(
     tokens: Annotated[
         list[Path] | None,
         typer.Option(
-            "--tokens",
             metavar="STORE",
             help="Tokens of each mapping, in the same order: adds paired limits of margins, and shared and "
-            "unique variance of two or three. Needs --subject.",
+            "unique variance of two or three. Needs --data.",
         ),
     ] = None,
-    subject: Annotated[Path | None, typer.Option("--subject", help="The subject the mappings were fitted to.")] = None,
-    number: Annotated[int | None, typer.Option(min=1, help="Which one, where it holds several.")] = None,
-    split: Annotated[
-        Path | None, typer.Option(metavar="FILE.json", help="The split, where `fit` was given one.")
+    data: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="The subject that the mappings were fitted to.")
     ] = None,
+    subject: SubjectNumber = None,
+    split: SplitFile = None,
     palette: Palette = "default",
     as_json: Json = False,
     quiet: Quiet = False,
@@ -65,34 +77,52 @@ def compare(
 
     Mappings of other responses, split, noise ceiling or voxels are refused, and what differs is said.
     """
-    if bool(tokens) != (subject is not None):
-        raise DataError("--tokens and --subject go together: predictions need both; give both or none")
+    if bool(tokens) != (data is not None):
+        raise DataError("--tokens and --data go together: predictions need both; give both or none")
     if average and tokens:
         raise DataError("--tokens are of one subject; leave them out with --average-subjects")
+    if change and (average or tokens or names or quantities):
+        raise DataError("--change takes no --name, --quantity, --average-subjects or --tokens; leave them out")
     _check_output(output, mappings)
     from factortopy.analysis import compare as put_beside
     from factortopy.mapping import Mapping
-    from factortopy.reporting import DIFFERENCES, find_results, write_comparison
+    from factortopy.reporting import DIFFERENCES, find_results, write_averages, write_comparison
 
     loaded = [Mapping.load(folder) for folder in mappings]
+    if change:
+        _change(loaded, output, palette, as_json, quiet)
+        return
     if average:
-        loaded, folders = _average(loaded, output, palette)
+        loaded, folders = write_averages(loaded, output, palette)
         if len(loaded) == 1:
-            said = f"Average, a mapping like any other: {folders[0]}"
-            typer.echo(json.dumps({"averages": folders}) if as_json else said)
+            text = f"Average, a mapping like any other: {folders[0]}"
+            typer.echo(json.dumps({"averages": folders}) if as_json else text)
             return
-    comparison = put_beside(loaded, labels)
+    comparison = put_beside(loaded, names)
     chosen = tuple(quantities or DIFFERENCES)
     for quantity in chosen:
         comparison.values(quantity)
-    held = _predict(comparison, tokens or [], subject, number, split, not quiet)
-    results = find_results(comparison, held, progress=not quiet)
+    held_out = _predict(comparison, tokens or [], data, subject, split, not quiet)
+    results = find_results(comparison, held_out, progress=not quiet)
     content = write_comparison(comparison, results, output, quantities=chosen, palette=palette, progress=not quiet)
     if as_json:
         typer.echo(json.dumps(content))
     elif not quiet:
         print_ranking(comparison, results)
         typer.echo(f"Figures, tables and page: {output / 'ranking.html'}")
+
+
+def _change(mappings: "list[Mapping]", output: Path, palette: PaletteName, as_json: bool, quiet: bool) -> None:
+    from factortopy.reporting import write_change
+
+    if len(mappings) != 2:
+        raise DataError(f"--change takes two mappings, before and after, got {len(mappings)}")
+    result = write_change(mappings[0], mappings[1], output, palette)
+    if as_json:
+        typer.echo(json.dumps(result.to_dict()))
+    elif not quiet:
+        print_change(result)
+        typer.echo(f"Tables and figures: {output}")
 
 
 def print_ranking(comparison: "Comparison", results: "Results") -> None:
@@ -121,6 +151,34 @@ def print_ranking(comparison: "Comparison", results: "Results") -> None:
     )
 
 
+def print_change(result: "Change") -> None:
+    """Print what changed by ROI, and the hierarchy line."""
+    from factortopy.reporting import with_limits
+
+    rows = [
+        (
+            row.roi,
+            with_limits(row.r2_before, None, None),
+            with_limits(row.r2_after, None, None),
+            with_limits(row.r2_change, row.r2_change_low, row.r2_change_high, sign=True),
+            with_limits(row.forgetting, row.forgetting_low, row.forgetting_high, sign=True),
+            with_limits(row.depth_change, row.depth_change_low, row.depth_change_high, sign=True),
+        )
+        for row in result.rows
+    ]
+    lines = [
+        f"{line.quantity} {line.before:.3f} -> {line.after:.3f}" for line in result.lines if line.source == "share"
+    ]
+    notes = ["forgetting: 1 - R² after / R² before; depth: mean layer position by share", ", ".join(lines)]
+    print_table(
+        "Before and after" + (", SIMULATED responses" if result.comparison.simulated else ""),
+        ("", "R² before", "after", "change", "forgetting", "change of depth"),
+        rows,
+        note="\n".join(note for note in notes if note),
+        names=True,
+    )
+
+
 def _check_output(output: Path, mappings: list[Path]) -> None:
     check_place(output)
     if (output / "dataset.zarr").exists():
@@ -131,32 +189,15 @@ def _check_output(output: Path, mappings: list[Path]) -> None:
         raise DataError("a comparison needs mappings; give their folders before OUTPUT")
 
 
-def _average(loaded: "list[Mapping]", output: Path, palette: PaletteName) -> "tuple[list[Mapping], list[str]]":
-    """The average of each network, written with its map of counts; and the folders."""
-    from factortopy.analysis import subject_average
-    from factortopy.plot import save, subject_counts
-
-    networks: dict[tuple[str, str], list[Mapping]] = {}
-    for mapping in loaded:
-        attributes = mapping.dataset.attrs
-        networks.setdefault((str(attributes.get("network")), str(attributes.get("recipe"))), []).append(mapping)
-    averages = [subject_average(own) for own in networks.values()]
-    names = [re.sub(r"[^A-Za-z0-9._]+", "-", "-".join(key)) for key in networks]
-    folders = [average.save(output / "averages" / name) for average, name in zip(averages, names, strict=True)]
-    for average, name in zip(averages, names, strict=True):
-        save(subject_counts(average, palette=palette), output / f"subjects-{name}")
-    return averages, [str(folder) for folder in folders]
-
-
 def _predict(
     comparison: "Comparison",
     tokens: list[Path],
-    subject: Path | None,
-    number: int | None,
+    data: Path | None,
+    subject: int | None,
     split: Path | None,
     progress: bool,
 ) -> "HeldOut | None":
-    if subject is None:
+    if data is None:
         return None
     from factortopy.analysis import predict
     from factortopy.datasets import open_subject
@@ -166,7 +207,7 @@ def _predict(
     return predict(
         comparison,
         [TokenStore.open(store) for store in tokens],
-        open_subject(subject, subject=number, progress=progress),
+        open_subject(data, subject=subject, progress=progress),
         None if split is None else read_split(split),
         progress,
     )

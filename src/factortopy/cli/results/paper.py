@@ -6,8 +6,20 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from factortopy.cli.fits.fit import parse_changes
-from factortopy.cli.options import Device, DryRun, Json, Palette, Precision, Quiet, check_place, readable_seconds
+from factortopy.cli.options import (
+    Changes,
+    Device,
+    DryRun,
+    Json,
+    Palette,
+    Precision,
+    Quiet,
+    Seed,
+    check_place,
+    parse_changes,
+    readable_seconds,
+    split_names,
+)
 from factortopy.cli.tables import print_table
 from factortopy.errors import DataError
 
@@ -49,12 +61,9 @@ def paper(
         Literal["default", "paper"] | None,
         typer.Option(help="[dim]\\[default: paper; with --simulated default][/dim]"),
     ] = None,
-    changes: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="NAME=VALUE", help="A setting of all fits other than the recipe's."),
-    ] = None,
-    views: Annotated[int, typer.Option(help="Photographs of a simulated subject.")] = 160,
-    seed: Annotated[int, typer.Option(min=0, help="Of views, subjects, splits and fits.")] = 0,
+    changes: Changes = None,
+    images: Annotated[int, typer.Option(help="Photographs of a simulated subject.")] = 160,
+    seed: Seed = 0,
     palette: Palette = "default",
     device: Device = None,
     precision: Precision = None,
@@ -81,13 +90,13 @@ def paper(
             simulated=simulated,
             data=tuple(data or ()),
             subjects=_numbers(subjects),
-            networks=() if networks is None else tuple(name.strip() for name in networks.split(",")),
+            networks=tuple(split_names(networks) or ()),
             weights={name: Path(file) for name, file in map(_pair, weights or [])},
             labelled=tuple(labelled or ()),
             root=root,
             recipe=recipe,
-            changes=parse_changes(changes or []),
-            views=views,
+            changes=parse_changes(changes),
+            views=images,
             seed=seed,
             device=device,
             precision=precision,

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from factortopy.cli.options import Json, Palette, Quiet, check_place, readable_seconds
+from factortopy.cli.options import Json, Palette, Quiet, Seed, check_place, readable_seconds
 from factortopy.cli.tables import print_table
 
 
@@ -16,7 +16,7 @@ def demo(
     network: Annotated[
         str, typer.Option(help="Any network that [bold]networks[/bold] lists, or timm/NAME.")
     ] = "clip-b16-openai",
-    seed: Annotated[int, typer.Option(min=0, help="Of the views, the subject, the split and the fit.")] = 0,
+    seed: Seed = 0,
     images: Annotated[int, typer.Option(help="Views cut from the sample photographs.")] = 720,
     palette: Palette = "default",
     as_json: Json = False,

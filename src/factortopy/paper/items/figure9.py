@@ -43,7 +43,7 @@ def make(study: Study) -> Result:
             "figure9_response": draw(mapping, found, shown, "response", palette=palette),
         },
         {"figure9": rows},
-        ("for other photographs: factortopy channel-images; the paper gives no numbers for this figure",),
+        ("for other photographs: factortopy channels images; the paper gives no numbers for this figure",),
     )
 
 

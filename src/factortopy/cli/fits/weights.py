@@ -1,11 +1,11 @@
-"""``factortopy import-weights``: the weights that the paper's authors released, as a mapping."""
+"""``factortopy weights``: the weights that the paper's authors released as a mapping, and a mapping's as theirs."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from factortopy.cli.options import Quiet, check_place
+from factortopy.cli.options import Layers, MappingFolder, Quiet, SplitFile, SubjectNumber, check_place, split_names
 from factortopy.errors import DataError
 
 if TYPE_CHECKING:
@@ -19,12 +19,9 @@ UNTRAINED = "-untrained-0"
 StateDict = Annotated[Path, typer.Argument(help="State dict: .pth, .pt or .safetensors.")]
 Output = Annotated[Path, typer.Argument(help="Folder of the mapping.")]
 NetworkName = Annotated[str, typer.Option(help="Whose layers the weights read, e.g. clip-b16-datacomp-l.")]
-Layers = Annotated[str | None, typer.Option(help="Names of layers, parted by commas. [dim]\\[default: all][/dim]")]
-SubjectFolder = Annotated[
-    Path | None, typer.Option(help="Folder of a subject, as for [bold]fit[/bold], of the same voxels.")
-]
-SubjectNumber = Annotated[
-    int | None, typer.Option("--subject-number", min=1, help="Which one, where it holds several.")
+Data = Annotated[
+    Path | None,
+    typer.Option(metavar="FOLDER", help="A subject, as for [bold]fit[/bold], of the same voxels."),
 ]
 LabelPair = Annotated[
     str | None,
@@ -32,7 +29,7 @@ LabelPair = Annotated[
 ]
 RoiPairs = Annotated[
     list[str] | None,
-    typer.Option(metavar="LEFT,RIGHT", help="With --labels: label files of ROIs. May be repeated."),
+    typer.Option("--roi-labels", metavar="LEFT,RIGHT", help="With --labels: label files of ROIs. May be repeated."),
 ]
 CoordinatesFile = Annotated[Path | None, typer.Option(metavar="FILE", help="Array (voxel, 3) in mm, on no surface.")]
 BoundsOf = Annotated[
@@ -41,25 +38,27 @@ BoundsOf = Annotated[
 ]
 Tokens = Annotated[
     Path | None,
-    typer.Option(metavar="STORE", help="Tokens of SUBJECT's images: also shares, scores and limits."),
-]
-SplitFile = Annotated[
-    Path | None,
-    typer.Option(metavar="FILE.json", help="With --tokens: image ids of train, validation, test."),
+    typer.Option(metavar="STORE", help="Tokens of the subject's images: also shares, scores and limits."),
 ]
 Figures = Annotated[bool, typer.Option(help="Draw the figures into OUTPUT/figures.")]
 
+KINDS = (".pth", ".pt", ".safetensors")
+WHOLE = (
+    "Coordinates were scaled by the whole surface: import with --bounds surface. The authors' program scales "
+    "by the voxels alone and would read other places with these weights."
+)
 
-def import_weights(
+
+def import_file(
     file: StateDict,
     output: Output,
     *,
     network: NetworkName,
     layers: Layers = None,
-    subject: SubjectFolder = None,
-    number: SubjectNumber = None,
+    data: Data = None,
+    subject: SubjectNumber = None,
     labels: LabelPair = None,
-    rois: RoiPairs = None,
+    roi_labels: RoiPairs = None,
     coordinates: CoordinatesFile = None,
     bounds: BoundsOf = "voxels",
     tokens: Tokens = None,
@@ -69,27 +68,26 @@ def import_weights(
 ) -> None:
     """Make a mapping of released FactorTopy weights: selectors, maps, slope; with data, shares and scores.
 
-    The weights do not say where their voxels lie: give --subject, --labels or --coordinates.
+    The weights do not say where their voxels lie: give --data, --labels or --coordinates.
     """
     check_place(output)
     if output.exists():
         raise DataError(f"{output} exists; choose another folder")
-    if (tokens is None) != (split is None) or (tokens is not None and subject is None):
-        raise DataError("scores need --tokens, --subject and --split together: test images must be new ones")
-    from factortopy.exchange import import_weights as import_named
-    from factortopy.exchange import score_weights
+    if (tokens is None) != (split is None) or (tokens is not None and data is None):
+        raise DataError("scores need --tokens, --data and --split together: test images must be new ones")
+    from factortopy.exchange import import_weights, score_weights
     from factortopy.images import read_split
     from factortopy.networks import read_weights
     from factortopy.tokens import TokenStore
 
-    weights = read_weights(file)
-    person = _subject(subject, number, quiet)
-    voxels = _voxels(person, labels, rois or [], coordinates)
+    released = read_weights(file)
+    person = _subject(data, subject, quiet)
+    voxels = _voxels(person, labels, roi_labels or [], coordinates)
     skeleton, name = _network(network, layers)
     store = None if tokens is None else TokenStore.open(tokens)
     if store is not None and store.network == skeleton.name:
         name = store.network
-    mapping = import_named(weights, voxels, skeleton, name=name, bounds=bounds, source=file.name)
+    mapping = import_weights(released, voxels, skeleton, name=name, bounds=bounds, source=file.name)
     if store is not None and person is not None and split is not None:
         mapping = score_weights(mapping, store, person, read_split(str(split)))
     mapping.save(output)
@@ -104,12 +102,48 @@ def import_weights(
         plot(output, figure=None, output=None, file_format="both", palette="default", quiet=quiet)
 
 
+def export_file(
+    mapping: MappingFolder,
+    file: Annotated[Path, typer.Argument(help="State dict to write: .pth, .pt or .safetensors.")],
+    *,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace FILE.")] = False,
+    quiet: Quiet = False,
+) -> None:
+    """Write the trained weights of a mapping that fit --recipe paper made under the authors' names."""
+    if file.suffix not in KINDS:
+        raise DataError(f"{file} must end in {', '.join(KINDS)}")
+    if file.exists() and not overwrite:
+        raise DataError(f"{file} exists; choose another name or give --overwrite")
+    check_place(file)
+    import numpy as np
+    import torch
+    from safetensors.torch import save_file
+
+    from factortopy.exchange import export_weights
+    from factortopy.mapping import Mapping
+    from factortopy.storage import atomic_path
+
+    loaded = Mapping.load(mapping)
+    named = {name: value.contiguous() for name, value in export_weights(loaded).items()}
+    with atomic_path(file) as temporary:
+        if file.suffix == ".safetensors":
+            save_file(named, temporary)
+        else:
+            torch.save(named, temporary)
+    if quiet:
+        return
+    typer.echo(f"Weights of {len(named['bias']):,} voxels: {file}")
+    own = loaded.dataset["coordinates"].values
+    scaled = np.reshape(loaded.dataset.attrs["coordinate_bounds"], (2, 3))
+    if not np.allclose([own.min(axis=0), own.max(axis=0)], scaled, atol=1e-3):
+        typer.echo(WHOLE)
+
+
 def _network(name: str, layers: str | None) -> "tuple[Network, str]":
     """The shapes of a network, and its name with trained weights."""
     from factortopy.networks import network_skeleton
 
-    wanted = None if layers is None else [layer.strip() for layer in layers.split(",")]
-    skeleton = network_skeleton(name, wanted)
+    skeleton = network_skeleton(name, split_names(layers))
     return skeleton, skeleton.name.removesuffix(UNTRAINED)
 
 
@@ -127,12 +161,12 @@ def _voxels(
     from factortopy.exchange import voxels_from_coordinates, voxels_from_labels
 
     if sum(given is not None for given in (person, labels, coordinates)) != 1 or (rois and labels is None):
-        raise DataError("say where the voxels lie: give one of --subject, --labels (with --rois), --coordinates")
+        raise DataError("say where the voxels lie: give one of --data, --labels (with --roi-labels), --coordinates")
     if person is not None:
         return person
     if coordinates is not None:
         return voxels_from_coordinates(coordinates)
-    return voxels_from_labels(_pair("--labels", str(labels)), [_pair("--rois", text) for text in rois])
+    return voxels_from_labels(_pair("--labels", str(labels)), [_pair("--roi-labels", text) for text in rois])
 
 
 def _pair(option: str, text: str) -> "LabelFiles":

@@ -1,0 +1,147 @@
+"""Results as folders: a change of weights, averages over subjects, clusters of channels and what they see."""
+
+import json
+import re
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import pandas
+from jaxtyping import Float
+
+from factortopy.analysis import Change, ChannelClusters, ChannelImages, change, subject_average
+from factortopy.cortex import VERTICES
+from factortopy.mapping import Mapping
+from factortopy.plot import (
+    MOST_IMAGES,
+    MOST_REGIONS,
+    Palette,
+    change_bars,
+    change_maps,
+    channel_images,
+    clusters,
+    save,
+    subject_counts,
+)
+from factortopy.storage import write_text
+
+
+def write_change(before: Mapping, after: Mapping, folder: Path, palette: Palette = "default") -> Change:
+    """Compare two mappings and write tables; figures too, where they lie on a surface that can be painted.
+
+    Args:
+        before: of the network as it was.
+        after: of the network with other weights.
+        folder: where tables and figures go.
+        palette: colours.
+
+    Raises:
+        DataError: if they cannot be compared, or the folder cannot be written.
+    """
+    result = change(before, after)
+    result.save(folder)
+    save(change_bars(result, palette=palette), folder / "change_bars")
+    if before.dataset.attrs.get("surface") in VERTICES:
+        save(change_maps(result, palette=palette), folder / "change_maps")
+        save(change_maps(result, "selector", palette=palette), folder / "change_maps_selector")
+    return result
+
+
+def write_averages(
+    mappings: Sequence[Mapping], folder: Path, palette: Palette = "default"
+) -> tuple[list[Mapping], list[str]]:
+    """Average the mappings of each network and recipe over subjects; write them, and maps of how many subjects.
+
+    Args:
+        mappings: of several subjects.
+        folder: averages go to ``folder/averages``, figures to ``folder``.
+        palette: colours.
+
+    Returns:
+        The averages, and their folders.
+
+    Raises:
+        DataError: if mappings cannot be averaged, or the folder cannot be written.
+    """
+    networks: dict[tuple[str, str], list[Mapping]] = {}
+    for mapping in mappings:
+        attributes = mapping.dataset.attrs
+        networks.setdefault((str(attributes.get("network")), str(attributes.get("recipe"))), []).append(mapping)
+    averages = [subject_average(own) for own in networks.values()]
+    names = [re.sub(r"[^A-Za-z0-9._]+", "-", "-".join(key)) for key in networks]
+    folders = [average.save(folder / "averages" / name) for average, name in zip(averages, names, strict=True)]
+    for average, name in zip(averages, names, strict=True):
+        save(subject_counts(average, palette=palette), folder / f"subjects-{name}")
+    return averages, [str(path) for path in folders]
+
+
+def write_clusters(
+    mapping: Mapping, found: ChannelClusters, facts: dict[str, Any], folder: Path, palette: Palette = "default"
+) -> bool:
+    """Write facts, a table of the clusters, each voxel's cluster, and a figure where a surface can be painted.
+
+    Args:
+        mapping: whose voxels were clustered.
+        found: the clusters.
+        facts: of :func:`factortopy.analysis.cluster_facts`, and what else is known.
+        folder: where they go.
+        palette: colours.
+
+    Returns:
+        Whether there is a figure.
+
+    Raises:
+        DataError: if the folder cannot be written.
+    """
+    rows = [{**row, **{f"in_{name}": share for name, share in row["rois"].items()}} for row in facts["clusters"]]
+    data = mapping.dataset
+    vertices = {name: data[name].values for name in ("hemisphere", "vertex") if name in data}
+    voxels = pandas.DataFrame({**vertices, "cluster": found.labels})
+    write_text(folder / "clusters.json", json.dumps(facts, indent=2))
+    write_text(folder / "table.csv", pandas.DataFrame(rows).drop(columns="rois").to_csv(index=False))
+    write_text(folder / "voxels.csv", voxels.to_csv(index=False))
+    if data.attrs.get("surface") not in VERTICES:
+        return False
+    save(clusters(mapping, found, palette=palette), folder / "clusters")
+    return True
+
+
+def write_channel_images(
+    mapping: Mapping,
+    found: ChannelImages,
+    photograph: "Callable[[int], Float[np.ndarray, 'row column 3']]",
+    folder: Path,
+    *,
+    canonical: bool,
+    palette: Palette = "default",
+) -> list[str]:
+    """Write all maps, and figures of the first images, as many regions a page as fit.
+
+    Args:
+        mapping: what was mapped.
+        found: the maps.
+        photograph: gives an image, by its position, as the network sees it, RGB in 0..1.
+        folder: where they go.
+        canonical: whether the channels' gauge is the canonical one.
+        palette: colours.
+
+    Returns:
+        The files' names.
+
+    Raises:
+        DataError: if the folder cannot be written.
+    """
+    found.save(folder / "channel_images.npz")
+    files = ["channel_images.npz"]
+    shown = range(min(MOST_IMAGES, len(found.images)))
+    seen = [photograph(index) for index in shown]
+    firsts = range(0, len(found.regions), MOST_REGIONS)
+    pages = [found.part(shown, range(len(found.regions))[first : first + MOST_REGIONS]) for first in firsts]
+    kinds: tuple[Literal["components", "response"], ...] = ("components", "response")
+    for kind in kinds:
+        for number, page in enumerate(pages, start=1):
+            figure = channel_images(mapping, page, seen, kind, canonical=canonical, palette=palette)
+            stem = kind if len(pages) == 1 else f"{kind}-{number}"
+            files += [path.name for path in save(figure, folder / stem)]
+    return files
