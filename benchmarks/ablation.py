@@ -21,7 +21,7 @@ import numpy as np
 import torch
 
 from factortopy.analysis import AlignedBatches, fit_slope, layer_position, r_squared, shares
-from factortopy.fitting import Images, build_selectors, fit_settings, side_images, train_default, train_paper
+from factortopy.fitting import Examples, build_selectors, fit_settings, split_examples, train_model
 from factortopy.images import Split
 from factortopy.machine import Machine
 from factortopy.model import FactorTopy
@@ -88,17 +88,16 @@ def run(laboratory: Laboratory, case: Case, variant: str) -> dict[str, Any]:
     machine = Machine.choose("cpu", changes.pop("precision", None if recipe == "default" else "fp32"))
     settings = fit_settings(recipe, **changes)
     subject, split = laboratory.subject(case.ceiling, case.channels), laboratory.split(case.images)
-    train, validation, test = side_images(laboratory.tokens(), subject, split).values()
+    train, validation, test = split_examples(laboratory.tokens(), subject, split).values()
     places = torch.from_numpy(subject.voxels.coordinates).float()
     bounds = torch.from_numpy(subject.voxels.bounds)
     unstarted = build_selectors(settings, places, bounds, len(laboratory.tokens().layers))
     folder = laboratory.work / "checkpoints" / f"{case} {variant}".replace(":", "-").replace("/", "over")
     begun = time.perf_counter()
-    trainer = train_paper if recipe == "paper" else train_default
-    model, history = trainer(
+    model, history = train_model(
+        settings,
         train,
         validation,
-        settings,
         places,
         bounds,
         None if start else unstarted,
@@ -123,7 +122,7 @@ def run(laboratory: Laboratory, case: Case, variant: str) -> dict[str, Any]:
     }
 
 
-def measure(model: FactorTopy, test: Images, subject: Subject, split: Split) -> dict[str, float]:
+def measure(model: FactorTopy, test: Examples, subject: Subject, split: Split) -> dict[str, float]:
     """Score of a model on held-out images, and what it found beside what was planted."""
     truth = subject.truth
     if truth is None:
@@ -131,7 +130,7 @@ def measure(model: FactorTopy, test: Images, subject: Subject, split: Split) -> 
     held_out = shares(model, AlignedBatches(model, lambda: test.batches(64)))
     place = {name: row for row, name in enumerate(subject.image_ids)}
     rows = np.array([place[name] for name in split.test])
-    responses = test.responses[torch.arange(len(test))].numpy()
+    responses = test.all_responses().numpy()
     depth = layer_position(held_out.layer.numpy())
     planted = layer_position(truth.layer_share)
     space = model.select().space.detach().numpy()

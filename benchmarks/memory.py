@@ -24,7 +24,7 @@ import torch
 from PIL import Image
 
 from factortopy.cortex import Voxels
-from factortopy.fitting import Images, fit_settings, train
+from factortopy.fitting import Examples, fit_settings, train
 from factortopy.images import ImageSet, split_images
 from factortopy.machine import Machine
 from factortopy.networks import Preprocessing, network_from_function
@@ -82,12 +82,12 @@ def run(folder: Path, kind: str, voxels: int) -> dict[str, float]:
             chosen = np.array([rows[name] for name in names])
             values = torch.from_numpy(responses[chosen])
             read = _reader(tokens, chosen)
-            sides.append(Images(read, values, resident=False))
+            sides.append(Examples(read, values, resident=False))
         model = make_model(voxels, LAYERS, tokens.channels[0])
         model.form = "plain"
         few = fit_settings("paper", steps=3, validate_every=3)
         start = time.perf_counter()
-        train(model, sides[0], Images(sides[1].read, sides[1].responses[:8]), few, machine, progress=False)
+        train(model, sides[0], Examples(sides[1].read, sides[1].responses[:8]), few, machine, progress=False)
         seconds, steps = time.perf_counter() - start, 3
     return {"gb": _peak() - before, "seconds_a_step": seconds / steps}
 

@@ -2,8 +2,6 @@
 
 import json
 import time
-from collections import Counter
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from os import PathLike
 from typing import Any
@@ -15,17 +13,17 @@ from jaxtyping import Float
 
 from factortopy.analysis import CONFIDENCE, AlignedBatches, Variables, held_out_variables, raw_selectors, region_names
 from factortopy.fitting import (
+    Examples,
     FitSettings,
     History,
-    Images,
     Recipe,
+    default_split,
     fit_settings,
-    image_scenes,
-    side_images,
-    train_default,
-    train_paper,
+    image_of_rows,
+    split_examples,
+    train_model,
 )
-from factortopy.images import Split, split_images
+from factortopy.images import Split
 from factortopy.machine import Machine
 from factortopy.mapping import Mapping
 from factortopy.model import FactorTopy, FixedSelectors, Selection
@@ -47,7 +45,7 @@ class Fit:
         model: the trained model, which takes raw tokens of the network.
         history: what was seen while training.
         split: the images it was trained, stopped and scored on.
-        predictions: of the responses to the test images, in the order of ``fitting.side_images``.
+        predictions: of the responses to the test images, in the order of ``fitting.split_examples``.
     """
 
     mapping: Mapping
@@ -137,15 +135,16 @@ def fit_model(
     """
     start = time.perf_counter()
     machine = machine or Machine.choose()
-    groups = image_scenes(tokens, subject)
-    split = split or split_images(subject.distinct_image_ids, groups, seed=settings.seed)
-    sides = side_images(tokens, subject, split)
+    split = split or default_split(tokens, subject, settings.seed)
+    sides = split_examples(tokens, subject, split)
     made_of = fit_identity(tokens, subject, split, settings, selection, machine)
-    model, history = _train(
-        sides,
-        subject,
+    model, history = train_model(
         settings,
-        selection,
+        sides["train"],
+        sides["validation"],
+        torch.from_numpy(subject.voxels.coordinates).float(),
+        torch.from_numpy(subject.voxels.bounds),
+        None if selection is None else FixedSelectors(selection),
         machine=machine,
         checkpoint=None if checkpoint is None else Checkpoint(checkpoint, sha256_text(json.dumps(made_of))),
         progress=progress,
@@ -172,24 +171,8 @@ def fit_model(
     return Fit(mapping, model, history, split, predictions)
 
 
-def _train(
-    sides: dict[str, Images], subject: Subject, settings: FitSettings, selection: Selection | None, **how: Any
-) -> tuple[FactorTopy, History]:
-    """The trained model; ``how`` goes to the training of the recipe as it is."""
-    trainer = train_paper if settings.recipe == "paper" else train_default
-    return trainer(
-        sides["train"],
-        sides["validation"],
-        settings,
-        torch.from_numpy(subject.voxels.coordinates).float(),
-        torch.from_numpy(subject.voxels.bounds),
-        None if selection is None else FixedSelectors(selection),
-        **how,
-    )
-
-
 def _score(
-    model: FactorTopy, test: Images, subject: Subject, split: Split, machine: Machine, bootstrap: int
+    model: FactorTopy, test: Examples, subject: Subject, split: Split, machine: Machine, bootstrap: int
 ) -> tuple[Variables, Float[np.ndarray, "image voxel"]]:
     """What the model says on the test images, and its predictions of them; leaves it on the CPU."""
     # Sums over images are in float64, which Apple's GPUs do not have.
@@ -203,19 +186,13 @@ def _score(
     scored = held_out_variables(
         model,
         aligned,
-        test.responses[torch.arange(len(test))].to(device),
+        test.all_responses(device),
         image_of_rows(subject, split.test),
         subject.voxels.rois,
         bootstrap,
     )
     model.cpu()
     return scored
-
-
-def image_of_rows(subject: Subject, images: Sequence[str]) -> list[str]:
-    """The image of every row of ``fitting.side_images``: as often as the subject has trials of it."""
-    counts = Counter(subject.image_ids)
-    return [image for image in images for _ in range(counts[image])]
 
 
 def fit_identity(

@@ -10,19 +10,18 @@ from planted_tokens import SPLIT, PlantedTokens, one_layer_one_place, subject_of
 from factortopy.baselines import METHODS, run, run_baselines
 from factortopy.baselines.variants import shuffled
 from factortopy.errors import DataError, UnavailableError, UnknownNameError
-from factortopy.fitting import fit_settings
-from factortopy.machine import Machine
 
-SETTINGS = fit_settings(
-    steps=150,
-    width=4,
-    components=6,
-    batch_size=45,
-    validate_every=30,
-    learning_rate=2e-2,
-    selector_learning_rate=5e-3,
-)
-COMMON = {"settings": SETTINGS, "split": SPLIT, "features": 36, "progress": False}
+SETTINGS = {
+    "steps": 150,
+    "width": 4,
+    "components": 6,
+    "batch_size": 45,
+    "validate_every": 30,
+    "learning_rate": 2e-2,
+    "selector_learning_rate": 5e-3,
+}
+MACHINE = {"device": "cpu", "precision": "fp32", "memory_gb": 1}
+COMMON = {**SETTINGS, **MACHINE, "split": SPLIT, "features": 36, "progress": False}
 
 
 @pytest.fixture(scope="module")
@@ -39,14 +38,9 @@ def output(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def machine():
-    return Machine.choose("cpu", "fp32", 1)
-
-
-@pytest.fixture(scope="module")
-def comparison(planted, output, machine):
+def comparison(planted, output):
     tokens, subject, _ = planted
-    return run_baselines(tokens, subject, output, untrained=PlantedTokens(seed=9), machine=machine, **COMMON)
+    return run_baselines(tokens, subject, output, untrained=PlantedTokens(seed=9), **COMMON)
 
 
 @pytest.fixture(scope="module")
@@ -103,17 +97,17 @@ def test_table_and_json_say_the_same(comparison, output):
     assert found["simulated"] is False
 
 
-def test_what_is_done_is_not_fitted_again(planted, output, comparison, machine, monkeypatch):
+def test_what_is_done_is_not_fitted_again(planted, output, comparison, monkeypatch):
     def never(*arguments, **named):
         raise AssertionError("fitted again")
 
     monkeypatch.setattr(run, "fit_variant", never)
     monkeypatch.setattr(run, "fit_linear", never)
     tokens, subject, _ = planted
-    again = run_baselines(tokens, subject, output, untrained=PlantedTokens(seed=9), machine=machine, **COMMON)
+    again = run_baselines(tokens, subject, output, untrained=PlantedTokens(seed=9), **COMMON)
     np.testing.assert_array_equal(again.dataset["r2"], comparison.dataset["r2"])
     with pytest.raises(DataError, match="belongs to another fit"):
-        run_baselines(tokens, subject, output, which=["fwrf"], machine=machine, **{**COMMON, "features": 48})
+        run_baselines(tokens, subject, output, which=["fwrf"], **{**COMMON, "features": 48})
 
 
 def test_shuffling_moves_training_responses_only(planted):

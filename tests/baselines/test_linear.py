@@ -12,7 +12,7 @@ from factortopy.baselines import choose, receptive_fields
 from factortopy.baselines.features import Field, field_weights, measure_features
 from factortopy.baselines.linear import fit_linear
 from factortopy.baselines.ridge import PENALTIES, band_weightings, fit_candidates
-from factortopy.fitting import fit_settings, side_images
+from factortopy.fitting import fit_settings, split_examples
 
 COUNTS = {"train": 60, "validation": 25, "test": 20}
 
@@ -81,7 +81,7 @@ def test_the_receptive_fields_planted_are_found():
         for layer, field in enumerate(planted)
     ]
     subject = subject_of(np.concatenate(signal, axis=1))
-    sides = side_images(tokens, subject, SPLIT)
+    sides = split_examples(tokens, subject, SPLIT)
     responses = {side: images.responses[torch.arange(len(images))].numpy() for side, images in sides.items()}
     features = measure_features(sides, LAYERS, 36, fit_settings(), progress=False)
     found = fit_linear("fwrf", features, responses, progress=False)
@@ -99,7 +99,7 @@ def test_fields_in_closed_form_are_ridge_on_their_features(monkeypatch):
     read = tokens.local[1, :, :, 2, 1] + 0.5 * tokens.global_[0]
     signal = read.astype(float) @ random.normal(size=(read.shape[1], 9)) + 7
     subject = subject_of(signal, noise=0.7)
-    sides = side_images(tokens, subject, SPLIT)
+    sides = split_examples(tokens, subject, SPLIT)
     responses = {side: images.responses[torch.arange(len(images))].numpy() for side, images in sides.items()}
     responses = {side: part + 0.4 for side, part in responses.items()}  # the intercept counts
     features = measure_features(sides, LAYERS, 36, fit_settings(), progress=False)
@@ -122,7 +122,7 @@ def test_weights_of_a_field_follow_the_gaussian():
 
 def test_all_baselines_have_equally_many_features():
     tokens = PlantedTokens()
-    sides = side_images(tokens, subject_of(np.random.default_rng(0).normal(size=(260, 2))), SPLIT)
+    sides = split_examples(tokens, subject_of(np.random.default_rng(0).normal(size=(260, 2))), SPLIT)
     features = measure_features(sides, LAYERS, 36, fit_settings(), progress=False)
     assert features.of_layer(0, 36)["test"].shape == (40, 36)
     assert sum(features.of_layer(layer, 12)["test"].shape[1] for layer in range(LAYERS)) == 36

@@ -6,7 +6,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from factortopy.errors import DataError
-from factortopy.fitting import Images, fit_settings, train_default, train_paper
+from factortopy.fitting import Examples, fit_settings, train_model
 from factortopy.fitting import training as training_module
 from factortopy.machine import Machine
 from factortopy.networks import Tokens
@@ -32,15 +32,14 @@ def sides():
     weight = torch.randn(CHANNELS, VOXELS, generator=generator)
     responses = tokens.global_[1] @ weight + torch.randn(IMAGES, VOXELS, generator=generator)
     parts = [slice(0, 60), slice(60, 90)]
-    return [Images(lambda rows, part=part: tokens[part][rows], responses[part]) for part in parts]
+    return [Examples(lambda rows, part=part: tokens[part][rows], responses[part]) for part in parts]
 
 
 def run(sides, recipe, folder=None, identity="fit", precision="fp32", memory=10**9, **changes):
     settings = fit_settings(recipe, width=4, steps=24, batch_size=7, validate_every=5, components=5, **changes)
-    trainer = train_default if recipe == "default" else train_paper
-    return trainer(
-        *sides,
+    return train_model(
         settings,
+        *sides,
         COORDINATES,
         BOUNDS,
         machine=Machine(torch.device("cpu"), precision, memory),
@@ -101,7 +100,9 @@ def test_patience_ends_a_resumed_fit_too(sides, tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("recipe", ["default", "paper"])
 def test_tokens_on_disk_train_the_very_same_model(sides, recipe):
-    halves = [Images(lambda rows, side=side: side.read(rows).to(dtype=torch.float16), side.responses) for side in sides]
+    halves = [
+        Examples(lambda rows, side=side: side.read(rows).to(dtype=torch.float16), side.responses) for side in sides
+    ]
     in_memory, _ = run(halves, recipe, memory=10**9)
     on_disk, history = run(halves, recipe, memory=0)
     assert all(torch.equal(a, b) for a, b in zip(in_memory.parameters(), on_disk.parameters(), strict=True))
@@ -141,8 +142,8 @@ def test_a_training_step_never_asks_the_device_for_a_value(sides):
     """Tensors of the device "meta" have no values: whatever waits for one raises an error."""
     settings = fit_settings("default", width=4, batch_size=7, components=5, gradient_clip=0.5)
     machine = Machine(torch.device("cpu"), "fp32", 10**9)
-    model, _ = train_default(
-        *sides, settings.model_copy(update={"steps": 1}), COORDINATES, BOUNDS, machine=machine, progress=False
+    model, _ = train_model(
+        settings.model_copy(update={"steps": 1}), *sides, COORDINATES, BOUNDS, machine=machine, progress=False
     )
     model.to("meta")
     run = training_module._Run(model, settings, machine)

@@ -34,7 +34,7 @@ def data():
 @pytest.fixture(scope="module")
 def fitted(data):
     tokens, responses, coordinates = data
-    model = FactorTopyRegressor(settings=FAST)
+    model = FactorTopyRegressor(**FAST)
     return model.fit(tokens[:200], responses[:200], coordinates=coordinates)
 
 
@@ -56,13 +56,14 @@ def test_it_finds_layer_and_scale(fitted):
 def test_it_clones_and_refuses_to_predict_unfitted(data, fitted):
     copy = clone(fitted)
     assert copy.get_params() == fitted.get_params()
+    assert copy.set_params(steps=7, seed=2).get_params() == {**fitted.get_params(), "steps": 7, "seed": 2}
     with pytest.raises(NotFittedError):
         copy.predict(data[0])
 
 
 def test_bad_input_is_named(data):
     tokens, responses, coordinates = data
-    model = FactorTopyRegressor(settings=FAST)
+    model = FactorTopyRegressor(**FAST)
     with pytest.raises(ShapeError, match=r"responses \(239, 60\).*240 images"):
         model.fit(tokens, responses[:-1], coordinates=coordinates)
     with pytest.raises(ShapeError, match=r"coordinates \(60, 2\) must be \(60, 3\)"):

@@ -6,7 +6,7 @@ import torch
 
 from factortopy.analysis import shares
 from factortopy.errors import DataError
-from factortopy.fitting import Images, build_paper_model, fit_settings, train_default, train_paper
+from factortopy.fitting import Examples, build_paper_model, fit_settings, train_model
 from factortopy.fitting.training import _released, _Run
 from factortopy.machine import Machine
 from factortopy.model import FixedSelectors, FreeSelectors, Selection
@@ -50,7 +50,7 @@ def planted():
 def sides(planted):
     tokens, responses, *_ = planted
     parts = [slice(0, 300), slice(300, 350), slice(350, 400)]
-    return [Images(lambda rows, part=part: tokens[part][rows], responses[part]) for part in parts]
+    return [Examples(lambda rows, part=part: tokens[part][rows], responses[part]) for part in parts]
 
 
 def score(model, images):
@@ -62,9 +62,8 @@ def score(model, images):
 
 def run(planted, recipe="default", selectors=None, **changes):
     training, validation, test = sides(planted)
-    trainer = train_default if recipe == "default" else train_paper
     settings = fit_settings(recipe, **changes)
-    model, history = trainer(training, validation, settings, planted[2], BOUNDS, selectors, progress=False)
+    model, history = train_model(settings, training, validation, planted[2], BOUNDS, selectors, progress=False)
     return model, history, score(model, test)
 
 

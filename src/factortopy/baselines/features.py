@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from factortopy.fitting import MEASURED_IMAGES, FitSettings, Images, TokenReduction
+from factortopy.fitting import Examples, FitSettings, join_tokens, measure_reduction
 from factortopy.networks import Tokens
 from factortopy.progress import progress_bar
 
@@ -95,34 +95,27 @@ class Features:
 
 
 def measure_features(
-    sides: dict[str, Images], layers: int, count: int, settings: FitSettings, progress: bool = True
+    sides: dict[str, Examples], layers: int, count: int, settings: FitSettings, progress: bool = True
 ) -> Features:
     """Reduce the tokens of all sides to principal components of the training images.
 
     Args:
-        sides: images by side of the split.
+        sides: examples by side of the split.
         layers: number of layers L.
         count: numbers an image that a baseline may use in all.
         settings: of the fit, for their damping and seed.
         progress: whether to show a progress bar.
     """
-    training = sides["train"]
-    chosen = torch.arange(len(training))[:: -(-len(training) // MEASURED_IMAGES)]
-    reduction = TokenReduction.measure(
-        (training.read(rows) for rows in chosen.split(BATCH)),
-        len(chosen),
-        max(1, count // (2 * layers)),
-        settings.damping,
-        settings.seed,
-    )
+    components = max(1, count // (2 * layers))
+    reduction = measure_reduction(sides["train"], components, settings.damping, settings.seed)
 
-    def reduced(side: Images) -> Iterator[Tokens]:
+    def reduced(side: Examples) -> Iterator[Tokens]:
         for batch in side.batches(BATCH):
             yield reduction.apply(batch)
             advance(len(batch))
 
     with progress_bar("Features", sum(map(len, sides.values())), show=progress) as advance:
-        return Features({name: _join(list(reduced(side))) for name, side in sides.items()}, count)
+        return Features({name: join_tokens(reduced(side), len(side)) for name, side in sides.items()}, count)
 
 
 def field_weights(field: Field, height: int, width: int) -> Float[Tensor, "H W"]:
@@ -146,12 +139,3 @@ def _unit(sides: Sides) -> Sides:
     """Divided by one number, so that features have a mean variance of 1 and penalties mean alike."""
     spread = float(np.sqrt(sides["train"].var(axis=0).mean())) or 1.0
     return {side: (part / spread).astype(np.float32) for side, part in sides.items()}
-
-
-def _join(batches: list[Tokens]) -> Tokens:
-    local = zip(*(batch.local for batch in batches), strict=True)
-    global_ = zip(*(batch.global_ for batch in batches), strict=True)
-    return Tokens(
-        tuple(torch.cat([part.half() for part in layer]) for layer in local),
-        tuple(torch.cat([part.half() for part in layer]) for layer in global_),
-    )

@@ -2,12 +2,12 @@
 
 import json
 import time
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from os import PathLike
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -21,8 +21,8 @@ from factortopy.baselines.methods import METHODS, is_linear, needs_himalaya
 from factortopy.baselines.ridge import himalaya_search
 from factortopy.baselines.variants import fit_variant
 from factortopy.errors import DataError, UnknownNameError
-from factortopy.fitting import FitSettings, Images, fit_settings, image_scenes, side_images
-from factortopy.images import Split, split_images
+from factortopy.fitting import Examples, FitSettings, Recipe, default_split, fit_settings, image_of_rows, split_examples
+from factortopy.images import Split
 from factortopy.machine import Machine
 from factortopy.storage import Checkpoint, Part, remove, sha256_text
 from factortopy.subjects import Subject
@@ -33,7 +33,6 @@ FEATURES = 768
 """Numbers an image that every linear baseline uses: the channels of a base-size transformer."""
 RESAMPLES = 1_000
 UNTRAINED = "untrained-network"
-BLOCK = 256
 
 
 def run_baselines(
@@ -42,12 +41,16 @@ def run_baselines(
     output: str | PathLike[str],
     *,
     which: Sequence[str] | None = None,
-    settings: FitSettings | None = None,
     split: Split | None = None,
     features: int = FEATURES,
     untrained: TokenStore | None = None,
-    machine: Machine | None = None,
+    recipe: Recipe = "default",
+    seed: int = 0,
+    device: str | torch.device | None = None,
+    precision: str | None = None,
+    memory_gb: float | None = None,
     progress: bool = True,
+    **changes: Any,
 ) -> Comparison:
     """Compare FactorTopy with baselines, ablations and controls on the same tokens, split and test images.
 
@@ -61,25 +64,28 @@ def run_baselines(
         output: folder of the results.
         which: names of ``METHODS``; if None all that can be fitted, the untrained network where its tokens
             are given.
-        settings: of FactorTopy; those of the default recipe if None.
         split: which images train, choose and test; by default 8:1:1, scenes kept whole where known.
         features: numbers an image that each linear baseline uses.
         untrained: tokens of the same images in the network with random weights.
-        machine: where to compute; the best there is if None.
+        recipe: of FactorTopy; this and the following as for :func:`factortopy.fit`.
+        seed: of the split, the start and the order of images.
+        device: ``"cuda"``, ``"mps"`` or ``"cpu"``.
+        precision: of the matrix products.
+        memory_gb: GB that tokens may take in main memory.
         progress: whether to show progress bars.
+        changes: settings of FactorTopy that differ from the recipe's.
 
     Raises:
-        UnknownNameError: if a method does not exist.
+        UnknownNameError: if a method or a setting does not exist.
         UnavailableError: if a linear baseline is wanted and himalaya is not installed.
         DataError: if the untrained network is wanted and has no tokens, tokens do not fit the subject, or
             ``output`` holds the results of something else.
     """
-    settings = settings or fit_settings()
+    settings = fit_settings(recipe, seed=seed, **changes)
     names = check_methods(which, tokens, untrained)
     if features < 2 * len(tokens.layers):
         raise DataError(f"features are {features}; {len(tokens.layers)} layers need {2 * len(tokens.layers)}")
-    scenes = image_scenes(tokens, subject)
-    split = split or split_images(subject.distinct_image_ids, scenes, seed=settings.seed)
+    split = split or default_split(tokens, subject, settings.seed)
     run = _Run(
         tokens,
         subject,
@@ -87,7 +93,7 @@ def run_baselines(
         split,
         features,
         untrained,
-        machine or Machine.choose(),
+        Machine.choose(device, precision, memory_gb),
         Path(output),
         progress,
     )
@@ -142,16 +148,13 @@ class _Run:
     progress: bool
 
     @cached_property
-    def sides(self) -> dict[str, Images]:
-        return side_images(self.tokens, self.subject, self.split)
+    def sides(self) -> dict[str, Examples]:
+        return split_examples(self.tokens, self.subject, self.split)
 
     @cached_property
     def responses(self) -> dict[str, np.ndarray]:
         """Z-scored responses by side."""
-        return {
-            name: np.concatenate([side.responses[rows].numpy() for rows in torch.arange(len(side)).split(BLOCK)])
-            for name, side in self.sides.items()
-        }
+        return {name: side.all_responses().numpy() for name, side in self.sides.items()}
 
     @cached_property
     def features(self) -> Features:
@@ -160,8 +163,8 @@ class _Run:
     @cached_property
     def rois(self) -> dict[str, np.ndarray]:
         """ROIs that have voxels, then all voxels."""
-        held = {name: mask for name, mask in self.subject.voxels.rois.items() if mask.any()}
-        return {**held, ALL: np.ones(len(self.subject.voxels), bool)}
+        rois = {name: mask for name, mask in self.subject.voxels.rois.items() if mask.any()}
+        return {**rois, ALL: np.ones(len(self.subject.voxels), bool)}
 
     def result(self, name: str, description: str) -> Part:
         """Scores of a method, read where they were kept, else fitted and kept."""
@@ -172,8 +175,7 @@ class _Run:
         started = time.perf_counter()
         predictions, tensors = self.fit(name, description)
         observed = self.responses["test"]
-        trials = Counter(self.subject.image_ids)
-        rows = [image for image in self.split.test for _ in range(trials[image])]
+        rows = image_of_rows(self.subject, self.split.test)
         tensors["r2"] = r_squared(observed, predictions)
         tensors["resampled"] = draw_roi_r2(observed, predictions, rows, self.rois, RESAMPLES)
         facts = {"seconds": round(time.perf_counter() - started, 1)}

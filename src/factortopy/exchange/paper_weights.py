@@ -8,6 +8,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from factortopy.errors import DataError, ShapeError
+from factortopy.fitting import fit_settings
 from factortopy.model import ChannelAlign, ChannelMap, FactorTopy, PositionEncoding, TopologicalSelectors
 
 LOCAL, GLOBAL = "local_token_bottleneck", "global_token_bottleneck"
@@ -68,7 +69,7 @@ def from_paper_weights(
         [ChannelMap(count, width) for count in channels], [ChannelMap(count, width) for count in channels]
     )
     selectors = TopologicalSelectors(coordinates, PositionEncoding(bounds), len(layers))
-    model = FactorTopy(align, selectors, torch.zeros(voxels, width), factor=1 / width)
+    model = FactorTopy(align, selectors, torch.zeros(voxels, width), fit_settings("paper", width=width).factor)
     try:
         model.load_state_dict(_own_names(weights, layers), strict=False)
     except RuntimeError as error:

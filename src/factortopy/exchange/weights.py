@@ -1,6 +1,5 @@
 """Weights under the authors' names as a mapping, and a mapping's weights under the authors' names."""
 
-from collections import Counter
 from collections.abc import Mapping as MappingType
 from dataclasses import replace
 from typing import Any, Literal
@@ -14,7 +13,7 @@ from factortopy.analysis import CONFIDENCE, AlignedBatches, held_out_variables, 
 from factortopy.cortex import Voxels, coordinate_bounds
 from factortopy.errors import DataError, ShapeError
 from factortopy.exchange.paper_weights import from_paper_weights, to_paper_weights
-from factortopy.fitting import fit_settings, side_images
+from factortopy.fitting import fit_settings, image_of_rows, split_examples
 from factortopy.images import Split
 from factortopy.machine import Machine
 from factortopy.mapping import Mapping, load_model
@@ -115,12 +114,12 @@ def score_weights(
     """
     model = load_model(mapping)
     _check_fit(mapping, model, tokens, subject)
-    test, counts = side_images(tokens, subject, split)["test"], Counter(subject.image_ids)
+    test = split_examples(tokens, subject, split)["test"]
     variables, _ = held_out_variables(
         model,
         AlignedBatches(model, lambda: test.batches(BATCH), Machine.choose("cpu").memory),
-        test.responses[torch.arange(len(test))],
-        [image for image in split.test for _ in range(counts[image])],
+        test.all_responses(),
+        image_of_rows(subject, split.test),
         subject.voxels.rois,
         bootstrap,
     )

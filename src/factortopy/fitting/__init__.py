@@ -2,23 +2,29 @@
 
 from factortopy.fitting.build import build_default_model, build_paper_model, build_selectors, fix_selectors
 from factortopy.fitting.estimator import FactorTopyRegressor
-from factortopy.fitting.images import Images, StandardisedResponses
-from factortopy.fitting.recipes import MEASURED_IMAGES, SCANNED_IMAGES, train_default, train_paper
-from factortopy.fitting.reduction import PrincipalComponents, TokenReduction
+from factortopy.fitting.examples import (
+    Examples,
+    StandardisedResponses,
+    default_split,
+    image_of_rows,
+    image_scenes,
+    split_examples,
+)
+from factortopy.fitting.recipes import SCANNED_IMAGES, train_model
+from factortopy.fitting.reduction import PrincipalComponents, TokenReduction, measure_reduction
 from factortopy.fitting.settings import FitSettings, Recipe, fit_settings
-from factortopy.fitting.sides import image_scenes, side_images
 from factortopy.fitting.start import COMPONENTS, SCORED_VOXELS
+from factortopy.fitting.token_cache import join_tokens
 from factortopy.fitting.training import History, mean_r2, train
 
 __all__ = [
     "COMPONENTS",
-    "MEASURED_IMAGES",
     "SCANNED_IMAGES",
     "SCORED_VOXELS",
+    "Examples",
     "FactorTopyRegressor",
     "FitSettings",
     "History",
-    "Images",
     "PrincipalComponents",
     "Recipe",
     "StandardisedResponses",
@@ -26,12 +32,15 @@ __all__ = [
     "build_default_model",
     "build_paper_model",
     "build_selectors",
+    "default_split",
     "fit_settings",
     "fix_selectors",
+    "image_of_rows",
     "image_scenes",
+    "join_tokens",
     "mean_r2",
-    "side_images",
+    "measure_reduction",
+    "split_examples",
     "train",
-    "train_default",
-    "train_paper",
+    "train_model",
 ]

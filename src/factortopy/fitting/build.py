@@ -1,14 +1,12 @@
 """Models as the two recipes start them."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from factortopy.fitting.reduction import TokenReduction
 from factortopy.fitting.settings import FitSettings
+from factortopy.machine import seeded
 from factortopy.model import (
     ChannelAlign,
     ChannelMap,
@@ -40,7 +38,7 @@ def build_selectors(
     """
     if not settings.topology:
         return FreeSelectors(len(coordinates), layers)
-    with _seeded(settings.seed):
+    with seeded(settings.seed):
         return TopologicalSelectors(coordinates, PositionEncoding(bounds.numpy()), layers)
 
 
@@ -68,13 +66,13 @@ def build_paper_model(
         voxels: number of voxels N.
         channels: channels C_l of every layer.
     """
-    with _seeded(settings.seed):
+    with seeded(settings.seed):
         align = ChannelAlign(
             [ChannelMap(count, settings.width) for count in channels],
             [ChannelMap(count, settings.width) for count in channels],
         )
         start = nn.Linear(settings.width, voxels)
-    model = FactorTopy(align, selectors, start.weight.detach(), factor=1 / settings.width)
+    model = FactorTopy(align, selectors, start.weight.detach(), settings.factor)
     model.bias.data.copy_(start.bias.detach())
     return model
 
@@ -90,18 +88,10 @@ def build_default_model(
         voxels: number of voxels N.
         reduction: principal components of the training tokens.
     """
-    with _seeded(settings.seed):
+    with seeded(settings.seed):
         align = ChannelAlign(
             [UnitChannelMap(layer.variance, settings.width) for layer in reduction.local],
             [UnitChannelMap(layer.variance, settings.width) for layer in reduction.global_],
         )
         start = SMALL * torch.randn(voxels, settings.width)
-    return FactorTopy(align, selectors, start, factor=settings.width**-0.5)
-
-
-@contextmanager
-def _seeded(seed: int) -> Iterator[None]:
-    """Draw from a seed without touching the caller's random numbers."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        yield
+    return FactorTopy(align, selectors, start, settings.factor)

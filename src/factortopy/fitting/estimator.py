@@ -9,8 +9,8 @@ from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.utils.validation import check_is_fitted
 
 from factortopy.errors import DataError, ShapeError
-from factortopy.fitting.images import Images
-from factortopy.fitting.recipes import train_default, train_paper
+from factortopy.fitting.examples import Examples
+from factortopy.fitting.recipes import train_model
 from factortopy.fitting.settings import Recipe, fit_settings
 from factortopy.fitting.training import History
 from factortopy.machine import Machine
@@ -28,12 +28,13 @@ class FactorTopyRegressor(RegressorMixin, BaseEstimator):
 
     Args:
         recipe: ``"default"`` (well-conditioned) or ``"paper"`` (the authors' parametrisation).
-        settings: settings that differ from the recipe's; see ``FitSettings``.
         validation_fraction: share of the images that chooses when to stop, in (0, 1).
         seed: of the choice of those images, the start and the order of images.
         device: ``"cuda"``, ``"mps"`` or ``"cpu"``; the best there is if None.
         precision: of the matrix products, ``"bf16"`` or ``"fp32"``; bf16 where computed natively if None.
+        memory_gb: GB that tokens may take in main memory; half of what is free if None.
         progress: whether to show progress bars.
+        changes: settings that differ from the recipe's, as for ``factortopy.fit``; see ``FitSettings``.
 
     Attributes:
         model_: the trained model.
@@ -48,20 +49,33 @@ class FactorTopyRegressor(RegressorMixin, BaseEstimator):
     def __init__(
         self,
         recipe: Recipe = "default",
-        settings: dict[str, Any] | None = None,
+        *,
         validation_fraction: float = 0.1,
         seed: int = 0,
         device: str | None = None,
         precision: str | None = None,
+        memory_gb: float | None = None,
         progress: bool = False,
+        **changes: Any,
     ) -> None:
         self.recipe: Recipe = recipe
-        self.settings = settings
         self.validation_fraction = validation_fraction
         self.seed = seed
         self.device = device
         self.precision = precision
+        self.memory_gb = memory_gb
         self.progress = progress
+        self.changes = changes
+
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        """All arguments by name, the changed settings among them."""
+        return {**super().get_params(deep), **self.changes}
+
+    def set_params(self, **params: Any) -> Self:
+        """Change arguments by name; one that is none of the constructor's is a setting of the recipe."""
+        own = super().get_params(deep=False)
+        self.changes = {**self.changes, **{name: value for name, value in params.items() if name not in own}}
+        return super().set_params(**{name: value for name, value in params.items() if name in own})
 
     def fit(
         self,
@@ -76,7 +90,7 @@ class FactorTopyRegressor(RegressorMixin, BaseEstimator):
         Args:
             tokens: tokens of the images.
             responses: responses to them, on any scale.
-            coordinates: place of every voxel, mm.
+            coordinates: of every voxel, mm.
             coordinate_bounds: smallest and largest coordinate of the whole surface, mm; those of the voxels
                 given if None.
 
@@ -84,35 +98,34 @@ class FactorTopyRegressor(RegressorMixin, BaseEstimator):
             ShapeError: if images or voxels differ in number.
             DataError: if responses or coordinates are not finite, or there are too few images.
         """
-        responses, places = np.asarray(responses, np.float32), np.asarray(coordinates, np.float32)
-        _check(tokens, responses, places)
-        settings = fit_settings(self.recipe, **{"seed": self.seed, **(self.settings or {})})
-        held = round(self.validation_fraction * len(responses))
-        if not 2 <= held <= len(responses) - 2:
+        responses, coordinates = np.asarray(responses, np.float32), np.asarray(coordinates, np.float32)
+        _check(tokens, responses, coordinates)
+        settings = fit_settings(self.recipe, seed=self.seed, **self.changes)
+        count = round(self.validation_fraction * len(responses))
+        if not 2 <= count <= len(responses) - 2:
             raise DataError(
-                f"validation_fraction = {self.validation_fraction} of {len(responses)} images leaves {held} "
+                f"validation_fraction = {self.validation_fraction} of {len(responses)} images leaves {count} "
                 "to validate; at least 2 are needed, and 2 to train"
             )
         order = torch.from_numpy(np.random.default_rng(settings.seed).permutation(len(responses)))
-        training = order[held:]
+        training = order[count:]
         self._mean = responses[training].mean(axis=0)
         spread = responses[training].std(axis=0)
         self._spread = np.where(spread > 0, spread, 1)
         scored = torch.from_numpy((responses - self._mean) / self._spread)
 
-        def side(rows: torch.Tensor) -> Images:
-            return Images(lambda chosen: tokens[rows[chosen]], scored[rows])
+        def examples(rows: torch.Tensor) -> Examples:
+            return Examples(lambda chosen: tokens[rows[chosen]], scored[rows])
 
-        bounds = np.stack([places.min(axis=0), places.max(axis=0)])
+        bounds = np.stack([coordinates.min(axis=0), coordinates.max(axis=0)])
         bounds = bounds if coordinate_bounds is None else np.asarray(coordinate_bounds)
-        trainer = train_paper if self.recipe == "paper" else train_default
-        self.model_, self.history_ = trainer(
-            side(training),
-            side(order[:held]),
+        self.model_, self.history_ = train_model(
             settings,
-            torch.from_numpy(places),
+            examples(training),
+            examples(order[:count]),
+            torch.from_numpy(coordinates),
             torch.from_numpy(bounds),
-            machine=Machine.choose(self.device, self.precision),
+            machine=Machine.choose(self.device, self.precision, self.memory_gb),
             progress=self.progress,
         )
         self.model_.cpu()
@@ -133,7 +146,7 @@ def _check(tokens: Tokens, responses: np.ndarray, coordinates: np.ndarray) -> No
     if responses.ndim != 2 or len(responses) != len(tokens):
         raise ShapeError(f"responses {responses.shape} must be (image, voxel) for the tokens' {len(tokens)} images")
     if coordinates.shape != (responses.shape[1], 3):
-        raise ShapeError(f"coordinates {coordinates.shape} must be ({responses.shape[1]}, 3): one place a voxel")
+        raise ShapeError(f"coordinates {coordinates.shape} must be ({responses.shape[1]}, 3): x, y and z of each voxel")
     for name, values in (("responses", responses), ("coordinates", coordinates)):
         if not np.isfinite(values).all():
             raise DataError(f"{name} hold NaN or infinite values; leave those voxels or images out")

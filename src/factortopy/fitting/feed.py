@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from factortopy.fitting.images import Images
+from factortopy.fitting.examples import Examples
 from factortopy.networks import Tokens
 
 AHEAD = 3
@@ -30,7 +30,7 @@ class Feed:
         device: where they go.
     """
 
-    def __init__(self, images: Images, device: torch.device) -> None:
+    def __init__(self, images: Examples, device: torch.device) -> None:
         self._images, self._device = images, device
         self.waited = 0.0
 

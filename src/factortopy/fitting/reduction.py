@@ -5,13 +5,17 @@ from dataclasses import dataclass, fields
 from typing import Self
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from factortopy.errors import DataError
+from factortopy.fitting.examples import Examples
 from factortopy.model import ChannelAlign, ChannelMap, UnitChannelMap
 from factortopy.networks import Tokens
 
+MEASURED_IMAGES = 2_048
+"""Training images that principal components are measured on."""
+BATCH = 64
 SAMPLES = 16_384
 """Tokens per layer that the components are measured on: many times the channels of any network."""
 
@@ -129,7 +133,7 @@ class TokenReduction:
         count = min(count, images - 1)
 
         def components(kind: str) -> tuple[PrincipalComponents, ...]:
-            layers = [held for (which, _), held in moments.items() if which == kind]
+            layers = [measured for (which, _), measured in moments.items() if which == kind]
             return tuple(PrincipalComponents.measure(layer, count, damping) for layer in layers)
 
         return cls(components("local"), components("global"))
@@ -180,3 +184,22 @@ class TokenReduction:
             return [layer.unfold(unit) for layer, unit in pairs if isinstance(unit, UnitChannelMap)]
 
         return ChannelAlign(maps(self.local, align.local), maps(self.global_, align.global_))
+
+
+def measure_reduction(training: Examples, count: int, damping: float, seed: int = 0) -> TokenReduction:
+    """Principal components of the tokens of training images, at most 2,048 of them evenly spread.
+
+    Args:
+        training: training images.
+        count: components kept, at most.
+        damping: fraction of the mean variance added to every component's variance.
+        seed: of the choice of local tokens.
+    """
+    chosen = spread_evenly(len(training), MEASURED_IMAGES)
+    batches = (training.read(rows) for rows in chosen.split(BATCH))
+    return TokenReduction.measure(batches, len(chosen), count, damping, seed)
+
+
+def spread_evenly(count: int, most: int) -> Int[Tensor, "some"]:
+    """At most so many of the indices 0, 1, ... count - 1, evenly spread over all."""
+    return torch.arange(count)[:: -(-count // most)]

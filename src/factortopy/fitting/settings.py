@@ -80,6 +80,11 @@ class FitSettings(BaseModel):
     patience: int | None = Field(default=None, ge=1)
     seed: int = Field(default=0, ge=0)
 
+    @property
+    def factor(self) -> float:
+        """Factor of the read-out: a mean over the channels D as the authors', or 1 / sqrt(D)."""
+        return 1 / self.width if self.recipe == "paper" else self.width**-0.5
+
 
 RECIPES: dict[Recipe, dict[str, Any]] = {
     "paper": {

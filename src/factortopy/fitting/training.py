@@ -12,8 +12,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from factortopy.errors import DataError
+from factortopy.fitting.examples import Examples
 from factortopy.fitting.feed import Batch, Feed
-from factortopy.fitting.images import Images
 from factortopy.fitting.settings import FitSettings
 from factortopy.machine import Machine
 from factortopy.model import FactorTopy, softness_penalty
@@ -48,8 +48,8 @@ class History:
 
 def train(
     model: FactorTopy,
-    training: Images,
-    validation: Images,
+    training: Examples,
+    validation: Examples,
     settings: FitSettings,
     machine: Machine,
     *,
@@ -181,7 +181,7 @@ class _Run:
 @torch.no_grad()
 def mean_r2(
     model: FactorTopy,
-    images: Images,
+    images: Examples,
     machine: Machine,
     batch_size: int,
     total: Float[Tensor, "N"] | None = None,
@@ -204,14 +204,14 @@ def mean_r2(
     return float((1 - residual / total)[total > 0].mean())
 
 
-def _total(images: Images, batch_size: int) -> Float[Tensor, "N"]:
+def _total(images: Examples, batch_size: int) -> Float[Tensor, "N"]:
     """Squared deviations of the responses from their mean, voxel by voxel."""
     mean = sum(images.responses[rows].sum(dim=0) for rows in _in_order(images, batch_size)) / len(images)
     parts = ((images.responses[rows] - mean).square().sum(dim=0) for rows in _in_order(images, batch_size))
     return torch.stack(list(parts)).sum(dim=0)
 
 
-def _in_order(images: Images, batch_size: int) -> Iterator[Int[Tensor, "batch"]]:
+def _in_order(images: Examples, batch_size: int) -> Iterator[Int[Tensor, "batch"]]:
     return iter(torch.arange(len(images)).split(batch_size))
 
 

@@ -45,12 +45,11 @@ def load_model(mapping: Mapping, subject: Subject | None = None) -> FactorTopy:
         raise DataError("this mapping holds no trained parameters; fit it again to get its model")
     changes = {name: value for name, value in mapping.settings.items() if name != "recipe"}
     settings = fit_settings(mapping.settings.get("recipe", "default"), **changes)
-    width = state["channels"].shape[1]
     model = FactorTopy(
         ChannelAlign(_channel_maps(state, "local"), _channel_maps(state, "global_")),
         fix_selectors(settings, _selectors(mapping, subject)),
         torch.zeros_like(state["channels"]),
-        factor=1 / width if settings.recipe == "paper" else width**-0.5,
+        factor=settings.factor,
     )
     try:
         model.load_state_dict(state)

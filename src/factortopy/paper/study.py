@@ -8,8 +8,8 @@ from pathlib import Path
 
 from factortopy.errors import DataError, MissingExtraError, UnavailableError
 from factortopy.finetuning import finetune, open_labelled
-from factortopy.fitting import image_scenes
-from factortopy.images import ImageSet, Split, sample_views, split_images
+from factortopy.fitting import default_split
+from factortopy.images import ImageSet, sample_views
 from factortopy.mapping import Mapping
 from factortopy.networks import Network
 from factortopy.paper.members import STAND_INS, Member
@@ -163,7 +163,7 @@ class Study:
         """
         tokens, subject = self.tokens(job.member, job.person), self.subject(job.person)
         settings, machine = self.plan.settings(job.topology), self.plan.machine
-        split = self._split(tokens, subject)
+        split = default_split(tokens, subject, self.plan.seed)
         made_of = fit_identity(tokens, subject, split, settings, None, machine)
         key = sha256_text(json.dumps([made_of, self.plan.bootstrap], sort_keys=True))[:12]
         folder = self.plan.work / "fits" / f"{_slug(job.member.network)}-{_slug(subject.name)}-{key}"
@@ -205,9 +205,6 @@ class Study:
             reasons = UnavailableError("; ".join(map(str, missing)))
             raise next((error for error in missing if isinstance(error, MissingExtraError)), reasons)
         return fits
-
-    def _split(self, tokens: TokenStore, subject: Subject) -> Split:
-        return split_images(subject.distinct_image_ids, image_scenes(tokens, subject), seed=self.plan.seed)
 
 
 def _slug(name: str) -> str:

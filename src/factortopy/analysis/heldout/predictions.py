@@ -1,6 +1,5 @@
 """What several mappings predict for the same held-out images, computed again from tokens and parameters."""
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -12,8 +11,8 @@ from factortopy.analysis.comparing.comparison import PAIRED, Comparison, Winners
 from factortopy.analysis.estimates.bootstrap import chunks, draw_images, draw_r2, percentiles
 from factortopy.analysis.heldout.scores import r_squared
 from factortopy.errors import DataError
-from factortopy.fitting import Images, image_scenes, side_images
-from factortopy.images import Split, split_images
+from factortopy.fitting import Examples, default_split, image_of_rows, split_examples
+from factortopy.images import Split
 from factortopy.mapping import Mapping, load_model
 from factortopy.model import FactorTopy
 from factortopy.progress import progress_bar
@@ -83,21 +82,20 @@ def predict(
         raise DataError("this split is not the one of the fits; give the split that `fit` was given")
     sides = ("validation", "test")
     predictions: dict[str, list[np.ndarray]] = {side: [] for side in sides}
-    images: dict[str, Images] = {}
+    examples: dict[str, Examples] = {}
     count = len(tokens) * sum(len(getattr(split, side)) for side in sides)
     with progress_bar("Predictions", count, show=progress) as advance:
         for mapping, store in zip(comparison.mappings, tokens, strict=True):
             _check_tokens(mapping, store)
-            model, images = load_model(mapping, subject), side_images(store, subject, split)
+            model, examples = load_model(mapping, subject), split_examples(store, subject, split)
             for side in sides:
-                predictions[side].append(_predictions(model, images[side]))
+                predictions[side].append(_predictions(model, examples[side]))
                 advance(len(getattr(split, side)))
-    trials = Counter(subject.image_ids)
     validation, test = (
         Predicted(
-            images[side].responses[torch.arange(len(images[side]))].numpy(),
+            examples[side].all_responses().numpy(),
             np.stack(predictions[side]),
-            tuple(image for image in getattr(split, side) for _ in range(trials[image])),
+            tuple(image_of_rows(subject, getattr(split, side))),
         )
         for side in sides
     )
@@ -125,15 +123,14 @@ def paired_winners(comparison: Comparison, held: HeldOut, resamples: int = 1_000
     return Winners(best, margin, low, low > 0, PAIRED)
 
 
-def _predictions(model: FactorTopy, side: Images) -> Float[np.ndarray, "image voxel"]:
+def _predictions(model: FactorTopy, side: Examples) -> Float[np.ndarray, "image voxel"]:
     with torch.no_grad():
         selection = model.select()
         return torch.cat([model(tokens, selection) for tokens in side.batches(BATCH)]).numpy()
 
 
 def _split_again(mapping: Mapping, tokens: TokenStore, subject: Subject) -> Split:
-    seed = int(mapping.settings.get("seed", 0))
-    split = split_images(subject.distinct_image_ids, image_scenes(tokens, subject), seed=seed)
+    split = default_split(tokens, subject, int(mapping.settings.get("seed", 0)))
     if split.digest != mapping.dataset.attrs.get("split"):
         raise DataError("the fits had a split of their own: give it with --split, as it was given to `fit`")
     return split

@@ -76,21 +76,21 @@ def baselines(
     from factortopy.machine import Machine
     from factortopy.tokens import TokenStore
 
-    settings = fit_settings(seed=seed, **parse_changes(changes))
+    named = {"seed": seed, **parse_changes(changes)}
     names = split_names(which)
     shared: dict[str, Any] = {
-        "settings": settings,
         "split": None if split is None else read_split(str(split)),
         "features": features,
-        "machine": Machine.choose(device, precision),
     }
     store, person = TokenStore.open(tokens), open_subject(data, subject=subject, progress=not quiet)
     random = None if untrained is None else TokenStore.open(untrained)
     if dry_run:
+        shared |= {"settings": fit_settings(**named), "machine": Machine.choose(device, precision)}
         _print_estimate(store, person, names, random, shared)
         return
     if random is None and (names is None or "untrained-network" in names):
         random = extract_untrained(store, person.images, output / "untrained-tokens", progress=not quiet)
+    shared |= {"device": device, "precision": precision, **named}
     comparison = run_baselines(store, person, output, which=names, untrained=random, progress=not quiet, **shared)
     _show(comparison, output, as_json, quiet)
 

@@ -83,14 +83,12 @@ def map_before_and_after(
     Raises:
         DataError: if a mapping there is of something else.
     """
-    from factortopy.fitting import image_scenes
-    from factortopy.images import split_images
+    from factortopy.fitting import default_split
 
     stores = {
         name: _tokens(network, request, output / name) for name, network in (("before", before), ("after", after))
     }
-    ids, seed = request.subject.distinct_image_ids, request.settings.seed
-    split = split_images(ids, image_scenes(stores["before"], request.subject), seed=seed)
+    split = default_split(stores["before"], request.subject, request.settings.seed)
     mappings = [_mapping(store, request, split, output / name) for name, store in stores.items()]
     return write_change(mappings[0], mappings[1], output / "change", palette)
 

@@ -4,6 +4,7 @@ import os
 import tempfile
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import chain
 from math import prod
 
 import torch
@@ -11,18 +12,17 @@ from jaxtyping import Float16, Int
 from torch import Tensor
 
 from factortopy.errors import DataError
-from factortopy.fitting.images import Images, ReadTokens
+from factortopy.fitting.examples import Examples, ReadTokens
 from factortopy.machine import Machine
 from factortopy.networks import Tokens
 
 BYTES = 2
 """Of a number in float16."""
 RESPONSE_BYTES = 4
-BLOCK = 256
 
 
 @dataclass(frozen=True)
-class Layout:
+class TokenLayout:
     """How the tokens of an image stand in one row: local maps layer by layer, then global tokens.
 
     Attributes:
@@ -34,7 +34,7 @@ class Layout:
     global_: tuple[int, ...]
 
     @classmethod
-    def of(cls, tokens: Tokens) -> "Layout":
+    def of(cls, tokens: Tokens) -> "TokenLayout":
         """The layout of tokens like these."""
         return cls(
             tuple(tuple(layer.shape[1:]) for layer in tokens.local),
@@ -58,45 +58,51 @@ class Layout:
         return Tokens(tuple(local), tuple(parts[len(self.local) :]))
 
 
-def hold(batches: Iterable[Tokens], side: Images, layout: Layout, machine: Machine) -> Images:
-    """The images with these tokens instead, as close to the processor as they fit.
+def cache_tokens(batches: Iterable[Tokens], examples: Examples, layout: TokenLayout, machine: Machine) -> Examples:
+    """The examples with these tokens instead, as close to the processor as they fit.
 
     Args:
         batches: the tokens of all images in order.
-        side: the images.
+        examples: the images.
         layout: shapes of the tokens of one image.
         machine: where they are used and what they may take.
 
     Raises:
         DataError: if they must be written to disk and it is full.
     """
-    if fits_device(side, layout, machine):
-        read: ReadTokens = _in_memory(batches, len(side), layout, machine.device)
-        parts = torch.arange(len(side)).split(BLOCK)
-        responses = torch.cat([side.responses[part].to(machine.device) for part in parts])
-        return Images(read, _OnDevice(responses))
-    if fits_memory(side, layout, machine):
-        read = _in_memory(batches, len(side), layout, torch.device("cpu"))
+    count = len(examples)
+    if fits_device(examples, layout, machine):
+        read: ReadTokens = _in_memory(batches, count, layout, machine.device)
+        return Examples(read, _OnDevice(examples.all_responses(machine.device)))
+    if fits_memory(examples, layout, machine):
+        read = _in_memory(batches, count, layout, torch.device("cpu"))
         # For a GPU the next batch travels while one is used, as from disk.
-        return Images(read, side.responses, resident=machine.device.type == "cpu")
-    return Images(FiledTokens.write(batches, layout), side.responses, resident=False)
+        return Examples(read, examples.responses, resident=machine.device.type == "cpu")
+    return Examples(FiledTokens.write(batches, layout), examples.responses, resident=False)
 
 
-def fits_device(side: Images, layout: Layout, machine: Machine) -> bool:
-    """Whether tokens and responses of the images fit on the GPU."""
-    voxels = side.responses[torch.tensor([0])].shape[1]
-    return len(side) * (BYTES * layout.numbers + RESPONSE_BYTES * voxels) <= machine.device_memory()
+def fits_device(examples: Examples, layout: TokenLayout, machine: Machine) -> bool:
+    """Whether tokens and responses fit on the GPU."""
+    voxels = examples.responses[torch.tensor([0])].shape[1]
+    return len(examples) * (BYTES * layout.numbers + RESPONSE_BYTES * voxels) <= machine.device_memory()
 
 
-def fits_memory(side: Images, layout: Layout, machine: Machine) -> bool:
-    """Whether the tokens of the images fit in main memory."""
-    return len(side) * BYTES * layout.numbers <= machine.memory
+def fits_memory(examples: Examples, layout: TokenLayout, machine: Machine) -> bool:
+    """Whether tokens fit in main memory."""
+    return len(examples) * BYTES * layout.numbers <= machine.memory
 
 
-def gather(
-    batches: Iterable[Tokens], images: int, layout: Layout, device: torch.device
+def join_tokens(batches: Iterable[Tokens], images: int, device: torch.device | None = None) -> Tokens:
+    """Tokens of images that come batch by batch, together in float16 on a device; the CPU if None."""
+    coming = iter(batches)
+    first = next(coming)
+    layout = TokenLayout.of(first)
+    return layout.unpack(_gather(chain([first], coming), images, layout, device or torch.device("cpu")))
+
+
+def _gather(
+    batches: Iterable[Tokens], images: int, layout: TokenLayout, device: torch.device
 ) -> Float16[Tensor, "images numbers"]:
-    """Tokens of images that come batch by batch, in one tensor on a device."""
     rows = torch.empty(images, layout.numbers, dtype=torch.float16, device=device)
     start = 0
     for tokens in batches:
@@ -105,8 +111,8 @@ def gather(
     return rows
 
 
-def _in_memory(batches: Iterable[Tokens], images: int, layout: Layout, device: torch.device) -> ReadTokens:
-    rows = gather(batches, images, layout, device)
+def _in_memory(batches: Iterable[Tokens], images: int, layout: TokenLayout, device: torch.device) -> ReadTokens:
+    rows = _gather(batches, images, layout, device)
     return lambda chosen: layout.unpack(rows[chosen.to(device, non_blocking=True)])
 
 
@@ -133,12 +139,12 @@ class FiledTokens:
         layout: shapes of the tokens of one image.
     """
 
-    def __init__(self, layout: Layout) -> None:
+    def __init__(self, layout: TokenLayout) -> None:
         self._layout = layout
         self._file = tempfile.TemporaryFile(prefix="factortopy-")  # noqa: SIM115 (open while tokens are read)
 
     @classmethod
-    def write(cls, batches: Iterable[Tokens], layout: Layout) -> "FiledTokens":
+    def write(cls, batches: Iterable[Tokens], layout: TokenLayout) -> "FiledTokens":
         """Write the tokens of all images, batch by batch.
 
         Raises:

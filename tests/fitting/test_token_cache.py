@@ -7,10 +7,10 @@ import pytest
 import torch
 
 from factortopy.errors import DataError
-from factortopy.fitting import Images, StandardisedResponses
-from factortopy.fitting import held as module
+from factortopy.fitting import Examples, StandardisedResponses
+from factortopy.fitting import token_cache as module
 from factortopy.fitting.feed import Feed
-from factortopy.fitting.held import FiledTokens, Layout, hold
+from factortopy.fitting.token_cache import FiledTokens, TokenLayout, cache_tokens
 from factortopy.machine import Machine
 from factortopy.networks import Tokens
 
@@ -26,9 +26,9 @@ def tokens():
 
 
 @pytest.fixture
-def images(tokens):
+def examples(tokens):
     responses = torch.arange(IMAGES * 2.0).view(IMAGES, 2)
-    return Images(lambda rows: tokens[rows], responses)
+    return Examples(lambda rows: tokens[rows], responses)
 
 
 def cpu(memory):
@@ -41,7 +41,7 @@ def same(left, right):
 
 
 def test_rows_hold_all_tokens_in_a_known_order(tokens):
-    layout = Layout.of(tokens)
+    layout = TokenLayout.of(tokens)
     assert layout.numbers == 3 * 8 + 5 + 3 + 5
     rows = layout.pack(tokens)
     expected = np.concatenate([part[7].numpy().ravel() for part in (*tokens.local, *tokens.global_)])
@@ -50,21 +50,21 @@ def test_rows_hold_all_tokens_in_a_known_order(tokens):
 
 
 @pytest.mark.parametrize(("memory", "kind"), [(10**9, "memory"), (0, "disk")])
-def test_held_tokens_are_those_given(tokens, images, memory, kind):
-    layout = Layout.of(tokens)
-    held = hold(images.batches(4), images, layout, cpu(memory))
-    assert held.resident == (kind == "memory")
-    assert isinstance(held.read, FiledTokens) == (kind == "disk")
+def test_cached_tokens_are_those_given(tokens, examples, memory, kind):
+    layout = TokenLayout.of(tokens)
+    cached = cache_tokens(examples.batches(4), examples, layout, cpu(memory))
+    assert cached.resident == (kind == "memory")
+    assert isinstance(cached.read, FiledTokens) == (kind == "disk")
     chosen = torch.tensor([22, 0, 7, 7, 3])
-    assert same(held.read(chosen), tokens[chosen])
-    assert torch.equal(held.responses[chosen], images.responses[chosen])
+    assert same(cached.read(chosen), tokens[chosen])
+    assert torch.equal(cached.responses[chosen], examples.responses[chosen])
 
 
-def test_memory_decides_to_the_byte(tokens, images):
-    layout = Layout.of(tokens)
+def test_memory_decides_to_the_byte(tokens, examples):
+    layout = TokenLayout.of(tokens)
     size = 2 * layout.numbers * IMAGES
-    assert module.fits_memory(images, layout, cpu(size))
-    assert not module.fits_memory(images, layout, cpu(size - 1))
+    assert module.fits_memory(examples, layout, cpu(size))
+    assert not module.fits_memory(examples, layout, cpu(size - 1))
 
 
 class RoomyDevice(Machine):
@@ -74,27 +74,29 @@ class RoomyDevice(Machine):
         return 10**9
 
 
-def test_what_fits_on_the_device_stays_there(tokens, images):
-    held = hold(images.batches(4), images, Layout.of(tokens), RoomyDevice(torch.device("cpu"), "fp32", 0))
-    assert held.resident
-    assert len(held) == IMAGES
+def test_what_fits_on_the_device_stays_there(tokens, examples):
+    cached = cache_tokens(
+        examples.batches(4), examples, TokenLayout.of(tokens), RoomyDevice(torch.device("cpu"), "fp32", 0)
+    )
+    assert cached.resident
+    assert len(cached) == IMAGES
     chosen = torch.tensor([5, 1, 5])
-    assert same(held.read(chosen), tokens[chosen])
-    assert torch.equal(held.responses[chosen], images.responses[chosen])
+    assert same(cached.read(chosen), tokens[chosen])
+    assert torch.equal(cached.responses[chosen], examples.responses[chosen])
 
 
-def test_a_full_disk_is_one_clear_line(tokens, images, monkeypatch):
+def test_a_full_disk_is_one_clear_line(tokens, examples, monkeypatch):
     class Full:
         def write(self, _):
             raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(module.tempfile, "TemporaryFile", lambda **_: Full())
     with pytest.raises(DataError, match="No space left on device; set TMPDIR"):
-        hold(images.batches(4), images, Layout.of(tokens), cpu(0))
+        cache_tokens(examples.batches(4), examples, TokenLayout.of(tokens), cpu(0))
 
 
 @pytest.mark.parametrize("resident", [True, False])
-def test_batches_come_in_the_order_asked_for(tokens, images, resident):
+def test_batches_come_in_the_order_asked_for(tokens, examples, resident):
     readers = set()
 
     def read(rows):
@@ -102,19 +104,19 @@ def test_batches_come_in_the_order_asked_for(tokens, images, resident):
         return tokens[rows]
 
     order = [torch.tensor([3, 1]), torch.tensor([0]), torch.tensor([5, 9, 2]), torch.tensor([4])] * 3
-    feed = Feed(Images(read, images.responses, resident), torch.device("cpu"))
+    feed = Feed(Examples(read, examples.responses, resident), torch.device("cpu"))
     for rows, (found, responses) in zip(order, feed.batches(iter(order)), strict=True):
         assert same(found, tokens[rows])
-        assert torch.equal(responses, images.responses[rows])
+        assert torch.equal(responses, examples.responses[rows])
     assert feed.waited > 0
     assert (threading.current_thread().name in readers) == resident
 
 
-def test_an_error_while_reading_ahead_reaches_the_caller(images):
+def test_an_error_while_reading_ahead_reaches_the_caller(examples):
     def read(_):
         raise DataError("the store is damaged")
 
-    feed = Feed(Images(read, images.responses, resident=False), torch.device("cpu"))
+    feed = Feed(Examples(read, examples.responses, resident=False), torch.device("cpu"))
     with pytest.raises(DataError, match="damaged"):
         list(feed.batches(iter([torch.tensor([0])])))
 

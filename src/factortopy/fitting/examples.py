@@ -1,0 +1,162 @@
+"""Examples to learn from: tokens of images with the responses to them, read on demand, wherever they lie."""
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from factortopy.errors import DataError
+from factortopy.images import Split, split_images
+from factortopy.networks import Tokens
+from factortopy.subjects import Subject
+from factortopy.tokens import TokenStore
+
+ReadTokens = Callable[[Int[Tensor, "batch"]], Tokens]
+"""Gives the tokens of images by their index."""
+BLOCK = 256
+"""Images of which responses are read at a time."""
+
+
+class Responses(Protocol):
+    """Responses (image, voxel) by the index of the image; a tensor is one."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, rows: Int[Tensor, "batch"], /) -> Float[Tensor, "batch voxel"]: ...
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Tokens of images, such as those of one side of a split, with the responses to them.
+
+    Attributes:
+        read: gives tokens by index.
+        responses: responses to the same images.
+        resident: whether tokens are in memory; else the next are read ahead while some are used.
+    """
+
+    read: ReadTokens
+    responses: Responses
+    resident: bool = True
+
+    def __len__(self) -> int:
+        return len(self.responses)
+
+    def batches(self, size: int) -> Iterator[Tokens]:
+        """Tokens of all images in order, batch by batch."""
+        for indices in torch.arange(len(self)).split(size):
+            yield self.read(indices)
+
+    def all_responses(self, device: torch.device | None = None) -> Float[Tensor, "image voxel"]:
+        """Responses to all images, in the memory of a device; the CPU's if None."""
+        return torch.cat([self.responses[rows].to(device=device) for rows in torch.arange(len(self)).split(BLOCK)])
+
+
+@dataclass(frozen=True, eq=False)
+class StandardisedResponses:
+    """Z-scored responses to some images, computed as they are read, so that no copy of all is held.
+
+    Attributes:
+        responses: of all images, in memory or mapped from disk.
+        rows: the images meant.
+        mean: of every voxel over the training images.
+        spread: standard deviation of every voxel over the training images; 1 where it is constant.
+    """
+
+    responses: Float[np.ndarray, "image voxel"]
+    rows: Int[np.ndarray, "some"]
+    mean: Float[np.ndarray, "voxel"]
+    spread: Float[np.ndarray, "voxel"]
+
+    @classmethod
+    def by_training(
+        cls, responses: Float[np.ndarray, "image voxel"], rows: Int[np.ndarray, "some"]
+    ) -> "StandardisedResponses":
+        """Responses to the training images, z-scored by themselves."""
+        blocks = [rows[start : start + BLOCK] for start in range(0, len(rows), BLOCK)]
+        mean = sum(responses[block].sum(axis=0, dtype=np.float64) for block in blocks) / len(rows)
+        squares = sum(np.square(responses[block] - mean).sum(axis=0) for block in blocks)
+        spread = np.sqrt(squares / len(rows))
+        spread = np.where(spread > 0, spread, 1)
+        return cls(responses, rows, mean.astype(np.float32), spread.astype(np.float32))
+
+    def of(self, rows: Int[np.ndarray, "some"]) -> "StandardisedResponses":
+        """Responses to other images, z-scored by the same training images."""
+        return StandardisedResponses(self.responses, rows, self.mean, self.spread)
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, rows: Int[Tensor, "batch"]) -> Float[Tensor, "batch voxel"]:
+        return torch.from_numpy((self.responses[self.rows[rows.numpy()]] - self.mean) / self.spread)
+
+
+def image_scenes(tokens: TokenStore, subject: Subject) -> list[str] | None:
+    """Scene of each of the subject's distinct images; None if scenes are not known.
+
+    Raises:
+        DataError: if an image of the subject has no tokens.
+    """
+    missing = set(subject.image_ids) - set(tokens.image_ids)
+    if missing:
+        raise DataError(
+            f"{len(missing)} of {len(subject.distinct_image_ids)} images of {subject.name!r} have no tokens "
+            f"in {tokens.path} (first: {min(missing)!r}); extract tokens of the same images",
+            path=tokens.path,
+        )
+    if tokens.image_groups is None:
+        return None
+    group = dict(zip(tokens.image_ids, tokens.image_groups, strict=True))
+    return [group[image] for image in subject.distinct_image_ids]
+
+
+def default_split(tokens: TokenStore, subject: Subject, seed: int = 0) -> Split:
+    """Training, validation and test images 8:1:1, scenes kept whole where they are known.
+
+    Raises:
+        DataError: if an image of the subject has no tokens.
+    """
+    return split_images(subject.distinct_image_ids, image_scenes(tokens, subject), seed=seed)
+
+
+def split_examples(tokens: TokenStore, subject: Subject, split: Split) -> dict[str, Examples]:
+    """Examples of every side of a split, all trials of each image, responses z-scored by the training rows.
+
+    Args:
+        tokens: tokens of (at least) the split's images.
+        subject: responses to them.
+        split: which images stand on which side.
+
+    Returns:
+        ``"train"``, ``"validation"`` and ``"test"``.
+
+    Raises:
+        DataError: if the split names an image without responses.
+    """
+    rows_of: dict[str, list[int]] = {}
+    for index, image in enumerate(subject.image_ids):
+        rows_of.setdefault(image, []).append(index)
+    index_of = {image: index for index, image in enumerate(tokens.image_ids)}
+    sides = split.to_dict()
+    unknown = [image for side in sides.values() for image in side if image not in rows_of]
+    if unknown:
+        raise DataError(f"the split names {len(unknown)} images without responses (first: {unknown[0]!r})")
+    rows = {name: np.array([row for image in side for row in rows_of[image]]) for name, side in sides.items()}
+    standardised = StandardisedResponses.by_training(subject.responses, rows["train"])
+
+    def examples(side: Int[np.ndarray, "some"]) -> Examples:
+        indices = torch.tensor([index_of[subject.image_ids[row]] for row in side])
+        return Examples(lambda chosen: tokens.read(indices[chosen].tolist()), standardised.of(side))
+
+    return {name: examples(side) for name, side in rows.items()}
+
+
+def image_of_rows(subject: Subject, images: Sequence[str]) -> list[str]:
+    """The image of every row of :func:`split_examples`: as often as the subject has trials of it."""
+    counts = Counter(subject.image_ids)
+    return [image for image in images for _ in range(counts[image])]
