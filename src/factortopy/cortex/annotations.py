@@ -17,7 +17,7 @@ class _Reader:
     """Big-endian numbers and texts out of bytes; never more than there are."""
 
     def __init__(self, path: Path, content: bytes) -> None:
-        self.path, self.content, self.place = path, content, 0
+        self.path, self.content, self.position = path, content, 0
 
     def numbers(self, count: int) -> np.ndarray:
         return np.frombuffer(self.take(4 * count), dtype=">i4").astype(np.int64)
@@ -29,14 +29,14 @@ class _Reader:
         return self.take(self.number()).split(b"\0")[0].decode("utf-8", errors="replace")
 
     def take(self, count: int) -> bytes:
-        if count < 0 or self.place + count > len(self.content):
+        if count < 0 or self.position + count > len(self.content):
             raise DataError(
-                f"{self.path} has {len(self.content)} bytes, expected {count} more at byte {self.place}; "
+                f"{self.path} has {len(self.content)} bytes, expected {count} more at byte {self.position}; "
                 "it is truncated or no FreeSurfer annotation",
                 path=self.path,
             )
-        self.place += count
-        return self.content[self.place - count : self.place]
+        self.position += count
+        return self.content[self.position - count : self.position]
 
 
 def read_annotation(path: str | os.PathLike[str]) -> tuple[Int[np.ndarray, "vertex"], dict[int, str]]:
@@ -64,15 +64,12 @@ def read_annotation(path: str | os.PathLike[str]) -> tuple[Int[np.ndarray, "vert
     vertex, colour = reader.numbers(2 * count).reshape(-1, 2).T
     if not count or not np.array_equal(np.sort(vertex), np.arange(count)):
         raise DataError(f"{path} does not label each of its {count} vertices once; it is damaged", path=path)
-    if reader.place == len(reader.content) or reader.number() != 1:
+    if reader.position == len(reader.content) or reader.number() != 1:
         raise DataError(f"{path} has no colour table, so its labels have no names; give one that has", path=path)
     names, numbers = _read_table(reader)
-    values = np.full(count, -1)
-    known = np.array(sorted(numbers), dtype=np.int64)
-    number = np.array([numbers[key] for key in known.tolist()], dtype=np.int64)
-    if len(known):
-        place = np.searchsorted(known, colour).clip(max=len(known) - 1)
-        values[vertex] = np.where(known[place] == colour, number[place], -1)
+    values = np.empty(count, dtype=np.int64)
+    colours, index = np.unique(colour, return_inverse=True)
+    values[vertex] = np.array([numbers.get(value, -1) for value in colours.tolist()])[index]
     return values, names
 
 
@@ -89,8 +86,8 @@ def _read_table(reader: _Reader) -> tuple[dict[int, str], dict[int, int]]:
     reader.text()  # the file that the table came from
     names: dict[int, str] = {}
     numbers: dict[int, int] = {}
-    for place in range(reader.number() if new else entries):
-        number = reader.number() if new else place
+    for entry in range(reader.number() if new else entries):
+        number = reader.number() if new else entry
         names[number] = reader.text()
         red, green, blue, _ = reader.numbers(4).tolist()
         numbers.setdefault(red + 256 * green + 65536 * blue, number)

@@ -97,16 +97,16 @@ def roi_masks(
         DataError: if a hemisphere's name is unknown or a vertex lies beyond the labels.
     """
     masks: dict[str, Bool[np.ndarray, voxel]] = {}
-    for side, found in labels.items():
+    for side, given in labels.items():
         if side not in HEMISPHERES:
             raise DataError(f"labels are given by 'left' and 'right', not {side!r}")
         here = np.asarray(hemisphere) == side
-        if here.any() and not 0 <= vertex[here].min() <= vertex[here].max() < len(found.values):
+        if here.any() and not 0 <= vertex[here].min() <= vertex[here].max() < len(given.values):
             raise DataError(
                 f"the subject's {side} vertices are {vertex[here].min()} to {vertex[here].max()}, the labels "
-                f"are for {len(found.values)}; give labels of the subject's own surface"
+                f"are for {len(given.values)}; give labels of the subject's own surface"
             )
-        for name, inside in found.regions.items():
+        for name, inside in given.regions.items():
             mask = masks.setdefault(name, np.zeros(len(vertex), dtype=bool))
             mask[here] |= inside[vertex[here]]
     return masks
@@ -144,7 +144,7 @@ def _read_label(path: Path, vertices: int | None) -> Labels:
     if vertices is None:
         raise DataError(f"{path} lists vertices but not how many there are; say vertices=, e.g. 163842", path=path)
     with reading(path, "expected a FreeSurfer label"):
-        # A line of comment, the number of vertices, and a line of each: its number, place and value.
+        # A line of comment, the number of vertices, and a line of each: its number, position and value.
         lines = path.read_text(encoding="utf-8").splitlines()
         count = int(lines[1])
         listed = np.array([int(line.split()[0]) for line in lines[2 : 2 + count]], dtype=np.int64)

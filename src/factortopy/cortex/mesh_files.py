@@ -95,12 +95,12 @@ def read_morph(path: str | os.PathLike[str], vertices: int) -> Float[np.ndarray,
         with reading(path, REMEDY), path.open("rb") as file:
             content = file.read(15 + 4 * vertices)
         # Magic, numbers of vertices, faces and values a vertex, then big-endian float32.
-        found = struct.unpack(">3i", content[3:15]) if len(content) >= 15 else (0, 0, 0)
-        if not content.startswith(MORPH) or found[2] != 1:
+        counts = struct.unpack(">3i", content[3:15]) if len(content) >= 15 else (0, 0, 0)
+        if not content.startswith(MORPH) or counts[2] != 1:
             raise DataError(f"{path} is no FreeSurfer file of one value a vertex; give e.g. lh.sulc", path=path)
-        if found[0] != vertices or len(content) != 15 + 4 * vertices:
+        if counts[0] != vertices or len(content) != 15 + 4 * vertices:
             raise DataError(
-                f"{path} announces {found[0]} vertices in {path.stat().st_size} bytes, expected {vertices}; "
+                f"{path} announces {counts[0]} vertices in {path.stat().st_size} bytes, expected {vertices}; "
                 "it is truncated or of another surface",
                 path=path,
             )
@@ -139,16 +139,16 @@ def read_patch(
                 path=path,
             )
         content = file.read()
-    points = np.frombuffer(content, dtype=[("vertex", ">i4"), ("place", ">f4", (3,))])
+    points = np.frombuffer(content, dtype=[("vertex", ">i4"), ("position", ">f4", (3,))])
     number = points["vertex"].astype(np.int64)
-    vertex, places = np.abs(number) - 1, points["place"].astype(np.float32)
-    if vertex.min() < 0 or len(np.unique(vertex)) != count or not np.isfinite(places).all():
-        raise DataError(f"{path} names vertices twice or places them at NaN; it is damaged", path=path)
-    return vertex, places, number < 0
+    vertex, positions = np.abs(number) - 1, points["position"].astype(np.float32)
+    if vertex.min() < 0 or len(np.unique(vertex)) != count or not np.isfinite(positions).all():
+        raise DataError(f"{path} names vertices twice or puts them at NaN; it is damaged", path=path)
+    return vertex, positions, number < 0
 
 
 def flat_mesh(path: str | os.PathLike[str], closed: Mesh) -> Mesh:
-    """The flat mesh of a hemisphere: places of a patch, and the triangles whose three vertices it has.
+    """The flat mesh of a hemisphere: positions of a patch, and the triangles whose three vertices it has.
 
     Args:
         path: the patch; points beyond the mesh's vertices are left out, so that fsaverage's patch also
@@ -161,13 +161,12 @@ def flat_mesh(path: str | os.PathLike[str], closed: Mesh) -> Mesh:
     Raises:
         DataError: if the patch cannot be read or fits no triangle.
     """
-    vertex, places, _ = read_patch(path)
+    vertex, positions, _ = read_patch(path)
     inside = vertex < len(closed.coordinates)
     coordinates = np.zeros_like(closed.coordinates)
-    coordinates[vertex[inside], :2] = places[inside, :2]
-    held = np.zeros(len(coordinates), dtype=bool)
-    held[vertex[inside]] = True
-    return checked_mesh(Path(path), coordinates, closed.faces[held[closed.faces].all(axis=1)])
+    coordinates[vertex[inside], :2] = positions[inside, :2]
+    flat = np.isin(np.arange(len(coordinates)), vertex)
+    return checked_mesh(Path(path), coordinates, closed.faces[flat[closed.faces].all(axis=1)])
 
 
 def _read_gifti(path: Path) -> list[np.ndarray]:

@@ -1,6 +1,6 @@
-"""The visual part of cortex and its named regions, placed on fsaverage5 from published anatomy.
+"""The visual part of cortex and its named regions on fsaverage5, from published anatomy.
 
-Places in Talairach space are carried to MNI152 by the inverse of the pooled icbm2tal transform (Lancaster
+Coordinates in Talairach space are carried to MNI152 by the inverse of the pooled icbm2tal transform (Lancaster
 et al. 2007, Human Brain Mapping 28:1194-1205), and from there to MNI305, the space of fsaverage's surfaces,
 by FreeSurfer's affine (FreeSurfer wiki, "CoordinateSystems", 8b). The nearest vertex of cortex is the centre.
 
@@ -36,7 +36,7 @@ _MNI152_TO_MNI305 = np.array(
 
 
 @dataclass(frozen=True)
-class Place:
+class Landmark:
     """Where a region lies and how far it reaches.
 
     Attributes:
@@ -53,33 +53,33 @@ class Place:
     source: str
 
     def mni305(self, hemisphere: str) -> tuple[float, float, float]:
-        """The place in fsaverage's own space, mm."""
+        """The coordinates in fsaverage's own space, mm."""
         point = self.left if hemisphere == "left" else self.right
         return talairach_to_mni305(point) if self.space == "Talairach" else point
 
 
-LANDMARK = "landmark of fsaverage's folding"
-FOVEA = Place((-13, -101, -6), (13, -100, -5), "MNI305", 0, f"occipital pole; {LANDMARK}")
-CALCARINE = Place((-12, -93, 0), (13, -92, 2), "MNI305", 9, f"fundus of the calcarine sulcus; {LANDMARK}")
-INTRAPARIETAL = Place((-26, -72, 31), (27, -71, 32), "MNI305", 17, f"caudal intraparietal sulcus; {LANDMARK}")
-PLACES = {
-    "V4": Place(
+FOLDING = "landmark of fsaverage's folding"
+FOVEA = Landmark((-13, -101, -6), (13, -100, -5), "MNI305", 0, f"occipital pole; {FOLDING}")
+CALCARINE = Landmark((-12, -93, 0), (13, -92, 2), "MNI305", 9, f"fundus of the calcarine sulcus; {FOLDING}")
+INTRAPARIETAL = Landmark((-26, -72, 31), (27, -71, 32), "MNI305", 17, f"caudal intraparietal sulcus; {FOLDING}")
+REGIONS = {
+    "V4": Landmark(
         (-29, -78, -11),
         (25, -80, -9),
         "Talairach",
         10,
         "centre of the foveal confluence of V1, V2, V3 and hV4: Dougherty et al. 2003, J Vis 3:586-598",
     ),
-    "OPA": Place(
+    "OPA": Landmark(
         (-32, -82, 20),
         (33, -80, 20),
         "MNI305",
         11,
-        "transverse occipital sulcus, beside V3A (Nasr et al. 2011, J Neurosci 31:13771-13785); " + LANDMARK,
+        "transverse occipital sulcus, beside V3A (Nasr et al. 2011, J Neurosci 31:13771-13785); " + FOLDING,
     ),
-    "EBA": Place((-51, -72, 8), (51, -71, 1), "Talairach", 14, "Downing et al. 2001, Science 293:2470-2473"),
-    "FFA": Place((-35, -63, -10), (40, -55, -10), "Talairach", 11, "Kanwisher et al. 1997, J Neurosci 17:4302-4311"),
-    "PPA": Place((-28, -39, -6), (20, -39, -5), "Talairach", 11, "Epstein & Kanwisher 1998, Nature 392:598-601"),
+    "EBA": Landmark((-51, -72, 8), (51, -71, 1), "Talairach", 14, "Downing et al. 2001, Science 293:2470-2473"),
+    "FFA": Landmark((-35, -63, -10), (40, -55, -10), "Talairach", 11, "Kanwisher et al. 1997, J Neurosci 17:4302-4311"),
+    "PPA": Landmark((-28, -39, -6), (20, -39, -5), "Talairach", 11, "Epstein & Kanwisher 1998, Nature 392:598-601"),
 }
 # The ring of V2 and V3 around V1, and the visual part: gaps up to twice VISUAL_REACH between
 # named regions are filled, and VISUAL_MARGIN is kept around them (mm).
@@ -122,9 +122,9 @@ def hemisphere_rois(hemisphere: Hemisphere) -> dict[str, Bool[np.ndarray, "verte
     to none but V4.
     """
     from_v1 = hemisphere.geodesic_distance(np.array(calcarine_path(hemisphere)))
-    reach = {name: _reach(hemisphere, place) for name, place in PLACES.items()}
+    reach = {name: _reach(hemisphere, landmark) for name, landmark in REGIONS.items()}
     nearest = np.argmin(np.stack(list(reach.values())), axis=0)
-    discs = {name: (reach[name] <= 1) & (nearest == number) & hemisphere.cortex for number, name in enumerate(PLACES)}
+    discs = {name: (reach[name] <= 1) & (nearest == number) & hemisphere.cortex for number, name in enumerate(REGIONS)}
     v1 = (from_v1 <= CALCARINE.radius) & hemisphere.cortex
     ring = (from_v1 <= CALCARINE.radius + V2V3_WIDTH) & hemisphere.cortex & ~v1 & ~discs["V4"]
     early = v1 | ring
@@ -132,9 +132,9 @@ def hemisphere_rois(hemisphere: Hemisphere) -> dict[str, Bool[np.ndarray, "verte
     return {"V1": v1, "V2V3": ring, **others}
 
 
-def _reach(hemisphere: Hemisphere, place: Place) -> Float[np.ndarray, "vertex"]:
-    centre = hemisphere.nearest_vertex(place.mni305(hemisphere.name))
-    return hemisphere.geodesic_distance(np.array([centre])) / place.radius
+def _reach(hemisphere: Hemisphere, landmark: Landmark) -> Float[np.ndarray, "vertex"]:
+    centre = hemisphere.nearest_vertex(landmark.mni305(hemisphere.name))
+    return hemisphere.geodesic_distance(np.array([centre])) / landmark.radius
 
 
 def visual_region(hemisphere: Hemisphere) -> Bool[np.ndarray, "vertex"]:
@@ -155,6 +155,6 @@ def visual_vertices(surface: Surface) -> tuple[np.ndarray, np.ndarray]:
     Returns:
         hemisphere ("left" or "right") and vertex index within it, both of shape (voxel,).
     """
-    found = [np.flatnonzero(visual_region(hemisphere)) for hemisphere in surface.hemispheres]
-    names = np.repeat([hemisphere.name for hemisphere in surface.hemispheres], [len(v) for v in found])
-    return names, np.concatenate(found)
+    vertices = [np.flatnonzero(visual_region(hemisphere)) for hemisphere in surface.hemispheres]
+    names = np.repeat([hemisphere.name for hemisphere in surface.hemispheres], [len(v) for v in vertices])
+    return names, np.concatenate(vertices)

@@ -57,7 +57,7 @@ def load_surface(name: str = "fsaverage5", *, fetch: bool = False) -> Surface:
     subjects = os.environ.get("SUBJECTS_DIR")
     if subjects and (Path(subjects) / name / "surf").is_dir():
         return _upright(read_freesurfer(Path(subjects) / name, name))
-    folder = next((place / name for place in _nilearn_folders() if (place / name).is_dir()), None)
+    folder = next((data / name for data in _nilearn_folders() if (data / name).is_dir()), None)
     if folder is None and fetch:
         folder = _fetch(name)
     if folder is None:
@@ -72,8 +72,8 @@ def load_surface(name: str = "fsaverage5", *, fetch: bool = False) -> Surface:
 def _nilearn_folders() -> list[Path]:
     """nilearn's data folders, in its own order: two environment variables, then the home folder."""
     named = [os.environ.get(variable, "") for variable in ("NILEARN_SHARED_DATA", "NILEARN_DATA")]
-    places = [Path(place) for paths in named for place in paths.split(os.pathsep) if place]
-    return [*places, Path.home() / "nilearn_data"]
+    folders = [Path(path) for paths in named for path in paths.split(os.pathsep) if path]
+    return [*folders, Path.home() / "nilearn_data"]
 
 
 def _fetch(name: str) -> Path:
@@ -111,8 +111,8 @@ def read_freesurfer(folder: str | os.PathLike[str], name: str) -> Surface:
     for half, short in zip(HEMISPHERES, ("lh", "rh"), strict=True):
         surf = folder / "surf"
         meshes = {mesh: read_mesh(surf / f"{short}.{mesh}") for mesh in MESHES if mesh != "flat"}
-        places = (surf, folder.parent / "fsaverage" / "surf")
-        patch = next((place / f"{short}.{PATCH}" for place in places if (place / f"{short}.{PATCH}").is_file()), None)
+        patches = (path / f"{short}.{PATCH}" for path in (surf, folder.parent / "fsaverage" / "surf"))
+        patch = next((path for path in patches if path.is_file()), None)
         if patch is None:
             raise DataError(
                 f"{surf / f'{short}.{PATCH}'} is missing, nor has fsaverage beside it one; copy it",

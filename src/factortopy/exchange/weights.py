@@ -183,7 +183,7 @@ def _check_fit(mapping: Mapping, model: FactorTopy, tokens: TokenStore, subject:
 
 
 def _channels(model: FactorTopy) -> tuple[int, ...]:
-    return tuple(held.weight.shape[1] for held in model.align.global_ if isinstance(held, ChannelMap))
+    return tuple(layer.weight.shape[1] for layer in model.align.global_ if isinstance(layer, ChannelMap))
 
 
 def _range(channels: tuple[int, ...]) -> str:

@@ -1,4 +1,4 @@
-"""What a simulated subject selects at each place of the cortex: smooth maps, or areas with sharp borders."""
+"""What a simulated subject selects at each point of the cortex: smooth maps, or areas with sharp borders."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace

@@ -56,9 +56,9 @@ class Planted:
     single_trials: bool = False
 
     def __post_init__(self) -> None:
-        for name, value, known in (("mixture", self.mixture, MIXTURES), ("areas", self.areas, AREAS)):
-            if value not in known:
-                raise UnknownNameError(name, str(value), known)
+        for name, value, choices in (("mixture", self.mixture, MIXTURES), ("areas", self.areas, AREAS)):
+            if value not in choices:
+                raise UnknownNameError(name, str(value), choices)
         for name in ("planted_channels", "layer_width", "repeats"):
             if not getattr(self, name) > 0:
                 raise DataError(f"{name} must be positive, got {getattr(self, name)}")
@@ -77,16 +77,16 @@ class Planted:
 
     def facts(self) -> dict[str, Any]:
         """What was planted, JSON-ready, for the subject's provenance."""
-        found = {item.name: getattr(self, item.name) for item in fields(self)}
-        found["ceiling_range"] = list(self.ceiling_range)
+        facts = {item.name: getattr(self, item.name) for item in fields(self)}
+        facts["ceiling_range"] = list(self.ceiling_range)
         if self.profile is not None:
-            found["profile"] = {name: np.asarray(part, dtype=float).tolist() for name, part in self.profile.items()}
+            facts["profile"] = {name: np.asarray(part, dtype=float).tolist() for name, part in self.profile.items()}
         if self.ceiling_sample is not None:
-            found["ceiling_sample"] = found["ceiling_range"] = f"ranks of {self.ceiling_sample.size} measured"
+            facts["ceiling_sample"] = facts["ceiling_range"] = f"ranks of {self.ceiling_sample.size} measured"
         if self.noise_ceiling is not None:
             one = float(self.noise_ceiling) if np.ndim(self.noise_ceiling) == 0 else GIVEN
-            found["noise_ceiling"] = found["ceiling_range"] = one
-        return found
+            facts["noise_ceiling"] = facts["ceiling_range"] = one
+        return facts
 
     def trial_ceiling(self, maps: PlantedMaps) -> Float[np.ndarray, "voxel"]:
         """Noise ceiling (R^2) of single trials.
@@ -136,10 +136,10 @@ def what_to_plant(planted: Planted | None, changes: dict[str, Any]) -> Planted:
     Raises:
         UnknownNameError: if a change names no setting.
     """
-    known = [item.name for item in fields(Planted)]
+    settings = [item.name for item in fields(Planted)]
     for name in changes:
-        if name not in known:
-            raise UnknownNameError("setting of a simulated subject", name, known)
+        if name not in settings:
+            raise UnknownNameError("setting of a simulated subject", name, settings)
     return replace(planted or Planted(), **changes)
 
 

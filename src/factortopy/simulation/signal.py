@@ -184,9 +184,9 @@ def _read_voxels(
     divisor: Tensor | None = None,
 ) -> dict[str, np.ndarray]:
     height, width = channels.local[0].shape[2:]
-    place = bilinear_weights(space, height, width)
-    # One matrix reads place and channels at once: (voxel, K x H x W).
-    reading = (weights[:, :, None] * place[:, None, :]).flatten(1)
+    positions = bilinear_weights(space, height, width)
+    # One matrix reads positions and channels at once: (voxel, K x H x W).
+    reading = (weights[:, :, None] * positions[:, None, :]).flatten(1)
     local = torch.stack([feature.flatten(1) @ reading.T for feature in channels.local])
     whole = torch.stack([feature @ weights.T for feature in channels.global_])
     local *= layer.T[:, None] * (1 - scale)

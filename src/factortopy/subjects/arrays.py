@@ -55,7 +55,7 @@ def load_arrays(
     Args:
         responses: (image, voxel), numbers.
         image_ids: one id for each row, or a text file with one a line; None takes those of ``images``.
-        coordinates: (voxel, 3) in mm; None takes the vertices' places on the sphere of ``surface``.
+        coordinates: (voxel, 3) in mm; None takes the vertices' positions on the sphere of ``surface``.
         coordinate_bounds: (2, 3) smallest and largest coordinate of the whole surface or volume; without it
             those of the given voxels.
         hemisphere: (voxel,) "left"/"right"; without it two files of responses, or else the sign of x, decide.

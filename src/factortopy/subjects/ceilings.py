@@ -14,7 +14,6 @@ from factortopy.errors import DataError, ShapeError
 
 NCSNR_FORMULA = "ncsnr^2 / (ncsnr^2 + mean over images of 1 / repeats)"
 REPEATS_FORMULA = "S / (S + N * mean over images of 1 / repeats), S and N by analysis of variance of repeats"
-PERCENT_FORMULA = "given in per cent, divided by 100"
 
 
 def noise_ceiling_from_ncsnr(

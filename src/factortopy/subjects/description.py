@@ -15,7 +15,7 @@ OPTIONAL = ("coordinate_bounds", "hemisphere", "vertex", "noise_ceiling", "repea
 STEMS = {"coordinates": ("coordinates", "coords"), "noise_ceiling": ("noise_ceiling", "ceiling")}
 """Names that a part's file goes by, where that is not the part's own name alone."""
 SPHERE = "sphere"
-"""Stands for coordinates where vertices of a standard surface take their places on its sphere."""
+"""Stands for coordinates where vertices of a standard surface lie on its sphere."""
 TEXTS = ("name", "surface", "images", "image_ids")
 TABLES = ("provenance", "truth")
 SINGLE_TRIALS = "single_trials"
@@ -37,10 +37,10 @@ def read_facts(path: Path, *, must_exist: bool = False) -> dict[str, Any]:
         return {}
     with reading(path, "mend it or save the subject again"):
         facts = tomllib.loads(path.read_text(encoding="utf-8"))
-    known = (*TEXTS, *TABLES, *REQUIRED, *OPTIONAL, "rois", SINGLE_TRIALS)
+    keys = (*TEXTS, *TABLES, *REQUIRED, *OPTIONAL, "rois", SINGLE_TRIALS)
     for key, value in facts.items():
-        if key not in known:
-            raise UnknownNameError(f"key of {path}", key, known)
+        if key not in keys:
+            raise UnknownNameError(f"key of {path}", key, keys)
         _check_kind(path, key, value)
     return facts
 
@@ -104,8 +104,8 @@ def _named(folder: Path, facts: dict[str, Any], part: str) -> Source | None:
         value = facts[part]
         return folder / value if isinstance(value, str) else [folder / item for item in value]
     stems = STEMS.get(part, (part,))
-    places = [folder / f"{stem}{suffix}" for stem in stems for suffix in SUFFIXES]
-    return next((place for place in places if place.exists()), None)
+    files = (folder / f"{stem}{suffix}" for stem in stems for suffix in SUFFIXES)
+    return next((file for file in files if file.exists()), None)
 
 
 def _rois(folder: Path, named: Any, responses: Source) -> dict[str, Source]:
