@@ -12,10 +12,15 @@ from .datasets import algonauts_protocol as algonauts_protocol
 from .datasets import convert_nsd as convert_nsd
 from .datasets import load_algonauts as load_algonauts
 from .datasets import load_betas as load_betas
+from .datasets import load_bold5000 as load_bold5000
 from .datasets import load_nsd as load_nsd
+from .datasets import load_subject as load_subject
+from .datasets import load_things as load_things
 from .datasets import nsd_shared_images as nsd_shared_images
-from .datasets import open_subject as open_subject
+from .datasets import open_images as open_images
 from .datasets import paper_protocol as paper_protocol
+from .datasets import register_data_set as register_data_set
+from .datasets import things_test_images as things_test_images
 from .finetuning import finetune as finetune
 from .finetuning import open_labelled as open_labelled
 from .fitting import FactorTopyRegressor as FactorTopyRegressor
@@ -40,7 +45,6 @@ from .simulation import Planted as Planted
 from .simulation import simulate_subject as simulate_subject
 from .subjects import Subject as Subject
 from .subjects import load_arrays as load_arrays
-from .subjects import load_subject_folder as load_subject_folder
 from .tokens import TokenStore as TokenStore
 from .tokens import estimate_extraction as estimate_extraction
 from .tokens import extract as extract

@@ -9,7 +9,7 @@ from bold5000_fixture import AFFINE, GRID, write_bold5000
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from factortopy.datasets.bold5000.reader import load_bold5000
+from factortopy.datasets import load_bold5000
 from factortopy.errors import DataError, UnknownNameError
 
 STEM = "CSI1_GLMbetas-TYPED-FITHRF-GLMDENOISE-RR_ses-"

@@ -14,10 +14,20 @@ from things_fixture import write_things
 from typer.testing import CliRunner
 
 from factortopy.cli import app
-from factortopy.datasets import check_path, convert_nsd, open_images, open_subject
-from factortopy.datasets.algonauts.check import PUBLISHED
-from factortopy.datasets.recognise import recognise
+from factortopy.datasets import (
+    DataSet,
+    check_path,
+    convert_nsd,
+    data_set_of,
+    holding,
+    load_subject,
+    open_images,
+    recognise,
+    register_data_set,
+    registry,
+)
 from factortopy.errors import DataError
+from factortopy.subjects import load_arrays
 
 FMRI = "training_split/training_fmri/{}_training_fmri.npy"
 BETAS = "nsddata_betas/ppdata/subj01/{}/betas_fithrf_GLMdenoise_RR"
@@ -59,7 +69,7 @@ def command(*words):
 
 @pytest.mark.parametrize("kind", WRITERS)
 def test_sound_folders_are_recognised_and_have_no_problem(folders, kind):
-    assert recognise(folders[kind]).kind == kind
+    assert recognise(folders[kind]).name == kind
     result = command(folders[kind], "--json")
     assert result.exit_code == 0, (result.stdout, result.exception)
     found = json.loads(result.stdout)
@@ -74,21 +84,22 @@ def test_sound_folders_are_recognised_and_have_no_problem(folders, kind):
 
 @pytest.mark.parametrize("kind", WRITERS)
 def test_any_of_them_opens_as_a_subject(folders, kind):
-    subject = open_subject(folders[kind], progress=False)
+    subject = load_subject(folders[kind], progress=False)
     assert np.isfinite(subject.responses).all()
 
 
 def test_the_folder_above_the_subjects(tmp_path):
     for number in (2, 5):
         write_algonauts(tmp_path / f"subj0{number}", images=4, left=9, right=8, side_pixels=1, seed=number)
-    assert recognise(tmp_path).subject is None
-    assert recognise(tmp_path / "subj05").subject == 5
-    assert open_subject(tmp_path).name == "subj02"
-    assert open_subject(tmp_path, subject=5).name == "subj05"
+    assert recognise(tmp_path).subject_numbers(tmp_path) == (2, 5)
+    assert recognise(tmp_path / "subj05").subject_numbers(tmp_path / "subj05") == ()
+    assert load_subject(tmp_path).name == "subj02"
+    assert load_subject(tmp_path, subject=5).name == "subj05"
     with pytest.raises(DataError, match="no subject 3; it has 2, 5"):
-        open_subject(tmp_path, subject=3)
+        load_subject(tmp_path, subject=3)
+    assert load_subject(tmp_path / "subj05", subject=5).name == "subj05"
     with pytest.raises(DataError, match="one subject's folder"):
-        open_subject(tmp_path / "subj02", subject=5)
+        load_subject(tmp_path / "subj02", subject=5)
     counted = {count.subject for count in check_path(tmp_path).counts}
     assert counted == {"subj02", "subj05"}
     assert len(open_images(tmp_path / "subj02")) == 4
@@ -96,20 +107,20 @@ def test_the_folder_above_the_subjects(tmp_path):
 
 def test_the_first_subject_and_space_that_are_there(tmp_path):
     write_nsd(tmp_path / "nsd", 3, space="func1pt8mm", sessions=(1,))
-    assert open_subject(tmp_path / "nsd", progress=False).name == "nsd-subj03"
+    assert load_subject(tmp_path / "nsd", progress=False).name == "nsd-subj03"
     write_things(tmp_path / "things", subject=2)
-    assert open_subject(tmp_path / "things", progress=False).name == "sub-02"
+    assert load_subject(tmp_path / "things", progress=False).name == "sub-02"
 
 
 def test_our_own_stores_are_told_apart(tmp_path, folders):
     store = tmp_path / "betas"
     convert_nsd(folders["nsd"], 1, store, space="func1pt8mm", progress=False)
-    assert recognise(store).kind == "betas"
+    assert recognise(store).name == "betas"
     report = check_path(store)
     assert report.problems == 0
     assert {count.what: count.found for count in report.counts}["trials"] == 24
-    straight = open_subject(folders["nsd"], voxels="all", progress=False)
-    np.testing.assert_array_equal(open_subject(store, progress=False).responses, straight.responses)
+    straight = load_subject(folders["nsd"], voxels="all", progress=False)
+    np.testing.assert_array_equal(load_subject(store, progress=False).responses, straight.responses)
     shard = next(file for file in (store / "betas").rglob("*") if file.is_file() and file.suffix != ".json")
     shard.write_bytes(shard.read_bytes()[:-5])
     assert check_path(store).problems == 1
@@ -119,22 +130,65 @@ def test_our_own_stores_are_told_apart(tmp_path, folders):
 
 def test_unknown_folders(tmp_path):
     assert recognise(tmp_path) is None
-    assert open_images(tmp_path) is None
+    with pytest.raises(DataError, match="no images in"):
+        open_images(tmp_path)
     result = command(tmp_path)
     assert result.exit_code == 2
     assert "holds no known data set" in result.stderr
     assert len(result.stderr.strip().splitlines()) == 1
     assert command(tmp_path / "nowhere").exit_code == 2
     with pytest.raises(DataError, match="expected Algonauts 2023"):
-        open_subject(tmp_path)
+        load_subject(tmp_path)
 
 
 def test_published_numbers_add_up():
     """Of the challenge's own description: 39,548 vertices, fewer in subjects 6 and 8; 10,000 images."""
-    both = np.array(PUBLISHED["left vertices"]) + PUBLISHED["right vertices"]
+    counts = registry.ALGONAUTS.published.values()
+    published = {what: np.array([count[what] for count in counts]) for what in next(iter(counts))}
+    both = published["left vertices"] + published["right vertices"]
     assert both.tolist() == [39_548] * 5 + [39_198, 39_548, 39_511]
-    images = np.array(PUBLISHED["training images"]) + PUBLISHED["test images"]
+    images = published["training images"] + published["test images"]
     assert images[[0, 1, 4, 6]].tolist() == [10_000] * 4
+
+
+def test_a_new_data_set_is_one_object(tmp_path, monkeypatch):
+    """Recognised, checked and read by the same functions and commands as those that are there."""
+    monkeypatch.setattr(registry, "_DATA_SETS", list(registry._DATA_SETS))
+    write_own(tmp_path / "toy")
+    (tmp_path / "toy" / "toy.txt").write_text("one")
+    (tmp_path / "toy.toml").write_text("[one]\nvoxels = 7\n")
+
+    def load(path, *, subject, progress=True, voxels=5):
+        assert (subject, progress) == (4, False)
+        arrays = np.load(path / "responses.npy"), np.load(path / "coords.npy")
+        return load_arrays(arrays[0][:, :voxels], path / "image_ids.txt", arrays[1][:voxels], name="one")
+
+    def check(path, report):
+        report.count("one", {"voxels": np.load(path / "responses.npy").shape[1]})
+        raise DataError(f"{path / 'toy.txt'} is no good; get it again", path=path / "toy.txt")
+
+    toy = DataSet(
+        name="toy",
+        title="Toy",
+        expected="Toy (toy.txt)",
+        recognises=holding("toy.txt"),
+        subjects=lambda path: (4, 9),
+        load=load,
+        check=check,
+        counts_file=tmp_path / "toy.toml",
+    )
+    register_data_set(toy)
+    assert data_set_of(tmp_path / "toy") is toy
+    assert load_subject(tmp_path / "toy", progress=False, voxels=3).voxels == 3
+    found = command(tmp_path / "toy")
+    assert found.exit_code == 2
+    assert "Toy: " in found.stdout
+    assert "5 of 7" in found.stdout
+    assert "is no good; get it again" in found.stdout
+    with pytest.raises(DataError, match=r"Toy \(toy.txt\)"):
+        load_subject(tmp_path)
+    with pytest.raises(DataError, match="registered already"):
+        register_data_set(toy)
 
 
 def problems(root):

@@ -20,7 +20,7 @@ from factortopy.datasets.betas import _convert as conversion
 from factortopy.datasets.betas import blocks as beta_blocks
 from factortopy.datasets.betas import store as betas
 from factortopy.errors import DataError, UnknownNameError
-from factortopy.storage.beta_shards import write_beta_shard
+from factortopy.storage import ShardedStore, write_shard
 
 SPACES = ("fsaverage", "nativesurface", "func1pt8mm")
 
@@ -134,7 +134,7 @@ def test_any_size(tmp_path_factory, space, trials, vertices, grid):
 @pytest.mark.parametrize("space", ["fsaverage", "func1pt8mm"])
 def test_goes_on_and_ends_with_the_same_bytes(written, tmp_path, monkeypatch, kill_at, space):
     whole = run(written, tmp_path / "whole", space)
-    path, real_write, real_mark = tmp_path / "betas", conversion._write, conversion._mark
+    path, real_write, real_mark = tmp_path / "betas", conversion._write, ShardedStore.mark
     calls = {"write": 0, "mark": 0}
     total = json.loads((whole.path / "completed.json").read_text())["of"]
 
@@ -152,23 +152,23 @@ def test_goes_on_and_ends_with_the_same_bytes(written, tmp_path, monkeypatch, ki
             die()
         real_write(*which, numbers)
 
-    def mark(place, done, of, recording):
+    def mark(store, done, of, arrays):
         calls["mark"] += 1
         if calls["mark"] == {"before the mark": 2, "last mark": total}.get(kill_at):
             die()
-        real_mark(place, done, of, recording)
+        real_mark(store, done, of, arrays)
 
     with monkeypatch.context() as patch:
         patch.setattr(conversion, "_write", write)
-        patch.setattr(conversion, "_mark", mark)
+        patch.setattr(ShardedStore, "mark", mark)
         if kill_at == "creation":
-            patch.setattr(conversion, "_create", die)
+            patch.setattr(ShardedStore, "_create", die)
         with pytest.raises(KeyboardInterrupt):
             run(written, path, space)
     if kill_at == "creation":
         assert not path.exists()
     else:
-        with pytest.raises(DataError, match=r"hold \d+ of \d+ blocks; run the conversion again"):
+        with pytest.raises(DataError, match=r"holds \d+ of \d+ blocks; run the conversion again"):
             BetaStore.open(path)
     run(written, path, space)
     assert shards(path) == shards(whole.path)
@@ -243,10 +243,10 @@ def test_damage_is_named(written, tmp_path, damage):
 
 
 def test_foreign_folders_are_left_alone(written, tmp_path):
-    with pytest.raises(DataError, match="convert them first"):
+    with pytest.raises(DataError, match="run the conversion first"):
         BetaStore.open(tmp_path / "absent")
     (tmp_path / "notes.txt").write_text("mine")
-    with pytest.raises(DataError, match="no converted betas"):
+    with pytest.raises(DataError, match="no store of converted betas"):
         run(written, tmp_path)
     with pytest.raises(DataError, match="is a file"):
         run(written, tmp_path / "notes.txt")
@@ -296,14 +296,14 @@ def test_shards_are_read_by_the_zarr_library(tmp_path_factory, chunk, times, dty
     options = {"chunks": chunk, "shards": shard, "compressors": [Crc32cCodec()]}
     array = zarr.create_array(path / "zarr", shape=shape, dtype=dtype, **options)
     array[: shard[0]] = values[: shard[0]]  # one by the library, one by us: of equal size and read alike
-    write_beta_shard(path / "zarr" / "c" / "1" / "0", values[shard[0] :], chunk)
+    write_shard(path / "zarr" / "c" / "1" / "0", values[shard[0] :], chunk, shard)
     sizes = {len((path / "zarr" / "c" / row / "0").read_bytes()) for row in "01"}
     assert len(sizes) == 1
     np.testing.assert_array_equal(zarr.open_array(path / "zarr", mode="r")[:], values)
 
 
 def test_full_disk(written, tmp_path, monkeypatch):
-    monkeypatch.setattr(conversion.shutil, "disk_usage", lambda _: type("", (), {"free": 10}))
+    monkeypatch.setattr("shutil.disk_usage", lambda _: type("", (), {"free": 10}))
     with pytest.raises(DataError, match="GB free; choose fewer voxels"):
         run(written, tmp_path / "betas")
     assert not (tmp_path / "betas").exists()

@@ -10,7 +10,8 @@ from things_fixture import write_things
 from typer.testing import CliRunner
 
 from factortopy.cli import app
-from factortopy.datasets import open_images, open_subject
+from factortopy.datasets import load_subject, open_images
+from factortopy.errors import DataError
 from factortopy.mapping import Mapping
 
 FEW = ("--set", "steps=2", "--set", "components=8", "-q")
@@ -46,7 +47,7 @@ WRITERS = {
 def test_folder_to_mapping(kind, tmp_path):
     root = tmp_path / "data"
     WRITERS[kind](root)
-    subject, images = open_subject(root, progress=False), open_images(root)
+    subject, images = load_subject(root, progress=False), open_images(root)
     assert set(subject.image_ids) <= set(images.ids)
     run("extract", "timm/test_vit", root, tmp_path / "tokens", "--untrained", "--grid", 2, "-q")
     numbered = () if kind == "arrays" else ("--subject", 1)
@@ -62,7 +63,8 @@ def test_things_to_mapping(tmp_path):
     (tmp_path / "photographs").mkdir()
     for name in sorted(set(written.trials["stimulus"])):
         Image.new("RGB", (8, 8), hash(name) % 2**24).save(tmp_path / "photographs" / name)
-    assert open_images(tmp_path / "things") is None
+    with pytest.raises(DataError, match="no images in"):
+        open_images(tmp_path / "things")
     run(
         "extract",
         "timm/test_vit",

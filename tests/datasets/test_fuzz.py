@@ -14,8 +14,7 @@ from mutations import mutated
 from PIL import Image
 
 from factortopy.cortex import load_surface
-from factortopy.datasets import check_path, open_subject
-from factortopy.datasets.recognise import recognise
+from factortopy.datasets import check_path, load_subject, recognise
 from factortopy.errors import DataError, UnknownNameError
 from factortopy.subjects import Subject
 
@@ -98,22 +97,22 @@ def written(name, root):
     if name == "algonauts":
         surface = load_surface("fsaverage5")
         write_algonauts(root, images=6, left=9, right=7, side_pixels=2)
-        return lambda: open_subject(root, surface=surface)
+        return lambda: load_subject(root, surface=surface)
     if name in ("arrays", "own-formats"):
         (write_arrays if name == "arrays" else write_own_formats)(root)
-        return lambda: open_subject(root)
+        return lambda: load_subject(root)
     pytest.importorskip(f"factortopy.datasets.{name}", reason=f"no reader of {name}")
     fixture = pytest.importorskip(f"{name}_fixture", reason=f"no fixture of {name}")
     if name != "nsd":
         getattr(fixture, f"write_{name}")(root)
-        return lambda: open_subject(root, subject=1, progress=False)
+        return lambda: load_subject(root, subject=1, progress=False)
     for space in ("nativesurface", "func1pt8mm"):
         fixture.write_nsd(root, 1, space=space, sessions=(1, 2), planned=2)
 
     def load():
         # Both spaces are read, so that a damaged file of either is found.
-        open_subject(root, subject=1, space="func1pt8mm", progress=False)
-        return open_subject(root, subject=1, space="nativesurface", progress=False)
+        load_subject(root, subject=1, space="func1pt8mm", progress=False)
+        return load_subject(root, subject=1, space="nativesurface", progress=False)
 
     return load
 

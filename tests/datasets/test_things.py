@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from PIL import Image
 from things_fixture import AFFINE, write_things
 
+from factortopy.datasets import load_things, things_test_images
 from factortopy.datasets.things.files import open_responses
-from factortopy.datasets.things.reader import load_things, things_test_images
 from factortopy.errors import DataError, UnknownNameError
 from factortopy.images import split_with_test
 

@@ -13,10 +13,11 @@ import pytest
 from PIL import Image
 from pixel_network import PixelNetwork, noise_images, run, slow_run, stored_files
 
+from factortopy.datasets import check_path
 from factortopy.errors import DataError
 from factortopy.images import images_from_folder, leave_out_broken
 from factortopy.networks import load_network, peak_memory
-from factortopy.tokens import TokenStore, check_store, estimate_extraction, images_done
+from factortopy.tokens import TokenStore, estimate_extraction, images_done
 
 COUNT = 300
 SECONDS = 0.002
@@ -58,7 +59,7 @@ def test_killed_at_random_moments_it_ends_with_the_same_bytes(processes, tmp_pat
         if path.exists() and seen[-1] < COUNT:
             with pytest.raises(DataError, match=f"{seen[-1]} of {COUNT} images; run the extraction again"):
                 TokenStore.open(path)
-            assert check_store(path)[0][0] == "warning"
+            assert check_path(path).findings[0].level == "note"
     assert seen == sorted(seen)
     network = PixelNetwork()
     run(network, path, noise_images(COUNT), batch_size=8)
@@ -74,9 +75,9 @@ def test_stopped_between_files_it_ends_with_the_same_bytes(tmp_path, monkeypatch
 
     with monkeypatch.context() as patch:
         if kill_at == "in creation":
-            patch.setattr("factortopy.tokens.writer.TokenWriter._create_array", kill)
+            patch.setattr("factortopy.storage.ShardedStore._create", kill)
         else:
-            patch.setattr("factortopy.tokens.store.stored_bytes", kill)
+            patch.setattr("factortopy.storage.ShardedStore._stored_bytes", kill)
         with pytest.raises(KeyboardInterrupt):
             run(PixelNetwork(), tmp_path / "tokens", noise_images(COUNT), batch_size=8)
     assert (tmp_path / "tokens").exists() == (kill_at == "before the mark")
@@ -109,7 +110,7 @@ class FillsTheDisk(PixelNetwork):
 def test_full_disk_keeps_what_is_whole(tmp_path, whole):
     path, before = tmp_path / "tokens", resource.getrlimit(resource.RLIMIT_FSIZE)
     try:
-        with pytest.raises(DataError, match=f"cannot write tokens.* 64 of {COUNT} images are whole and kept"):
+        with pytest.raises(DataError, match=f"cannot write .*tokens: .* 64 of {COUNT} images are whole and kept"):
             run(FillsTheDisk(), path, noise_images(COUNT), batch_size=8)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
@@ -164,7 +165,7 @@ def test_broken_images_are_left_out_and_named_in_the_store(tmp_path, partly_brok
     store = run(PixelNetwork(), path, leave_out_broken(partly_broken, progress=False))
     assert store.image_ids == tuple(f"{index}.png" for index in range(10) if index not in (4, 7))
     assert list(store.provenance["images_left_out"]) == ["4.png", "7.png"]
-    assert "4.png, 7.png" in check_store(path, progress=False)[1][1]
+    assert "4.png, 7.png" in check_path(path).findings[1].message
     pixels = PixelNetwork().preprocessing(partly_broken.image(8)).mean((1, 2))
     np.testing.assert_allclose(store.read([6]).global_[0][0].float(), pixels, atol=2e-3)
 

@@ -11,9 +11,10 @@ from pixel_network import PixelNetwork, noise_images, run, stored_files
 from torch.nn import functional
 from zarr.codecs import Crc32cCodec
 
+from factortopy.datasets import check_path
 from factortopy.errors import DataError
 from factortopy.networks import load_network
-from factortopy.tokens import TokenStore, check_store, extract, planned_bytes
+from factortopy.tokens import TokenStore, extract, planned_bytes
 
 
 @pytest.fixture(scope="module")
@@ -152,20 +153,20 @@ def test_damaged_store_is_named(whole, tmp_path, damage):
 
 
 def test_check_finds_every_damaged_shard(whole, tmp_path):
-    assert [level for level, _ in check_store(whole.path, progress=False)] == ["ok"]
+    assert [finding.level for finding in check_path(whole.path).findings] == ["ok"]
     path = shutil.copytree(whole.path, tmp_path / "tokens")
     for file in ("local/fine/c/0/0/0/0", "global/coarse/c/1/0"):
         data = bytearray((path / file).read_bytes())
         data[5] ^= 128
         (path / file).write_bytes(data)
-    found = check_store(path, progress=False)
-    assert [level for level, _ in found] == ["error", "error"]
-    assert "local/fine/c/0/0/0/0" in found[0][1]
-    assert "global/coarse/c/1/0" in found[1][1]
+    found = check_path(path).findings
+    assert [finding.level for finding in found] == ["problem", "problem"]
+    assert "local/fine/c/0/0/0/0" in found[0].message
+    assert "global/coarse/c/1/0" in found[1].message
 
 
 def test_missing_store_and_foreign_folder(tmp_path):
-    with pytest.raises(DataError, match="extract tokens first"):
+    with pytest.raises(DataError, match="run the extraction first"):
         TokenStore.open(tmp_path / "absent")
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "notes.txt").write_text("mine")

@@ -1,17 +1,23 @@
 """What a look at a data set's folder finds: counts beside the published ones, faults and remedies."""
 
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+from jaxtyping import Int, Shaped
 
-from factortopy.errors import FactortopyError
+from factortopy.errors import DataError, FactortopyError
+from factortopy.subjects import Recording
 
 Level = Literal["ok", "note", "problem"]
 TYPICAL_SPREAD = (0.2, 50.0)
 """Between these lies the median standard deviation of betas in per cent signal change: a few per cent. The
 bounds are a rule of thumb; a wrong factor of 300 falls far outside."""
+SAMPLED = 64
+"""Rows or voxels of which values are read, spread over a file."""
 
 
 @dataclass(frozen=True)
@@ -54,13 +60,17 @@ class Report:
     """All that was found in a folder.
 
     Attributes:
-        kind: kind of data set.
+        kind: name of the data set.
+        title: its name as tables print it.
         root: the folder.
+        published: counts that the authors published, by subject.
         counts, findings: what was found.
     """
 
     kind: str
+    title: str
     root: Path
+    published: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     counts: list[Count] = field(default_factory=list)
     findings: list[Finding] = field(default_factory=list)
 
@@ -73,16 +83,35 @@ class Report:
         """Add a finding."""
         self.findings.append(Finding(level, file, message, fix))
 
-    def failed(self, file: Path, error: FactortopyError) -> None:
-        """Add a problem from a reader's error, which names the file and the remedy itself."""
-        message = " ".join(str(error).split())
-        for name in (str(file), file.name):
-            message = message.removeprefix(name).lstrip(": ")
-        self.findings.append(Finding("problem", file, message))
+    @contextmanager
+    def problems_at(self, file: Path) -> Iterator[None]:
+        """Turn an error inside into a problem of the file that it names, or of this one; what follows it is skipped."""
+        try:
+            yield
+        except FactortopyError as error:
+            named = error.path if isinstance(error, DataError) and error.path is not None else file
+            message = " ".join(str(error).split())
+            for name in (str(named), named.name):
+                message = message.removeprefix(name).lstrip(": ")
+            self.add("problem", named, message)
 
-    def count(self, subject: str, what: str, found: int | None, published: int | None = None) -> None:
-        """Add a count."""
-        self.counts.append(Count(subject, what, found, published))
+    def count(self, subject: str, counted: Mapping[str, int | None]) -> None:
+        """Add counts of a subject beside the published ones of its name, which is the first word of ``subject``.
+
+        Args:
+            subject: name of the subject, and what of it is counted.
+            counted: numbers by what they count; None where that cannot be said.
+        """
+        published = self.published.get(subject.partition(" ")[0], {})
+        self.counts += [Count(subject, what, found, published.get(what)) for what, found in counted.items()]
+
+    def differing(self, subject: str) -> list[str]:
+        """What of a subject is there in other numbers than the published ones."""
+        return [
+            count.what
+            for count in self.counts
+            if count.subject == subject and count.published not in (None, count.found)
+        ]
 
     def as_dict(self) -> dict[str, Any]:
         """The report, ready for JSON."""
@@ -95,7 +124,12 @@ class Report:
         }
 
 
-def check_spread(report: Report, file: Path, betas: np.ndarray, divisor: int = 1) -> None:
+def spread_over(count: int) -> Int[np.ndarray, "sample"]:
+    """Up to 64 indices below ``count``, from the first to the last."""
+    return np.unique(np.linspace(0, count - 1, min(SAMPLED, count)).astype(int))
+
+
+def check_spread(report: Report, file: Path, betas: Shaped[np.ndarray, "trial voxel"], divisor: int = 1) -> None:
     """Whether sampled betas are on the scale of per cent signal change.
 
     Args:
@@ -119,3 +153,25 @@ def check_spread(report: Report, file: Path, betas: np.ndarray, divisor: int = 1
         report.add("problem", file, f"{scale}, expected a few per cent: not divided by 300?", remedy)
     else:
         report.add("ok", file, f"{scale}: per cent signal change")
+
+
+def check_recorded(report: Report, file: Path, recording: Recording, part: str) -> None:
+    """Whether some voxels of a part of the first session have values, on the scale of per cent signal change.
+
+    Args:
+        report: where the findings go.
+        file: where the betas lie.
+        recording: the betas.
+        part: e.g. ``"left"``.
+    """
+    columns = recording.columns(part)
+    if not len(columns):
+        return
+    columns = columns[spread_over(len(columns))]
+    with report.problems_at(file):
+        betas = recording.read(recording.sessions[0], part, columns) / recording.divisor
+        unmeasured = int((~np.isfinite(betas)).any(axis=0).sum())
+        if unmeasured:
+            share = f"{unmeasured} of {len(columns)} voxels sampled hold NaN"
+            report.add("note", file, f"{share}: voxels without values are left out and remembered")
+        check_spread(report, file, betas, recording.divisor)

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from factortopy.datasets.algonauts.files import subject_folder, subject_folders
 from factortopy.datasets.algonauts.reader import load_algonauts
 from factortopy.datasets.nsd.reader import load_nsd
-from factortopy.datasets.recognise import algonauts_folder, known_layout
 from factortopy.errors import DataError
 from factortopy.images import Split, split_images
 from factortopy.subjects import Subject
@@ -79,10 +79,9 @@ def algonauts_protocol(
     Raises:
         DataError: if there is no such subject, or a file is missing or damaged.
     """
-    layout = known_layout(path)
-    if layout.kind != "algonauts":
-        raise DataError(
-            f"{Path(path)} is no folder of Algonauts 2023; expected training_split and roi_masks", path=Path(path)
-        )
-    person = load_algonauts(algonauts_folder(layout, subject), **options)
+    if not Path(path).exists():
+        raise DataError(f"{path} is missing; give a folder of Algonauts 2023", path=path)
+    if not subject_folders(Path(path)):
+        raise DataError(f"{path} is no folder of Algonauts 2023; expected training_split and roi_masks", path=path)
+    person = load_algonauts(subject_folder(Path(path), subject), **options)
     return Protocol(person, split_images(person.image_ids, seed=seed), CHALLENGE)

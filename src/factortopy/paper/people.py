@@ -33,7 +33,6 @@ def open_person(plan: Plan, person: int, sees: TokenStore | None = None) -> Subj
         )
     if folder is None:
         raise DataError("no data were given; give the folder of NSD, Algonauts 2023 or your own")
-    from factortopy.datasets import known_layout, open_subject
+    from factortopy.datasets import data_set_of, load_subject
 
-    single = {"trials": "single"} if known_layout(folder).kind == "nsd" else {}
-    return open_subject(folder, subject=number, progress=plan.progress, **single)
+    return load_subject(folder, subject=number, progress=plan.progress, **data_set_of(folder).paper_options)

@@ -80,10 +80,9 @@ class Plan:
             return tuple((folder, None) for folder in self.data)
         if not self.data:
             return tuple((None, number) for number in self.subjects or PAPER_SUBJECTS)
-        from factortopy.datasets import known_layout
+        from factortopy.datasets import data_set_of
 
-        layout = known_layout(self.data[0])
-        if layout.kind in ("arrays", "betas") or layout.subject is not None:
+        if not data_set_of(self.data[0]).subject_numbers(self.data[0]):
             return ((self.data[0], None),)
         return tuple((self.data[0], number) for number in self.subjects or PAPER_SUBJECTS)
 

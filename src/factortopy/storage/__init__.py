@@ -11,7 +11,6 @@ from factortopy.storage.array_files import (
     read_array,
     reading,
 )
-from factortopy.storage.beta_shards import write_beta_shard
 from factortopy.storage.checkpoint import Checkpoint, Part, load_optimiser, named, of_kind, optimiser_tensors
 from factortopy.storage.files import (
     atomic_path,
@@ -24,6 +23,7 @@ from factortopy.storage.files import (
     write_text,
 )
 from factortopy.storage.lock import only_writer
+from factortopy.storage.sharded import ShardedStore
 from factortopy.storage.shards import SHARD_IMAGES, read_rows, shard_bytes, shard_path, write_shard
 from factortopy.storage.volumes import VOLUME_ENDINGS, open_volume, read_values, read_volume, volume_coordinates
 
@@ -36,6 +36,7 @@ __all__ = [
     "Checkpoint",
     "NpyHeader",
     "Part",
+    "ShardedStore",
     "Source",
     "atomic_path",
     "check_plausible",
@@ -60,7 +61,6 @@ __all__ = [
     "shard_path",
     "standing_folder",
     "volume_coordinates",
-    "write_beta_shard",
     "write_shard",
     "write_text",
 ]

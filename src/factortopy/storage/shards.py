@@ -1,8 +1,9 @@
-"""Files of 64 images, as Zarr v3's sharding writes them: read and written in one go.
+"""Files of many chunks (shards), as Zarr v3's sharding writes them: read and written in one go.
 
 A shard is its chunks, each with a CRC-32C behind it, then a table of where each chunk lies, with a CRC-32C
 of its own (Zarr v3 core, ``sharding_indexed`` and ``crc32c``). Zarr itself reads these files too; it takes
-ten times as long for a few images out of many, which is what training asks for.
+ten times as long for a few images out of many, which is what training asks for, and copies the numbers so often
+when it writes that it is slower than the disk.
 """
 
 from collections.abc import Sequence
@@ -16,6 +17,7 @@ from jaxtyping import Shaped
 from factortopy.errors import DataError
 
 SHARD_IMAGES = 64
+"""Images in a shard of tokens."""
 CHECKSUM_BYTES = 4
 INDEX_ENTRY_BYTES = 16
 """Of a chunk in the table: where it begins and how long it is."""
@@ -23,25 +25,36 @@ EMPTY = np.iinfo(np.uint64).max
 """Stands for where a chunk begins if it is left out, as all its values are zero."""
 
 
-def write_shard(path: Path, values: Shaped[np.ndarray, "image ..."]) -> None:
-    """Write up to 64 images, each a chunk of its own.
+def write_shard(
+    path: Path, values: Shaped[np.ndarray, "row ..."], chunk: tuple[int, ...], shard: tuple[int, ...]
+) -> None:
+    """Write a shard, or the beginning of one.
+
+    Args:
+        path: the file, by ``shard_path``.
+        values: fewer rows than a shard has in the last one.
+        chunk: shape of a chunk; it divides that of the values.
+        shard: shape of a whole shard.
 
     Raises:
         OSError: if the disk is full or the folder cannot be written; no part of the file stays.
     """
-    rows = np.ascontiguousarray(values)
-    index = np.full((SHARD_IMAGES, 2), EMPTY, dtype="<u8")
-    length = rows[0].nbytes + CHECKSUM_BYTES
-    index[: len(rows)] = [(place * length, length) for place in range(len(rows))]
+    values = values.astype(values.dtype.newbyteorder("<"), copy=False)
+    index = np.full((*_divided(shard, chunk), 2), EMPTY, dtype="<u8")
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
         with path.open("wb") as file:
-            for row in (*rows, index):
-                file.write(row.data)
-                file.write(_checksum(row))
+            for position in np.ndindex(*_divided(values.shape, chunk)):
+                box = tuple(slice(i * length, (i + 1) * length) for i, length in zip(position, chunk, strict=True))
+                index[position] = file.tell(), _write_checked(file, values[box])
+            _write_checked(file, index)
     except OSError:
         path.unlink(missing_ok=True)
         raise
+
+
+def _divided(shape: tuple[int, ...], chunk: tuple[int, ...]) -> tuple[int, ...]:
+    return tuple(length // part for length, part in zip(shape, chunk, strict=True))
 
 
 def read_rows(
@@ -65,7 +78,7 @@ def read_rows(
     shards = wanted[order] // SHARD_IMAGES
     for places in np.split(order, np.flatnonzero(np.diff(shards)) + 1):
         shard = int(wanted[places[0]]) // SHARD_IMAGES
-        file = shard_path(array, shard, len(item) + 1)
+        file = shard_path(array, shard, *[0] * len(item))
         _read_shard(file, (wanted[places] % SHARD_IMAGES).tolist(), values, places.tolist(), chunk_images)
     return values
 
@@ -94,9 +107,9 @@ def _read_shard(
         raise DataError(f"{path} is not as it was written ({error})", path=path) from error
 
 
-def shard_path(array: Path, shard: int, dimensions: int) -> Path:
-    """The file of a shard of an array, by Zarr's default key: ``c/<shard>/0/0/0``."""
-    return array.joinpath("c", str(shard), *["0"] * (dimensions - 1))
+def shard_path(array: Path, *position: int) -> Path:
+    """The file of a shard of an array, by Zarr's default key: ``c/<row>/<column>/...``."""
+    return array.joinpath("c", *map(str, position))
 
 
 def shard_bytes(images: int, image_bytes: int) -> int:
@@ -137,5 +150,8 @@ def _checked(data: bytes) -> bytes:
     return content
 
 
-def _checksum(values: np.ndarray) -> bytes:
-    return int(google_crc32c.value(values)).to_bytes(CHECKSUM_BYTES, "little")
+def _write_checked(file: BinaryIO, values: np.ndarray) -> int:
+    """Write values and their checksum; gives the number of bytes."""
+    content = np.ascontiguousarray(values).view(np.uint8)
+    file.write(content.data)
+    return content.nbytes + file.write(int(google_crc32c.value(content)).to_bytes(CHECKSUM_BYTES, "little"))

@@ -15,8 +15,8 @@ from factortopy.provenance import provenance
 from factortopy.storage import SHARD_IMAGES, only_writer
 from factortopy.tokens.outliers import OUTLIER_RATIO
 from factortopy.tokens.pipeline import Extraction, image_digest
-from factortopy.tokens.store import DIGESTS, TokenStore, images_done, read_digests
-from factortopy.tokens.writer import TokenWriter, compare
+from factortopy.tokens.store import DIGESTS, TokenFolder, TokenStore, images_done, read_digests
+from factortopy.tokens.writer import TokenWriter
 
 SAMPLED_IMAGES = 32
 """Images of a store begun earlier that are decoded again and compared."""
@@ -60,7 +60,7 @@ def extract(
     extraction = prepare(network, images, grid, batch_size, workers, device, precision, mask_outliers)
     path, identity = Path(path), _identity(extraction)
     if images_done(path) == len(extraction.images):
-        compare(path, identity)
+        TokenFolder(path).compare(identity, len(extraction.images))
         _compare_images(path, extraction.images)
         return TokenStore.open(path)
     if not images_done(path):

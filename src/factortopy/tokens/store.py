@@ -7,7 +7,6 @@ shard). Tokens hardly shrink under compression, so there is none; every chunk ha
 are complete and is written last.
 """
 
-import json
 import math
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,14 +19,21 @@ from torch import Tensor
 
 from factortopy.errors import DataError
 from factortopy.networks import Tokens
-from factortopy.storage import SHARD_IMAGES, read_rows, shard_bytes
+from factortopy.storage import SHARD_IMAGES, ShardedStore, read_rows, shard_bytes
 
-FORMAT = "factortopy-tokens-2"
 FIRST_FORMAT = "factortopy-tokens-1"
 """Of the first release: four images a local chunk, 64 a global one, no digests of images."""
-MARKER = "completed.json"
 DIGESTS = "image_sha256"
 DIGEST_BYTES = 32
+
+
+class TokenFolder(ShardedStore):
+    """The folder of a token store, complete or not."""
+
+    noun = "token store"
+    unit = "images"
+    action = "extraction"
+    formats = ("factortopy-tokens-2", FIRST_FORMAT)
 
 
 class TokenStore:
@@ -74,22 +80,13 @@ class TokenStore:
         Raises:
             DataError: if there is none at ``path``, or it is incomplete, truncated or damaged.
         """
-        path = Path(path)
-        group = open_group(path)
-        marker = read_marker(path)
-        total = len(group.attrs["image_ids"])  # type: ignore[arg-type]
-        if marker["images"] != total or "bytes" not in marker:
-            raise DataError(
-                f"token store {path} holds {marker['images']} of {total} images; run the extraction again to finish it",
-                path=path,
-            )
-        for name, size in marker["bytes"].items():
-            if stored_bytes(path / name) != size:
-                raise damaged(path, f"{name} has {stored_bytes(path / name)} bytes instead of {size}")
+        folder = TokenFolder(Path(path))
+        group = folder.open()
+        folder.check_whole(len(group.attrs["image_ids"]))  # type: ignore[arg-type]
         try:
-            return cls(path, group)
+            return cls(folder.path, group)
         except (KeyError, IndexError, TypeError) as error:
-            raise damaged(path, f"its attributes lack {error}") from error
+            raise folder.damaged(f"its attributes lack {error}") from error
 
     def __len__(self) -> int:
         """Number of images."""
@@ -126,46 +123,13 @@ class TokenStore:
         try:
             values = read_rows(self.path / kind / layer, rows, item, "<f2", self._chunk_images.get(kind, 1))
         except DataError as error:
-            raise damaged(self.path, str(error)) from error
+            raise TokenFolder(self.path).damaged(str(error)) from error
         return torch.from_numpy(values)
 
 
 def read_digests(path: Path, rows: Sequence[int]) -> list[str]:
     """SHA-256 of the pixels of some images of a store, complete or not, as hex digits."""
     return [bytes(digest).hex() for digest in read_rows(path / DIGESTS, rows, (DIGEST_BYTES,), "u1")]
-
-
-def open_group(path: Path, mode: Literal["r", "r+"] = "r") -> zarr.Group:
-    """Open the group of a store, complete or not.
-
-    Raises:
-        DataError: if there is no token store at ``path``.
-    """
-    if not path.exists():
-        raise DataError(f"there is no token store at {path}; extract tokens first", path=path)
-    try:
-        group = zarr.open_group(path, mode=mode, zarr_format=3)
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise DataError(
-            f"{path} is no token store or is damaged; give another folder or extract again", path=path
-        ) from error
-    if group.attrs.get("format") not in (FORMAT, FIRST_FORMAT) or "image_ids" not in group.attrs:
-        raise DataError(f"{path} is no token store of this version ({FORMAT}); give another folder", path=path)
-    return group
-
-
-def read_marker(path: Path) -> dict[str, Any]:
-    """What is complete in a store: ``images``, and once all are there ``bytes`` by array."""
-    try:
-        marker: dict[str, Any] = json.loads((path / MARKER).read_text(encoding="utf-8"))
-        return {"images": int(marker["images"])} | marker
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise damaged(path, f"{MARKER} cannot be read") from error
-
-
-def stored_bytes(array: Path) -> int:
-    """Bytes of an array's shards on disk."""
-    return sum(file.stat().st_size for file in (array / "c").rglob("*") if file.is_file())
 
 
 def planned_bytes(images: int, channels: Sequence[int], grid: tuple[int, int]) -> int:
@@ -178,11 +142,6 @@ def planned_bytes(images: int, channels: Sequence[int], grid: tuple[int, int]) -
     return sum(shard_bytes(images, item) for item in (*items, DIGEST_BYTES))
 
 
-def damaged(path: Path, reason: str) -> DataError:
-    """The error of a store that is not as it was written."""
-    return DataError(f"token store {path} is damaged ({reason}); delete the folder and extract again", path=path)
-
-
 def images_done(path: str | Path) -> int:
     """Images that are complete in a store; 0 where there is none."""
-    return int(read_marker(Path(path))["images"]) if (Path(path) / MARKER).is_file() else 0
+    return TokenFolder(Path(path)).done

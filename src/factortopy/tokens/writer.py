@@ -1,30 +1,15 @@
 """Writing tokens shard by shard, so that a run killed at any point goes on where it was."""
 
-import glob
 import json
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import zarr
-from zarr.codecs import Crc32cCodec
 
-from factortopy.errors import DataError
 from factortopy.networks import Tokens
-from factortopy.storage import SHARD_IMAGES, atomic_path, remove, shard_path, standing_folder, write_shard, write_text
-from factortopy.tokens.store import (
-    DIGEST_BYTES,
-    DIGESTS,
-    FIRST_FORMAT,
-    FORMAT,
-    MARKER,
-    open_group,
-    planned_bytes,
-    read_marker,
-    stored_bytes,
-)
+from factortopy.storage import SHARD_IMAGES, shard_path, write_shard
+from factortopy.tokens.store import DIGEST_BYTES, DIGESTS, TokenFolder, planned_bytes
 
 
 class TokenWriter:
@@ -47,6 +32,7 @@ class TokenWriter:
 
     def __init__(self, path: str | Path, identity: dict[str, Any], provenance: dict[str, Any]) -> None:
         self.path = Path(path)
+        self._folder = TokenFolder(self.path)
         self._identity: dict[str, Any] = json.loads(json.dumps(identity))
         self._total = len(self._identity["image_ids"])
         layers = list(zip(self._identity["layers"], self._identity["channels"], strict=True))
@@ -56,14 +42,12 @@ class TokenWriter:
             **{f"global/{layer}": (count,) for layer, count in layers},
             DIGESTS: (DIGEST_BYTES,),
         }
-        if self.path.is_dir() and any(self.path.iterdir()):
-            compare(self.path, self._identity)
-            _sweep(self.path, MARKER)
-            self._check_space(read_marker(self.path)["images"])
-        else:
-            self._check_space(0)
-            self._create(provenance)
-        self.done: int = read_marker(self.path)["images"]
+        done = self._folder.done
+        needed = planned_bytes(self._total - done, self._identity["channels"], self._identity["grid"])
+        self._folder.check_space(needed, "take fewer layers, a smaller grid or another disk")
+        arrays = {name: self._layout(name, item) for name, item in self._items.items()}
+        self._folder.begin(self._identity, {"provenance": provenance}, arrays, self._total)
+        self.done = done
         self._shard = {name: self._empty(name, item) for name, item in self._items.items()}
         self._filled = 0
 
@@ -88,84 +72,27 @@ class TokenWriter:
 
     def _write(self) -> None:
         number = self.done // SHARD_IMAGES
-        try:
+        with self._folder.writing(self._total):
             for name, values in self._shard.items():
-                write_shard(shard_path(self.path / name, number, values.ndim), values[: self._filled])
-        except OSError as error:
-            raise DataError(
-                f"cannot write tokens to {self.path}: {error.strerror or error}; {self.done} of "
-                f"{self._total} images are whole and kept: make room or allow writing, then run again",
-                path=self.path,
-            ) from error
+                item = values.shape[1:]
+                file = shard_path(self.path / name, number, *[0] * len(item))
+                write_shard(file, values[: self._filled], (1, *item), (SHARD_IMAGES, *item))
         self.done += self._filled
         self._filled = 0
-        marker: dict[str, Any] = {"images": self.done}
-        if self.done == self._total:
-            marker["bytes"] = {name: stored_bytes(self.path / name) for name in self._items}
-        write_text(self.path / MARKER, json.dumps(marker))
+        self._folder.mark(self.done, self._total, self._items)
 
-    def _check_space(self, done: int) -> None:
-        channels, grid = self._identity["channels"], self._identity["grid"]
-        needed = planned_bytes(self._total - done, channels, grid)
-        free = shutil.disk_usage(standing_folder(self.path)).free
-        if needed > free:
-            raise DataError(
-                f"the tokens need {needed / 1e9:.1f} GB and {self.path.parent} has {free / 1e9:.1f} GB free; "
-                "take fewer layers, a smaller grid or another disk"
-            )
-
-    def _create(self, provenance: dict[str, Any]) -> None:
-        if self.path.exists() and not self.path.is_dir():
-            raise DataError(f"{self.path} is a file; give a folder for the tokens", path=self.path)
-        _sweep(self.path.absolute().parent, self.path.name)
-        with atomic_path(self.path) as temporary:
-            attributes = {"format": FORMAT, **self._identity, "provenance": provenance}
-            group = zarr.create_group(temporary, zarr_format=3, attributes=attributes)
-            for name, item in self._items.items():
-                self._create_array(group, name, item)
-            write_text(temporary / MARKER, json.dumps({"images": 0}))
-
-    def _create_array(self, group: zarr.Group, name: str, item: tuple[int, ...]) -> None:
+    def _layout(self, name: str, item: tuple[int, ...]) -> dict[str, Any]:
         axes = ("byte",) if name == DIGESTS else ("channel", "height", "width")
-        group.create_array(
-            name,
-            shape=(self._total, *item),
-            dtype=_dtype(name),
-            chunks=(1, *item),
-            shards=(SHARD_IMAGES, *item),
-            compressors=[Crc32cCodec()],
-            dimension_names=("image", *axes[: len(item)]),
-        )
+        return {
+            "shape": (self._total, *item),
+            "dtype": _dtype(name),
+            "chunks": (1, *item),
+            "shards": (SHARD_IMAGES, *item),
+            "dimension_names": ("image", *axes[: len(item)]),
+        }
 
     def _empty(self, name: str, item: tuple[int, ...]) -> np.ndarray:
         return np.empty((min(SHARD_IMAGES, self._total), *item), _dtype(name))
-
-
-def compare(path: Path, identity: dict[str, Any]) -> None:
-    """Compare a store with what is to be written to it.
-
-    Raises:
-        DataError: if it is of another network, preprocessing or image set, or of an earlier version and
-            not finished.
-    """
-    attributes = open_group(path).attrs
-    first = attributes["format"] == FIRST_FORMAT
-    if first and read_marker(path)["images"] < len(identity["image_ids"]):
-        raise DataError(f"token store {path} was begun by an earlier version; choose another folder", path=path)
-    for name, given in json.loads(json.dumps(identity)).items():
-        there = attributes.get(name, given if first else None)
-        if there != given:
-            words = name.replace("_", " ")
-            values = f": {there!r} there, {given!r} given" if len(f"{there}{given}") < 200 else ""
-            raise DataError(
-                f"token store {path} was begun with other {words}{values}; choose another folder", path=path
-            )
-
-
-def _sweep(folder: Path, name: str) -> None:
-    """Remove what a run left that was killed while it wrote ``name``."""
-    for left in folder.glob(f".{glob.escape(name)}.*.partial"):
-        remove(left)
 
 
 def _dtype(name: str) -> str:

@@ -17,15 +17,6 @@ if TYPE_CHECKING:
     from factortopy.datasets import Count, Report
     from factortopy.tokens import TokenNorms
 
-TITLES = {
-    "algonauts": "Algonauts 2023",
-    "nsd": "Natural Scenes Dataset",
-    "things": "THINGS-fMRI",
-    "bold5000": "BOLD5000",
-    "arrays": "Own arrays",
-    "betas": "Converted betas",
-    "tokens": "Tokens of a network",
-}
 STYLES = {"ok": "green", "note": "yellow", "problem": "bold red"}
 
 
@@ -97,7 +88,7 @@ def _print_norms(norms: "TokenNorms") -> None:
 
 
 def _print(report: "Report") -> None:
-    title = f"{TITLES.get(report.kind, report.kind)}: {report.root}"
+    title = f"{report.title}: {report.root}"
     if report.counts:
         subjects = list(dict.fromkeys(count.subject for count in report.counts))
         columns = list(dict.fromkeys(count.what for count in report.counts))

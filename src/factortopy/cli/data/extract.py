@@ -20,14 +20,11 @@ from factortopy.cli.options import (
     split_names,
 )
 from factortopy.cli.tables import print_table
-from factortopy.errors import DataError
 
 if TYPE_CHECKING:
     from factortopy.images import ImageSet
     from factortopy.networks import Network
     from factortopy.tokens import ExtractionEstimate
-
-HDF5 = (".hdf5", ".h5")
 
 
 def extract(
@@ -68,7 +65,9 @@ def extract(
     Time, memory and disk are measured on some of the images and printed first.
     """
     check_place(output)
-    photographs = open_photographs(images, dataset=dataset, check=not skip_broken)
+    from factortopy.datasets import open_images
+
+    photographs = open_images(images, array=dataset, check=not skip_broken)
     if skip_broken:
         photographs = _without_broken(photographs, quiet)
     from factortopy.networks import load_network
@@ -93,30 +92,6 @@ def extract(
     store = write_tokens(loaded, photographs, output, shape, **settings, progress=not quiet)
     if not quiet:
         typer.echo(f"{len(store)} images, {len(store.layers)} layers of {store.network}: {output}")
-
-
-def open_photographs(path: Path, *, dataset: str = "imgBrick", check: bool = True) -> "ImageSet":
-    """The images of a folder, a data set's folder, a list or an HDF5 file.
-
-    Args:
-        path: what the user gave.
-        dataset: name of the array in an HDF5 file.
-        check: refuse files that are no images at once.
-
-    Raises:
-        DataError: if there is nothing, or no images.
-    """
-    from factortopy.images import images_from_folder, images_from_hdf5, images_from_list
-
-    if path.is_dir():
-        from factortopy.datasets import open_images
-
-        return open_images(path) or images_from_folder(path, check=check)
-    if not path.exists():
-        raise DataError(f"there is nothing at {path}; give a folder of images, a list of them or an HDF5 file")
-    if path.suffix.lower() in HDF5:
-        return images_from_hdf5(path, dataset)
-    return images_from_list(path, check=check)
 
 
 def _without_broken(photographs: "ImageSet", quiet: bool) -> "ImageSet":

@@ -70,7 +70,7 @@ def baselines(
     """
     check_place(output)
     from factortopy.baselines import extract_untrained, run_baselines
-    from factortopy.datasets import open_subject
+    from factortopy.datasets import load_subject
     from factortopy.fitting import fit_settings
     from factortopy.images import read_split
     from factortopy.machine import Machine
@@ -82,7 +82,7 @@ def baselines(
         "split": None if split is None else read_split(str(split)),
         "features": features,
     }
-    store, person = TokenStore.open(tokens), open_subject(data, subject=subject, progress=not quiet)
+    store, person = TokenStore.open(tokens), load_subject(data, subject=subject, progress=not quiet)
     random = None if untrained is None else TokenStore.open(untrained)
     if dry_run:
         shared |= {"settings": fit_settings(**named), "machine": Machine.choose(device, precision)}

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from factortopy.cli.data.extract import open_photographs
 from factortopy.cli.options import PaletteName
 from factortopy.errors import DataError
 from factortopy.reporting import write_change
@@ -60,13 +59,13 @@ class Request:
         Raises:
             DataError: if they cannot be read, or there are no photographs.
         """
-        from factortopy.datasets import open_subject
+        from factortopy.datasets import load_subject, open_images
         from factortopy.fitting import fit_settings
         from factortopy.machine import Machine
 
         settings = fit_settings(changes.pop("recipe", "default"), seed=seed, **changes)
-        person = open_subject(subject, subject=number, progress=progress)
-        found = person.images if images is None else open_photographs(images)
+        person = load_subject(subject, subject=number, progress=progress)
+        found = person.images if images is None else open_images(images)
         if found is None:
             raise DataError(f"{subject} does not hold the photographs that were shown; give --photographs FOLDER")
         photographs = found.subset(person.distinct_image_ids)

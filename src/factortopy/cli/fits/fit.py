@@ -76,7 +76,7 @@ def fit(
     """
     _check_output(output, overwrite or dry_run)
     named = parse_changes(changes)
-    from factortopy.datasets import open_subject
+    from factortopy.datasets import load_subject
     from factortopy.fitting import fit_settings
     from factortopy.images import read_split
     from factortopy.machine import Machine
@@ -87,7 +87,7 @@ def fit(
     sides = None if split in (None, CLUSTER) else read_split(str(split))
     settings = fit_settings(recipe, seed=seed, **named)
     machine = Machine.choose(device, precision, memory)
-    store, person = TokenStore.open(tokens), open_subject(data, subject=subject, progress=not quiet)
+    store, person = TokenStore.open(tokens), load_subject(data, subject=subject, progress=not quiet)
     if split == CLUSTER:
         sides = split_clusters(store, person.distinct_image_ids, seed=seed, progress=not quiet)
     if dry_run:

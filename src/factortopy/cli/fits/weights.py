@@ -150,9 +150,9 @@ def _network(name: str, layers: str | None) -> "tuple[Network, str]":
 def _subject(folder: Path | None, number: int | None, quiet: bool) -> "Subject | None":
     if folder is None:
         return None
-    from factortopy.datasets import open_subject
+    from factortopy.datasets import load_subject
 
-    return open_subject(folder, subject=number, progress=not quiet)
+    return load_subject(folder, subject=number, progress=not quiet)
 
 
 def _voxels(

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from factortopy.cli.data.extract import open_photographs
 from factortopy.cli.options import (
     Device,
     DryRun,
@@ -69,12 +68,13 @@ def images(
     """Run photographs through the network that was mapped; show what each region responds to in them."""
     check_place(output)
     from factortopy.analysis import canonical_model, channel_images, gauge_tokens
+    from factortopy.datasets import open_images
     from factortopy.mapping import Mapping, load_mapped_network, load_model
     from factortopy.reporting import write_channel_images
     from factortopy.storage import remove
     from factortopy.tokens import TokenStore, extract
 
-    loaded, pictures = Mapping.load(mapping), open_photographs(photographs)
+    loaded, pictures = Mapping.load(mapping), open_images(photographs)
     regions = _regions(loaded, split_names(rois), clusters)
     batches = None if tokens is None else gauge_tokens(TokenStore.open(tokens), loaded)
     network = load_mapped_network(loaded, weights=weights, device=device, progress=not quiet)

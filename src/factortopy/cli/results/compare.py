@@ -200,14 +200,14 @@ def _predict(
     if data is None:
         return None
     from factortopy.analysis import predict
-    from factortopy.datasets import open_subject
+    from factortopy.datasets import load_subject
     from factortopy.images import read_split
     from factortopy.tokens import TokenStore
 
     return predict(
         comparison,
         [TokenStore.open(store) for store in tokens],
-        open_subject(data, subject=subject, progress=progress),
+        load_subject(data, subject=subject, progress=progress),
         None if split is None else read_split(split),
         progress,
     )

@@ -113,12 +113,12 @@ def _distances(
     if images is None:
         raise DataError("distances from pixels need the photographs; give --images as well as --tokens")
     from factortopy.analysis import representational_depth
-    from factortopy.cli.data.extract import open_photographs
+    from factortopy.datasets import open_images
     from factortopy.images import read_split
     from factortopy.tokens import TokenStore
 
     ids = None if split is None else read_split(str(split)).test
-    photographs, found = open_photographs(images), {}
+    photographs, found = open_images(images), {}
     for path in stores:
         store = TokenStore.open(path)
         if (store.network, store.layers) not in map(_network, mappings):

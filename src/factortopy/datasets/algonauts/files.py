@@ -1,5 +1,7 @@
 """The files of an Algonauts 2023 subject, each read and checked by itself."""
 
+import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +27,41 @@ MERGED = {
 """ROIs added as the union of parts; the hierarchy's slope and the tables use these names."""
 BLOCK = 256
 """Rows of responses read at a time."""
+SUBJECT = re.compile(r"subj(\d\d)")
+
+
+def subject_folders(root: Path) -> dict[int, Path]:
+    """The subjects' folders in a folder of Algonauts 2023 by number; a subject's own folder by its own, or 0."""
+    if _is_subject(root):
+        match = SUBJECT.fullmatch(root.resolve().name)
+        return {int(match[1]) if match else 0: root}
+    named = ((SUBJECT.fullmatch(folder.name), folder) for folder in sorted(root.glob("subj??")))
+    return {int(match[1]): folder for match, folder in named if match and _is_subject(folder)}
+
+
+def several_subjects(root: Path) -> tuple[int, ...]:
+    """Numbers of the subjects in a folder; none where it is one subject's own."""
+    return () if _is_subject(root) else tuple(subject_folders(root))
+
+
+def subject_folder(root: Path, subject: int | None = None) -> Path:
+    """The folder of one subject, the first by default.
+
+    Raises:
+        DataError: if it is not there.
+    """
+    folders = subject_folders(root)
+    if subject is not None and subject not in folders:
+        if _is_subject(root):
+            raise DataError(f"{root} is one subject's folder; give the folder above it for another", path=root)
+        raise DataError(f"{root} has no subject {subject}; it has {', '.join(map(str, folders))}", path=root)
+    return folders[min(folders) if subject is None else subject]
+
+
+def _is_subject(folder: Path) -> bool:
+    return (folder / "training_split").is_dir() or (
+        (folder / "roi_masks").is_dir() and (folder / "test_split").is_dir()
+    )
 
 
 def fmri_file(folder: Path, side: str) -> Path:
@@ -37,9 +74,43 @@ def images_folder(folder: Path, split: str = "training") -> Path:
     return folder / f"{split}_split" / f"{split}_images"
 
 
+def nsd_ids(folder: Path, split: str, names: Sequence[str]) -> list[int]:
+    """NSD ids of the images of a split by their names, which number the rows of responses.
+
+    Raises:
+        DataError: if an image is named otherwise than the challenge names it, or one is missing.
+    """
+    ids, stem = [], "train" if split == "training" else split
+    for number, name in enumerate(names, start=1):
+        match = re.fullmatch(rf"{stem}-(\d{{4,}})_nsd-(\d{{5}})\.png", name)
+        if match is None or int(match[1]) != number:
+            raise DataError(
+                f"{folder / name} stands where {stem}-{number:04d}_nsd-*.png should; rows of responses follow "
+                "the file names: get the missing image, or take away the one too many",
+                path=folder / name,
+            )
+        ids.append(int(match[2]))
+    return ids
+
+
 def ceiling_file(folder: Path, side: str) -> Path:
     """The noise ceiling of ``"lh"`` or ``"rh"``."""
     return folder / "test_split" / "noise_ceiling" / f"{side}_noise_ceiling.npy"
+
+
+def check_response_header(file: Path) -> NpyHeader:
+    """The head of a file of responses.
+
+    Raises:
+        DataError: if the file is missing, truncated, or of another dtype or shape than (image, vertex).
+    """
+    header = npy_header(file)
+    if len(header.shape) != 2 or 0 in header.shape or header.dtype.kind != "f":
+        raise ShapeError(
+            f"{file} holds {header.dtype} of shape {header.shape}, expected float32 (image, vertex); get it again",
+            path=file,
+        )
+    return header
 
 
 def response_headers(folder: Path) -> dict[str, NpyHeader]:
@@ -48,14 +119,7 @@ def response_headers(folder: Path) -> dict[str, NpyHeader]:
     Raises:
         DataError: if a file is missing, truncated, or of another dtype or shape than (image, vertex).
     """
-    headers = {side: npy_header(fmri_file(folder, side)) for side in SIDES}
-    for side, header in headers.items():
-        if len(header.shape) != 2 or 0 in header.shape or header.dtype.kind != "f":
-            raise ShapeError(
-                f"{fmri_file(folder, side)} holds {header.dtype} of shape {header.shape}, expected float32 "
-                "(image, vertex); get it again",
-                path=fmri_file(folder, side),
-            )
+    headers = {side: check_response_header(fmri_file(folder, side)) for side in SIDES}
     left, right = headers.values()
     if left.shape[0] != right.shape[0]:
         raise ShapeError(
@@ -67,7 +131,7 @@ def response_headers(folder: Path) -> dict[str, NpyHeader]:
 
 
 def read_responses(
-    folder: Path, headers: dict[str, NpyHeader], chosen: Bool[np.ndarray, "vertex"]
+    folder: Path, headers: Mapping[str, NpyHeader], chosen: Bool[np.ndarray, "vertex"]
 ) -> Float[np.ndarray, "image voxel"]:
     """The training responses of some vertices, the left hemisphere first; no more than these are held.
 
@@ -131,7 +195,7 @@ def challenge_mask(folder: Path, side: str, count: int) -> Bool[np.ndarray, "ver
     return mask.astype(bool)
 
 
-def read_rois(folder: Path, counts: dict[str, int]) -> dict[str, Bool[np.ndarray, "voxel"]]:
+def read_rois(folder: Path, counts: Mapping[str, int]) -> dict[str, Bool[np.ndarray, "voxel"]]:
     """The ROIs of all classes that are there, by the names that the data set ships, and the merged ones.
 
     Args:
@@ -189,7 +253,7 @@ def whole_numbers(file: Path) -> Int[np.ndarray, "vertex"]:
     return values.astype(np.int64)
 
 
-def read_noise_ceiling(folder: Path, counts: dict[str, int]) -> Float[np.ndarray, "voxel"] | None:
+def read_noise_ceiling(folder: Path, counts: Mapping[str, int]) -> Float[np.ndarray, "voxel"] | None:
     """The ceiling as R^2 in 0..1, where its files are there: the organisers did not release them.
 
     Their own code writes shares of 1; files that went round later are in per cent. Which it is, is told by

@@ -11,7 +11,6 @@ Layout of a subject's folder, from the challenge's own preparation code (gifale9
 """
 
 import os
-import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
@@ -26,6 +25,7 @@ from factortopy.datasets.algonauts.files import (
     fmri_file,
     images_folder,
     labels_file,
+    nsd_ids,
     read_labels,
     read_noise_ceiling,
     read_responses,
@@ -36,7 +36,6 @@ from factortopy.errors import DataError, ShapeError, UnknownNameError
 from factortopy.images import ImageSet, images_from_folder
 from factortopy.subjects import Subject
 
-IMAGE_NAME = re.compile(r"train-(\d{4,})_nsd-\d{5}\.png")
 PARTS = ("all", "nsdgeneral")
 
 
@@ -99,21 +98,13 @@ def training_images(folder: Path, rows: int | None = None) -> ImageSet:
     Raises:
         DataError: if images are missing, or one is named otherwise than the challenge names it.
     """
-    place = images_folder(folder)
-    images = images_from_folder(place)
-    for number, name in enumerate(images.ids, start=1):
-        match = IMAGE_NAME.fullmatch(name)
-        if match is None or int(match[1]) != number:
-            raise DataError(
-                f"{place / name} stands where train-{number:04d}_nsd-*.png should; rows of responses follow "
-                "the file names: get the missing image, or take away the one too many",
-                path=place / name,
-            )
+    images = images_from_folder(images_folder(folder))
+    nsd_ids(images_folder(folder), "training", images.ids)
     if rows not in (None, len(images)):
         raise ShapeError(
-            f"{place} has {len(images)} images, {fmri_file(folder, 'lh').name} {rows} rows; one of them is "
-            "incomplete: get it again",
-            path=place,
+            f"{images_folder(folder)} has {len(images)} images, {fmri_file(folder, 'lh').name} {rows} rows; one "
+            "of them is incomplete: get it again",
+            path=images_folder(folder),
         )
     return replace(images, name=f"{folder.resolve().name} training images")
 

@@ -1,6 +1,5 @@
 """Reading a data set's betas once, block by block, and writing them as one Zarr that goes on when stopped."""
 
-import json
 import os
 import shutil
 import tempfile
@@ -12,16 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import zarr
-from zarr.codecs import Crc32cCodec
 
 from factortopy.datasets.betas.blocks import Block, Shape, blocks_of, planned_bytes
-from factortopy.datasets.betas.store import FORMAT, MARKER, BetaStore, open_group, read_marker, stored_bytes
+from factortopy.datasets.betas.store import BetaFolder, BetaStore
 from factortopy.datasets.nsd.reader import PREPARATION, open_nsd
-from factortopy.errors import DataError
 from factortopy.progress import progress_bar
 from factortopy.provenance import provenance
-from factortopy.storage import atomic_path, check_writable, sha256_array, standing_folder, write_beta_shard, write_text
+from factortopy.storage import check_writable, sha256_array, shard_path, standing_folder, write_shard
 from factortopy.subjects import Recording
 
 
@@ -87,24 +83,28 @@ def convert(recording: Recording, output: str | os.PathLike[str], *, progress: b
     Raises:
         DataError: if the folder holds something else, cannot be written, or the disk is too small.
     """
-    output = Path(output)
-    _begin(recording, output)
-    blocks = list(blocks_of(recording))
-    done = read_marker(output)["blocks"]
+    store, blocks = BetaFolder(Path(output)), list(blocks_of(recording))
+    total, arrays = len(blocks), _arrays(recording)
+    if not store.done:
+        check_writable(store.path.parent)
+        store.check_space(planned_bytes(recording), "choose fewer voxels (nsdgeneral), fewer sessions or another disk")
+    store.begin(_identity(recording), _facts(recording), arrays, total)
+    done, filled = store.done, [name for name in arrays if name.startswith("betas/")]
     with (
-        progress_bar("Conversion", len(blocks), show=progress, done=done) as advance,
+        progress_bar("Conversion", total, show=progress, done=done) as advance,
         ThreadPoolExecutor(max_workers=1) as reader,
     ):
         # One block is read while the one before it is written.
-        pending = reader.submit(_read, recording, blocks[done]) if done < len(blocks) else None
-        for number in range(done, len(blocks)):
+        pending = reader.submit(_read, recording, blocks[done]) if done < total else None
+        for number in range(done, total):
             betas = pending.result() if pending is not None else np.empty(0)
-            if number + 1 < len(blocks):
+            if number + 1 < total:
                 pending = reader.submit(_read, recording, blocks[number + 1])
-            _write(output, recording, blocks[number], betas)
-            _mark(output, number + 1, len(blocks), recording)
+            with store.writing(total):
+                _write(store.path, recording, blocks[number], betas)
+            store.mark(number + 1, total, filled)
             advance()
-    return BetaStore.open(output)
+    return BetaStore.open(store.path)
 
 
 def estimate_conversion(recording: Recording, output: str | os.PathLike[str]) -> ConversionEstimate:
@@ -140,42 +140,8 @@ def _read(recording: Recording, block: Block) -> np.ndarray:
 
 def _write(path: Path, recording: Recording, block: Block, betas: np.ndarray) -> None:
     shape = Shape.of(recording, recording.parts[block.part])
-    row, column = block.rows.start // shape.shard[0], block.columns.start // shape.shard[1]
-    write_beta_shard(path / "betas" / block.part / "c" / str(row) / str(column), betas, shape.chunk)
-
-
-def _mark(path: Path, done: int, total: int, recording: Recording) -> None:
-    marker: dict[str, Any] = {"blocks": done, "of": total}
-    if done == total:
-        arrays = [f"betas/{part}" for part in recording.parts]
-        marker["bytes"] = {array: stored_bytes(path / array) for array in arrays}
-    write_text(path / MARKER, json.dumps(marker))
-
-
-def _begin(recording: Recording, path: Path) -> None:
-    """A new store, or one that an earlier run of the same conversion left."""
-    if path.exists() and not path.is_dir():
-        raise DataError(f"{path} is a file; give a folder for the betas", path=path)
-    if not path.is_dir() or not any(path.iterdir()):
-        check_writable(path.parent)
-        needed, free = planned_bytes(recording), shutil.disk_usage(standing_folder(path)).free
-        if needed > free:
-            raise DataError(
-                f"the betas need {needed / 1e9:.1f} GB, {path.parent} has {free / 1e9:.1f} GB free; choose "
-                "fewer voxels (nsdgeneral), fewer sessions or another disk"
-            )
-        with atomic_path(path) as temporary:
-            _create(recording, temporary)
-    group = open_group(path)
-    # What a killed run was writing; its block is written again.
-    for leftover in path.rglob("*.partial"):
-        leftover.unlink()
-    given = json.loads(json.dumps(_identity(recording)))
-    for name, value in given.items():
-        if group.attrs.get(name) != value:
-            raise DataError(
-                f"the betas at {path} were begun with other {name.replace('_', ' ')}; choose another folder", path=path
-            )
+    position = block.rows.start // shape.shard[0], block.columns.start // shape.shard[1]
+    write_shard(shard_path(path / "betas" / block.part, *position), betas, shape.chunk, shape.shard)
 
 
 def _identity(recording: Recording) -> dict[str, Any]:
@@ -192,18 +158,21 @@ def _identity(recording: Recording) -> dict[str, Any]:
     }
 
 
-def _create(recording: Recording, path: Path) -> None:
+def _facts(recording: Recording) -> dict[str, Any]:
+    """What else a store says."""
     voxels = recording.voxels
-    attributes = {
-        "format": FORMAT,
-        **_identity(recording),
+    return {
         "by_trial": recording.by_trial,
         "surface": voxels.surface,
         "rois": list(voxels.rois),
         "kinds": {kind: list(names) for kind, names in voxels.kinds.items()},
         "provenance": provenance(),
     }
-    group = zarr.create_group(path, zarr_format=3, attributes=attributes)
+
+
+def _arrays(recording: Recording) -> dict[str, dict[str, Any]]:
+    """The arrays of a store: what is known of the voxels, and room for the betas of each part."""
+    voxels = recording.voxels
     beside = {
         "coordinates": voxels.coordinates,
         "coordinate_bounds": voxels.bounds,
@@ -212,18 +181,16 @@ def _create(recording: Recording, path: Path) -> None:
         "rois": np.array(list(voxels.rois.values()), dtype=bool).reshape(-1, len(voxels)),
         "ncsnr": voxels.ncsnr,
     }
-    for name, values in beside.items():
-        if values is not None and values.size:
-            group.create_array(f"voxels/{name}", data=values, compressors=[Crc32cCodec()])
+    arrays: dict[str, dict[str, Any]] = {
+        f"voxels/{name}": {"data": values} for name, values in beside.items() if values is not None and values.size
+    }
     for part, count in recording.parts.items():
         shape = Shape.of(recording, count)
-        group.create_array(
-            f"betas/{part}",
-            shape=(len(recording.sessions) * recording.trials, shape.columns),
-            dtype=recording.dtype,
-            chunks=shape.chunk,
-            shards=shape.shard,
-            compressors=[Crc32cCodec()],
-            dimension_names=("trial", "column"),
-        )
-    write_text(path / MARKER, json.dumps({"blocks": 0, "of": len(list(blocks_of(recording)))}))
+        arrays[f"betas/{part}"] = {
+            "shape": (len(recording.sessions) * recording.trials, shape.columns),
+            "dtype": recording.dtype,
+            "chunks": shape.chunk,
+            "shards": shape.shard,
+            "dimension_names": ("trial", "column"),
+        }
+    return arrays

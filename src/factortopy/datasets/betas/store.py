@@ -7,21 +7,28 @@ there is none; every chunk has a checksum. Beside them stands all that a subject
 image ids, places, ROIs, signal to noise ratio. ``completed.json`` is written last.
 """
 
-import json
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 import zarr
 
-from factortopy.errors import DataError
 from factortopy.images import ImageSet
+from factortopy.storage import ShardedStore
 from factortopy.subjects import RecordedVoxels, Recording, Subject, Trials, ZScore, subject_of
 
-FORMAT = "factortopy-betas-1"
-MARKER = "completed.json"
 COLUMNS_AT_ONCE = 16_384
+
+
+class BetaFolder(ShardedStore):
+    """The folder of a ``BetaStore``, complete or not."""
+
+    noun = "store of converted betas"
+    unit = "blocks"
+    action = "conversion"
+    formats = ("factortopy-betas-1",)
 
 
 class BetaStore:
@@ -74,22 +81,13 @@ class BetaStore:
         Raises:
             DataError: if there is none at ``path``, or it is incomplete, truncated or damaged.
         """
-        path = Path(path)
-        group = open_group(path)
-        marker = read_marker(path)
-        if marker["blocks"] != marker["of"] or "bytes" not in marker:
-            raise DataError(
-                f"the betas at {path} hold {marker['blocks']} of {marker['of']} blocks; run the conversion "
-                "again to finish it",
-                path=path,
-            )
-        for name, size in marker["bytes"].items():
-            if stored_bytes(path / name) != size:
-                raise damaged(path, f"{name} has {stored_bytes(path / name)} bytes instead of {size}")
+        folder = BetaFolder(Path(path))
+        group = folder.open()
+        folder.check_whole(folder.marker()["of"])
         try:
-            return cls(path, group)
+            return cls(folder.path, group)
         except (KeyError, IndexError, TypeError, ValueError, OSError) as error:
-            raise damaged(path, f"what stands beside the betas cannot be read: {error}") from error
+            raise folder.damaged(f"what stands beside the betas cannot be read: {error}") from error
 
     def read(self, session: int, part: str, columns: np.ndarray, trials: slice = slice(None)) -> np.ndarray:
         """Numbers of one session as the data set had them; ``recording.divisor`` makes them per cent.
@@ -115,7 +113,7 @@ class BetaStore:
                     block = array[before + first : before + last, start : start + COLUMNS_AT_ONCE]
                     rows[:, inside] = block[:, columns[inside] - start]
         except (OSError, ValueError, RuntimeError) as error:
-            raise damaged(self.path, f"betas/{part} cannot be read: {error}") from error
+            raise BetaFolder(self.path).damaged(f"betas/{part} cannot be read: {error}") from error
         return rows
 
 
@@ -144,8 +142,6 @@ def load_betas(
         DataError: if the store is incomplete or damaged, or has no such session.
         UnknownNameError: if there is no such ROI.
     """
-    from dataclasses import replace
-
     opened = store if isinstance(store, BetaStore) else BetaStore.open(store)
     recording = opened.recording.choose_sessions(sessions)
     recording = replace(
@@ -154,39 +150,3 @@ def load_betas(
         facts=recording.facts | {"voxels_read": voxels, "converted": opened.provenance.get("created")},
     )
     return subject_of(recording, trials=trials, zscore=zscore, images=images, progress=progress)
-
-
-def open_group(path: Path, mode: Any = "r") -> zarr.Group:
-    """Open the group of a store, complete or not.
-
-    Raises:
-        DataError: if there are no converted betas at ``path``.
-    """
-    if not path.exists():
-        raise DataError(f"there are no converted betas at {path}; convert them first", path=path)
-    try:
-        group = zarr.open_group(path, mode=mode, zarr_format=3)
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise DataError(f"{path} holds no converted betas or is damaged; give another folder", path=path) from error
-    if group.attrs.get("format") != FORMAT:
-        raise DataError(f"{path} holds no betas of this version ({FORMAT}); give another folder", path=path)
-    return group
-
-
-def read_marker(path: Path) -> dict[str, Any]:
-    """What is complete: ``blocks`` of how many (``of``), and once all are there ``bytes`` by array."""
-    try:
-        marker: dict[str, Any] = json.loads((path / MARKER).read_text(encoding="utf-8"))
-        return marker | {"blocks": int(marker["blocks"]), "of": int(marker["of"])}
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise damaged(path, f"{MARKER} cannot be read") from error
-
-
-def stored_bytes(array: Path) -> int:
-    """Bytes of an array's shards on disk."""
-    return sum(file.stat().st_size for file in (array / "c").rglob("*") if file.is_file())
-
-
-def damaged(path: Path, reason: str) -> DataError:
-    """The error for a store that cannot be used."""
-    return DataError(f"the betas at {path} are damaged ({reason}); delete the folder and convert again", path=path)

@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from factortopy.errors import DataError
-from factortopy.storage import open_volume, read_values
+from factortopy.storage import open_volume, read_values, reading
 
 PREPARATIONS = ("TYPED-FITHRF-GLMDENOISE-RR", "TYPEC-FITHRF-GLMDENOISE", "TYPEB-FITHRF", "TYPEA-ASSUMEHRF")
 STIMULI = Path("BOLD5000_Stimuli", "Scene_Stimuli", "Presented_Stimuli")
@@ -17,6 +17,21 @@ REPEATED = "rep_"
 """Stands before names of repeated images in some lists."""
 SPELLINGS = {"LO": "LOC", "RRSC": "RSC"}
 """Regions whose files are named otherwise for two subjects."""
+
+
+def listed_images(root: Path) -> list[str]:
+    """File names of the images in the lists of all subjects that are there."""
+    names: set[str] = set()
+    for pattern in ("CSI?_imgnames.txt", "*/CSI?_imgnames.txt", f"{LISTS}/CSI?/CSI?_imgnames.txt"):
+        for file in root.glob(pattern):
+            names.update(_read_names(file))
+    return sorted(names)
+
+
+def _read_names(path: Path) -> list[str]:
+    """The image of each trial, by a text with one file name a line."""
+    with reading(path, "expected a text with one file name a line"):
+        return [Path(name).name.removeprefix(REPEATED) for name in path.read_text(encoding="utf-8").split()]
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,19 +95,14 @@ class BoldFiles:
         path = next((place for place in places if place.is_file()), None)
         if path is None:
             raise DataError(f"{places[0]} is missing; it names the image of each trial: get it", path=places[0])
-        try:
-            names = path.read_text(encoding="utf-8").split()
-        except (OSError, UnicodeDecodeError) as error:
-            raise DataError(
-                f"cannot read {path} ({error}); expected a text with one file name a line", path=path
-            ) from error
+        names = _read_names(path)
         if len(names) < trials:
             raise DataError(
                 f"{path} names {len(names)} images, but sessions 1 to {max(self.sessions)} have {trials} "
                 "trials; get both of one release",
                 path=path,
             )
-        return np.array([Path(name).name.removeprefix(REPEATED) for name in names[:trials]])
+        return np.array(names[:trials])
 
     def brain_mask(self) -> Path | None:
         """The mask of the brain, where it is there."""

@@ -2,17 +2,45 @@
 
 import os
 import re
+import tomllib
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from factortopy.errors import DataError, UnknownNameError
 
 SPACES = ("fsaverage", "nativesurface", "func1pt8mm", "func1mm")
 PREPARATIONS = ("betas_fithrf_GLMdenoise_RR", "betas_fithrf", "betas_assumehrf")
-SESSIONS = {1: 40, 2: 40, 3: 32, 4: 30, 5: 40, 6: 32, 7: 40, 8: 30}
-"""Sessions of each subject; earlier releases lack the last three."""
 PREFIXES = {"left": "lh.", "right": "rh.", "volume": ""}
+
+
+@cache
+def published_sessions() -> dict[int, int]:
+    """Sessions of each subject, 1 to 8; earlier releases lack the last three."""
+    counts = tomllib.loads(Path(__file__).with_name("published.toml").read_text(encoding="utf-8"))
+    return {int(name.removeprefix("subj")): count["sessions"] for name, count in counts.items()}
+
+
+def design_file(root: Path) -> Path:
+    """The file that says which trial showed which image."""
+    return root / "nsddata" / "experiments" / "nsd" / "nsd_expdesign.mat"
+
+
+def stimuli_file(root: Path) -> Path:
+    """The photographs."""
+    return root / "nsddata_stimuli" / "stimuli" / "nsd" / "nsd_stimuli.hdf5"
+
+
+def betas_folders(root: Path) -> list[Path]:
+    """The folders of the subjects whose betas are there."""
+    return sorted((root / "nsddata_betas" / "ppdata").glob("subj0[1-8]"))
+
+
+def preparations_in(folder: Path) -> list[dict[str, str]]:
+    """``space`` and ``preparation`` of all betas in a subject's folder, in the usual order."""
+    names = [{"space": space, "preparation": preparation} for space in SPACES for preparation in PREPARATIONS]
+    return [name for name in names if folder.joinpath(*name.values()).is_dir()]
 
 
 @dataclass(frozen=True)
@@ -40,7 +68,7 @@ class NsdFiles:
             raise UnknownNameError("space of NSD", self.space, SPACES)
         if self.preparation not in PREPARATIONS:
             raise UnknownNameError("preparation of NSD", self.preparation, PREPARATIONS)
-        if self.subject not in SESSIONS:
+        if self.subject not in published_sessions():
             raise DataError(f"NSD has the subjects 1 to 8, got {self.subject!r}")
         if not self.root.is_dir():
             raise DataError(
@@ -69,7 +97,7 @@ class NsdFiles:
     @property
     def design(self) -> Path:
         """The file that says which trial showed which image."""
-        return self.root / "nsddata" / "experiments" / "nsd" / "nsd_expdesign.mat"
+        return design_file(self.root)
 
     @property
     def stimulus_info(self) -> Path:
@@ -79,7 +107,7 @@ class NsdFiles:
     @property
     def stimuli(self) -> Path:
         """The photographs."""
-        return self.root / "nsddata_stimuli" / "stimuli" / "nsd" / "nsd_stimuli.hdf5"
+        return stimuli_file(self.root)
 
     @property
     def anatomy(self) -> Path:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from factortopy.datasets.nsd.design import check_stimulus_info, image_name, read_design
-from factortopy.datasets.nsd.files import SESSIONS, NsdFiles
+from factortopy.datasets.nsd.files import NsdFiles, published_sessions
 from factortopy.datasets.nsd.sessions import Hdf5Session, MghSession, SessionFile
 from factortopy.datasets.nsd.voxels import KINDS, read_voxels
 from factortopy.errors import DataError
@@ -142,7 +142,7 @@ def _facts(files: NsdFiles, voxels: str, chosen: RecordedVoxels) -> dict[str, An
         "preparation": files.preparation,
         "voxels": voxels,
         "voxels_chosen": len(chosen),
-        "sessions_published": SESSIONS[files.subject],
+        "sessions_published": published_sessions()[files.subject],
         "scaling": "none, the file is in per cent signal change"
         if files.space == "fsaverage"
         else "int16 / 300 = per cent signal change",

@@ -49,6 +49,11 @@ class ResponseTable:
         return np.ascontiguousarray(block[np.ix_(back, self.columns)].T, dtype=np.float32)
 
 
+def tables_folder(root: Path) -> Path:
+    """``betas_csv``, whether it is given or the folder that holds it."""
+    return root / "betas_csv" if (root / "betas_csv").is_dir() else root
+
+
 def read_table(path: str | os.PathLike[str], needed: tuple[str, ...]) -> Any:
     """A table of text (CSV) as a pandas data frame.
 

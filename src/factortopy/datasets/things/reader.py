@@ -18,7 +18,7 @@ from jaxtyping import Bool, Float
 
 from factortopy.cortex import Voxels
 from factortopy.datasets.stimulus_files import find_images
-from factortopy.datasets.things.files import open_responses, read_table, whole_numbers
+from factortopy.datasets.things.files import open_responses, read_table, tables_folder, whole_numbers
 from factortopy.errors import DataError
 from factortopy.progress import progress_bar
 from factortopy.storage import open_volume, volume_coordinates
@@ -80,7 +80,7 @@ def load_things(
         UnknownNameError: if there is no such ROI.
     """
     root, name = Path(path), f"sub-{subject:02d}"
-    tables = root / "betas_csv" if (root / "betas_csv").is_dir() else root
+    tables = tables_folder(root)
     files = {part: tables / f"{name}_{part}" for part in ("ResponseData.h5", "VoxelMetadata.csv")}
     shown = _trials(tables / f"{name}_StimulusMetadata.csv")
     table = read_table(files["VoxelMetadata.csv"], ("voxel_id", *PLACE))
@@ -120,9 +120,7 @@ def things_test_images(path: str | os.PathLike[str], subject: int = 1) -> tuple[
     Raises:
         DataError: if the table of stimuli is missing or damaged.
     """
-    root = Path(path)
-    tables = root / "betas_csv" if (root / "betas_csv").is_dir() else root
-    shown = _trials(tables / f"sub-{subject:02d}_StimulusMetadata.csv")
+    shown = _trials(tables_folder(Path(path)) / f"sub-{subject:02d}_StimulusMetadata.csv")
     return tuple(np.unique(shown["stimulus"][shown["trial_type"] == "test"]).tolist())
 
 

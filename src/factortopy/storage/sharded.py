@@ -1,0 +1,204 @@
+"""A Zarr v3 group of sharded arrays that is filled shard by shard, so that a run killed at any point goes on."""
+
+import glob
+import json
+import shutil
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, ClassVar
+
+import zarr
+from zarr.codecs import Crc32cCodec
+
+from factortopy.errors import DataError
+from factortopy.storage.files import atomic_path, remove, standing_folder, write_text
+
+MARKER = "completed.json"
+
+
+class ShardedStore:
+    """The folder of a store, complete or not.
+
+    ``completed.json`` in it says how much is whole, and once all is, the bytes of each array. Whatever was
+    written after it was is written again.
+
+    Args:
+        path: the folder.
+
+    Attributes:
+        noun: what messages call it.
+        unit: what is counted as whole.
+        action: what fills it.
+        formats: versions of it that can be read; the first one is written.
+    """
+
+    noun: ClassVar[str]
+    unit: ClassVar[str]
+    action: ClassVar[str]
+    formats: ClassVar[tuple[str, ...]]
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    @classmethod
+    def recognises(cls, path: Path) -> bool:
+        """Whether a folder is such a store, of whatever version, by the format that it says."""
+        try:
+            attributes = json.loads((path / "zarr.json").read_text(encoding="utf-8"))["attributes"]
+            same = attributes["format"].rpartition("-")[0] == cls.formats[0].rpartition("-")[0]
+            return same and (path / MARKER).is_file()
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            return False
+
+    def open(self) -> zarr.Group:
+        """The group, complete or not.
+
+        Raises:
+            DataError: if there is no such store.
+        """
+        if not self.path.exists():
+            raise DataError(f"there is no {self.noun} at {self.path}; run the {self.action} first", path=self.path)
+        try:
+            group = zarr.open_group(self.path, mode="r", zarr_format=3)
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise DataError(
+                f"{self.path} is no {self.noun} or is damaged; give another folder or run the {self.action} again",
+                path=self.path,
+            ) from error
+        if group.attrs.get("format") not in self.formats:
+            raise DataError(
+                f"{self.path} is no {self.noun} of this version ({self.formats[0]}); give another folder",
+                path=self.path,
+            )
+        return group
+
+    def marker(self) -> dict[str, Any]:
+        """What is whole: a number of units, ``of`` how many, and once all are there ``bytes`` by array."""
+        try:
+            marker: dict[str, Any] = json.loads((self.path / MARKER).read_text(encoding="utf-8"))
+            return marker | {name: int(marker.get(name, 0)) for name in ("of", self.unit)}
+        except (OSError, ValueError, AttributeError, TypeError) as error:
+            raise self.damaged(f"{MARKER} cannot be read") from error
+
+    @property
+    def done(self) -> int:
+        """How many units are whole; 0 where there is no store."""
+        return int(self.marker()[self.unit]) if (self.path / MARKER).is_file() else 0
+
+    def check_whole(self, total: int) -> None:
+        """Refuse a store that is not finished, or whose files have another size than they had.
+
+        Raises:
+            DataError: if it is so.
+        """
+        marker = self.marker()
+        if marker[self.unit] != total or "bytes" not in marker:
+            raise DataError(
+                f"{self.noun} {self.path} holds {marker[self.unit]} of {total} {self.unit}; run the {self.action} "
+                "again to finish it",
+                path=self.path,
+            )
+        for name, size in marker["bytes"].items():
+            if self._stored_bytes(name) != size:
+                raise self.damaged(f"{name} has {self._stored_bytes(name)} bytes instead of {size}")
+
+    def begin(
+        self, identity: Mapping[str, Any], facts: Mapping[str, Any], arrays: Mapping[str, Mapping[str, Any]], total: int
+    ) -> None:
+        """Make a new store, or go on with one that an earlier run of the same work left.
+
+        Args:
+            identity: what makes the arrays what they are; JSON-ready, and equal in every run that fills them.
+            facts: further attributes of a new store; those of the first run are kept.
+            arrays: by name, what Zarr's ``create_array`` takes.
+            total: how many units there will be.
+
+        Raises:
+            DataError: if the folder holds something else or was begun with another identity.
+        """
+        if self.path.exists() and not self.path.is_dir():
+            raise DataError(f"{self.path} is a file; give a folder for the {self.noun}", path=self.path)
+        if not self.path.is_dir() or not any(self.path.iterdir()):
+            self._sweep(self.path.absolute().parent, f".{glob.escape(self.path.name)}.*")
+            with atomic_path(self.path) as temporary:
+                attributes = {"format": self.formats[0], **identity, **facts}
+                self._create(zarr.create_group(temporary, zarr_format=3, attributes=attributes), arrays)
+                write_text(temporary / MARKER, json.dumps({self.unit: 0, "of": total}))
+        self.compare(identity, total)
+        self._sweep(self.path, "**/*")
+
+    def compare(self, identity: Mapping[str, Any], total: int) -> None:
+        """Compare the store with what is to be written to it.
+
+        Raises:
+            DataError: if they differ, or it is of an earlier version and not finished.
+        """
+        attributes = self.open().attrs
+        older = attributes["format"] != self.formats[0]
+        if older and self.done < total:
+            raise DataError(
+                f"{self.noun} {self.path} was begun by an earlier version; choose another folder", path=self.path
+            )
+        for name, given in json.loads(json.dumps(identity)).items():
+            there = attributes.get(name, given if older else None)
+            if there != given:
+                values = f": {there!r} there, {given!r} given" if len(f"{there}{given}") < 200 else ""
+                raise DataError(
+                    f"{self.noun} {self.path} was begun with other {name.replace('_', ' ')}{values}; choose another "
+                    "folder",
+                    path=self.path,
+                )
+
+    @contextmanager
+    def writing(self, total: int) -> Iterator[None]:
+        """Say in one line what is kept where the disk is full or the folder cannot be written."""
+        try:
+            yield
+        except OSError as error:
+            raise DataError(
+                f"cannot write {self.noun} {self.path}: {error.strerror or error}; {self.done} of {total} "
+                f"{self.unit} are whole and kept: make room or allow writing, then run again",
+                path=self.path,
+            ) from error
+
+    def mark(self, done: int, total: int, arrays: Iterable[str]) -> None:
+        """Say that so many units are whole; with all of them, the bytes of the arrays that are filled."""
+        marker: dict[str, Any] = {self.unit: done, "of": total}
+        if done == total:
+            marker["bytes"] = {name: self._stored_bytes(name) for name in arrays}
+        write_text(self.path / MARKER, json.dumps(marker))
+
+    def check_space(self, needed: int, remedy: str) -> None:
+        """Refuse to begin what the disk cannot hold.
+
+        Raises:
+            DataError: if fewer bytes are free than needed.
+        """
+        free = shutil.disk_usage(standing_folder(self.path)).free
+        if needed > free:
+            raise DataError(
+                f"the {self.noun} needs {needed / 1e9:.1f} GB, {self.path.parent} has {free / 1e9:.1f} GB free; "
+                f"{remedy}",
+                path=self.path,
+            )
+
+    def damaged(self, reason: str) -> DataError:
+        """The error of a store that is not as it was written."""
+        return DataError(
+            f"{self.noun} {self.path} is damaged ({reason}); delete the folder and run the {self.action} again",
+            path=self.path,
+        )
+
+    def _create(self, group: zarr.Group, arrays: Mapping[str, Mapping[str, Any]]) -> None:
+        # Tokens and betas hardly shrink under compression, so there is none: every chunk has a checksum instead.
+        for name, layout in arrays.items():
+            group.create_array(name, compressors=[Crc32cCodec()], **layout)
+
+    def _stored_bytes(self, array: str) -> int:
+        return sum(file.stat().st_size for file in (self.path / array / "c").rglob("*") if file.is_file())
+
+    def _sweep(self, folder: Path, pattern: str) -> None:
+        """Remove what a killed run was writing."""
+        for left in folder.glob(f"{pattern}.partial"):
+            remove(left)
