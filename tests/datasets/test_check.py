@@ -179,7 +179,7 @@ def test_a_new_data_set_is_one_object(tmp_path, monkeypatch):
     )
     register_data_set(toy)
     assert data_set_of(tmp_path / "toy") is toy
-    assert load_subject(tmp_path / "toy", progress=False, voxels=3).voxels == 3
+    assert load_subject(tmp_path / "toy", progress=False, voxels=3).responses.shape == (6, 3)
     found = command(tmp_path / "toy")
     assert found.exit_code == 2
     assert "Toy: " in found.stdout
