@@ -1,9 +1,9 @@
 """What a mapping means: scores, shares, hierarchy, recovery of what was planted."""
 
 from factortopy.analysis.averaging._subject_average import subject_average
-from factortopy.analysis.averaging.fits import Spread, across, over_fits, seed_average
+from factortopy.analysis.averaging.fits import across, over_fits, seed_average
 from factortopy.analysis.channels._channel_images import CLIPPED, ChannelImages, channel_images
-from factortopy.analysis.channels.cluster_table import ClusterRow, cluster_facts, cluster_rows
+from factortopy.analysis.channels.cluster_table import cluster_facts, cluster_table
 from factortopy.analysis.channels.clusters import (
     COUNT,
     ChannelClusters,
@@ -14,32 +14,18 @@ from factortopy.analysis.channels.clusters import (
     cluster_channels,
 )
 from factortopy.analysis.channels.gauge_tokens import gauge_tokens
-from factortopy.analysis.comparing._change import Change, ChangeRow, LineChange, change, forgetting_index
+from factortopy.analysis.comparing._change import Change, change, forgetting_index
 from factortopy.analysis.comparing._similarity import SIMILARITIES, Similarity, similarity
-from factortopy.analysis.comparing.comparison import (
-    QUANTITIES,
-    Comparison,
-    Winners,
-    compare,
-    labels_of,
-    voxel_values,
-    winners,
-)
-from factortopy.analysis.comparing.partition import Partition, PartRow, part_name, partition_variance
-from factortopy.analysis.comparing.region_table import (
-    Difference,
-    LineRow,
-    RegionRow,
-    difference,
-    line_rows,
-    region_rows,
-)
-from factortopy.analysis.estimates.bootstrap import CONFIDENCE, draw_roi_r2, percentiles
-from factortopy.analysis.estimates.estimates import Estimate, estimate, paired_difference
-from factortopy.analysis.estimates.limits import Limited, limited, limited_difference
-from factortopy.analysis.estimates.uncertainty import Variables, region_names
+from factortopy.analysis.comparing.comparison import Comparison, Winners, compare, labels_of, winners
+from factortopy.analysis.comparing.partition import Partition, part_name, partition_variance
+from factortopy.analysis.comparing.tables import Difference, difference, line_table, region_table
+from factortopy.analysis.estimates._estimate import CONFIDENCE, Estimate, percentiles
+from factortopy.analysis.estimates._of_mapping import estimate, paired_difference
+from factortopy.analysis.estimates.bootstrap import draw_roi_r2
+from factortopy.analysis.estimates.tables import csv_of, record_of, records_of, table_of, write_table
+from factortopy.analysis.estimates.uncertainty import Variables
 from factortopy.analysis.heldout._leave_out import LeaveOut, leave_out
-from factortopy.analysis.heldout._roi_scores import ALL, FORMULA, RoiScore, ceiling_facts, roi_scores
+from factortopy.analysis.heldout._roi_scores import NORMALISED_FORMULA, ceiling_facts, roi_scores
 from factortopy.analysis.heldout._shares import Shares, shares
 from factortopy.analysis.heldout.aligned import AlignedBatches
 from factortopy.analysis.heldout.gauge import Gauge, Selectors, canonical_gauge, canonical_model, canonical_selectors
@@ -48,29 +34,36 @@ from factortopy.analysis.heldout.scores import NormalisedScore, algonauts_score,
 from factortopy.analysis.heldout.variables import held_out_variables, raw_selectors
 from factortopy.analysis.hierarchy.nulls import NullTest, correlation_test, slope_test, surrogate_maps
 from factortopy.analysis.hierarchy.orders import Order, orders_of, parse_order
-from factortopy.analysis.hierarchy.orders_fit import SOURCES, HierarchyFit, LevelDepth, fit_hierarchy
+from factortopy.analysis.hierarchy.orders_fit import HierarchyFit, LevelDepth, fit_hierarchy
 from factortopy.analysis.hierarchy.representational import RepresentationalDepth, representational_depth
-from factortopy.analysis.hierarchy.slope import LEVELS, HierarchySlope, fit_slope, hierarchy_slope, layer_position
+from factortopy.analysis.hierarchy.slope import (
+    DEPTH_SOURCES,
+    PAPER_LEVELS,
+    HierarchySlope,
+    fit_slope,
+    hierarchy_slope,
+    layer_position,
+)
 from factortopy.analysis.planted._plan import Expectation, Plan, plan
 from factortopy.analysis.planted._recovery import Recovery, recovery
 from factortopy.analysis.planted.recovery_table import load_table
+from factortopy.analysis.quantities import QUANTITIES, voxel_values
+from factortopy.analysis.regions import ALL_VOXELS, finite_mean, region_names, regions_of
 
 __all__ = [
-    "ALL",
+    "ALL_VOXELS",
     "CLIPPED",
     "CONFIDENCE",
     "COUNT",
-    "FORMULA",
-    "LEVELS",
+    "DEPTH_SOURCES",
+    "NORMALISED_FORMULA",
+    "PAPER_LEVELS",
     "QUANTITIES",
     "SIMILARITIES",
-    "SOURCES",
     "AlignedBatches",
     "Change",
-    "ChangeRow",
     "ChannelClusters",
     "ChannelImages",
-    "ClusterRow",
     "Comparison",
     "Difference",
     "Estimate",
@@ -81,23 +74,16 @@ __all__ = [
     "HierarchySlope",
     "LeaveOut",
     "LevelDepth",
-    "Limited",
-    "LineChange",
-    "LineRow",
     "NormalisedScore",
     "NullTest",
     "Order",
-    "PartRow",
     "Partition",
     "Plan",
     "Recovery",
-    "RegionRow",
     "RepresentationalDepth",
-    "RoiScore",
     "Selectors",
     "Shares",
     "Similarity",
-    "Spread",
     "Variables",
     "Way",
     "Winners",
@@ -114,13 +100,15 @@ __all__ = [
     "cluster_agreement",
     "cluster_channels",
     "cluster_facts",
-    "cluster_rows",
+    "cluster_table",
     "compare",
     "correlation",
     "correlation_test",
+    "csv_of",
     "difference",
     "draw_roi_r2",
     "estimate",
+    "finite_mean",
     "fit_hierarchy",
     "fit_slope",
     "forgetting_index",
@@ -130,9 +118,7 @@ __all__ = [
     "labels_of",
     "layer_position",
     "leave_out",
-    "limited",
-    "limited_difference",
-    "line_rows",
+    "line_table",
     "load_table",
     "normalised",
     "orders_of",
@@ -147,9 +133,12 @@ __all__ = [
     "predict",
     "r_squared",
     "raw_selectors",
+    "record_of",
+    "records_of",
     "recovery",
     "region_names",
-    "region_rows",
+    "region_table",
+    "regions_of",
     "representational_depth",
     "roi_scores",
     "seed_average",
@@ -158,6 +147,8 @@ __all__ = [
     "slope_test",
     "subject_average",
     "surrogate_maps",
+    "table_of",
     "voxel_values",
     "winners",
+    "write_table",
 ]

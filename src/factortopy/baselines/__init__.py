@@ -1,6 +1,6 @@
 """Baselines and ablations at equal budget: what a simpler model would have said (`docs/baselines.md`)."""
 
-from factortopy.baselines.comparison import Comparison, Row
+from factortopy.baselines.scores import BaselineScores
 from factortopy.baselines.features import FIELD_PLACES, FIELD_SIZES, Features
 from factortopy.baselines.methods import METHODS, REFERENCE, Method, is_linear
 from factortopy.baselines.ridge import BAND_WEIGHTS, VOXELS, choose
@@ -14,10 +14,9 @@ __all__ = [
     "METHODS",
     "REFERENCE",
     "VOXELS",
-    "Comparison",
+    "BaselineScores",
     "Features",
     "Method",
-    "Row",
     "check_methods",
     "choose",
     "extract_untrained",

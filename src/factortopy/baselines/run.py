@@ -13,8 +13,8 @@ import numpy as np
 import torch
 import xarray as xr
 
-from factortopy.analysis import ALL, draw_roi_r2, r_squared
-from factortopy.baselines.comparison import Comparison
+from factortopy.analysis import ALL_VOXELS, draw_roi_r2, r_squared
+from factortopy.baselines.scores import BaselineScores
 from factortopy.baselines.features import Features, measure_features
 from factortopy.baselines.linear import fit_linear
 from factortopy.baselines.methods import METHODS, is_linear, needs_himalaya
@@ -51,7 +51,7 @@ def run_baselines(
     memory_gb: float | None = None,
     progress: bool = True,
     **changes: Any,
-) -> Comparison:
+) -> BaselineScores:
     """Compare FactorTopy with baselines, ablations and controls on the same tokens, split and test images.
 
     Responses are z-scored by the training images; every method trains on these, chooses by the validation
@@ -98,9 +98,9 @@ def run_baselines(
         progress,
     )
     parts = [run.result(name, f"{number}/{len(names)} {name}") for number, name in enumerate(names, start=1)]
-    comparison = Comparison(run.dataset(names, parts))
-    comparison.save(output)
-    return comparison
+    scores = BaselineScores(run.dataset(names, parts))
+    scores.save(output)
+    return scores
 
 
 def check_methods(which: Sequence[str] | None, tokens: TokenStore, untrained: TokenStore | None) -> list[str]:
@@ -164,7 +164,7 @@ class _Run:
     def rois(self) -> dict[str, np.ndarray]:
         """ROIs that have voxels, then all voxels."""
         rois = {name: mask for name, mask in self.subject.voxels.rois.items() if mask.any()}
-        return {**rois, ALL: np.ones(len(self.subject.voxels), bool)}
+        return {**rois, ALL_VOXELS: np.ones(len(self.subject.voxels), bool)}
 
     def result(self, name: str, description: str) -> Part:
         """Scores of a method, read where they were kept, else fitted and kept."""

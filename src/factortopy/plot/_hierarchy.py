@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Protocol, cast
 import numpy as np
 from jaxtyping import Float
 
-from factortopy.analysis import LEVELS, hierarchy_slope, layer_position, percentiles
+from factortopy.analysis import PAPER_LEVELS, hierarchy_slope, layer_position, percentiles
 from factortopy.mapping import Mapping
 from factortopy.plot.colours import Palette, layer_colours
 from factortopy.plot.fading import selector_name
@@ -41,7 +41,7 @@ def hierarchy(
     mapping: Mapping,
     slopes: MappingType[str, Slope] | None = None,
     *,
-    levels: MappingType[str, float] = LEVELS,
+    levels: MappingType[str, float] = PAPER_LEVELS,
     palette: Palette = "default",
 ) -> "Figure":
     """Layer position of the vertices of each ROI against its ideal level, with the fitted line (table 2).
@@ -59,7 +59,7 @@ def hierarchy(
         UnknownNameError: if an ROI of ``levels`` is not among the mapping's.
         DataError: if fewer than two levels have voxels.
     """
-    drawn = _drawn_line(mapping) if slopes is None and levels == LEVELS else {}
+    drawn = _drawn_line(mapping) if slopes is None and levels == PAPER_LEVELS else {}
     if slopes is None:
         slopes = {
             source: hierarchy_slope(mapping, variable, levels)

@@ -1,30 +1,29 @@
 """A comparison as a folder: figures as PNG and SVG, tables as CSV and JSON, and the ranking page."""
 
-import csv
-import io
 import json
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
 from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from jaxtyping import Float
+import pandas
 
 from factortopy.analysis import (
     SIMILARITIES,
     Comparison,
     HeldOut,
     difference,
-    line_rows,
+    line_table,
     paired_winners,
     part_name,
     partition_variance,
-    region_rows,
+    records_of,
+    region_table,
     similarity,
+    table_of,
     winners,
+    write_table,
 )
 from factortopy.errors import DataError, FactortopyError
 from factortopy.plot import (
@@ -68,7 +67,7 @@ def find_results(comparison: Comparison, held: HeldOut | None = None, *, progres
             likeness.append(similarity(comparison.mappings, name, comparison.labels))
         except FactortopyError:
             continue
-    return Results(region_rows(comparison, won), line_rows(comparison), won, likeness, parts)
+    return Results(region_table(comparison, won), line_table(comparison), won, likeness, parts)
 
 
 def write_comparison(
@@ -98,11 +97,12 @@ def write_comparison(
         DataError: if something cannot be written.
     """
     folder = Path(folder)
-    content = to_dict(comparison, results, quantities)
-    for name in ("regions", "hierarchy", "differences", "similarity", "variance"):
-        if content[name]:
-            write_text(folder / f"{name}.csv", to_csv(content[name]))
-    write_text(folder / "voxels.csv", to_csv(_voxel_rows(comparison, results)))
+    tables = _tables(comparison, results, quantities)
+    content = _facts(comparison, results) | {name: records_of(table) for name, table in tables.items()}
+    for name, table in tables.items():
+        if len(table):
+            write_table(folder / f"{name}.csv", table)
+    write_table(folder / "voxels.csv", _voxel_table(comparison, results))
     write_text(folder / "comparison.json", json.dumps(content, indent=1) + "\n")
     drawn = {}
     planned = _figures(comparison, results, quantities, palette)
@@ -119,48 +119,29 @@ def write_comparison(
     return content
 
 
-def to_dict(comparison: Comparison, results: Results, quantities: Sequence[str] = DIFFERENCES) -> dict[str, Any]:
-    """Facts and all tables, JSON-ready; see :func:`write_comparison`."""
-    facts = ("subject", "split", "images_test", "surface", "recipe", "seed")
+def _facts(comparison: Comparison, results: Results) -> dict[str, Any]:
+    names = ("subject", "split", "images_test", "surface", "recipe", "seed")
     parts = results.partition
+    subsets = () if parts is None else zip(parts.subsets, parts.agreement, strict=True)
     return {
         "mappings": list(comparison.labels),
         "simulated": comparison.simulated,
-        **{name: comparison.dataset.attrs[name] for name in facts if name in comparison.dataset.attrs},
+        **{name: comparison.dataset.attrs[name] for name in names if name in comparison.dataset.attrs},
         "limits_of_margins": results.winners.basis,
-        "regions": [asdict(row) for row in results.regions],
-        "hierarchy": [asdict(row) for row in results.lines],
-        "differences": _difference_rows(comparison, quantities),
-        "similarity": _similarity_rows(results),
-        "variance": [] if parts is None else [asdict(row) for row in parts.rows],
-        "halves_agree": {}
-        if parts is None
-        else {
-            part_name(parts.labels, subset): value for subset, value in zip(parts.subsets, parts.agreement, strict=True)
-        },
+        "halves_agree": {part_name(comparison.labels, subset): agreement for subset, agreement in subsets},
     }
 
 
-def to_csv(rows: Sequence[dict[str, Any]]) -> str:
-    """Rows of the same names as CSV; what is None is empty."""
-    text = io.StringIO(newline="")
-    writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return text.getvalue()
-
-
-def _difference_rows(comparison: Comparison, quantities: Sequence[str]) -> list[dict[str, Any]]:
+def _tables(
+    comparison: Comparison, results: Results, quantities: Sequence[str]
+) -> dict[str, pandas.DataFrame]:
     first, *others = comparison.labels
-    return [
-        {"quantity": name, "one": other, "other": first, "roi": roi, **asdict(mean)}
+    differences = [
+        {"quantity": name, "one": other, "other": first, "roi": roi, "value": mean, "over": mean.over or "none"}
         for name, other in product(quantities, others)
         for roi, mean in difference(comparison, name, other, first).regions.items()
     ]
-
-
-def _similarity_rows(results: Results) -> list[dict[str, Any]]:
-    return [
+    similarities = [
         {
             "quantity": found.quantity,
             "one": found.labels[row],
@@ -172,26 +153,27 @@ def _similarity_rows(results: Results) -> list[dict[str, Any]]:
         for row in range(len(found.labels))
         for column in range(row)
     ]
+    return {
+        "regions": results.regions,
+        "hierarchy": results.lines,
+        "differences": table_of(differences),
+        "similarity": table_of(similarities),
+        "variance": pandas.DataFrame() if results.partition is None else results.partition.table,
+    }
 
 
-def _voxel_rows(comparison: Comparison, results: Results) -> list[dict[str, Any]]:
+def _voxel_table(comparison: Comparison, results: Results) -> pandas.DataFrame:
     """Every voxel: where it lies, who predicts it best and by how much, and R^2 of each mapping."""
     won, first = results.winners, comparison.mappings[0].dataset
     margins = {"margin": won.margin} | ({} if won.low is None else {"margin_low": won.low})
-    columns: dict[str, Sequence[Any]] = {
-        **{name: first[name].values.tolist() for name in ("hemisphere", "vertex") if name in first.coords},
-        "best": [comparison.labels[place] if place >= 0 else None for place in won.best],
-        **{name: _empty_where_nan(values) for name, values in margins.items()},
-        **{
-            f"r2 {label}": _empty_where_nan(values)
-            for label, values in zip(comparison.labels, comparison.values("r2"), strict=True)
-        },
-    }
-    return [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
-
-
-def _empty_where_nan(values: Float[np.ndarray, "voxel"]) -> list[float | None]:
-    return [round(float(value), 6) if np.isfinite(value) else None for value in values]
+    scores = dict(zip((f"r2 {label}" for label in comparison.labels), comparison.values("r2"), strict=True))
+    return pandas.DataFrame(
+        {
+            **{name: first[name].values for name in ("hemisphere", "vertex") if name in first.coords},
+            "best": [comparison.labels[index] if index >= 0 else None for index in won.best],
+            **{name: values.round(6) for name, values in (margins | scores).items()},
+        }
+    )
 
 
 def _figures(comparison: Comparison, results: Results, quantities: Sequence[str], palette: Palette) -> Drawings:

@@ -1,6 +1,7 @@
 """One HTML page that ranks networks: scores with limits, paired differences, hierarchy lines, figures."""
 
 import base64
+import math
 import os
 from collections.abc import Mapping as MappingType
 from collections.abc import Sequence
@@ -8,14 +9,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
+import pandas
 
-from factortopy.analysis import ALL, SIMILARITIES, Comparison, LineRow, Partition, RegionRow, Similarity, Winners
+from factortopy.analysis import ALL_VOXELS, SIMILARITIES, Comparison, Estimate, Partition, Similarity, Winners, part_name
 from factortopy.errors import DataError
 from factortopy.mapping import facts_line
 from factortopy.plot import alt_text, to_png
 from factortopy.provenance import package_versions
-from factortopy.reporting.tables import text, with_limits
+from factortopy.reporting.tables import text
 from factortopy.storage import write_text
 
 if TYPE_CHECKING:
@@ -30,15 +31,15 @@ class Results:
     """What a comparison found, as the page and the tables on disk take it.
 
     Attributes:
-        regions: each mapping in each ROI.
-        lines: hierarchy lines; empty where the ROIs allow none.
+        regions: each mapping in each ROI (:func:`factortopy.analysis.region_table`).
+        lines: hierarchy lines (:func:`factortopy.analysis.line_table`); empty where the ROIs allow none.
         winners: who predicts each voxel best.
         similarities: likeness of whole mappings.
         partition: shared and unique variance, where predictions were at hand.
     """
 
-    regions: Sequence[RegionRow]
-    lines: Sequence[LineRow]
+    regions: pandas.DataFrame
+    lines: pandas.DataFrame
     winners: Winners
     similarities: Sequence[Similarity] = field(default_factory=tuple)
     partition: Partition | None = None
@@ -81,7 +82,7 @@ def ranking(
         first=comparison.labels[0],
         simulated=comparison.simulated,
         basis=results.winners.basis,
-        over=results.regions[0].limits,
+        over=results.regions["limits"][0],
         facts=facts_line(comparison.dataset, "raw R²"),
         tables=_tables(results),
         figures=[_inline(caption, figure) for caption, figure in (figures or {}).items()],
@@ -90,55 +91,53 @@ def ranking(
     return write_text(path, page)
 
 
-def ranked(rows: Sequence[RegionRow], roi: str) -> list[RegionRow]:
+def ranked(regions: pandas.DataFrame, roi: str) -> list[dict[str, Any]]:
     """Rows of an ROI, the largest R^2 first; mappings without one last."""
-    here = [row for row in rows if row.roi == roi]
-    return sorted(here, key=lambda row: -np.inf if row.r2 is None else row.r2, reverse=True)
+    rows = regions[regions["roi"] == roi].sort_values("r2", ascending=False, kind="stable", na_position="last")
+    return list(rows.to_dict("records"))
 
 
 def _tables(results: Results) -> dict[str, list[Row]]:
-    rois = list(dict.fromkeys(row.roi for row in results.regions))
-    tables = {"Ranking over all voxels": _region_table(ranked(results.regions, ALL))}
-    if results.lines:
-        tables["Hierarchy line, by layer share"] = _line_table(results.lines)
-    tables |= {f"Ranking in {roi}": _region_table(ranked(results.regions, roi)) for roi in rois if roi != ALL}
+    rois = [roi for roi in results.regions["roi"].unique() if roi != ALL_VOXELS]
+    tables = {"Ranking over all voxels": _region_rows(results.regions, ALL_VOXELS)}
+    if len(results.lines):
+        tables["Hierarchy line, by layer share"] = _line_rows(results.lines)
+    tables |= {f"Ranking in {roi}": _region_rows(results.regions, roi) for roi in rois}
     for found in results.similarities:
-        tables[f"Correlation of {SIMILARITIES[found.quantity]} over voxels"] = _similarity_table(found)
+        tables[f"Correlation of {SIMILARITIES[found.quantity]} over voxels"] = _similarity_rows(found)
     if results.partition is not None:
-        tables["Shared and unique variance"] = _part_table(results.partition)
-        tables["Agreement of halves of the test images"] = _agreement_table(results.partition)
+        tables["Shared and unique variance"] = _part_rows(results.partition.table)
+        tables["Agreement of halves of the test images"] = _agreement_rows(results.partition)
     return tables
 
 
-def _region_table(rows: Sequence[RegionRow]) -> list[Row]:
+def _region_rows(regions: pandas.DataFrame, roi: str) -> list[Row]:
     return [
         {
-            "Network": row.mapping,
-            "Voxels": text(row.voxels),
-            "R²": with_limits(row.r2, row.r2_low, row.r2_high),
-            "Ceiling": text(row.ceiling),
-            "R² / ceiling": with_limits(row.normalised, row.normalised_low, row.normalised_high),
-            "R² less the first": with_limits(row.difference, row.difference_low, row.difference_high, sign=True),
-            "Depth (share)": with_limits(row.depth, row.depth_low, row.depth_high),
-            "Voxels won": _percent(row.won),
-            "won clearly": _percent(row.won_clearly),
+            "Network": row["mapping"],
+            "Voxels": text(row["voxels"]),
+            "R²": Estimate.in_row(row, "r2").text(),
+            "Ceiling": text(row["ceiling"]),
+            "R² / ceiling": Estimate.in_row(row, "normalised").text(),
+            "R² less the first": Estimate.in_row(row, "difference").text(sign=True),
+            "Depth (share)": Estimate.in_row(row, "depth").text(),
+            "Voxels won": percent(row["won"]),
+            "won clearly": percent(row["won_clearly"]),
         }
-        for row in rows
+        for row in ranked(regions, roi)
     ]
 
 
-def _line_table(rows: Sequence[LineRow]) -> list[Row]:
-    lines: dict[str, Row] = {}
-    for row in rows:
-        line = lines.setdefault(row.mapping, {"Network": row.mapping})
-        line[row.quantity] = with_limits(row.value, row.low, row.high)
-        line[f"{row.quantity} less the first"] = with_limits(
-            row.difference, row.difference_low, row.difference_high, sign=True
-        )
-    return list(lines.values())
+def _line_rows(lines: pandas.DataFrame) -> list[Row]:
+    rows: dict[str, Row] = {}
+    for line in lines.to_dict("records"):
+        row = rows.setdefault(line["mapping"], {"Network": line["mapping"]})
+        row[line["quantity"]] = Estimate.in_row(line, "value").text()
+        row[f"{line['quantity']} less the first"] = Estimate.in_row(line, "difference").text(sign=True)
+    return list(rows.values())
 
 
-def _similarity_table(found: Similarity) -> list[Row]:
+def _similarity_rows(found: Similarity) -> list[Row]:
     return [
         {
             "Network": label,
@@ -151,25 +150,20 @@ def _similarity_table(found: Similarity) -> list[Row]:
     ]
 
 
-def _part_table(found: Partition) -> list[Row]:
-    rows: list[Row] = []
-    for part in dict.fromkeys(row.part for row in found.rows):
-        own = [row for row in found.rows if row.part == part]
-        rows.append(
-            {
-                "Part": part,
-                **{row.roi: with_limits(row.value, row.low, row.high, sign=True) for row in own},
-                "Halves, all voxels": f"{own[-1].half_one:+.3f}, {own[-1].half_two:+.3f}",
-            }
-        )
-    return rows
+def _part_rows(parts: pandas.DataFrame) -> list[Row]:
+    rows: dict[str, Row] = {}
+    for part in parts.to_dict("records"):
+        row = rows.setdefault(part["part"], {"Part": part["part"]})
+        row[part["roi"]] = Estimate.in_row(part, "value").text(sign=True)
+        if part["roi"] == ALL_VOXELS:
+            row["Halves, all voxels"] = f"{part['half_one']:+.3f}, {part['half_two']:+.3f}"
+    return list(rows.values())
 
 
-def _agreement_table(found: Partition) -> list[Row]:
-    names = dict.fromkeys(row.part for row in found.rows)
+def _agreement_rows(found: Partition) -> list[Row]:
     return [
-        {"Part": name, "Correlation over voxels": text(value)}
-        for name, value in zip(names, found.agreement, strict=False)
+        {"Part": part_name(found.labels, subset), "Correlation over voxels": text(value)}
+        for subset, value in zip(found.subsets, found.agreement, strict=True)
     ]
 
 
@@ -178,5 +172,6 @@ def _inline(caption: str, figure: "Figure") -> dict[str, Any]:
     return {"caption": caption, "alt": alt_text(figure), "source": f"data:image/png;base64,{data}"}
 
 
-def _percent(share: float | None) -> str:
-    return "–" if share is None else f"{share:.0%}"
+def percent(share: float) -> str:
+    """A part of 1 as per cent, as it is printed."""
+    return "–" if math.isnan(share) else f"{share:.0%}"

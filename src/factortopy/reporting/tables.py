@@ -7,7 +7,15 @@ from typing import Any
 
 import numpy as np
 
-from factortopy.analysis import ALL, Recovery, hierarchy_slope, layer_position, limited
+from factortopy.analysis import (
+    ALL_VOXELS,
+    Estimate,
+    Recovery,
+    estimate,
+    finite_mean,
+    hierarchy_slope,
+    layer_position,
+)
 from factortopy.errors import FactortopyError
 from factortopy.mapping import Mapping, facts
 
@@ -22,6 +30,8 @@ def text(value: Any) -> str:
     """A value as it is printed: three decimals for fractions, a dash for what is missing."""
     if value is None:
         return "–"
+    if isinstance(value, Estimate):
+        return value.text()
     if isinstance(value, bool | np.bool_ | str):
         return str(value)
     if isinstance(value, int | np.integer):
@@ -34,23 +44,15 @@ def text(value: Any) -> str:
     return str(value)
 
 
-def with_limits(value: float | None, low: float | None, high: float | None, *, sign: bool = False) -> str:
-    """A number as it is printed, with its limits where they are known."""
-    if value is None:
-        return "–"
-    form = "+.3f" if sign else ".3f"
-    return f"{value:{form}}" + ("" if low is None or high is None else f" [{low:{form}}, {high:{form}}]")
-
-
 def headline(mapping: Mapping) -> Row:
     """What was fitted, and the key numbers of a mapping with their limits."""
-    said = facts(mapping.dataset)
+    known = facts(mapping.dataset)
     numbers: dict[str, Any] = {
-        **{name.capitalize(): said[name] for name in FACTS},
+        **{name.capitalize(): known[name] for name in FACTS},
         "Vertices": int(mapping.dataset.sizes["voxel"]),
-        "Mean R²": _limited(mapping, "r2"),
-        "Mean noise ceiling": _mean(mapping, "ceiling"),
-        "R² / ceiling": _limited(mapping, "normalised"),
+        "Mean R²": estimate(mapping, "r2"),
+        "Mean noise ceiling": estimate(mapping, "ceiling").value,
+        "R² / ceiling": estimate(mapping, "normalised"),
         "Hierarchy slope (share)": _slope(mapping, "layer_share"),
         "Hierarchy slope (selector)": _slope(mapping, "layer"),
     }
@@ -60,8 +62,8 @@ def headline(mapping: Mapping) -> Row:
 def roi_rows(mapping: Mapping) -> list[Row]:
     """One row for each ROI and one for all vertices: scores, depth by share and by selector, scale."""
     everything = np.ones(mapping.dataset.sizes["voxel"], dtype=bool)
-    rois = mapping.rois
-    return [_roi_row(mapping, name, inside) for name, inside in {**rois, EVERYTHING: everything}.items()]
+    regions = {**mapping.rois, EVERYTHING: everything}
+    return [_roi_row(mapping, name, inside) for name, inside in regions.items()]
 
 
 def recovery_rows(found: Recovery) -> list[Row]:
@@ -109,42 +111,23 @@ def _shortened(value: Any) -> str:
 
 
 def _roi_row(mapping: Mapping, name: str, inside: np.ndarray) -> Row:
-    region = ALL if name == EVERYTHING else name
+    region = ALL_VOXELS if name == EVERYTHING else name
     numbers: dict[str, Any] = {
         "ROI": name,
         "Vertices": int(inside.sum()),
-        "Mean R²": _limited(mapping, "r2", region),
+        "Mean R²": estimate(mapping, "r2", region),
         "Noise ceiling": _mean(mapping, "ceiling", inside),
-        "R² / ceiling": _limited(mapping, "normalised", region),
-        "Depth (share)": _limited(mapping, "depth", region),
-        "Depth (selector)": _depth(mapping, "layer", inside),
-        "Scale (share)": _limited(mapping, "scale", region),
+        "R² / ceiling": estimate(mapping, "normalised", region),
+        "Depth (share)": estimate(mapping, "depth", region),
+        "Depth (selector)": finite_mean(layer_position(mapping.dataset["layer"].values)[inside]),
+        "Scale (share)": estimate(mapping, "scale", region),
         "Scale (selector)": _mean(mapping, "scale", inside),
     }
     return {column: text(value) for column, value in numbers.items()}
 
 
-def _limited(mapping: Mapping, quantity: str, region: str = ALL) -> str:
-    found = limited(mapping, quantity, region)
-    return with_limits(found.value, found.low, found.high)
-
-
-def _mean(mapping: Mapping, variable: str, inside: np.ndarray | None = None) -> float | None:
-    if variable not in mapping.dataset:
-        return None
-    values = mapping.dataset[variable].values
-    return _finite_mean(values if inside is None else values[inside])
-
-
-def _depth(mapping: Mapping, variable: str, inside: np.ndarray) -> float | None:
-    if variable not in mapping.dataset:
-        return None
-    return _finite_mean(layer_position(mapping.dataset[variable].values)[inside])
-
-
-def _finite_mean(values: np.ndarray) -> float | None:
-    values = values[np.isfinite(values)]
-    return float(values.mean()) if len(values) else None
+def _mean(mapping: Mapping, variable: str, inside: np.ndarray) -> float:
+    return finite_mean(mapping.dataset[variable].values[inside]) if variable in mapping.dataset else np.nan
 
 
 def _slope(mapping: Mapping, source: str) -> str | None:
@@ -155,5 +138,5 @@ def _slope(mapping: Mapping, source: str) -> str | None:
         return None
     if source != "layer_share":
         return f"{line.slope:.3f}, b0 {line.b0:.3f}, b1 {line.b1:.3f}"
-    slope, b0, b1 = (_limited(mapping, name) for name in ("slope", "b0", "b1"))
+    slope, b0, b1 = (estimate(mapping, name).text() for name in ("slope", "b0", "b1"))
     return f"{slope}, b0 {b0}, b1 {b1}"

@@ -7,11 +7,10 @@ import xarray as xr
 from jaxtyping import Bool, Float, Int
 
 from factortopy.analysis.comparing.comparable import differing_ceiling
-from factortopy.analysis.comparing.comparison import regions_of, voxel_values
-from factortopy.analysis.estimates.bootstrap import CONFIDENCE
-from factortopy.analysis.estimates.estimates import LINE
-from factortopy.analysis.heldout._roi_scores import ALL
-from factortopy.analysis.hierarchy.slope import hierarchy_slope
+from factortopy.analysis.estimates._estimate import CONFIDENCE, student_limits
+from factortopy.analysis.hierarchy.slope import LINE, hierarchy_slope
+from factortopy.analysis.quantities import voxel_values
+from factortopy.analysis.regions import finite_mean, region_names, regions_of
 from factortopy.cortex import HEMISPHERES
 from factortopy.errors import DataError, UnknownNameError
 from factortopy.mapping import REQUIRED, Mapping
@@ -54,12 +53,12 @@ def subject_average(mappings: Sequence[Mapping], fewest: int = 1) -> Mapping:
         if all(name in mapping.dataset for mapping in mappings):
             stacked = voxels.spread([mapping.dataset[name].values for mapping in mappings])
             dimensions = tuple(str(axis) for axis in mappings[0].dataset[name].dims)
-            variables[name] = (dimensions, _mean(stacked).astype(np.float32))
+            variables[name] = (dimensions, finite_mean(stacked, axis=0).astype(np.float32))
             if name in LIMITED:
                 low, high = student_limits(stacked)
                 variables |= {f"{name}_low": (("voxel",), low), f"{name}_high": (("voxel",), high)}
     rois = voxels.rois(mappings)
-    variables |= _persons(mappings, list(rois))
+    variables |= _persons(mappings, rois)
     first = mappings[0].dataset
     names = [str(mapping.dataset.attrs["subject"]) for mapping in mappings]
     coordinates = {
@@ -68,32 +67,12 @@ def subject_average(mappings: Sequence[Mapping], fewest: int = 1) -> Mapping:
         "network_layer": (("layer",), first["network_layer"].values),
         "axis": ["x", "y"],
         "person": names,
-        "region": np.array([*rois, ALL]),
+        "region": np.array(region_names(rois)),
         **{f"roi_{name}": (("voxel",), inside) for name, inside in rois.items()},
     }
     dataset = xr.Dataset(variables, coordinates, _attributes(mappings, names) | {"rois": list(rois)})
     facts = {"subject": mappings[0].provenance.get("subject", {}), "averaged": names}
     return Mapping(dataset, settings=dict(mappings[0].settings), provenance=provenance(**facts))
-
-
-def student_limits(
-    values: Float[np.ndarray, "person *rest"], confidence: float = CONFIDENCE
-) -> tuple[Float[np.ndarray, "*rest"], Float[np.ndarray, "*rest"]]:
-    """Student's limits of the mean over subjects, those that are NaN left out; NaN where fewer than two are.
-
-    Args:
-        values: of every subject.
-        confidence: of the limits, in 0..1.
-    """
-    from scipy.stats import t
-
-    count = np.isfinite(values).sum(axis=0)
-    enough = count > 1
-    mean = _mean(values)
-    squares = np.nansum(np.square(values - mean), axis=0)
-    error = np.sqrt(np.divide(squares, (count - 1) * count, out=np.full(count.shape, np.nan), where=enough))
-    reach = t.ppf((1 + confidence) / 2, np.maximum(count - 1, 1)) * error
-    return np.asarray(mean - reach), np.asarray(mean + reach)
 
 
 class _Vertices:
@@ -133,7 +112,7 @@ class _Vertices:
                 mapping.rois[name].astype(float) if name in mapping.rois else nothing
                 for mapping, nothing in zip(mappings, unknown, strict=True)
             ]
-            found[name] = np.nan_to_num(_mean(self.spread(own))) > 0.5
+            found[name] = np.nan_to_num(finite_mean(self.spread(own), axis=0)) > 0.5
         return found
 
 
@@ -156,7 +135,7 @@ def _check(mappings: Sequence[Mapping]) -> None:
             raise DataError(f"{name!r} lies on no surface; an average needs vertices of one, such as fsaverage")
 
 
-def _persons(mappings: Sequence[Mapping], rois: list[str]) -> dict[str, tuple[tuple[str, ...], np.ndarray]]:
+def _persons(mappings: Sequence[Mapping], rois: Iterable[str]) -> dict[str, tuple[tuple[str, ...], np.ndarray]]:
     """Each subject's own ROI means and hierarchy line; NaN where it has none."""
     found: dict[str, tuple[tuple[str, ...], np.ndarray]] = {}
     for quantity in ("r2", "ceiling", "depth", "scale"):
@@ -166,7 +145,7 @@ def _persons(mappings: Sequence[Mapping], rois: list[str]) -> dict[str, tuple[tu
             continue
         regions = [regions_of(mapping) for mapping in mappings]
         means = [
-            [region_mean(own, inside.get(name)) for name in (*rois, ALL)]
+            [finite_mean(own[inside[name]]) if name in inside else np.nan for name in region_names(rois)]
             for own, inside in zip(values, regions, strict=True)
         ]
         found[f"persons_{quantity}"] = (("person", "region"), np.array(means))
@@ -177,12 +156,6 @@ def _persons(mappings: Sequence[Mapping], rois: list[str]) -> dict[str, tuple[tu
     return found | {
         f"persons_{name}": (("person",), np.array([getattr(line, name) for line in lines])) for name in LINE
     }
-
-
-def region_mean(values: Float[np.ndarray, "voxel"], inside: Bool[np.ndarray, "voxel"] | None) -> float:
-    """Mean over the voxels of a region that have a value; NaN if there are none."""
-    chosen = values[:0] if inside is None else values[inside & np.isfinite(values)]
-    return float(chosen.mean()) if len(chosen) else float("nan")
 
 
 def _attributes(mappings: Sequence[Mapping], names: list[str]) -> dict[str, object]:
@@ -204,10 +177,3 @@ def _range(counts: Iterable[object]) -> str:
     known = [int(str(count)) for count in counts if count is not None]
     few, many = (min(known), max(known)) if known else (0, 0)
     return f"{many:,}" if few == many else f"{few:,} to {many:,}"
-
-
-def _mean(values: Float[np.ndarray, "person *rest"]) -> Float[np.ndarray, "*rest"]:
-    """Mean over subjects that have a value; NaN where none has."""
-    count = np.isfinite(values).sum(axis=0)
-    total = np.nansum(values, axis=0)
-    return np.asarray(np.divide(total, count, out=np.full(count.shape, np.nan), where=count > 0))

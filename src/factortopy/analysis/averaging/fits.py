@@ -1,60 +1,42 @@
 """Means and limits over several fits of one network: seeds of one subject, or subjects; never over voxels."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from itertools import product
 
 import numpy as np
+import pandas
 from xarray import Dataset
 
-from factortopy.analysis.averaging._subject_average import student_limits
-from factortopy.analysis.estimates.bootstrap import CONFIDENCE
-from factortopy.analysis.estimates.estimates import LINE, Estimate
-from factortopy.analysis.estimates.limits import RATIO, limited
-from factortopy.analysis.heldout._roi_scores import ALL
+from factortopy.analysis.estimates._estimate import CONFIDENCE, OVER_SEEDS, OVER_SUBJECTS, Estimate, student_limits
+from factortopy.analysis.estimates._of_mapping import RATIO, estimate
+from factortopy.analysis.estimates.tables import table_of
+from factortopy.analysis.hierarchy.slope import LINE
+from factortopy.analysis.regions import ALL_VOXELS, region_names
 from factortopy.errors import DataError, ShapeError
 from factortopy.mapping import Mapping
 
-SEEDS, SUBJECTS = "seeds", "subjects"
 DIFFERENT = "differs"
 LIMITED = ("r2", "depth", "scale_share")
 """Variables of one number a voxel that get limits over seeds."""
 
 
-@dataclass(frozen=True)
-class Spread:
-    """A quantity of several fits.
-
-    Attributes:
-        quantity: ``"r2"``, ``"normalised"``, ``"depth"``, ``"scale"``, or ``"slope"``, ``"b0"``, ``"b1"``.
-        region: an ROI or ``"all voxels"``.
-        mean: over seeds; or over subjects, each the mean of its seeds.
-        low, high: Student's limits of that mean.
-        sd: standard deviation over seeds or subjects.
-        fits: number of seeds or subjects.
-    """
-
-    quantity: str
-    region: str
-    mean: float
-    low: float
-    high: float
-    sd: float
-    fits: int
-
-
-def over_fits(values: Sequence[float], confidence: float = CONFIDENCE) -> Estimate:
+def over_fits(values: Sequence[float], over: str = OVER_SUBJECTS, confidence: float = CONFIDENCE) -> Estimate:
     """Mean of independent fits, such as subjects or seeds, with Student's interval of the mean.
+
+    Args:
+        values: of every fit.
+        over: what the fits are of: ``"subjects"`` or ``"seeds"``.
+        confidence: of the limits, in 0..1.
 
     Raises:
         DataError: if there are fewer than two.
     """
     if len(values) < 2:
         raise DataError(f"an interval over fits needs two or more, got {len(values)}")
-    low, high = student_limits(np.asarray(values, dtype=float), confidence)
-    return Estimate(float(np.mean(values)), float(low), float(high), confidence)
+    return Estimate.of_sample(np.asarray(values, dtype=float), over, confidence)
 
 
-def across(mappings: Sequence[Mapping], confidence: float = CONFIDENCE) -> tuple[str, list[Spread]]:
+def across(mappings: Sequence[Mapping], confidence: float = CONFIDENCE) -> pandas.DataFrame:
     """Scores, shares and the hierarchy line over several fits, with limits.
 
     Several subjects: limits over subjects, each of which counts once however many seeds it has. One subject:
@@ -65,27 +47,28 @@ def across(mappings: Sequence[Mapping], confidence: float = CONFIDENCE) -> tuple
         confidence: of the limits, in 0..1.
 
     Returns:
-        ``"subjects"`` or ``"seeds"``; and a row for each quantity and region that all have.
+        A row for each quantity and region that all have: ``quantity`` (``"r2"``, ``"normalised"``, ``"depth"``,
+        ``"scale"``, or ``"slope"``, ``"b0"``, ``"b1"``), ``region``; ``mean`` over seeds, or over subjects, each the
+        mean of its seeds, with ``mean_low`` and ``mean_high``, Student's limits of it; ``sd``, standard deviation
+        over seeds or subjects; ``fits``, how many; ``limits``, ``"subjects"`` or ``"seeds"``.
 
     Raises:
         DataError: if there are fewer than two, one stands twice, or networks or recipes differ.
     """
     subjects = _grouped(mappings)
-    over = SUBJECTS if len(subjects) > 1 else SEEDS
-    groups = list(subjects.values()) if over == SUBJECTS else [[mapping] for mapping in mappings]
-    regions = [*(name for name in mappings[0].rois if all(name in held.rois for held in mappings)), ALL]
-    asked = [(quantity, region) for region in regions for quantity in ("r2", RATIO, "depth", "scale")]
-    found = []
-    for quantity, region in [*asked, *((quantity, ALL) for quantity in LINE)]:
-        values = [[limited(held, quantity, region).value for held in group] for group in groups]
-        known = [value for group in values for value in group if value is not None]
-        if len(known) < len(mappings):
-            continue
-        means = [float(np.mean(group)) for group in values]  # type: ignore[arg-type]
-        mean = over_fits(means, confidence)
-        sd = float(np.std(means, ddof=1))
-        found.append(Spread(quantity, region, mean.value, mean.low, mean.high, sd, len(groups)))
-    return over, found
+    over = OVER_SUBJECTS if len(subjects) > 1 else OVER_SEEDS
+    groups = list(subjects.values()) if over == OVER_SUBJECTS else [[mapping] for mapping in mappings]
+    regions = region_names(name for name in mappings[0].rois if all(name in mapping.rois for mapping in mappings))
+    rows = []
+    for region, quantity in [*product(regions, ("r2", RATIO, "depth", "scale")), *product([ALL_VOXELS], LINE)]:
+        values = [[estimate(mapping, quantity, region).value for mapping in group] for group in groups]
+        means = [float(np.mean(group)) for group in values]
+        if np.isfinite(means).all():
+            mean, sd = over_fits(means, over, confidence), float(np.std(means, ddof=1))
+            rows.append(
+                {"quantity": quantity, "region": region, "mean": mean, "sd": sd, "fits": len(groups), "limits": over}
+            )
+    return table_of(rows)
 
 
 def seed_average(mappings: Sequence[Mapping]) -> Mapping:

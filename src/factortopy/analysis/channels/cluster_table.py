@@ -1,70 +1,49 @@
 """What is in every channel cluster: voxels, depth, score, ROIs; and how many clusters an ROI spreads over."""
 
-from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
+import pandas
 from jaxtyping import Int
 
 from factortopy.analysis.channels.clusters import ChannelClusters
+from factortopy.analysis.estimates.tables import records_of, table_of
+from factortopy.analysis.regions import finite_mean
 from factortopy.mapping import Mapping
 
 
-@dataclass(frozen=True)
-class ClusterRow:
-    """One cluster of voxels.
-
-    Attributes:
-        cluster: its number, from 1.
-        voxels: how many voxels it holds.
-        left: how many of them lie in the left hemisphere; None where hemispheres are not known.
-        similarity: mean cosine between its voxels, in -1..1.
-        depth: mean layer position by share, 0 first layer to 1 last; None where shares are not known.
-        scale_share: mean share of the global tokens, 0 local to 1 global.
-        r2: mean R^2 on held-out images, raw.
-        rois: share of its voxels that lies in each ROI, 0 to 1; ROIs may overlap or leave voxels out.
-    """
-
-    cluster: int
-    voxels: int
-    left: int | None
-    similarity: float
-    depth: float | None
-    scale_share: float | None
-    r2: float | None
-    rois: dict[str, float]
-
-
-def cluster_rows(mapping: Mapping, clusters: ChannelClusters) -> list[ClusterRow]:
+def cluster_table(mapping: Mapping, clusters: ChannelClusters) -> pandas.DataFrame:
     """One row a cluster, in the order of their numbers.
 
     Args:
         mapping: whose voxels were clustered.
         clusters: of :func:`factortopy.analysis.channel_clusters`.
+
+    Returns:
+        Columns ``cluster``, from 1; ``voxels``; ``left``, how many of them lie in the left hemisphere; ``similarity``,
+        mean cosine between its voxels, in -1..1; ``depth``, mean layer position by share in 0..1; ``scale_share``,
+        mean share of the global tokens; ``r2``, mean raw R^2 on held-out images; and ``in_ROI`` for each ROI, the
+        share of its voxels that lies there (ROIs may overlap or leave voxels out). NaN what is not known.
     """
-    data, rows = mapping.dataset, []
-    rois = mapping.rois
-
-    def mean(name: str, inside: np.ndarray) -> float | None:
-        values = data[name].values[inside] if name in data else np.array([])
-        return float(np.nanmean(values)) if np.isfinite(values).any() else None
-
+    data, members = mapping.dataset, mapping.rois
+    rows = []
     for number in range(1, clusters.count + 1):
         inside = clusters.labels == number
-        left = int((data["hemisphere"].values[inside] == "left").sum()) if "hemisphere" in data else None
+        means = {
+            name: finite_mean(data[name].values[inside]) if name in data else np.nan
+            for name in ("depth", "scale_share", "r2")
+        }
         rows.append(
-            ClusterRow(
-                number,
-                int(inside.sum()),
-                left,
-                float(clusters.similarity[number - 1, number - 1]),
-                mean("depth", inside),
-                mean("scale_share", inside),
-                mean("r2", inside),
-                {name: float(members[inside].mean()) for name, members in rois.items()},
-            )
+            {
+                "cluster": number,
+                "voxels": int(inside.sum()),
+                "left": int((data["hemisphere"].values[inside] == "left").sum()) if "hemisphere" in data else None,
+                "similarity": clusters.similarity[number - 1, number - 1],
+                **means,
+                **{f"in_{name}": float(voxels[inside].mean()) for name, voxels in members.items()},
+            }
         )
-    return rows
+    return table_of(rows)
 
 
 def effective_clusters(labels: Int[np.ndarray, "voxel"]) -> float:
@@ -92,10 +71,9 @@ def roi_spread(mapping: Mapping, clusters: ChannelClusters) -> dict[str, float]:
         mapping: whose voxels were clustered.
         clusters: of :func:`factortopy.analysis.channel_clusters`.
     """
-    members = mapping.rois
     return {
         name: effective_clusters(clusters.labels[inside])
-        for name, inside in members.items()
+        for name, inside in mapping.rois.items()
         if (clusters.labels[inside] > 0).any()
     }
 
@@ -112,6 +90,6 @@ def cluster_facts(mapping: Mapping, clusters: ChannelClusters) -> dict[str, Any]
         "voxels": len(clusters.labels),
         "voxels_without_channels": int((clusters.labels == 0).sum()),
         "height": clusters.height,
-        "clusters": [asdict(row) for row in cluster_rows(mapping, clusters)],
+        "clusters": records_of(cluster_table(mapping, clusters)),
         "effective_clusters": roi_spread(mapping, clusters),
     }

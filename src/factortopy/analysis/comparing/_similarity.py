@@ -6,7 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, Int
 
-from factortopy.analysis.comparing.comparison import labels_of, voxel_values
+from factortopy.analysis.comparing.comparison import labels_of
+from factortopy.analysis.quantities import voxel_values
 from factortopy.errors import DataError, UnknownNameError
 from factortopy.mapping import Mapping
 

@@ -8,20 +8,10 @@ import xarray as xr
 from jaxtyping import Bool, Float, Int
 
 from factortopy.analysis.comparing.comparable import check_comparable
-from factortopy.analysis.heldout._roi_scores import ALL
-from factortopy.analysis.hierarchy.slope import layer_position
+from factortopy.analysis.quantities import QUANTITIES, has_quantity, voxel_values
+from factortopy.analysis.regions import regions_of
 from factortopy.errors import DataError, UnknownNameError
 from factortopy.mapping import Mapping
-
-QUANTITIES = {
-    "r2": "raw R²",
-    "depth": "layer position by share",
-    "scale": "scale share",
-    "x": "x in the image",
-    "y": "y in the image",
-}
-"""Quantities that do not depend on how features are scaled, with their names in figures."""
-
 
 @dataclass(frozen=True, eq=False)
 class Comparison:
@@ -80,7 +70,7 @@ def compare(mappings: Sequence[Mapping], labels: Sequence[str] | None = None) ->
         raise DataError(f"{len(mappings)} mappings need as many distinct labels, got {', '.join(labels)}")
     check_comparable(mappings, labels)
     first = mappings[0].dataset
-    held = [name for name in QUANTITIES if all(_has(mapping, name) for mapping in mappings)]
+    held = [name for name in QUANTITIES if all(has_quantity(mapping, name) for mapping in mappings)]
     variables = {
         name: (("mapping", "voxel"), np.stack([voxel_values(mapping, name) for mapping in mappings])) for name in held
     }
@@ -92,34 +82,6 @@ def compare(mappings: Sequence[Mapping], labels: Sequence[str] | None = None) ->
     attributes["network"] = " / ".join(labels) if len(labels) <= 3 else f"{len(labels)} mappings"
     dataset = xr.Dataset(variables, kept | {"mapping": list(labels)}, attributes)
     return Comparison(tuple(mappings), labels, dataset)
-
-
-def voxel_values(mapping: Mapping, quantity: str) -> Float[np.ndarray, "voxel"]:
-    """A quantity of every voxel.
-
-    Args:
-        mapping: whose voxels.
-        quantity: ``"r2"``; ``"depth"``, the mean layer position in 0..1 by layer share; ``"scale"``, the
-            scale share; ``"x"`` or ``"y"``, the place in the image in [-1, 1]; or any variable of the mapping
-            that has one number a voxel.
-
-    Raises:
-        UnknownNameError: if the mapping has no such quantity.
-    """
-    data = mapping.dataset
-    if quantity in ("x", "y"):
-        values = data["space"].values[:, ("x", "y").index(quantity)]
-    elif quantity == "depth" and "layer_share" in data:
-        values = layer_position(data["layer_share"].values)
-    elif quantity == "scale" and "scale_share" in data:
-        values = data["scale_share"].values
-    elif quantity not in ("depth", "scale") and quantity in data and data[quantity].dims == ("voxel",):
-        values = data[quantity].values
-    else:
-        own = [str(name) for name in data.data_vars if data[name].dims == ("voxel",)]
-        known = dict.fromkeys([name for name in QUANTITIES if _has(mapping, name)] + own)
-        raise UnknownNameError("quantity", quantity, known)
-    return np.asarray(values, dtype=np.float64)
 
 
 @dataclass(frozen=True, eq=False)
@@ -140,17 +102,17 @@ class Winners:
     clear: Bool[np.ndarray, "voxel"] | None
     basis: str
 
-    def share(self, inside: Bool[np.ndarray, "voxel"], place: int, *, clear: bool = False) -> float | None:
-        """Part of some voxels that a mapping wins; with ``clear``, beyond doubt; None if not known.
+    def share(self, inside: Bool[np.ndarray, "voxel"], index: int, *, clear: bool = False) -> float:
+        """Part of some voxels that a mapping wins; with ``clear``, beyond doubt; NaN if not known.
 
         Args:
             inside: the voxels.
-            place: of the mapping; -1 for those that none predicts.
+            index: of the mapping; -1 for those that none predicts.
             clear: count only voxels where the margin is clear.
         """
         if not inside.any() or (clear and self.clear is None):
-            return None
-        won = self.best[inside] == place
+            return float("nan")
+        won = self.best[inside] == index
         return float((won & self.clear[inside] if clear and self.clear is not None else won).mean())
 
 
@@ -210,15 +172,3 @@ def labels_of(mappings: Sequence[Mapping]) -> tuple[str, ...]:
     if len(set(names)) < len(names):
         names = [f"{name} ({number})" for number, name in enumerate(names, start=1)]
     return tuple(names)
-
-
-def regions_of(mapping: Mapping) -> dict[str, Bool[np.ndarray, "voxel"]]:
-    """Membership of the ROIs that have voxels, in the mapping's order, and of all voxels."""
-    members = mapping.rois
-    everything = np.ones(mapping.dataset.sizes["voxel"], dtype=bool)
-    return {**{name: inside for name, inside in members.items() if inside.any()}, ALL: everything}
-
-
-def _has(mapping: Mapping, quantity: str) -> bool:
-    needed = {"depth": "layer_share", "scale": "scale_share", "x": "space", "y": "space"}
-    return needed.get(quantity, quantity) in mapping.dataset

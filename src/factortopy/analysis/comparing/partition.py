@@ -14,13 +14,16 @@ more networks may generalise worse, and networks may suppress each other's error
 
 from collections.abc import Mapping as MappingType
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import combinations
 
 import numpy as np
+import pandas
 from jaxtyping import Bool, Float
 
-from factortopy.analysis.estimates.bootstrap import chunks, draw_r2, draw_roi_r2, percentiles
+from factortopy.analysis.estimates._estimate import Estimate
+from factortopy.analysis.estimates.bootstrap import chunks, draw_r2, draw_roi_r2
+from factortopy.analysis.estimates.tables import table_of
 from factortopy.analysis.heldout.predictions import HeldOut
 from factortopy.analysis.heldout.scores import r_squared
 from factortopy.errors import DataError
@@ -30,30 +33,6 @@ PENALTIES = tuple(float(10.0**power) for power in range(-4, 4))
 SAMPLE = 2_048
 """Voxels, evenly taken, on which the penalty is chosen; one number needs no more."""
 Subset = tuple[int, ...]
-
-
-@dataclass(frozen=True)
-class PartRow:
-    """A part of the variance of one region.
-
-    Attributes:
-        part: ``"unique to A"``, ``"shared by A, B"`` (by exactly these) or ``"all together"``, R^2 of the
-            joint predictor of all.
-        roi: the ROI, or ``"all voxels"``.
-        voxels: how many it has.
-        value: mean over its voxels.
-        low, high: limits over draws of test images.
-        half_one, half_two: the same from either half of the test images.
-    """
-
-    part: str
-    roi: str
-    voxels: int
-    value: float
-    low: float
-    high: float
-    half_one: float
-    half_two: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,7 +46,10 @@ class Partition:
         parts: variance shared by exactly the networks of each set.
         penalties: ridge penalty of each set.
         agreement: correlation over voxels of each part between halves of the test images.
-        rows: parts by region.
+        table: parts by region, with columns ``part`` (``"unique to A"``, ``"shared by A, B"``, by exactly these, or
+            ``"all together"``, R^2 of the joint predictor of all), ``roi``, ``voxels``; ``value``, the mean over its
+            voxels, with ``low`` and ``high`` over draws of test images; ``half_one`` and ``half_two``, the same from
+            either half of the test images.
     """
 
     labels: tuple[str, ...]
@@ -76,7 +58,7 @@ class Partition:
     parts: Float[np.ndarray, "subset voxel"]
     penalties: tuple[float, ...]
     agreement: tuple[float, ...]
-    rows: tuple[PartRow, ...]
+    table: pandas.DataFrame
 
 
 def partition_variance(
@@ -119,16 +101,16 @@ def partition_variance(
         for own in predictions:
             drawn.append(draw_roi_r2(held.test.responses, own, held.test.images, regions, resamples))
             advance()
-    partition = Partition(
+    table = _table(labels, subsets, r2, regions, halves, np.stack(drawn))
+    return Partition(
         labels=tuple(labels),
         subsets=subsets,
         r2=r2,
         parts=mixing @ r2,
         penalties=tuple(penalty for _, penalty in joint),
         agreement=tuple(_correlation(*pair) for pair in zip(*(mixing @ half for half in halves), strict=True)),
-        rows=(),
+        table=table,
     )
-    return replace(partition, rows=_rows(partition, regions, mixing, halves, np.stack(drawn)))
 
 
 def join(held: HeldOut, subset: Subset) -> tuple[Float[np.ndarray, "image voxel"], float]:
@@ -210,30 +192,34 @@ def _inverse(centred: np.ndarray, penalty: float) -> Float[np.ndarray, "voxel ne
     return np.asarray(np.linalg.inv(gram + shrinkage[:, None, None] * np.eye(count)))
 
 
-def _rows(
-    partition: Partition,
+def _table(
+    labels: Sequence[str],
+    subsets: Sequence[Subset],
+    r2: Float[np.ndarray, "subset voxel"],
     regions: MappingType[str, np.ndarray],
-    mixing: np.ndarray,
     halves: Float[np.ndarray, "half subset voxel"],
     drawn: Float[np.ndarray, "subset draw region"],
-) -> tuple[PartRow, ...]:
+) -> pandas.DataFrame:
     """Parts by region, and R^2 of all networks together."""
+    mixing = mixing_of(subsets)
     parts = np.concatenate([mixing, np.eye(len(mixing))[-1:]])
-    names = [*(part_name(partition.labels, subset) for subset in partition.subsets), "all together"]
-    rows = []
+    names = [*(part_name(labels, subset) for subset in subsets), "all together"]
+    rows: list[dict[str, object]] = []
     for column, (region, inside) in enumerate(regions.items()):
-        whole, *half = (np.nanmean(parts @ values[:, inside], axis=1) for values in (partition.r2, *halves))
-        limits = percentiles((parts @ drawn[:, :, column]).T)
+        whole, *half = (np.nanmean(parts @ values[:, inside], axis=1) for values in (r2, *halves))
+        draws = parts @ drawn[:, :, column]
         rows += [
-            PartRow(
-                name,
-                region,
-                int(inside.sum()),
-                *map(float, (whole[i], *limits[:, i], half[0][i], half[1][i])),
-            )
+            {
+                "part": name,
+                "roi": region,
+                "voxels": int(inside.sum()),
+                "value": Estimate.of_draws(float(whole[i]), draws[i]),
+                "half_one": half[0][i],
+                "half_two": half[1][i],
+            }
             for i, name in enumerate(names)
         ]
-    return tuple(rows)
+    return table_of(rows)
 
 
 def _correlation(left: np.ndarray, right: np.ndarray) -> float:

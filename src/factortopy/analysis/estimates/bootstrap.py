@@ -14,25 +14,11 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float
 
-from factortopy.analysis.hierarchy.slope import LEVELS
+from factortopy.analysis.hierarchy.slope import PAPER_LEVELS
 from factortopy.errors import DataError, ShapeError
 
 CHUNK = 1_024
 """Voxels at a time: some ten arrays of 1,000 draws x 1,024 voxels, 4 MB each."""
-CONFIDENCE = 0.95
-
-
-@dataclass(frozen=True, eq=False)
-class Interval:
-    """Limits between which a share ``CONFIDENCE`` of the draws lies.
-
-    Attributes:
-        low: lower limit of every voxel; NaN where the statistic is.
-        high: upper limit.
-    """
-
-    low: Float[np.ndarray, "voxel"]
-    high: Float[np.ndarray, "voxel"]
 
 
 def draw_images(
@@ -96,30 +82,6 @@ def draw_r2(
     centred = np.where(varied, responses - responses.mean(axis=0), 0).astype(np.float32)
     residual = draws @ np.square((responses - predictions).astype(np.float32))
     return 1 - _divide(residual, draws @ np.square(centred))
-
-
-def r2_interval(
-    responses: Float[np.ndarray, "image voxel"],
-    predictions: Float[np.ndarray, "image voxel"],
-    draws: Float[np.ndarray, "resample image"],
-    confidence: float = CONFIDENCE,
-) -> Interval:
-    """Percentile interval of R^2 over draws of test images, voxel by voxel.
-
-    Args:
-        responses: measured responses to test images.
-        predictions: predicted responses.
-        draws: from :func:`draw_images`.
-        confidence: part of the draws between the limits, in 0..1.
-
-    Raises:
-        ShapeError: if the shapes do not fit together.
-    """
-    limits = [
-        percentiles(draw_r2(responses[:, some], predictions[:, some], draws), confidence)
-        for some in chunks(responses.shape[1])
-    ]
-    return Interval(*np.concatenate(limits, axis=1))
 
 
 def draw_roi_r2(
@@ -200,7 +162,7 @@ class SlopeWeights:
         cls,
         rois: Mapping[str, Bool[np.ndarray, "voxel"]],
         known: Bool[np.ndarray, "voxel"],
-        levels: Mapping[str, float] = LEVELS,
+        levels: Mapping[str, float] = PAPER_LEVELS,
     ) -> "SlopeWeights | None":
         """Weights for the ROIs of some levels, as in :func:`fit_slope`; None where they allow no line.
 
@@ -221,19 +183,6 @@ class SlopeWeights:
         for row, values in zip(weights, inverse, strict=True):
             np.add.at(row, np.concatenate(held), values)
         return cls(*weights)
-
-
-def percentiles(
-    values: Float[np.ndarray, "resample *rest"], confidence: float = CONFIDENCE
-) -> Float[np.ndarray, "2 *rest"]:
-    """Lower and upper limit of the middle part of the draws.
-
-    Raises:
-        DataError: if the confidence is not between 0 and 1.
-    """
-    if not 0 < confidence < 1:
-        raise DataError(f"the confidence must be between 0 and 1, got {confidence}")
-    return np.asarray(np.quantile(values, [(1 - confidence) / 2, (1 + confidence) / 2], axis=0))
 
 
 def chunks(voxels: int) -> Iterator[slice]:

@@ -8,22 +8,19 @@ from collections.abc import Mapping as MappingType
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from statistics import NormalDist
-from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float
 
+from factortopy.analysis.estimates._estimate import CONFIDENCE, percentiles
 from factortopy.analysis.estimates.bootstrap import (
-    CONFIDENCE,
     RegionMeans,
     SlopeWeights,
     chunks,
     draw_images,
     draw_r2,
     draw_share,
-    percentiles,
 )
-from factortopy.analysis.heldout._roi_scores import ALL
 
 Variables = dict[str, tuple[tuple[str, ...], np.ndarray]]
 
@@ -127,8 +124,3 @@ def error_limits(
     """Limits from standard errors, ``value -+ z error``, z the normal distribution's."""
     reach = NormalDist().inv_cdf((1 + confidence) / 2) * error
     return values - reach, values + reach
-
-
-def region_names(rois: MappingType[str, Any]) -> list[str]:
-    """Names along the dimension ``region``: the ROIs, then all voxels."""
-    return [*rois, ALL]

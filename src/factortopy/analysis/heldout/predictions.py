@@ -8,7 +8,8 @@ import torch
 from jaxtyping import Float
 
 from factortopy.analysis.comparing.comparison import PAIRED, Comparison, Winners, best_and_margin
-from factortopy.analysis.estimates.bootstrap import chunks, draw_images, draw_r2, percentiles
+from factortopy.analysis.estimates._estimate import percentiles
+from factortopy.analysis.estimates.bootstrap import chunks, draw_images, draw_r2
 from factortopy.analysis.heldout.scores import r_squared
 from factortopy.errors import DataError
 from factortopy.fitting import Examples, default_split, image_of_rows, split_examples

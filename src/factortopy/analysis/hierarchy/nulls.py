@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float
 
-from factortopy.analysis.hierarchy.slope import LEVELS, fit_slope
+from factortopy.analysis.hierarchy.slope import PAPER_LEVELS, fit_slope
 from factortopy.errors import DataError, ShapeError
 
 MOST_VOXELS = 2_000
@@ -131,7 +131,7 @@ def slope_test(
     depth: Float[np.ndarray, "voxel"],
     rois: Mapping[str, Bool[np.ndarray, "voxel"]],
     coordinates: Float[np.ndarray, "voxel 3"],
-    levels: Mapping[str, float] = LEVELS,
+    levels: Mapping[str, float] = PAPER_LEVELS,
     count: int = 1_000,
     seed: int = 0,
 ) -> NullTest:

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool
 
-from factortopy.analysis.hierarchy.slope import LEVELS
+from factortopy.analysis.hierarchy.slope import PAPER_LEVELS
 from factortopy.errors import DataError, UnknownNameError
 
 ORDERS: MappingType[str, tuple[str, ...]] = {
-    "paper": (",".join(f"{name}={level}" for name, level in LEVELS.items()),),
+    "paper": (",".join(f"{name}={level}" for name, level in PAPER_LEVELS.items()),),
     "V1 to V4": ("V1,V2,V3,V4", "V1,V2V3,V4"),
     "ventral": ("early,midventral,ventral", "V1,V2V3,V4,FFA+PPA"),
     "lateral": ("early,midlateral,lateral", "V1,V2V3,EBA"),

@@ -4,6 +4,7 @@ Limits come from the draws of test images in the mapping: a line needs only the 
 which was kept for every draw. Voxels are not independent, so none is counted as an observation.
 """
 
+import math
 from collections.abc import Mapping as MappingType
 from dataclasses import dataclass
 from typing import Any
@@ -11,14 +12,12 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from factortopy.analysis.estimates.bootstrap import CONFIDENCE, percentiles
+from factortopy.analysis.estimates._estimate import CONFIDENCE, Estimate
 from factortopy.analysis.hierarchy.orders import Order
 from factortopy.analysis.hierarchy.shuffled_layers import PERMUTATIONS, shuffle_layers, spearman_correlation
-from factortopy.analysis.hierarchy.slope import fit_slope
-from factortopy.errors import DataError, ShapeError, UnknownNameError
+from factortopy.analysis.hierarchy.slope import DEPTH_SOURCES, LINE, HierarchySlope, depth_source, fit_slope
+from factortopy.errors import DataError, ShapeError
 from factortopy.mapping import Mapping
-
-SOURCES = ("layer_share", "layer", "layer_raw")
 
 
 @dataclass(frozen=True)
@@ -29,17 +28,14 @@ class LevelDepth:
         rois: name of the level.
         level: its ideal depth.
         voxels: how many have a depth.
-        depth: their mean depth.
-        depth_low, depth_high: limits over test images; None where the mapping has no draws of it.
+        depth: their mean depth, with limits over test images where the mapping has draws of it.
         monotone: depth by the monotone fit.
     """
 
     rois: str
     level: float
     voxels: int
-    depth: float
-    depth_low: float | None
-    depth_high: float | None
+    depth: Estimate
     monotone: float
 
 
@@ -51,14 +47,16 @@ class HierarchyFit:
         order: name of the order.
         source: what depth was computed from: layer shares or a selector.
         axis: what positions of layers are: ``"layer index"`` or ``"distance from the pixels"``.
-        slope, b0, b1: the line ``depth = slope * level + b0`` over voxels, and its value at level 1.
-        slope_low, slope_high, b0_low, b0_high, b1_low, b1_high: limits over test images.
+        slope, b0, b1: the line ``depth = slope * level + b0`` over voxels, and its value at level 1, with limits
+            over test images.
         slope_p: of the slope against shuffled layers, two-sided.
         spearman: rank correlation of depth and level over voxels.
         spearman_p: against shuffled layers.
         r2_line, r2_monotone, r2_levels: share of the depth's variance over voxels that the line, the best
             rising steps and any steps explain. Rising steps explain less than the line only where it falls.
-        in_order: share of the draws in which the mean depth rises from every level to the next.
+            NaN where all depths are the same.
+        in_order: share of the draws in which the mean depth rises from every level to the next; NaN
+            where the mapping has none.
         permutations: orders of the layers in the null.
         levels: depth of each level.
     """
@@ -66,22 +64,16 @@ class HierarchyFit:
     order: str
     source: str
     axis: str
-    slope: float
-    slope_low: float | None
-    slope_high: float | None
+    slope: Estimate
     slope_p: float
-    b0: float
-    b0_low: float | None
-    b0_high: float | None
-    b1: float
-    b1_low: float | None
-    b1_high: float | None
+    b0: Estimate
+    b1: Estimate
     spearman: float
     spearman_p: float
-    r2_line: float | None
-    r2_monotone: float | None
-    r2_levels: float | None
-    in_order: float | None
+    r2_line: float
+    r2_monotone: float
+    r2_levels: float
+    in_order: float
     permutations: int
     levels: tuple[LevelDepth, ...]
 
@@ -112,34 +104,31 @@ def fit_hierarchy(
         DataError: if a level has no voxel with a depth, or the network has one layer.
         ShapeError: if there are not as many distances as layers.
     """
-    weights, positions = _weights(mapping, source), _positions(mapping, distance)
+    weights, positions = depth_source(mapping, source).astype(np.float64), _positions(mapping, distance)
     known = np.isfinite(weights).all(axis=1)
-    held = _Held.of(order, mapping, known)
-    depth = (weights @ positions)[held.inside]
-    line = fit_slope(weights @ positions, held.members, order.levels)
-    spearman = spearman_correlation(depth, held.levels)
-    null = shuffle_layers(weights[held.inside], positions, held.levels, permutations, seed)
+    voxels = _LevelVoxels.of(order, mapping, known)
+    depth = (weights @ positions)[voxels.inside]
+    line = fit_slope(weights @ positions, voxels.members, order.levels)
+    spearman = spearman_correlation(depth, voxels.levels)
+    null = shuffle_layers(weights[voxels.inside], positions, voxels.levels, permutations, seed)
     slope_p, spearman_p = null.p(line.slope, spearman)
-    means = np.array([part.mean() for part in np.split(depth, held.counts.cumsum()[:-1])])
-    monotone = monotone_fit(means, held.counts)
-    drawn = _drawn_means(mapping, order, known) if source == SOURCES[0] and distance is None else None
+    means = np.array([part.mean() for part in np.split(depth, voxels.counts.cumsum()[:-1])])
+    monotone = monotone_fit(means, voxels.counts)
+    drawn = _drawn_means(mapping, order, known) if source == DEPTH_SOURCES[0] and distance is None else None
     return HierarchyFit(
         order=order.name,
         source=source,
         axis="layer index" if distance is None else "distance from the pixels",
-        slope=line.slope,
         slope_p=slope_p,
-        b0=line.b0,
-        b1=line.b1,
-        **_line_limits(drawn, held.counts, order.levels, confidence),
+        **_line_with_limits(line, drawn, voxels.counts, order.levels, confidence),
         spearman=spearman,
         spearman_p=spearman_p,
-        r2_line=_explained(depth, line.b0 + line.slope * held.levels),
-        r2_monotone=_explained(depth, np.repeat(monotone, held.counts)),
-        r2_levels=_explained(depth, np.repeat(means, held.counts)),
-        in_order=None if drawn is None else float((np.diff(drawn, axis=1) > 0).all(axis=1).mean()),
+        r2_line=_explained(depth, line.b0 + line.slope * voxels.levels),
+        r2_monotone=_explained(depth, np.repeat(monotone, voxels.counts)),
+        r2_levels=_explained(depth, np.repeat(means, voxels.counts)),
+        in_order=math.nan if drawn is None else float((np.diff(drawn, axis=1) > 0).all(axis=1).mean()),
         permutations=len(null.slope),
-        levels=_level_depths(order, held.counts, means, monotone, drawn, confidence),
+        levels=_level_depths(order, voxels.counts, means, monotone, drawn, confidence),
     )
 
 
@@ -156,7 +145,7 @@ def monotone_fit(means: Float[np.ndarray, "level"], counts: Int[np.ndarray, "lev
 
 
 @dataclass(frozen=True, eq=False)
-class _Held:
+class _LevelVoxels:
     """Voxels of an order that have a depth; one that lies in two levels counts in both.
 
     Attributes:
@@ -172,27 +161,19 @@ class _Held:
     levels: Float[np.ndarray, "member"]
 
     @classmethod
-    def of(cls, order: Order, mapping: Mapping, known: Bool[np.ndarray, "voxel"]) -> "_Held":
+    def of(cls, order: Order, mapping: Mapping, known: Bool[np.ndarray, "voxel"]) -> "_LevelVoxels":
         """Voxels of an order's levels that have a depth.
 
         Raises:
             DataError: if a level has none.
         """
-        rois = mapping.rois
-        members = {name: inside & known for name, inside in order.members(rois).items()}
+        members = {name: inside & known for name, inside in order.members(mapping.rois).items()}
         counts = np.array([inside.sum() for inside in members.values()])
         if not counts.all():
             empty = list(members)[int(counts.argmin())]
             raise DataError(f"order {order.name!r}: {empty} has no voxel with a depth; leave it out")
         inside = np.concatenate([np.flatnonzero(mask) for mask in members.values()])
         return cls(members, counts, inside, np.repeat(list(order.levels.values()), counts))
-
-
-def _weights(mapping: Mapping, source: str) -> Float[np.ndarray, "voxel layer"]:
-    held = [name for name in SOURCES if name in mapping.dataset]
-    if source not in held:
-        raise UnknownNameError("source of depth", source, held)
-    return np.asarray(mapping.dataset[source].values, dtype=np.float64)
 
 
 def _positions(mapping: Mapping, distance: Float[np.ndarray, "layer"] | None) -> Float[np.ndarray, "layer"]:
@@ -225,25 +206,25 @@ def _drawn_means(
     return np.stack(columns, axis=1)
 
 
-def _line_limits(
+def _line_with_limits(
+    line: HierarchySlope,
     drawn: Float[np.ndarray, "draw level"] | None,
     counts: Int[np.ndarray, "level"],
     levels: MappingType[str, float],
     confidence: float,
 ) -> dict[str, Any]:
-    """``slope_low``, ``slope_high`` and so on."""
-    if drawn is None:
-        return {f"{name}_{end}": None for name in ("slope", "b0", "b1") for end in ("low", "high")}
-    # Over voxels, least squares is that over the levels' means weighted by how many voxels they have.
-    x = np.array(list(levels.values()))
-    middle = counts @ x / counts.sum()
-    slope = drawn @ (counts * (x - middle)) / (counts @ np.square(x - middle))
-    b0 = drawn @ counts / counts.sum() - slope * middle
-    limits: dict[str, Any] = {}
-    for name, values in {"slope": slope, "b0": b0, "b1": b0 + slope}.items():
-        low, high = percentiles(values, confidence)
-        limits |= {f"{name}_low": float(low), f"{name}_high": float(high)}
-    return limits
+    """``slope``, ``b0`` and ``b1``."""
+    draws: dict[str, np.ndarray] = {}
+    if drawn is not None:
+        # Over voxels, least squares is that over the levels' means weighted by how many voxels they have.
+        x = np.array(list(levels.values()))
+        middle = counts @ x / counts.sum()
+        slope = drawn @ (counts * (x - middle)) / (counts @ np.square(x - middle))
+        b0 = drawn @ counts / counts.sum() - slope * middle
+        draws = {"slope": slope, "b0": b0, "b1": b0 + slope}
+    return {
+        name: Estimate.of_draws(getattr(line, name), draws.get(name), confidence=confidence) for name in LINE
+    }
 
 
 def _level_depths(
@@ -254,17 +235,17 @@ def _level_depths(
     drawn: Float[np.ndarray, "draw level"] | None,
     confidence: float,
 ) -> tuple[LevelDepth, ...]:
-    ends: list[tuple[Any, Any]] = [(None, None)] * len(means)
-    if drawn is not None:
-        ends = [(float(low), float(high)) for low, high in percentiles(drawn, confidence).T]
+    draws = [None] * len(means) if drawn is None else list(drawn.T)
     return tuple(
-        LevelDepth(name, level, int(count), float(mean), *limits, float(step))
-        for (name, level), count, mean, limits, step in zip(
-            order.levels.items(), counts, means, ends, monotone, strict=True
+        LevelDepth(
+            name, level, int(count), Estimate.of_draws(float(mean), own, confidence=confidence), float(step)
+        )
+        for (name, level), count, mean, own, step in zip(
+            order.levels.items(), counts, means, draws, monotone, strict=True
         )
     )
 
 
-def _explained(values: Float[np.ndarray, "voxel"], fitted: Float[np.ndarray, "voxel"]) -> float | None:
+def _explained(values: Float[np.ndarray, "voxel"], fitted: Float[np.ndarray, "voxel"]) -> float:
     total = np.square(values - values.mean()).sum()
-    return float(1 - np.square(values - fitted).sum() / total) if total > 0 else None
+    return float(1 - np.square(values - fitted).sum() / total) if total > 0 else math.nan

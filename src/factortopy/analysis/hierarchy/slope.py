@@ -9,8 +9,12 @@ from jaxtyping import Bool, Float
 from factortopy.errors import DataError, UnknownNameError
 from factortopy.mapping import Mapping
 
-LEVELS: MappingType[str, float] = {"V1": 0.0, "V2V3": 0.33, "OPA": 0.66, "EBA": 1.0}
+PAPER_LEVELS: MappingType[str, float] = {"V1": 0.0, "V2V3": 0.33, "OPA": 0.66, "EBA": 1.0}
 """Ideal depth of the paper's ROIs (table 2)."""
+DEPTH_SOURCES = ("layer_share", "layer", "layer_raw")
+"""Variables that depth can be computed from; the first is identifiable, the last is the selector as trained."""
+LINE = ("slope", "b0", "b1")
+"""Numbers of a hierarchy line."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +48,7 @@ def layer_position(weights: Float[np.ndarray, "voxel layer"]) -> Float[np.ndarra
 def fit_slope(
     depth: Float[np.ndarray, "voxel"],
     rois: MappingType[str, Bool[np.ndarray, "voxel"]],
-    levels: MappingType[str, float] = LEVELS,
+    levels: MappingType[str, float] = PAPER_LEVELS,
 ) -> HierarchySlope:
     """Least squares of depth against the level of the ROI a voxel lies in.
 
@@ -73,7 +77,7 @@ def fit_slope(
 
 
 def hierarchy_slope(
-    mapping: Mapping, source: str = "layer_share", levels: MappingType[str, float] = LEVELS
+    mapping: Mapping, source: str = "layer_share", levels: MappingType[str, float] = PAPER_LEVELS
 ) -> HierarchySlope:
     """Hierarchy slope of a mapping.
 
@@ -87,8 +91,20 @@ def hierarchy_slope(
         UnknownNameError: if the source or an ROI does not exist.
         DataError: if fewer than two levels have voxels.
     """
-    sources = [name for name in ("layer_share", "layer", "layer_raw") if name in mapping.dataset]
+    return fit_slope(layer_position(depth_source(mapping, source)), mapping.rois, levels)
+
+
+def depth_source(mapping: Mapping, source: str) -> Float[np.ndarray, "voxel layer"]:
+    """What depth is computed from: layer shares or a selector.
+
+    Args:
+        mapping: the mapping.
+        source: one of ``DEPTH_SOURCES``.
+
+    Raises:
+        UnknownNameError: if the mapping has no such source.
+    """
+    sources = [name for name in DEPTH_SOURCES if name in mapping.dataset]
     if source not in sources:
         raise UnknownNameError("source of depth", source, sources)
-    rois = mapping.rois
-    return fit_slope(layer_position(mapping.dataset[source].values), rois, levels)
+    return np.asarray(mapping.dataset[source].values)

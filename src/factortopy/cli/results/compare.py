@@ -127,11 +127,11 @@ def _change(mappings: "list[Mapping]", output: Path, palette: PaletteName, as_js
 
 def print_ranking(comparison: "Comparison", results: "Results") -> None:
     """Print the ranking over all voxels."""
-    from factortopy.analysis import ALL
+    from factortopy.analysis import ALL_VOXELS
     from factortopy.mapping import facts_line
     from factortopy.reporting import ranked, with_limits
 
-    rows = ranked(results.regions, ALL)
+    rows = ranked(results.regions, ALL_VOXELS)
     print_table(
         "R² on test images" + (", SIMULATED responses" if comparison.simulated else ""),
         ["mapping", "R²", "R² / ceiling", "less the first", "voxels won"],

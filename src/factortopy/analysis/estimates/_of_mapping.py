@@ -1,0 +1,132 @@
+"""Numbers of a mapping and paired differences of two, with limits over test images or subjects."""
+
+import math
+
+import numpy as np
+from jaxtyping import Float
+
+from factortopy.analysis.estimates._estimate import CONFIDENCE, OVER_SUBJECTS, Estimate
+from factortopy.analysis.hierarchy.slope import LINE, hierarchy_slope
+from factortopy.analysis.quantities import QUANTITIES, voxel_values
+from factortopy.analysis.regions import ALL_VOXELS, finite_mean, regions_of
+from factortopy.errors import DataError, FactortopyError, UnknownNameError
+from factortopy.mapping import Mapping
+
+RATIO = "normalised"
+OPTIONAL = (*QUANTITIES, "ceiling", RATIO, *LINE)
+"""Quantities that a mapping need not have."""
+
+
+def estimate(
+    mapping: Mapping, quantity: str = "r2", region: str = ALL_VOXELS, confidence: float = CONFIDENCE
+) -> Estimate:
+    """A quantity of a region with its limits.
+
+    Args:
+        mapping: a mapping, or an average over subjects.
+        quantity: ``"r2"``, ``"depth"``, ``"scale"`` or ``"ceiling"``, means over the region;
+            ``"normalised"``, mean R^2 over mean ceiling; ``"slope"``, ``"b0"`` or ``"b1"`` of the hierarchy
+            line by share; or any variable of one number a voxel.
+        region: an ROI, or ``"all voxels"``.
+        confidence: part of the draws between the limits.
+
+    Returns:
+        The number with limits over subjects for an average, over test images where the mapping has draws of
+        it, else without; NaN where the mapping has nothing to make it from.
+
+    Raises:
+        UnknownNameError: if there is no such quantity or region.
+    """
+    subjects = _by_subject(mapping, quantity, region)
+    if subjects is not None:
+        return Estimate.of_sample(subjects, OVER_SUBJECTS, confidence)
+    return Estimate.of_draws(
+        _value(mapping, quantity, region), drawn(mapping, quantity, region), confidence=confidence
+    )
+
+
+def paired_difference(
+    one: Mapping, other: Mapping, quantity: str = "r2", region: str = ALL_VOXELS, confidence: float = CONFIDENCE
+) -> Estimate:
+    """One mapping's quantity less another's, with limits of the difference: drawn, or taken, in pairs.
+
+    Args:
+        one: a mapping.
+        other: another network's mapping of the same subject and split, or average of the same subjects.
+        quantity: as in :func:`estimate`.
+        region: as in :func:`estimate`.
+        confidence: part of the draws between the limits.
+
+    Returns:
+        As :func:`estimate`; without limits where the two have no draws, or not as many.
+
+    Raises:
+        DataError: if they were not scored on the same test images.
+        UnknownNameError: if there is no such quantity or region.
+    """
+    for name in ("subject", "split"):
+        left, right = (str(mapping.dataset.attrs.get(name)) for mapping in (one, other))
+        if left != right:
+            raise DataError(
+                f"a paired difference needs one {name}; these mappings have {left!r} and {right!r}: fit both "
+                "with the same split"
+            )
+    samples = [_by_subject(mapping, quantity, region) for mapping in (one, other)]
+    if samples[0] is not None and samples[1] is not None:
+        return Estimate.of_sample(samples[0] - samples[1], OVER_SUBJECTS, confidence)
+    value = _value(one, quantity, region) - _value(other, quantity, region)
+    draws = [drawn(mapping, quantity, region) for mapping in (one, other)]
+    paired = draws[0] is not None and draws[1] is not None and len(draws[0]) == len(draws[1])
+    return Estimate.of_draws(value, draws[0] - draws[1] if paired else None, confidence=confidence)
+
+
+def drawn(mapping: Mapping, quantity: str, region: str) -> Float[np.ndarray, "draw"] | None:
+    """A quantity of a region in every draw of test images; None where the mapping has no draws of it.
+
+    Args:
+        mapping: a mapping.
+        quantity: as in :func:`estimate`.
+        region: as in :func:`estimate`.
+    """
+    if quantity == RATIO:
+        r2, ceiling = drawn(mapping, "r2", region), _value(mapping, "ceiling", region)
+        return None if r2 is None or not ceiling else r2 / ceiling
+    return _sample(mapping, f"drawn_{quantity}", region)
+
+
+def _value(mapping: Mapping, quantity: str, region: str) -> float:
+    """The number from the voxels; NaN where the mapping has nothing to make it from."""
+    if region not in mapping.rois and region != ALL_VOXELS:
+        raise UnknownNameError("region", region, [*mapping.rois, ALL_VOXELS])
+    if quantity == RATIO:
+        above, below = (_value(mapping, name, region) for name in ("r2", "ceiling"))
+        return above / below if below else math.nan
+    try:
+        if quantity in LINE:
+            return float(getattr(hierarchy_slope(mapping), quantity))
+        values = voxel_values(mapping, quantity)
+    except FactortopyError:
+        if quantity in OPTIONAL:
+            return math.nan
+        raise
+    inside = regions_of(mapping).get(region)
+    return math.nan if inside is None else float(finite_mean(values[inside]))
+
+
+def _by_subject(mapping: Mapping, quantity: str, region: str) -> Float[np.ndarray, "person"] | None:
+    """The number of every subject of an average."""
+    if quantity == RATIO:
+        parts = [_by_subject(mapping, name, region) for name in ("r2", "ceiling")]
+        return None if parts[0] is None or parts[1] is None else parts[0] / parts[1]
+    values = _sample(mapping, f"persons_{quantity}", region)
+    return values if values is not None and np.isfinite(values).any() else None
+
+
+def _sample(mapping: Mapping, name: str, region: str) -> np.ndarray | None:
+    data = mapping.dataset
+    if name not in data:
+        return None
+    if "region" not in data[name].dims:
+        return np.asarray(data[name].values, dtype=float)
+    names = [str(known) for known in data["region"].values]
+    return data[name].values[:, names.index(region)].astype(float) if region in names else None

@@ -1,0 +1,51 @@
+"""Quantities of a mapping that do not depend on how features are scaled, one number a voxel."""
+
+import numpy as np
+from jaxtyping import Float
+
+from factortopy.analysis.hierarchy.slope import layer_position
+from factortopy.errors import UnknownNameError
+from factortopy.mapping import Mapping
+
+QUANTITIES = {
+    "r2": "raw R²",
+    "depth": "layer position by share",
+    "scale": "scale share",
+    "x": "x in the image",
+    "y": "y in the image",
+}
+"""Quantities that do not depend on how features are scaled, with their names in figures."""
+
+
+def voxel_values(mapping: Mapping, quantity: str) -> Float[np.ndarray, "voxel"]:
+    """A quantity of every voxel.
+
+    Args:
+        mapping: whose voxels.
+        quantity: ``"r2"``; ``"depth"``, the mean layer position in 0..1 by layer share; ``"scale"``, the
+            scale share; ``"x"`` or ``"y"``, the place in the image in [-1, 1]; or any variable of the mapping
+            that has one number a voxel.
+
+    Raises:
+        UnknownNameError: if the mapping has no such quantity.
+    """
+    data = mapping.dataset
+    if quantity in ("x", "y"):
+        values = data["space"].values[:, ("x", "y").index(quantity)]
+    elif quantity == "depth" and "layer_share" in data:
+        values = layer_position(data["layer_share"].values)
+    elif quantity == "scale" and "scale_share" in data:
+        values = data["scale_share"].values
+    elif quantity not in ("depth", "scale") and quantity in data and data[quantity].dims == ("voxel",):
+        values = data[quantity].values
+    else:
+        own = [str(name) for name in data.data_vars if data[name].dims == ("voxel",)]
+        known = dict.fromkeys([name for name in QUANTITIES if has_quantity(mapping, name)] + own)
+        raise UnknownNameError("quantity", quantity, known)
+    return np.asarray(values, dtype=np.float64)
+
+
+def has_quantity(mapping: Mapping, quantity: str) -> bool:
+    """Whether a mapping has what a quantity of ``QUANTITIES`` is made from."""
+    needed = {"depth": "layer_share", "scale": "scale_share", "x": "space", "y": "space"}
+    return needed.get(quantity, quantity) in mapping.dataset
