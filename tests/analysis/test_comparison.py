@@ -8,11 +8,11 @@ from tiny_mappings import LEVELS, ROIS, VOXELS, tiny_mapping
 from factortopy.analysis import (
     compare,
     difference,
+    estimate,
     labels_of,
-    limited,
-    limited_difference,
-    line_rows,
-    region_rows,
+    line_table,
+    paired_difference,
+    region_table,
     similarity,
     voxel_values,
     winners,
@@ -49,7 +49,7 @@ def test_winners_are_those_that_were_planted():
 
 def test_shares_of_voxels_won():
     comparison = planted()
-    rows = {(row.mapping, row.roi): row for row in region_rows(comparison, winners(comparison))}
+    rows = {(row.mapping, row.roi): row for row in region_table(comparison, winners(comparison)).itertuples()}
     assert rows["A", "V2V3"].won == 1
     assert rows["A", "V2V3"].won_clearly == 0
     assert rows["B", "OPA"].won_clearly == 1
@@ -60,7 +60,7 @@ def test_shares_of_voxels_won():
 
 def test_rows_hold_means_ratios_and_paired_differences():
     comparison = planted()
-    rows = {(row.mapping, row.roi): row for row in region_rows(comparison, winners(comparison))}
+    rows = {(row.mapping, row.roi): row for row in region_table(comparison, winners(comparison)).itertuples()}
     row = rows["B", "V1"]
     assert row.voxels == 20
     assert row.r2 == pytest.approx(0.3)
@@ -74,7 +74,7 @@ def test_rows_hold_means_ratios_and_paired_differences():
     assert (row.r2_low, row.r2_high) == pytest.approx(tuple(np.percentile(drawn, (2.5, 97.5))))
     assert row.normalised_low == pytest.approx(row.r2_low / 0.8)
     assert row.limits == "test images"
-    assert rows["A", "V1"].difference is None
+    assert np.isnan(rows["A", "V1"].difference)
 
 
 def test_the_line_is_that_of_scipy():
@@ -83,12 +83,12 @@ def test_the_line_is_that_of_scipy():
     level = np.concatenate([np.full(some.stop - some.start, LEVELS[name]) for name, some in ROIS.items()])
     expected = linregress(level, depth)
     first = linregress(level, np.linspace(0.1, 0.9, VOXELS))
-    rows = {(row.mapping, row.quantity): row for row in line_rows(comparison)}
+    rows = {(row.mapping, row.quantity): row for row in line_table(comparison).itertuples()}
     assert rows["B", "slope"].value == pytest.approx(expected.slope)
     assert rows["B", "b0"].value == pytest.approx(expected.intercept)
     assert rows["B", "b1"].value == pytest.approx(expected.slope + expected.intercept)
     assert rows["B", "slope"].difference == pytest.approx(expected.slope - first.slope)
-    assert rows["B", "slope"].low is None
+    assert np.isnan(rows["B", "slope"].low)
 
 
 def test_difference_of_any_quantity():
@@ -116,11 +116,14 @@ def test_a_voxel_that_one_network_does_not_know_is_left_out_of_the_difference():
 
 def test_limits_without_draws_are_not_made_up():
     bare = tiny_mapping(0.3, drawn=False)
-    found = limited(bare, "r2", "V1")
+    found = estimate(bare, "r2", "V1")
     assert found.value == pytest.approx(0.3)
-    assert (found.low, found.high, found.over) == (None, None, "none")
-    assert limited(bare, "r2", "no such region").value is None
-    assert limited_difference(bare, tiny_mapping(0.2), "r2").low is None
+    assert (found.limited, found.over, found.text()) == (False, "", "0.300")
+    with pytest.raises(UnknownNameError, match="unknown region 'no such region'"):
+        estimate(bare, "r2", "no such region")
+    with pytest.raises(UnknownNameError, match="unknown quantity 'r3'"):
+        estimate(bare, "r3")
+    assert not paired_difference(bare, tiny_mapping(0.2), "r2").limited
 
 
 def test_similarity_is_pearson_over_known_voxels():

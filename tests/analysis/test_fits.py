@@ -48,30 +48,28 @@ def fitted(r2, slope=0.5, **attributes):
 
 
 def of(found, quantity, region="all voxels"):
-    return next(row for row in found if (row.quantity, row.region) == (quantity, region))
+    return next(row for row in found.itertuples() if (row.quantity, row.region) == (quantity, region))
 
 
 def test_seeds_of_one_subject_have_limits_over_seeds():
     scores, slopes = (0.1, 0.2, 0.18), (0.5, 0.6, 0.58)
-    over, found = across(
-        [fitted(r2, slope, seed=seed) for seed, (r2, slope) in enumerate(zip(scores, slopes, strict=True))]
-    )
-    assert over == "seeds"
+    found = across([fitted(r2, slope, seed=seed) for seed, (r2, slope) in enumerate(zip(scores, slopes, strict=True))])
+    assert (found["limits"] == "seeds").all()
     for quantity, values in (("r2", scores), ("slope", slopes), ("b1", [0.2 + slope for slope in slopes])):
         row, expected = of(found, quantity), stats.ttest_1samp(values, 0).confidence_interval()
         assert row.mean == pytest.approx(np.mean(values))
-        assert (row.low, row.high) == pytest.approx((expected.low, expected.high))
+        assert (row.mean_low, row.mean_high) == pytest.approx((expected.low, expected.high))
         assert row.fits == 3
     assert of(found, "depth", "EBA").mean == pytest.approx(0.2 + np.mean(slopes))
-    assert not [row for row in found if row.quantity == "normalised"]  # there is no ceiling
+    assert "normalised" not in set(found["quantity"])  # there is no ceiling
 
 
 def test_a_subject_counts_once_however_many_seeds_it_has():
     fits = [fitted(r2, subject="one", seed=seed) for seed, r2 in enumerate((0.1, 0.3))]
     fits += [fitted(0.4, subject="two"), fitted(0.6, subject="three")]
-    over, found = across(fits)
+    found = across(fits)
     row = of(found, "r2")
-    assert (over, row.fits) == ("subjects", 3)
+    assert (row.limits, row.fits) == ("subjects", 3)
     assert row.mean == pytest.approx((0.2 + 0.4 + 0.6) / 3)
     assert row.sd == pytest.approx(np.std([0.2, 0.4, 0.6], ddof=1))
 

@@ -5,7 +5,7 @@ import pytest
 import xarray as xr
 from scipy.stats import linregress
 
-from factortopy.analysis import LEVELS, fit_slope, hierarchy_slope, layer_position
+from factortopy.analysis import PAPER_LEVELS, fit_slope, hierarchy_slope, layer_position
 from factortopy.errors import DataError, UnknownNameError
 from factortopy.mapping import Mapping
 
@@ -22,7 +22,7 @@ def rois():
 
 
 def levels_of(rois):
-    return np.sum([level * rois[name] for name, level in LEVELS.items()], axis=0)
+    return np.sum([level * rois[name] for name, level in PAPER_LEVELS.items()], axis=0)
 
 
 def test_slope_equals_scipy(rois):

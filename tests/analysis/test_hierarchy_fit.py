@@ -58,14 +58,14 @@ def test_line_rank_correlation_and_monotone_fit_equal_scipy_and_scikit_learn():
     found = fit_hierarchy(mapping_of(share), ORDER)
     x, y = by_hand(share)
     line = linregress(x, y)
-    assert (found.slope, found.b0) == pytest.approx((line.slope, line.intercept))
-    assert found.b1 == pytest.approx(line.slope + line.intercept)
+    assert (found.slope.value, found.b0.value) == pytest.approx((line.slope, line.intercept))
+    assert found.b1.value == pytest.approx(line.slope + line.intercept)
     assert found.r2_line == pytest.approx(line.rvalue**2)
     assert found.spearman == pytest.approx(spearmanr(x, y).statistic)
     isotonic = IsotonicRegression().fit(x, y)
     assert [level.monotone for level in found.levels] == pytest.approx(isotonic.predict([0, 0.5, 1]).tolist())
     assert found.r2_monotone == pytest.approx(isotonic.score(x, y))
-    assert [level.depth for level in found.levels] == pytest.approx([y[x == at].mean() for at in (0, 0.5, 1)])
+    assert [level.depth.value for level in found.levels] == pytest.approx([y[x == at].mean() for at in (0, 0.5, 1)])
     assert found.levels[1].monotone == pytest.approx(found.levels[2].monotone)
     assert found.r2_line < found.r2_levels
     assert found.r2_monotone < found.r2_levels
@@ -77,7 +77,7 @@ def test_statsmodels_gives_the_same_line():
     x, y = by_hand(share)
     expected = api.OLS(y, api.add_constant(x)).fit()
     found = fit_hierarchy(mapping_of(share), ORDER)
-    assert (found.b0, found.slope) == pytest.approx(tuple(expected.params))
+    assert (found.b0.value, found.slope.value) == pytest.approx(tuple(expected.params))
     assert found.r2_line == pytest.approx(expected.rsquared)
 
 
@@ -88,7 +88,7 @@ def test_voxels_of_two_levels_count_twice_and_those_without_a_share_not_at_all()
     x, y = by_hand(share, ("V1", "V4", "EBA"), (0, 0.4, 1))
     kept = np.isfinite(y)
     line = linregress(x[kept], y[kept])
-    assert (found.slope, found.b0) == pytest.approx((line.slope, line.intercept))
+    assert (found.slope.value, found.b0.value) == pytest.approx((line.slope, line.intercept))
     assert [level.voxels for level in found.levels] == [29, 40, 15]
 
 
@@ -102,12 +102,12 @@ def test_limits_are_those_of_lines_through_every_draw():
     x = by_hand(share)[0]
     lines = [linregress(x, np.concatenate([row[ROIS[name]] for name in parts])) for row in depth]
     slopes = [line.slope for line in lines]
-    assert (found.slope_low, found.slope_high) == pytest.approx(tuple(np.quantile(slopes, [0.05, 0.95])))
+    assert (found.slope.low, found.slope.high) == pytest.approx(tuple(np.quantile(slopes, [0.05, 0.95])))
     ends = [line.slope + line.intercept for line in lines]
-    assert (found.b1_low, found.b1_high) == pytest.approx(tuple(np.quantile(ends, [0.05, 0.95])))
+    assert (found.b1.low, found.b1.high) == pytest.approx(tuple(np.quantile(ends, [0.05, 0.95])))
     middle = depth[:, ROIS["V2"] | ROIS["V3"]].mean(axis=1)
     level = found.levels[1]
-    assert (level.depth_low, level.depth_high) == pytest.approx(tuple(np.quantile(middle, [0.05, 0.95])))
+    assert (level.depth.low, level.depth.high) == pytest.approx(tuple(np.quantile(middle, [0.05, 0.95])))
     first, last = (depth[:, ROIS[name]].mean(axis=1) for name in ("V1", "V4"))
     assert found.in_order == pytest.approx(((first < middle) & (middle < last)).mean())
     assert 0 < found.in_order <= 1
@@ -117,14 +117,16 @@ def test_limits_are_those_of_lines_through_every_draw():
 def test_draws_of_share_and_index_say_nothing_of_selectors_or_distances(source, distance):
     drawn = np.random.default_rng(0).random((10, len(ROIS) + 1))
     found = fit_hierarchy(mapping_of(shares(), drawn), ORDER, source, distance=distance)
-    assert found.slope_low is found.in_order is found.levels[0].depth_high is None
+    assert not found.slope.limited
+    assert not found.levels[0].depth.limited
+    assert np.isnan(found.in_order)
 
 
 def test_levels_of_overlapping_rois_have_no_limits():
     drawn = np.random.default_rng(0).random((10, len(ROIS) + 1))
     found = fit_hierarchy(mapping_of(shares(), drawn), parse_order("V1,V4+EBA"))
     assert found.levels[1].voxels == 50  # the union, not the sum
-    assert found.slope_low is None
+    assert not found.slope.limited
 
 
 def test_null_holds_every_order_of_few_layers_once():
@@ -167,7 +169,7 @@ def test_distances_stand_for_the_index():
     found = fit_hierarchy(mapping_of(share), ORDER, distance=distance)
     x = by_hand(share)[0]
     y = np.concatenate([share[ROIS[name]] @ distance for name in ("V1", "V2", "V3", "V4")])
-    assert found.slope == pytest.approx(linregress(x, y).slope)
+    assert found.slope.value == pytest.approx(linregress(x, y).slope)
     assert found.axis == "distance from the pixels"
     with pytest.raises(ShapeError, match="5 layers"):
         fit_hierarchy(mapping_of(share), ORDER, distance=distance[:3])

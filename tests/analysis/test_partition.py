@@ -45,7 +45,7 @@ def test_two_networks_have_the_parts_of_the_closed_form():
     assert 0.5 < both < 0.6  # the shared part is predicted twice, so its weights must lie between
     np.testing.assert_allclose(found.r2.mean(axis=1), [one, other, both], atol=0.01)
     expected = {"unique to A": both - other, "unique to B": both - one, "shared by A, B": one + other - both}
-    rows = {row.part: row for row in found.rows}
+    rows = {row.part: row for row in found.table.itertuples()}
     for part, value in expected.items():
         assert rows[part].value == pytest.approx(value, abs=0.01)
         assert rows[part].low < rows[part].value < rows[part].high
@@ -58,9 +58,9 @@ def test_parts_sum_to_r2_of_every_set():
     for subset, r2 in zip(found.subsets, found.r2, strict=True):
         meeting = [bool(set(part) & set(subset)) for part in found.subsets]
         np.testing.assert_allclose(found.parts[meeting].sum(axis=0), r2, atol=1e-6)
-    assert len(found.rows) == 8
-    third = next(row for row in found.rows if row.part == "unique to C")
-    everything = next(row for row in found.rows if row.part == "all together")
+    assert len(found.table) == 8
+    third = next(row for row in found.table.itertuples() if row.part == "unique to C")
+    everything = next(row for row in found.table.itertuples() if row.part == "all together")
     # The third network predicts what the first two share: nothing is its own, beyond what it adds to weights.
     assert third.value < 0.1 * everything.value
 
@@ -126,7 +126,7 @@ def test_a_useless_network_gets_a_negative_unique_part_that_is_not_clipped():
     for some in (held.validation, held.test):
         some.predictions[1] = random.standard_normal((60, VOXELS))
     found = partition_variance(held, "AB", EVERYTHING, resamples=200, progress=False)
-    rows = {row.part: row for row in found.rows}
+    rows = {row.part: row for row in found.table.itertuples()}
     assert (found.parts[1] < 0).any()
     assert rows["unique to B"].value < 0.01
     assert rows["unique to B"].low < 0

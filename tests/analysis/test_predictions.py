@@ -78,7 +78,7 @@ def test_predictions_are_those_of_the_fit(comparison, fits, stores, subject):
 def test_variance_is_partitioned_from_them(comparison, stores, subject):
     held = predict(comparison, stores, subject, progress=False)
     found = partition_variance(held, comparison.labels, comparison.regions, resamples=20, progress=False)
-    assert {row.roi for row in found.rows} == {"all voxels"}
+    assert set(found.table["roi"]) == {"all voxels"}
     assert found.parts.shape == (3, VOXELS)
 
 

@@ -7,10 +7,10 @@ from tiny_mappings import LEVELS, ROIS, VOXELS, tiny_mapping
 
 from factortopy.analysis import (
     compare,
+    estimate,
     hierarchy_slope,
-    limited,
-    limited_difference,
-    region_rows,
+    paired_difference,
+    region_table,
     subject_average,
     winners,
 )
@@ -68,13 +68,13 @@ def test_vertices_that_few_subjects_have_can_be_left_out():
 def test_regions_and_line_are_of_subjects():
     mappings = three()
     average = subject_average(mappings)
-    found = limited(average, "r2", "V1")
+    found = estimate(average, "r2", "V1")
     expected = stats.t.interval(0.95, 2, np.mean(R2), stats.sem(R2))
     assert found.value == pytest.approx(np.mean(R2))
     assert (found.low, found.high) == pytest.approx(expected)
     assert found.over == "subjects"
-    assert limited(average, "slope").value == pytest.approx(hierarchy_slope(mappings[0]).slope)
-    assert limited(average, "normalised", "V1").value == pytest.approx(np.mean(R2) / 0.8)
+    assert estimate(average, "slope").value == pytest.approx(hierarchy_slope(mappings[0]).slope)
+    assert estimate(average, "normalised", "V1").value == pytest.approx(np.mean(R2) / 0.8)
 
 
 def test_a_region_is_where_most_subjects_have_it():
@@ -97,12 +97,12 @@ def test_averages_of_two_networks_are_compared_in_pairs_of_subjects():
     )
     comparison = compare([one, other])
     assert comparison.labels == ("A", "B")
-    row = region_rows(comparison, winners(comparison))[1]
+    row = region_table(comparison, winners(comparison)).iloc[1]
     expected = stats.t.interval(0.95, 2, np.mean(noise), stats.sem(noise))
     assert row.difference == pytest.approx(np.mean(noise))
     assert (row.difference_low, row.difference_high) == pytest.approx(expected)
     assert row.limits == "subjects"
-    assert limited_difference(other, one, "slope").value == pytest.approx(0)
+    assert paired_difference(other, one, "slope").value == pytest.approx(0)
 
 
 def test_an_average_is_a_mapping_on_disk_and_in_figures(tmp_path):

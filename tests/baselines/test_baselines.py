@@ -45,7 +45,7 @@ def comparison(planted, output):
 
 @pytest.fixture(scope="module")
 def score(comparison):
-    return {(row.method, row.roi): row for row in comparison.rows()}
+    return {(row.method, row.roi): row for row in comparison.table().itertuples()}
 
 
 def test_every_method_is_scored_in_every_roi(comparison, score):
@@ -91,7 +91,7 @@ def test_table_and_json_say_the_same(comparison, output):
     found = json.loads((output / "baselines.json").read_text())
     with (output / "baselines.csv").open() as file:
         table = list(csv.DictReader(file))
-    assert len(table) == len(found["rows"]) == len(comparison.rows())
+    assert len(table) == len(found["rows"]) == len(comparison.table())
     assert [float(row["r2"]) for row in table] == [row["r2"] for row in found["rows"]]
     assert found["images_test"] == 40
     assert found["simulated"] is False

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from fake_mapping import fake_mapping_and_truth
 
-from factortopy.analysis import ALL, change, layer_position
+from factortopy.analysis import ALL_VOXELS, change, layer_position
 from factortopy.plot import change_bars, change_maps, to_png
 
 AFTER = "timm/vit_test-finetuned-EuroSAT"
@@ -30,7 +30,7 @@ def with_draws(mapping, share, r2, **attributes):
     }
     variables = {"layer_share": (("voxel", "layer"), share), "depth": ("voxel", depth), "r2": ("voxel", r2)}
     dataset = mapping.dataset.assign(variables | drawn)
-    dataset = dataset.assign_coords(region=np.array([*mapping.rois, ALL])).assign_attrs(**attributes)
+    dataset = dataset.assign_coords(region=np.array([*mapping.rois, ALL_VOXELS])).assign_attrs(**attributes)
     return type(mapping)(dataset)
 
 
@@ -54,10 +54,10 @@ def test_bars_show_the_planted_loss(found):
     assert index.get_title() == "forgetting index"
     shown = [line.get_xdata()[0] for line in index.lines if line.get_marker() == "o"]
     np.testing.assert_allclose(shown, 0.3, atol=1e-6)
-    predicted = [row for row in found.rows if row.forgetting is not None]
-    assert len(shown) == len(predicted) < len(found.rows)  # the others say that they were not predicted
+    predicted = found.regions["forgetting"].dropna()
+    assert len(shown) == len(predicted) < len(found.regions)  # the others say that they were not predicted
     moved = [line.get_xdata()[0] for line in depth.lines if line.get_marker() == "o"]
-    np.testing.assert_allclose(moved, [row.depth_change for row in found.rows])
+    np.testing.assert_allclose(moved, found.regions["depth_change"])
     squares = [line.get_xdata()[0] for line in scores.lines if line.get_marker() == "s"]
-    np.testing.assert_allclose(squares, [row.r2_before for row in found.rows])
+    np.testing.assert_allclose(squares, found.regions["r2_before"])
     assert any(f"after: {AFTER}" in text and "slope" in text for text in texts(figure))

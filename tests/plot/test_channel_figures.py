@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from skimage.color import deltaE_ciede2000, rgb2lab
 
-from factortopy.analysis import ChannelImages, cluster_channels, cluster_facts, cluster_rows
+from factortopy.analysis import ChannelImages, cluster_channels, cluster_facts, cluster_table
 from factortopy.errors import DataError, UnknownNameError
 from factortopy.plot import alt_text, channel_images, clusters, to_png
 from factortopy.plot.colours import cluster_colours
@@ -56,16 +56,16 @@ def test_the_map_shows_every_cluster_in_its_colour_and_number(mapping, found):
 
 
 def test_rows_count_voxels_and_regions(mapping, found):
-    rows = cluster_rows(mapping, found)
-    assert sum(row.voxels for row in rows) == mapping.dataset.sizes["voxel"]
-    for row in rows:
+    rows = cluster_table(mapping, found)
+    assert rows["voxels"].sum() == mapping.dataset.sizes["voxel"]
+    for row in rows.itertuples():
         inside = found.labels == row.cluster
         assert row.left == (mapping.dataset["hemisphere"].values[inside] == "left").sum()
         assert row.r2 == pytest.approx(mapping.dataset["r2"].values[inside].mean())
-        assert row.rois["V1"] == pytest.approx(mapping.rois["V1"][inside].mean())
+        assert row.in_V1 == pytest.approx(mapping.rois["V1"][inside].mean())
         assert row.depth == pytest.approx(mapping.dataset["depth"].values[inside].mean())
     without = replace(mapping, dataset=mapping.dataset.drop_vars("depth"))
-    assert [row.depth for row in cluster_rows(without, found)] == [None] * COUNT
+    assert cluster_table(without, found)["depth"].isna().all()
     assert cluster_facts(mapping, found)["simulated"] is True
 
 

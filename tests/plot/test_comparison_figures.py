@@ -6,14 +6,15 @@ from fake_mapping import fake_mapping_and_truth
 from matplotlib.colors import to_hex
 
 from factortopy.analysis import (
+    Estimate,
     Partition,
-    PartRow,
     compare,
     difference,
-    line_rows,
-    region_rows,
+    line_table,
+    region_table,
     similarity,
     subject_average,
+    table_of,
     winners,
 )
 from factortopy.errors import DataError
@@ -117,23 +118,23 @@ def test_no_known_difference_is_refused(comparison):
 
 
 def test_ranking_has_a_dot_at_each_mean(comparison):
-    rows = region_rows(comparison, winners(comparison))
+    rows = region_table(comparison, winners(comparison))
     figure = ranking(comparison, rows)
     dots = [line.get_xdata()[0] for line in figure.axes[-1].lines if line.get_marker() == "o"]
-    assert dots == pytest.approx([row.r2 for row in rows if row.roi == "all voxels"])
+    assert dots == pytest.approx(list(rows.loc[rows["roi"] == "all voxels", "r2"]))
     ceiling = next(line for line in figure.axes[-1].lines if line.get_gid() == "ceiling")
-    assert ceiling.get_xdata()[0] == pytest.approx(rows[-1].ceiling)
+    assert ceiling.get_xdata()[0] == pytest.approx(rows["ceiling"].iloc[-1])
     ratio = ranking(comparison, rows, normalised=True)
     dots = [line.get_xdata()[0] for line in ratio.axes[-1].lines if line.get_marker() == "o"]
-    assert dots == pytest.approx([row.normalised for row in rows if row.roi == "all voxels"])
+    assert dots == pytest.approx(list(rows.loc[rows["roi"] == "all voxels", "normalised"]))
     assert "SIMULATED" in words(figure)
 
 
 def test_lines_have_slope_b0_and_b1(comparison):
-    figure = lines(comparison, line_rows(comparison))
+    figure = lines(comparison, line_table(comparison))
     assert [axes.get_title(loc="left") for axes in figure.axes] == ["slope", "b0", "b1"]
     with pytest.raises(DataError, match="no hierarchy line"):
-        lines(comparison, [])
+        lines(comparison, table_of([]))
 
 
 def test_matrices_say_correlations_and_voxels(comparison):
@@ -151,13 +152,20 @@ def parts(comparison):
     voxels = comparison.dataset.sizes["voxel"]
     values = np.array([0.1, -0.05, 0.2])
     names = ("unique to one network", "unique to other network", "shared by both", "all together")
-    rows = tuple(
-        PartRow(name, roi, 1, value, value - 0.01, value + 0.01, value - 0.02, value + 0.02)
+    table = table_of(
+        {
+            "part": name,
+            "roi": roi,
+            "voxels": 1,
+            "value": Estimate(value, value - 0.01, value + 0.01),
+            "half_one": value - 0.02,
+            "half_two": value + 0.02,
+        }
         for roi in ("V1", "all voxels")
         for name, value in zip(names, [*values, values.sum()], strict=True)
     )
     shown = np.repeat(values[:, None], voxels, axis=1)
-    return Partition(NAMES, ((0,), (1,), (0, 1)), shown, shown, (1.0,) * 3, (0.9,) * 3, rows)
+    return Partition(NAMES, ((0,), (1,), (0, 1)), shown, shown, (1.0,) * 3, (0.9,) * 3, table)
 
 
 def test_parts_stand_at_their_values_negative_ones_too(comparison, parts):

@@ -11,7 +11,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from PIL import Image
 
 from factortopy import plot
-from factortopy.analysis import LEVELS, hierarchy_slope
+from factortopy.analysis import PAPER_LEVELS, hierarchy_slope
 from factortopy.errors import DataError, UnknownNameError
 from factortopy.fitting import History
 
@@ -198,7 +198,7 @@ def test_hierarchy_shows_limits_over_test_images(mapping):
     assert len(with_gid(figure, "line-limits")) == 1  # of the share; selectors have none
     means = with_gid(figure, "roi-mean")
     assert [mean.get_ydata()[0] for mean in means] == pytest.approx(
-        [data["depth"].values[mapping.rois[name]].mean() for name in LEVELS]
+        [data["depth"].values[mapping.rois[name]].mean() for name in PAPER_LEVELS]
     )
     assert "95 % limits over test images" in plot.alt_text(figure)
 

@@ -40,7 +40,7 @@ def folder(comparison, results, tmp_path_factory):
 
 
 def test_networks_are_ranked_by_r2(results):
-    assert [row.mapping for row in ranked(results.regions, "V1")] == list(NAMES[::-1])
+    assert [row["mapping"] for row in ranked(results.regions, "V1")] == list(NAMES[::-1])
 
 
 def test_the_page_is_whole_escaped_and_self_contained(folder):

@@ -14,11 +14,11 @@ import torch
 import xarray as xr
 
 from factortopy.analysis import ALL_VOXELS, draw_roi_r2, r_squared
-from factortopy.baselines.scores import BaselineScores
 from factortopy.baselines.features import Features, measure_features
 from factortopy.baselines.linear import fit_linear
 from factortopy.baselines.methods import METHODS, is_linear, needs_himalaya
 from factortopy.baselines.ridge import himalaya_search
+from factortopy.baselines.scores import BaselineScores
 from factortopy.baselines.variants import fit_variant
 from factortopy.errors import DataError, UnknownNameError
 from factortopy.fitting import Examples, FitSettings, Recipe, default_split, fit_settings, image_of_rows, split_examples

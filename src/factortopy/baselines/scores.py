@@ -14,6 +14,7 @@ from factortopy.analysis import Estimate, finite_mean, normalised, records_of, t
 from factortopy.baselines.methods import METHODS, REFERENCE
 from factortopy.storage import write_text
 
+
 @dataclass(frozen=True, eq=False)
 class BaselineScores:
     """Methods at equal budget on one subject.

@@ -1,13 +1,12 @@
 """One figure or table of the paper: what it needs, how it is made, and how its results are written."""
 
-import csv
-import io
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from factortopy.analysis import table_of, write_table
 from factortopy.paper.numbers import Row
 from factortopy.paper.study import Job, Study
 from factortopy.plot import alt_text, save
@@ -74,7 +73,7 @@ def write_result(item: Item, result: Result, study: Study) -> list[Path]:
     folder = study.plan.work / item.name
     paths = [path for name, figure in result.figures.items() for path in save(figure, folder / name)]
     for name, rows in result.tables.items():
-        paths.append(write_text(folder / f"{name}.csv", _table(rows)))
+        paths.append(write_table(folder / f"{name}.csv", table_of(rows)))
     settings = study.plan.settings()
     facts = provenance(
         item=item.name,
@@ -89,18 +88,3 @@ def write_result(item: Item, result: Result, study: Study) -> list[Path]:
     )
     paths.append(write_text(folder / f"{item.name}.json", json.dumps(facts, indent=2, default=float)))
     return paths
-
-
-def _table(rows: Sequence[Row]) -> str:
-    columns = list(dict.fromkeys(column for row in rows for column in row))
-    text = io.StringIO()
-    writer = csv.DictWriter(text, columns, restval="", lineterminator="\n")
-    writer.writeheader()
-    writer.writerows({column: _cell(value) for column, value in row.items()} for row in rows)
-    return text.getvalue()
-
-
-def _cell(value: Any) -> Any:
-    if value is None:
-        return ""
-    return f"{value:.6g}" if isinstance(value, float) else value

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from jaxtyping import Bool, Float
 
-from factortopy.analysis import hierarchy_slope, layer_position, limited
+from factortopy.analysis import estimate, hierarchy_slope, layer_position, record_of
 from factortopy.errors import DataError, FactortopyError
 from factortopy.mapping import Mapping
 from factortopy.paper.numbers import Row
@@ -83,22 +83,16 @@ def hierarchy_row(mapping: Mapping) -> Row:
         ``share_b0`` and ``share_b1`` with ``_low`` and ``_high``; ``limits``, what these are over. None for
         what the mapping's ROIs do not allow.
     """
-    score = limited(mapping, "r2")
-    row: Row = {"r2": score.value, "r2_low": score.low, "r2_high": score.high}
+    score = estimate(mapping, "r2")
+    row = record_of({"r2": score})
     try:
         source = "layer_raw" if "layer_raw" in mapping.dataset else "layer"
         line = hierarchy_slope(mapping, source)
         row |= {name: getattr(line, name) for name in LINE}
     except FactortopyError:
         row |= dict.fromkeys(LINE)
-    for name in LINE:
-        share = limited(mapping, name)
-        row |= {
-            f"share_{name}": share.value,
-            f"share_{name}_low": share.low,
-            f"share_{name}_high": share.high,
-        }
-    return row | {"limits": score.over}
+    shares = {f"share_{name}": estimate(mapping, name) for name in LINE}
+    return row | record_of(shares) | {"limits": score.over or "none"}
 
 
 def roughness(mapping: Mapping) -> float:

@@ -3,7 +3,10 @@
 import math
 from typing import TYPE_CHECKING
 
-from factortopy.baselines import METHODS, REFERENCE, Comparison, Row
+import pandas
+
+from factortopy.analysis import Estimate
+from factortopy.baselines import METHODS, REFERENCE, BaselineScores
 from factortopy.plot.style import INK, MUTED, PAGE, add_axes, new_figure, styled
 
 if TYPE_CHECKING:
@@ -24,19 +27,19 @@ KEY = 14.0
 
 
 @styled
-def baselines(comparison: Comparison) -> "Figure":
+def baselines(comparison: BaselineScores) -> "Figure":
     """Mean R^2 of each method in each ROI, a panel a ROI; dashes are the noise ceiling, a line is FactorTopy.
 
     Args:
         comparison: what to show.
     """
-    methods, rois, rows = comparison.methods, comparison.rois, comparison.rows()
+    methods, rois, rows = comparison.methods, comparison.rois, comparison.table()
     lines = math.ceil(len(rois) / COLUMNS)
     panel = LINE * len(methods)
     height = KEY + lines * (panel + TITLE + TICKS)
     attributes = comparison.dataset.attrs
-    overall = [row for row in rows if row.roi == rois[-1]]
-    said = "; ".join(f"{row.label} {row.r2:.3f}" for row in overall if row.r2 is not None)
+    overall = rows[(rows["roi"] == rois[-1]) & rows["r2"].notna()]
+    said = "; ".join(f"{label} {r2:.3f}" for label, r2 in zip(overall["label"], overall["r2"], strict=True))
     figure = new_figure(
         comparison, "Baselines and ablations at equal budget", height,
         source=f"raw R², mean over voxels · 95 % of {attributes['resamples']} draws of images",
@@ -48,39 +51,41 @@ def baselines(comparison: Comparison) -> "Figure":
         line, column = divmod(number, COLUMNS)
         bottom = KEY + (lines - 1 - line) * (panel + TITLE + TICKS) + TICKS
         axes = add_axes(figure, LABELS + column * (width + GAP), bottom, width, panel)
-        here = [row for row in rows if row.roi == roi]
+        here = rows[rows["roi"] == roi]
         _draw_panel(axes, here)
         axes.set(xlim=(low, high), ylim=(len(methods) - 0.5, -0.5))
         names = [METHODS[method].label for method in methods] if column == 0 else []
         axes.set_yticks(range(len(methods)), names or [""] * len(methods))
         axes.set_xlabel("R²", labelpad=1)
-        axes.set_title(f"{roi} ({here[0].voxels:,})", loc="left", pad=3)
-    _draw_key(figure, any(row.ceiling is not None for row in rows))
+        axes.set_title(f"{roi} ({here['voxels'].iloc[0]:,})", loc="left", pad=3)
+    _draw_key(figure, bool(rows["ceiling"].notna().any()))
     return figure
 
 
-def _draw_panel(axes: "Axes", rows: list[Row]) -> None:
+def _draw_panel(axes: "Axes", rows: pandas.DataFrame) -> None:
     axes.axvline(0, color=MUTED, linewidth=0.5)
-    for place, row in enumerate(rows):
-        if row.r2 is None or row.r2_low is None or row.r2_high is None:
+    for place, row in enumerate(rows.to_dict("records")):
+        r2 = Estimate.in_row(row, "r2")
+        if not (r2.known and r2.limited):
             continue
-        colour, marker = LOOKS[row.family]
-        axes.plot([row.r2_low, row.r2_high], [place, place], color=colour, linewidth=1.2)
-        axes.plot(row.r2, place, marker, color=colour, markeredgecolor="white", markersize=4.5, markeredgewidth=0.4)
-        if row.method == REFERENCE:
-            axes.axvline(row.r2, color=colour, linewidth=0.6, alpha=0.6)
-    if rows[0].ceiling is not None:
-        axes.axvline(rows[0].ceiling, color=INK, linewidth=0.9, linestyle="--", gid="ceiling")
+        colour, marker = LOOKS[row["family"]]
+        axes.plot([r2.low, r2.high], [place, place], color=colour, linewidth=1.2)
+        axes.plot(r2.value, place, marker, color=colour, markeredgecolor="white", markersize=4.5, markeredgewidth=0.4)
+        if row["method"] == REFERENCE:
+            axes.axvline(r2.value, color=colour, linewidth=0.6, alpha=0.6)
+    ceiling = rows["ceiling"].iloc[0]
+    if math.isfinite(ceiling):
+        axes.axvline(ceiling, color=INK, linewidth=0.9, linestyle="--", gid="ceiling")
     axes.grid(axis="x", color="#e3e5e8", linewidth=0.5)
     axes.set_axisbelow(True)
     axes.tick_params(axis="y", length=0)
     axes.locator_params(axis="x", nbins=4)
 
 
-def _limits(rows: list[Row]) -> tuple[float, float]:
+def _limits(rows: pandas.DataFrame) -> tuple[float, float]:
     """Limits that hold all intervals and ceilings; what is worse than -0.1 is left out of the picture."""
-    values = [value for row in rows for value in (row.r2_low, row.r2_high, row.ceiling) if value is not None]
-    low, high = max(-0.1, min(0.0, *values)), max(values)
+    values = rows[["r2_low", "r2_high", "ceiling"]]
+    low, high = max(-0.1, min(0.0, float(values.min().min()))), float(values.max().max())
     margin = 0.05 * (high - low)
     return low - margin, high + margin
 

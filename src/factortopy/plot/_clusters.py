@@ -1,11 +1,11 @@
 """Figure of channel clusters (figure 8): where they lie, how alike they are, what each holds."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from jaxtyping import Float
 
-from factortopy.analysis import ChannelClusters, ClusterRow, cluster_rows
+from factortopy.analysis import ChannelClusters, Estimate, cluster_table
 from factortopy.cortex import HEMISPHERES
 from factortopy.errors import DataError
 from factortopy.mapping import Mapping
@@ -51,11 +51,11 @@ def clusters(mapping: Mapping, found: ChannelClusters, *, palette: Palette = "de
     flat_map = paint_mapping(mapping, np.vstack([NO_CLUSTER, colours])[found.labels])
     table = HEAD + LINE * found.count + FOOT
     height = max(map_height(flat_map, MAP_WIDTH), 50.0)
-    rows = cluster_rows(mapping, found)
+    rows = cluster_table(mapping, found).to_dict("records")
     figure = new_figure(
         mapping, f"Voxels in {found.count} clusters of channels", height + table, source=SOURCES[found.way],
         alt=f"Flat map of the cortex in {found.count} colours, the clusters' tree, similarity and table. "
-        + "; ".join(f"cluster {row.cluster}: {row.voxels} voxels" for row in rows),
+        + "; ".join(f"cluster {row['cluster']}: {row['voxels']} voxels" for row in rows),
     )  # fmt: skip
     axes = draw_map(figure, mapping, flat_map, (MARGIN, table, MAP_WIDTH))
     _number_patches(axes, mapping, flat_map, found)
@@ -133,23 +133,23 @@ def _draw_similarity(figure: "Figure", found: ChannelClusters) -> None:
     bar.set_label("cosine", labelpad=0)
 
 
-def _write_numbers(figure: "Figure", rows: list[ClusterRow]) -> None:
+def _write_numbers(figure: "Figure", rows: list[dict[str, Any]]) -> None:
     axes = _panel(figure, len(rows), TEXTS, 26, "")
     axes.set(xlim=(0, 26), xticks=())
     axes.set_gid("numbers")
     for x, name in ((8, "voxels"), (16.5, "depth"), (24.5, "R²")):
         axes.text(x, 0.2, name, ha="right", va="bottom", fontsize=6.5, color=MUTED)
     for row in rows:
-        values = (f"{row.voxels:,}", _text(row.depth), _text(row.r2))
+        values = (f"{row['voxels']:,}", *(Estimate.in_row(row, name).text(2) for name in ("depth", "r2")))
         for x, value in zip((8, 16.5, 24.5), values, strict=True):
-            axes.text(x, row.cluster, value, ha="right", va="center", fontsize=6.5)
+            axes.text(x, row["cluster"], value, ha="right", va="center", fontsize=6.5)
     axes.text(
         0, len(rows) + 0.8, "depth by layer share:\n0 first, 1 last layer;\nR² raw, held-out images",
         va="top", fontsize=6, color=MUTED,
     )  # fmt: skip
 
 
-def _draw_rois(figure: "Figure", mapping: Mapping, rows: list[ClusterRow]) -> None:
+def _draw_rois(figure: "Figure", mapping: Mapping, rows: list[dict[str, Any]]) -> None:
     """Share of each cluster's voxels in each ROI, per cent; the largest ROIs if there are many."""
     sizes = {name: int(inside.sum()) for name, inside in mapping.rois.items()}
     largest = sorted(sizes, key=lambda name: -sizes[name])[:MOST_ROIS]
@@ -158,7 +158,7 @@ def _draw_rois(figure: "Figure", mapping: Mapping, rows: list[ClusterRow]) -> No
         return
     axes = _panel(figure, len(rows), ROIS, PAGE - ROIS - MARGIN, "% of voxels in ROI")
     axes.set_gid("rois")
-    share = np.array([[row.rois[name] for name in names] for row in rows])
+    share = np.array([[row[f"in_{name}"] for name in names] for row in rows])
     edges = (0.5, len(names) + 0.5, len(rows) + 0.5, 0.5)
     axes.imshow(share, cmap="Greys", vmin=0, vmax=1.3, extent=edges, aspect="auto", interpolation="nearest")
     for line, column in zip(*np.nonzero(share >= 0.005), strict=True):
@@ -170,7 +170,3 @@ def _draw_rois(figure: "Figure", mapping: Mapping, rows: list[ClusterRow]) -> No
     axes.xaxis.tick_top()
     axes.set_xticks(range(1, len(names) + 1), names, fontsize=5.5, rotation=60, ha="left", rotation_mode="anchor")
     axes.tick_params(length=0, pad=0)
-
-
-def _text(value: float | None) -> str:
-    return "–" if value is None else f"{value:.2f}"

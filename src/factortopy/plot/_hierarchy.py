@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Protocol, cast
 import numpy as np
 from jaxtyping import Float
 
-from factortopy.analysis import PAPER_LEVELS, hierarchy_slope, layer_position, percentiles
+from factortopy.analysis import PAPER_LEVELS, Estimate, hierarchy_slope, layer_position, percentiles
 from factortopy.mapping import Mapping
 from factortopy.plot.colours import Palette, layer_colours
 from factortopy.plot.fading import selector_name
@@ -98,11 +98,7 @@ def _drawn_line(mapping: Mapping) -> dict[str, Float[np.ndarray, "draw"]]:
 def _line_text(line: Slope, drawn: MappingType[str, np.ndarray]) -> str:
     said = []
     for name in ("slope", "b0", "b1"):
-        value = f"{name} {getattr(line, name):.2f}"
-        if drawn:
-            low, high = percentiles(drawn[name])
-            value += f" [{low:.2f}, {high:.2f}]"
-        said.append(value)
+        said.append(f"{name} {Estimate.of_draws(getattr(line, name), drawn.get(name)).text(2)}")
     return ", ".join(said)
 
 

@@ -51,7 +51,7 @@ def hierarchy_orders(
     series = [look for look in LOOKS if look in {(fit.source, fit.axis) for fit in fits}]
     panels, numbers = len(orders) + (distance is not None), LINE * len(series)
     rows, row = math.ceil(panels / COLUMNS), PANEL + TICKS + TITLE + numbers
-    said = "; ".join(f"{fit.order}, {LOOKS[fit.source, fit.axis][0]}: slope {fit.slope:.2f}" for fit in fits)
+    said = "; ".join(f"{fit.order}, {LOOKS[fit.source, fit.axis][0]}: slope {fit.slope.value:.2f}" for fit in fits)
     figure = new_figure(
         mapping, "Does depth follow the visual hierarchy, along which order of areas?", rows * row + KEY,
         source=_source(fits),
@@ -82,13 +82,13 @@ def _draw_order(axes: "Axes", fits: list[HierarchyFit], series: list[tuple[str, 
         _, colour, marker = LOOKS[fit.source, fit.axis]
         x = [level.level + (place - (len(series) - 1) / 2) * NUDGE for level in fit.levels]
         for at, level in zip(x, fit.levels, strict=True):
-            if level.depth_low is not None and level.depth_high is not None:
-                axes.plot([at, at], [level.depth_low, level.depth_high], color=colour, linewidth=2.4, alpha=0.5)
+            if level.depth.limited:
+                axes.plot([at, at], [level.depth.low, level.depth.high], color=colour, linewidth=2.4, alpha=0.5)
         first, last = fit.levels[0].level, fit.levels[-1].level
-        ends = [fit.b0 + fit.slope * level for level in (first, last)]
+        ends = [fit.b0.value + fit.slope.value * level for level in (first, last)]
         axes.plot([first, last], ends, color=colour, linewidth=1.1, gid="fitted-line")
         axes.plot(x, [level.monotone for level in fit.levels], ":", color=colour, linewidth=1.1)
-        axes.plot(x, [level.depth for level in fit.levels], marker, color=colour, markersize=4.5,
+        axes.plot(x, [level.depth.value for level in fit.levels], marker, color=colour, markersize=4.5,
                   markerfacecolor=colour if fit.source == "layer_share" else "white")  # fmt: skip
         height = 1 + ((len(series) - 1 - place) * LINE + 1) / PANEL
         axes.text(INDENT, height, _numbers(fit), transform=axes.transAxes, fontsize=5.8, color=colour)
@@ -117,8 +117,7 @@ def _title(axes: "Axes", text: str, lines: int) -> None:
 
 
 def _numbers(fit: HierarchyFit) -> str:
-    limits = "" if fit.slope_low is None else f" [{fit.slope_low:.2f}, {fit.slope_high:.2f}]"
-    return f"slope {fit.slope:.2f}{limits} p {fit.slope_p:.3f}, rank r {fit.spearman:.2f} p {fit.spearman_p:.3f}"
+    return f"slope {fit.slope.text(2)} p {fit.slope_p:.3f}, rank r {fit.spearman:.2f} p {fit.spearman_p:.3f}"
 
 
 def _short(name: str) -> str:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from jaxtyping import Float
 
-from factortopy.analysis import Change
+from factortopy.analysis import Change, Estimate
 from factortopy.mapping import Mapping, best_layer, layer_confidence
 from factortopy.plot.colours import Palette, layer_colours
 from factortopy.plot.comparison import difference_bar, diverging_colours, largest_shown
@@ -84,11 +84,13 @@ def change_bars(change: Change, *, palette: Palette = "default") -> "Figure":
         change: from :func:`factortopy.analysis.comparing._change`.
         palette: ``"default"`` or ``"colour-blind"``.
     """
-    rows, count = change.rows, len(change.rows)
+    rows, count = change.regions.to_dict("records"), len(change.regions)
     said = ", ".join(
-        f"{line.quantity} {line.before:.2f} → {line.after:.2f}" for line in change.lines if line.source == "share"
+        f"{line['quantity']} {line['before']:.2f} → {line['after']:.2f}"
+        for line in change.lines.to_dict("records")
+        if line["source"] == "share"
     )
-    overall = "none" if change.forgetting is None else f"{change.forgetting:.2f}"
+    overall = f"{change.forgetting.value:.2f}" if change.forgetting.known else "none"
     figure = new_figure(
         change.comparison, "What changed by ROI", LINE * count + NOTE + 12 + HEADS,
         source="layer share, means over voxels, bars: 95 % of draws of test images",
@@ -102,19 +104,16 @@ def change_bars(change: Change, *, palette: Palette = "default") -> "Figure":
     axes = [add_axes(figure, left, 12 + NOTE, width, LINE * count) for left in lefts]
     colours = GREY, LINE_COLOUR[palette]
     for place, row in enumerate(rows):
-        for value, colour, marker, shift in (
-            (row.r2_before, colours[0], "s", -0.13), (row.r2_after, colours[1], "o", 0.13)
-        ):  # fmt: skip
-            if value is not None:
-                axes[0].plot(value, place + shift, marker, color=colour, markersize=5)
-        _dot(axes[1], place, row.forgetting, row.forgetting_low, row.forgetting_high, colours[1])
-        _dot(axes[2], place, row.depth_change, row.depth_change_low, row.depth_change_high, colours[1])
+        axes[0].plot(row["r2_before"], place - 0.13, "s", color=colours[0], markersize=5)
+        axes[0].plot(row["r2_after"], place + 0.13, "o", color=colours[1], markersize=5)
+        _dot(axes[1], place, Estimate.in_row(row, "forgetting"), colours[1])
+        _dot(axes[2], place, Estimate.in_row(row, "depth_change"), colours[1])
     titles = ("raw R²: square before, dot after", "forgetting index", "change of layer position")
     labels = ("R²", "1 − R² after / R² before", "after − before")
     for number, (panel, title, label) in enumerate(zip(axes, titles, labels, strict=True)):
         panel.axvline(0, color=MUTED, linewidth=0.6)
         panel.set(ylim=(count - 0.5, -0.5), title=title, xlabel=label)
-        panel.set_yticks(range(count), [f"{row.roi} ({row.voxels:,})" if number == 0 else "" for row in rows])
+        panel.set_yticks(range(count), [f"{row['roi']} ({row['voxels']:,})" if number == 0 else "" for row in rows])
         panel.tick_params(axis="y", length=0)
         panel.grid(axis="x", color="#e3e5e8", linewidth=0.5)
         panel.set_axisbelow(True)
@@ -146,13 +145,13 @@ def _difference(
     difference_bar(figure, bar, largest, values, palette)
 
 
-def _dot(axes: "Axes", place: int, value: float | None, low: float | None, high: float | None, colour: str) -> None:
-    if value is None:
+def _dot(axes: "Axes", place: int, dot: Estimate, colour: str) -> None:
+    if not dot.known:
         axes.text(0, place, " not predicted before", va="center", color=MUTED, fontsize=6.5)
         return
-    if low is not None and high is not None:
-        axes.plot([low, high], [place, place], color=INK, linewidth=1.2)
-    axes.plot(value, place, "o", color=colour, markeredgecolor="white", markersize=5, markeredgewidth=0.5)
+    if dot.limited:
+        axes.plot([dot.low, dot.high], [place, place], color=INK, linewidth=1.2)
+    axes.plot(dot.value, place, "o", color=colour, markeredgecolor="white", markersize=5, markeredgewidth=0.5)
 
 
 def _shortened(name: str) -> str:

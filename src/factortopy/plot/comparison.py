@@ -218,11 +218,11 @@ def _means(axes: "Axes", found: Difference) -> None:
     axes.set(xlim=(0, 1), ylim=(len(found.regions) - 0.5, -0.5))
     axes.set_axis_off()
     for row, (name, mean) in enumerate(found.regions.items()):
-        if mean.value is None:
+        if not mean.known:
             continue
         axes.text(0, row, name.removesuffix(" voxels"), va="center", fontsize=7)
         axes.text(0.48, row, f"{mean.value:+.3f}", va="center", ha="right", fontsize=7)
-        if mean.low is not None:
+        if mean.limited:
             axes.text(0.52, row, f"{mean.low:+.3f} … {mean.high:+.3f}", va="center", fontsize=7, color=MUTED)
 
 
@@ -253,10 +253,10 @@ def _winner_bars(
     for row, inside in enumerate(regions.values()):
         left = 0.0
         for place, colour in [*enumerate(colours), (-1, NOBODY)]:
-            whole = won.share(inside, place) or 0.0
+            whole = won.share(inside, place)
             clear = won.share(inside, place, clear=True)
             parts = [(whole, colour)]
-            if clear is not None and place >= 0:
+            if won.clear is not None and place >= 0:
                 pale = np.append(0.3 * colour[:3] + 0.7 * PALE, 1.0)
                 parts = [(clear, colour), (whole - clear, pale)]
             for share, shade in parts:

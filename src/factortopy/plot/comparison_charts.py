@@ -4,12 +4,12 @@ import math
 import textwrap
 from collections.abc import Mapping as MappingType
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas
 
-from factortopy.analysis import SIMILARITIES, Comparison, LineRow, Partition, RegionRow, Similarity
+from factortopy.analysis import SIMILARITIES, Comparison, Estimate, Partition, Similarity
 from factortopy.errors import DataError
 from factortopy.plot.colours import Palette, roi_colours
 from factortopy.plot.comparison import DIVERGING
@@ -29,27 +29,10 @@ WRAP = 22
 """Characters of a label in a line."""
 
 
-@dataclass(frozen=True)
-class Dot:
-    """A number of a chart with its limits; more numbers can stand beside it as small marks.
-
-    Attributes:
-        value: the number; nothing is drawn if None.
-        low: lower limit.
-        high: upper limit.
-        beside: small marks, such as of halves.
-    """
-
-    value: float | None
-    low: float | None = None
-    high: float | None = None
-    beside: tuple[float, ...] = ()
-
-
 @styled
 def ranking(
     comparison: Comparison,
-    rows: Sequence[RegionRow],
+    regions: pandas.DataFrame,
     *,
     normalised: bool = False,
     palette: Palette = "default",
@@ -58,49 +41,48 @@ def ranking(
 
     Args:
         comparison: what is compared.
-        rows: from :func:`factortopy.analysis.region_rows`.
+        regions: from :func:`factortopy.analysis.region_table`.
         normalised: show mean R^2 over mean ceiling instead.
         palette: ``"default"`` or ``"colour-blind"``.
 
     Raises:
         DataError: if normalised values are wanted and there is no ceiling.
     """
-    if normalised and all(row.normalised is None for row in rows):
+    if normalised and regions["normalised"].isna().all():
         raise DataError("these mappings have no noise ceiling, so their R² stays raw")
-    panels: dict[str, list[Dot]] = {}
+    panels: dict[str, list[Estimate]] = {}
     ceilings = {}
-    for row in rows:
-        raw = Dot(row.r2, row.r2_low, row.r2_high)
-        ratio = Dot(row.normalised, row.normalised_low, row.normalised_high)
-        panels.setdefault(f"{row.roi} ({row.voxels:,})", []).append(ratio if normalised else raw)
-        ceilings[f"{row.roi} ({row.voxels:,})"] = None if normalised else row.ceiling
+    for row in regions.to_dict("records"):
+        title = f"{row['roi']} ({row['voxels']:,})"
+        panels.setdefault(title, []).append(Estimate.in_row(row, "normalised" if normalised else "r2"))
+        ceilings[title] = math.nan if normalised else row["ceiling"]
     name = "R² over noise ceiling" if normalised else "raw R²"
     return _dots(
         comparison, panels, comparison.labels, title=f"Ranking of networks: {name}",
-        source=f"{name}, 95 % over {rows[0].limits}", axis=name, ceilings=ceilings, palette=palette,
+        source=f"{name}, 95 % over {regions['limits'][0]}", axis=name, ceilings=ceilings, palette=palette,
     )  # fmt: skip
 
 
 @styled
-def lines(comparison: Comparison, rows: Sequence[LineRow], *, palette: Palette = "default") -> "Figure":
+def lines(comparison: Comparison, table: pandas.DataFrame, *, palette: Palette = "default") -> "Figure":
     """Slope, b0 and b1 of the hierarchy line of each network by layer share, with limits.
 
     Args:
         comparison: what is compared.
-        rows: from :func:`factortopy.analysis.line_rows`.
+        table: from :func:`factortopy.analysis.line_table`.
         palette: ``"default"`` or ``"colour-blind"``.
 
     Raises:
         DataError: if the ROIs allow no line.
     """
-    if not rows:
+    if table.empty:
         raise DataError("these mappings have no hierarchy line: their ROIs lack V1, V2V3, OPA or EBA")
-    panels: dict[str, list[Dot]] = {}
-    for row in rows:
-        panels.setdefault(row.quantity, []).append(Dot(row.value, row.low, row.high))
+    panels: dict[str, list[Estimate]] = {}
+    for row in table.to_dict("records"):
+        panels.setdefault(row["quantity"], []).append(Estimate.in_row(row, "value"))
     return _dots(
         comparison, panels, comparison.labels, title="Hierarchy line of each network, by layer share",
-        source=f"layer share, 95 % over {rows[0].limits}", axis="layer position", palette=palette,
+        source=f"layer share, 95 % over {table['limits'][0]}", axis="layer position", palette=palette,
     )  # fmt: skip
 
 
@@ -113,10 +95,12 @@ def partition(comparison: Comparison, found: Partition, *, palette: Palette = "d
         found: from :func:`factortopy.analysis.partition_variance`.
         palette: ``"default"`` or ``"colour-blind"``.
     """
-    panels: dict[str, list[Dot]] = {}
-    for row in found.rows:
-        dot = Dot(row.value, row.low, row.high, (row.half_one, row.half_two))
-        panels.setdefault(f"{row.roi} ({row.voxels:,})", []).append(dot)
+    panels: dict[str, list[Estimate]] = {}
+    halves: dict[str, list[tuple[float, float]]] = {}
+    for row in found.table.to_dict("records"):
+        title = f"{row['roi']} ({row['voxels']:,})"
+        panels.setdefault(title, []).append(Estimate.in_row(row, "value"))
+        halves.setdefault(title, []).append((row["half_one"], row["half_two"]))
     labels = []
     for subset in found.subsets:
         names = ", ".join(str(place + 1) for place in subset)
@@ -125,7 +109,7 @@ def partition(comparison: Comparison, found: Partition, *, palette: Palette = "d
     return _dots(
         comparison, panels, [*labels, "all together"], title="Shared and unique variance",
         source=f"{key} · weights from validation images, R² of test images, 95 %, ticks: halves",
-        axis="R²", palette=palette,
+        axis="R²", beside=halves, palette=palette,
     )  # fmt: skip
 
 
@@ -183,24 +167,23 @@ def _write_cells(axes: "Axes", values: np.ndarray) -> None:
 
 def _dots(
     comparison: Comparison,
-    panels: MappingType[str, Sequence[Dot]],
+    panels: MappingType[str, Sequence[Estimate]],
     labels: Sequence[str],
     *,
     title: str,
     source: str,
     axis: str,
-    ceilings: MappingType[str, float | None] | None = None,
+    ceilings: MappingType[str, float] | None = None,
+    beside: MappingType[str, Sequence[tuple[float, ...]]] | None = None,
     palette: Palette,
 ) -> "Figure":
-    """Panels of dots with limits, a line a label; dashes are noise ceilings."""
+    """Panels of dots with limits, a line a label; dashes are noise ceilings, small marks what stands beside."""
     ceilings = ceilings or {}
     wrapped = [_wrapped(label) for label in labels]
     step = LINE * max(label.count("\n") + 1 for label in wrapped) ** 0.5
     panel, rows = step * len(labels), math.ceil(len(panels) / COLUMNS)
     said = "; ".join(
-        f"{label} {dot.value:.3f}"
-        for label, dot in zip(labels, list(panels.values())[-1], strict=True)
-        if dot.value is not None
+        f"{label} {dot.value:.3f}" for label, dot in zip(labels, list(panels.values())[-1], strict=True) if dot.known
     )
     figure = new_figure(
         comparison, title, rows * (panel + TITLE + TICKS) + 2, source=source,
@@ -212,10 +195,11 @@ def _dots(
         row, column = divmod(number, COLUMNS)
         bottom = 2 + (rows - 1 - row) * (panel + TITLE + TICKS) + TICKS
         axes = add_axes(figure, LABELS + column * (width + GAP), bottom, width, panel)
-        for place, (dot, colour) in enumerate(zip(dots, colours, strict=True)):
-            _draw_dot(axes, place, dot, colour)
-        if ceilings.get(name) is not None:
-            axes.axvline(float(ceilings[name] or 0), color=INK, linewidth=0.9, linestyle="--", gid="ceiling")
+        marks = (beside or {}).get(name, [()] * len(dots))
+        for line_number, (dot, colour, small) in enumerate(zip(dots, colours, marks, strict=True)):
+            _draw_dot(axes, line_number, dot, colour, small)
+        if math.isfinite(ceilings.get(name, math.nan)):
+            axes.axvline(ceilings[name], color=INK, linewidth=0.9, linestyle="--", gid="ceiling")
         axes.set_ylim(len(labels) - 0.5, -0.5)
         axes.set_yticks(range(len(labels)), wrapped if column == 0 else [""] * len(labels))
         axes.set_title(name, loc="left", pad=3)
@@ -228,13 +212,13 @@ def _dots(
     return figure
 
 
-def _draw_dot(axes: "Axes", place: int, dot: Dot, colour: np.ndarray) -> None:
-    if dot.value is None:
+def _draw_dot(axes: "Axes", line: int, dot: Estimate, colour: np.ndarray, beside: Sequence[float]) -> None:
+    if not dot.known:
         return
-    if dot.low is not None and dot.high is not None:
-        axes.plot([dot.low, dot.high], [place, place], color=colour, linewidth=1.6)
-    axes.plot(dot.beside, [place] * len(dot.beside), "|", color=MUTED, markersize=6, markeredgewidth=0.8)
-    axes.plot(dot.value, place, "o", color=colour, markeredgecolor="white", markersize=5, markeredgewidth=0.5)
+    if dot.limited:
+        axes.plot([dot.low, dot.high], [line, line], color=colour, linewidth=1.6)
+    axes.plot(beside, [line] * len(beside), "|", color=MUTED, markersize=6, markeredgewidth=0.8)
+    axes.plot(dot.value, line, "o", color=colour, markeredgecolor="white", markersize=5, markeredgewidth=0.5)
 
 
 def _wrapped(label: str) -> str:

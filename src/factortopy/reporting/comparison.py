@@ -132,9 +132,7 @@ def _facts(comparison: Comparison, results: Results) -> dict[str, Any]:
     }
 
 
-def _tables(
-    comparison: Comparison, results: Results, quantities: Sequence[str]
-) -> dict[str, pandas.DataFrame]:
+def _tables(comparison: Comparison, results: Results, quantities: Sequence[str]) -> dict[str, pandas.DataFrame]:
     first, *others = comparison.labels
     differences = [
         {"quantity": name, "one": other, "other": first, "roi": roi, "value": mean, "over": mean.over or "none"}

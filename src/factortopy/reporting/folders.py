@@ -10,7 +10,7 @@ import numpy as np
 import pandas
 from jaxtyping import Float
 
-from factortopy.analysis import Change, ChannelClusters, ChannelImages, change, subject_average
+from factortopy.analysis import Change, ChannelClusters, ChannelImages, change, cluster_table, subject_average, write_table
 from factortopy.cortex import VERTICES
 from factortopy.mapping import Mapping
 from factortopy.plot import (
@@ -94,13 +94,12 @@ def write_clusters(
     Raises:
         DataError: if the folder cannot be written.
     """
-    rows = [{**row, **{f"in_{name}": share for name, share in row["rois"].items()}} for row in facts["clusters"]]
     data = mapping.dataset
     vertices = {name: data[name].values for name in ("hemisphere", "vertex") if name in data}
     voxels = pandas.DataFrame({**vertices, "cluster": found.labels})
     write_text(folder / "clusters.json", json.dumps(facts, indent=2))
-    write_text(folder / "table.csv", pandas.DataFrame(rows).drop(columns="rois").to_csv(index=False))
-    write_text(folder / "voxels.csv", voxels.to_csv(index=False))
+    write_table(folder / "table.csv", cluster_table(mapping, found))
+    write_table(folder / "voxels.csv", voxels)
     if data.attrs.get("surface") not in VERTICES:
         return False
     save(clusters(mapping, found, palette=palette), folder / "clusters")

@@ -11,7 +11,16 @@ from typing import TYPE_CHECKING, Any
 
 import pandas
 
-from factortopy.analysis import ALL_VOXELS, SIMILARITIES, Comparison, Estimate, Partition, Similarity, Winners, part_name
+from factortopy.analysis import (
+    ALL_VOXELS,
+    SIMILARITIES,
+    Comparison,
+    Estimate,
+    Partition,
+    Similarity,
+    Winners,
+    part_name,
+)
 from factortopy.errors import DataError
 from factortopy.mapping import facts_line
 from factortopy.plot import alt_text, to_png

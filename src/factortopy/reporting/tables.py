@@ -1,5 +1,6 @@
 """Tables of a report: rows of text, ready to be printed."""
 
+import math
 from collections.abc import Iterator, Sequence
 from collections.abc import Mapping as MappingType
 from dataclasses import asdict
@@ -28,20 +29,17 @@ LONGEST = 160
 
 def text(value: Any) -> str:
     """A value as it is printed: three decimals for fractions, a dash for what is missing."""
-    if value is None:
-        return "–"
     if isinstance(value, Estimate):
         return value.text()
-    if isinstance(value, bool | np.bool_ | str):
-        return str(value)
-    if isinstance(value, int | np.integer):
+    if isinstance(value, int | np.integer) and not isinstance(value, bool):
         return f"{int(value):,}"
-    if isinstance(value, float | np.floating):
-        number = float(value)
-        if not np.isfinite(number):
-            return "–"
-        return f"{number:.3f}" if number == 0 or 1e-3 <= abs(number) < 1e4 else f"{number:.3g}"
-    return str(value)
+    if value is None:
+        return "–"
+    if not isinstance(value, float | np.floating):
+        return str(value)
+    number = float(value)
+    small_or_large = math.isfinite(number) and number != 0 and not 1e-3 <= abs(number) < 1e4
+    return f"{number:.3g}" if small_or_large else Estimate(number).text()
 
 
 def headline(mapping: Mapping) -> Row:

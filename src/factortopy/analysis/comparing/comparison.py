@@ -13,6 +13,7 @@ from factortopy.analysis.regions import regions_of
 from factortopy.errors import DataError, UnknownNameError
 from factortopy.mapping import Mapping
 
+
 @dataclass(frozen=True, eq=False)
 class Comparison:
     """Mappings onto the same voxels, scored on the same test images.

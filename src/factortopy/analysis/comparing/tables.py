@@ -51,9 +51,7 @@ def line_table(comparison: Comparison) -> pandas.DataFrame:
         if value.known:
             less = _from_first(comparison, index, quantity)
             limits = value.over or "none"
-            rows.append(
-                {"mapping": label, "quantity": quantity, "value": value, "difference": less, "limits": limits}
-            )
+            rows.append({"mapping": label, "quantity": quantity, "value": value, "difference": less, "limits": limits})
     return table_of(rows)
 
 

@@ -1,6 +1,7 @@
 """The one form of a number with its limits, in the package, in tables and in print."""
 
 import math
+from collections.abc import Iterable
 from collections.abc import Mapping as MappingType
 from dataclasses import dataclass
 from typing import Any
@@ -33,7 +34,12 @@ class Estimate:
 
     @classmethod
     def of_draws(
-        cls, value: float, draws: Float[np.ndarray, "draw"] | None, *, confidence: float = CONFIDENCE, over: str = OVER_IMAGES
+        cls,
+        value: float,
+        draws: Float[np.ndarray, "draw"] | None,
+        *,
+        confidence: float = CONFIDENCE,
+        over: str = OVER_IMAGES,
     ) -> "Estimate":
         """A number with the percentiles of its draws as limits.
 
@@ -43,12 +49,10 @@ class Estimate:
             confidence: part of the draws between the limits, in 0..1.
             over: what was drawn.
         """
-        return cls(value) if draws is None else cls(value)._within(*percentiles(draws, confidence), over)
+        return cls(value) if draws is None else cls._within(value, percentiles(draws, confidence), over)
 
     @classmethod
-    def of_sample(
-        cls, values: Float[np.ndarray, "fit"], over: str, confidence: float = CONFIDENCE
-    ) -> "Estimate":
+    def of_sample(cls, values: Float[np.ndarray, "fit"], over: str, confidence: float = CONFIDENCE) -> "Estimate":
         """The mean of independent fits, with Student's limits of it; NaN values are left out.
 
         Args:
@@ -56,7 +60,7 @@ class Estimate:
             over: what is repeated: ``"subjects"`` or ``"seeds"``.
             confidence: of the limits, in 0..1.
         """
-        return cls(finite_mean(values))._within(*student_limits(values, confidence), over)
+        return cls._within(finite_mean(values), student_limits(values, confidence), over)
 
     @classmethod
     def in_row(cls, row: MappingType[str, Any], name: str) -> "Estimate":
@@ -66,8 +70,8 @@ class Estimate:
             row: of :func:`factortopy.analysis.table_of`.
             name: of the number.
         """
-        numbers = (row.get(column) for column in columns_of(name))
-        return cls(*(math.nan if number is None else float(number) for number in numbers), over=row.get("limits", ""))
+        value, low, high = (math.nan if row.get(column) is None else float(row[column]) for column in columns_of(name))
+        return cls(value, low, high, str(row.get("limits", "")))
 
     @property
     def known(self) -> bool:
@@ -94,9 +98,12 @@ class Estimate:
     def __neg__(self) -> "Estimate":
         return Estimate(-self.value, -self.high, -self.low, self.over)
 
-    def _within(self, low: Any, high: Any, over: str) -> "Estimate":
-        limits = Estimate(self.value, float(low), float(high), over)
-        return limits if self.known and limits.limited else self
+    @classmethod
+    def _within(cls, value: float, limits: Iterable[np.ndarray], over: str) -> "Estimate":
+        """With limits where all three are known, else without."""
+        low, high = map(float, limits)
+        limited = cls(value, low, high, over)
+        return limited if limited.known and limited.limited else cls(value)
 
 
 def columns_of(name: str) -> tuple[str, str, str]:

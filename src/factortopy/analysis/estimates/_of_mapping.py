@@ -40,9 +40,7 @@ def estimate(
     subjects = _by_subject(mapping, quantity, region)
     if subjects is not None:
         return Estimate.of_sample(subjects, OVER_SUBJECTS, confidence)
-    return Estimate.of_draws(
-        _value(mapping, quantity, region), drawn(mapping, quantity, region), confidence=confidence
-    )
+    return Estimate.of_draws(_value(mapping, quantity, region), drawn(mapping, quantity, region), confidence=confidence)
 
 
 def paired_difference(
@@ -65,19 +63,19 @@ def paired_difference(
         UnknownNameError: if there is no such quantity or region.
     """
     for name in ("subject", "split"):
-        left, right = (str(mapping.dataset.attrs.get(name)) for mapping in (one, other))
-        if left != right:
+        names = [str(mapping.dataset.attrs.get(name)) for mapping in (one, other)]
+        if names[0] != names[1]:
             raise DataError(
-                f"a paired difference needs one {name}; these mappings have {left!r} and {right!r}: fit both "
-                "with the same split"
+                f"a paired difference needs one {name}; these mappings have {names[0]!r} and {names[1]!r}: fit "
+                "both with the same split"
             )
-    samples = [_by_subject(mapping, quantity, region) for mapping in (one, other)]
-    if samples[0] is not None and samples[1] is not None:
-        return Estimate.of_sample(samples[0] - samples[1], OVER_SUBJECTS, confidence)
+    left, right = (_by_subject(mapping, quantity, region) for mapping in (one, other))
+    if left is not None and right is not None:
+        return Estimate.of_sample(left - right, OVER_SUBJECTS, confidence)
     value = _value(one, quantity, region) - _value(other, quantity, region)
-    draws = [drawn(mapping, quantity, region) for mapping in (one, other)]
-    paired = draws[0] is not None and draws[1] is not None and len(draws[0]) == len(draws[1])
-    return Estimate.of_draws(value, draws[0] - draws[1] if paired else None, confidence=confidence)
+    left, right = (drawn(mapping, quantity, region) for mapping in (one, other))
+    paired = None if left is None or right is None or len(left) != len(right) else left - right
+    return Estimate.of_draws(value, paired, confidence=confidence)
 
 
 def drawn(mapping: Mapping, quantity: str, region: str) -> Float[np.ndarray, "draw"] | None:

@@ -105,7 +105,7 @@ def fit_hierarchy(
         ShapeError: if there are not as many distances as layers.
     """
     weights, positions = depth_source(mapping, source).astype(np.float64), _positions(mapping, distance)
-    known = np.isfinite(weights).all(axis=1)
+    known = np.asarray(np.isfinite(weights).all(axis=1))
     voxels = _LevelVoxels.of(order, mapping, known)
     depth = (weights @ positions)[voxels.inside]
     line = fit_slope(weights @ positions, voxels.members, order.levels)
@@ -222,9 +222,7 @@ def _line_with_limits(
         slope = drawn @ (counts * (x - middle)) / (counts @ np.square(x - middle))
         b0 = drawn @ counts / counts.sum() - slope * middle
         draws = {"slope": slope, "b0": b0, "b1": b0 + slope}
-    return {
-        name: Estimate.of_draws(getattr(line, name), draws.get(name), confidence=confidence) for name in LINE
-    }
+    return {name: Estimate.of_draws(getattr(line, name), draws.get(name), confidence=confidence) for name in LINE}
 
 
 def _level_depths(
@@ -237,9 +235,7 @@ def _level_depths(
 ) -> tuple[LevelDepth, ...]:
     draws = [None] * len(means) if drawn is None else list(drawn.T)
     return tuple(
-        LevelDepth(
-            name, level, int(count), Estimate.of_draws(float(mean), own, confidence=confidence), float(step)
-        )
+        LevelDepth(name, level, int(count), Estimate.of_draws(float(mean), own, confidence=confidence), float(step))
         for (name, level), count, mean, own, step in zip(
             order.levels.items(), counts, means, draws, monotone, strict=True
         )

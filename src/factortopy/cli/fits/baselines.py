@@ -24,7 +24,7 @@ from factortopy.cli.options import (
 from factortopy.cli.tables import print_table
 
 if TYPE_CHECKING:
-    from factortopy.baselines import Comparison
+    from factortopy.baselines import BaselineScores
     from factortopy.subjects import Subject
     from factortopy.tokens import TokenStore
 
@@ -109,7 +109,7 @@ def _print_estimate(
     print_table(f"Baselines of {store.network} on {person.name}: nothing was written", ("", ""), rows)
 
 
-def _show(comparison: "Comparison", output: Path, as_json: bool, quiet: bool) -> None:
+def _show(comparison: "BaselineScores", output: Path, as_json: bool, quiet: bool) -> None:
     """Draw the figure; print JSON, or the table."""
     from factortopy.plot import baselines as draw
     from factortopy.plot import save
@@ -122,22 +122,20 @@ def _show(comparison: "Comparison", output: Path, as_json: bool, quiet: bool) ->
         typer.echo(f"Table and figure: {output / 'baselines'}.csv, .json, .png, .svg")
 
 
-def print_comparison(comparison: "Comparison") -> None:
+def print_comparison(comparison: "BaselineScores") -> None:
     """Print the mean R^2 of each method by ROI, and its difference from FactorTopy over all voxels."""
+    from factortopy.analysis import Estimate
     from factortopy.mapping import facts_line
 
-    rows, rois = comparison.rows(), comparison.rois
+    rows, rois = comparison.table(), comparison.rois
     table = []
     for method in comparison.methods:
-        own = {row.roi: row for row in rows if row.method == method}
-        last = own[rois[-1]]
-        difference = "–"
-        if last.difference is not None:
-            difference = f"{last.difference:+.3f} [{last.difference_low:+.3f}, {last.difference_high:+.3f}]"
-        table.append([last.label, *(_text(own[roi].r2) for roi in rois), difference])
-    ceilings = [next(row.ceiling for row in rows if row.roi == roi) for roi in rois]
-    if any(ceiling is not None for ceiling in ceilings):
-        table.append(["noise ceiling", *(_text(ceiling) for ceiling in ceilings), ""])
+        own = {row["roi"]: row for row in rows[rows["method"] == method].to_dict("records")}
+        difference = Estimate.in_row(own[rois[-1]], "difference").text(sign=True)
+        table.append([own[rois[-1]]["label"], *(Estimate(own[roi]["r2"]).text() for roi in rois), difference])
+    ceilings = rows.drop_duplicates("roi")["ceiling"]
+    if ceilings.notna().any():
+        table.append(["noise ceiling", *(Estimate(ceiling).text() for ceiling in ceilings), ""])
     title = "R² on test images" + (", SIMULATED responses" if comparison.simulated else "")
     print_table(
         title,
@@ -146,7 +144,3 @@ def print_comparison(comparison: "Comparison") -> None:
         note=facts_line(comparison.dataset, comparison.dataset.attrs["score"]),
         names=True,
     )
-
-
-def _text(value: float | None) -> str:
-    return "–" if value is None else f"{value:.3f}"

@@ -68,19 +68,22 @@ def cluster(
 
 
 def _print(facts: dict[str, Any], mapping: "Mapping") -> None:
+    from factortopy.analysis import Estimate
     from factortopy.mapping import facts_line
-
-    def text(value: float | None) -> str:
-        return "–" if value is None else f"{value:.2f}"
 
     rows = []
     for row in facts["clusters"]:
-        largest = sorted(row["rois"].items(), key=lambda item: -item[1])[:3]
+        rois = {name.removeprefix("in_"): share for name, share in row.items() if name.startswith("in_")}
+        largest = sorted(rois.items(), key=lambda item: -item[1])[:3]
         inside = ", ".join(f"{name} {share:.0%}" for name, share in largest if share >= 0.005)
         rows.append(
-            [str(row["cluster"]), f"{row['voxels']:,}", text(row["similarity"]), text(row["depth"]),
-             text(row["r2"]), inside]
-        )  # fmt: skip
+            [
+                str(row["cluster"]),
+                f"{row['voxels']:,}",
+                *(Estimate.in_row(row, name).text(2) for name in ("similarity", "depth", "r2")),
+                inside,
+            ]
+        )
     spread = ", ".join(f"{name} {value:.1f}" for name, value in facts["effective_clusters"].items())
     title = f"{facts['count']} clusters of channels" + (", SIMULATED responses" if facts["simulated"] else "")
     print_table(

@@ -127,9 +127,9 @@ def _change(mappings: "list[Mapping]", output: Path, palette: PaletteName, as_js
 
 def print_ranking(comparison: "Comparison", results: "Results") -> None:
     """Print the ranking over all voxels."""
-    from factortopy.analysis import ALL_VOXELS
+    from factortopy.analysis import ALL_VOXELS, Estimate
     from factortopy.mapping import facts_line
-    from factortopy.reporting import ranked, with_limits
+    from factortopy.reporting import percent, ranked
 
     rows = ranked(results.regions, ALL_VOXELS)
     print_table(
@@ -137,15 +137,15 @@ def print_ranking(comparison: "Comparison", results: "Results") -> None:
         ["mapping", "R²", "R² / ceiling", "less the first", "voxels won"],
         [
             [
-                row.mapping,
-                with_limits(row.r2, row.r2_low, row.r2_high),
-                with_limits(row.normalised, row.normalised_low, row.normalised_high),
-                with_limits(row.difference, row.difference_low, row.difference_high, sign=True),
-                "–" if row.won is None else f"{row.won:.0%}",
+                row["mapping"],
+                Estimate.in_row(row, "r2").text(),
+                Estimate.in_row(row, "normalised").text(),
+                Estimate.in_row(row, "difference").text(sign=True),
+                percent(row["won"]),
             ]
             for row in rows
         ],
-        note=f"95 % limits over {rows[0].limits}; the first is {comparison.labels[0]}.\n"
+        note=f"95 % limits over {rows[0]['limits']}; the first is {comparison.labels[0]}.\n"
         f"{facts_line(comparison.dataset)}",
         names=True,
     )

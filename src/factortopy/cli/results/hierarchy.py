@@ -1,9 +1,6 @@
 """``factortopy hierarchy``: does depth follow an order of visual areas, and how sure is that?"""
 
-import csv
 import json
-import sys
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -87,7 +84,7 @@ def _show(paths: list[Path], found: list[Any], as_csv: bool, as_json: bool) -> N
     if as_json:
         typer.echo(json.dumps({"mappings": facts}))
     elif as_csv:
-        _print_csv(facts)
+        typer.echo(_csv(facts), nl=False)
     else:
         for path, (mapping, fits, _) in zip(paths, found, strict=True):
             _print(path, mapping, fits)
@@ -136,13 +133,13 @@ def _fits(
     permutations: int,
     seed: int,
 ) -> "list[HierarchyFit]":
-    from factortopy.analysis import SOURCES, fit_hierarchy, orders_of
+    from factortopy.analysis import DEPTH_SOURCES, fit_hierarchy, orders_of
 
     orders = asked or orders_of(mapping.rois)
     if not orders:
         held = ", ".join(mapping.rois) or "none"
         raise DataError(f"no known order of ROIs fits this mapping (its ROIs: {held}); name one with --rois")
-    sources = [source for source in SOURCES if source in mapping.dataset]
+    sources = [source for source in DEPTH_SOURCES if source in mapping.dataset]
     axes = [None] if distance is None else [None, distance.distance]
     return [
         fit_hierarchy(mapping, order, source, distance=axis, permutations=permutations, seed=seed)
@@ -163,6 +160,8 @@ def _draw(found: list[Any], stem: Path) -> None:
 def _facts(
     path: Path, mapping: "Mapping", fits: "list[HierarchyFit]", distance: "RepresentationalDepth | None"
 ) -> dict[str, Any]:
+    from factortopy.analysis import record_of
+
     attributes = mapping.dataset.attrs
     names = ("network", "subject", "recipe", "seed", "split", "images_test", "bootstrap")
     facts = {name: attributes[name] for name in names if name in attributes}
@@ -170,34 +169,36 @@ def _facts(
     if distance is not None:
         values = dict(zip(distance.layers, distance.distance.tolist(), strict=True))
         facts["distance_from_pixels"] = {"images": distance.images, "layers": values}
-    return facts | {"orders": [asdict(fit) for fit in fits]}
+    return facts | {"orders": [record_of(fit) for fit in fits]}
 
 
-def _print_csv(facts: list[dict[str, Any]]) -> None:
+def _csv(facts: list[dict[str, Any]]) -> str:
+    from factortopy.analysis import csv_of, table_of
+
     rows = []
     for mapping in facts:
-        held = {name: mapping.get(name) for name in ("mapping", "network", "subject", "recipe", "simulated")}
+        shared = {name: mapping.get(name) for name in ("mapping", "network", "subject", "recipe", "simulated")}
         for fit in mapping["orders"]:
-            shared = held | {name: value for name, value in fit.items() if name != "levels"}
-            rows += [shared | level for level in fit["levels"]]
-    writer = csv.DictWriter(sys.stdout, list(rows[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
+            own = {name: value for name, value in fit.items() if name != "levels"}
+            rows += [shared | own | level for level in fit["levels"]]
+    return csv_of(table_of(rows))
 
 
 def _print(path: Path, mapping: "Mapping", fits: "list[HierarchyFit]") -> None:
+    from factortopy.analysis import Estimate
     from factortopy.mapping import facts_line
+    from factortopy.reporting import percent
 
     rows = [
         (
             fit.order,
             f"{fit.source.replace('_', ' ')}{'' if fit.axis == 'layer index' else ', distance'}",
-            _limited(fit.slope, fit.slope_low, fit.slope_high),
+            fit.slope.text(2),
             f"{fit.slope_p:.3f}",
             f"{fit.spearman:.2f}",
             f"{fit.spearman_p:.3f}",
-            f"{_text(fit.r2_line)}, {_text(fit.r2_monotone)}",
-            "–" if fit.in_order is None else f"{fit.in_order:.0%}",
+            ", ".join(Estimate(value).text(2) for value in (fit.r2_line, fit.r2_monotone)),
+            percent(fit.in_order),
         )
         for fit in fits
     ]
@@ -210,11 +211,3 @@ def _print(path: Path, mapping: "Mapping", fits: "list[HierarchyFit]") -> None:
         "depth over voxels. Rises: share of draws in which depth rises at every step.\n"
         f"{facts_line(mapping.dataset)}",
     )
-
-
-def _limited(value: float, low: float | None, high: float | None) -> str:
-    return f"{value:.2f}" if low is None or high is None else f"{value:.2f} [{low:.2f}, {high:.2f}]"
-
-
-def _text(value: float | None) -> str:
-    return "–" if value is None else f"{value:.2f}"

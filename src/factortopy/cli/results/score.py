@@ -1,7 +1,6 @@
 """``factortopy score``: brain scores of a mapping by ROI, raw and against the noise ceiling."""
 
 import json
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,7 +11,6 @@ from factortopy.cli.tables import print_table
 from factortopy.errors import DataError
 
 if TYPE_CHECKING:
-    from factortopy.analysis import RoiScore
     from factortopy.mapping import Mapping
 
 
@@ -28,17 +26,18 @@ def score(
     as_json: Json = False,
 ) -> None:
     """Print the score of each ROI on held-out images: raw, its noise ceiling, and normalised."""
-    from factortopy.analysis import roi_scores
+    from factortopy.analysis import records_of, roi_scores
     from factortopy.mapping import Mapping
 
     loaded = Mapping.load(mapping)
     if normalised and "ceiling" not in loaded.dataset:
         raise DataError(f"{mapping} has no noise ceiling, so its scores stay raw; leave out --normalised")
     scores = roi_scores(loaded, threshold)
+    if not normalised:
+        scores = scores.drop(columns=["normalised", "masked"])
     facts = _facts(loaded, threshold if normalised else None)
     if as_json:
-        rois = [_row(item, normalised) for item in scores]
-        typer.echo(json.dumps(facts | {"rois": rois}))
+        typer.echo(json.dumps(facts | {"rois": records_of(scores)}))
         return
     columns = [
         "ROI",
@@ -52,27 +51,22 @@ def score(
     print_table(
         title,
         columns,
-        [_cells(item, normalised) for item in scores],
+        [_cells(row) for row in scores.to_dict("records")],
         note="\n".join(f"{name}: {value}" for name, value in facts.items() if value not in (None, {})),
     )
 
 
-def _row(item: "RoiScore", with_normalised: bool) -> dict[str, Any]:
-    row = asdict(item)
-    left_out = () if with_normalised else ("normalised", "masked")
-    return {key: value for key, value in row.items() if key not in left_out}
+def _cells(row: dict[str, Any]) -> list[str]:
+    from factortopy.analysis import Estimate
 
-
-def _cells(item: "RoiScore", with_normalised: bool) -> list[str]:
-    row = _row(item, with_normalised)
-    low, high = row.pop("r2_low"), row.pop("r2_high")
-    cells = [_text(value) for value in row.values()]
-    return [*cells[:3], "–" if low is None else f"{low:.2f}…{high:.2f}", *cells[3:]]
+    r2 = Estimate(row["r2"], row.pop("r2_low"), row.pop("r2_high"))
+    cells = [Estimate(value).text() if isinstance(value, float) else str(value) for value in row.values()]
+    return [*cells[:3], f"{r2.low:.2f}…{r2.high:.2f}" if r2.limited else "–", *cells[3:]]
 
 
 def _facts(mapping: "Mapping", threshold: float | None) -> dict[str, Any]:
     """What was fitted, on which images, and what the numbers are: formulas, threshold, numbers of trials."""
-    from factortopy.analysis import FORMULA, ceiling_facts
+    from factortopy.analysis import NORMALISED_FORMULA, ceiling_facts
     from factortopy.mapping import facts as facts_of
 
     formula, repeats = ceiling_facts(mapping)
@@ -85,11 +79,5 @@ def _facts(mapping: "Mapping", threshold: float | None) -> dict[str, Any]:
         "simulated": mapping.simulated,
     }
     if threshold is not None:
-        facts |= {"normalised": FORMULA, "masked_where_ceiling_below": threshold}
+        facts |= {"normalised": NORMALISED_FORMULA, "masked_where_ceiling_below": threshold}
     return facts
-
-
-def _text(value: Any) -> str:
-    if value is None:
-        return "–"
-    return f"{value:.3f}" if isinstance(value, float) else str(value)

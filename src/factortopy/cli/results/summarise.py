@@ -1,7 +1,6 @@
 """``factortopy summarise``: one network's scores, shares and hierarchy line over seeds or subjects."""
 
 import json
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,7 +11,8 @@ from factortopy.cli.tables import print_table
 from factortopy.errors import DataError
 
 if TYPE_CHECKING:
-    from factortopy.analysis import Spread
+    import pandas
+
     from factortopy.mapping import Mapping
 
 COLUMNS = {"r2": "R²", "normalised": "R² / ceiling", "depth": "depth (share)", "scale": "scale (share)"}
@@ -41,19 +41,19 @@ def summarise(
     """
     if output is not None:
         check_place(output)
-    from factortopy.analysis import across, seed_average
+    from factortopy.analysis import across, records_of, seed_average
     from factortopy.mapping import Mapping
 
     loaded = [Mapping.load(folder) for folder in mappings]
-    over, found = across(loaded)
+    found = across(loaded)
     average = None if output is None else seed_average(loaded)
-    facts = _facts(loaded, over)
+    facts = _facts(loaded, over := found["limits"][0])
     if average is not None and output is not None:
         if output.exists():
             raise DataError(f"{output} exists; choose another folder")
         average.save(output)
     if as_json:
-        typer.echo(json.dumps(facts | {"rows": [asdict(row) for row in found]}))
+        typer.echo(json.dumps(facts | {"rows": records_of(found)}))
         return
     title = f"Means over {over}" + (", SIMULATED responses" if facts["simulated"] else "")
     lines = [f"{name}: {value}" for name, value in facts.items()]
@@ -62,15 +62,15 @@ def summarise(
         typer.echo(f"Average over seeds: {output}")
 
 
-def _rows(found: "list[Spread]") -> list[list[str]]:
+def _rows(found: "pandas.DataFrame") -> list[list[str]]:
     """A row a region; the line's numbers in rows of their own."""
-    from factortopy.reporting import with_limits
+    from factortopy.analysis import Estimate
 
-    said = {(row.region, row.quantity): with_limits(row.mean, row.low, row.high) for row in found}
-    regions = dict.fromkeys(row.region for row in found)
-    rows = [[region, *(said.get((region, name), "–") for name in COLUMNS)] for region in regions]
-    line = {row.quantity: with_limits(row.mean, row.low, row.high) for row in found if row.quantity in LINE}
-    return rows + [[f"hierarchy line, {name}", "", "", text, ""] for name, text in line.items()]
+    rows = found.to_dict("records")
+    texts = {(row["region"], row["quantity"]): Estimate.in_row(row, "mean").text() for row in rows}
+    regions = [[region, *(texts.get((region, name), "–") for name in COLUMNS)] for region in found["region"].unique()]
+    line = {row["quantity"]: Estimate.in_row(row, "mean").text() for row in rows if row["quantity"] in LINE}
+    return regions + [[f"hierarchy line, {name}", "", "", text, ""] for name, text in line.items()]
 
 
 def _facts(mappings: "list[Mapping]", over: str) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from factortopy.analysis import limited
+from factortopy.analysis import estimate, record_of
 from factortopy.images import ImageSet
 from factortopy.mapping import Mapping, layer_confidence
 from factortopy.paper.item import Item, Result
@@ -81,12 +81,9 @@ def _example(images: ImageSet) -> int:
 
 
 def _row(name: str, mapping: Mapping) -> Row:
-    score = limited(mapping, "r2")
     return {
         "label": name,
-        "r2": score.value,
-        "r2_low": score.low,
-        "r2_high": score.high,
+        **record_of({"r2": estimate(mapping, "r2")}),
         "confidence": float(np.nanmean(layer_confidence(selector_weights(mapping)))),
         "roughness": roughness(mapping),
     }

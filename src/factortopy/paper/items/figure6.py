@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from factortopy.analysis import layer_position, limited
+from factortopy.analysis import estimate, layer_position, record_of
 from factortopy.mapping import layer_confidence
 from factortopy.paper.item import Item, Result
 from factortopy.paper.items.panels import Panel, map_grid
@@ -26,10 +26,9 @@ def make(study: Study) -> Result:
         mapping = study.fit(Job(member))
         weights = selector_weights(mapping)
         panels.append(Panel(f"{member.label}\n{mapping.layers[0]} … {mapping.layers[-1]}", mapping, weights))
-        score, sure = limited(mapping, "r2"), layer_confidence(weights)
+        sure = layer_confidence(weights)
         row: Row = {"label": member.label, "layers": len(mapping.layers)}
-        row |= {"r2": score.value, "r2_low": score.low, "r2_high": score.high}
-        row |= {"confidence": float(np.nanmean(sure))}
+        row |= record_of({"r2": estimate(mapping, "r2")}) | {"confidence": float(np.nanmean(sure))}
         for roi in mapping.rois:
             row[f"{roi} position"] = roi_mean(layer_position(weights), mapping, roi)
             row[f"{roi} confidence"] = roi_mean(sure, mapping, roi)

@@ -1,8 +1,6 @@
 """Figure 7 and table 3: networks before and after fine-tuning on small data sets."""
 
-from dataclasses import asdict
-
-from factortopy.analysis import Change, LineChange, change
+from factortopy.analysis import Change, Estimate, change, record_of, records_of
 from factortopy.errors import DataError
 from factortopy.mapping import Mapping
 from factortopy.paper.item import Item, Result
@@ -97,7 +95,7 @@ def tables(study: Study, before: dict[Member, Mapping]) -> tuple[list[Row], list
             tuned = study.fine_tuned(member, source)
             found = change(mapping, study.fit(Job(tuned)))
             rows.append({"label": tuned.label, **change_row(found)})
-            by_roi += [{"label": tuned.label, **asdict(row)} for row in found.rows]
+            by_roi += [{"label": tuned.label, **row} for row in records_of(found.regions)]
     return rows, by_roi
 
 
@@ -107,24 +105,15 @@ def change_row(found: Change) -> Row:
     Args:
         found: before against after.
     """
-    whole = found.rows[-1]
-    row: Row = {"r2_before": whole.r2_before, "r2_after": whole.r2_after}
-    row |= {"drop": _less(whole.r2_change), "drop_low": _less(whole.r2_change_high)}
-    row |= {"drop_high": _less(whole.r2_change_low), "forgetting": whole.forgetting}
-    row |= {"forgetting_low": whole.forgetting_low, "forgetting_high": whole.forgetting_high}
-    row |= {"depth_change": whole.depth_change, "layer_changed": whole.layer_changed}
-    for line in _lines(found):
-        name = "slope_change" if line.source == "share" else "selector_slope_change"
-        row |= {name: line.change, f"{name}_low": line.change_low, f"{name}_high": line.change_high}
-    return row
-
-
-def _lines(found: Change) -> list[LineChange]:
-    return [line for line in found.lines if line.quantity == "slope"]
-
-
-def _less(value: float | None) -> float | None:
-    return None if value is None else -value
+    whole = found.regions.to_dict("records")[-1]
+    row: Row = {name: whole[name] for name in ("r2_before", "r2_after")}
+    row |= {"drop": -Estimate.in_row(whole, "r2_change"), "forgetting": found.forgetting}
+    row |= {name: whole[name] for name in ("depth_change", "layer_changed")}
+    for line in found.lines.to_dict("records"):
+        if line["quantity"] == "slope":
+            name = "slope_change" if line["source"] == "share" else "selector_slope_change"
+            row[name] = Estimate.in_row(line, "change")
+    return record_of(row)
 
 
 FIGURE7 = Item(

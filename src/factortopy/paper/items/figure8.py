@@ -1,12 +1,8 @@
 """Figure 8: voxels clustered by the channels they select, in the paper's way and free of the gauge."""
 
-from dataclasses import asdict
-
-from factortopy.analysis import COUNT, ChannelClusters, Way, channel_clusters, cluster_rows
-from factortopy.mapping import Mapping
+from factortopy.analysis import COUNT, Way, channel_clusters, cluster_table, records_of
 from factortopy.paper.item import Item, Result
 from factortopy.paper.items.figure3 import clip_member
-from factortopy.paper.numbers import Row
 from factortopy.paper.study import Job, Study
 from factortopy.plot import clusters
 
@@ -27,14 +23,9 @@ def make(study: Study) -> Result:
     alike = adjusted_rand_score(found["paper"].labels, found["gauge-free"].labels)
     return Result(
         {name: clusters(mapping, found[way], palette=study.plan.palette) for way, name in WAYS.items()},
-        {name: _rows(mapping, found[way]) for way, name in WAYS.items()},
+        {name: records_of(cluster_table(mapping, found[way])) for way, name in WAYS.items()},
         (f"adjusted Rand index of the two ways: {alike:.2f}; the paper gives no numbers for this figure",),
     )
-
-
-def _rows(mapping: Mapping, found: ChannelClusters) -> list[Row]:
-    rows = [asdict(row) for row in cluster_rows(mapping, found)]
-    return [{**{key: value for key, value in row.items() if key != "rois"}, **row["rois"]} for row in rows]
 
 
 FIGURE8 = Item("figure8", f"{COUNT} channel clusters, the paper's way and gauge-free", jobs, make)

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from factortopy.analysis import hierarchy_slope, over_fits, subject_average
+from factortopy.analysis import hierarchy_slope, over_fits, record_of, subject_average
 from factortopy.errors import FactortopyError, UnavailableError
 from factortopy.mapping import Mapping
 from factortopy.paper.item import Item, Result
@@ -107,11 +107,9 @@ def subject_rows(people: dict[Member, list[Mapping]]) -> list[Row]:
         row: Row = {"label": member.label, "subjects": len(held)}
         for name, sources in {"slope": ("layer_raw", "layer"), "share_slope": ("layer_share",)}.items():
             try:
-                values = [_slope(mapping, sources) for mapping in held]
-                found = over_fits(values)
+                row |= record_of({name: over_fits([_slope(mapping, sources) for mapping in held])})
             except FactortopyError:
                 continue
-            row |= {name: found.value, f"{name}_low": found.low, f"{name}_high": found.high}
         if "slope" in row:
             rows.append(row)
     return rows
