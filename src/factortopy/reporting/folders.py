@@ -10,7 +10,15 @@ import numpy as np
 import pandas
 from jaxtyping import Float
 
-from factortopy.analysis import Change, ChannelClusters, ChannelImages, change, cluster_table, subject_average, write_table
+from factortopy.analysis import (
+    Change,
+    ChannelClusters,
+    ChannelImages,
+    change,
+    cluster_table,
+    subject_average,
+    write_table,
+)
 from factortopy.cortex import VERTICES
 from factortopy.mapping import Mapping
 from factortopy.plot import (

@@ -153,21 +153,20 @@ def print_ranking(comparison: "Comparison", results: "Results") -> None:
 
 def print_change(result: "Change") -> None:
     """Print what changed by ROI, and the hierarchy line."""
-    from factortopy.reporting import with_limits
+    from factortopy.analysis import Estimate
 
     rows = [
         (
-            row.roi,
-            with_limits(row.r2_before, None, None),
-            with_limits(row.r2_after, None, None),
-            with_limits(row.r2_change, row.r2_change_low, row.r2_change_high, sign=True),
-            with_limits(row.forgetting, row.forgetting_low, row.forgetting_high, sign=True),
-            with_limits(row.depth_change, row.depth_change_low, row.depth_change_high, sign=True),
+            row["roi"],
+            *(Estimate(row[name]).text() for name in ("r2_before", "r2_after")),
+            *(Estimate.in_row(row, name).text(sign=True) for name in ("r2_change", "forgetting", "depth_change")),
         )
-        for row in result.rows
+        for row in result.regions.to_dict("records")
     ]
     lines = [
-        f"{line.quantity} {line.before:.3f} -> {line.after:.3f}" for line in result.lines if line.source == "share"
+        f"{line['quantity']} {line['before']:.3f} -> {line['after']:.3f}"
+        for line in result.lines.to_dict("records")
+        if line["source"] == "share"
     ]
     notes = ["forgetting: 1 - R² after / R² before; depth: mean layer position by share", ", ".join(lines)]
     print_table(
