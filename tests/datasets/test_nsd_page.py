@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from nsd_fixture import write_nsd
 
-PAGE = Path(__file__).parents[3] / "docs" / "nsd.md"
+PAGE = Path(__file__).parents[2] / "docs" / "nsd.md"
 
 
 def test_examples(tmp_path, monkeypatch):

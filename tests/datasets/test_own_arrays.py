@@ -232,7 +232,7 @@ def test_sphere_stands_for_coordinates(tmp_path, values):
 
 
 def test_the_example_of_the_documentation_works(tmp_path):
-    page = Path(__file__).parents[3] / "docs" / "data.md"
+    page = Path(__file__).parents[2] / "docs" / "data.md"
     if not page.is_file():
         pytest.skip("the documentation is not in this copy")
     (tmp_path / "subject.toml").write_text(page.read_text("utf-8").split("```toml\n")[1].split("```")[0])

@@ -162,20 +162,15 @@ def read_signal(
     """
     images, layers = len(channels.local[0]), len(channels.local)
     chunk = max(1, PARTIALS // (2 * layers * images))
-    given = {"space": space, "layer": layer, "scale": scale, "weights": weights, "variance": variance}
-    given |= {} if divisor is None else {"divisor": divisor}
-    selectors = {name: torch.from_numpy(np.asarray(part, dtype=np.float32)) for name, part in given.items()}
-    results: list[dict[str, np.ndarray]] = []
-    for start in range(0, len(space), chunk):
-        part = {name: selector[start : start + chunk] for name, selector in selectors.items()}
-        results.append(_read_voxels(channels, **part))
+    given = [part for part in (space, layer, scale, weights, variance, divisor) if part is not None]
+    parts = [torch.from_numpy(np.asarray(part, dtype=np.float32)).split(chunk) for part in given]
+    results = [_read_voxels(channels, *some) for some in zip(*parts, strict=True)]
     signal = np.concatenate([result.pop("signal") for result in results], axis=1)
     return {"signal": signal} | {name: np.concatenate([result[name] for result in results]) for name in results[0]}
 
 
 def _read_voxels(
     channels: PlantedChannels,
-    *,
     space: Tensor,
     layer: Tensor,
     scale: Tensor,

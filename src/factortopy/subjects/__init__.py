@@ -10,8 +10,7 @@ from factortopy.subjects.ceilings import (
     repeat_counts,
     repeat_variance,
 )
-from factortopy.subjects.description import described_files, read_facts
-from factortopy.subjects.folder import load_subject_folder
+from factortopy.subjects.folder import described_files, load_subject_folder, read_description
 from factortopy.subjects.recording import RecordedVoxels, Recording, subject_of
 from factortopy.subjects.subject import Subject
 from factortopy.subjects.trials import TrialRows, Trials, ZScore
@@ -34,7 +33,7 @@ __all__ = [
     "noise_ceiling_at",
     "noise_ceiling_from_ncsnr",
     "noise_ceiling_from_percent",
-    "read_facts",
+    "read_description",
     "read_ids",
     "repeat_counts",
     "repeat_variance",

@@ -1,15 +1,30 @@
-"""A subject from its folder: arrays, image ids as text, the rest in TOML; nothing is unpickled."""
+"""A subject from its folder: arrays, image ids as text, the rest in ``subject.toml``; nothing is unpickled."""
 
+import json
 import os
+import tomllib
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from factortopy.errors import DataError
+import numpy as np
+
+from factortopy.errors import DataError, UnknownNameError
+from factortopy.storage import SUFFIXES, Source, npy_header, read_array, reading
 from factortopy.subjects.arrays import load_arrays
-from factortopy.subjects.description import described_files, read_facts
 from factortopy.subjects.subject import Subject
 from factortopy.subjects.truth import PlantedTruth
+
+REQUIRED = ("responses", "coordinates")
+OPTIONAL = ("coordinate_bounds", "hemisphere", "vertex", "noise_ceiling", "repeats")
+STEMS = {"coordinates": ("coordinates", "coords"), "noise_ceiling": ("noise_ceiling", "ceiling")}
+"""Names that a part's file goes by, where that is not the part's own name alone."""
+SPHERE = "sphere"
+"""Stands for coordinates where vertices of a standard surface lie on its sphere."""
+TEXTS = ("name", "surface", "images", "image_ids")
+TABLES = ("provenance", "truth")
+SINGLE_TRIALS = "single_trials"
+"""True where rows are trials, so that image ids repeat."""
 
 
 def load_subject_folder(path: str | os.PathLike[str]) -> Subject:
@@ -30,21 +45,155 @@ def load_subject_folder(path: str | os.PathLike[str]) -> Subject:
         raise DataError(
             f"{path} is no folder; give the folder of a subject (responses.npy, coordinates.npy, ...)", path=path
         )
-    file = path / "subject.toml" if path.is_dir() else path
-    folder = file.parent
-    facts = read_facts(file, must_exist=not path.is_dir())
+    folder, facts = read_description(path)
     parts = described_files(folder, facts)
     try:
         subject = load_arrays(**parts, surface=facts.get("surface"), name=facts.get("name", folder.resolve().name))
     except DataError as error:
         raise error.at(folder) from error
-    truth = _load_truth(file, facts["truth"]) if "truth" in facts else None
+    truth = _load_truth(folder, facts["truth"]) if "truth" in facts else None
     return replace(subject, truth=truth, provenance=facts.get("provenance", subject.provenance))
 
 
-def _load_truth(file: Path, facts: dict[str, Any]) -> PlantedTruth:
+def _load_truth(folder: Path, facts: dict[str, Any]) -> PlantedTruth:
     try:
         seed, layers = int(facts["seed"]), int(facts["layers"])
     except (KeyError, TypeError, ValueError) as error:
+        file = folder / "subject.toml"
         raise DataError(f"{file}: [truth] needs whole numbers seed and layers", path=file) from error
-    return PlantedTruth.load(file.parent / "truth", seed=seed, layers=layers)
+    return PlantedTruth.load(folder / "truth", seed=seed, layers=layers)
+
+
+def read_description(path: str | os.PathLike[str]) -> tuple[Path, dict[str, Any]]:
+    """The folder of a subject, and what its ``subject.toml`` says: nothing where there is none.
+
+    Args:
+        path: the folder, or a ``.toml`` file in it.
+
+    Raises:
+        DataError: if the file is no TOML, or a key has a value of the wrong kind.
+        UnknownNameError: if a key is unknown.
+    """
+    path = Path(path)
+    file = path / "subject.toml" if path.is_dir() else path
+    if path.is_dir() and not file.is_file():
+        return path, {}
+    with reading(file, "mend it or save the subject again"):
+        facts = tomllib.loads(file.read_text(encoding="utf-8"))
+    keys = (*TEXTS, *TABLES, *REQUIRED, *OPTIONAL, "rois", SINGLE_TRIALS)
+    for key, value in facts.items():
+        if key not in keys:
+            raise UnknownNameError(f"key of {file}", key, keys)
+        _check_kind(file, key, value)
+    return file.parent, facts
+
+
+def _check_kind(path: Path, key: str, value: Any) -> None:
+    if key in TEXTS:
+        fits, wanted = isinstance(value, str), "a text"
+    elif key in TABLES:
+        fits, wanted = isinstance(value, dict), "a table"
+    elif key == SINGLE_TRIALS:
+        fits, wanted = isinstance(value, bool), "true or false"
+    else:
+        texts = isinstance(value, list) and bool(value) and all(isinstance(item, str) for item in value)
+        fits = texts or (value == [] or isinstance(value, dict) if key == "rois" else isinstance(value, str))
+        wanted = "a table or a list of names" if key == "rois" else "a path or a list of paths"
+    if not fits:
+        raise DataError(f"{path}: {key} must be {wanted}, got {value!r}", path=path)
+
+
+def described_files(folder: Path, facts: dict[str, Any]) -> dict[str, Any]:
+    """The arguments of ``load_arrays`` for a subject's folder.
+
+    A part that ``subject.toml`` does not name is looked for under its own name: ``responses.npy``,
+    ``coordinates.npy`` (or ``coords.npy``), ``noise_ceiling.npy`` (or ``ceiling.npy``), ``rois/NAME.npy``,
+    ``rois.json``, ... in any known format.
+
+    Args:
+        folder: what paths are relative to.
+        facts: what ``read_description`` gave.
+
+    Raises:
+        DataError: if a part that is needed is neither named nor there.
+    """
+    parts: dict[str, Any] = {name: _named(folder, facts, name) for name in (*REQUIRED, *OPTIONAL)}
+    photographs = folder / facts["images"] if "images" in facts else None
+    ids = folder / facts.get("image_ids", "image_ids.txt")
+    without_ids = photographs is not None and "image_ids" not in facts and not ids.exists()
+    if parts["responses"] is None:
+        raise DataError(
+            f"{folder / 'responses.npy'} is missing; name the file in {folder / 'subject.toml'}",
+            path=folder / "responses.npy",
+        )
+    if facts.get("coordinates") == SPHERE:
+        parts["coordinates"] = None
+    elif parts["coordinates"] is None:
+        raise DataError(
+            f"{folder / 'coordinates.npy'} is missing; give it, or a surface and coordinates = {SPHERE!r} in "
+            "subject.toml",
+            path=folder / "coordinates.npy",
+        )
+    return parts | {
+        "image_ids": None if without_ids else ids,
+        "images": photographs,
+        SINGLE_TRIALS: facts.get(SINGLE_TRIALS, False),
+        "rois": _rois(folder, facts.get("rois"), parts["responses"]),
+    }
+
+
+def _named(folder: Path, facts: dict[str, Any], part: str) -> Source | None:
+    if part in facts:
+        value = facts[part]
+        return folder / value if isinstance(value, str) else [folder / item for item in value]
+    stems = STEMS.get(part, (part,))
+    files = (folder / f"{stem}{suffix}" for stem in stems for suffix in SUFFIXES)
+    return next((file for file in files if file.exists()), None)
+
+
+def _rois(folder: Path, named: Any, responses: Source) -> dict[str, Source]:
+    if isinstance(named, dict):
+        return {name: _roi(folder, name, value) for name, value in named.items()}
+    names = named or sorted(file.stem for file in (folder / "rois").glob("*.npy"))
+    if not names and (folder / "rois.json").is_file():
+        return _rois_of_json(folder / "rois.json", _voxels(responses))
+    return {name: folder / "rois" / f"{name}.npy" for name in names}
+
+
+def _roi(folder: Path, name: str, value: Any) -> Source:
+    """A mask from a file, or from the labels in a file: ``{ labels = "atlas.mgz", values = [1, 2] }``."""
+    if isinstance(value, str):
+        return folder / value
+    if isinstance(value, list) and all(isinstance(item, str) for item in value):
+        return [folder / item for item in value]
+    if not isinstance(value, dict) or set(value) != {"labels", "values"}:
+        raise DataError(
+            f"{folder / 'subject.toml'}: ROI {name!r} must be a file, or labels with values",
+            path=folder / "subject.toml",
+        )
+    files = value["labels"]
+    labels = read_array(folder / files if isinstance(files, str) else [folder / file for file in files])
+    with reading(folder / "subject.toml", f"give ROI {name!r} a list of whole numbers as values"):
+        return np.isin(labels, np.array(value["values"], dtype=np.int64))
+
+
+def _voxels(responses: Source) -> int:
+    npy = isinstance(responses, Path) and responses.suffix == ".npy"
+    shape = npy_header(responses).shape if npy else read_array(responses).shape  # type: ignore[arg-type]
+    return shape[-1] if shape else 0
+
+
+def _rois_of_json(path: Path, voxels: int) -> dict[str, Source]:
+    """ROIs as an object of lists: a mask of 0 and 1 for every voxel, or the indices of its voxels."""
+    with reading(path, "give an object of lists: a mask, or indices of voxels"):
+        lists = {name: np.asarray(values) for name, values in json.loads(path.read_text("utf-8")).items()}
+        lists = {name: values.astype(np.int64) if not values.size else values for name, values in lists.items()}
+    masks: dict[str, Source] = {}
+    for name, values in lists.items():
+        if values.shape == (voxels,) and np.isin(values, (0, 1)).all():
+            masks[name] = values
+            continue
+        if values.ndim != 1 or values.dtype.kind not in "iu" or (values < 0).any() or (values >= voxels).any():
+            raise DataError(f"{path}: ROI {name!r} must be a mask or indices from 0 to {voxels - 1}", path=path)
+        masks[name] = np.isin(np.arange(voxels), values)
+    return masks

@@ -2,16 +2,16 @@
 
 from pathlib import Path
 
-from factortopy.datasets.arrays.check import check_arrays, described
+from factortopy.datasets.arrays.check import check_arrays
 from factortopy.datasets.data_set import DataSet, holding
 from factortopy.images import ImageSet, images_from_folder
-from factortopy.subjects import Subject, load_subject_folder
+from factortopy.subjects import Subject, load_subject_folder, read_description
 
 _IN_FOLDER = holding("subject.toml", "responses.*")
 
 
 def _images(path: Path) -> ImageSet | None:
-    folder, facts = described(path)
+    folder, facts = read_description(path)
     return images_from_folder(folder / facts["images"]) if "images" in facts else None
 
 

@@ -8,7 +8,7 @@ import numpy as np
 from factortopy.cortex import HEMISPHERES
 from factortopy.datasets.findings import SAMPLED, Report
 from factortopy.storage import ArrayPath, npy_header
-from factortopy.subjects import Subject, described_files, load_subject_folder, read_facts, read_ids
+from factortopy.subjects import Subject, described_files, load_subject_folder, read_description, read_ids
 
 LARGEST = 2 * 10**9
 """Bytes of responses that are read whole, which takes seconds; of larger ones some rows are looked at."""
@@ -16,7 +16,7 @@ LARGEST = 2 * 10**9
 
 def check_arrays(path: Path, report: Report) -> None:
     """The files that make the subject up."""
-    folder, facts = described(path)
+    folder, facts = read_description(path)
     parts = described_files(folder, facts)
     responses = parts["responses"]
     files = [ArrayPath.parse(part).file for part in (responses if isinstance(responses, list) else [responses])]
@@ -24,12 +24,6 @@ def check_arrays(path: Path, report: Report) -> None:
         _check_subject(report, load_subject_folder(path))
     else:
         _check_large(report, folder, responses, parts["image_ids"])
-
-
-def described(path: Path) -> tuple[Path, dict[str, Any]]:
-    """The folder of a subject, and what is said of it."""
-    folder = path if path.is_dir() else path.parent
-    return folder, read_facts(folder / "subject.toml" if path.is_dir() else path)
 
 
 def _check_subject(report: Report, subject: Subject) -> None:
