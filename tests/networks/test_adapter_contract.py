@@ -11,7 +11,7 @@ from factortopy.errors import ShapeError
 from factortopy.networks import Preprocessing, describe, network_from_function
 from factortopy.networks.adapters import open_clip as open_clip_adapter
 from factortopy.networks.adapters.module import network_from_module
-from factortopy.networks.adapters.transformers import build_transformers
+from factortopy.networks.adapters.transformers import create_from_config
 
 SMALL = {
     "image_size": 32,
@@ -56,8 +56,16 @@ def from_timm(name, size=None, **sizes):
 
 
 def from_open_clip(name, **vision):
-    visual = open_clip_adapter._image_tower(name, None, 0, **vision)
-    return open_clip_adapter.network_from_open_clip(visual, name=name, description="", pretrained=False)
+    return network_from_module(open_clip_tower(name, **vision), name=name)
+
+
+def open_clip_tower(name, seed=0, **vision):
+    return open_clip_adapter._image_tower(open_clip_adapter.OPEN_CLIP.source(name), seed, **vision)
+
+
+def from_transformers(config, state=None, seed=0):
+    module = create_from_config(config, state, seed, type(config).__name__)
+    return network_from_module(module, pretrained=state is not None)
 
 
 def from_torchvision(model, size):
@@ -95,24 +103,24 @@ CASES = {
     "open_clip ViT": lambda: from_open_clip("ViT-B-32", **TOWER),
     "open_clip ResNet": lambda: from_open_clip("RN50", image_size=64, layers=[1, 1, 1, 1], width=16),
     "open_clip ConvNeXt": lambda: from_open_clip("convnext_base", timm_model_name="test_convnext"),
-    "transformers ViT": lambda: build_transformers(transformers.ViTConfig(**SMALL)),
-    "transformers CLIP": lambda: build_transformers(
+    "transformers ViT": lambda: from_transformers(transformers.ViTConfig(**SMALL)),
+    "transformers CLIP": lambda: from_transformers(
         transformers.CLIPConfig(vision_config=SMALL, text_config={"vocab_size": 50000})
     ),
-    "transformers SigLIP": lambda: build_transformers(transformers.SiglipVisionConfig(**SMALL)),
-    "transformers DINOv2": lambda: build_transformers(transformers.Dinov2Config(**SMALL)),
-    "transformers DINOv2 with registers": lambda: build_transformers(transformers.Dinov2WithRegistersConfig(**SMALL)),
-    "transformers DINOv3": lambda: build_transformers(transformers.DINOv3ViTConfig(**SMALL, num_register_tokens=4)),
-    "transformers MAE": lambda: build_transformers(transformers.ViTMAEConfig(**SMALL)),
-    "transformers Swin": lambda: build_transformers(
+    "transformers SigLIP": lambda: from_transformers(transformers.SiglipVisionConfig(**SMALL)),
+    "transformers DINOv2": lambda: from_transformers(transformers.Dinov2Config(**SMALL)),
+    "transformers DINOv2 with registers": lambda: from_transformers(transformers.Dinov2WithRegistersConfig(**SMALL)),
+    "transformers DINOv3": lambda: from_transformers(transformers.DINOv3ViTConfig(**SMALL, num_register_tokens=4)),
+    "transformers MAE": lambda: from_transformers(transformers.ViTMAEConfig(**SMALL)),
+    "transformers Swin": lambda: from_transformers(
         transformers.SwinConfig(
             image_size=32, patch_size=2, embed_dim=8, depths=[1, 1], num_heads=[1, 1], window_size=4
         )
     ),
-    "transformers ConvNeXt": lambda: build_transformers(
+    "transformers ConvNeXt": lambda: from_transformers(
         transformers.ConvNextConfig(image_size=64, depths=[1, 1, 1, 1], hidden_sizes=[8, 12, 16, 20])
     ),
-    "transformers ResNet": lambda: build_transformers(
+    "transformers ResNet": lambda: from_transformers(
         transformers.ResNetConfig(depths=[1, 1], hidden_sizes=[8, 16], embedding_size=8)
     ),
     "torchvision ResNet": lambda: from_torchvision(models.ResNet(models.resnet.BasicBlock, [1, 1, 1, 1]), 64),

@@ -5,7 +5,7 @@ import sys
 import pytest
 import torch
 import transformers
-from test_adapter_contract import CASES, HALVES, SMALL, TOWER, batch
+from test_adapter_contract import CASES, HALVES, SMALL, TOWER, batch, from_transformers, open_clip_tower
 from torchvision import models
 from torchvision.models.feature_extraction import create_feature_extractor
 
@@ -13,13 +13,13 @@ from factortopy.errors import DataError, UnavailableError, UnknownNameError
 from factortopy.images import sample_views
 from factortopy.networks import Preprocessing
 from factortopy.networks.adapters import open_clip as open_clip_adapter
-from factortopy.networks.adapters.hooked import HookedNetwork
 from factortopy.networks.adapters.module import network_from_module
-from factortopy.networks.adapters.open_clip import build_open_clip
-from factortopy.networks.adapters.outputs import TokenRule
-from factortopy.networks.adapters.torchvision import build_torchvision, torchvision_preprocessing
-from factortopy.networks.adapters.transformers import build_transformers
+from factortopy.networks.adapters.open_clip import OPEN_CLIP
+from factortopy.networks.adapters.torchvision import TORCHVISION, torchvision_preprocessing
+from factortopy.networks.adapters.transformers import TRANSFORMERS
 from factortopy.networks.adapters.transformers_preprocessing import transformers_preprocessing
+from factortopy.networks.reading.hooked import HookedNetwork
+from factortopy.networks.reading.outputs import TokenRule
 
 # Its blocks keep the tokens sorted by mask unit, so they are put in order by its own `reroll`, below.
 NOT_BY_HOOKS = {"timm Hiera"}
@@ -79,8 +79,8 @@ def test_layers_taken_alone_are_those_of_the_whole(name):
 @pytest.mark.parametrize("name", ["ViT-B-32", "RN50"])
 def test_open_clip_equals_its_own_intermediates(name):
     sizes = TOWER if name == "ViT-B-32" else {"image_size": 64, "layers": [1, 1, 1, 1], "width": 16}
-    visual = open_clip_adapter._image_tower(name, None, 0, **sizes)
-    network = open_clip_adapter.network_from_open_clip(visual, name=name, description="", pretrained=False)
+    visual = open_clip_tower(name, **sizes)
+    network = network_from_module(visual, name=name)
     images = batch(network, 2)
     with torch.no_grad():
         tokens = network.tokens(images)
@@ -93,14 +93,12 @@ def test_open_clip_equals_its_own_intermediates(name):
 
 
 def test_open_clip_tag_decides_activation_and_preprocessing():
-    first, second = (
-        open_clip_adapter._image_tower("ViT-B-16", tag, 0, layers=1) for tag in ("openai", "datacomp_l_s1b_b8k")
-    )
+    first, second = (open_clip_tower(f"ViT-B-16/{tag}", layers=1) for tag in ("openai", "datacomp_l_s1b_b8k"))
     assert [type(tower.transformer.resblocks[0].mlp.gelu).__name__ for tower in (first, second)] == [
         "QuickGELU",
         "GELU",
     ]
-    siglip = open_clip_adapter._image_tower("ViT-B-16-SigLIP", "webli", 0, timm_model_name="test_vit")
+    siglip = open_clip_tower("ViT-B-16-SigLIP/webli", timm_model_name="test_vit")
     rules = open_clip_adapter.open_clip_preprocessing(siglip)
     assert (rules.mean, rules.crop_mode) == ((0.5, 0.5, 0.5), "squash")
 
@@ -118,18 +116,20 @@ def test_open_clip_preprocessing_is_its_own():
 
 
 def test_open_clip_weights_and_names():
-    tower = open_clip_adapter._image_tower("ViT-S-32", None, 3)
+    tower = open_clip_tower("ViT-S-32", seed=3)
     state = {f"visual.{key}": value for key, value in tower.state_dict().items()}
-    network = build_open_clip("ViT-S-32", state | {"token_embedding.weight": torch.zeros(3)}, layers=BLOCK_5)
+    network = OPEN_CLIP.build(
+        OPEN_CLIP.source("ViT-S-32"), state | {"token_embedding.weight": torch.zeros(3)}, layers=BLOCK_5
+    )
     for key, value in network._model.state_dict().items():
         assert torch.equal(value, state[f"visual.{key}"])
     assert network.pretrained
     with pytest.raises(DataError, match="conv1"):
-        build_open_clip("ViT-S-32", {k: v for k, v in state.items() if "conv1" not in k})
+        OPEN_CLIP.build(OPEN_CLIP.source("ViT-S-32"), {k: v for k, v in state.items() if "conv1" not in k})
     with pytest.raises(UnknownNameError, match="ViT-B-16"):
-        build_open_clip("ViT-B-61")
+        OPEN_CLIP.build(OPEN_CLIP.source("ViT-B-61"))
     with pytest.raises(UnknownNameError, match="datacomp_l_s1b_b8k"):
-        build_open_clip("ViT-B-16", tag="datacomp_l")
+        OPEN_CLIP.build(OPEN_CLIP.source("ViT-B-16/datacomp_l"))
 
 
 BLOCK_5 = ["transformer.resblocks.5"]
@@ -160,8 +160,8 @@ def test_transformers_equals_its_hidden_states(name):
 
 def test_masked_autoencoder_keeps_every_patch_in_place():
     """With the weights of a plain ViT it gives the plain ViT's tokens."""
-    plain = build_transformers(transformers.ViTConfig(**SMALL), seed=1)
-    masked = build_transformers(transformers.ViTMAEConfig(**SMALL), seed=2)
+    plain = from_transformers(transformers.ViTConfig(**SMALL), seed=1)
+    masked = from_transformers(transformers.ViTMAEConfig(**SMALL), seed=2)
     state = plain._model.state_dict()
     masked._model.load_state_dict({k: v for k, v in state.items() if "pooler" not in k})
     images = batch(plain, 2)
@@ -181,20 +181,20 @@ def test_transformers_without_hidden_states_names_the_class():
     with pytest.raises(UnavailableError, match=r"MuteModel gives no hidden states.*layers="):
         network_from_module(MuteModel(transformers.ViTConfig(**SMALL)))
     with pytest.raises(UnavailableError, match="Siglip2VisionModel does not run on images alone"):
-        build_transformers(transformers.Siglip2VisionConfig(**{**SMALL, "image_size": 32}))
+        from_transformers(transformers.Siglip2VisionConfig(**{**SMALL, "image_size": 32}))
 
 
 def test_transformers_weights_of_a_larger_model():
     classifier = transformers.ViTForImageClassification(transformers.ViTConfig(**SMALL))
     state = classifier.state_dict()
-    network = build_transformers(transformers.ViTConfig(**SMALL), state)
+    network = from_transformers(transformers.ViTConfig(**SMALL), state)
     own = network._model.state_dict()
     assert torch.equal(own["layers.1.mlp.fc1.weight"], state["vit.layers.1.mlp.fc1.weight"])
     short = {k: v for k, v in state.items() if "layers.1.mlp.fc1" not in k}
     with pytest.raises(DataError, match=r"2 missing \(layers\.1\.mlp\.fc1\.bias"):
-        build_transformers(transformers.ViTConfig(**SMALL), short)
+        from_transformers(transformers.ViTConfig(**SMALL), short)
     with pytest.raises(DataError, match="unexpected"):
-        build_transformers(transformers.ViTConfig(**{**SMALL, "num_hidden_layers": 2}), state)
+        from_transformers(transformers.ViTConfig(**{**SMALL, "num_hidden_layers": 2}), state)
 
 
 def test_transformers_preprocessing_is_its_own(tmp_path):
@@ -224,9 +224,9 @@ def test_library_that_is_missing_is_said_with_its_remedy(monkeypatch):
     monkeypatch.setitem(sys.modules, "open_clip", None)
     monkeypatch.setitem(sys.modules, "transformers", None)
     with pytest.raises(UnavailableError, match=r"pip install 'factortopy\[open-clip\]'"):
-        build_open_clip("ViT-B-32")
+        OPEN_CLIP.build(OPEN_CLIP.source("ViT-B-32"))
     with pytest.raises(UnavailableError, match=r"pip install 'factortopy\[transformers\]'"):
-        build_transformers("facebook/dinov2-base")
+        TRANSFORMERS.build(TRANSFORMERS.source("facebook/dinov2-base"))
 
 
 def test_transformers_folder(tmp_path):
@@ -234,15 +234,15 @@ def test_transformers_folder(tmp_path):
     transformers.BitImageProcessor(size={"shortest_edge": 36}, crop_size={"height": 32, "width": 32}).save_pretrained(
         tmp_path
     )
-    network = build_transformers(str(tmp_path), seed=4)
+    network = TRANSFORMERS.build(TRANSFORMERS.source(str(tmp_path)), seed=4)
     assert network.preprocessing.size == (32, 32)
     assert network.channels == (32, 32, 32)
     (tmp_path / "config.json").write_text('{"model_type": "of nobody"}')
     with pytest.raises(DataError, match="cannot be read"):
-        build_transformers(str(tmp_path))
+        TRANSFORMERS.build(TRANSFORMERS.source(str(tmp_path)))
 
 
-TORCHVISION = {
+TORCHVISION_MODELS = {
     "resnet": (models.ResNet(models.resnet.BasicBlock, [1, 1, 1, 1]), 64),
     "vit": (models.VisionTransformer(32, 8, 3, 2, 32, 48), 32),
     "swin": (models.SwinTransformer([4, 4], 12, [1, 1, 1], [1, 1, 1], [4, 4]), 64),
@@ -251,9 +251,9 @@ TORCHVISION = {
 }
 
 
-@pytest.mark.parametrize("name", TORCHVISION)
+@pytest.mark.parametrize("name", TORCHVISION_MODELS)
 def test_torchvision_equals_its_feature_extractor(name):
-    model, size = TORCHVISION[name]
+    model, size = TORCHVISION_MODELS[name]
     network = network_from_module(model, preprocessing=Preprocessing((size, size), *HALVES))
     images = batch(network, 2)
     extractor = create_feature_extractor(model, {layer: layer for layer in network.layers}).eval()
@@ -270,17 +270,19 @@ def test_torchvision_equals_its_feature_extractor(name):
 
 def test_torchvision_names_tags_and_weights():
     state = models.resnet18().state_dict()
-    network = build_torchvision("resnet18", {k: v for k, v in state.items() if not k.startswith("fc.")})
+    network = TORCHVISION.build(
+        TORCHVISION.source("resnet18"), {k: v for k, v in state.items() if not k.startswith("fc.")}
+    )
     assert torch.equal(network._model.state_dict()["layer4.1.conv2.weight"], state["layer4.1.conv2.weight"])
     assert network.layers == ("relu", "layer1", "layer2", "layer3", "layer4")
     with pytest.raises(UnknownNameError, match="resnet50"):
-        build_torchvision("resnet5")
+        TORCHVISION.build(TORCHVISION.source("resnet5"))
     with pytest.raises(UnknownNameError, match="IMAGENET1K_V2"):
-        build_torchvision("resnet50", tag="IMAGENET1K_V3")
+        TORCHVISION.build(TORCHVISION.source("resnet50/IMAGENET1K_V3"))
 
 
 @pytest.mark.parametrize("name", ["resnet50", "vit_l_16", "swin_t", "efficientnet_b0", "inception_v3"])
 def test_torchvision_preprocessing_is_its_own(name):
     photograph = sample_views(3).image(1).resize((300, 260))
     own = models.get_model_weights(name).DEFAULT.transforms()
-    torch.testing.assert_close(torchvision_preprocessing(name)(photograph), own(photograph))
+    torch.testing.assert_close(torchvision_preprocessing(TORCHVISION.source(name))(photograph), own(photograph))

@@ -13,7 +13,7 @@ from PIL import Image
 from factortopy.errors import DataError, UnavailableError, UnknownNameError
 from factortopy.images import ImageSet
 from factortopy.networks import DiffusionNetwork, load_diffusion
-from factortopy.networks.adapters.diffusion_parts import untrained_parts
+from factortopy.networks.diffusion.parts import untrained_parts
 from factortopy.tokens import extract
 
 

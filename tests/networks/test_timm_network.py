@@ -11,7 +11,7 @@ from factortopy.images import sample_views
 from factortopy.machine import choose_device, choose_precision
 from factortopy.networks import Tokens, describe, load_network
 from factortopy.networks.adapters.timm import TimmNetwork
-from factortopy.networks.weights.weights import hub_file
+from factortopy.networks.weights.remote import HubFile
 
 
 def batch(network, count=2):
@@ -40,7 +40,7 @@ def test_transformer_tokens_equal_hooks_on_blocks(vit):
 def test_registers_are_apart():
     torch.manual_seed(0)
     model = timm.create_model("test_vit", reg_tokens=3)
-    network = TimmNetwork(model, "registers", "random", False)
+    network = TimmNetwork(model, "registers")
     seen = []
     model.blocks[2].register_forward_hook(lambda _m, _i, output: seen.append(output))
     with torch.no_grad():
@@ -194,7 +194,7 @@ def test_unreadable_weights(tmp_path):
 
 
 def test_no_hub_is_said_in_one_line(monkeypatch, tmp_path):
-    monkeypatch.setattr("factortopy.networks.weights.weights._reachable", lambda _address: False)
+    monkeypatch.setattr("factortopy.networks.weights.remote._reachable", lambda _address: False)
     monkeypatch.setattr("huggingface_hub.try_to_load_from_cache", lambda *_: None)
     with pytest.raises(UnavailableError, match="weights=PATH") as caught:
         load_network("mae-b16")
@@ -205,16 +205,16 @@ def test_cached_weights_need_no_network(monkeypatch, tmp_path):
     def refuse(_address):
         raise AssertionError("the network was asked")
 
-    monkeypatch.setattr("factortopy.networks.weights.weights._reachable", refuse)
+    monkeypatch.setattr("factortopy.networks.weights.remote._reachable", refuse)
     monkeypatch.setattr("huggingface_hub.try_to_load_from_cache", lambda *_: str(tmp_path / "cached"))
-    assert hub_file("timm/any") == tmp_path / "cached"
+    assert HubFile("timm/any").fetch() == tmp_path / "cached"
 
 
 def test_weights_hash_tells_one_changed_value(vit):
     other = load_network("test_vit", untrained=True, device="cpu")
     with torch.no_grad():
         other._model.blocks[5].mlp.fc2.bias[0] += 1e-3
-    assert TimmNetwork(other._model, "changed", "", False).weights_hash != vit.weights_hash
+    assert TimmNetwork(other._model, "changed").weights_hash != vit.weights_hash
 
 
 def test_downsample_equals_bilinear_by_hand():

@@ -13,9 +13,10 @@ import torch
 from onnx import TensorProto, helper, numpy_helper
 
 from factortopy.errors import DataError, UnavailableError
-from factortopy.networks import load_network, loading
-from factortopy.networks.weights import sources, wheels
+from factortopy.networks import load_network
+from factortopy.networks.weights import onnx_weights, wheels
 from factortopy.networks.weights.onnx_weights import onnx_state_dict
+from factortopy.networks.weights.remote import HubFile
 from factortopy.networks.weights.wheel_formats import timm_clip_weights
 
 RANDOM = np.random.default_rng(0)
@@ -68,9 +69,33 @@ def test_matrices_are_named_and_dequantised(tmp_path):
         np.testing.assert_allclose(found[name].numpy(), matrix, rtol=1e-6)
 
 
+def test_arrays_are_those_the_library_onnx_reads(tmp_path):
+    """Of every type and shape, whatever the way in which an array's shape is written."""
+    types = ("float32", "uint8", "int8", "int32", "int64")
+    arrays = {f"a.{name}": (RANDOM.normal(size=(2, 3, 130)) * 50).astype(name) for name in types}
+    arrays |= {"a.scalar": np.array(3.5, "float32"), "a.none": np.zeros((0, 4), "float32")}
+    tensors = [numpy_helper.from_array(array, name) for name, array in arrays.items()]
+    typed = {"b.float32": TensorProto.FLOAT, "b.int8": TensorProto.INT8, "b.int32": TensorProto.INT32}
+    for name, kind in typed.items():
+        arrays[name] = arrays[f"a.{name[2:]}"]
+        tensors.append(helper.make_tensor(name, kind, arrays[name].shape, arrays[name].ravel()))
+    onnx.save(helper.make_model(helper.make_graph([], "g", [], [], tensors)), tmp_path / "g.onnx")
+    read = onnx_weights._Graph(memoryview((tmp_path / "g.onnx").read_bytes())).arrays
+    for name in arrays.keys() - {"a.none"}:
+        assert read[name].dtype == arrays[name].dtype
+        np.testing.assert_array_equal(read[name], arrays[name])
+    packed = onnx_weights._array(memoryview(b"\x0a\x03\x82\x01\x01\x10\x03\x42\x01w\x4a\x82\x01" + bytes(130)))
+    assert (packed[0], packed[1].shape) == ("w", (130, 1))
+
+
 def test_no_graph(tmp_path):
     (tmp_path / "bad.onnx").write_bytes(b"\xff\xff nothing")
-    for name in ("bad.onnx", "absent.onnx"):
+    (tmp_path / "text.onnx").write_text("nothing")
+    (tmp_path / "empty.onnx").touch()
+    small_graph(tmp_path / "g.onnx")
+    whole = (tmp_path / "g.onnx").read_bytes()
+    (tmp_path / "short.onnx").write_bytes(whole[: len(whole) // 2])
+    for name in ("bad.onnx", "text.onnx", "empty.onnx", "short.onnx", "absent.onnx"):
         with pytest.raises(DataError, match=name):
             onnx_state_dict(tmp_path / name, "tail")
 
@@ -150,21 +175,22 @@ def false_wheel(wheel, folder):
 
 @pytest.mark.parametrize("name", wheels.WHEELS)
 def test_other_bytes_are_refused_and_not_cached(name, tmp_path, monkeypatch):
+    monkeypatch.setattr(wheels, "user_cache_dir", lambda _application: tmp_path / "cache")
     monkeypatch.setattr(wheels, "download", false_wheel)
     with pytest.raises(DataError, match=r"false\.whl has SHA-256"):
-        wheels.wheel_weights_file(name, tmp_path / "cache", progress=False)
+        wheels.WHEELS[name].fetch()
     wheel = wheels.WHEELS[name]
     passed = replace(wheel, sha256=wheels.sha256_file(false_wheel(wheel, tmp_path)))
-    monkeypatch.setitem(wheels.WHEELS, name, passed)
     with pytest.raises(DataError, match=rf"{Path(wheel.member).name} has SHA-256"):
-        wheels.wheel_weights_file(name, tmp_path / "cache", progress=False)
+        passed.fetch()
     assert not (tmp_path / "cache").exists()
 
 
 def test_second_use_needs_no_download(tmp_path, monkeypatch):
-    wheels.cached_file(NAME, tmp_path).write_bytes(b"cached")
+    monkeypatch.setattr(wheels, "user_cache_dir", lambda _application: tmp_path)
+    wheels.WHEELS[NAME].target.write_bytes(b"cached")
     monkeypatch.setattr(wheels, "download", lambda *_: pytest.fail("downloaded again"))
-    assert wheels.wheel_weights_file(NAME, tmp_path).read_bytes() == b"cached"
+    assert wheels.WHEELS[NAME].fetch().read_bytes() == b"cached"
 
 
 def test_failed_download_is_one_line(tmp_path, monkeypatch):
@@ -182,7 +208,7 @@ def test_neither_hub_nor_package(monkeypatch):
     def none(*_arguments, **_options):
         raise UnavailableError("not here")
 
-    monkeypatch.setattr(sources, "hub_file", none)
-    monkeypatch.setattr(loading, "wheel_weights_file", none)
+    monkeypatch.setattr(HubFile, "fetch", none)
+    monkeypatch.setattr(wheels.Wheel, "fetch", none)
     with pytest.raises(UnavailableError, match="not here, and not here; give a local file: weights=PATH"):
         load_network(NAME)

@@ -1,12 +1,15 @@
 """The zoo's data: the paper's networks with their exact checkpoints, names that lead somewhere, licences."""
 
+from types import SimpleNamespace
+
 import pytest
 from timm.models import get_pretrained_cfg
 from torch import nn
 
 from factortopy.errors import DataError, UnavailableError, UnknownNameError
-from factortopy.networks import find_entry, list_networks, load_network, loading, network_skeleton
-from factortopy.networks.weights import sources
+from factortopy.networks import find_entry, list_networks, load_network, network_skeleton
+from factortopy.networks.diffusion import loading as diffusion
+from factortopy.networks.weights.remote import HubFile, UrlFile
 from factortopy.networks.weights.wheels import WHEELS
 
 ENTRIES = list_networks()
@@ -43,12 +46,12 @@ def asked(monkeypatch):
     """What is asked of hubs; nothing is to be had."""
     seen = []
 
-    def refuse(place, *_names):
-        seen.append(place)
+    def refuse(remote, *_):
+        seen.append(getattr(remote, "repository", None) or remote.url)
         raise UnavailableError("tests ask no hub")
 
-    monkeypatch.setattr(sources, "hub_file", refuse)
-    monkeypatch.setattr(sources, "url_file", refuse)
+    monkeypatch.setattr(HubFile, "fetch", refuse)
+    monkeypatch.setattr(UrlFile, "fetch", refuse)
     return seen
 
 
@@ -74,7 +77,7 @@ def test_every_hub_knows_its_checkpoint(entry, asked):
     if entry.source.startswith("diffusion/"):
         pytest.skip("a pipeline of several files, which tests of its own load")
     with pytest.raises(UnavailableError, match="tests ask no hub"):
-        sources.trained_file(sources.parse_source(entry.source))
+        load_network(entry.source, device="cpu")
     assert len(asked) == 1
 
 
@@ -134,10 +137,15 @@ def test_stable_diffusion_by_name(monkeypatch):
     assert skeleton.global_token == entry.global_token
     assert (skeleton.layers[0], skeleton.layers[12], skeleton.layers[-1]) == ("down.0", "mid", "up.11")
     asked = []
-    monkeypatch.setattr(loading, "load_diffusion", lambda source, *_, **__: asked.append(source))
+
+    def ask(source, *_, step=None, block=None, **__):
+        asked.append((source, step, block))
+        return SimpleNamespace(to=lambda _device: None)
+
+    monkeypatch.setattr(diffusion, "load_diffusion", ask)
     load_network("stable-diffusion-1.5@block=up.6", device="cpu")
     load_network("diffusion/somebody/tuned@t=40", device="cpu")
-    assert asked == ["stable-diffusion-1.5@block=up.6", "somebody/tuned@t=40"]
+    assert asked == [("stable-diffusion-1.5", None, "up.6"), ("somebody/tuned", 40, None)]
     with pytest.raises(DataError, match="as in @t=25"):
         load_network("stable-diffusion-1.5")
     with pytest.raises(DataError, match="folder"):

@@ -12,8 +12,8 @@ from factortopy.networks.adapters import mocov3
 from factortopy.networks.adapters import open_clip as open_clip_adapter
 from factortopy.networks.adapters.module import network_from_module
 from factortopy.networks.adapters.timm import TimmNetwork, build_timm, timm_preprocessing
+from factortopy.networks.families import parse_source
 from factortopy.networks.network import IMAGENET_PREPROCESSING
-from factortopy.networks.weights.sources import build, parse_source
 
 # A diffusion network is no stack of layers over one image: tests of its own hold it to its contract.
 ENTRIES = [entry for entry in list_networks() if not entry.source.startswith("diffusion/")]
@@ -32,14 +32,13 @@ SMALL = {
 
 def build_small(name):
     """The network of a short name with few and thin layers, on small images."""
-    source = parse_source(find_entry(name).source)
-    if source.library == "timm":
+    family, source = parse_source(find_entry(name).source)
+    if source.family == "timm":
         return small_timm(source.architecture, name)
-    if source.library == "open_clip":
+    if source.family == "open_clip":
         tower = {"width": 64, "layers": 2, "head_width": 16, "image_size": 128}
-        visual = open_clip_adapter._image_tower(source.architecture, source.tag, 0, **tower)
-        return open_clip_adapter.network_from_open_clip(visual, name=name, description="", pretrained=False)
-    if source.library == "torchvision":
+        return network_from_module(open_clip_adapter._image_tower(source, 0, **tower), name=name, pretrained=False)
+    if source.family == "torchvision":
         seen = replace(IMAGENET_PREPROCESSING, size=(64, 64))
         if source.architecture.startswith("vit"):
             model = models.VisionTransformer(64, 16, 2, 4, 64, 128)
@@ -48,7 +47,7 @@ def build_small(name):
         return network_from_module(model, preprocessing=seen, name=name)
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(mocov3.SIZES, source.architecture, (96, 2, 4))
-        return build(source, None, seed=0, layers=None, name=name, description="")
+        return family.build(source, name=name)
 
 
 def small_timm(architecture, name):
@@ -58,7 +57,7 @@ def small_timm(architecture, name):
     model = build_timm(architecture, None, **sizes)
     seen = timm_preprocessing(model)
     size = sizes.get("img_size", 64)
-    return TimmNetwork(model, name, "", False, preprocessing=replace(seen, size=(size, size)))
+    return TimmNetwork(model, name, replace(seen, size=(size, size)), pretrained=False)
 
 
 @pytest.fixture(scope="module", params=NAMES)

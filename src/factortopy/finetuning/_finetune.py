@@ -20,7 +20,7 @@ from factortopy.finetuning.settings import FinetuneSettings, finetune_settings
 from factortopy.finetuning.split import LabelledSplit, split_classes
 from factortopy.finetuning.training import Classifier, FinetuneHistory, Trainer
 from factortopy.machine import choose_device, choose_precision
-from factortopy.networks import SETTINGS, WEIGHTS, Network, read_weights
+from factortopy.networks import FINETUNED_SETTINGS, FINETUNED_WEIGHTS, Network, read_weights
 from factortopy.provenance import provenance
 from factortopy.storage import Checkpoint, atomic_path, check_writable, remove, sha256_text
 
@@ -106,7 +106,7 @@ def finetune(
         _write(output, model, settings, record)
         remove(checkpoint.folder)
         return Finetuned(network, history, len(images.classes), output, record)
-    network.module.load_state_dict(read_weights(output / WEIGHTS))
+    network.module.load_state_dict(read_weights(output / FINETUNED_WEIGHTS))
     network.mark_changed(done["network"], done["description"])
     return Finetuned(network, FinetuneHistory(**done["training"]), len(images.classes), output, done)
 
@@ -185,11 +185,11 @@ def _write(output: Path, model: Classifier, settings: FinetuneSettings, record: 
     if network.architecture is not None:
         facts["architecture"] = network.architecture
     text = {"network": facts, "classes": record["classes"], "training": settings.model_dump()}
-    with atomic_path(output, sign=WEIGHTS) as folder:
+    with atomic_path(output, sign=FINETUNED_WEIGHTS) as folder:
         folder.mkdir()
-        save_file(_plain(network.module.state_dict()), folder / WEIGHTS)
+        save_file(_plain(network.module.state_dict()), folder / FINETUNED_WEIGHTS)
         save_file(_plain(model.linear.state_dict()), folder / CLASSIFIER)
-        (folder / SETTINGS).write_text(tomli_w.dumps(text), encoding="utf-8")
+        (folder / FINETUNED_SETTINGS).write_text(tomli_w.dumps(text), encoding="utf-8")
         (folder / HISTORY).write_text(_history_table(record["training"]), encoding="utf-8")
         (folder / PROVENANCE).write_text(json.dumps(record, indent=2, sort_keys=True), encoding="utf-8")
 

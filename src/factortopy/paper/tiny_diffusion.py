@@ -6,7 +6,7 @@ import torch
 
 from factortopy.errors import MissingExtraError
 from factortopy.machine import seeded
-from factortopy.networks import SCHEDULE, DiffusionNetwork, DiffusionParts, Network, parse_choice
+from factortopy.networks import STABLE_DIFFUSION_SCHEDULE, DiffusionNetwork, DiffusionParts, Network, parse_choice
 
 TINY_DIFFUSION = "tiny-diffusion-random"
 STEPS = 10
@@ -51,7 +51,7 @@ def _parts() -> DiffusionParts:
             up_block_types=("UpDecoderBlock2D",) * 2,
         )
         prompt = torch.randn(1, 7, 12)
-    scheduler = diffusers.DDIMInverseScheduler(**SCHEDULE, set_alpha_to_one=False, clip_sample=False)
+    scheduler = diffusers.DDIMInverseScheduler(**STABLE_DIFFUSION_SCHEDULE, set_alpha_to_one=False, clip_sample=False)
     return DiffusionParts(unet.eval(), vae.eval(), scheduler, prompt)
 
 

@@ -3,16 +3,16 @@
 import json
 import platform
 import re
-from importlib.metadata import PackageNotFoundError, requires, version
+from importlib.metadata import PackageNotFoundError, metadata
 from typing import Any
 
 import typer
 
 from factortopy.cli.options import Json, readable_bytes
 from factortopy.cli.tables import print_table
+from factortopy.provenance import package_versions
 
 DEMO_NETWORK = "clip-b16-openai"
-EXTRAS = {"test": "run the tests", "dev": "lint, type checks, order of stages, building the wheel"}
 
 
 def doctor(as_json: Json = False) -> None:
@@ -37,8 +37,6 @@ def doctor(as_json: Json = False) -> None:
 
 
 def _versions() -> dict[str, str]:
-    from factortopy.provenance import package_versions
-
     return {"python": platform.python_version(), "platform": platform.platform(), **package_versions()}
 
 
@@ -64,48 +62,35 @@ def _devices() -> dict[str, str]:
 
 
 def _caches() -> dict[str, str]:
-    from huggingface_hub import try_to_load_from_cache
     from huggingface_hub.constants import HF_HUB_CACHE
     from platformdirs import user_cache_dir
-    from timm.models import get_pretrained_cfg
 
-    from factortopy.networks import HUB_FILES, cached_file, find_entry
+    from factortopy.networks import find_cached_weights
 
-    entry = find_entry(DEMO_NETWORK)
-    config = get_pretrained_cfg(entry.source.removeprefix("timm/")) if entry else None
-    found = [try_to_load_from_cache(config.hf_hub_id, name) for name in HUB_FILES] if config else []
-    places = [path for path in found if isinstance(path, str)]
-    if cached_file(DEMO_NETWORK).is_file():
-        places.append(str(cached_file(DEMO_NETWORK)))
+    weights = find_cached_weights(DEMO_NETWORK)
     return {
         "cache folder": user_cache_dir("factortopy"),
         "model hub's cache": str(HF_HUB_CACHE),
-        "weights of the demo": places[0] if places else "not here yet: the first demo fetches them",
+        "weights of the demo": str(weights or "not here yet: the first demo fetches them"),
     }
 
 
 def _extras() -> dict[str, dict[str, str]]:
+    """Every extra that the package names, what it adds and whether that is here."""
     try:
-        requirements = requires("factortopy") or []
+        facts = metadata("factortopy")
     except PackageNotFoundError:
-        return {name: {"adds": adds, "state": "unknown: not installed by pip"} for name, adds in EXTRAS.items()}
+        return {}
+    requirements = facts.get_all("Requires-Dist", [])
     extras: dict[str, dict[str, str]] = {}
-    for name, adds in EXTRAS.items():
-        mark = re.compile(rf"extra\s*==\s*['\"]{name}['\"]")
-        packages = [_package(requirement) for requirement in requirements if mark.search(requirement)]
-        missing = [package for package in packages if not _installed(package)]
+    for name in facts.get_all("Provides-Extra", []):
+        mark = re.compile(rf"""extra\s*==\s*['"]{name}['"]""")
+        packages = [requirement.partition(";")[0].strip() for requirement in requirements if mark.search(requirement)]
+        missing = [package for package in map(_name, packages) if not package_versions((package,))]
         state = f"missing: {', '.join(missing)}; pip install 'factortopy[{name}]'" if missing else "installed"
-        extras[name] = {"adds": f"{adds} ({', '.join(packages)})", "state": state}
+        extras[name] = {"adds": ", ".join(packages), "state": state}
     return extras
 
 
-def _package(requirement: str) -> str:
+def _name(requirement: str) -> str:
     return re.split(r"[^\w.-]", requirement, maxsplit=1)[0]
-
-
-def _installed(package: str) -> bool:
-    try:
-        version(package)
-    except PackageNotFoundError:
-        return False
-    return True

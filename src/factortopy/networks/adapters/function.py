@@ -8,9 +8,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from factortopy.errors import DataError
-from factortopy.networks.adapters.layered import LayeredNetwork
-from factortopy.networks.adapters.outputs import FOUND, TokenRule, summary
 from factortopy.networks.network import Network, Preprocessing
+from factortopy.networks.reading.layered import LayeredNetwork
+from factortopy.networks.reading.outputs import FOUND, TokenRule, summary
 
 
 class FunctionNetwork(LayeredNetwork):

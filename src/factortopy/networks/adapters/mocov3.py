@@ -3,12 +3,18 @@
 Credits: Chen, Xie and He 2021 (arXiv 2104.02057); weights under CC BY-NC 4.0.
 """
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from factortopy.errors import UnknownNameError
 from factortopy.machine import seeded
+from factortopy.networks.adapters.timm import TimmNetwork
+from factortopy.networks.family import ModuleFamily, NetworkSource
+from factortopy.networks.network import Network, Preprocessing
 from factortopy.networks.weights.matching import fit_weights
 
 GRID, PATCH = 14, 16
@@ -17,7 +23,7 @@ SIZES = {"vit_small": (384, 12, 12), "vit_base": (768, 12, 12), "vit_large": (10
 ENCODER = "module.base_encoder."
 
 
-def build_mocov3(size: str, weights: dict[str, Tensor] | None, seed: int = 0) -> nn.Module:
+def build_mocov3(size: str, weights: Mapping[str, Tensor] | None, seed: int = 0) -> nn.Module:
     """A timm vision transformer with MoCo v3's positions, and the authors' weights or random ones.
 
     Args:
@@ -72,8 +78,29 @@ def sine_cosine_positions(channels: int, grid: int = GRID) -> Float[Tensor, "1 P
     frequencies = 10000.0 ** (-torch.arange(count) / count)
     rows, columns = torch.meshgrid(torch.arange(grid), torch.arange(grid), indexing="ij")
     parts = []
-    for place in (rows.flatten(), columns.flatten()):
-        angles = place[:, None] * frequencies
+    for position in (rows.flatten(), columns.flatten()):
+        angles = position[:, None] * frequencies
         parts += [angles.sin(), angles.cos()]
     patches = torch.cat(parts, dim=1)
     return torch.cat([torch.zeros(1, channels), patches])[None]
+
+
+class MoCoV3(ModuleFamily):
+    """The authors' networks, read as timm's; no hub has their weights."""
+
+    name = "mocov3"
+
+    def create(
+        self, source: NetworkSource, weights: Mapping[str, Tensor] | None, seed: int
+    ) -> tuple[nn.Module, Preprocessing | None]:
+        """Make the module."""
+        return build_mocov3(source.architecture, weights, seed), None
+
+    def network(
+        self, module: nn.Module, layers: Sequence[str] | None, preprocessing: Preprocessing | None, **facts: Any
+    ) -> Network:
+        """All blocks, or those wanted."""
+        return TimmNetwork(module, preprocessing=preprocessing, layers=layers, **facts)
+
+
+MOCOV3 = MoCoV3()

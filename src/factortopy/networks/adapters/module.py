@@ -6,15 +6,10 @@ from typing import Any, Literal
 from torch import nn
 
 from factortopy.errors import DataError
-from factortopy.networks.adapters.hooked import HookedNetwork
-from factortopy.networks.adapters.open_clip import network_from_open_clip, open_clip_preprocessing
-from factortopy.networks.adapters.outputs import FOUND, TokenRule
-from factortopy.networks.adapters.timm import TimmNetwork, timm_preprocessing
-from factortopy.networks.adapters.torchvision import default_layers
-from factortopy.networks.adapters.transformers import network_from_transformers
-from factortopy.networks.network import ASSUMED, IMAGENET_PREPROCESSING, Network, Preprocessing
-
-LIBRARIES = ("timm", "open_clip", "transformers", "torchvision")
+from factortopy.networks.families import family_of
+from factortopy.networks.network import Network, Preprocessing
+from factortopy.networks.reading.hooked import HookedNetwork
+from factortopy.networks.reading.outputs import FOUND, TokenRule
 
 
 def network_from_module(
@@ -54,56 +49,16 @@ def network_from_module(
         "description": description or f"weights of the given {kind}",
         "pretrained": pretrained,
     }
-    rule = TokenRule(prefix_tokens, class_token, channels_last)
-    seen = preprocessing or _own_preprocessing(module)
-    if layers is None and rule != TokenRule():
+    rule, family = TokenRule(prefix_tokens, class_token, channels_last), family_of(module)
+    seen = preprocessing or (family.preprocessing(module) if family else None)
+    if rule == TokenRule() and family and (layers is None or family.reads(module, layers)):
+        return family.network(module, layers, seen, **facts)
+    if layers is not None:
+        return HookedNetwork(module, layers, preprocessing=seen, rule=rule, **facts)
+    if rule != TokenRule():
         raise DataError("prefix_tokens, class_token and channels_last need layers=[...]")
-    if layers is None or (rule == TokenRule() and _library_knows(module, layers)):
-        return _of_library(module, layers, seen, facts)
-    if seen is None:
-        facts["description"] += ASSUMED
-    return HookedNetwork(module, layers, preprocessing=seen or IMAGENET_PREPROCESSING, rule=rule, **facts)
-
-
-def _library(module: nn.Module) -> str:
-    """The library that a module's class, or one that it derives from, is of; empty if none is known."""
-    homes = [base.__module__.split(".")[0] for base in type(module).__mro__]
-    return next((home for home in homes if home in LIBRARIES), "")
-
-
-def _own_preprocessing(module: nn.Module) -> Preprocessing | None:
-    """What the module itself says of its preprocessing; None if nothing."""
-    if _library(module) == "timm" and hasattr(module, "pretrained_cfg"):
-        return timm_preprocessing(module)
-    if hasattr(module, "preprocess_cfg"):
-        return open_clip_preprocessing(module)
-    return None
-
-
-def _library_knows(module: nn.Module, layers: Sequence[str]) -> bool:
-    """Whether the library itself reads these layers, which it does better: it knows the order of tokens."""
-    library = _library(module)
-    if library == "timm":
-        return set(layers) <= {info["module"] for info in getattr(module, "feature_info", ())}
-    return library == "transformers" and all(layer.startswith("hidden_states.") for layer in layers)
-
-
-def _of_library(
-    module: nn.Module, layers: Sequence[str] | None, seen: Preprocessing | None, facts: dict[str, Any]
-) -> Network:
-    """Blocks or stages of a module of a library that is known; all if ``layers`` is None."""
-    library = _library(module)
-    if library == "timm":
-        return TimmNetwork(module, layers=layers, preprocessing=seen, **facts)
-    if library == "transformers":
-        return network_from_transformers(module, layers, preprocessing=seen, **facts)
-    if library == "open_clip":
-        tower: Any = getattr(module, "visual", module)
-        return network_from_open_clip(tower, layers, **facts)
-    if library == "torchvision":
-        return network_from_module(module, default_layers(module), seen, **facts)
-    known = [name for name, _ in module.named_modules() if name]
+    known = [inner for inner, _ in module.named_modules() if inner]
     raise DataError(
-        f"which layers of {type(module).__name__} are wanted? give layers=[...] of its {len(known)} modules: "
+        f"which layers of {kind} are wanted? give layers=[...] of its {len(known)} modules: "
         f"{', '.join(known[:12])}{', ...' if len(known) > 12 else ''}"
     )

@@ -1,53 +1,41 @@
 """Any network of timm, read through its ``forward_intermediates``."""
 
 import inspect
-from collections.abc import Sequence
-from typing import Any, Literal, Self
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from factortopy.errors import UnavailableError
+from factortopy.errors import UnavailableError, UnknownNameError
 from factortopy.machine import seeded
-from factortopy.networks.adapters.layered import choose_layers, device_of, hash_of
-from factortopy.networks.network import Network, Preprocessing, Tokens, check_images
+from factortopy.networks.family import ModuleFamily, NetworkSource
+from factortopy.networks.network import Network, Preprocessing
+from factortopy.networks.reading.layered import LayeredNetwork, choose_layers
+from factortopy.networks.reading.outputs import MapAndExtras, without_extras
 from factortopy.networks.weights.matching import find_prefix, fit_weights
+from factortopy.networks.weights.remote import HubFile
+from factortopy.networks.zoo import list_networks
 
 
-class TimmNetwork(Network):
+class TimmNetwork(LayeredNetwork):
     """A timm model as a ``Network``.
 
     Args:
         model: a timm model with its weights.
         name: as the user calls it.
-        description: where the weights come from.
-        pretrained: whether the weights were trained.
-        layers: names of the layers to take; all if None. They come in order of depth.
         preprocessing: what to do to a photograph first; the model's own if None.
+        options: as in ``LayeredNetwork``.
 
     Raises:
         UnknownNameError: if a layer does not exist.
         UnavailableError: if the model cannot give intermediate maps.
     """
 
-    def __init__(
-        self,
-        model: nn.Module,
-        name: str,
-        description: str,
-        pretrained: bool,
-        layers: Sequence[str] | None = None,
-        preprocessing: Preprocessing | None = None,
-    ) -> None:
+    def __init__(self, model: nn.Module, name: str, preprocessing: Preprocessing | None = None, **options: Any) -> None:
         if not hasattr(model, "forward_intermediates"):
             raise UnavailableError(f"network {name!r} gives no intermediate layers in timm; choose another network")
-        self._model: Any = model.eval()
-        self.name, self.description, self.pretrained = name, description, pretrained
-        self.device = device_of(model)
-        self.preprocessing = preprocessing or timm_preprocessing(model)
-        self.unhashed = classifiers(model)
-        self.weights_hash = hash_of(model, self.unhashed)
         forward: Any = model.forward_intermediates
         self._options: dict[str, Any] = {"norm": False, "output_fmt": "NCHW", "intermediates_only": True}
         known = inspect.signature(forward).parameters
@@ -57,62 +45,33 @@ class TimmNetwork(Network):
             self._options["stop_early"] = True
         if "return_prefix_tokens" in known and getattr(model, "num_prefix_tokens", True):
             self._options["return_prefix_tokens"] = True
-        self._class_tokens = 0
         self._indices: list[int] | None = None
-        self._look(layers)
+        seen = preprocessing or timm_preprocessing(model)
+        super().__init__(model, name, seen, unhashed=classifiers(model), **options)
 
-    @property
-    def module(self) -> nn.Module:
-        """The timm model."""
-        model: nn.Module = self._model
-        return model
-
-    def tokens(self, images: Float[Tensor, "B 3 H W"]) -> Tokens:
-        """Tokens of preprocessed images, each layer at its own resolution. Gradients flow where enabled.
-
-        Raises:
-            ShapeError: if the images are not of the size this network takes.
-        """
-        check_images(self, images)
-        maps, prefixes = self._forward(images.to(self.device))
-        if prefixes is None:
-            return Tokens(maps, tuple(tensor.mean((2, 3), dtype=torch.float32) for tensor in maps))
-        registers = tuple(prefix[:, self._class_tokens :] for prefix in prefixes) if self.register_tokens else ()
-        if self.global_token == "class":
-            return Tokens(maps, tuple(prefix[:, 0] for prefix in prefixes), registers)
-        return Tokens(maps, tuple(tensor.mean((2, 3), dtype=torch.float32) for tensor in maps), registers)
-
-    def to(self, device: torch.device | str) -> Self:
-        """Move the weights to a device; returns the network itself."""
-        self.device = torch.device(device)
-        self._model.to(self.device)
-        return self
-
-    def _forward(self, images: Tensor) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...] | None]:
-        """Maps and prefix tokens of the layers taken; no prefix tokens if the network has none."""
+    def _outputs(self, images: Float[Tensor, "B 3 H W"]) -> Mapping[str, Any]:
+        """Of each layer its map, or its map and prefix tokens if the network has them."""
         entries = self._model.forward_intermediates(images, indices=self._indices, **self._options)
-        if isinstance(entries[0], Tensor):
-            return tuple(entries), None
-        maps, prefixes = zip(*entries, strict=True)
-        return maps, prefixes
+        return dict(zip(self._names(len(entries)) if self._indices is None else self.layers, entries, strict=True))
+
+    def _names(self, count: int) -> tuple[str, ...]:
+        named = tuple(info["module"] for info in getattr(self._model, "feature_info", ()))
+        return named if len(set(named)) == count else tuple(f"intermediate.{index}" for index in range(count))
+
+    def _read(self, _layer: str, output: Any, /) -> MapAndExtras:
+        return without_extras(output) if isinstance(output, Tensor) else output
 
     def _look(self, wanted: Sequence[str] | None) -> None:
         """Learn the layers' names and shapes by sending one grey image through the network."""
         with torch.no_grad():
-            maps, prefixes = self._forward(torch.zeros(1, 3, *self.preprocessing.size, device=self.device))
-        named = tuple(info["module"] for info in getattr(self._model, "feature_info", ()))
-        names = named if len(set(named)) == len(maps) else tuple(f"intermediate.{i}" for i in range(len(maps)))
-        indices = [names.index(name) for name in choose_layers(names, wanted)]
-        self.layers = tuple(names[index] for index in indices)
-        self.channels = tuple(maps[index].shape[1] for index in indices)
-        self.grids = tuple((maps[index].shape[2], maps[index].shape[3]) for index in indices)
-        self.prefix_tokens = 0 if prefixes is None else prefixes[0].shape[1]
+            outputs = self._outputs(torch.zeros(1, 3, *self.preprocessing.size, device=self.device))
+        self.layers = choose_layers(tuple(outputs), wanted)
+        self._indices = [tuple(outputs).index(name) for name in self.layers]
+        self._settle_shapes([self._read(name, outputs[name]) for name in self.layers])
         has_class = self.prefix_tokens > 0 and getattr(self._model, "cls_token", None) is not None
-        self.global_token: Literal["class", "pooled"] = "class" if has_class else "pooled"
         # The two prefix tokens of a distilled network are both of the class; the first one is it.
-        self._class_tokens = (2 if getattr(self._model, "dist_token", None) is not None else 1) if has_class else 0
-        self.register_tokens = self.prefix_tokens - self._class_tokens
-        self._indices = indices
+        class_tokens = (2 if getattr(self._model, "dist_token", None) is not None else 1) if has_class else 0
+        self._settle_tokens(0 if has_class else None, range(class_tokens, self.prefix_tokens))
 
 
 def timm_preprocessing(model: nn.Module) -> Preprocessing:
@@ -138,7 +97,7 @@ def classifiers(model: nn.Module) -> tuple[str, ...]:
     return (names,) if isinstance(names, str) else tuple(names)
 
 
-def build_timm(name: str, weights: dict[str, Tensor] | None, seed: int = 0, **options: Any) -> nn.Module:
+def build_timm(name: str, weights: Mapping[str, Tensor] | None, seed: int = 0, **options: Any) -> nn.Module:
     """Build a timm model, with given weights or with random ones.
 
     Args:
@@ -170,7 +129,7 @@ def build_timm(name: str, weights: dict[str, Tensor] | None, seed: int = 0, **op
     return model
 
 
-def _create(name: str, seed: int, options: dict[str, Any], weights: dict[str, Tensor] | None = None) -> nn.Module:
+def _create(name: str, seed: int, options: dict[str, Any], weights: Mapping[str, Tensor] | None = None) -> nn.Module:
     import timm
 
     overlay: dict[str, Any] = {} if weights is None else {"state_dict": dict(weights)}
@@ -183,3 +142,57 @@ def _create(name: str, seed: int, options: dict[str, Any], weights: dict[str, Te
         )
     vars(model)["pretrained_cfg"]["state_dict"] = None
     return model
+
+
+class Timm(ModuleFamily):
+    """Any network of timm that gives intermediate layers."""
+
+    name = package = "timm"
+
+    def source(self, text: str, input_size: int | None = None) -> NetworkSource:
+        """Read a name of timm, with or without the tag of a checkpoint."""
+        import timm
+
+        known = {*timm.list_models(), *timm.list_models(pretrained=True)}
+        if text not in known:
+            raise UnknownNameError("network", text, [*(entry.name for entry in list_networks()), *sorted(known)])
+        return super().source(text, input_size)
+
+    def remote(self, source: NetworkSource) -> HubFile:
+        """The file that timm itself takes."""
+        config = _trained_config(source.architecture)
+        if config is None or not config.hf_hub_id:
+            raise UnavailableError(f"timm has no trained weights for {source.architecture!r}")
+        return HubFile(config.hf_hub_id, *([[config.hf_hub_filename]] if config.hf_hub_filename else []))
+
+    def create(
+        self, source: NetworkSource, weights: Mapping[str, Tensor] | None, seed: int
+    ) -> tuple[nn.Module, Preprocessing | None]:
+        """Make the module, for images of the source's size; networks without positions take no size."""
+        config = _trained_config(source.architecture)
+        native = None if config is None else config.input_size[1]
+        sizes = {} if source.input_size in (None, native) else {"img_size": source.input_size}
+        return build_timm(source.architecture, weights, seed, **sizes), None
+
+    def network(
+        self, module: nn.Module, layers: Sequence[str] | None, preprocessing: Preprocessing | None, **facts: Any
+    ) -> Network:
+        """All that timm calls features, or those wanted."""
+        return TimmNetwork(module, preprocessing=preprocessing, layers=layers, **facts)
+
+    def preprocessing(self, module: nn.Module) -> Preprocessing | None:
+        """That of the module's checkpoint."""
+        return timm_preprocessing(module) if hasattr(module, "pretrained_cfg") else None
+
+    def reads(self, module: nn.Module, layers: Sequence[str]) -> bool:
+        """Whether timm lists these layers as features."""
+        return set(layers) <= {info["module"] for info in getattr(module, "feature_info", ())}
+
+
+def _trained_config(name: str) -> Any:
+    from timm.models import get_pretrained_cfg
+
+    return get_pretrained_cfg(name)
+
+
+TIMM = Timm()

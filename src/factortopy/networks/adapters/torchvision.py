@@ -5,11 +5,13 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from factortopy.errors import DataError, UnknownNameError
+from factortopy.errors import DataError, UnavailableError, UnknownNameError
 from factortopy.machine import seeded
-from factortopy.networks.adapters.hooked import HookedNetwork
+from factortopy.networks.family import ModuleFamily, NetworkSource
 from factortopy.networks.network import IMAGENET_PREPROCESSING, Network, Preprocessing
+from factortopy.networks.reading.hooked import HookedNetwork
 from factortopy.networks.weights.matching import fit_weights
+from factortopy.networks.weights.remote import UrlFile
 
 # Parts of torchvision's networks whose children follow one another in depth
 TRUNKS = ("encoder.layers", "features", "trunk_output", "blocks", "layers")
@@ -21,54 +23,39 @@ NO_LAYERS: tuple[type[nn.Module], ...] = (
 HEADS = ("fc", "classifier", "head", "heads", "AuxLogits", "aux1", "aux2")
 
 
-def build_torchvision(
-    architecture: str,
-    state: Mapping[str, Tensor] | None = None,
-    *,
-    tag: str | None = None,
-    seed: int = 0,
-    layers: Sequence[str] | None = None,
-    name: str | None = None,
-    description: str | None = None,
-    pretrained: bool | None = None,
-) -> Network:
-    """Build a classification network of torchvision.
+class Torchvision(ModuleFamily):
+    """Classification networks of torchvision, as in ``torchvision.models.list_models()``."""
 
-    Args:
-        architecture: as in ``torchvision.models.list_models()``, e.g. ``"resnet50"``.
-        state: its state dict, with or without the head; None for random weights.
-        tag: of the checkpoint, e.g. ``"IMAGENET1K_V2"``, which decides the preprocessing; torchvision's
-            default one if None. Its weights are not loaded.
-        seed: of the random weights.
-        layers: names of modules of the network; its stages or blocks if None.
-        name: of the network in every result; ``torchvision/ARCHITECTURE`` (and tag) if None.
-        description: where the weights come from.
-        pretrained: whether the weights were trained; whether ``state`` is given if None.
+    name = package = "torchvision"
+    tagged = True
 
-    Raises:
-        UnknownNameError: if no architecture, tag or layer has the name.
-        DataError: if the weights do not fit.
-    """
-    from torchvision import models
+    def remote(self, source: NetworkSource) -> UrlFile:
+        """The file of a checkpoint; of torchvision's default one without a tag."""
+        checkpoints = _checkpoints(source)
+        if not len(checkpoints):
+            raise UnavailableError(f"torchvision has no trained weights for {source.architecture!r}")
+        return UrlFile(checkpoints[source.tag or "DEFAULT"].url)
 
-    known = models.list_models(module=models)
-    if architecture not in known:
-        raise UnknownNameError("torchvision network", architecture, known)
-    options = {"aux_logits": True, "init_weights": True} if architecture in {"googlenet", "inception_v3"} else {}
-    with seeded(seed):
-        model: nn.Module = models.get_model(architecture, weights=None, **options)
-    if state is not None:
-        fitted = fit_weights(state, model.state_dict(), f"torchvision/{architecture}", HEADS)
-        model.load_state_dict(fitted)
-    full_name = "/".join(["torchvision", architecture, *([tag] if tag else [])])
-    return HookedNetwork(
-        model,
-        default_layers(model) if layers is None else layers,
-        name or full_name,
-        torchvision_preprocessing(architecture, tag),
-        description=description or f"{'random' if state is None else 'given'} weights; {full_name}",
-        pretrained=state is not None if pretrained is None else pretrained,
-    )
+    def create(
+        self, source: NetworkSource, weights: Mapping[str, Tensor] | None, seed: int
+    ) -> tuple[nn.Module, Preprocessing | None]:
+        """Make the module, from weights with or without the head; the tag decides the preprocessing."""
+        from torchvision import models
+
+        architecture = source.architecture
+        seen = torchvision_preprocessing(source)
+        options = {"aux_logits": True, "init_weights": True} if architecture in {"googlenet", "inception_v3"} else {}
+        with seeded(seed):
+            model: nn.Module = models.get_model(architecture, weights=None, **options)
+        if weights is not None:
+            model.load_state_dict(fit_weights(weights, model.state_dict(), f"torchvision/{architecture}", HEADS))
+        return model, seen
+
+    def network(
+        self, module: nn.Module, layers: Sequence[str] | None, preprocessing: Preprocessing | None, **facts: Any
+    ) -> Network:
+        """Its stages or blocks, or the layers wanted."""
+        return HookedNetwork(module, layers or default_layers(module), preprocessing=preprocessing, **facts)
 
 
 def default_layers(model: nn.Module) -> list[str]:
@@ -91,20 +78,16 @@ def default_layers(model: nn.Module) -> list[str]:
     return names
 
 
-def torchvision_preprocessing(architecture: str, tag: str | None = None) -> Preprocessing:
-    """The preprocessing of a checkpoint of torchvision; of its default one if ``tag`` is None.
+def torchvision_preprocessing(source: NetworkSource) -> Preprocessing:
+    """The preprocessing of a checkpoint of torchvision; of its default one without a tag.
 
     Raises:
-        UnknownNameError: if it has no checkpoint of the name.
+        UnknownNameError: if there is no such network or checkpoint.
     """
-    from torchvision import models
-
-    checkpoints: Any = models.get_model_weights(architecture)
-    if tag is not None and tag not in checkpoints.__members__:
-        raise UnknownNameError(f"torchvision checkpoint of {architecture}", tag, checkpoints.__members__)
-    if tag is None and not len(checkpoints):
+    checkpoints = _checkpoints(source)
+    if not len(checkpoints):
         return IMAGENET_PREPROCESSING
-    transform = checkpoints[tag or "DEFAULT"].transforms()
+    transform = checkpoints[source.tag or "DEFAULT"].transforms()
     crop, resize = transform.crop_size[0], transform.resize_size[0]
     return Preprocessing(
         size=(crop, crop),
@@ -114,3 +97,19 @@ def torchvision_preprocessing(architecture: str, tag: str | None = None) -> Prep
         # A little less than the quotient, as crop / fraction is rounded down.
         crop_fraction=crop / resize * (1 - 1e-9),
     )
+
+
+def _checkpoints(source: NetworkSource) -> Any:
+    """Checkpoints of the network by tag; the source's is one of them."""
+    from torchvision import models
+
+    known = models.list_models(module=models)
+    if source.architecture not in known:
+        raise UnknownNameError("torchvision network", source.architecture, known)
+    checkpoints: Any = models.get_model_weights(source.architecture)
+    if source.tag is not None and source.tag not in checkpoints.__members__:
+        raise UnknownNameError(f"torchvision checkpoint of {source.architecture}", source.tag, checkpoints.__members__)
+    return checkpoints
+
+
+TORCHVISION = Torchvision()

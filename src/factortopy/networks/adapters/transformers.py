@@ -4,7 +4,6 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +13,11 @@ from torch import Tensor, nn
 
 from factortopy.errors import DataError, FactortopyError, MissingExtraError, UnavailableError, first_line
 from factortopy.machine import seeded
-from factortopy.networks.adapters.layered import LayeredNetwork, choose_layers
 from factortopy.networks.adapters.transformers_preprocessing import transformers_preprocessing
-from factortopy.networks.network import ASSUMED, IMAGENET_PREPROCESSING, Network, Preprocessing
-from factortopy.networks.weights.weights import hub_file
+from factortopy.networks.family import ModuleFamily, NetworkSource
+from factortopy.networks.network import IMAGENET_PREPROCESSING, Network, Preprocessing, preprocessing_or_usual
+from factortopy.networks.reading.layered import LayeredNetwork, choose_layers
+from factortopy.networks.weights.remote import HubFile
 
 # Where two-tower models keep the part that sees images
 TOWERS = ("vision_model", "vision_encoder", "vision_tower")
@@ -73,77 +73,38 @@ class TransformersNetwork(LayeredNetwork):
         return choose_layers(names, names[1:] if wanted is None and len(names) == blocks + 1 else wanted)
 
 
-def network_from_transformers(
-    model: nn.Module,
-    layers: Sequence[str] | None = None,
-    preprocessing: Preprocessing | None = None,
-    *,
-    name: str,
-    description: str,
-    pretrained: bool,
-) -> Network:
-    """Make a network of a vision model of transformers.
+class Transformers(ModuleFamily):
+    """Vision networks of transformers, from a repository of the model hub or a folder like one."""
 
-    Args:
-        model: with its weights; of a two-tower model, the image tower is taken. A masked autoencoder is set
-            to mask nothing.
-        layers: ``hidden_states.1``, ...; all but the embedding (``hidden_states.0``) if None.
-        preprocessing: how it was trained to see a photograph; ImageNet's at the model's size if None.
-        name, description, pretrained: as in ``build_transformers``.
+    name, package = "hf", "transformers"
 
-    Raises:
-        UnavailableError: if the model gives no hidden states.
-        UnknownNameError: if a layer does not exist.
-    """
-    tower: Any = image_tower(model)
-    if hasattr(tower.config, "mask_ratio"):
-        tower.config.mask_ratio = 0.0
-    rules = preprocessing or replace(IMAGENET_PREPROCESSING, size=_input_size(tower))
-    description += "" if preprocessing else ASSUMED
-    return TransformersNetwork(tower, name, rules, description=description, pretrained=pretrained, layers=layers)
+    def remote(self, source: NetworkSource) -> HubFile:
+        """The repository's weights."""
+        return HubFile(source.architecture)
 
+    def create(
+        self, source: NetworkSource, weights: Mapping[str, Tensor] | None, seed: int
+    ) -> tuple[nn.Module, Preprocessing | None]:
+        """Make the module, of which the repository's configuration decides structure and preprocessing."""
+        config, seen = _configuration(source.architecture)
+        return create_from_config(config, weights, seed, source.architecture), seen
 
-def build_transformers(
-    architecture: Any,
-    state: Mapping[str, Tensor] | None = None,
-    *,
-    seed: int = 0,
-    layers: Sequence[str] | None = None,
-    preprocessing: Preprocessing | None = None,
-    name: str | None = None,
-    description: str | None = None,
-    pretrained: bool | None = None,
-) -> Network:
-    """Build a vision network of transformers.
+    def network(
+        self, module: nn.Module, layers: Sequence[str] | None, preprocessing: Preprocessing | None, **facts: Any
+    ) -> Network:
+        """The hidden states wanted; all but the embedding (``hidden_states.0``) if None.
 
-    Args:
-        architecture: a repository of the model hub, e.g. ``"facebook/dinov2-base"``, of which only the
-            configuration is read; a folder that has it; or a configuration object.
-        state: state dict of the network, or of a larger one that it is a part of; None for random weights.
-        seed: of the random weights.
-        layers: ``hidden_states.1``, ...; all but the embedding (``hidden_states.0``) if None.
-        preprocessing: how it was trained to see a photograph; the repository's if None.
-        name: of the network in every result; ``transformers/ARCHITECTURE`` if None.
-        description: where the weights come from.
-        pretrained: whether the weights were trained; whether ``state`` is given if None.
+        Of a two-tower model the image tower is taken. A masked autoencoder is set to mask nothing.
+        """
+        tower: Any = image_tower(module)
+        if hasattr(tower.config, "mask_ratio"):
+            tower.config.mask_ratio = 0.0
+        seen, facts["description"] = preprocessing_or_usual(preprocessing, facts["description"], _input_size(tower))
+        return TransformersNetwork(tower, preprocessing=seen, layers=layers, **facts)
 
-    Raises:
-        UnavailableError: if transformers is not installed, the configuration cannot be had, or the model
-            gives no hidden states.
-        UnknownNameError: if a layer does not exist.
-        DataError: if the weights do not fit.
-    """
-    config, seen = _configuration(architecture)
-    label = architecture if isinstance(architecture, str) else type(config).__name__
-    model = _create(config, state, seed, label)
-    return network_from_transformers(
-        model,
-        layers,
-        preprocessing or seen,
-        name=name or f"transformers/{label}",
-        description=description or f"{'random' if state is None else 'given'} weights; transformers {label}",
-        pretrained=state is not None if pretrained is None else pretrained,
-    )
+    def reads(self, _module: nn.Module, layers: Sequence[str], /) -> bool:
+        """Whether all are hidden states."""
+        return all(layer.startswith("hidden_states.") for layer in layers)
 
 
 def image_tower(model: nn.Module) -> nn.Module:
@@ -155,17 +116,15 @@ def image_tower(model: nn.Module) -> nn.Module:
     return model
 
 
-def _configuration(architecture: Any) -> tuple[Any, Preprocessing | None]:
-    """The configuration of a model, of its image tower alone where it has two; and its preprocessing."""
+def _configuration(architecture: str) -> tuple[Any, Preprocessing]:
+    """The configuration of a model, and its preprocessing."""
     try:
         from transformers import AutoConfig
     except ImportError:
         raise MissingExtraError("transformers", "transformers is not installed; install it") from None
-    if not isinstance(architecture, str):
-        return getattr(architecture, "vision_config", architecture), None
     folder = Path(architecture)
     files = [
-        folder / file if folder.is_dir() else hub_file(architecture, file)
+        folder / file if folder.is_dir() else HubFile(architecture, [file]).fetch()
         for file in ("config.json", "preprocessor_config.json")
     ]
     try:
@@ -176,13 +135,14 @@ def _configuration(architecture: Any) -> tuple[Any, Preprocessing | None]:
             raise
         reason = first_line(error)
         raise DataError(f"the configuration of transformers' {architecture} cannot be read: {reason}") from error
-    return getattr(config, "vision_config", config), seen
+    return config, seen
 
 
-def _create(config: Any, state: Mapping[str, Tensor] | None, seed: int, name: str) -> nn.Module:
+def create_from_config(config: Any, state: Mapping[str, Tensor] | None, seed: int, name: str) -> nn.Module:
+    """Make the image network of a configuration of transformers, as ``ModuleFamily.create`` does of a source."""
     from transformers import AutoModel
 
-    config = deepcopy(config)
+    config = deepcopy(getattr(config, "vision_config", config))
     with seeded(seed):
         model: Any = AutoModel.from_config(config)
         if state is None:
@@ -224,3 +184,6 @@ def _quiet() -> Iterator[None]:
 def _input_size(model: Any) -> tuple[int, int]:
     size = getattr(model.config, "image_size", None) or IMAGENET_PREPROCESSING.size
     return (size, size) if isinstance(size, int) else (size[0], size[1])
+
+
+TRANSFORMERS = Transformers()

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from factortopy.errors import DataError
 
-WEIGHTS, SETTINGS = "weights.safetensors", "settings.toml"
+FINETUNED_WEIGHTS, FINETUNED_SETTINGS = "weights.safetensors", "settings.toml"
 
 
 @dataclass(frozen=True)
@@ -33,19 +33,18 @@ def find_finetuned(path: str | Path) -> FinetunedFolder | None:
         DataError: if its settings cannot be read, or the network was a module of one's own.
     """
     folder = Path(path)
-    if not (folder / WEIGHTS).is_file() or not (folder / SETTINGS).is_file():
+    file = folder / FINETUNED_SETTINGS
+    if not (folder / FINETUNED_WEIGHTS).is_file() or not file.is_file():
         return None
     try:
-        facts = tomllib.loads((folder / SETTINGS).read_text(encoding="utf-8"))["network"]
+        facts = tomllib.loads(file.read_text(encoding="utf-8"))["network"]
         name, description = str(facts["name"]), str(facts["description"])
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise DataError(
-            f"{folder / SETTINGS} does not name a fine-tuned network ({error!r})", path=folder / SETTINGS
-        ) from error
+        raise DataError(f"{file} does not name a fine-tuned network ({error!r})", path=file) from error
     if "architecture" not in facts:
         raise DataError(
             f"{folder} holds the weights of a module of one's own; in Python: "
-            f"load_network(module, layers=[...], weights={str(folder / WEIGHTS)!r})",
+            f"load_network(module, layers=[...], weights={str(folder / FINETUNED_WEIGHTS)!r})",
             path=folder,
         )
-    return FinetunedFolder(str(facts["architecture"]), name, description, folder / WEIGHTS)
+    return FinetunedFolder(str(facts["architecture"]), name, description, folder / FINETUNED_WEIGHTS)

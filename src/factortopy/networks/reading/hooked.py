@@ -8,10 +8,10 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from factortopy.errors import DataError
-from factortopy.networks.adapters.hooks import find_overwritten, record_outputs
-from factortopy.networks.adapters.layered import PROBE_IMAGES, LayeredNetwork, device_of
-from factortopy.networks.adapters.outputs import find_tensor
-from factortopy.networks.network import Preprocessing
+from factortopy.networks.network import Preprocessing, preprocessing_or_usual
+from factortopy.networks.reading.hooks import find_overwritten, record_outputs
+from factortopy.networks.reading.layered import PROBE_IMAGES, LayeredNetwork, device_of
+from factortopy.networks.reading.outputs import find_tensor
 
 
 class HookedNetwork(LayeredNetwork):
@@ -21,7 +21,9 @@ class HookedNetwork(LayeredNetwork):
         module: with its weights; it is set to eval mode.
         layers: names of modules inside it, as in ``module.named_modules()``. They come in the order in which
             they run.
-        name, preprocessing, options: as in ``LayeredNetwork``.
+        name, description, options: as in ``LayeredNetwork``.
+        preprocessing: what to do to a photograph first; ImageNet's usual one if None, and then the description
+            says so.
 
     Raises:
         UnknownNameError: if a layer does not exist.
@@ -33,15 +35,18 @@ class HookedNetwork(LayeredNetwork):
         module: nn.Module,
         layers: Sequence[str],
         name: str,
-        preprocessing: Preprocessing,
+        preprocessing: Preprocessing | None,
+        *,
+        description: str = "",
         **options: Any,
     ) -> None:
         if isinstance(layers, str) or not layers or len(set(layers)) != len(layers):
             raise DataError(f"layers {layers!r} are no list, empty or repeat; name each layer once")
         self._hooked = tuple(layers)
-        images = torch.zeros(PROBE_IMAGES, 3, *preprocessing.size, device=device_of(module))
+        seen, description = preprocessing_or_usual(preprocessing, description)
+        images = torch.zeros(PROBE_IMAGES, 3, *seen.size, device=device_of(module))
         self._overwritten = find_overwritten(module.eval(), self._hooked, images)
-        super().__init__(module, name, preprocessing, layers=layers, **options)
+        super().__init__(module, name, seen, layers=layers, description=description, **options)
 
     def _outputs(self, images: Float[Tensor, "B 3 H W"]) -> Mapping[str, Any]:
         return record_outputs(self._model, self._hooked, images, self._keep)

@@ -1,13 +1,15 @@
 """What modules inside a network give, read by hooks that are gone when the call ends."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from factortopy.errors import DataError, UnknownNameError
-from factortopy.networks.adapters.outputs import find_tensor
+from factortopy.networks.reading.outputs import find_tensor
 
 
 def find_modules(model: nn.Module, names: Sequence[str]) -> dict[str, nn.Module]:
@@ -23,8 +25,39 @@ def find_modules(model: nn.Module, names: Sequence[str]) -> dict[str, nn.Module]
     return {name: known[name] for name in names}
 
 
+@contextmanager
+def recorded(
+    modules: Mapping[str, nn.Module], keep: Callable[[str, Any], Any] = find_tensor
+) -> Iterator[dict[str, Any]]:
+    """Outputs of modules by name, in the order in which they run inside this context.
+
+    Args:
+        modules: by the name to give to each.
+        keep: called with a module's name and output; what it returns is kept.
+
+    Raises:
+        DataError: if a module runs more than once.
+    """
+    outputs: dict[str, Any] = {}
+
+    def record(name: str, _module: nn.Module, _arguments: Any, output: Any) -> None:
+        if name in outputs:
+            raise DataError(
+                f"layer {name!r} runs more than once in a pass; name a module that runs once, such as the block "
+                "around it"
+            )
+        outputs[name] = keep(name, output)
+
+    handles = [module.register_forward_hook(partial(record, name)) for name, module in modules.items()]
+    try:
+        yield outputs
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
 def record_outputs(
-    model: nn.Module, names: Sequence[str], images: Tensor, keep: Callable[[str, Any], Any] | None = None
+    model: nn.Module, names: Sequence[str], images: Tensor, keep: Callable[[str, Any], Any]
 ) -> dict[str, Any]:
     """Run images through a network and return what its modules gave, in the order in which they ran.
 
@@ -32,33 +65,14 @@ def record_outputs(
         model: called as ``model(images)``.
         names: of the modules, as in ``model.named_modules()``.
         images: the network's input.
-        keep: called with a module's name and output; what it returns is kept. The output itself if None.
+        keep: as in ``recorded``.
 
     Raises:
         UnknownNameError: if the network has no module of a name.
         DataError: if a module did not run, or ran more than once.
     """
-    outputs: dict[str, Any] = {}
-
-    def hook(name: str) -> Callable[[nn.Module, Any, Any], None]:
-        """What keeps the output of the module of this name."""
-
-        def record(_module: nn.Module, _arguments: Any, output: Any) -> None:
-            if name in outputs:
-                raise DataError(
-                    f"layer {name!r} runs more than once in a pass; name a module that runs once, "
-                    "such as the block around it"
-                )
-            outputs[name] = output if keep is None else keep(name, output)
-
-        return record
-
-    handles = [module.register_forward_hook(hook(name)) for name, module in find_modules(model, names).items()]
-    try:
+    with recorded(find_modules(model, names), keep) as outputs:
         model(images)
-    finally:
-        for handle in handles:
-            handle.remove()
     for name in names:
         if name not in outputs:
             raise DataError(f"layer {name!r} did not run when the network saw an image; name another module")

@@ -9,9 +9,9 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from factortopy.errors import DataError, UnknownNameError
-from factortopy.networks.adapters.outputs import Layout, TokenRule, learn_layout, read_layout, settle_channels
 from factortopy.networks.network import Network, Preprocessing, Tokens, check_images
-from factortopy.networks.weights.weights import sha256_weights
+from factortopy.networks.reading.outputs import MapAndExtras, TokenRule, learn_layout, read_layout, settle_channels
+from factortopy.networks.weights.state_dict import sha256_weights
 
 # Two images tell the batch's axis from all others, as no grid has two places.
 PROBE_IMAGES = 2
@@ -29,6 +29,7 @@ class LayeredNetwork(Network):
         layers: names of the layers to take; all that ``outputs`` gives if None.
         rule: where the tokens stand in the outputs.
         weights_hash: SHA-256 of the weights; computed from ``model`` if None.
+        unhashed: modules that give no tokens and are left out of the hash.
 
     Raises:
         UnknownNameError: if a layer does not exist.
@@ -46,13 +47,16 @@ class LayeredNetwork(Network):
         layers: Sequence[str] | None = None,
         rule: TokenRule | None = None,
         weights_hash: str | None = None,
+        unhashed: tuple[str, ...] = (),
     ) -> None:
         self._model: Any = None if model is None else model.eval()
         self.name, self.description, self.pretrained = name, description, pretrained
         self.preprocessing = preprocessing
         self.device = device_of(model)
-        self.weights_hash = weights_hash or ("" if model is None else hash_of(model))
-        self._look(layers, rule or TokenRule())
+        self.unhashed = unhashed
+        self.weights_hash = weights_hash or ("" if model is None else hash_of(model, unhashed))
+        self._rule = rule or TokenRule()
+        self._look(layers)
 
     @property
     def module(self) -> nn.Module:
@@ -78,13 +82,12 @@ class LayeredNetwork(Network):
         """
         check_images(self, images)
         outputs = self._outputs(images.to(self.device))
-        pairs = [read_layout(layer, outputs[layer], layout) for layer, layout in self._layouts.items()]
+        pairs = [self._read(layer, outputs[layer]) for layer in self.layers]
         local = tuple(places for places, _ in pairs)
-        registers = tuple(self._registers(extras) for _, extras in pairs) if self.register_tokens else ()
-        if self.global_token == "class":
-            position = next(iter(self._layouts.values())).class_token
-            return Tokens(local, tuple(extras[:, position] for _, extras in pairs), registers)
-        return Tokens(local, tuple(places.mean((2, 3), dtype=torch.float32) for places in local), registers)
+        registers = tuple(extras[:, self._registers] for _, extras in pairs) if self._registers else ()
+        if self._class_token is None:
+            return Tokens(local, tuple(places.mean((2, 3), dtype=torch.float32) for places in local), registers)
+        return Tokens(local, tuple(extras[:, self._class_token] for _, extras in pairs), registers)
 
     def to(self, device: torch.device | str) -> Self:
         """Move the weights to a device; returns the network itself."""
@@ -96,36 +99,39 @@ class LayeredNetwork(Network):
     def _chosen(self, names: Sequence[str], wanted: Sequence[str] | None) -> tuple[str, ...]:
         return choose_layers(names, wanted)
 
-    def _registers(self, extras: Float[Tensor, "B E C"]) -> Float[Tensor, "B R C"]:
-        position = next(iter(self._layouts.values())).class_token
-        if position is None:
-            return extras
-        return torch.cat([extras[:, :position], extras[:, position + 1 :]], dim=1)
+    def _read(self, layer: str, output: Any, /) -> MapAndExtras:
+        """A layer's output as a map, and the tokens that belong to no place."""
+        return read_layout(layer, output, self._layouts[layer])
 
-    def _look(self, wanted: Sequence[str] | None, rule: TokenRule) -> None:
+    def _look(self, wanted: Sequence[str] | None) -> None:
         """Learn the layers' names and shapes by sending grey images through the network."""
         images = torch.zeros(PROBE_IMAGES, 3, *self.preprocessing.size, device=self.device)
         with torch.no_grad():
             outputs = self._outputs(images)
         chosen = self._chosen(tuple(outputs), wanted)
-        rule = settle_channels(outputs, images, rule)
-        self._layouts: dict[str, Layout] = {
-            layer: learn_layout(layer, outputs[layer], images, rule) for layer in chosen
-        }
-        layouts = tuple(self._layouts.values())
-        positions = {layout.class_token for layout in layouts}
-        if len({(layout.extras, layout.class_token) for layout in layouts}) > 1:
-            with_class = [layer for layer, layout in self._layouts.items() if layout.extras]
+        rule = settle_channels(outputs, images, self._rule)
+        layouts = {layer: learn_layout(layer, outputs[layer], images, rule) for layer in chosen}
+        self.layers, self._layouts = chosen, layouts
+        if len({(layout.extras, layout.class_token) for layout in layouts.values()}) > 1:
+            with_class = [layer for layer, layout in layouts.items() if layout.extras]
             raise DataError(
                 f"of the layers, only {', '.join(with_class)} have prefix tokens, or not all the same; take "
                 "layers of one kind, so that the global token means the same in all"
             )
-        self.layers = chosen
-        self.channels = tuple(layout.channels for layout in layouts)
-        self.grids = tuple(layout.grid for layout in layouts)
-        self.prefix_tokens = layouts[0].extras
-        self.global_token: Literal["class", "pooled"] = "pooled" if positions == {None} else "class"
-        self.register_tokens = self.prefix_tokens - (self.global_token == "class")
+        self._settle_shapes([self._read(layer, outputs[layer]) for layer in chosen])
+        class_token = layouts[chosen[0]].class_token
+        self._settle_tokens(class_token, [index for index in range(self.prefix_tokens) if index != class_token])
+
+    def _settle_shapes(self, pairs: Sequence[MapAndExtras]) -> None:
+        self.channels = tuple(places.shape[1] for places, _ in pairs)
+        self.grids = tuple((places.shape[2], places.shape[3]) for places, _ in pairs)
+        self.prefix_tokens = pairs[0][1].shape[1]
+
+    def _settle_tokens(self, class_token: int | None, registers: Sequence[int]) -> None:
+        """Which of the prefix tokens is the class token, and which are registers."""
+        self._class_token, self._registers = class_token, list(registers)
+        self.global_token: Literal["class", "pooled"] = "pooled" if class_token is None else "class"
+        self.register_tokens = len(self._registers)
 
 
 def device_of(model: nn.Module | None) -> torch.device:

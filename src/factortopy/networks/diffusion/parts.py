@@ -1,7 +1,5 @@
 """The parts of a latent diffusion model that features are read from: loaded, built, or of a pipeline."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,12 +10,17 @@ from torch import Tensor, nn
 
 from factortopy.errors import MissingExtraError, UnavailableError, first_line
 from factortopy.machine import seeded
-from factortopy.networks.weights.weights import hub_file
+from factortopy.networks.weights.remote import HubFile
 
 STABLE_DIFFUSION = "stable-diffusion-1.5"
 REPOSITORY = "stable-diffusion-v1-5/stable-diffusion-v1-5"
-SCHEDULE = {"beta_schedule": "scaled_linear", "beta_start": 0.00085, "beta_end": 0.012, "steps_offset": 1}
-SCHEDULE_FACTS = (*SCHEDULE, "num_train_timesteps", "trained_betas", "prediction_type")
+STABLE_DIFFUSION_SCHEDULE = {
+    "beta_schedule": "scaled_linear",
+    "beta_start": 0.00085,
+    "beta_end": 0.012,
+    "steps_offset": 1,
+}
+SCHEDULE_FACTS = (*STABLE_DIFFUSION_SCHEDULE, "num_train_timesteps", "trained_betas", "prediction_type")
 
 
 @dataclass(frozen=True)
@@ -51,7 +54,7 @@ def load_parts(source: str) -> DiffusionParts:
     """
     diffusers, transformers = _libraries()
     if not Path(source).is_dir():
-        hub_file(source, "unet/config.json")  # one short question, as the libraries ask for minutes
+        HubFile(source, ["unet/config.json"]).fetch()  # one short question, as the libraries ask for minutes
     try:
         unet = diffusers.UNet2DConditionModel.from_pretrained(source, subfolder="unet", use_safetensors=True)
         vae = diffusers.AutoencoderKL.from_pretrained(source, subfolder="vae", use_safetensors=True)
@@ -88,7 +91,7 @@ def untrained_parts(seed: int) -> DiffusionParts:
         )
         # The text encoder only ever sees the empty prompt; its random weights give random words.
         prompt = torch.randn(1, 77, 768)
-    return DiffusionParts(unet.eval(), vae.eval(), _inverse(SCHEDULE), prompt)
+    return DiffusionParts(unet.eval(), vae.eval(), _inverse(STABLE_DIFFUSION_SCHEDULE), prompt)
 
 
 def empty_prompt(encoder: Any, tokenizer: Any | None) -> Float[Tensor, "1 word channel"]:
@@ -127,25 +130,6 @@ def unet_units(unet: Any) -> dict[str, nn.Module]:
         "mid": unet.mid_block,
         **{f"up.{number}": unit for number, unit in enumerate(up)},
     }
-
-
-@contextmanager
-def recorded(units: dict[str, nn.Module]) -> Iterator[dict[str, Float[Tensor, "B C H W"]]]:
-    """Outputs of units by name, as they run inside this context; the hooks are gone after it."""
-    outputs: dict[str, Tensor] = {}
-
-    def record(name: str, output: Any) -> None:
-        outputs[name] = output if isinstance(output, Tensor) else output[0]
-
-    handles = [
-        unit.register_forward_hook(lambda _module, _inputs, output, name=name: record(name, output))
-        for name, unit in units.items()
-    ]
-    try:
-        yield outputs
-    finally:
-        for handle in handles:
-            handle.remove()
 
 
 def _residual_units(block: Any) -> list[nn.Module]:

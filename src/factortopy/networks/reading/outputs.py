@@ -13,6 +13,9 @@ from factortopy.errors import ShapeError
 MOST_PREFIX_TOKENS = 16
 FOUND: Literal["found"] = "found"
 
+MapAndExtras = tuple[Float[Tensor, "B C H W"], Float[Tensor, "B E C"]]
+"""Places as a map, and the tokens that belong to no place (E may be 0)."""
+
 
 @dataclass(frozen=True)
 class TokenRule:
@@ -32,7 +35,7 @@ class TokenRule:
 
 
 @dataclass(frozen=True)
-class Layout:
+class TokenLayout:
     """How a layer's output is laid out, learnt once from a batch of known size.
 
     Args:
@@ -56,7 +59,7 @@ class Layout:
     class_last: bool = False
 
 
-def learn_layout(layer: str, output: Any, images: Float[Tensor, "B 3 H W"], rule: TokenRule) -> Layout:
+def learn_layout(layer: str, output: Any, images: Float[Tensor, "B 3 H W"], rule: TokenRule) -> TokenLayout:
     """Recognise the output of a layer.
 
     Args:
@@ -75,7 +78,7 @@ def learn_layout(layer: str, output: Any, images: Float[Tensor, "B 3 H W"], rule
     if tensor.ndim == 4 and tensor.shape[0] == count:
         return _map_layout(layer, tensor, size, rule)
     if tensor.ndim == 2 and tensor.shape[0] == count:
-        return Layout("vector", (1, 1), tensor.shape[1])
+        return TokenLayout("vector", (1, 1), tensor.shape[1])
     raise ShapeError(
         f"layer {layer!r} gave {summary(output)} for {count} images; expected a map (B, C, H, W) or "
         "(B, H, W, C), a sequence (B, T, C) or a vector (B, C): name another module"
@@ -92,19 +95,23 @@ def settle_channels(outputs: Mapping[str, Any], images: Float[Tensor, "B 3 H W"]
     return replace(rule, channels_last=sides.pop()) if len(sides) == 1 else rule
 
 
-def read_layout(layer: str, output: Any, layout: Layout) -> tuple[Float[Tensor, "B C H W"], Float[Tensor, "B E C"]]:
+def read_layout(layer: str, output: Any, layout: TokenLayout) -> MapAndExtras:
     """Places as a map, and the tokens that belong to no place (E may be 0), the class token among them."""
     tensor = find_tensor(layer, output)
     if layout.kind == "vector":
         return tensor[:, :, None, None], tensor[:, None][:, :0]
     if layout.kind == "map":
-        places = tensor.movedim(-1, 1) if layout.channels_last else tensor
-        return places, tensor.new_zeros(len(tensor), 0, layout.channels)
+        return without_extras(tensor.movedim(-1, 1) if layout.channels_last else tensor)
     sequence = tensor.transpose(0, 1) if layout.sequence_first else tensor
     if layout.class_last:
         sequence = sequence.roll(1, dims=1)
     places = sequence[:, layout.extras :].transpose(1, 2).unflatten(2, layout.grid)
     return places, sequence[:, : layout.extras]
+
+
+def without_extras(places: Float[Tensor, "B C H W"]) -> MapAndExtras:
+    """A map that comes without tokens that belong to no place."""
+    return places, places.new_zeros(len(places), 0, places.shape[1])
 
 
 def find_tensor(layer: str, output: Any) -> Tensor:
@@ -156,7 +163,7 @@ def grid_of(places: int, size: tuple[int, int]) -> tuple[int, int] | None:
     return None
 
 
-def _sequence_layout(layer: str, tensor: Tensor, count: int, size: tuple[int, int], rule: TokenRule) -> Layout:
+def _sequence_layout(layer: str, tensor: Tensor, count: int, size: tuple[int, int], rule: TokenRule) -> TokenLayout:
     sequence_first = tensor.shape[0] != count
     length = tensor.shape[0 if sequence_first else 1]
     few = range(min(MOST_PREFIX_TOKENS, length - 4) + 1) if length >= 4 else range(1)
@@ -181,7 +188,7 @@ def _sequence_layout(layer: str, tensor: Tensor, count: int, size: tuple[int, in
         )
     if position is not None and extras == 0:
         raise ShapeError(f"layer {layer!r} gave {summary(tensor)}, all places; it has no class token")
-    return Layout(
+    return TokenLayout(
         "sequence",
         grid,
         tensor.shape[2],
@@ -192,7 +199,7 @@ def _sequence_layout(layer: str, tensor: Tensor, count: int, size: tuple[int, in
     )
 
 
-def _map_layout(layer: str, tensor: Tensor, size: tuple[int, int], rule: TokenRule) -> Layout:
+def _map_layout(layer: str, tensor: Tensor, size: tuple[int, int], rule: TokenRule) -> TokenLayout:
     _, first, second, third = tensor.shape
     channels_last = _channels_last(tensor, size) if rule.channels_last is None else rule.channels_last
     if channels_last is None:
@@ -201,8 +208,8 @@ def _map_layout(layer: str, tensor: Tensor, size: tuple[int, int], rule: TokenRu
             "give channels_last=True or False"
         )
     if channels_last:
-        return Layout("map", (first, second), third, channels_last=True)
-    return Layout("map", (second, third), first)
+        return TokenLayout("map", (first, second), third, channels_last=True)
+    return TokenLayout("map", (second, third), first)
 
 
 def _channels_last(tensor: Tensor, size: tuple[int, int]) -> bool | None:
