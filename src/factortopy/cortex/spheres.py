@@ -10,10 +10,7 @@ REFINEMENTS = {"fsaverage5": 0, "fsaverage6": 1, "fsaverage": 2}
 
 
 def sphere_coordinates(surface: Surface | str) -> Float[np.ndarray, "vertex 3"]:
-    """Positions on the sphere of all vertices, the left hemisphere first, in mm.
-
-    The right sphere is shifted along x so that its smallest x equals the left's smallest x plus 1.5 times
-    the left's width: the two spheres then lie side by side and no voxel has another's position.
+    """Positions on the sphere of all vertices, the left hemisphere first, the right one beside it, in mm.
 
     Args:
         surface: a surface, whose own spheres are taken; or the name of a standard one (``"fsaverage"``,
@@ -27,10 +24,21 @@ def sphere_coordinates(surface: Surface | str) -> Float[np.ndarray, "vertex 3"]:
         left, right = standard_spheres(surface)
     else:
         left, right = surface.left.sphere, surface.right.sphere
-    shifted = right.coordinates.copy()
-    smallest, largest = left.coordinates[:, 0].min(), left.coordinates[:, 0].max()
+    return side_by_side(left.coordinates, right.coordinates)
+
+
+def side_by_side(
+    left: Float[np.ndarray, "vertex 3"], right: Float[np.ndarray, "vertex 3"]
+) -> Float[np.ndarray, "both 3"]:
+    """Two spheres in one space, so that no voxel has another's position.
+
+    The right one is shifted along x so that its smallest x equals the left's smallest x plus 1.5 times the
+    left's width.
+    """
+    shifted = right.copy()
+    smallest, largest = left[:, 0].min(), left[:, 0].max()
     shifted[:, 0] += smallest + 1.5 * (largest - smallest) - shifted[:, 0].min()
-    return np.concatenate([left.coordinates, shifted])
+    return np.concatenate([left, shifted])
 
 
 def standard_spheres(name: str) -> tuple[Mesh, Mesh]:

@@ -44,7 +44,14 @@ class Voxels:
         vertex: Int[np.ndarray, "voxel"] | None = None,
         surface: str | None = None,
     ) -> "Voxels":
-        """Voxels at coordinates (mm) that are the whole: without more, x < 0 is left and a voxel's index its number."""
+        """Voxels that are the whole of what was measured, so that the bounds are theirs.
+
+        Args:
+            coordinates: of each voxel, mm.
+            hemisphere: of each voxel; without it, x < 0 is left.
+            vertex: of each voxel; without it, its number.
+            surface: that ``vertex`` refers to.
+        """
         sides = np.where(coordinates[:, 0] < 0, *HEMISPHERES) if hemisphere is None else hemisphere
         numbers = np.arange(len(coordinates)) if vertex is None else vertex
         return Voxels(coordinates, coordinate_bounds(coordinates), sides, numbers, surface)

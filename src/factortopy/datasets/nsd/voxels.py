@@ -12,6 +12,7 @@ from factortopy.cortex import (
     read_colour_table,
     read_labels,
     read_mesh,
+    side_by_side,
     sphere_coordinates,
 )
 from factortopy.datasets.nsd.files import NsdFiles
@@ -116,15 +117,6 @@ def _volume(files: NsdFiles) -> tuple[RecordedVoxels, dict[str, tuple[int, ...]]
     coordinates = volume_coordinates(np.stack([x, y, z], axis=1), image.affine)
     voxels = Voxels.at(coordinates, vertex=np.ravel_multi_index((x, y, z), shape))
     return RecordedVoxels.of_volume(voxels), {"volume": shape[::-1]}
-
-
-def side_by_side(
-    left: Float[np.ndarray, "vertex 3"], right: Float[np.ndarray, "vertex 3"]
-) -> Float[np.ndarray, "both 3"]:
-    """Two spheres in one space, as ``sphere_coordinates`` lays them: the right one 1.5 widths further."""
-    smallest, largest = left[:, 0].min(), left[:, 0].max()
-    shift = smallest + 1.5 * (largest - smallest) - right[:, 0].min()
-    return np.concatenate([left, right + np.array([shift, 0, 0], dtype=right.dtype)])
 
 
 def _ncsnr(files: NsdFiles, voxels: RecordedVoxels) -> Float[np.ndarray, "voxel"] | None:
