@@ -1,4 +1,4 @@
-"""``factortopy hierarchy`` from mappings on disk to table, CSV, JSON and figure."""
+"""``factortopy score --order`` from mappings on disk to table, CSV, JSON and figure."""
 
 import csv
 import io
@@ -41,7 +41,7 @@ def planted(tmp_path_factory):
 
 def test_orders_of_the_user_are_fitted_by_share_and_selector(run, planted):
     order = "V1=0,V2+V3=0.3,V4=0.6,EBA=1"
-    result = run("hierarchy", planted, "--rois", order, "--json", "-q")
+    result = run("score", planted, "--order", order, "--json", "-q")
     assert result.exit_code == 0, result.stderr
     (facts,) = json.loads(result.stdout)["mappings"]
     share, selector = facts["orders"]
@@ -60,7 +60,7 @@ def test_orders_of_the_user_are_fitted_by_share_and_selector(run, planted):
 
 
 def test_known_orders_are_the_default_and_csv_has_a_row_a_level(run, planted):
-    result = run("hierarchy", planted, planted, "--csv", "--permutations", "20")
+    result = run("score", planted, planted, "--order", "all", "--csv", "--permutations", "20")
     assert result.exit_code == 0, result.stderr
     rows = list(csv.DictReader(io.StringIO(result.stdout)))
     assert len(rows) == 2 * 2 * 4  # mappings, sources, levels of V1 to V4: V2V3 is missing for the others
@@ -70,7 +70,7 @@ def test_known_orders_are_the_default_and_csv_has_a_row_a_level(run, planted):
 
 
 def test_figure_is_written_and_the_table_says_simulated(run, planted, tmp_path):
-    result = run("hierarchy", planted, planted, "--figure", tmp_path / "hierarchy", "--permutations", "5")
+    result = run("score", planted, planted, "--order", "all", "--draw", tmp_path / "hierarchy", "--permutations", "5")
     assert result.exit_code == 0, result.stderr
     assert "SIMULATED" in result.stdout
     assert "V1 to V4" in result.stdout
@@ -83,8 +83,8 @@ def test_figure_is_written_and_the_table_says_simulated(run, planted, tmp_path):
 
 
 def test_distances_are_those_of_the_mappings_network(run, mapping, tokens, photographs):
-    given = ("--tokens", tokens, "--images", photographs, "--rois", "V1,EBA", "--permutations", "5")
-    result = run("hierarchy", mapping, *given, "--json", "-q")
+    given = ("--tokens", tokens, "--photographs", photographs, "--order", "V1,EBA", "--permutations", "5")
+    result = run("score", mapping, *given, "--json", "-q")
     assert result.exit_code == 0, result.stderr
     (facts,) = json.loads(result.stdout)["mappings"]
     distance = facts["distance_from_pixels"]
@@ -97,21 +97,23 @@ def test_distances_are_those_of_the_mappings_network(run, mapping, tokens, photo
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (("--rois", "V1,PPA"), "unknown ROI 'PPA'"),
-        (("--rois", "V1"), "two or more"),
-        (("--images", "x"), "give --tokens"),
-        (("--tokens", "x"), "give --images"),
-        (("--csv", "--json"), "not both"),
+        (("--order", "V1,PPA"), "unknown ROI 'PPA'"),
+        (("--order", "V1"), "two or more"),
+        (("--order", "all", "--photographs", "x"), "give --tokens"),
+        (("--order", "all", "--tokens", "x"), "give --photographs"),
+        (("--order", "all", "--csv", "--json"), "not both"),
+        (("--draw", "x"), "give --order all"),
+        (("--order", "all", "--nulls", "19"), "give one of them"),
     ],
 )
 def test_what_cannot_be_done_ends_in_one_line(run, planted, words, told):
-    result = run("hierarchy", planted, *words)
+    result = run("score", planted, *words)
     assert result.exit_code == 2
     assert told in result.stderr
     assert len(result.stderr.strip().splitlines()) == 1
 
 
 def test_tokens_of_another_network_are_refused(run, planted, tokens, photographs):
-    result = run("hierarchy", planted, "--tokens", tokens, "--images", photographs)
+    result = run("score", planted, "--order", "all", "--tokens", tokens, "--photographs", photographs)
     assert result.exit_code == 2
     assert "no mapping here" in result.stderr

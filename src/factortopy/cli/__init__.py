@@ -16,13 +16,10 @@ from factortopy.cli.fits.weights import export_file, import_file
 from factortopy.cli.results.channel_clusters import cluster
 from factortopy.cli.results.channel_images import images
 from factortopy.cli.results.compare import compare
-from factortopy.cli.results.hierarchy import hierarchy
-from factortopy.cli.results.nulls import nulls
 from factortopy.cli.results.paper import paper
 from factortopy.cli.results.plot import plot
 from factortopy.cli.results.report import report
 from factortopy.cli.results.score import score
-from factortopy.cli.results.summarise import summarise
 from factortopy.cli.start.demo import demo
 from factortopy.cli.start.doctor import doctor
 from factortopy.cli.start.networks import networks
@@ -43,7 +40,7 @@ PANELS: dict[str, tuple[Callable[..., None], ...]] = {
     "Start": (demo, networks, plan, doctor),
     "Data": (check, convert, extract),
     "Fit": (fit, baselines, finetune),
-    "Results": (score, summarise, nulls, hierarchy, compare, plot, report, paper),
+    "Results": (score, compare, plot, report, paper),
 }
 """The commands by what the user is doing, as --help shows them."""
 

@@ -1,10 +1,86 @@
-"""Tables on the terminal; names given by users are never read as markup."""
+"""One way of saying what a command found: a JSON object, CSV, or tables on the terminal."""
 
-from collections.abc import Iterable, Sequence
+import json
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
+import typer
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Rows of numbers and texts by name, and how they are printed.
+
+    Attributes:
+        title: what they show; says SIMULATED where the responses are.
+        rows: values by name; ``NAME_low`` and ``NAME_high`` are limits of ``NAME``.
+        columns: headings of what is printed, by name.
+        note: lines under the table.
+        formats: of numbers by name, such as ``"+.3f"`` or ``".0%"``, where it is not three decimals.
+    """
+
+    title: str
+    rows: Sequence[Mapping[str, Any]]
+    columns: Mapping[str, str]
+    note: str | None = None
+    formats: Mapping[str, str] = field(default_factory=dict)
+
+    def print(self) -> None:
+        """Print them as a table."""
+        texts = [[text_in_row(row, name, self.formats.get(name, ".3f")) for name in self.columns] for row in self.rows]
+        print_table(self.title, list(self.columns.values()), texts, note=self.note, names=True)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a command found, for programs and for people.
+
+    Attributes:
+        facts: everything, for JSON.
+        rows: numbers by name, for CSV.
+        tables: for the terminal.
+    """
+
+    facts: Mapping[str, Any]
+    rows: Sequence[Mapping[str, Any]]
+    tables: Sequence[Rows]
+
+    def print(self, as_json: bool, as_csv: bool) -> None:
+        """Print it in the form that was asked for, as tables if none was."""
+        if as_json:
+            typer.echo(json.dumps(self.facts))
+        elif as_csv:
+            from factortopy.analysis import csv_of, table_of
+
+            typer.echo(csv_of(table_of(self.rows)), nl=False)
+        else:
+            for table in self.tables:
+                table.print()
+
+
+def text_in_row(row: Mapping[str, Any], name: str, form: str = ".3f") -> str:
+    """A value of a row as it is printed: a number with its limits, if it has any; a dash for what is missing.
+
+    Args:
+        row: values by name.
+        name: of the value.
+        form: of a number that is not whole.
+    """
+    from factortopy.analysis import Estimate
+
+    value = row.get(name)
+    if value is None:
+        return "–"
+    if not isinstance(value, float):
+        return f"{value:,}" if isinstance(value, int) else str(value)
+    if form.endswith("f"):
+        return Estimate.in_row(row, name).text(int(form[-2]), sign=form.startswith("+"))
+    return f"{value:{form}}" if math.isfinite(value) else "–"
 
 
 def print_table(
@@ -15,7 +91,7 @@ def print_table(
     note: str | None = None,
     names: bool = False,
 ) -> None:
-    """Print a table on standard output.
+    """Print a table of texts; names given by users are never read as markup.
 
     Args:
         title: what it shows; says SIMULATED where the responses are.

@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from factortopy.cli.options import Json, Quiet
-from factortopy.cli.tables import print_table
+from factortopy.cli.tables import Rows, print_table
 from factortopy.errors import DataError
 
 if TYPE_CHECKING:
@@ -43,15 +43,16 @@ def check(
     from factortopy.tokens import TokenStore, token_norms
 
     report = check_path(path)
-    found = None
+    facts, found = report.as_dict(), None
     if norms and not report.problems:
         found = token_norms(TokenStore.open(path), progress=not quiet)
+        facts["norms"] = _norm_facts(found)
     if as_json:
-        typer.echo(json.dumps(report.as_dict() | ({} if found is None else {"norms": _norm_facts(found)})))
+        typer.echo(json.dumps(facts))
     else:
         _print(report)
         if found is not None:
-            _print_norms(found)
+            _print_norms(facts["norms"])
     if found is not None and draw is not None:
         from factortopy import plot
 
@@ -73,18 +74,16 @@ def _norm_facts(norms: "TokenNorms") -> dict[str, Any]:
     return {"network": norms.network, "images": norms.images, "layers": layers}
 
 
-def _print_norms(norms: "TokenNorms") -> None:
+def _print_norms(facts: dict[str, Any]) -> None:
     from factortopy.tokens import OUTLIER_RATIO
 
-    print_table(
-        f"Tokens of {norms.images:,} images in {norms.network}",
-        ("layer", "median norm", "largest norm", "outliers"),
-        [
-            (row["layer"], f"{row['median_norm']:.4g}", f"{row['largest_norm']:.4g}", f"{row['outlier_share']:.2%}")
-            for row in _norm_facts(norms)["layers"]
-        ],
-        note=f"Outliers have more than {OUTLIER_RATIO:g} times the median norm of their map.",
-    )
+    Rows(
+        f"Tokens of {facts['images']:,} images in {facts['network']}",
+        facts["layers"],
+        {"layer": "layer", "median_norm": "median norm", "largest_norm": "largest norm", "outlier_share": "outliers"},
+        f"Outliers have more than {OUTLIER_RATIO:g} times the median norm of their map.",
+        {"median_norm": ".4g", "largest_norm": ".4g", "outlier_share": ".2%"},
+    ).print()
 
 
 def _print(report: "Report") -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from factortopy.cli.options import Json, MappingFolder, Palette, Quiet, Seed, check_place
-from factortopy.cli.tables import print_table
+from factortopy.cli.tables import Rows
 from factortopy.errors import DataError
 
 if TYPE_CHECKING:
@@ -15,6 +15,14 @@ if TYPE_CHECKING:
 
 STARTS = 3
 """Starts of k-means whose clusters are compared."""
+COLUMNS = {
+    "cluster": "cluster",
+    "voxels": "voxels",
+    "similarity": "cosine within",
+    "depth": "depth",
+    "r2": "R²",
+    "rois": "mostly in",
+}
 
 
 def cluster(
@@ -68,29 +76,20 @@ def cluster(
 
 
 def _print(facts: dict[str, Any], mapping: "Mapping") -> None:
-    from factortopy.analysis import Estimate
     from factortopy.mapping import facts_line
 
     rows = []
     for row in facts["clusters"]:
         rois = {name.removeprefix("in_"): share for name, share in row.items() if name.startswith("in_")}
         largest = sorted(rois.items(), key=lambda item: -item[1])[:3]
-        inside = ", ".join(f"{name} {share:.0%}" for name, share in largest if share >= 0.005)
-        rows.append(
-            [
-                str(row["cluster"]),
-                f"{row['voxels']:,}",
-                *(Estimate.in_row(row, name).text(2) for name in ("similarity", "depth", "r2")),
-                inside,
-            ]
-        )
+        rows.append(row | {"rois": ", ".join(f"{name} {share:.0%}" for name, share in largest if share >= 0.005)})
     spread = ", ".join(f"{name} {value:.1f}" for name, value in facts["effective_clusters"].items())
-    title = f"{facts['count']} clusters of channels" + (", SIMULATED responses" if facts["simulated"] else "")
-    print_table(
-        title,
-        ["cluster", "voxels", "cosine within", "depth", "R²", "mostly in"],
+    Rows(
+        f"{facts['count']} clusters of channels" + (", SIMULATED responses" if facts["simulated"] else ""),
         rows,
-        note=f"way: {facts['way']}; {STARTS} starts agree by {facts['agreement_of_starts']:.2f} (adjusted "
+        COLUMNS,
+        f"way: {facts['way']}; {STARTS} starts agree by {facts['agreement_of_starts']:.2f} (adjusted "
         f"Rand index, 1 at best); effective clusters by ROI: {spread or 'no ROIs'}\n"
         f"{facts_line(mapping.dataset, 'channel selectors; depth by layer share')}",
-    )
+        dict.fromkeys(("similarity", "depth", "r2"), ".2f"),
+    ).print()

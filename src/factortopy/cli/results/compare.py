@@ -16,13 +16,29 @@ from factortopy.cli.options import (
     SubjectNumber,
     check_place,
 )
-from factortopy.cli.tables import print_table
+from factortopy.cli.tables import Rows
 from factortopy.errors import DataError
 
 if TYPE_CHECKING:
     from factortopy.analysis import Change, Comparison, HeldOut
     from factortopy.mapping import Mapping
     from factortopy.reporting import Results
+
+RANKING = {
+    "mapping": "mapping",
+    "r2": "R²",
+    "normalised": "R² / ceiling",
+    "difference": "less the first",
+    "won": "voxels won",
+}
+CHANGE = {
+    "roi": "",
+    "r2_before": "R² before",
+    "r2_after": "after",
+    "r2_change": "change",
+    "forgetting": "forgetting",
+    "depth_change": "change of depth",
+}
 
 
 def compare(
@@ -127,55 +143,36 @@ def _change(mappings: "list[Mapping]", output: Path, palette: PaletteName, as_js
 
 def print_ranking(comparison: "Comparison", results: "Results") -> None:
     """Print the ranking over all voxels."""
-    from factortopy.analysis import ALL_VOXELS, Estimate
+    from factortopy.analysis import ALL_VOXELS
     from factortopy.mapping import facts_line
-    from factortopy.reporting import percent, ranked
+    from factortopy.reporting import ranked
 
     rows = ranked(results.regions, ALL_VOXELS)
-    print_table(
+    limits = f"95 % limits over {rows[0]['limits']}; the first is {comparison.labels[0]}."
+    Rows(
         "R² on test images" + (", SIMULATED responses" if comparison.simulated else ""),
-        ["mapping", "R²", "R² / ceiling", "less the first", "voxels won"],
-        [
-            [
-                row["mapping"],
-                Estimate.in_row(row, "r2").text(),
-                Estimate.in_row(row, "normalised").text(),
-                Estimate.in_row(row, "difference").text(sign=True),
-                percent(row["won"]),
-            ]
-            for row in rows
-        ],
-        note=f"95 % limits over {rows[0]['limits']}; the first is {comparison.labels[0]}.\n"
-        f"{facts_line(comparison.dataset)}",
-        names=True,
-    )
+        rows,
+        RANKING,
+        f"{limits}\n{facts_line(comparison.dataset)}",
+        {"difference": "+.3f", "won": ".0%"},
+    ).print()
 
 
 def print_change(result: "Change") -> None:
     """Print what changed by ROI, and the hierarchy line."""
-    from factortopy.analysis import Estimate
-
-    rows = [
-        (
-            row["roi"],
-            *(Estimate(row[name]).text() for name in ("r2_before", "r2_after")),
-            *(Estimate.in_row(row, name).text(sign=True) for name in ("r2_change", "forgetting", "depth_change")),
-        )
-        for row in result.regions.to_dict("records")
-    ]
     lines = [
         f"{line['quantity']} {line['before']:.3f} -> {line['after']:.3f}"
         for line in result.lines.to_dict("records")
         if line["source"] == "share"
     ]
     notes = ["forgetting: 1 - R² after / R² before; depth: mean layer position by share", ", ".join(lines)]
-    print_table(
+    Rows(
         "Before and after" + (", SIMULATED responses" if result.comparison.simulated else ""),
-        ("", "R² before", "after", "change", "forgetting", "change of depth"),
-        rows,
-        note="\n".join(note for note in notes if note),
-        names=True,
-    )
+        result.regions.to_dict("records"),
+        CHANGE,
+        "\n".join(note for note in notes if note),
+        dict.fromkeys(("r2_change", "forgetting", "depth_change"), "+.3f"),
+    ).print()
 
 
 def _check_output(output: Path, mappings: list[Path]) -> None:

@@ -1,104 +1,81 @@
-"""``factortopy nulls``: could a slope, or the likeness of two maps, come from smoothness alone?"""
+"""``factortopy score --nulls``: could a slope, or the likeness of two maps, come from smoothness alone?"""
 
-import json
 from dataclasses import asdict
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Any
 
-import typer
-
-from factortopy.cli.options import Json, Quiet
-from factortopy.cli.tables import print_table
+from factortopy.cli.tables import Answer, Rows
 from factortopy.errors import DataError
 
 if TYPE_CHECKING:
-    import numpy as np
-
-    from factortopy.analysis import NullTest
     from factortopy.mapping import Mapping
 
 MAPS = {"r2": "R² raw", "depth": "depth (layer share)", "scale": "scale share"}
+COLUMNS = {
+    "quantity": "",
+    "value": "observed",
+    "p": "p",
+    "surrogate_values": "95 % of surrogates",
+    "surrogates": "surrogates",
+    "voxels": "voxels used",
+}
 
 
-def nulls(
-    mapping: Annotated[Path, typer.Argument(help="Folder that [bold]fit[/bold] wrote.")],
-    other: Annotated[
-        Path | None,
-        typer.Argument(metavar="[OTHER]", help="Another one, of the same voxels: are their maps alike?"),
-    ] = None,
-    *,
-    surrogates: Annotated[int, typer.Option(min=19, help="Random maps to compare with.")] = 1_000,
-    seed: Annotated[int, typer.Option(min=0, help="Of the random maps.")] = 0,
-    as_json: Json = False,
-    quiet: Quiet = False,
-) -> None:
-    """Test the hierarchy slope of a mapping, or the likeness of two, against random maps just as smooth.
+def null_answer(mappings: "list[Mapping]", count: int, seed: int, progress: bool) -> Answer:
+    """The hierarchy slope of a mapping, or the likeness of two, against random maps just as smooth.
 
     Voxels next to each other are alike, so counting them as independent makes almost anything significant.
-    Moran spectral randomisation; it suits a cortex measured in part.
+    Moran spectral randomisation suits a cortex measured in part.
+
+    Args:
+        mappings: one, or two of the same voxels.
+        count: random maps.
+        seed: of the random maps.
+        progress: whether to show a progress bar.
+
+    Raises:
+        DataError: if there are more mappings, two of other voxels, or too few voxels.
     """
-    from factortopy.mapping import Mapping, facts_line
-
-    loaded = [Mapping.load(folder) for folder in (mapping, other) if folder is not None]
-    found = _slope(loaded[0], surrogates, seed) if other is None else _alike(loaded, surrogates, seed, not quiet)
-    if as_json:
-        rows = [{"quantity": name, **asdict(test)} for name, test in found.items()]
-        typer.echo(json.dumps({"mappings": [facts_line(held.dataset) for held in loaded], "rows": rows}))
-        return
-    _print(loaded, found)
-
-
-def _print(mappings: "list[Mapping]", found: "dict[str, NullTest]") -> None:
     from factortopy.mapping import facts_line
 
-    what = "Hierarchy slope" if len(mappings) == 1 else "Correlation of maps"
-    simulated = ", SIMULATED responses" if any(held.simulated for held in mappings) else ""
-    rows = [
-        [name, f"{test.value:.3f}", f"{test.p:.4f}", f"{test.low:.3f} to {test.high:.3f}",
-         f"{test.surrogates:,}", f"{test.voxels:,}"]
-        for name, test in found.items()
-    ]  # fmt: skip
-    print_table(
+    if len(mappings) > 2:
+        raise DataError(f"--nulls takes one mapping, or two whose maps are compared, got {len(mappings)}")
+    what, find = ("Hierarchy slope", _slope) if len(mappings) == 1 else ("Correlation of maps", _likeness)
+    rows = find(mappings, count, seed, progress)
+    simulated = ", SIMULATED responses" if any(mapping.simulated for mapping in mappings) else ""
+    lines = [facts_line(mapping.dataset) for mapping in mappings]
+    table = Rows(
         f"{what} against spatial nulls{simulated}",
-        ["", "observed", "p", "95 % of surrogates", "surrogates", "voxels used"],
-        rows,
-        note="\n".join(
-            [
-                *(facts_line(held.dataset) for held in mappings),
-                "p is two-sided and does not count voxels as independent.",
-            ]
-        ),
+        [row | {"surrogate_values": f"{row['low']:.3f} to {row['high']:.3f}"} for row in rows],
+        COLUMNS,
+        "\n".join([*lines, "p is two-sided and does not count voxels as independent."]),
+        {"p": ".4f"},
     )
+    return Answer({"mappings": lines, "rows": rows}, rows, [table])
 
 
-def _slope(mapping: "Mapping", surrogates: int, seed: int) -> "dict[str, NullTest]":
+def _slope(mappings: "list[Mapping]", count: int, seed: int, _progress: bool) -> list[dict[str, Any]]:
     from factortopy.analysis import slope_test, voxel_values
 
-    rois = mapping.rois
-    depth = voxel_values(mapping, "depth")
-    return {"slope (layer share)": slope_test(depth, rois, _places(mapping), count=surrogates, seed=seed)}
+    (mapping,) = mappings
+    depth, coordinates = voxel_values(mapping, "depth"), mapping.voxels.coordinates
+    test = slope_test(depth, mapping.rois, coordinates, count=count, seed=seed)
+    return [{"quantity": "slope (layer share)", **asdict(test)}]
 
 
-def _alike(mappings: "list[Mapping]", surrogates: int, seed: int, progress: bool) -> "dict[str, NullTest]":
+def _likeness(mappings: "list[Mapping]", count: int, seed: int, progress: bool) -> list[dict[str, Any]]:
     import numpy as np
 
     from factortopy.analysis import correlation_test, voxel_values
     from factortopy.progress import progress_bar
 
-    places = _places(mappings[0])
-    if not np.array_equal(places, _places(mappings[1])):
+    coordinates, others = (mapping.voxels.coordinates for mapping in mappings)
+    if not np.array_equal(coordinates, others):
         raise DataError("the two mappings are of other voxels; give mappings of one subject's voxels")
-    found = {}
+    rows = []
     with progress_bar("Surrogates", len(MAPS), show=progress) as advance:
         for quantity, name in MAPS.items():
-            left, right = (voxel_values(held, quantity) for held in mappings)
-            found[name] = correlation_test(left, right, places, count=surrogates, seed=seed)
+            left, right = (voxel_values(mapping, quantity) for mapping in mappings)
+            test = correlation_test(left, right, coordinates, count=count, seed=seed)
+            rows.append({"quantity": name, **asdict(test)})
             advance()
-    return found
-
-
-def _places(mapping: "Mapping") -> "np.ndarray":
-    if "coordinates" not in mapping.dataset:
-        raise DataError("this mapping does not hold its voxels' coordinates; fit it again with this version")
-    places: np.ndarray = mapping.dataset["coordinates"].values
-    return places
+    return rows

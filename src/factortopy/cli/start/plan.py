@@ -2,12 +2,12 @@
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from factortopy.cli.options import Json
-from factortopy.cli.tables import print_table
+from factortopy.cli.tables import Rows, print_table
 
 if TYPE_CHECKING:
     from factortopy.analysis import Expectation, Plan
@@ -20,6 +20,18 @@ ROWS = {
     "r2_of_oracle": ("R² / R² of a model told the selectors", "1"),
     "r2_of_ceiling": ("R² / R² of the noise-free signal", "1"),
 }
+
+CHANGES = {
+    "label": "",
+    "shown": "images x repeats",
+    "ceiling": "ceiling",
+    "slope_error": "slope error",
+    "depth_r": "depth r",
+    "space_r": "space r",
+    "scale_r": "scale r",
+    "r2_of_oracle": "R² / oracle",
+}
+FORMATS = dict.fromkeys(ROWS, ".2f") | {"ceiling": ".2g"}
 
 
 def plan(
@@ -76,12 +88,7 @@ def plan(
         typer.echo(advice(made))
         return
     variants = [made.asked, *made.same_time, *made.twice_the_time]
-    print_table(
-        "What a change would do",
-        ("", "images x repeats", "ceiling", "slope error", "depth r", "space r", "scale r", "R² / oracle"),
-        [_row(made, item) for item in variants],
-        note=advice(made),
-    )
+    Rows("What a change would do", [_row(made, item) for item in variants], CHANGES, advice(made), FORMATS).print()
 
 
 def setup(item: "Expectation") -> str:
@@ -136,14 +143,14 @@ def _what(made: "Plan", voxels: int | None) -> str:
     )
 
 
-def _row(made: "Plan", item: "Expectation") -> tuple[str, ...]:
-    label = "twice the time"
-    if item is made.asked:
-        label = "as asked"
-    elif item in made.same_time:
-        label = "same time"
-    values = [_text(item.measures[name]) if item.inside else "–" for name in list(ROWS)[:5]]
-    return (label, f"{item.images:,} x {item.repeats}", f"{item.ceiling:.2g}", *values)
+def _row(made: "Plan", item: "Expectation") -> dict[str, Any]:
+    label = "same time" if item in made.same_time else "twice the time"
+    return {
+        "label": "as asked" if item is made.asked else label,
+        "shown": f"{item.images:,} x {item.repeats}",
+        "ceiling": item.ceiling,
+        **(item.measures if item.inside else {}),
+    }
 
 
 def _text(value: float | None) -> str:

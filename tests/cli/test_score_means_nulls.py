@@ -1,4 +1,4 @@
-"""``factortopy summarise`` and ``factortopy nulls``: numbers that can be made another way."""
+"""``factortopy score`` of several mappings, and ``score --nulls``: numbers that can be made another way."""
 
 import json
 
@@ -20,7 +20,7 @@ def seeds(mapping, tmp_path_factory):
 
 
 def test_seeds_are_summarised_and_averaged(run, seeds, tmp_path):
-    result = run("summarise", *seeds, "--json", "-o", tmp_path / "average")
+    result = run("score", *seeds, "--json", "-o", tmp_path / "average")
     assert result.exit_code == 0, result.stderr
     found = json.loads(result.stdout)
     row = next(row for row in found["rows"] if (row["quantity"], row["region"]) == ("r2", "all voxels"))
@@ -30,29 +30,29 @@ def test_seeds_are_summarised_and_averaged(run, seeds, tmp_path):
     assert (found["seed"], found["recipe"]) == ("0, 1, 2", "default")
     assert "seeds" in found["limits"]
     assert Mapping.load(tmp_path / "average").dataset["r2"].values.mean() == pytest.approx(r2 + 0.1)
-    table = run("summarise", *seeds).stdout
+    table = run("score", *seeds).stdout
     for words in ("all voxels", "slope", "split: ", "seed: 0, 1, 2", "raw", "images: ", "repeats: "):
         assert words in table
 
 
 def test_what_cannot_be_summarised_is_one_line(run, seeds, tmp_path):
-    for words, text in (((seeds[0],), "two mappings"), ((seeds[0], seeds[0]), "twice")):
-        result = run("summarise", *words)
+    for words, text in (((seeds[0], "-o", tmp_path / "one"), "two mappings"), ((seeds[0], seeds[0]), "twice")):
+        result = run("score", *words)
         assert result.exit_code == 2
         assert text in result.stderr
         assert len(result.stderr.strip().splitlines()) == 1
 
 
 def test_nulls_of_a_slope_and_of_two_maps(run, seeds):
-    result = run("nulls", seeds[0], "--surrogates", 19, "--json")
+    result = run("score", seeds[0], "--nulls", 19, "--json")
     assert result.exit_code == 0, result.stderr
     found = json.loads(result.stdout)
     (row,) = found["rows"]
     assert row["value"] == pytest.approx(hierarchy_slope(Mapping.load(seeds[0])).slope, abs=1e-6)
     assert "seed 0" in found["mappings"][0]
-    result = run("nulls", *seeds[:2], "--surrogates", 19, "--json", "-q")
+    result = run("score", *seeds[:2], "--nulls", 19, "--json", "-q")
     assert result.exit_code == 0, result.stderr
     rows = {row["quantity"]: row for row in json.loads(result.stdout)["rows"]}
     assert rows["R² raw"]["value"] == pytest.approx(1)  # moved by a constant
     assert rows["R² raw"]["p"] == pytest.approx(1 / 20)
-    assert "p is two-sided" in run("nulls", seeds[0], "--surrogates", 19).stdout
+    assert "p is two-sided" in run("score", seeds[0], "--nulls", 19).stdout
