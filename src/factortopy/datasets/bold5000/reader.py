@@ -75,14 +75,13 @@ def load_bold5000(
     volumes = {session: open_volume(file) for session, file in files.sessions.items()}
     grid, counts = _check_shapes(files, volumes)
     shown = files.image_names(sum(counts))
-    brain, everywhere, space = _places(files, grid, volumes[1])
+    everywhere, space = _voxels(files, grid, volumes[1])
     chosen = everywhere.choose(voxels)
-    inside = np.flatnonzero(brain)[chosen.column]
     ids = np.unique(shown).tolist()
     folder = root / STIMULI if images is None and (root / STIMULI).is_dir() else images
     photographs = None if folder is None else find_images(folder, ids, f"{files.name} stimuli")
     rows = TrialRows(shown, np.repeat(list(volumes), counts), len(chosen), trials, zscore)
-    variance = _read(files, volumes, inside, rows, progress)
+    variance = _read(files, volumes, chosen.vertex, rows, progress)
     ceiling = None if variance is None else variance.ceiling(repeat_counts(rows.repeats))
     facts: dict[str, Any] = {
         "kind": "bold5000",
@@ -111,10 +110,8 @@ def _check_shapes(files: BoldFiles, volumes: dict[int, Any]) -> tuple[tuple[int,
     return grid, [int(image.shape[3]) for image in volumes.values()]
 
 
-def _places(
-    files: BoldFiles, grid: tuple[int, ...], first: Any
-) -> tuple[Bool[np.ndarray, "x y z"], RecordedVoxels, str]:
-    """The brain, its voxels, and the space of their coordinates."""
+def _voxels(files: BoldFiles, grid: tuple[int, ...], first: Any) -> tuple[RecordedVoxels, str]:
+    """The voxels of the brain, and the space of their coordinates."""
     masks = {key: (file, *read_mask(file, grid)) for key, file in files.region_masks().items()}
     mask = files.brain_mask()
     if mask is not None:
@@ -139,7 +136,7 @@ def _places(
         side[members[brain]] = "left" if half == "LH" else "right"
     voxels = Voxels.at(coordinates, side, np.flatnonzero(brain))
     kinds = {"rois": tuple(rois)} if rois else {}
-    return brain, RecordedVoxels.of_volume(replace(voxels, rois=rois), **kinds), space
+    return RecordedVoxels.of_volume(replace(voxels, rois=rois), **kinds), space
 
 
 def _read(

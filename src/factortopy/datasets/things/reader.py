@@ -84,7 +84,7 @@ def load_things(
     files = {part: tables / f"{name}_{part}" for part in ("ResponseData.h5", "VoxelMetadata.csv")}
     shown = _trials(tables / f"{name}_StimulusMetadata.csv")
     table = read_table(files["VoxelMetadata.csv"], ("voxel_id", *PLACE))
-    everywhere, space = _places(root, name, table, files["VoxelMetadata.csv"])
+    everywhere, space = _voxels(root, name, table, files["VoxelMetadata.csv"])
     chosen = everywhere.choose(voxels)
     ids = np.sort(np.unique(shown["stimulus"]))
     photographs = None if images is None else find_images(images, ids.tolist(), f"{name} stimuli")
@@ -137,7 +137,7 @@ def _trials(path: Path) -> dict[str, np.ndarray]:
     }
 
 
-def _places(root: Path, name: str, table: Any, path: Path) -> tuple[RecordedVoxels, str]:
+def _voxels(root: Path, name: str, table: Any, path: Path) -> tuple[RecordedVoxels, str]:
     """All voxels in the order of their table, and the space of their coordinates."""
     indices = np.stack([whole_numbers(table, axis, path) for axis in PLACE], axis=1)
     voxel_ids = whole_numbers(table, "voxel_id", path)
