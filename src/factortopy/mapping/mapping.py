@@ -79,7 +79,7 @@ class Mapping:
         # A Zarr group does not keep the order of its arrays; the attribute does.
         order = {name: index for index, name in enumerate(self.dataset.attrs.get("rois", []))}
         names.sort(key=lambda name: order.get(name, len(order)))
-        return {name: self.dataset[f"roi_{name}"].values.astype(bool) for name in names}
+        return {name: np.asarray(self.dataset[f"roi_{name}"].values, dtype=bool) for name in names}
 
     @property
     def voxels(self) -> Voxels:
