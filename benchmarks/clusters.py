@@ -21,13 +21,13 @@ from scipy.cluster.hierarchy import fcluster, linkage
 from sklearn.metrics import adjusted_rand_score
 from sklearn.metrics.pairwise import cosine_similarity
 
-from factortopy.analysis import COUNT, Way, channels_of, cluster_channels
+from factortopy.analysis import PAPER_CLUSTERS, ClusterWay, channels_of, cluster_channels
 from factortopy.analysis.channels.clusters import CENTROIDS
 from factortopy.analysis.channels.tree import cosine_k_means
 from factortopy.mapping import Mapping
 
 VOXELS, WIDTH, COMPARED, STARTS = 37_984, 128, 3_000, 3
-WAYS: tuple[Way, ...] = ("paper", "gauge-free")
+WAYS: tuple[ClusterWay, ...] = ("paper", "gauge-free")
 
 
 def cloud(voxels: int, groups: int = 0) -> np.ndarray:
@@ -42,7 +42,7 @@ def cloud(voxels: int, groups: int = 0) -> np.ndarray:
 def whole_matrix(channels: np.ndarray, seed: int) -> np.ndarray:
     """The paper's way word for word, with the matrix of voxels x voxels."""
     groups, middles = cosine_k_means(channels @ channels.T, CENTROIDS, seed)
-    return fcluster(linkage(cosine_similarity(middles), "ward"), COUNT, "maxclust")[groups]
+    return fcluster(linkage(cosine_similarity(middles), "ward"), PAPER_CLUSTERS, "maxclust")[groups]
 
 
 def agreement(channels: np.ndarray) -> float:
@@ -54,7 +54,7 @@ def agreement(channels: np.ndarray) -> float:
     return float(min(indices))
 
 
-def measure(way: Way, voxels: int) -> dict[str, float]:
+def measure(way: ClusterWay, voxels: int) -> dict[str, float]:
     """Seconds, processor seconds and peak memory of one clustering, this process's imports included."""
     channels = cloud(voxels)
     start, used = time.perf_counter(), time.process_time()
@@ -65,7 +65,7 @@ def measure(way: Way, voxels: int) -> dict[str, float]:
     return {"seconds": seconds, "cpu_seconds": used, "peak_gb": peak, "clusters": found.count}
 
 
-def in_a_process(way: Way, voxels: int) -> dict[str, float]:
+def in_a_process(way: ClusterWay, voxels: int) -> dict[str, float]:
     """The same in a process of its own."""
     command = [sys.executable, __file__, "--child", way, "--voxels", str(voxels)]
     finished = subprocess.run(command, check=True, capture_output=True, text=True)
@@ -84,11 +84,11 @@ def main() -> None:
         print(json.dumps(measure(options.child, options.voxels)))
         return
     costs = {way: in_a_process(way, options.voxels) for way in WAYS}
-    same = {"cloud": agreement(cloud(COMPARED)), "planted": agreement(cloud(COMPARED, COUNT))}
+    same = {"cloud": agreement(cloud(COMPARED)), "planted": agreement(cloud(COMPARED, PAPER_CLUSTERS))}
     if options.mapping:
         channels = np.asarray(channels_of(Mapping.load(options.mapping), "paper"), dtype=float)
         same["mapping"] = agreement(channels[:COMPARED])
-    print(f"{options.voxels:,} voxels, {WIDTH} channels, {COUNT} clusters")
+    print(f"{options.voxels:,} voxels, {WIDTH} channels, {PAPER_CLUSTERS} clusters")
     print(f"{'way':<12}{'seconds':>9}{'CPU s':>9}{'peak GB':>9}")
     for way, cost in costs.items():
         print(f"{way:<12}{cost['seconds']:>9.1f}{cost['cpu_seconds']:>9.1f}{cost['peak_gb']:>9.2f}")

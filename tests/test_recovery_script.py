@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from factortopy.analysis import load_table
+from factortopy.analysis import load_recovery_table
 from factortopy.images import ImageSet, sample_views
 from factortopy.networks import load_network
 from factortopy.tokens import extract
@@ -50,7 +50,7 @@ def test_a_tiny_grid_is_measured_kept_shown_and_planned_from(scripts, tmp_path, 
     assert found["case"] == found["paper_case"] == "90:0.1"  # nearest to a ceiling of 0.2, in ratio
     assert found["slope_error"] == pytest.approx(abs(fit["default", 90]["slope_error"]))
     assert found["paper_depth_r"] == pytest.approx(fit["paper", 90]["depth_r"])
-    table = {(row.recipe, row.images): row for row in load_table(tmp_path / "table.json")}
+    table = {(row.recipe, row.images): row for row in load_recovery_table(tmp_path / "table.json")}
     oracle = fit["oracle", 60]["r2"]
     if oracle > 0:
         assert table["default", 60].r2_of_oracle == pytest.approx(fit["default", 60]["r2"] / oracle)

@@ -11,7 +11,14 @@ import torch
 import xarray as xr
 from jaxtyping import Float
 
-from factortopy.analysis import CONFIDENCE, AlignedBatches, Variables, held_out_variables, raw_selectors, region_names
+from factortopy.analysis import (
+    CONFIDENCE,
+    AlignedBatches,
+    MappingVariables,
+    held_out_variables,
+    raw_selectors,
+    region_names,
+)
 from factortopy.fitting import (
     Examples,
     FitSettings,
@@ -173,7 +180,7 @@ def fit_model(
 
 def _score(
     model: FactorTopy, test: Examples, subject: Subject, split: Split, machine: Machine, bootstrap: int
-) -> tuple[Variables, Float[np.ndarray, "image voxel"]]:
+) -> tuple[MappingVariables, Float[np.ndarray, "image voxel"]]:
     """What the model says on the test images, and its predictions of them; leaves it on the CPU."""
     # Sums over images are in float64, which Apple's GPUs do not have.
     device = torch.device("cpu") if machine.device.type == "mps" else machine.device
@@ -220,7 +227,7 @@ def _dataset(
     subject: Subject,
     split: Split,
     settings: FitSettings,
-    variables: Variables,
+    variables: MappingVariables,
 ) -> xr.Dataset:
     if subject.noise_ceiling is not None:
         variables["ceiling"] = (("voxel",), ceiling_on_test(subject, split))

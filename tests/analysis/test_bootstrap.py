@@ -8,7 +8,7 @@ from sklearn.metrics import r2_score
 
 from factortopy.analysis import draw_roi_r2, estimate, fit_slope, paired_difference, percentiles, region_names
 from factortopy.analysis.estimates.bootstrap import draw_images, draw_r2, draw_share
-from factortopy.analysis.estimates.uncertainty import Measured, error_limits, uncertainty
+from factortopy.analysis.estimates.uncertainty import PredictedParts, error_limits, uncertainty
 from factortopy.errors import DataError, UnknownNameError
 from factortopy.mapping import Mapping
 
@@ -24,7 +24,9 @@ def measured():
     share = INDEX / VOXELS
     predictions = (1 - share) * early + share * late
     responses = 4 + predictions + rng.normal(size=predictions.shape)
-    return Measured(responses, predictions, share * late, 0.5 * early, [f"image-{i:02d}" for i in range(IMAGES)], ROIS)
+    return PredictedParts(
+        responses, predictions, share * late, 0.5 * early, [f"image-{i:02d}" for i in range(IMAGES)], ROIS
+    )
 
 
 def rows(draw):
@@ -144,7 +146,7 @@ def test_rois_of_the_draws_are_means(measured):
 
 def mapping_of(measured, shift=0.0, **attributes):
     predictions = measured.predictions + shift
-    changed = Measured(
+    changed = PredictedParts(
         measured.responses, predictions, measured.depth, measured.global_, measured.images, measured.rois
     )
     total = np.square(measured.responses - measured.responses.mean(axis=0)).sum(axis=0)

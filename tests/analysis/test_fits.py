@@ -5,7 +5,7 @@ import pytest
 import xarray as xr
 from scipy import stats
 
-from factortopy.analysis import across, estimate, over_fits, seed_average
+from factortopy.analysis import estimate, over_fits, seed_average, summarise_fits
 from factortopy.errors import DataError, ShapeError
 from factortopy.mapping import Mapping
 
@@ -53,7 +53,9 @@ def of(found, quantity, region="all voxels"):
 
 def test_seeds_of_one_subject_have_limits_over_seeds():
     scores, slopes = (0.1, 0.2, 0.18), (0.5, 0.6, 0.58)
-    found = across([fitted(r2, slope, seed=seed) for seed, (r2, slope) in enumerate(zip(scores, slopes, strict=True))])
+    found = summarise_fits(
+        [fitted(r2, slope, seed=seed) for seed, (r2, slope) in enumerate(zip(scores, slopes, strict=True))]
+    )
     assert (found["limits"] == "seeds").all()
     for quantity, values in (("r2", scores), ("slope", slopes), ("b1", [0.2 + slope for slope in slopes])):
         row, expected = of(found, quantity), stats.ttest_1samp(values, 0).confidence_interval()
@@ -67,7 +69,7 @@ def test_seeds_of_one_subject_have_limits_over_seeds():
 def test_a_subject_counts_once_however_many_seeds_it_has():
     fits = [fitted(r2, subject="one", seed=seed) for seed, r2 in enumerate((0.1, 0.3))]
     fits += [fitted(0.4, subject="two"), fitted(0.6, subject="three")]
-    found = across(fits)
+    found = summarise_fits(fits)
     row = of(found, "r2")
     assert (row.limits, row.fits) == ("subjects", 3)
     assert row.mean == pytest.approx((0.2 + 0.4 + 0.6) / 3)
@@ -97,11 +99,11 @@ def test_the_average_over_seeds_is_a_mapping_with_limits(tmp_path):
 
 def test_fits_that_are_no_repeats_are_refused():
     with pytest.raises(DataError, match="two mappings or more"):
-        across([fitted(0.1)])
+        summarise_fits([fitted(0.1)])
     with pytest.raises(DataError, match="twice with seed 0"):
-        across([fitted(0.1), fitted(0.2)])
+        summarise_fits([fitted(0.1), fitted(0.2)])
     with pytest.raises(DataError, match="differ in network"):
-        across([fitted(0.1), fitted(0.2, network="other", seed=1)])
+        summarise_fits([fitted(0.1), fitted(0.2, network="other", seed=1)])
     with pytest.raises(DataError, match="one subject"):
         seed_average([fitted(0.1), fitted(0.2, subject="two")])
     with pytest.raises(ShapeError, match="same voxels"):

@@ -6,8 +6,8 @@ from dataclasses import asdict
 import numpy as np
 import pytest
 
-from factortopy.analysis import load_table, plan
-from factortopy.analysis.planted.recovery_table import FORMAT, Measured
+from factortopy.analysis import forecast_recovery, load_recovery_table
+from factortopy.analysis.planted.recovery_table import FORMAT, MeasuredCase
 from factortopy.errors import DataError, UnknownNameError
 
 IMAGES, CEILINGS = (500, 1_000, 2_300, 9_000), (0.05, 0.2, 0.6)
@@ -31,7 +31,7 @@ def case(images, ceiling, **changes):
         "network": "net", "kind": "smooth", "recipe": "default", "images": images, "ceiling": ceiling,
         "voxels": 400, "channels": 32, "budget": "300 x 64", "photographs": "views", "seeds": [0],
     }  # fmt: skip
-    return Measured(**{**facts, **surface(images, ceiling), **changes})
+    return MeasuredCase(**{**facts, **surface(images, ceiling), **changes})
 
 
 @pytest.fixture
@@ -41,7 +41,7 @@ def table():
 
 @pytest.mark.parametrize(("images", "ceiling"), [(3_000, 0.2), (700, 0.07), (8_000, 0.5), (500, 0.05), (9_000, 0.3)])
 def test_a_plane_in_logarithms_is_interpolated_exactly(table, images, ceiling):
-    found = plan(images, ceiling, table=table).asked
+    found = forecast_recovery(images, ceiling, table=table).asked
     assert found.inside
     for name, value in surface(images, ceiling).items():
         assert found.measures[name] == pytest.approx(value, abs=1e-9)
@@ -52,7 +52,7 @@ def test_a_plane_in_logarithms_is_interpolated_exactly(table, images, ceiling):
     [(100, 0.2, (500, 0.2)), (50_000, 0.9, (9_000, 0.6)), (2_300, 0.01, (2_300, 0.05))],
 )
 def test_outside_the_grid_nothing_is_extrapolated(table, images, ceiling, nearest):
-    found = plan(images, ceiling, table=table).asked
+    found = forecast_recovery(images, ceiling, table=table).asked
     assert not found.inside
     assert found.nearest == nearest
     for name, value in surface(*nearest).items():
@@ -60,22 +60,22 @@ def test_outside_the_grid_nothing_is_extrapolated(table, images, ceiling, neares
 
 
 def test_far_from_every_case_is_said(table):
-    assert not plan(900, 0.2, table=table).asked.far
+    assert not forecast_recovery(900, 0.2, table=table).asked.far
     few = tuple(item for item in table if item.images in (500, 9_000))
-    found = plan(2_000, 0.2, table=few).asked  # four times 500, and 9,000 is four and a half times it
+    found = forecast_recovery(2_000, 0.2, table=few).asked  # four times 500, and 9,000 is four and a half times it
     assert found.inside
     assert found.far
 
 
 def test_cases_on_one_line_span_nothing(table):
     line = tuple(item for item in table if item.ceiling == 0.2)
-    assert plan(2_300, 0.2, table=line).asked.inside
-    assert not plan(2_000, 0.2, table=line).asked.inside
-    assert not plan(2_000, 0.2, table=line[:1]).asked.inside
+    assert forecast_recovery(2_300, 0.2, table=line).asked.inside
+    assert not forecast_recovery(2_000, 0.2, table=line).asked.inside
+    assert not forecast_recovery(2_000, 0.2, table=line[:1]).asked.inside
 
 
 def test_repeats_change_the_ceiling_by_its_formula(table):
-    made = plan(4_000, 0.3, repeats=2, table=table)
+    made = forecast_recovery(4_000, 0.3, repeats=2, table=table)
     trial = 0.3 / (0.3 + 2 * 0.7)  # S / (S + N), from S / (S + N / 2) = 0.3
     expected = {
         (8_000, 1): trial,
@@ -98,12 +98,12 @@ def test_where_only_images_count_they_are_advised(table):
         )
         for item in table
     )
-    best = plan(3_000, 0.5, repeats=3, table=flat).best_in_time
+    best = forecast_recovery(3_000, 0.5, repeats=3, table=flat).best_in_time
     assert (best.images, best.repeats) == (9_000, 1)
 
 
 def test_a_variant_outside_the_grid_is_never_the_best(table):
-    made = plan(600, 0.3, repeats=1, table=table)
+    made = forecast_recovery(600, 0.3, repeats=1, table=table)
     assert [item.inside for item in made.same_time] == [False]
     assert made.best_in_time is made.asked
 
@@ -112,32 +112,32 @@ def test_cases_of_the_nearest_number_of_voxels_network_and_recipe_are_taken(tabl
     others = tuple(case(item.images, item.ceiling, voxels=2_000, depth_r=0.0) for item in table)
     paper = tuple(case(item.images, item.ceiling, recipe="paper", depth_r=-1.0) for item in table[:5])
     both = table + others + paper
-    assert plan(2_300, 0.2, table=both, voxels=1_500).asked.measures["depth_r"] == 0
-    assert plan(2_300, 0.2, table=both, voxels=300).asked.measures["depth_r"] > 0.5
-    assert plan(1_000, 0.2, table=both, recipe="paper").asked.measures["depth_r"] == -1
+    assert forecast_recovery(2_300, 0.2, table=both, voxels=1_500).asked.measures["depth_r"] == 0
+    assert forecast_recovery(2_300, 0.2, table=both, voxels=300).asked.measures["depth_r"] > 0.5
+    assert forecast_recovery(1_000, 0.2, table=both, recipe="paper").asked.measures["depth_r"] == -1
     with pytest.raises(UnknownNameError, match="known: smooth"):
-        plan(2_300, 0.2, table=both, kind="zebra")
+        forecast_recovery(2_300, 0.2, table=both, kind="zebra")
     with pytest.raises(UnknownNameError, match="network"):
-        plan(2_300, 0.2, table=both, network="other")
+        forecast_recovery(2_300, 0.2, table=both, network="other")
 
 
 def test_a_measure_that_is_missing_stays_missing(table):
     holes = tuple(case(i.images, i.ceiling, r2_of_oracle=None) if i.ceiling == 0.05 else i for i in table)
-    assert plan(2_300, 0.1, table=holes).asked.measures["r2_of_oracle"] is None
-    assert plan(2_300, 0.2, table=holes).asked.measures["r2_of_oracle"] is not None
-    assert np.isfinite(plan(2_300, 0.1, table=holes).asked.shortfall)
+    assert forecast_recovery(2_300, 0.1, table=holes).asked.measures["r2_of_oracle"] is None
+    assert forecast_recovery(2_300, 0.2, table=holes).asked.measures["r2_of_oracle"] is not None
+    assert np.isfinite(forecast_recovery(2_300, 0.1, table=holes).asked.shortfall)
 
 
 @pytest.mark.parametrize(("images", "ceiling", "repeats"), [(0, 0.2, 1), (10, 20, 1), (10, 0, 1), (10, 0.2, 0)])
 def test_numbers_out_of_range_are_refused(table, images, ceiling, repeats):
     with pytest.raises(DataError, match="divide percentages"):
-        plan(images, ceiling, repeats=repeats, table=table)
+        forecast_recovery(images, ceiling, repeats=repeats, table=table)
 
 
 def test_tables_are_read_or_refused_in_one_line(table, tmp_path):
     file = tmp_path / "table.json"
     file.write_text(json.dumps({"format": FORMAT, "rows": [asdict(item) | {"more": 1} for item in table]}))
-    assert load_table(file) == table
+    assert load_recovery_table(file) == table
     for text, words in (
         ("[", "no table of recovery"),
         ('{"format": "other"}', "format 'other'"),
@@ -145,13 +145,13 @@ def test_tables_are_read_or_refused_in_one_line(table, tmp_path):
     ):
         file.write_text(text)
         with pytest.raises(DataError, match=words):
-            load_table(file)
+            load_recovery_table(file)
     with pytest.raises(DataError, match="no table"):
-        load_table(tmp_path / "missing.json")
+        load_recovery_table(tmp_path / "missing.json")
 
 
 def test_the_packages_own_table_makes_a_plan():
-    cases = load_table()
+    cases = load_recovery_table()
     assert all(0 < item.ceiling <= 1 and item.images > 0 and item.seeds for item in cases)
-    made = plan(cases[0].images, cases[0].ceiling)
+    made = forecast_recovery(cases[0].images, cases[0].ceiling)
     assert json.loads(json.dumps(made.as_dict()))["simulated"] is True

@@ -1,13 +1,13 @@
 """What a mapping means: scores, shares, hierarchy, recovery of what was planted."""
 
 from factortopy.analysis.averaging._subject_average import subject_average
-from factortopy.analysis.averaging.fits import across, over_fits, seed_average
-from factortopy.analysis.channels._channel_images import CLIPPED, ChannelImages, channel_images
+from factortopy.analysis.averaging.fits import over_fits, seed_average, summarise_fits
+from factortopy.analysis.channels._channel_images import COLOUR_PERCENTILES, ChannelImages, channel_images
 from factortopy.analysis.channels.cluster_table import cluster_facts, cluster_table
 from factortopy.analysis.channels.clusters import (
-    COUNT,
+    PAPER_CLUSTERS,
     ChannelClusters,
-    Way,
+    ClusterWay,
     channel_clusters,
     channels_of,
     cluster_agreement,
@@ -23,7 +23,7 @@ from factortopy.analysis.estimates._estimate import CONFIDENCE, Estimate, percen
 from factortopy.analysis.estimates._of_mapping import estimate, paired_difference
 from factortopy.analysis.estimates.bootstrap import draw_roi_r2
 from factortopy.analysis.estimates.tables import csv_of, record_of, records_of, table_of, write_table
-from factortopy.analysis.estimates.uncertainty import Variables
+from factortopy.analysis.estimates.uncertainty import MappingVariables
 from factortopy.analysis.heldout._leave_out import LeaveOut, leave_out
 from factortopy.analysis.heldout._roi_scores import NORMALISED_FORMULA, ceiling_facts, roi_scores
 from factortopy.analysis.heldout._shares import Shares, shares
@@ -44,19 +44,19 @@ from factortopy.analysis.hierarchy.slope import (
     hierarchy_slope,
     layer_position,
 )
-from factortopy.analysis.planted._plan import Expectation, Plan, plan
+from factortopy.analysis.planted._forecast import Expectation, RecoveryForecast, forecast_recovery
 from factortopy.analysis.planted._recovery import Recovery, recovery
-from factortopy.analysis.planted.recovery_table import load_table
+from factortopy.analysis.planted.recovery_table import load_recovery_table
 from factortopy.analysis.quantities import QUANTITIES, voxel_values
 from factortopy.analysis.regions import ALL_VOXELS, finite_mean, region_names, regions_of
 
 __all__ = [
     "ALL_VOXELS",
-    "CLIPPED",
+    "COLOUR_PERCENTILES",
     "CONFIDENCE",
-    "COUNT",
     "DEPTH_SOURCES",
     "NORMALISED_FORMULA",
+    "PAPER_CLUSTERS",
     "PAPER_LEVELS",
     "QUANTITIES",
     "SIMILARITIES",
@@ -64,6 +64,7 @@ __all__ = [
     "Change",
     "ChannelClusters",
     "ChannelImages",
+    "ClusterWay",
     "Comparison",
     "Difference",
     "Estimate",
@@ -74,20 +75,18 @@ __all__ = [
     "HierarchySlope",
     "LeaveOut",
     "LevelDepth",
+    "MappingVariables",
     "NormalisedScore",
     "NullTest",
     "Order",
     "Partition",
-    "Plan",
     "Recovery",
+    "RecoveryForecast",
     "RepresentationalDepth",
     "Selectors",
     "Shares",
     "Similarity",
-    "Variables",
-    "Way",
     "Winners",
-    "across",
     "algonauts_score",
     "canonical_gauge",
     "canonical_model",
@@ -111,6 +110,7 @@ __all__ = [
     "finite_mean",
     "fit_hierarchy",
     "fit_slope",
+    "forecast_recovery",
     "forgetting_index",
     "gauge_tokens",
     "held_out_variables",
@@ -119,7 +119,7 @@ __all__ = [
     "layer_position",
     "leave_out",
     "line_table",
-    "load_table",
+    "load_recovery_table",
     "normalised",
     "orders_of",
     "over_fits",
@@ -129,7 +129,6 @@ __all__ = [
     "part_name",
     "partition_variance",
     "percentiles",
-    "plan",
     "predict",
     "r_squared",
     "raw_selectors",
@@ -146,6 +145,7 @@ __all__ = [
     "similarity",
     "slope_test",
     "subject_average",
+    "summarise_fits",
     "surrogate_maps",
     "table_of",
     "voxel_values",

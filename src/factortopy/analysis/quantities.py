@@ -1,5 +1,7 @@
 """Quantities of a mapping that do not depend on how features are scaled, one number a voxel."""
 
+import math
+
 import numpy as np
 from jaxtyping import Float
 
@@ -7,6 +9,8 @@ from factortopy.analysis.hierarchy.slope import layer_position
 from factortopy.errors import UnknownNameError
 from factortopy.mapping import Mapping
 
+FEWEST = 3
+"""Voxels from which on a correlation is given."""
 QUANTITIES = {
     "r2": "raw R²",
     "depth": "layer position by share",
@@ -49,3 +53,24 @@ def has_quantity(mapping: Mapping, quantity: str) -> bool:
     """Whether a mapping has what a quantity of ``QUANTITIES`` is made from."""
     needed = {"depth": "layer_share", "scale": "scale_share", "x": "space", "y": "space"}
     return needed.get(quantity, quantity) in mapping.dataset
+
+
+def map_correlation(
+    left: Float[np.ndarray, "voxel *component"], right: Float[np.ndarray, "voxel *component"]
+) -> tuple[float, int]:
+    """Correlation of two maps over the voxels that both have, ``r = sum A B / sqrt(sum A^2 sum B^2)``.
+
+    Args:
+        left: a map, of one number a voxel or several; A is it less its mean over voxels.
+        right: another, B alike.
+
+    Returns:
+        The correlation, NaN where fewer than three voxels have both or nothing varies; and how many have both.
+    """
+    pair = np.stack([left, right]).reshape(2, len(left), -1).astype(np.float64)
+    known = np.isfinite(pair).all(axis=(0, 2))
+    if known.sum() < FEWEST:
+        return math.nan, int(known.sum())
+    a, b = pair[:, known] - pair[:, known].mean(axis=1, keepdims=True)
+    norm = np.sqrt(np.square(a).sum() * np.square(b).sum())
+    return float((a * b).sum() / norm) if norm > 0 else math.nan, int(known.sum())

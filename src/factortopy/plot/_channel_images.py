@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from jaxtyping import Float
 
-from factortopy.analysis import CLIPPED, ChannelImages
+from factortopy.analysis import COLOUR_PERCENTILES, ChannelImages
 from factortopy.errors import DataError, UnknownNameError
 from factortopy.mapping import Mapping
 from factortopy.plot.colours import Palette, scalar_colormap
@@ -100,7 +100,7 @@ def _draw_row(
 
 
 def _write_note(figure: "Figure", kind: Kind) -> None:
-    low, high = CLIPPED
+    low, high = COLOUR_PERCENTILES
     note, height = {
         "components": (
             "red, green, blue: 1st, 2nd, 3rd principal channel of the region's voxels, dark at the "
@@ -126,7 +126,7 @@ def _picture(figure: "Figure", column: int, bottom: float, side: float) -> "Axes
 
 
 def _limits(found: ChannelImages, column: int) -> tuple[float, float]:
-    low, high = np.percentile(found.response[:, column], CLIPPED)
+    low, high = np.percentile(found.response[:, column], COLOUR_PERCENTILES)
     return float(low), float(high)
 
 

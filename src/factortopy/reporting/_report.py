@@ -1,6 +1,5 @@
 """One HTML page that holds everything about one mapping or several: numbers, figures, tables, provenance."""
 
-import base64
 import os
 from collections.abc import Mapping as MappingType
 from collections.abc import Sequence
@@ -11,9 +10,9 @@ from factortopy.analysis import recovery as compare_with_planted
 from factortopy.errors import DataError, FactortopyError
 from factortopy.fitting import History
 from factortopy.mapping import Mapping, facts_line
-from factortopy.plot import ALL_FIGURES, Palette, alt_text, certainty, draw, recovery, space_dots, to_png, training
-from factortopy.provenance import package_versions
+from factortopy.plot import ALL_FIGURES, Palette, certainty, draw, recovery, space_dots, training
 from factortopy.reporting.captions import CAPTIONS
+from factortopy.reporting.pages import inlined, render
 from factortopy.reporting.tables import Row, flat_rows, headline, recovery_rows, roi_rows
 from factortopy.storage import check_writable, write_text
 from factortopy.subjects import PlantedTruth
@@ -75,7 +74,9 @@ def report(
     for mapping, drawn, extra, image, truth, history in zip(mappings, *given, strict=True):
         shown = _draw_all(mapping, image, truth, history, palette, fade) if drawn is None else dict(drawn)
         sections.append(_section(len(sections), mapping, _inline(shown, dpi), extra or {}, truth))
-    return write_text(path, _render(mappings, sections))
+    simulated = [mapping.simulated for mapping in mappings]
+    page = render("report.html.j2", sections=sections, simulated=any(simulated), all_simulated=all(simulated))
+    return write_text(path, page)
 
 
 def _check_target(path: Path) -> None:
@@ -120,19 +121,8 @@ def _draw_all(
 
 
 def _inline(figures: "MappingType[str, Figure]", dpi: int) -> list[dict[str, str]]:
-    inlined = []
-    for name, figure in figures.items():
-        title, caption = CAPTIONS.get(name, (name, ""))
-        data = base64.b64encode(to_png(figure, dpi)).decode()
-        inlined.append(
-            {
-                "title": title,
-                "caption": caption,
-                "alt": alt_text(figure),
-                "source": f"data:image/png;base64,{data}",
-            }
-        )
-    return inlined
+    captions = {name: CAPTIONS.get(name, (name, "")) for name in figures}
+    return [inlined(figure, dpi, captions[name][1], captions[name][0]) for name, figure in figures.items()]
 
 
 def _section(
@@ -155,21 +145,3 @@ def _section(
         "settings": settings,
         "provenance": flat_rows({**attributes, **mapping.provenance}),
     }
-
-
-def _render(mappings: Sequence[Mapping], sections: list[dict[str, Any]]) -> str:
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
-    environment = Environment(
-        loader=PackageLoader("factortopy.reporting"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    return environment.get_template("report.html.j2").render(
-        sections=sections,
-        simulated=any(mapping.simulated for mapping in mappings),
-        all_simulated=all(mapping.simulated for mapping in mappings),
-        version=package_versions(("factortopy",)).get("factortopy", "development"),
-    )

@@ -1,6 +1,5 @@
 """One HTML page that ranks networks: scores with limits, paired differences, hierarchy lines, figures."""
 
-import base64
 import math
 import os
 from collections.abc import Mapping as MappingType
@@ -23,8 +22,7 @@ from factortopy.analysis import (
 )
 from factortopy.errors import DataError
 from factortopy.mapping import facts_line
-from factortopy.plot import alt_text, to_png
-from factortopy.provenance import package_versions
+from factortopy.reporting.pages import inlined, render
 from factortopy.reporting.tables import text
 from factortopy.storage import write_text
 
@@ -74,18 +72,10 @@ def ranking(
     Raises:
         DataError: if the file cannot be written.
     """
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
     if Path(path).is_dir():
         raise DataError(f"{path} is a folder; give the path of the HTML file", path=path)
-    environment = Environment(
-        loader=PackageLoader("factortopy.reporting"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    page = environment.get_template("ranking.html.j2").render(
+    page = render(
+        "ranking.html.j2",
         title=f"{len(comparison.labels)} mappings compared",
         subject=str(comparison.dataset.attrs.get("subject", "a subject")),
         first=comparison.labels[0],
@@ -94,8 +84,7 @@ def ranking(
         over=results.regions["limits"][0],
         facts=facts_line(comparison.dataset, "raw R²"),
         tables=_tables(results),
-        figures=[_inline(caption, figure) for caption, figure in (figures or {}).items()],
-        version=package_versions(("factortopy",)).get("factortopy", "development"),
+        figures=[inlined(figure, DPI, caption) for caption, figure in (figures or {}).items()],
     )
     return write_text(path, page)
 
@@ -174,11 +163,6 @@ def _agreement_rows(found: Partition) -> list[Row]:
         {"Part": part_name(found.labels, subset), "Correlation over voxels": text(value)}
         for subset, value in zip(found.subsets, found.agreement, strict=True)
     ]
-
-
-def _inline(caption: str, figure: "Figure") -> dict[str, Any]:
-    data = base64.b64encode(to_png(figure, DPI)).decode()
-    return {"caption": caption, "alt": alt_text(figure), "source": f"data:image/png;base64,{data}"}
 
 
 def percent(share: float) -> str:

@@ -36,7 +36,7 @@ def over_fits(values: Sequence[float], over: str = OVER_SUBJECTS, confidence: fl
     return Estimate.of_sample(np.asarray(values, dtype=float), over, confidence)
 
 
-def across(mappings: Sequence[Mapping], confidence: float = CONFIDENCE) -> pandas.DataFrame:
+def summarise_fits(mappings: Sequence[Mapping], confidence: float = CONFIDENCE) -> pandas.DataFrame:
     """Scores, shares and the hierarchy line over several fits, with limits.
 
     Several subjects: limits over subjects, each of which counts once however many seeds it has. One subject:

@@ -27,7 +27,7 @@ from factortopy.networks import Tokens
 from factortopy.storage import atomic_path
 
 COMPONENTS = 3
-CLIPPED = (5.0, 95.0)
+COLOUR_PERCENTILES = (5.0, 95.0)
 """Percentiles at which components are clipped."""
 
 
@@ -54,7 +54,7 @@ class ChannelImages:
     @property
     def colours(self) -> Float[np.ndarray, "image region row column component"]:
         """Components as red, green and blue: 0 at their 5th, 1 at their 95th percentile over all images."""
-        low, high = np.percentile(self.components, CLIPPED, axis=(0, 2, 3), keepdims=True)
+        low, high = np.percentile(self.components, COLOUR_PERCENTILES, axis=(0, 2, 3), keepdims=True)
         return np.clip((self.components - low) / np.where(high > low, high - low, 1), 0, 1)
 
     def save(self, path: Path) -> None:

@@ -27,8 +27,8 @@ from factortopy.errors import DataError, UnknownNameError
 from factortopy.mapping import Mapping, load_model
 from factortopy.networks import Tokens
 
-Way = Literal["paper", "gauge-free"]
-COUNT = 20
+ClusterWay = Literal["paper", "gauge-free"]
+PAPER_CLUSTERS = 20
 CENTROIDS = 1_000
 
 
@@ -50,7 +50,7 @@ class ChannelClusters:
     tree: Float[np.ndarray, "merge 4"]
     height: float
     similarity: Float[np.ndarray, "cluster cluster"]
-    way: Way
+    way: ClusterWay
 
     @property
     def count(self) -> int:
@@ -60,8 +60,8 @@ class ChannelClusters:
 
 def channel_clusters(
     mapping: Mapping,
-    count: int = COUNT,
-    way: Way = "paper",
+    count: int = PAPER_CLUSTERS,
+    way: ClusterWay = "paper",
     *,
     tokens: Iterable[Tokens] | None = None,
     centroids: int = CENTROIDS,
@@ -87,8 +87,8 @@ def channel_clusters(
 
 def cluster_channels(
     channels: Float[np.ndarray, "voxel D"],
-    count: int = COUNT,
-    way: Way = "paper",
+    count: int = PAPER_CLUSTERS,
+    way: ClusterWay = "paper",
     *,
     centroids: int = CENTROIDS,
     seed: int = 0,
@@ -153,7 +153,9 @@ def gram_points(channels: Float[np.ndarray, "voxel D"]) -> Float[np.ndarray, "vo
     return channels @ (axes * np.sqrt(squares.clip(min=0)))
 
 
-def channels_of(mapping: Mapping, way: Way, tokens: Iterable[Tokens] | None = None) -> Float[np.ndarray, "voxel D"]:
+def channels_of(
+    mapping: Mapping, way: ClusterWay, tokens: Iterable[Tokens] | None = None
+) -> Float[np.ndarray, "voxel D"]:
     """The channels that each way clusters; arguments as in :func:`channel_clusters`.
 
     Raises:

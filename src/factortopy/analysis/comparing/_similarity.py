@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from factortopy.analysis.comparing.comparison import labels_of
-from factortopy.analysis.quantities import voxel_values
+from factortopy.analysis.quantities import map_correlation, voxel_values
 from factortopy.errors import DataError, UnknownNameError
 from factortopy.mapping import Mapping
 
@@ -18,8 +18,6 @@ SIMILARITIES = {
     "space": "place in the image",
     "r2": "R²",
 }
-FEWEST = 3
-"""Voxels in common from which on a correlation is given."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,18 +57,16 @@ def similarity(mappings: Sequence[Mapping], quantity: str, labels: Sequence[str]
     if quantity not in SIMILARITIES:
         raise UnknownNameError("similarity", quantity, SIMILARITIES)
     labels = labels_of(mappings) if labels is None else tuple(labels)
-    places = _places(mappings)
+    vertices = _vertex_numbers(mappings)
     fewest = min(len(mapping.layers) for mapping in mappings)
     values = [_components(mapping, quantity, fewest) for mapping in mappings]
     count = len(mappings)
     correlation, voxels = np.full((count, count), np.nan), np.zeros((count, count), dtype=int)
     for i in range(count):
         for j in range(i, count):
-            _, left, right = np.intersect1d(places[i], places[j], assume_unique=True, return_indices=True)
-            pair = values[i][left], values[j][right]
-            known = np.isfinite(np.concatenate(pair, axis=1)).all(axis=1)
-            voxels[i, j] = voxels[j, i] = known.sum()
-            correlation[i, j] = correlation[j, i] = _correlation(*(part[known] for part in pair))
+            _, left, right = np.intersect1d(vertices[i], vertices[j], assume_unique=True, return_indices=True)
+            correlation[i, j], voxels[i, j] = map_correlation(values[i][left], values[j][right])
+            correlation[j, i], voxels[j, i] = correlation[i, j], voxels[i, j]
     return Similarity(quantity, labels, correlation, voxels)
 
 
@@ -99,7 +95,7 @@ def _components(mapping: Mapping, quantity: str, parts: int) -> Float[np.ndarray
     return shares_by_depth(mapping.dataset["layer_share"].values.astype(float), parts)
 
 
-def _places(mappings: Sequence[Mapping]) -> list[Int[np.ndarray, "voxel"]]:
+def _vertex_numbers(mappings: Sequence[Mapping]) -> list[Int[np.ndarray, "voxel"]]:
     """A number for each voxel that is the same in all mappings; distinct within one."""
     surfaces = {str(mapping.dataset.attrs.get("surface") or "") for mapping in mappings}
     if len(surfaces) > 1:
@@ -114,11 +110,3 @@ def _places(mappings: Sequence[Mapping]) -> list[Int[np.ndarray, "voxel"]]:
     if len(subjects) > 1 or len({mapping.dataset.sizes["voxel"] for mapping in mappings}) > 1:
         raise DataError("voxels of different subjects can be matched only as vertices of one surface")
     return [np.arange(mapping.dataset.sizes["voxel"]) for mapping in mappings]
-
-
-def _correlation(left: np.ndarray, right: np.ndarray) -> float:
-    if len(left) < FEWEST:
-        return float("nan")
-    left, right = left - left.mean(axis=0), right - right.mean(axis=0)
-    norm = np.sqrt(np.square(left).sum() * np.square(right).sum())
-    return float((left * right).sum() / norm) if norm > 0 else float("nan")

@@ -26,6 +26,7 @@ from factortopy.analysis.estimates.bootstrap import chunks, draw_r2, draw_roi_r2
 from factortopy.analysis.estimates.tables import table_of
 from factortopy.analysis.heldout.predictions import HeldOut
 from factortopy.analysis.heldout.scores import r_squared
+from factortopy.analysis.quantities import map_correlation
 from factortopy.errors import DataError
 from factortopy.progress import progress_bar
 
@@ -108,7 +109,7 @@ def partition_variance(
         r2=r2,
         parts=mixing @ r2,
         penalties=tuple(penalty for _, penalty in joint),
-        agreement=tuple(_correlation(*pair) for pair in zip(*(mixing @ half for half in halves), strict=True)),
+        agreement=tuple(map_correlation(*pair)[0] for pair in zip(*(mixing @ half for half in halves), strict=True)),
         table=table,
     )
 
@@ -220,8 +221,3 @@ def _table(
             for i, name in enumerate(names)
         ]
     return table_of(rows)
-
-
-def _correlation(left: np.ndarray, right: np.ndarray) -> float:
-    known = np.isfinite(left) & np.isfinite(right)
-    return float(np.corrcoef(left[known], right[known])[0, 1]) if known.sum() > 2 else float("nan")

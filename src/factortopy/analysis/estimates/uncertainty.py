@@ -22,14 +22,14 @@ from factortopy.analysis.estimates.bootstrap import (
     draw_share,
 )
 
-Variables = dict[str, tuple[tuple[str, ...], np.ndarray]]
+MappingVariables = dict[str, tuple[tuple[str, ...], np.ndarray]]
 
 DRAWN = {"r2": "r2", "depth": "depth", "scale_share": "scale"}
-"""Variables of one number a voxel, and how their means over ROIs are called."""
+"""MappingVariables of one number a voxel, and how their means over ROIs are called."""
 
 
 @dataclass(frozen=True, eq=False)
-class Measured:
+class PredictedParts:
     """What draws of test images are made from.
 
     Attributes:
@@ -49,7 +49,7 @@ class Measured:
     rois: MappingType[str, Bool[np.ndarray, "voxel"]] = field(default_factory=dict)
 
 
-def uncertainty(measured: Measured, resamples: int = 1_000, confidence: float = CONFIDENCE) -> Variables:
+def uncertainty(measured: PredictedParts, resamples: int = 1_000, confidence: float = CONFIDENCE) -> MappingVariables:
     """Bootstrap over test images of scores, depth, scale share and hierarchy line.
 
     Args:
@@ -58,7 +58,7 @@ def uncertainty(measured: Measured, resamples: int = 1_000, confidence: float = 
         confidence: part of the draws between the limits.
 
     Returns:
-        Variables of a mapping: ``r2_low``, ``r2_high``, ``depth_low``, ``depth_high``, ``scale_share_low``,
+        MappingVariables of a mapping: ``r2_low``, ``r2_high``, ``depth_low``, ``depth_high``, ``scale_share_low``,
         ``scale_share_high`` (voxel); ``drawn_r2``, ``drawn_depth`` and ``drawn_scale`` (draw, region), means
         of R^2, depth and scale share over ROIs and over all voxels; and, where the ROIs allow a line,
         ``drawn_slope``, ``drawn_b0`` and ``drawn_b1`` (draw).
@@ -84,7 +84,7 @@ def uncertainty(measured: Measured, resamples: int = 1_000, confidence: float = 
 class _Drawn:
     """What is kept of the draws: limits of every voxel, means of regions, and the hierarchy line."""
 
-    def __init__(self, measured: Measured, resamples: int, confidence: float) -> None:
+    def __init__(self, measured: PredictedParts, resamples: int, confidence: float) -> None:
         self._confidence = confidence
         voxels = measured.responses.shape[1]
         regions = [*measured.rois.values(), np.ones(voxels, dtype=bool)]
@@ -103,9 +103,9 @@ class _Drawn:
             self._slope += depth @ self._weights.slope[some]
             self._b0 += depth @ self._weights.b0[some]
 
-    def variables(self) -> Variables:
+    def variables(self) -> MappingVariables:
         """Limits of every voxel and draws of every region and line, as a mapping holds them."""
-        found: Variables = {}
+        found: MappingVariables = {}
         for name, parts in self._limits.items():
             low, high = np.concatenate(parts, axis=1).astype(np.float32)
             found |= {f"{name}_low": (("voxel",), low), f"{name}_high": (("voxel",), high)}

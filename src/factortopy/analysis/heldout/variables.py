@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from factortopy.analysis.estimates.uncertainty import Measured, Variables, error_limits, uncertainty
+from factortopy.analysis.estimates.uncertainty import MappingVariables, PredictedParts, error_limits, uncertainty
 from factortopy.analysis.heldout._leave_out import leave_out
 from factortopy.analysis.heldout._shares import parts, shares
 from factortopy.analysis.heldout.gauge import canonical_selectors
@@ -25,7 +25,7 @@ def held_out_variables(
     images: Sequence[str],
     rois: Mapping[str, Bool[np.ndarray, "voxel"]],
     bootstrap: int = 1_000,
-) -> tuple[Variables, Float[np.ndarray, "image voxel"]]:
+) -> tuple[MappingVariables, Float[np.ndarray, "image voxel"]]:
     """Selectors in the canonical gauge, shares, scores and their limits.
 
     Args:
@@ -44,7 +44,7 @@ def held_out_variables(
     _, image, counts = np.unique(np.asarray(images), return_inverse=True, return_counts=True)
     left_out = leave_out(model, aligned, responses, share.predictions, torch.from_numpy(counts[image]))
     predictions, measured, layer_share = (_numpy(values) for values in (share.predictions, responses, share.layer))
-    variables: Variables = {
+    variables: MappingVariables = {
         "space": (("voxel", "axis"), _numpy(selection.space)),
         "layer": (BY_LAYER, _numpy(selection.layer)),
         "scale": (BY_VOXEL, _numpy(selection.scale)),
@@ -60,12 +60,12 @@ def held_out_variables(
         low, high = error_limits(layer_share, _numpy(left_out.share_error))
         variables |= {"layer_share_low": (BY_LAYER, low), "layer_share_high": (BY_LAYER, high)}
         part = parts(model, aligned)
-        test = Measured(measured, predictions, _numpy(part.depth), _numpy(part.global_), images, rois)
+        test = PredictedParts(measured, predictions, _numpy(part.depth), _numpy(part.global_), images, rois)
         variables |= uncertainty(test, bootstrap)
     return variables, predictions
 
 
-def raw_selectors(model: FactorTopy) -> Variables:
+def raw_selectors(model: FactorTopy) -> MappingVariables:
     """Layer, scale and channels as they were trained: ``layer_raw``, ``scale_raw``, ``channels_raw``."""
     selection = model.select()
     return {

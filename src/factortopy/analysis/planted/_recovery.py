@@ -2,10 +2,8 @@
 
 from dataclasses import asdict, dataclass
 
-import numpy as np
-from jaxtyping import Float
-
 from factortopy.analysis.hierarchy.slope import fit_slope, layer_position
+from factortopy.analysis.quantities import map_correlation
 from factortopy.mapping import Mapping
 from factortopy.subjects import PlantedTruth
 
@@ -64,13 +62,8 @@ def recovery(mapping: Mapping, truth: PlantedTruth) -> Recovery:
         b0_planted=planted.b0,
         b1_found=found.b1,
         b1_planted=planted.b1,
-        depth_r=_correlation(found_depth, planted_depth),
-        space_x_r=_correlation(space[:, 0], truth.space[:, 0]),
-        space_y_r=_correlation(space[:, 1], truth.space[:, 1]),
-        scale_r=_correlation(data["scale_share"].values, truth.scale_share),
+        depth_r=map_correlation(found_depth, planted_depth)[0],
+        space_x_r=map_correlation(space[:, 0], truth.space[:, 0])[0],
+        space_y_r=map_correlation(space[:, 1], truth.space[:, 1])[0],
+        scale_r=map_correlation(data["scale_share"].values, truth.scale_share)[0],
     )
-
-
-def _correlation(left: Float[np.ndarray, "voxel"], right: Float[np.ndarray, "voxel"]) -> float:
-    valid = np.isfinite(left) & np.isfinite(right)
-    return float(np.corrcoef(left[valid], right[valid])[0, 1])

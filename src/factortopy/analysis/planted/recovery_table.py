@@ -16,7 +16,7 @@ FORMAT = "factortopy-recovery-1"
 
 
 @dataclass(frozen=True)
-class Measured:
+class MeasuredCase:
     """A measured case: what a recipe found in a simulated subject, a mean over seeds.
 
     Attributes:
@@ -51,7 +51,7 @@ class Measured:
     r2_of_ceiling: float | None
 
     @property
-    def place(self) -> tuple[float, float]:
+    def position(self) -> tuple[float, float]:
         """Where it lies in the grid: logarithms of images and ceiling."""
         return float(np.log(self.images)), float(np.log(self.ceiling))
 
@@ -61,7 +61,7 @@ class Measured:
         return self.voxels, self.channels, self.budget, self.photographs
 
 
-def load_table(path: str | PathLike[str] | None = None) -> tuple[Measured, ...]:
+def load_recovery_table(path: str | PathLike[str] | None = None) -> tuple[MeasuredCase, ...]:
     """The measured grid that ``benchmarks/recovery.py --table`` wrote.
 
     Args:
@@ -70,14 +70,14 @@ def load_table(path: str | PathLike[str] | None = None) -> tuple[Measured, ...]:
     Raises:
         DataError: if it cannot be read or is another file.
     """
-    packaged = files("factortopy.analysis").joinpath("recovery_table.json")
+    packaged = files("factortopy.analysis.planted").joinpath("recovery_table.json")
     source = packaged if path is None else Path(path)
-    names = [item.name for item in fields(Measured)]
+    names = [item.name for item in fields(MeasuredCase)]
     try:
         table = json.loads(source.read_text(encoding="utf-8"))
         if table["format"] != FORMAT:
             raise DataError(f"{source} is of format {table['format']!r}, expected {FORMAT}")
-        return tuple(Measured(**{name: row[name] for name in names}) for row in table["rows"])
+        return tuple(MeasuredCase(**{name: row[name] for name in names}) for row in table["rows"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         if isinstance(error, DataError):
             raise
@@ -87,8 +87,8 @@ def load_table(path: str | PathLike[str] | None = None) -> tuple[Measured, ...]:
 
 
 def choose_cases(
-    table: tuple[Measured, ...], network: str | None, kind: str, recipe: str, voxels: int | None
-) -> tuple[Measured, ...]:
+    table: tuple[MeasuredCase, ...], network: str | None, kind: str, recipe: str, voxels: int | None
+) -> tuple[MeasuredCase, ...]:
     """Cases that may be interpolated: of one network, plant, recipe and subject.
 
     Args:
@@ -113,7 +113,7 @@ def choose_cases(
             raise UnknownNameError(f"{what} among the measured cases", name, known)
         cases = [case for case in cases if getattr(case, what) == name]
     if voxels is not None:
-        apart: Callable[[Measured], float] = lambda case: abs(np.log(case.voxels / voxels))  # noqa: E731
+        apart: Callable[[MeasuredCase], float] = lambda case: abs(np.log(case.voxels / voxels))  # noqa: E731
         nearest = min(map(apart, cases))
         cases = [case for case in cases if apart(case) == nearest]
     made_of = _commonest(case.made_of for case in cases)

@@ -22,9 +22,9 @@ def mean_answer(mappings: "list[Mapping]", output: Path | None) -> Answer:
     Raises:
         DataError: if the mappings do not belong together, or there is something at ``output``.
     """
-    from factortopy.analysis import across, records_of, seed_average
+    from factortopy.analysis import summarise_fits, records_of, seed_average
 
-    table = across(mappings)
+    table = summarise_fits(mappings)
     over = table["limits"][0]
     facts = _facts(mappings, over)
     if output is not None:

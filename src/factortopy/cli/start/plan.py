@@ -10,7 +10,7 @@ from factortopy.cli.options import Json
 from factortopy.cli.tables import Rows, print_table
 
 if TYPE_CHECKING:
-    from factortopy.analysis import Expectation, Plan
+    from factortopy.analysis import Expectation, RecoveryForecast
 
 ROWS = {
     "slope_error": ("error of the hierarchy slope", "0"),
@@ -58,11 +58,10 @@ def plan(
 
     The numbers are interpolated from fits to SIMULATED subjects; outside what was measured it says so.
     """
-    from factortopy.analysis import load_table
-    from factortopy.analysis import plan as make
+    from factortopy.analysis import forecast_recovery, load_recovery_table
 
-    cases = load_table(table)
-    made = make(
+    cases = load_recovery_table(table)
+    made = forecast_recovery(
         images,
         ceiling,
         repeats=repeats,
@@ -97,7 +96,7 @@ def setup(item: "Expectation") -> str:
     return f"{item.images:,} images {each} at a noise ceiling of {item.ceiling:.2g}"
 
 
-def advice(made: "Plan") -> str:
+def advice(made: "RecoveryForecast") -> str:
     """Which change would help most, of those that were measured."""
     best, asked = made.best_in_time, made.asked
     if not asked.inside:
@@ -131,7 +130,7 @@ def _where(item: "Expectation") -> str:
     return f"Interpolated in log images and log ceiling; the nearest measured case is {near}."
 
 
-def _what(made: "Plan", voxels: int | None) -> str:
+def _what(made: "RecoveryForecast", voxels: int | None) -> str:
     first = made.cases[0]
     asked = "" if voxels in (None, first.voxels) else f" ({voxels:,} were asked for: their number is not modelled)"
     seeds = sorted({seed for case in made.cases for seed in case.seeds})
@@ -143,7 +142,7 @@ def _what(made: "Plan", voxels: int | None) -> str:
     )
 
 
-def _row(made: "Plan", item: "Expectation") -> dict[str, Any]:
+def _row(made: "RecoveryForecast", item: "Expectation") -> dict[str, Any]:
     label = "same time" if item in made.same_time else "twice the time"
     return {
         "label": "as asked" if item is made.asked else label,

@@ -1,12 +1,12 @@
 """Figure 8: voxels clustered by the channels they select, in the paper's way and free of the gauge."""
 
-from factortopy.analysis import COUNT, Way, channel_clusters, cluster_table, records_of
+from factortopy.analysis import PAPER_CLUSTERS, ClusterWay, channel_clusters, cluster_table, records_of
 from factortopy.paper.item import Item, Result
 from factortopy.paper.items.figure3 import clip_member
 from factortopy.paper.study import Job, Study
 from factortopy.plot import clusters
 
-WAYS: dict[Way, str] = {"paper": "figure8", "gauge-free": "figure8_gauge_free"}
+WAYS: dict[ClusterWay, str] = {"paper": "figure8", "gauge-free": "figure8_gauge_free"}
 
 
 def jobs(study: Study) -> list[Job]:
@@ -19,7 +19,7 @@ def make(study: Study) -> Result:
     from sklearn.metrics import adjusted_rand_score
 
     mapping = study.fit(jobs(study)[0])
-    found = {way: channel_clusters(mapping, COUNT, way, seed=study.plan.seed) for way in WAYS}
+    found = {way: channel_clusters(mapping, PAPER_CLUSTERS, way, seed=study.plan.seed) for way in WAYS}
     alike = adjusted_rand_score(found["paper"].labels, found["gauge-free"].labels)
     return Result(
         {name: clusters(mapping, found[way], palette=study.plan.palette) for way, name in WAYS.items()},
@@ -28,4 +28,4 @@ def make(study: Study) -> Result:
     )
 
 
-FIGURE8 = Item("figure8", f"{COUNT} channel clusters, the paper's way and gauge-free", jobs, make)
+FIGURE8 = Item("figure8", f"{PAPER_CLUSTERS} channel clusters, the paper's way and gauge-free", jobs, make)

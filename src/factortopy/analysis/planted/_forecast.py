@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from factortopy.analysis.planted.recovery_table import Measured, choose_cases, load_table
+from factortopy.analysis.planted.recovery_table import MeasuredCase, choose_cases, load_recovery_table
 from factortopy.errors import DataError
 from factortopy.subjects import noise_ceiling_at
 
@@ -49,7 +49,7 @@ class Expectation:
 
 
 @dataclass(frozen=True)
-class Plan:
+class RecoveryForecast:
     """What to expect, and what a change would do.
 
     Attributes:
@@ -62,7 +62,7 @@ class Plan:
     asked: Expectation
     same_time: tuple[Expectation, ...]
     twice_the_time: tuple[Expectation, ...]
-    cases: tuple[Measured, ...]
+    cases: tuple[MeasuredCase, ...]
 
     @property
     def best_in_time(self) -> Expectation:
@@ -91,7 +91,7 @@ class Plan:
         }
 
 
-def plan(
+def forecast_recovery(
     images: int,
     ceiling: float,
     *,
@@ -100,8 +100,8 @@ def plan(
     network: str | None = None,
     kind: str = PLANT,
     recipe: str = "default",
-    table: tuple[Measured, ...] | None = None,
-) -> Plan:
+    table: tuple[MeasuredCase, ...] | None = None,
+) -> RecoveryForecast:
     """What a map can be expected to be worth, from simulated subjects that were measured.
 
     Measures are interpolated linearly in log images and log ceiling, inside the triangles that the measured
@@ -126,7 +126,7 @@ def plan(
             f"{images} images, {repeats} repeats, ceiling {ceiling}: give at least 1 image and 1 repeat, and "
             "an R^2 in (0, 1]; divide percentages by 100"
         )
-    cases = choose_cases(load_table() if table is None else table, network, kind, recipe, voxels)
+    cases = choose_cases(load_recovery_table() if table is None else table, network, kind, recipe, voxels)
 
     def expect(count: int, shown: int) -> Expectation:
         given, wanted = _each(repeats), _each(shown)
@@ -134,7 +134,7 @@ def plan(
         return _expect(cases, count, shown, at)
 
     others = sorted({1, max(1, repeats // 2), 2 * repeats} - {repeats})
-    return Plan(
+    return RecoveryForecast(
         asked=expect(images, repeats),
         same_time=tuple(expect(images * repeats // shown, shown) for shown in others if images * repeats >= shown),
         twice_the_time=(expect(2 * images, repeats), expect(images, 2 * repeats)),
@@ -147,11 +147,11 @@ def _each(repeats: int) -> tuple[int, ...]:
     return (*[0] * (repeats - 1), 1)
 
 
-def _expect(cases: tuple[Measured, ...], images: int, repeats: int, ceiling: float) -> Expectation:
+def _expect(cases: tuple[MeasuredCase, ...], images: int, repeats: int, ceiling: float) -> Expectation:
     target = np.log([images, ceiling])
-    places = np.array([case.place for case in cases])
-    nearest = int(np.linalg.norm(places - target, axis=1).argmin())
-    weights = _weights(places, target)
+    positions = np.array([case.position for case in cases])
+    nearest = int(np.linalg.norm(positions - target, axis=1).argmin())
+    weights = _weights(positions, target)
     inside = weights is not None
     if weights is None:
         weights = np.eye(len(cases))[nearest]
@@ -166,29 +166,29 @@ def _expect(cases: tuple[Measured, ...], images: int, repeats: int, ceiling: flo
         repeats=repeats,
         ceiling=ceiling,
         inside=inside,
-        far=bool(inside and np.abs(places[nearest] - target).max() > np.log(FAR) + 1e-9),
+        far=bool(inside and np.abs(positions[nearest] - target).max() > np.log(FAR) + 1e-9),
         nearest=(cases[nearest].images, cases[nearest].ceiling),
         measures=measures,
     )
 
 
-def _weights(places: np.ndarray, target: np.ndarray) -> np.ndarray | None:
-    """Weights of cases that interpolate linearly at a place between them; None outside."""
+def _weights(positions: np.ndarray, target: np.ndarray) -> np.ndarray | None:
+    """Weights of cases that interpolate linearly at a position between them; None outside."""
     from scipy.spatial import Delaunay, QhullError
 
-    same = np.flatnonzero(np.abs(places - target).max(axis=1) < 1e-9)
+    same = np.flatnonzero(np.abs(positions - target).max(axis=1) < 1e-9)
     if len(same):
-        return np.eye(len(places))[same[0]]
+        return np.eye(len(positions))[same[0]]
     try:
-        triangles = Delaunay(places)
+        triangles = Delaunay(positions)
     except (QhullError, ValueError):  # fewer than three cases, or all on one line
         return None
-    # A place on the border is inside, whatever the last digit says.
+    # A position on the border is inside, whatever the last digit says.
     simplex = int(triangles.find_simplex(target, tol=1e-9))
     if simplex < 0:
         return None
     transform = triangles.transform[simplex]
     first = transform[:2] @ (target - transform[2])
-    weights = np.zeros(len(places))
+    weights = np.zeros(len(positions))
     weights[triangles.simplices[simplex]] = np.clip([*first, 1 - first.sum()], 0, 1)
     return weights / weights.sum()
