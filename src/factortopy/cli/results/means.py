@@ -22,7 +22,7 @@ def mean_answer(mappings: "list[Mapping]", output: Path | None) -> Answer:
     Raises:
         DataError: if the mappings do not belong together, or there is something at ``output``.
     """
-    from factortopy.analysis import summarise_fits, records_of, seed_average
+    from factortopy.analysis import records_of, seed_average, summarise_fits
 
     table = summarise_fits(mappings)
     over = table["limits"][0]
