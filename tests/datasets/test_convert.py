@@ -17,7 +17,6 @@ from zarr.codecs import Crc32cCodec
 
 from factortopy.datasets import BetaStore, convert_nsd, load_betas, load_nsd, open_nsd
 from factortopy.datasets.betas import _convert as conversion
-from factortopy.datasets.betas import blocks as beta_blocks
 from factortopy.datasets.betas import store as betas
 from factortopy.errors import DataError, UnknownNameError
 from factortopy.storage import ShardedStore, write_shard
@@ -28,9 +27,9 @@ SPACES = ("fsaverage", "nativesurface", "func1pt8mm")
 @pytest.fixture(autouse=True)
 def small_blocks(monkeypatch):
     """So small that tiny data take many chunks and files, the last of which are not full."""
-    monkeypatch.setattr(beta_blocks, "CHUNK_TRIALS", 2)
-    monkeypatch.setattr(beta_blocks, "CHUNK_COLUMNS", 7)
-    monkeypatch.setattr(beta_blocks, "SHARD_CHUNKS", 2)
+    monkeypatch.setattr(conversion, "CHUNK_TRIALS", 2)
+    monkeypatch.setattr(conversion, "CHUNK_COLUMNS", 7)
+    monkeypatch.setattr(conversion, "SHARD_CHUNKS", 2)
     monkeypatch.setattr(betas, "COLUMNS_AT_ONCE", 10)
 
 
@@ -314,7 +313,7 @@ def test_real_sizes_are_divided_well(monkeypatch):
     monkeypatch.undo()
     for voxels, by_trial in [(163_842, True), (227_021, False), (699_192, False), (37_984, True)]:
         recording = type("Recording", (), {"trials": 750, "by_trial": by_trial})
-        shape = beta_blocks.Shape.of(recording, voxels)
+        shape = conversion.Shape.of(recording, voxels)
         assert shape.columns % shape.shard[1] == shape.shard[1] % shape.chunk[1] == 0
         assert 750 % shape.shard[0] == shape.shard[0] % shape.chunk[0] == 0
         assert 1 <= shape.columns / voxels < 1.1

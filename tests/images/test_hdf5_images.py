@@ -70,10 +70,10 @@ def test_no_images(tmp_path, values):
 def test_broken_files(brick, tmp_path):
     with pytest.raises(DataError, match="no array 'images', it holds imgBrick"):
         images_from_hdf5(brick, "images")
-    with pytest.raises(DataError, match=r"absent.hdf5: it is missing"):
+    with pytest.raises(DataError, match=r"absent.hdf5 is missing"):
         images_from_hdf5(tmp_path / "absent.hdf5")
     brick.write_bytes(brick.read_bytes()[:1000])
-    with pytest.raises(DataError, match="cannot read images from") as error:
+    with pytest.raises(DataError, match="cannot read") as error:
         images_from_hdf5(brick)
     assert "\n" not in str(error.value)
 
@@ -81,5 +81,5 @@ def test_broken_files(brick, tmp_path):
 def test_image_lost_after_the_start(brick):
     images = images_from_hdf5(brick)
     brick.unlink()
-    with pytest.raises(DataError, match="it is missing"):
+    with pytest.raises(DataError, match="is missing"):
         images.image(0)

@@ -110,7 +110,7 @@ class FillsTheDisk(PixelNetwork):
 def test_full_disk_keeps_what_is_whole(tmp_path, whole):
     path, before = tmp_path / "tokens", resource.getrlimit(resource.RLIMIT_FSIZE)
     try:
-        with pytest.raises(DataError, match=f"cannot write .*tokens: .* 64 of {COUNT} images are whole and kept"):
+        with pytest.raises(DataError, match=f"tokens cannot be written: .* 64 of {COUNT} images are whole and kept"):
             run(FillsTheDisk(), path, noise_images(COUNT), batch_size=8)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
@@ -126,7 +126,7 @@ def test_small_disk_is_seen_before_the_work(tmp_path, monkeypatch):
 
 
 def test_unwritable_folder():
-    with pytest.raises(DataError, match="cannot write"):
+    with pytest.raises(DataError, match="cannot be written"):
         run(PixelNetwork(), "/proc/factortopy/tokens")
 
 

@@ -6,8 +6,8 @@ from factortopy.datasets.betas.store import BetaStore, load_betas
 from factortopy.datasets.bold5000.reader import load_bold5000
 from factortopy.datasets.data_set import DataSet, holding, numbered
 from factortopy.datasets.findings import Count, Report
+from factortopy.datasets.nsd.design import nsd_shared_images
 from factortopy.datasets.nsd.reader import load_nsd, open_nsd
-from factortopy.datasets.nsd.shared import nsd_shared_images
 from factortopy.datasets.nsd.voxels import AREAS
 from factortopy.datasets.protocols import Protocol, algonauts_protocol, paper_protocol
 from factortopy.datasets.registry import (

@@ -58,8 +58,8 @@ def paper_protocol(
     Raises:
         DataError: if a file is missing or damaged.
     """
-    people = (load_nsd(path, subject=number, trials="single", progress=progress, **options) for number in subjects)
-    return tuple(Protocol(person, split_images(person.distinct_image_ids, seed=seed), RAW) for person in people)
+    loaded = (load_nsd(path, subject=number, trials="single", progress=progress, **options) for number in subjects)
+    return tuple(Protocol(one, split_images(one.distinct_image_ids, seed=seed), RAW) for one in loaded)
 
 
 def algonauts_protocol(
@@ -83,5 +83,5 @@ def algonauts_protocol(
         raise DataError(f"{path} is missing; give a folder of Algonauts 2023", path=path)
     if not subject_folders(Path(path)):
         raise DataError(f"{path} is no folder of Algonauts 2023; expected training_split and roi_masks", path=path)
-    person = load_algonauts(subject_folder(Path(path), subject), **options)
-    return Protocol(person, split_images(person.image_ids, seed=seed), CHALLENGE)
+    one = load_algonauts(subject_folder(Path(path), subject), **options)
+    return Protocol(one, split_images(one.image_ids, seed=seed), CHALLENGE)

@@ -3,7 +3,7 @@
 from factortopy.images.broken import broken_error, default_workers, find_broken, leave_out_broken
 from factortopy.images.hdf5 import images_from_hdf5
 from factortopy.images.image_set import SUFFIXES, ImageSet, images_from_folder, images_from_list, read_image
-from factortopy.images.opening import images_from_path
+from factortopy.images.opening import images_by_name, images_from_path
 from factortopy.images.samples import sample_views
 from factortopy.images.splits import Split, read_split, split_images, split_with_test
 
@@ -14,6 +14,7 @@ __all__ = [
     "broken_error",
     "default_workers",
     "find_broken",
+    "images_by_name",
     "images_from_folder",
     "images_from_hdf5",
     "images_from_list",

@@ -22,7 +22,7 @@ def find_broken(
 
     Args:
         images: the set.
-        first: place of the first one to decode.
+        first: index of the first one to decode.
         workers: threads; one a core if None.
         progress: show a bar.
 

@@ -8,12 +8,14 @@ from PIL import Image
 
 from factortopy.errors import DataError
 from factortopy.images.image_set import ImageSet
+from factortopy.storage import reading
 
 PREFIX = "nsd-"
+REMEDY = "get the HDF5 file again"
 
 
 def images_from_hdf5(path: str | Path, dataset: str = "imgBrick", ids: Sequence[str] | None = None) -> ImageSet:
-    """The images of an HDF5 array; ids are their places from 0, as ``nsd-00013``.
+    """The images of an HDF5 array; ids are their indices from 0, as ``nsd-00013``.
 
     The file is opened for each image and closed again, so that several threads and processes may read.
 
@@ -27,8 +29,8 @@ def images_from_hdf5(path: str | Path, dataset: str = "imgBrick", ids: Sequence[
     """
     file = Path(path)
     count = _count(file, dataset)
-    known = {f"{PREFIX}{number:05d}": number for number in range(count)}
-    unknown = [image_id for image_id in ids or () if image_id not in known]
+    number_of = {f"{PREFIX}{number:05d}": number for number in range(count)}
+    unknown = [image_id for image_id in ids or () if image_id not in number_of]
     if unknown:
         raise DataError(
             f"{len(unknown)} images such as {unknown[0]!r} are not among the {count} of {file}, which are "
@@ -37,49 +39,34 @@ def images_from_hdf5(path: str | Path, dataset: str = "imgBrick", ids: Sequence[
         )
 
     def load(image_id: str) -> Image.Image:
-        return Image.fromarray(_read(file, dataset, known[image_id]))
+        return Image.fromarray(_read(file, dataset, number_of[image_id]))
 
-    return ImageSet(file.stem, tuple(known if ids is None else ids), load)
+    return ImageSet(file.stem, tuple(number_of if ids is None else ids), load)
 
 
 def _count(path: Path, dataset: str) -> int:
     import h5py
 
-    try:
-        with h5py.File(path, "r") as file:
-            brick = file.get(dataset)
-            if not isinstance(brick, h5py.Dataset):
-                raise DataError(
-                    f"{path} has no array {dataset!r}, it holds {', '.join(file) or 'nothing'}; name one", path=path
-                )
-            if brick.dtype != np.uint8 or brick.ndim != 4 or brick.shape[3] != 3 or 0 in brick.shape:
-                raise DataError(
-                    f"{dataset} of {path} is {brick.dtype} of shape {brick.shape}, expected uint8 images "
-                    "(image, height, width, 3)",
-                    path=path,
-                )
-            # One image is read at a time: it alone must be of a size that an image can have.
-            if brick.shape[1] * brick.shape[2] > Image.MAX_IMAGE_PIXELS:
-                raise DataError(
-                    f"{dataset} of {path} announces images of {brick.shape[1:3]} pixels; damaged?", path=path
-                )
-            return int(brick.shape[0])
-    except (OSError, RuntimeError, ValueError, KeyError, TypeError) as error:
-        raise _broken(path, error) from error
+    with reading(path, REMEDY), h5py.File(path, "r") as file:
+        brick = file.get(dataset)
+        if not isinstance(brick, h5py.Dataset):
+            raise DataError(
+                f"{path} has no array {dataset!r}, it holds {', '.join(file) or 'nothing'}; name one", path=path
+            )
+        if brick.dtype != np.uint8 or brick.ndim != 4 or brick.shape[3] != 3 or 0 in brick.shape:
+            raise DataError(
+                f"{dataset} of {path} is {brick.dtype} of shape {brick.shape}, expected uint8 images "
+                "(image, height, width, 3)",
+                path=path,
+            )
+        # One image is read at a time: it alone must be of a size that an image can have.
+        if brick.shape[1] * brick.shape[2] > Image.MAX_IMAGE_PIXELS:
+            raise DataError(f"{dataset} of {path} announces images of {brick.shape[1:3]} pixels; damaged?", path=path)
+        return int(brick.shape[0])
 
 
 def _read(path: Path, dataset: str, number: int) -> np.ndarray:
     import h5py
 
-    try:
-        with h5py.File(path, "r") as file:
-            return np.asarray(file[dataset][number])
-    except (OSError, RuntimeError, ValueError, KeyError, TypeError) as error:
-        raise _broken(path, error) from error
-
-
-def _broken(path: Path, error: Exception) -> DataError:
-    if isinstance(error, DataError):
-        return error
-    reason = "it is missing" if not path.is_file() else " ".join(str(error).split())
-    return DataError(f"cannot read images from {path}: {reason}; get the HDF5 file again", path=path)
+    with reading(path, REMEDY), h5py.File(path, "r") as file:
+        return np.asarray(file[dataset][number])

@@ -7,6 +7,7 @@ from pathlib import Path
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from factortopy.errors import DataError, UnknownNameError
+from factortopy.storage import reading
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
 FAULTS = (OSError, SyntaxError, ValueError, Image.DecompressionBombError)
@@ -51,7 +52,7 @@ class ImageSet:
         return len(self.ids)
 
     def image(self, index: int) -> Image.Image:
-        """The image at a place in the set, as 8-bit RGB."""
+        """The image at an index of the set, as 8-bit RGB."""
         return self.loader(self.ids[index]).convert("RGB")
 
     def subset(self, ids: Iterable[str]) -> "ImageSet":
@@ -61,11 +62,11 @@ class ImageSet:
             UnknownNameError: if an id is not in the set.
         """
         chosen = tuple(ids)
-        place = {image_id: index for index, image_id in enumerate(self.ids)}
+        index_of = {image_id: index for index, image_id in enumerate(self.ids)}
         for image_id in chosen:
-            if image_id not in place:
+            if image_id not in index_of:
                 raise UnknownNameError("image", image_id, self.ids)
-        groups = None if self.groups is None else tuple(self.groups[place[i]] for i in chosen)
+        groups = None if self.groups is None else tuple(self.groups[index_of[i]] for i in chosen)
         return replace(self, ids=chosen, groups=groups)
 
 
@@ -104,10 +105,8 @@ def images_from_list(path: str | Path, *, check: bool = True) -> ImageSet:
         DataError: if the file cannot be read, names nothing or a line twice, or images are missing or broken.
     """
     file = Path(path)
-    try:
+    with reading(file, "give a text file with the path of one image a line"):
         lines = [line.strip() for line in file.read_text(encoding="utf-8-sig").splitlines()]
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"cannot read {file} as a list of images: {error}; give a text file", path=file) from error
     ids = tuple(line for line in lines if line)
     if not ids:
         raise DataError(f"{file} names no images; write the path of one image a line", path=file)
@@ -131,13 +130,13 @@ def read_image(path: Path) -> Image.Image:
         ) from error
 
 
-def _check_headers(files: dict[str, Path], place: Path) -> None:
+def _check_headers(files: dict[str, Path], source: Path) -> None:
     broken = {name: reason for name, file in files.items() if (reason := _header_fault(file)) is not None}
     if broken:
         named = ", ".join(f"{name} ({reason})" for name, reason in broken.items())
         raise DataError(
-            f"{len(broken)} of {len(files)} images in {place} cannot be read: {named}; replace or remove them",
-            path=place,
+            f"{len(broken)} of {len(files)} images in {source} cannot be read: {named}; replace or remove them",
+            path=source,
         )
 
 

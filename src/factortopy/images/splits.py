@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from factortopy.errors import DataError, ShapeError
-from factortopy.storage import sha256_text
+from factortopy.storage import reading, sha256_text
 
 SIDES = ("train", "validation", "test")
 
@@ -106,17 +106,17 @@ def split_with_test(
     Raises:
         DataError: if a test image is unknown, none is given, or too few images are left.
     """
-    held = set(test)
-    unknown = held - set(ids)
-    if unknown or not held:
+    test_ids = set(test)
+    unknown = test_ids - set(ids)
+    if unknown or not test_ids:
         first = f" (first: {min(unknown)!r})" if unknown else ""
         raise DataError(
-            f"{len(unknown) or 'no'} of {len(held)} test images are not among the {len(ids)} images{first}; "
+            f"{len(unknown) or 'no'} of {len(test_ids)} test images are not among the {len(ids)} images{first}; "
             "give test images that the subject saw"
         )
     groups = ids if groups is None else groups
     _check_ids(ids, groups)
-    seen = {group for name, group in zip(ids, groups, strict=True) if name in held}
+    seen = {group for name, group in zip(ids, groups, strict=True) if name in test_ids}
     rest = [(name, group) for name, group in zip(ids, groups, strict=True) if group not in seen]
     if len({group for _, group in rest}) < 2 or not 0 < validation < 1:
         raise DataError(
@@ -125,7 +125,7 @@ def split_with_test(
         )
     fractions = np.array([1 - validation, validation])
     train, stop = _deal([name for name, _ in rest], [group for _, group in rest], fractions, seed)
-    return Split(train, stop, tuple(name for name in ids if name in held))
+    return Split(train, stop, tuple(name for name in ids if name in test_ids))
 
 
 def read_split(path: str | os.PathLike[str]) -> Split:
@@ -137,12 +137,8 @@ def read_split(path: str | os.PathLike[str]) -> Split:
     Raises:
         DataError: if it is missing, no such JSON, or an image stands on two sides.
     """
-    try:
+    with reading(path, "give JSON with train, validation and test"):
         sides = json.loads(Path(path).read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise DataError(
-            f"cannot read the split {path} ({error}); give JSON with train, validation and test", path=path
-        ) from error
     if not isinstance(sides, dict) or not all(isinstance(ids, list) for ids in sides.values()):
         raise DataError(f"{path} is no split: give an object of three lists, train, validation and test", path=path)
     return Split.from_dict(sides)
@@ -155,9 +151,9 @@ def _deal(ids: Sequence[str], groups: Sequence[str], fractions: np.ndarray, seed
         members.setdefault(group, []).append(name)
     order = np.random.default_rng(seed).permutation(sorted(members))
     sides = _assign({str(group): len(members[group]) for group in order}, fractions)
-    place = {name: position for position, name in enumerate(ids)}
+    position_of = {name: position for position, name in enumerate(ids)}
     chosen = ((name for group in side for name in members[group]) for side in sides)
-    return tuple(tuple(sorted(side, key=place.__getitem__)) for side in chosen)
+    return tuple(tuple(sorted(side, key=position_of.__getitem__)) for side in chosen)
 
 
 def _assign(sizes: dict[str, int], fractions: np.ndarray) -> list[list[str]]:

@@ -1,16 +1,7 @@
 """Files: whole or not at all; arrays in any common format; shards, checkpoints, locks."""
 
-from factortopy.storage.array_files import (
-    SMALL,
-    SUFFIXES,
-    ArrayPath,
-    NpyHeader,
-    Source,
-    check_plausible,
-    npy_header,
-    read_array,
-    reading,
-)
+from factortopy.storage._reading import SMALL, SUFFIXES, ArrayPath, check_plausible, reading
+from factortopy.storage.array_files import ArraySource, NpyHeader, npy_header, read_array
 from factortopy.storage.checkpoint import Checkpoint, Part, load_optimiser, named, of_kind, optimiser_tensors
 from factortopy.storage.files import (
     atomic_path,
@@ -22,7 +13,6 @@ from factortopy.storage.files import (
     standing_folder,
     write_text,
 )
-from factortopy.storage.lock import only_writer
 from factortopy.storage.sharded import ShardedStore
 from factortopy.storage.shards import SHARD_IMAGES, read_rows, shard_bytes, shard_path, write_shard
 from factortopy.storage.volumes import VOLUME_ENDINGS, open_volume, read_values, read_volume, volume_coordinates
@@ -33,11 +23,11 @@ __all__ = [
     "SUFFIXES",
     "VOLUME_ENDINGS",
     "ArrayPath",
+    "ArraySource",
     "Checkpoint",
     "NpyHeader",
     "Part",
     "ShardedStore",
-    "Source",
     "atomic_path",
     "check_plausible",
     "check_writable",
@@ -45,7 +35,6 @@ __all__ = [
     "named",
     "npy_header",
     "of_kind",
-    "only_writer",
     "open_volume",
     "optimiser_tensors",
     "read_array",

@@ -1,107 +1,20 @@
-"""Arrays in files of any common format, read only where the file can hold what its header announces.
-
-A damaged header may announce an array larger than memory, so sizes are compared before anything is read.
-"""
+"""Arrays in files of any common format, read only where the file can hold what its header announces."""
 
 import math
 import os
 import zipfile
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
 import numpy as np
 
-from factortopy.errors import DataError, FactortopyError
+from factortopy.errors import DataError
+from factortopy.storage._reading import SUFFIXES, ArrayPath, Path_, check_plausible, reading
+from factortopy.storage.array_formats import choose_member, reader_of
 
-SUFFIXES = (
-    ".npy",
-    ".npz",
-    ".zarr",
-    ".h5",
-    ".hdf5",
-    ".gii",
-    ".gii.gz",
-    ".mgh",
-    ".mgz",
-    ".nii",
-    ".nii.gz",
-)
-"""Ends of the files that ``read_array`` knows; ``.nii`` is CIFTI."""
-COMPRESSION = 1032
-"""Deflate shrinks nothing more than so many times; other codecs do so only to constants."""
-SMALL = 64 * 2**20
-"""Bytes of memory that are always granted: what is left out of a file (fill values) takes no place in it."""
-
-Path_ = str | os.PathLike[str]
-Source = Path_ | np.ndarray | Sequence[Path_]
-
-
-@dataclass(frozen=True)
-class ArrayPath:
-    """A file, and the array in it where it holds several (``file.h5:dataset``)."""
-
-    file: Path
-    member: str = ""
-
-    @classmethod
-    def parse(cls, path: Path_) -> "ArrayPath":
-        """Tell the file from the name in it; a file that has a colon in its own name is taken as it is."""
-        text = os.fspath(path)
-        file, colon, member = text.rpartition(":")
-        if colon and not os.path.exists(text) and file.lower().endswith(SUFFIXES):
-            return cls(Path(file), member.strip("/"))
-        return cls(Path(text))
-
-    def __str__(self) -> str:
-        return f"{self.file}:{self.member}" if self.member else str(self.file)
-
-    def __fspath__(self) -> str:
-        return str(self.file)
-
-
-@contextmanager
-def reading(path: Path_ | ArrayPath, remedy: str = "it is damaged or of another kind; get it again") -> Iterator[None]:
-    """Turn whatever a parser says about a damaged file into one line that names the file.
-
-    Args:
-        path: what is being read.
-        remedy: what to do about it.
-
-    Raises:
-        DataError: for any error inside that is not already one of ours.
-    """
-    try:
-        yield
-    except FactortopyError:
-        raise
-    except FileNotFoundError as error:
-        raise DataError(f"{path} is missing; check the path, or get the file again", path=path) from error
-    # Parsers raise anything on damaged bytes: struct.error, KeyError, RecursionError, zlib.error, ...
-    except Exception as error:
-        reason = " ".join(str(error).split())[:200] or type(error).__name__
-        raise DataError(f"cannot read {path} ({reason}); {remedy}", path=path) from error
-
-
-def check_plausible(path: Path_ | ArrayPath, announced: int, stored: int) -> None:
-    """Refuse an array that its file cannot hold, before memory is taken for it.
-
-    Args:
-        path: the file.
-        announced: bytes of the array by its header.
-        stored: bytes of the file that hold it, maybe compressed.
-
-    Raises:
-        DataError: if even the best compression could not shrink the one to the other.
-    """
-    if announced < 0 or announced > max(SMALL, COMPRESSION * stored):
-        raise DataError(
-            f"{path} announces {announced:,} bytes of data but has {stored:,}; it is truncated or its "
-            "header is damaged: get it again",
-            path=path,
-        )
+ArraySource = Path_ | np.ndarray | Sequence[Path_]
 
 
 @dataclass(frozen=True)
@@ -164,7 +77,7 @@ def _check_size(path: Path_ | ArrayPath, header: NpyHeader, size: int) -> None:
         )
 
 
-def read_array(source: Source, *, axis: int = -1) -> np.ndarray:
+def read_array(source: ArraySource, *, axis: int = -1) -> np.ndarray:
     """An array as it is, or read from a file; several files are joined.
 
     Known files: ``.npy``; ``.npz``, HDF5 and Zarr, where ``file.h5:name`` picks one of several arrays; GIfTI
@@ -190,8 +103,6 @@ def read_array(source: Source, *, axis: int = -1) -> np.ndarray:
     if name.endswith(".npz"):
         with reading(path):
             return _read_npz(path)
-    from factortopy.storage.array_formats import reader_of
-
     read = reader_of(path)
     with reading(path):
         return read(path)
@@ -217,18 +128,3 @@ def _read_npz(path: ArrayPath) -> np.ndarray:
             _check_size(path, _npy_header(file, path), info.file_size)
         with archive.open(info) as file:
             return np.lib.format.read_array(file, allow_pickle=False)
-
-
-def choose_member(path: ArrayPath, members: Sequence[str]) -> str:
-    """The array asked for in a file that can hold several; the only one where none is asked for.
-
-    Raises:
-        DataError: if it is not there, or there are several to choose from.
-    """
-    if path.member in members:
-        return path.member
-    if not path.member and len(members) == 1:
-        return members[0]
-    held = ", ".join(sorted(members)[:8]) or "no array"
-    fault = f"has no {path.member!r}" if path.member else f"is an archive of {len(members)} arrays"
-    raise DataError(f"{path.file} {fault}; it holds {held}: name one as {path.file.name}:NAME", path=path.file)

@@ -2,14 +2,14 @@
 
 import math
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from factortopy.errors import DataError
-from factortopy.storage.array_files import ArrayPath, check_plausible, choose_member
+from factortopy.storage._reading import ArrayPath, check_plausible
 from factortopy.storage.volumes import open_volume, read_values
 
 
@@ -79,8 +79,8 @@ def read_gifti(path: ArrayPath) -> np.ndarray:
     import nibabel
 
     image = nibabel.load(path.file)
-    found = image.get_arrays_from_intent("NIFTI_INTENT_POINTSET") or image.darrays
-    arrays = [np.asarray(array.data) for array in found]
+    of_intent = image.get_arrays_from_intent("NIFTI_INTENT_POINTSET") or image.darrays
+    arrays = [np.asarray(array.data) for array in of_intent]
     if not arrays:
         raise DataError(f"{path} holds no data array; export the values to GIfTI again", path=path)
     return arrays[0] if len(arrays) == 1 else np.stack(arrays)
@@ -117,3 +117,18 @@ def read_cifti(path: ArrayPath) -> np.ndarray:
         )
     check_plausible(path, announced, size)
     return np.asarray(image.dataobj)
+
+
+def choose_member(path: ArrayPath, members: Sequence[str]) -> str:
+    """The array asked for in a file that can hold several; the only one where none is asked for.
+
+    Raises:
+        DataError: if it is not there, or there are several to choose from.
+    """
+    if path.member in members:
+        return path.member
+    if not path.member and len(members) == 1:
+        return members[0]
+    names = ", ".join(sorted(members)[:8]) or "no array"
+    fault = f"has no {path.member!r}" if path.member else f"is an archive of {len(members)} arrays"
+    raise DataError(f"{path.file} {fault}; it holds {names}: name one as {path.file.name}:NAME", path=path.file)

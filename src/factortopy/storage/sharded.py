@@ -4,11 +4,12 @@ import glob
 import json
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, ClassVar
 
 import zarr
+from filelock import FileLock, Timeout
 from zarr.codecs import Crc32cCodec
 
 from factortopy.errors import DataError
@@ -57,20 +58,16 @@ class ShardedStore:
         Raises:
             DataError: if there is no such store.
         """
+        other = f"give another folder or run the {self.action} again"
         if not self.path.exists():
             raise DataError(f"there is no {self.noun} at {self.path}; run the {self.action} first", path=self.path)
         try:
             group = zarr.open_group(self.path, mode="r", zarr_format=3)
         except (OSError, ValueError, KeyError, TypeError) as error:
-            raise DataError(
-                f"{self.path} is no {self.noun} or is damaged; give another folder or run the {self.action} again",
-                path=self.path,
-            ) from error
+            raise DataError(f"{self.path} is no {self.noun} or is damaged; {other}", path=self.path) from error
         if group.attrs.get("format") not in self.formats:
-            raise DataError(
-                f"{self.path} is no {self.noun} of this version ({self.formats[0]}); give another folder",
-                path=self.path,
-            )
+            version = f"{self.noun} of this version ({self.formats[0]})"
+            raise DataError(f"{self.path} is no {version}; {other}", path=self.path)
         return group
 
     def marker(self) -> dict[str, Any]:
@@ -94,11 +91,8 @@ class ShardedStore:
         """
         marker = self.marker()
         if marker[self.unit] != total or "bytes" not in marker:
-            raise DataError(
-                f"{self.noun} {self.path} holds {marker[self.unit]} of {total} {self.unit}; run the {self.action} "
-                "again to finish it",
-                path=self.path,
-            )
+            whole = f"{marker[self.unit]} of {total} {self.unit}"
+            raise self._error(f"holds {whole}; run the {self.action} again to finish it")
         for name, size in marker["bytes"].items():
             if self._stored_bytes(name) != size:
                 raise self.damaged(f"{name} has {self._stored_bytes(name)} bytes instead of {size}")
@@ -137,18 +131,12 @@ class ShardedStore:
         attributes = self.open().attrs
         older = attributes["format"] != self.formats[0]
         if older and self.done < total:
-            raise DataError(
-                f"{self.noun} {self.path} was begun by an earlier version; choose another folder", path=self.path
-            )
+            raise self._error("was begun by an earlier version; choose another folder")
         for name, given in json.loads(json.dumps(identity)).items():
             there = attributes.get(name, given if older else None)
             if there != given:
                 values = f": {there!r} there, {given!r} given" if len(f"{there}{given}") < 200 else ""
-                raise DataError(
-                    f"{self.noun} {self.path} was begun with other {name.replace('_', ' ')}{values}; choose another "
-                    "folder",
-                    path=self.path,
-                )
+                raise self._error(f"was begun with other {name.replace('_', ' ')}{values}; choose another folder")
 
     @contextmanager
     def writing(self, total: int) -> Iterator[None]:
@@ -156,11 +144,35 @@ class ShardedStore:
         try:
             yield
         except OSError as error:
-            raise DataError(
-                f"cannot write {self.noun} {self.path}: {error.strerror or error}; {self.done} of {total} "
-                f"{self.unit} are whole and kept: make room or allow writing, then run again",
-                path=self.path,
-            ) from error
+            kept = f"{self.done} of {total} {self.unit} are whole and kept"
+            remedy = "make room or allow writing, then run again"
+            raise self._error(f"cannot be written: {error.strerror or error}; {kept}: {remedy}") from error
+
+    @contextmanager
+    def only_writer(self) -> Iterator[None]:
+        """Hold the right to write; the lock, a hidden file beside the folder, falls when its process dies.
+
+        Raises:
+            DataError: if another process holds it, or no file can be written there.
+        """
+        file = self.path.absolute().with_name(f".{self.path.name}.lock")
+        lock = FileLock(file, timeout=0)
+        try:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            lock.acquire()
+        except Timeout:
+            raise self._error(
+                "is being written by another process; wait until it ends or choose another folder"
+            ) from None
+        except OSError as error:
+            raise self._error(f"cannot be written: {error.strerror or error}; choose another folder") from error
+        try:
+            yield
+        finally:
+            # Windows keeps a file that is open; there the file is removed with the lock.
+            with suppress(OSError):
+                file.unlink()
+            lock.release()
 
     def mark(self, done: int, total: int, arrays: Iterable[str]) -> None:
         """Say that so many units are whole; with all of them, the bytes of the arrays that are filled."""
@@ -177,18 +189,15 @@ class ShardedStore:
         """
         free = shutil.disk_usage(standing_folder(self.path)).free
         if needed > free:
-            raise DataError(
-                f"the {self.noun} needs {needed / 1e9:.1f} GB, {self.path.parent} has {free / 1e9:.1f} GB free; "
-                f"{remedy}",
-                path=self.path,
-            )
+            room = f"{self.path.parent} has {free / 1e9:.1f} GB free"
+            raise self._error(f"needs {needed / 1e9:.1f} GB, {room}; {remedy}")
 
     def damaged(self, reason: str) -> DataError:
         """The error of a store that is not as it was written."""
-        return DataError(
-            f"{self.noun} {self.path} is damaged ({reason}); delete the folder and run the {self.action} again",
-            path=self.path,
-        )
+        return self._error(f"is damaged ({reason}); delete the folder and run the {self.action} again")
+
+    def _error(self, fault: str) -> DataError:
+        return DataError(f"{self.noun} {self.path} {fault}", path=self.path)
 
     def _create(self, group: zarr.Group, arrays: Mapping[str, Mapping[str, Any]]) -> None:
         # Tokens and betas hardly shrink under compression, so there is none: every chunk has a checksum instead.

@@ -64,7 +64,7 @@ def read_rows(
 
     Args:
         array: folder of the array.
-        rows: places of the images, from 0; repeats allowed.
+        rows: indices of the images, from 0; repeats allowed.
         item: shape of an image's part.
         dtype: type of the values.
         chunk_images: images in a chunk.
@@ -76,10 +76,10 @@ def read_rows(
     values = np.empty((len(wanted), *item), dtype=dtype)
     order = np.argsort(wanted, kind="stable")
     shards = wanted[order] // SHARD_IMAGES
-    for places in np.split(order, np.flatnonzero(np.diff(shards)) + 1):
-        shard = int(wanted[places[0]]) // SHARD_IMAGES
+    for positions in np.split(order, np.flatnonzero(np.diff(shards)) + 1):
+        shard = int(wanted[positions[0]]) // SHARD_IMAGES
         file = shard_path(array, shard, *[0] * len(item))
-        _read_shard(file, (wanted[places] % SHARD_IMAGES).tolist(), values, places.tolist(), chunk_images)
+        _read_shard(file, (wanted[positions] % SHARD_IMAGES).tolist(), values, positions.tolist(), chunk_images)
     return values
 
 
@@ -87,20 +87,20 @@ def _read_shard(
     path: Path,
     rows: Sequence[int],
     out: Shaped[np.ndarray, "image ..."],
-    places: Sequence[int],
+    positions: Sequence[int],
     chunk_images: int,
 ) -> None:
-    """Read images at ``rows`` of a shard into ``places`` of ``out``, each checked by its checksum."""
+    """Read images at ``rows`` of a shard into ``positions`` of ``out``, each checked by its checksum."""
     try:
         with path.open("rb", buffering=0) as file:
             index = _read_index(file, SHARD_IMAGES // chunk_images)
-            chunk, held = np.empty(0, out.dtype), -1
-            for row, place in zip(rows, places, strict=True):
-                if row // chunk_images != held:
-                    held = row // chunk_images
+            chunk, number = np.empty(0, out.dtype), -1
+            for row, position in zip(rows, positions, strict=True):
+                if row // chunk_images != number:
+                    number = row // chunk_images
                     shape = (chunk_images, *out.shape[1:])
-                    chunk = _read_chunk(file, index[held], shape, out.dtype)
-                out[place] = chunk[row % chunk_images]
+                    chunk = _read_chunk(file, index[number], shape, out.dtype)
+                out[position] = chunk[row % chunk_images]
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror or error}", path=path) from error
     except ValueError as error:

@@ -1,4 +1,4 @@
-"""Volumes and surface maps in MGH and NIfTI files, and the places of their voxels in mm."""
+"""Volumes and surface maps in MGH and NIfTI files, and the coordinates of their voxels in mm."""
 
 import math
 import os
@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from factortopy.errors import DataError, ShapeError
-from factortopy.storage.array_files import COMPRESSION, reading
+from factortopy.storage._reading import COMPRESSION, reading
 
 VOLUME_ENDINGS = (".mgz", ".mgh", ".nii", ".nii.gz")
 
@@ -92,7 +92,7 @@ def read_values(image: Any, path: str | os.PathLike[str], part: Any = ...) -> np
 def volume_coordinates(
     indices: Int[np.ndarray, "voxel 3"], affine: Float[np.ndarray, "4 4"]
 ) -> Float[np.ndarray, "voxel 3"]:
-    """Places of voxels in mm, ``affine @ (i, j, k, 1)``: the centre of voxel (i, j, k), counted from 0.
+    """Coordinates of voxels in mm, ``affine @ (i, j, k, 1)``: the centre of voxel (i, j, k), counted from 0.
 
     Args:
         indices: voxel indices along the three axes of the volume.

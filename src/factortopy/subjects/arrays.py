@@ -12,7 +12,7 @@ from jaxtyping import Float
 from factortopy.cortex import HEMISPHERES, VERTICES, Voxels, standard_name
 from factortopy.errors import DataError, ShapeError
 from factortopy.images import ImageSet, images_from_folder
-from factortopy.storage import Source, read_array
+from factortopy.storage import ArraySource, read_array
 from factortopy.subjects.subject import Subject
 
 
@@ -31,17 +31,17 @@ def read_ids(path: str | os.PathLike[str]) -> tuple[str, ...]:
 
 
 def load_arrays(
-    responses: Source,
+    responses: ArraySource,
     image_ids: Sequence[str] | str | os.PathLike[str] | None,
-    coordinates: Source | None,
+    coordinates: ArraySource | None,
     *,
-    coordinate_bounds: Source | None = None,
-    hemisphere: Source | None = None,
-    vertex: Source | None = None,
+    coordinate_bounds: ArraySource | None = None,
+    hemisphere: ArraySource | None = None,
+    vertex: ArraySource | None = None,
     surface: str | None = None,
-    rois: Mapping[str, Source] | None = None,
-    noise_ceiling: Source | None = None,
-    repeats: Source | None = None,
+    rois: Mapping[str, ArraySource] | None = None,
+    noise_ceiling: ArraySource | None = None,
+    repeats: ArraySource | None = None,
     single_trials: bool = False,
     images: ImageSet | str | os.PathLike[str] | None = None,
     name: str = "subject",
@@ -100,7 +100,7 @@ def load_arrays(
         raise _of(responses, error) from error
 
 
-def _responses(source: Source) -> tuple[Float[np.ndarray, "image voxel"], list[int]]:
+def _responses(source: ArraySource) -> tuple[Float[np.ndarray, "image voxel"], list[int]]:
     """Responses, and how many voxels each of their files has."""
     files = [source] if isinstance(source, np.ndarray | str | os.PathLike) else list(source)
     parts = [_numbers(file, "responses", np.float32) for file in files]
@@ -133,7 +133,7 @@ def _ids(source: Sequence[str] | str | os.PathLike[str] | None, images: ImageSet
     return images.ids
 
 
-def _sides(source: Source, shape: tuple[int, ...]) -> np.ndarray:
+def _sides(source: ArraySource, shape: tuple[int, ...]) -> np.ndarray:
     array = read_array(source)
     if array.shape != shape or not np.isin(array, HEMISPHERES).all():
         fault = f"hemisphere must be 'left' or 'right' for each of {shape[0]} voxels"
@@ -141,12 +141,14 @@ def _sides(source: Source, shape: tuple[int, ...]) -> np.ndarray:
     return array
 
 
-def _optional(source: Source | None, what: str, dtype: type[np.generic], shape: tuple[int, ...]) -> np.ndarray | None:
+def _optional(
+    source: ArraySource | None, what: str, dtype: type[np.generic], shape: tuple[int, ...]
+) -> np.ndarray | None:
     return None if source is None else _numbers(source, what, dtype, shape)
 
 
 def _numbers(
-    source: Source,
+    source: ArraySource,
     what: str,
     dtype: type[np.generic],
     shape: tuple[int, ...] | None = None,
@@ -170,7 +172,7 @@ def _numbers(
         return array.astype(dtype, copy=False)
 
 
-def _of(source: Source, error: DataError) -> DataError:
+def _of(source: ArraySource, error: DataError) -> DataError:
     """The error, at the file or files that the array is from; as it is for an array in memory."""
     if isinstance(source, np.ndarray):
         return error

@@ -12,7 +12,7 @@ from factortopy.machine import choose_device, choose_precision
 from factortopy.networks import Network
 from factortopy.progress import progress_bar
 from factortopy.provenance import provenance
-from factortopy.storage import SHARD_IMAGES, only_writer
+from factortopy.storage import SHARD_IMAGES
 from factortopy.tokens.outliers import OUTLIER_RATIO
 from factortopy.tokens.pipeline import Extraction, image_digest
 from factortopy.tokens.store import DIGESTS, TokenFolder, TokenStore, images_done, read_digests
@@ -75,7 +75,7 @@ def extract(
         batch_size=batch_size,
         device=str(network.device),
     )
-    with only_writer(path):
+    with TokenFolder(path).only_writer():
         writer = TokenWriter(path, identity, record)
         _compare_images(path, extraction.images)
         with progress_bar("Tokens", len(extraction.images), show=progress, done=writer.done) as advance:

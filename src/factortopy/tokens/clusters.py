@@ -42,16 +42,16 @@ def split_clusters(
         DataError: if an image has no tokens, or there are fewer images (or scenes) than clusters.
     """
     ids = tuple(tokens.image_ids if ids is None else ids)
-    place = {image: index for index, image in enumerate(tokens.image_ids)}
-    missing = [image for image in ids if image not in place]
+    index_of = {image: index for index, image in enumerate(tokens.image_ids)}
+    missing = [image for image in ids if image not in index_of]
     if missing:
         raise DataError(
             f"{len(missing)} images have no tokens in {tokens.path} (first: {missing[0]!r})", path=tokens.path
         )
     scene = tokens.image_groups or tokens.image_ids
     labels = cluster_images(
-        _last_global_tokens(tokens, [place[image] for image in ids], progress),
-        [scene[place[image]] for image in ids],
+        _last_global_tokens(tokens, [index_of[image] for image in ids], progress),
+        [scene[index_of[image]] for image in ids],
         clusters,
         seed,
     )
@@ -85,15 +85,15 @@ def cluster_images(
     means = sums / np.bincount(scene)[:, None]
     spread = means.std(axis=0)
     standard = (means - means.mean(axis=0)) / np.where(spread > 0, spread, 1)
-    found = KMeans(clusters, n_init=4, random_state=seed).fit_predict(standard)
-    return [f"cluster {number}" for number in found[scene]]
+    labels = KMeans(clusters, n_init=4, random_state=seed).fit_predict(standard)
+    return [f"cluster {number}" for number in labels[scene]]
 
 
-def _last_global_tokens(tokens: TokenStore, places: list[int], progress: bool) -> Float[np.ndarray, "image channel"]:
+def _last_global_tokens(tokens: TokenStore, rows: list[int], progress: bool) -> Float[np.ndarray, "image channel"]:
     parts = []
-    with progress_bar("Clusters of images", total=len(places), show=progress) as advance:
-        for start in range(0, len(places), BATCH):
-            batch = places[start : start + BATCH]
+    with progress_bar("Clusters of images", total=len(rows), show=progress) as advance:
+        for start in range(0, len(rows), BATCH):
+            batch = rows[start : start + BATCH]
             parts.append(tokens.read(batch).global_[-1].float().numpy())
             advance(len(batch))
     return np.concatenate(parts)

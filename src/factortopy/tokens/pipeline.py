@@ -54,7 +54,7 @@ class Extraction:
         """Compute the tokens of all images from ``first`` on and hand them to ``take``, in order.
 
         Args:
-            first: place of the first image.
+            first: index of the first image.
             take: called in a thread of its own, never twice at a time.
             advance: told of every batch that was taken.
             progress: show a bar where broken images are looked for.
@@ -107,7 +107,7 @@ class Extraction:
                 while batches and len(started) <= AHEAD:
                     number, rows = batches.popleft()
                     pixels = ring[number % len(ring)][: len(rows)]
-                    jobs = [pool.submit(self._decode, row, pixels, place) for place, row in enumerate(rows)]
+                    jobs = [pool.submit(self._decode, row, pixels, slot) for slot, row in enumerate(rows)]
                     started.append((rows, pixels, jobs))
                 rows, pixels, jobs = started.popleft()
                 try:
@@ -128,14 +128,14 @@ class Extraction:
         pinned = self.network.device.type == "cuda"
         return torch.empty((count, 3, *self.network.preprocessing.size), pin_memory=pinned)
 
-    def _decode(self, row: int, pixels: Tensor, place: int) -> bytes:
+    def _decode(self, row: int, pixels: Tensor, slot: int) -> bytes:
         image = self.images.image(row)
-        pixels[place] = self.network.preprocessing(image)
+        pixels[slot] = self.network.preprocessing(image)
         return image_digest(np.asarray(image))
 
     def _broken(self, first: int, progress: bool) -> DataError:
-        found = find_broken(self.images, first=first, workers=self.workers, progress=progress)
-        return broken_error(self.images, found)
+        broken = find_broken(self.images, first=first, workers=self.workers, progress=progress)
+        return broken_error(self.images, broken)
 
     def _hand_over(self, take: Take, rows: range, tokens: Tokens, digests: list[bytes]) -> None:
         tokens = tokens.to("cpu")

@@ -96,7 +96,7 @@ class TokenStore:
         """Tokens of some images, in the order given; of all if None.
 
         Args:
-            indices: places of the images in ``image_ids``, from 0; in any order, repeats allowed.
+            indices: of the images in ``image_ids``, from 0; in any order, repeats allowed.
 
         Returns:
             float16 tokens on the CPU.
@@ -138,7 +138,7 @@ def planned_bytes(images: int, channels: Sequence[int], grid: tuple[int, int]) -
     They are ``2 * images * sum(channels) * (height * width + 1)``, checksums and digests of the images; only
     the attributes (ids, provenance), some hundred bytes an image at most, are not counted.
     """
-    items = [2 * count * places for count in channels for places in (math.prod(grid), 1)]
+    items = [2 * count * positions for count in channels for positions in (math.prod(grid), 1)]
     return sum(shard_bytes(images, item) for item in (*items, DIGEST_BYTES))
 
 

@@ -4,7 +4,7 @@ Layout: ``betas/left`` and ``betas/right``, or ``betas/volume`` (trial, column),
 the numbers bit by bit as the data set has them (float32, or int16 with a divisor). A chunk holds up to 75
 trials of up to 4,096 voxels; many chunks make one file (a shard). Betas hardly shrink under compression, so
 there is none; every chunk has a checksum. Beside them stands all that a subject needs besides its responses:
-image ids, places, ROIs, signal to noise ratio. ``completed.json`` is written last.
+image ids, coordinates, ROIs, signal to noise ratio. ``completed.json`` is written last.
 """
 
 import os
@@ -59,19 +59,19 @@ class BetaStore:
         )
 
     def _voxels(self, facts: dict[str, Any]) -> RecordedVoxels:
-        held = {name: np.asarray(array[:]) for name, array in self._group["voxels"].arrays()}  # type: ignore[union-attr,index]
-        left = held["left"]
+        arrays = {name: np.asarray(array[:]) for name, array in self._group["voxels"].arrays()}  # type: ignore[union-attr,index]
+        left = arrays["left"]
         return RecordedVoxels(
             part=np.repeat(list(facts["parts"]), list(facts["parts"].values())),
             column=np.concatenate([np.arange(count) for count in facts["parts"].values()]),
-            coordinates=held["coordinates"],
-            bounds=held["coordinate_bounds"],
+            coordinates=arrays["coordinates"],
+            bounds=arrays["coordinate_bounds"],
             hemisphere=np.where(left, "left", "right"),
-            vertex=held["vertex"],
+            vertex=arrays["vertex"],
             surface=facts["surface"],
-            rois={name: held["rois"][number] for number, name in enumerate(facts["rois"])},
+            rois={name: arrays["rois"][number] for number, name in enumerate(facts["rois"])},
             kinds={kind: tuple(names) for kind, names in facts["kinds"].items()},
-            ncsnr=held.get("ncsnr"),
+            ncsnr=arrays.get("ncsnr"),
         )
 
     @classmethod
@@ -95,7 +95,7 @@ class BetaStore:
         Args:
             session: its number, from 1.
             part: ``"left"``, ``"right"`` or ``"volume"``.
-            columns: places of the voxels in the part, ascending.
+            columns: indices of the voxels in the part, ascending.
             trials: of the session; all by default.
 
         Raises:

@@ -6,13 +6,12 @@ from factortopy.datasets.bold5000.check import check_bold5000
 from factortopy.datasets.bold5000.files import STIMULI, listed_images
 from factortopy.datasets.bold5000.reader import load_bold5000
 from factortopy.datasets.data_set import DataSet, holding, numbered
-from factortopy.datasets.stimulus_files import find_images
-from factortopy.images import ImageSet
+from factortopy.images import ImageSet, images_by_name
 
 
 def _images(path: Path) -> ImageSet | None:
     names = listed_images(path) if (path / STIMULI).is_dir() else []
-    return find_images(path / STIMULI, names, "BOLD5000 stimuli") if names else None
+    return images_by_name(path / STIMULI, names, "BOLD5000 stimuli") if names else None
 
 
 BOLD5000 = DataSet(

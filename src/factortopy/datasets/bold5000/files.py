@@ -91,10 +91,10 @@ class BoldFiles:
             DataError: if the list is missing or too short.
         """
         file = f"{self.name}_imgnames.txt"
-        places = [self.folder / file, self.root / file, self.root / LISTS / self.name / file]
-        path = next((place for place in places if place.is_file()), None)
+        candidates = [self.folder / file, self.root / file, self.root / LISTS / self.name / file]
+        path = next((candidate for candidate in candidates if candidate.is_file()), None)
         if path is None:
-            raise DataError(f"{places[0]} is missing; it names the image of each trial: get it", path=places[0])
+            raise DataError(f"{candidates[0]} is missing; it names the image of each trial: get it", path=candidates[0])
         names = _read_names(path)
         if len(names) < trials:
             raise DataError(
@@ -106,14 +106,15 @@ class BoldFiles:
 
     def brain_mask(self) -> Path | None:
         """The mask of the brain, where it is there."""
-        places = (self.folder, self.root)
-        files = (place / f"{self.name}_brainmask.nii.gz" for place in places)
+        files = (folder / f"{self.name}_brainmask.nii.gz" for folder in (self.folder, self.root))
         return next((file for file in files if file.is_file()), None)
 
     def region_masks(self) -> dict[tuple[str, str], Path]:
         """Masks by hemisphere (``LH``, ``RH``) and region."""
         folders = (self.root / "derivatives" / "spm", self.root / "spm", self.root, self.folder)
-        folder = next((place / f"sub-{self.name}" for place in folders if (place / f"sub-{self.name}").is_dir()), None)
+        folder = next(
+            (parent / f"sub-{self.name}" for parent in folders if (parent / f"sub-{self.name}").is_dir()), None
+        )
         masks: dict[tuple[str, str], Path] = {}
         for file in sorted(folder.glob(f"sub-{self.name}_mask-*.nii.gz")) if folder else ():
             region = file.name.removesuffix(".nii.gz").split("_mask-", 1)[1]

@@ -19,8 +19,8 @@ from jaxtyping import Bool, Float
 
 from factortopy.cortex import Voxels
 from factortopy.datasets.bold5000.files import PREPARATIONS, STIMULI, BoldFiles, read_mask
-from factortopy.datasets.stimulus_files import find_images
 from factortopy.errors import DataError, UnknownNameError
+from factortopy.images import images_by_name
 from factortopy.progress import progress_bar
 from factortopy.storage import open_volume, read_values, volume_coordinates
 from factortopy.subjects import (
@@ -79,7 +79,7 @@ def load_bold5000(
     chosen = everywhere.choose(voxels)
     ids = np.unique(shown).tolist()
     folder = root / STIMULI if images is None and (root / STIMULI).is_dir() else images
-    photographs = None if folder is None else find_images(folder, ids, f"{files.name} stimuli")
+    photographs = None if folder is None else images_by_name(folder, ids, f"{files.name} stimuli")
     rows = TrialRows(shown, np.repeat(list(volumes), counts), len(chosen), trials, zscore)
     variance = _read(files, volumes, chosen.vertex, rows, progress)
     ceiling = None if variance is None else variance.ceiling(repeat_counts(rows.repeats))

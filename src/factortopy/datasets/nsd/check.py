@@ -6,7 +6,14 @@ from pathlib import Path
 import numpy as np
 
 from factortopy.datasets.findings import Report, check_recorded
-from factortopy.datasets.nsd.files import PREPARATIONS, NsdFiles, betas_folders, preparations_in, published_sessions
+from factortopy.datasets.nsd.files import (
+    PREPARATIONS,
+    NsdFiles,
+    betas_folders,
+    preparations_in,
+    published_sessions,
+    stimuli_file,
+)
 from factortopy.datasets.nsd.reader import open_nsd
 
 HELD_OUT = 3
@@ -45,7 +52,7 @@ def _check_betas(report: Report, files: NsdFiles) -> None:
     }
     report.count(subject, counted)
     for file, missing, meaning in (
-        (files.stimuli, "photographs", "give the images to extract tokens of in a folder of their own"),
+        (stimuli_file(files.root), "photographs", "give the images to extract tokens of in a folder of their own"),
         (files.stimulus_info, "table of images", "ids are taken from nsd_expdesign.mat alone"),
     ):
         if not file.is_file():

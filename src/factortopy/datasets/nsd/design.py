@@ -3,15 +3,20 @@
 import csv
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import reduce
+from os import PathLike
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import Int
 
+from factortopy.datasets.nsd.files import design_file, published_sessions
 from factortopy.errors import DataError
 from factortopy.storage import reading
 
 IMAGES = 73_000
+REPEATS = 3
+"""Of every image in the whole experiment."""
 TRUE = ("1", "1.0", "true")
 NEVER = ("", "0")
 
@@ -49,9 +54,9 @@ class NsdDesign:
         """
         planned = self.trials[session - 1] if 0 < session <= len(self.trials) else trials
         if planned != trials or len(self.images) % trials:
-            found = f"{planned} in this session" if planned != trials else f"{len(self.images)} in all"
+            listed = f"{planned} in this session" if planned != trials else f"{len(self.images)} in all"
             raise DataError(
-                f"the betas of session {session} have {trials} trials, {self.path} has {found}; the betas "
+                f"the betas of session {session} have {trials} trials, {self.path} has {listed}; the betas "
                 "are cut or belong to another experiment",
                 path=self.path,
             )
@@ -79,33 +84,33 @@ def read_design(path: str | Path, subject: int) -> NsdDesign:
     path = Path(path)
     names = ("masterordering", "subjectim", "sharedix", "stimpattern")
     with reading(path, "it is truncated or no MATLAB file; get nsd_expdesign.mat again"):
-        found = loadmat(path, variable_names=names)
-    order = _ids(found, "masterordering", path).reshape(-1)
-    known = _ids(found, "subjectim", path)
-    if known.ndim != 2 or len(known) < subject:
+        variables = loadmat(path, variable_names=names)
+    order = _ids(variables, "masterordering", path).reshape(-1)
+    shown = _ids(variables, "subjectim", path)
+    if shown.ndim != 2 or len(shown) < subject:
         raise DataError(
-            f"subjectim of {path} has shape {known.shape}; expected (8, 10000), a row for subject {subject}", path=path
+            f"subjectim of {path} has shape {shown.shape}; expected (8, 10000), a row for subject {subject}", path=path
         )
-    if order.max() > known.shape[1]:
+    if order.max() > shown.shape[1]:
         raise DataError(
-            f"masterordering of {path} goes up to {order.max()}, subjectim has {known.shape[1]} columns; "
+            f"masterordering of {path} goes up to {order.max()}, subjectim has {shown.shape[1]} columns; "
             "get the file again",
             path=path,
         )
-    images = known[subject - 1, order - 1] - 1
-    shared = _ids(found, "sharedix", path).reshape(-1) - 1 if "sharedix" in found else np.zeros(0, np.int64)
-    return NsdDesign(path, images, _trials(found, len(order)), shared)
+    images = shown[subject - 1, order - 1] - 1
+    shared = _ids(variables, "sharedix", path).reshape(-1) - 1 if "sharedix" in variables else np.zeros(0, np.int64)
+    return NsdDesign(path, images, _trials(variables, len(order)), shared)
 
 
-def _ids(found: dict[str, np.ndarray], name: str, path: Path) -> np.ndarray:
+def _ids(variables: dict[str, np.ndarray], name: str, path: Path) -> np.ndarray:
     """Whole numbers from 1 to 73000.
 
     Raises:
         DataError: if they are missing, others, or counted from 0.
     """
-    if name not in found:
+    if name not in variables:
         raise DataError(f"{path} has no {name}; get nsd_expdesign.mat again", path=path)
-    values = np.asarray(found[name])
+    values = np.asarray(variables[name])
     if values.dtype.kind not in "iuf" or not values.size:
         raise DataError(f"{name} of {path} is {values.dtype} of shape {values.shape}, expected numbers", path=path)
     if not (np.isfinite(values).all() and (values == np.round(values)).all()):
@@ -119,9 +124,9 @@ def _ids(found: dict[str, np.ndarray], name: str, path: Path) -> np.ndarray:
     return values.astype(np.int64)
 
 
-def _trials(found: dict[str, np.ndarray], total: int) -> Int[np.ndarray, "session"]:
+def _trials(variables: dict[str, np.ndarray], total: int) -> Int[np.ndarray, "session"]:
     """Trials of every session by ``stimpattern`` (session, run, place), 1 where a stimulus stands."""
-    pattern = np.asarray(found.get("stimpattern", 0))
+    pattern = np.asarray(variables.get("stimpattern", 0))
     if pattern.ndim == 3 and pattern.dtype.kind in "iufb" and int((pattern > 0).sum()) == total:
         return np.asarray((pattern > 0).sum(axis=(1, 2)))
     return np.zeros(0, dtype=np.int64)
@@ -167,3 +172,35 @@ def _presentations(rows: Iterable[dict[str, str]], columns: list[str]) -> tuple[
             shared.append(image)
         listed += [(int(float(row[name])), image) for name in columns if row[name] not in NEVER]
     return np.array(listed, dtype=np.int64).reshape(-1, 2), shared
+
+
+def nsd_shared_images(path: str | PathLike[str], *, three_times: bool = False) -> tuple[str, ...]:
+    """Ids of the images that all eight subjects of NSD share, for ``split_with_test``.
+
+    Args:
+        path: the folder that holds ``nsddata``.
+        three_times: only those that every subject saw three times in its 30 to 40 sessions (515 of 1,000).
+
+    Returns:
+        Ids such as ``nsd-00013``, ascending.
+
+    Raises:
+        DataError: if ``nsd_expdesign.mat`` is missing or damaged, or names no shared images.
+    """
+    file, sessions = design_file(Path(path)), published_sessions()
+    designs = {subject: read_design(file, subject) for subject in sessions}
+    shared = designs[1].shared
+    if not len(shared):
+        raise DataError(f"{file} has no sharedix; get nsd_expdesign.mat again", path=file)
+    if three_times:
+        seen = (_seen_three_times(design, sessions[subject]) for subject, design in designs.items())
+        shared = reduce(np.intersect1d, seen, shared)
+    return tuple(image_name(int(number)) for number in np.sort(shared))
+
+
+def _seen_three_times(design: NsdDesign, sessions: int) -> Int[np.ndarray, "image"]:
+    """nsdId of the images shown three times in the first sessions."""
+    planned = max(published_sessions().values())
+    trials = design.trials if len(design.trials) else np.full(planned, len(design.images) // planned)
+    images, counts = np.unique(design.images[: int(trials[:sessions].sum())], return_counts=True)
+    return images[counts >= REPEATS]

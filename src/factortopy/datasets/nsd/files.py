@@ -95,19 +95,9 @@ class NsdFiles:
         return self.root / "nsddata_betas" / "ppdata" / self.name / self.space / self.preparation
 
     @property
-    def design(self) -> Path:
-        """The file that says which trial showed which image."""
-        return design_file(self.root)
-
-    @property
     def stimulus_info(self) -> Path:
         """The table of all images."""
-        return self.design.with_name("nsd_stim_info_merged.csv")
-
-    @property
-    def stimuli(self) -> Path:
-        """The photographs."""
-        return stimuli_file(self.root)
+        return design_file(self.root).with_name("nsd_stim_info_merged.csv")
 
     @property
     def anatomy(self) -> Path:
@@ -148,8 +138,8 @@ class NsdFiles:
         numbers: set[int] = set()
         for part in self.parts:
             name = re.escape(self.session(part, 0).name).replace("00", r"(\d\d)")
-            found = (re.fullmatch(name, file) for file in os.listdir(self.betas))
-            numbers |= {int(match[1]) for match in found if match}
+            matches = (re.fullmatch(name, file) for file in os.listdir(self.betas))
+            numbers |= {int(match[1]) for match in matches if match}
         wanted = sorted(numbers if chosen is None else set(chosen))
         if not wanted:
             example = self.session(self.parts[0], 1).name

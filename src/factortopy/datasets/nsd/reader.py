@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from factortopy.datasets.nsd.design import check_stimulus_info, image_name, read_design
-from factortopy.datasets.nsd.files import NsdFiles, published_sessions
+from factortopy.datasets.nsd.files import NsdFiles, design_file, published_sessions, stimuli_file
 from factortopy.datasets.nsd.sessions import Hdf5Session, MghSession, SessionFile
 from factortopy.datasets.nsd.voxels import KINDS, read_voxels
 from factortopy.errors import DataError
@@ -31,7 +31,7 @@ def load_nsd(
     zscore: ZScore = "session",
     progress: bool = True,
 ) -> Subject:
-    """Read a subject of NSD: betas, image ids, places, ROIs, noise ceiling.
+    """Read a subject of NSD: betas, image ids, coordinates, ROIs, noise ceiling.
 
     The files are read session by session and only the chosen voxels are kept. A folder that is read more than
     once is better converted first (``convert_nsd``).
@@ -91,7 +91,7 @@ def open_nsd(
         )
     chosen = everything.choose(voxels)
     opened = session_files(files, used, shapes)
-    design = read_design(files.design, subject)
+    design = read_design(design_file(files.root), subject)
     if files.stimulus_info.is_file():
         check_stimulus_info(files.stimulus_info, design, subject)
     first = next(iter(opened.values()))
@@ -150,6 +150,7 @@ def _facts(files: NsdFiles, voxels: str, chosen: RecordedVoxels) -> dict[str, An
 
 
 def _photographs(files: NsdFiles, recording: Recording) -> ImageSet | None:
-    if not files.stimuli.is_file():
+    stimuli = stimuli_file(files.root)
+    if not stimuli.is_file():
         return None
-    return images_from_hdf5(files.stimuli, ids=np.unique(recording.images).tolist())
+    return images_from_hdf5(stimuli, ids=np.unique(recording.images).tolist())

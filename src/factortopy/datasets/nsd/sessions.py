@@ -43,7 +43,7 @@ class SessionFile(Protocol):
         """The file's own numbers for some voxels and trials.
 
         Args:
-            columns: places of the voxels in the file, ascending.
+            columns: indices of the voxels in the file, ascending.
             trials: of which trials; all by default.
 
         Raises:

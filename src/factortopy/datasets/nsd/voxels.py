@@ -44,7 +44,7 @@ STANDARD = {163_842: "fsaverage", 40_962: "fsaverage6", 10_242: "fsaverage5"}
 def read_voxels(
     files: NsdFiles, session: int, kinds: Sequence[str] = KINDS
 ) -> tuple[RecordedVoxels, dict[str, tuple[int, ...]]]:
-    """All voxels of a space: places, ROIs, signal to noise ratio.
+    """All voxels of a space: coordinates, ROIs, signal to noise ratio.
 
     Vertices lie on the sphere (``sphere_coordinates``). Voxels of a volume lie in mm, through the affine of
     the ROI files, are numbered as ``array.reshape(-1)`` of these files numbers them, and are ``"left"``
@@ -75,9 +75,9 @@ def _gather(voxels: RecordedVoxels, maps: dict[str, np.ndarray]) -> np.ndarray:
 def _surfaces(files: NsdFiles, session: int) -> tuple[RecordedVoxels, dict[str, tuple[int, ...]]]:
     common = files.space == "fsaverage"
     names = ("sphere", "sphere.reg") if common else ("sphere.reg", "sphere")
-    found = [[path for name in names if (path := files.surface(part, name)).is_file()] for part in files.parts]
-    if all(found):
-        left, right = (read_mesh(paths[0]).coordinates for paths in found)
+    meshes = [[path for name in names if (path := files.surface(part, name)).is_file()] for part in files.parts]
+    if all(meshes):
+        left, right = (read_mesh(paths[0]).coordinates for paths in meshes)
         coordinates, split = side_by_side(left, right), len(left)
         surface = STANDARD.get(split) if common else f"nsd-{files.name}"
     elif common:
@@ -104,10 +104,10 @@ def _surfaces(files: NsdFiles, session: int) -> tuple[RecordedVoxels, dict[str, 
 
 
 def _volume(files: NsdFiles) -> tuple[RecordedVoxels, dict[str, tuple[int, ...]]]:
-    known = [files.label("volume", kind) for kind in KINDS] + [files.ncsnr("volume")]
-    path = next((file for file in known if file.is_file()), None)
+    candidates = [files.label("volume", kind) for kind in KINDS] + [files.ncsnr("volume")]
+    path = next((file for file in candidates if file.is_file()), None)
     if path is None:
-        raise DataError(f"{known[0]} is missing; its header says where the voxels lie: get it", path=known[0])
+        raise DataError(f"{candidates[0]} is missing; its header says where the voxels lie: get it", path=candidates[0])
     image = open_volume(path)
     shape = tuple(int(length) for length in image.shape)
     if len(shape) != 3:
@@ -148,8 +148,8 @@ def _rois(
         if not any(files.label(part, kind).is_file() for part in files.parts):
             continue
         labels = {part: _labels(files, part, kind, int((voxels.part == part).sum())) for part in files.parts}
-        regions = {part: found.regions for part, found in labels.items()}
-        empty = {part: np.zeros(found.values.shape, dtype=bool) for part, found in labels.items()}
+        regions = {part: of_part.regions for part, of_part in labels.items()}
+        empty = {part: np.zeros(of_part.values.shape, dtype=bool) for part, of_part in labels.items()}
         names = dict.fromkeys(name for masks in regions.values() for name in masks)
         masks = {
             name: _gather(voxels, {part: regions[part].get(name, empty[part]) for part in files.parts})

@@ -131,9 +131,9 @@ def _find(path: Path, file: Any, voxel_ids: np.ndarray, trials: int) -> Response
             columns = _columns(names, trials, extra)
             stored = _stored_ids(blocks, dataset, field, extra, names)
             return ResponseTable(path, dataset, field, columns, _rows(path, stored, voxel_ids))
-    found = ", ".join(str(shape) for _, _, shape, _ in blocks) or "none"
+    shapes = ", ".join(str(shape) for _, _, shape, _ in blocks) or "none"
     raise DataError(
-        f"{path} has tables of shape {found}, expected ({count}, {trials}): voxels and trials as the tables "
+        f"{path} has tables of shape {shapes}, expected ({count}, {trials}): voxels and trials as the tables "
         "beside it say; get the three files of one release",
         path=path,
     )
@@ -144,18 +144,18 @@ Block = tuple[Any, str | None, tuple[int, int], list[str] | None]
 
 def _blocks(datasets: list[Any]) -> list[Block]:
     """Two-dimensional numbers in a file: dataset, field of its records, (rows, columns), names of columns."""
-    found: list[Block] = []
+    blocks: list[Block] = []
     for dataset in datasets:
         if dataset.ndim == 2 and dataset.dtype.kind in "fiu" and "_i_table" not in dataset.name:
             names = dataset.parent.get(dataset.name.rsplit("/", 1)[1].replace("_values", "_items"))
-            found.append((dataset, None, dataset.shape, _texts(names, dataset.shape[1])))
+            blocks.append((dataset, None, dataset.shape, _texts(names, dataset.shape[1])))
         elif dataset.ndim == 1 and dataset.dtype.names and "_i_table" not in dataset.name:
             for field in dataset.dtype.names:
                 kind = dataset.dtype[field]
                 if kind.subdtype and kind.subdtype[0].kind in "fiu" and len(kind.shape) == 1:
-                    found.append((dataset, field, (len(dataset), kind.shape[0]), None))
+                    blocks.append((dataset, field, (len(dataset), kind.shape[0]), None))
     # Responses are the widest.
-    return sorted(found, key=lambda block: -block[2][1])
+    return sorted(blocks, key=lambda block: -block[2][1])
 
 
 def _texts(names: Any, count: int) -> list[str] | None:
@@ -167,9 +167,9 @@ def _texts(names: Any, count: int) -> list[str] | None:
 
 def _columns(names: list[str] | None, trials: int, extra: int) -> Int[np.ndarray, "trial"]:
     if names is not None:
-        place = {name: column for column, name in enumerate(names)}
-        if all(str(trial) in place for trial in range(trials)):
-            return np.array([place[str(trial)] for trial in range(trials)])
+        column_of = {name: column for column, name in enumerate(names)}
+        if all(str(trial) in column_of for trial in range(trials)):
+            return np.array([column_of[str(trial)] for trial in range(trials)])
     return np.arange(trials) + extra
 
 
@@ -190,9 +190,9 @@ def _stored_ids(
 def _rows(path: Path, stored: np.ndarray | None, voxel_ids: np.ndarray) -> Int[np.ndarray, "voxel"]:
     if stored is None or np.array_equal(stored, voxel_ids):
         return np.arange(len(voxel_ids))
-    place = {int(name): row for row, name in enumerate(stored.tolist())} if np.isfinite(stored).all() else {}
-    if len(place) != len(stored) or set(place) != set(voxel_ids.tolist()):
+    row_of = {int(name): row for row, name in enumerate(stored.tolist())} if np.isfinite(stored).all() else {}
+    if len(row_of) != len(stored) or set(row_of) != set(voxel_ids.tolist()):
         raise DataError(
             f"{path} names other voxels (voxel_id) than the table of voxels; get both of one release", path=path
         )
-    return np.array([place[name] for name in voxel_ids.tolist()])
+    return np.array([row_of[name] for name in voxel_ids.tolist()])

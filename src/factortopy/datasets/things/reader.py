@@ -17,9 +17,9 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from factortopy.cortex import Voxels
-from factortopy.datasets.stimulus_files import find_images
 from factortopy.datasets.things.files import open_responses, read_table, tables_folder, whole_numbers
 from factortopy.errors import DataError
+from factortopy.images import images_by_name
 from factortopy.progress import progress_bar
 from factortopy.storage import open_volume, volume_coordinates
 from factortopy.subjects import (
@@ -87,7 +87,7 @@ def load_things(
     everywhere, space = _voxels(root, name, table, files["VoxelMetadata.csv"])
     chosen = everywhere.choose(voxels)
     ids = np.sort(np.unique(shown["stimulus"]))
-    photographs = None if images is None else find_images(images, ids.tolist(), f"{name} stimuli")
+    photographs = None if images is None else images_by_name(images, ids.tolist(), f"{name} stimuli")
     rows = TrialRows(shown["stimulus"], shown["session"], len(chosen), trials, zscore)
     with open_responses(files["ResponseData.h5"], everywhere.vertex, len(shown["session"])) as responses:
         step = max(1, BLOCK // (4 * len(shown["session"])))
