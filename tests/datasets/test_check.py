@@ -128,6 +128,15 @@ def test_our_own_stores_are_told_apart(tmp_path, folders):
     assert recognise(store) is None
 
 
+def test_tokens_are_no_subject(tmp_path):
+    (tmp_path / "completed.json").write_text("{}")
+    (tmp_path / "zarr.json").write_text('{"attributes": {"format": "factortopy-tokens-2"}}')
+    assert recognise(tmp_path).name == "tokens"
+    for number in (None, 1):
+        with pytest.raises(DataError, match="holds tokens of a network, no subject; give a folder of Algonauts"):
+            load_subject(tmp_path, subject=number)
+
+
 def test_unknown_folders(tmp_path):
     assert recognise(tmp_path) is None
     with pytest.raises(DataError, match="no images in"):

@@ -24,7 +24,7 @@ class DataSet:
         subjects: numbers of the subjects of a folder, ascending, none where it is one subject's own; see
             ``numbered``. None where all folders hold one subject.
         load: reads a subject: ``load(path, subject=number, progress=True, **options)``, without ``subject``
-            where folders hold one.
+            where folders hold one. None where they hold none.
         images: opens the photographs in a folder, of all its subjects where they share a file; gives None, or
             is None, where there are none.
         check: adds counts and findings to a report; an error ends it and becomes a problem.
@@ -37,7 +37,7 @@ class DataSet:
     expected: str = ""
     recognises: Callable[[Path], bool]
     subjects: Callable[[Path], tuple[int, ...]] | None = None
-    load: Callable[..., Subject]
+    load: Callable[..., Subject] | None = None
     images: Callable[[Path], ImageSet | None] | None = None
     check: Callable[[Path, Report], None]
     counts_file: Path | None = None

@@ -79,9 +79,8 @@ def algonauts_protocol(
     Raises:
         DataError: if there is no such subject, or a file is missing or damaged.
     """
-    if not Path(path).exists():
-        raise DataError(f"{path} is missing; give a folder of Algonauts 2023", path=path)
     if not subject_folders(Path(path)):
-        raise DataError(f"{path} is no folder of Algonauts 2023; expected training_split and roi_masks", path=path)
+        fault = "is missing or no folder of Algonauts 2023"
+        raise DataError(f"{path} {fault}; expected training_split and roi_masks", path=path)
     one = load_algonauts(subject_folder(Path(path), subject), **options)
     return Protocol(one, split_images(one.image_ids, seed=seed), CHALLENGE)

@@ -78,6 +78,9 @@ def load_subject(
         DataError: if the folder is unknown, lacks the subject, or cannot be read.
     """
     data_set, root = data_set_of(path), Path(path)
+    if data_set.load is None:
+        title = data_set.title.lower()
+        raise DataError(f"{root} holds {title}, no subject; give a folder of {_expected()}", path=root)
     if data_set.subjects is None and subject is not None:
         raise DataError(f"{root} holds one subject; leave its number out", path=root)
     number = next(iter(data_set.subject_numbers(root)), None) if subject is None else subject

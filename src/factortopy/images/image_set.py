@@ -105,7 +105,7 @@ def images_from_list(path: str | Path, *, check: bool = True) -> ImageSet:
         DataError: if the file cannot be read, names nothing or a line twice, or images are missing or broken.
     """
     file = Path(path)
-    with reading(file, "give a text file with the path of one image a line"):
+    with reading(file, "give a list of images as a text file, UTF-8, one path a line"):
         lines = [line.strip() for line in file.read_text(encoding="utf-8-sig").splitlines()]
     ids = tuple(line for line in lines if line)
     if not ids:

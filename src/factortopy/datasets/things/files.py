@@ -139,12 +139,12 @@ def _find(path: Path, file: Any, voxel_ids: np.ndarray, trials: int) -> Response
     )
 
 
-Block = tuple[Any, str | None, tuple[int, int], list[str] | None]
+Candidate = tuple[Any, str | None, tuple[int, int], list[str] | None]
 
 
-def _blocks(datasets: list[Any]) -> list[Block]:
+def _blocks(datasets: list[Any]) -> list[Candidate]:
     """Two-dimensional numbers in a file: dataset, field of its records, (rows, columns), names of columns."""
-    blocks: list[Block] = []
+    blocks: list[Candidate] = []
     for dataset in datasets:
         if dataset.ndim == 2 and dataset.dtype.kind in "fiu" and "_i_table" not in dataset.name:
             names = dataset.parent.get(dataset.name.rsplit("/", 1)[1].replace("_values", "_items"))
@@ -174,7 +174,7 @@ def _columns(names: list[str] | None, trials: int, extra: int) -> Int[np.ndarray
 
 
 def _stored_ids(
-    blocks: list[Block], dataset: Any, field: str | None, extra: int, names: list[str] | None
+    blocks: list[Candidate], dataset: Any, field: str | None, extra: int, names: list[str] | None
 ) -> np.ndarray | None:
     """voxel_id of each row: a column of the responses, or a block of one column of whole numbers."""
     if extra:
