@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from factortopy.errors import DataError, UnknownNameError
-from factortopy.storage import SUFFIXES, Source, npy_header, read_array, reading
+from factortopy.storage import SUFFIXES, ArraySource, npy_header, read_array, reading
 from factortopy.subjects.arrays import load_arrays
 from factortopy.subjects.subject import Subject
 from factortopy.subjects.truth import PlantedTruth
@@ -142,7 +142,7 @@ def described_files(folder: Path, facts: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _named(folder: Path, facts: dict[str, Any], part: str) -> Source | None:
+def _named(folder: Path, facts: dict[str, Any], part: str) -> ArraySource | None:
     if part in facts:
         value = facts[part]
         return folder / value if isinstance(value, str) else [folder / item for item in value]
@@ -151,7 +151,7 @@ def _named(folder: Path, facts: dict[str, Any], part: str) -> Source | None:
     return next((file for file in files if file.exists()), None)
 
 
-def _rois(folder: Path, named: Any, responses: Source) -> dict[str, Source]:
+def _rois(folder: Path, named: Any, responses: ArraySource) -> dict[str, ArraySource]:
     if isinstance(named, dict):
         return {name: _roi(folder, name, value) for name, value in named.items()}
     names = named or sorted(file.stem for file in (folder / "rois").glob("*.npy"))
@@ -160,7 +160,7 @@ def _rois(folder: Path, named: Any, responses: Source) -> dict[str, Source]:
     return {name: folder / "rois" / f"{name}.npy" for name in names}
 
 
-def _roi(folder: Path, name: str, value: Any) -> Source:
+def _roi(folder: Path, name: str, value: Any) -> ArraySource:
     """A mask from a file, or from the labels in a file: ``{ labels = "atlas.mgz", values = [1, 2] }``."""
     if isinstance(value, str):
         return folder / value
@@ -177,18 +177,18 @@ def _roi(folder: Path, name: str, value: Any) -> Source:
         return np.isin(labels, np.array(value["values"], dtype=np.int64))
 
 
-def _voxels(responses: Source) -> int:
+def _voxels(responses: ArraySource) -> int:
     npy = isinstance(responses, Path) and responses.suffix == ".npy"
     shape = npy_header(responses).shape if npy else read_array(responses).shape  # type: ignore[arg-type]
     return shape[-1] if shape else 0
 
 
-def _rois_of_json(path: Path, voxels: int) -> dict[str, Source]:
+def _rois_of_json(path: Path, voxels: int) -> dict[str, ArraySource]:
     """ROIs as an object of lists: a mask of 0 and 1 for every voxel, or the indices of its voxels."""
     with reading(path, "give an object of lists: a mask, or indices of voxels"):
         lists = {name: np.asarray(values) for name, values in json.loads(path.read_text("utf-8")).items()}
         lists = {name: values.astype(np.int64) if not values.size else values for name, values in lists.items()}
-    masks: dict[str, Source] = {}
+    masks: dict[str, ArraySource] = {}
     for name, values in lists.items():
         if values.shape == (voxels,) and np.isin(values, (0, 1)).all():
             masks[name] = values
