@@ -20,10 +20,6 @@ TokenFolder = Annotated[Path, typer.Argument(metavar="TOKENS", help="Folder that
 SubjectNumber = Annotated[
     int | None, typer.Option("--subject", metavar="N", min=1, help="Which subject, where the folder holds several.")
 ]
-Photographs = Annotated[
-    Path | None,
-    typer.Option(metavar="IMAGES", help="Photographs that were shown, as for [bold]extract[/bold]."),
-]
 Layers = Annotated[str | None, typer.Option(help="Names of layers, parted by commas. [dim]\\[default: all][/dim]")]
 SplitFile = Annotated[Path | None, typer.Option(metavar="FILE.json", help="Image ids of train, validation, test.")]
 Changes = Annotated[
@@ -39,7 +35,6 @@ Precision = Annotated[
 
 Palette = Annotated[PaletteName, typer.Option(help="Colours of the figures.")]
 Fade = Annotated[bool, typer.Option("--fade", help="Maps of layers, space and scale are pale where R² is uncertain.")]
-Drawing = Annotated[Path | None, typer.Option("--draw", metavar="FILE", help="Draw it here (PNG and SVG).")]
 Csv = Annotated[bool, typer.Option("--csv", help="Print the rows as CSV.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress bars and no closing table.")]

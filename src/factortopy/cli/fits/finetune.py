@@ -12,7 +12,6 @@ from factortopy.cli.options import (
     DryRun,
     Json,
     Palette,
-    Photographs,
     Precision,
     Quiet,
     Seed,
@@ -46,7 +45,9 @@ def finetune(
         Path | None,
         typer.Option("--map", metavar="SUBJECT", help="Also map the network before and after onto it, as fit does."),
     ] = None,
-    photographs: Photographs = None,
+    photographs: Annotated[
+        Path | None, typer.Option(metavar="IMAGES", help="The subject's photographs, where its folder has none.")
+    ] = None,
     subject: SubjectNumber = None,
     original: Annotated[
         str | None,

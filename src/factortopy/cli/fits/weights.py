@@ -11,7 +11,6 @@ from factortopy.errors import DataError
 if TYPE_CHECKING:
     from factortopy.cortex import Voxels
     from factortopy.exchange import LabelFiles
-    from factortopy.networks import Network
     from factortopy.subjects import Subject
 
 UNTRAINED = "-untrained-0"
@@ -75,21 +74,23 @@ def import_file(
         raise DataError(f"{output} exists; choose another folder")
     if (tokens is None) != (split is None) or (tokens is not None and data is None):
         raise DataError("scores need --tokens, --data and --split together: test images must be new ones")
+    from factortopy.datasets import load_subject
     from factortopy.exchange import import_weights, score_weights
     from factortopy.images import read_split
-    from factortopy.networks import read_weights
+    from factortopy.networks import network_skeleton, read_weights
     from factortopy.tokens import TokenStore
 
     released = read_weights(file)
-    person = _subject(data, subject, quiet)
-    voxels = _voxels(person, labels, roi_labels or [], coordinates)
-    skeleton, name = _network(network, layers)
+    measured = None if data is None else load_subject(data, subject=subject, progress=not quiet)
+    voxels = _voxels(measured, labels, roi_labels or [], coordinates)
+    skeleton = network_skeleton(network, split_names(layers))
     store = None if tokens is None else TokenStore.open(tokens)
-    if store is not None and store.network == skeleton.name:
-        name = store.network
+    # The shapes come from random weights, so the name says untrained, as only tokens of such weights do rightly.
+    untrained = store is not None and store.network == skeleton.name
+    name = skeleton.name if untrained else skeleton.name.removesuffix(UNTRAINED)
     mapping = import_weights(released, voxels, skeleton, name=name, bounds=bounds, source=file.name)
-    if store is not None and person is not None and split is not None:
-        mapping = score_weights(mapping, store, person, read_split(str(split)))
+    if store is not None and measured is not None and split is not None:
+        mapping = score_weights(mapping, store, measured, read_split(str(split)))
     mapping.save(output)
     if not quiet:
         from factortopy.cli.fits.fit import print_scores
@@ -139,31 +140,15 @@ def export_file(
         typer.echo(WHOLE)
 
 
-def _network(name: str, layers: str | None) -> "tuple[Network, str]":
-    """The shapes of a network, and its name with trained weights."""
-    from factortopy.networks import network_skeleton
-
-    skeleton = network_skeleton(name, split_names(layers))
-    return skeleton, skeleton.name.removesuffix(UNTRAINED)
-
-
-def _subject(folder: Path | None, number: int | None, quiet: bool) -> "Subject | None":
-    if folder is None:
-        return None
-    from factortopy.datasets import load_subject
-
-    return load_subject(folder, subject=number, progress=not quiet)
-
-
 def _voxels(
-    person: "Subject | None", labels: str | None, rois: list[str], coordinates: Path | None
+    subject: "Subject | None", labels: str | None, rois: list[str], coordinates: Path | None
 ) -> "Voxels | Subject":
     from factortopy.exchange import voxels_from_coordinates, voxels_from_labels
 
-    if sum(given is not None for given in (person, labels, coordinates)) != 1 or (rois and labels is None):
+    if sum(given is not None for given in (subject, labels, coordinates)) != 1 or (rois and labels is None):
         raise DataError("say where the voxels lie: give one of --data, --labels (with --roi-labels), --coordinates")
-    if person is not None:
-        return person
+    if subject is not None:
+        return subject
     if coordinates is not None:
         return voxels_from_coordinates(coordinates)
     return voxels_from_labels(_pair("--labels", str(labels)), [_pair("--roi-labels", text) for text in rois])

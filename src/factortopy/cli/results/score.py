@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from factortopy.cli.options import Csv, Json, MappingFolders, Photographs, Quiet, Seed, SplitFile, check_place
+from factortopy.cli.options import Csv, Json, MappingFolders, Quiet, Seed, check_place
 from factortopy.cli.tables import Answer, Rows
 from factortopy.errors import DataError
 
@@ -32,13 +32,49 @@ Average = Annotated[
     Path | None,
     typer.Option("--output", "-o", help="Write the average over seeds here, a mapping like any other."),
 ]
+ORDERS = "Orders of ROIs, instead of scores"
 Orders = Annotated[
     list[str] | None,
     typer.Option(
         "--order",
         metavar="ROI,ROI,...",
-        help="Instead: does depth follow this order of ROIs, evenly spaced, or with levels: V1=0,V2+V3=0.33,EBA=1? "
-        "May be repeated; all takes the paper's, V1 to V4, and the three streams.",
+        help="Does depth follow this order, evenly spaced, or with levels: V1=0,V2+V3=0.33,EBA=1? May be repeated; "
+        "all takes the paper's, V1 to V4, and the three streams.",
+        rich_help_panel=ORDERS,
+    ),
+]
+Permutations = Annotated[
+    int, typer.Option(min=1, help="Orders of the layers that the null tries.", rich_help_panel=ORDERS)
+]
+Stores = Annotated[
+    list[Path] | None,
+    typer.Option(
+        metavar="STORE",
+        help="Tokens of a mapping's network: also depth by distance from pixels.",
+        rich_help_panel=ORDERS,
+    ),
+]
+Photographs = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="IMAGES", help="The photographs of these tokens, as for [bold]extract[/bold].", rich_help_panel=ORDERS
+    ),
+]
+SplitFile = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE.json",
+        help="Distances on the test images of this split, not on random ones.",
+        rich_help_panel=ORDERS,
+    ),
+]
+Drawing = Annotated[
+    Path | None,
+    typer.Option(
+        "--draw",
+        metavar="FILE",
+        help="Draw them here (PNG and SVG); of several mappings, FILE-1, FILE-2, ...",
+        rich_help_panel=ORDERS,
     ),
 ]
 Nulls = Annotated[
@@ -46,21 +82,8 @@ Nulls = Annotated[
     typer.Option(
         metavar="N",
         min=19,
-        help="Instead: compare the hierarchy slope, or the likeness of two mappings' maps, with N random maps "
-        "just as smooth.",
-    ),
-]
-Stores = Annotated[
-    list[Path] | None,
-    typer.Option(
-        metavar="STORE", help="With --order: tokens of a mapping's network: also depth by distance from pixels."
-    ),
-]
-Permutations = Annotated[int, typer.Option(min=1, help="With --order: orders of the layers that its null tries.")]
-Drawing = Annotated[
-    Path | None,
-    typer.Option(
-        "--draw", metavar="FILE", help="With --order: draw it here (PNG and SVG); of several, FILE-1, FILE-2, ..."
+        help="Instead of scores: compare the hierarchy slope, or the likeness of two mappings' maps, with N random "
+        "maps just as smooth.",
     ),
 ]
 
