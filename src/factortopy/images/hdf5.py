@@ -50,19 +50,15 @@ def _count(path: Path, dataset: str) -> int:
     with reading(path, REMEDY), h5py.File(path, "r") as file:
         brick = file.get(dataset)
         if not isinstance(brick, h5py.Dataset):
-            raise DataError(
-                f"{path} has no array {dataset!r}, it holds {', '.join(file) or 'nothing'}; name one", path=path
-            )
-        if brick.dtype != np.uint8 or brick.ndim != 4 or brick.shape[3] != 3 or 0 in brick.shape:
-            raise DataError(
-                f"{dataset} of {path} is {brick.dtype} of shape {brick.shape}, expected uint8 images "
-                "(image, height, width, 3)",
-                path=path,
-            )
+            fault = f"has no array {dataset!r}, it holds {', '.join(file) or 'nothing'}; name one"
+        elif brick.dtype != np.uint8 or brick.ndim != 4 or brick.shape[3] != 3 or 0 in brick.shape:
+            fault = f"is {brick.dtype} of shape {brick.shape}, expected uint8 images (image, height, width, 3)"
         # One image is read at a time: it alone must be of a size that an image can have.
-        if brick.shape[1] * brick.shape[2] > Image.MAX_IMAGE_PIXELS:
-            raise DataError(f"{dataset} of {path} announces images of {brick.shape[1:3]} pixels; damaged?", path=path)
-        return int(brick.shape[0])
+        elif brick.shape[1] * brick.shape[2] > Image.MAX_IMAGE_PIXELS:
+            fault = f"announces images of {brick.shape[1:3]} pixels in {dataset!r}; damaged?"
+        else:
+            return int(brick.shape[0])
+    raise DataError(f"{path} {fault}", path=path)
 
 
 def _read(path: Path, dataset: str, number: int) -> np.ndarray:

@@ -112,16 +112,17 @@ def _ids(variables: dict[str, np.ndarray], name: str, path: Path) -> np.ndarray:
         raise DataError(f"{path} has no {name}; get nsd_expdesign.mat again", path=path)
     values = np.asarray(variables[name])
     if values.dtype.kind not in "iuf" or not values.size:
-        raise DataError(f"{name} of {path} is {values.dtype} of shape {values.shape}, expected numbers", path=path)
-    if not (np.isfinite(values).all() and (values == np.round(values)).all()):
-        raise DataError(f"{name} of {path} holds values that are no whole numbers; get the file again", path=path)
-    if values.min() < 1 or values.max() > IMAGES:
-        raise DataError(
-            f"{name} of {path} goes from {values.min():g} to {values.max():g}; expected 1 to {IMAGES}, for "
-            "this file counts from 1: it was changed, get it again",
-            path=path,
+        fault = f"is {values.dtype} of shape {values.shape}, expected numbers"
+    elif not (np.isfinite(values).all() and (values == np.round(values)).all()):
+        fault = "holds values that are no whole numbers; get the file again"
+    elif values.min() < 1 or values.max() > IMAGES:
+        fault = (
+            f"goes from {values.min():g} to {values.max():g}; expected 1 to {IMAGES}, for this file counts from 1: "
+            "it was changed, get it again"
         )
-    return values.astype(np.int64)
+    else:
+        return values.astype(np.int64)
+    raise DataError(f"{name} of {path} {fault}", path=path)
 
 
 def _trials(variables: dict[str, np.ndarray], total: int) -> Int[np.ndarray, "session"]:

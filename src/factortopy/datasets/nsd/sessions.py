@@ -124,25 +124,20 @@ class Hdf5Session:
         self.trials = int(shape[0])
 
     def _check(self, betas: Any, shape: tuple[int, ...]) -> None:
-        if shape[1:] != self._grid or not shape[0]:
-            expected = ", ".join(map(str, self._grid))
-            raise DataError(
-                f"betas of {self.path} have shape {betas.shape}, expected (trials, {expected}): the axes of "
-                "MATLAB's file the other way round; a file with other axes or of another space",
-                path=self.path,
-            )
-        if betas.dtype != self.dtype:
-            raise DataError(
-                f"betas of {self.path} are {betas.dtype}, expected int16, 300 times per cent signal change",
-                path=self.path,
-            )
         stored = betas.id.get_storage_size()
-        # Without a compressing filter every chunk takes its full size, if it was written at all.
-        if betas.compression is None and stored < betas.nbytes:
-            raise DataError(
-                f"betas of {self.path} hold {stored:,} of {betas.nbytes:,} bytes; get the whole file again",
-                path=self.path,
+        fault = ""
+        if shape[1:] != self._grid or not shape[0]:
+            fault = (
+                f"have shape {betas.shape}, expected (trials, {', '.join(map(str, self._grid))}): the axes of MATLAB's "
+                "file the other way round; a file with other axes or of another space"
             )
+        elif betas.dtype != self.dtype:
+            fault = f"are {betas.dtype}, expected int16, 300 times per cent signal change"
+        # Without a compressing filter every chunk takes its full size, if it was written at all.
+        elif betas.compression is None and stored < betas.nbytes:
+            fault = f"hold {stored:,} of {betas.nbytes:,} bytes; get the whole file again"
+        if fault:
+            raise DataError(f"betas of {self.path} {fault}", path=self.path)
         check_plausible(self.path, betas.nbytes, stored)
 
     @contextmanager
