@@ -22,7 +22,7 @@ from factortopy.analysis.comparing.tables import Difference, difference, line_ta
 from factortopy.analysis.estimates._estimate import CONFIDENCE, Estimate, percentiles
 from factortopy.analysis.estimates._of_mapping import estimate, paired_difference
 from factortopy.analysis.estimates.bootstrap import draw_roi_r2
-from factortopy.analysis.estimates.tables import csv_of, record_of, records_of, table_of, write_table
+from factortopy.analysis.estimates.tables import csv_of, record_of, records_of, table_of, text_in_row, write_table
 from factortopy.analysis.estimates.uncertainty import MappingVariables
 from factortopy.analysis.heldout._leave_out import LeaveOut, leave_out
 from factortopy.analysis.heldout._roi_scores import NORMALISED_FORMULA, ceiling_facts, roi_scores
@@ -148,6 +148,7 @@ __all__ = [
     "summarise_fits",
     "surrogate_maps",
     "table_of",
+    "text_in_row",
     "voxel_values",
     "winners",
     "write_table",

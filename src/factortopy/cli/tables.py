@@ -1,7 +1,6 @@
 """One way of saying what a command found: a JSON object, CSV, or tables on the terminal."""
 
 import json
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -32,6 +31,8 @@ class Rows:
 
     def print(self) -> None:
         """Print them as a table."""
+        from factortopy.analysis import text_in_row
+
         texts = [[text_in_row(row, name, self.formats.get(name, ".3f")) for name in self.columns] for row in self.rows]
         print_table(self.title, list(self.columns.values()), texts, note=self.note, names=True)
 
@@ -61,26 +62,6 @@ class Answer:
         else:
             for table in self.tables:
                 table.print()
-
-
-def text_in_row(row: Mapping[str, Any], name: str, form: str = ".3f") -> str:
-    """A value of a row as it is printed: a number with its limits, if it has any; a dash for what is missing.
-
-    Args:
-        row: values by name.
-        name: of the value.
-        form: of a number that is not whole.
-    """
-    from factortopy.analysis import Estimate
-
-    value = row.get(name)
-    if value is None:
-        return "–"
-    if not isinstance(value, float):
-        return f"{value:,}" if isinstance(value, int) else str(value)
-    if form.endswith("f"):
-        return Estimate.in_row(row, name).text(int(form[-2]), sign=form.startswith("+"))
-    return f"{value:{form}}" if math.isfinite(value) else "–"
 
 
 def print_table(

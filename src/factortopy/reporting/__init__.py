@@ -3,7 +3,7 @@
 from factortopy.reporting._report import report
 from factortopy.reporting.comparison import DIFFERENCES, find_results, write_comparison
 from factortopy.reporting.folders import write_averages, write_change, write_channel_images, write_clusters
-from factortopy.reporting.ranking import Results, percent, ranked
+from factortopy.reporting.ranking import Results, ranked
 from factortopy.reporting.tables import headline
 
 __all__ = [
@@ -11,7 +11,6 @@ __all__ = [
     "Results",
     "find_results",
     "headline",
-    "percent",
     "ranked",
     "report",
     "write_averages",

@@ -1,6 +1,5 @@
 """One HTML page that ranks networks: scores with limits, paired differences, hierarchy lines, figures."""
 
-import math
 import os
 from collections.abc import Mapping as MappingType
 from collections.abc import Sequence
@@ -14,11 +13,11 @@ from factortopy.analysis import (
     ALL_VOXELS,
     SIMILARITIES,
     Comparison,
-    Estimate,
     Partition,
     Similarity,
     Winners,
     part_name,
+    text_in_row,
 )
 from factortopy.errors import DataError
 from factortopy.mapping import facts_line
@@ -113,14 +112,14 @@ def _region_rows(regions: pandas.DataFrame, roi: str) -> list[Row]:
     return [
         {
             "Network": row["mapping"],
-            "Voxels": text(row["voxels"]),
-            "R²": Estimate.in_row(row, "r2").text(),
-            "Ceiling": text(row["ceiling"]),
-            "R² / ceiling": Estimate.in_row(row, "normalised").text(),
-            "R² less the first": Estimate.in_row(row, "difference").text(sign=True),
-            "Depth (share)": Estimate.in_row(row, "depth").text(),
-            "Voxels won": percent(row["won"]),
-            "won clearly": percent(row["won_clearly"]),
+            "Voxels": text_in_row(row, "voxels"),
+            "R²": text_in_row(row, "r2"),
+            "Ceiling": text_in_row(row, "ceiling"),
+            "R² / ceiling": text_in_row(row, "normalised"),
+            "R² less the first": text_in_row(row, "difference", "+.3f"),
+            "Depth (share)": text_in_row(row, "depth"),
+            "Voxels won": text_in_row(row, "won", ".0%"),
+            "won clearly": text_in_row(row, "won_clearly", ".0%"),
         }
         for row in ranked(regions, roi)
     ]
@@ -130,8 +129,8 @@ def _line_rows(lines: pandas.DataFrame) -> list[Row]:
     rows: dict[str, Row] = {}
     for line in lines.to_dict("records"):
         row = rows.setdefault(line["mapping"], {"Network": line["mapping"]})
-        row[line["quantity"]] = Estimate.in_row(line, "value").text()
-        row[f"{line['quantity']} less the first"] = Estimate.in_row(line, "difference").text(sign=True)
+        row[line["quantity"]] = text_in_row(line, "value")
+        row[f"{line['quantity']} less the first"] = text_in_row(line, "difference", "+.3f")
     return list(rows.values())
 
 
@@ -152,7 +151,7 @@ def _part_rows(parts: pandas.DataFrame) -> list[Row]:
     rows: dict[str, Row] = {}
     for part in parts.to_dict("records"):
         row = rows.setdefault(part["part"], {"Part": part["part"]})
-        row[part["roi"]] = Estimate.in_row(part, "value").text(sign=True)
+        row[part["roi"]] = text_in_row(part, "value", "+.3f")
         if part["roi"] == ALL_VOXELS:
             row["Halves, all voxels"] = f"{part['half_one']:+.3f}, {part['half_two']:+.3f}"
     return list(rows.values())
@@ -163,8 +162,3 @@ def _agreement_rows(found: Partition) -> list[Row]:
         {"Part": part_name(found.labels, subset), "Correlation over voxels": text(value)}
         for subset, value in zip(found.subsets, found.agreement, strict=True)
     ]
-
-
-def percent(share: float) -> str:
-    """A part of 1 as per cent, as it is printed."""
-    return "–" if math.isnan(share) else f"{share:.0%}"

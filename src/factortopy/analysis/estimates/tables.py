@@ -52,6 +52,24 @@ def csv_of(table: pandas.DataFrame) -> str:
     return str(table.to_csv(index=False, lineterminator="\n"))
 
 
+def text_in_row(row: MappingType[str, Any], name: str, form: str = ".3f") -> str:
+    """A value of a row as it is printed: a number with its limits, if it has any; a dash for what is missing.
+
+    Args:
+        row: values by name; ``NAME_low`` and ``NAME_high`` are limits of ``NAME``.
+        name: of the value.
+        form: of a number that is not whole, such as ``"+.3f"`` or ``".0%"``.
+    """
+    value = row.get(name)
+    if value is None:
+        return "–"
+    if not isinstance(value, float):
+        return f"{value:,}" if isinstance(value, int) else str(value)
+    if form.endswith("f"):
+        return Estimate.in_row(row, name).text(int(form[-2]), sign=form.startswith("+"))
+    return f"{value:{form}}" if math.isfinite(value) else "–"
+
+
 def _flat(row: Any) -> dict[str, Any]:
     pairs = {item.name: getattr(row, item.name) for item in fields(row)} if is_dataclass(row) else dict(row)
     flat: dict[str, Any] = {}

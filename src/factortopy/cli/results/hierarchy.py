@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from factortopy.cli.tables import Answer, Rows, text_in_row
+from factortopy.cli.tables import Answer, Rows
 from factortopy.errors import DataError
 
 if TYPE_CHECKING:
@@ -166,6 +166,8 @@ def _rows(facts: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def _table(facts: dict[str, Any], line: str) -> Rows:
+    from factortopy.analysis import text_in_row
+
     rows = [
         fit
         | {

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from factortopy.cli.tables import Answer, Rows, text_in_row
+from factortopy.cli.tables import Answer, Rows
 from factortopy.errors import DataError
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ def mean_answer(mappings: "list[Mapping]", output: Path | None) -> Answer:
     Raises:
         DataError: if the mappings do not belong together, or there is something at ``output``.
     """
-    from factortopy.analysis import records_of, seed_average, summarise_fits
+    from factortopy.analysis import records_of, seed_average, summarise_fits, text_in_row
 
     table = summarise_fits(mappings)
     over = table["limits"][0]
