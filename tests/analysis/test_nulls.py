@@ -94,7 +94,7 @@ def test_a_slope_along_the_cortex_is_found_and_one_of_noise_is_not(cortex):
 def test_bad_input_is_one_line(cortex):
     with pytest.raises(DataError, match="finite"):
         surrogate_maps(np.full(160, np.nan), cortex)
-    with pytest.raises(DataError, match="one place"):
+    with pytest.raises(DataError, match="one position"):
         surrogate_maps(np.zeros(160), np.zeros((160, 3)))
     with pytest.raises(ShapeError, match="need coordinates"):
         surrogate_maps(np.zeros(5), cortex)

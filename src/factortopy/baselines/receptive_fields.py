@@ -59,8 +59,8 @@ def fit_fields(
         device: where to compute; the CPU if None.
         advance: called once a field, and once a field and ``VOXELS`` voxels.
     """
-    place = device if device is not None and device.type == "cuda" else torch.device("cpu")
-    tokens = _Centred(features, place)
+    kept_on = device if device is not None and device.type == "cuda" else torch.device("cpu")
+    tokens = _Centred(features, kept_on)
     fields = features.fields()
     solved = []
     for field in fields:
@@ -69,7 +69,7 @@ def fit_fields(
     fits = []
     for start in range(0, responses["train"].shape[1], VOXELS):
         some = {
-            side: torch.from_numpy(part[:, start : start + VOXELS]).float().to(place)
+            side: torch.from_numpy(part[:, start : start + VOXELS]).float().to(kept_on)
             for side, part in responses.items()
         }
         fits.append(_fit_voxels(tokens, fields, solved, some, advance))

@@ -206,8 +206,8 @@ def _figures(comparison: Comparison, results: Results, quantities: Sequence[str]
             "Where a network alone predicts.",
             lambda: unique_maps(comparison, parts, palette=palette),
         )
-    for quantity, (place, other) in product(quantities, enumerate(others, start=2)):
-        planned[f"difference-{quantity}-{place}-1"] = (
+    for quantity, (number, other) in product(quantities, enumerate(others, start=2)):
+        planned[f"difference-{quantity}-{number}-1"] = (
             f"Difference of {quantity}: {other} less {first}.",
             lambda name=quantity, one=other: difference_map(  # type: ignore[misc]
                 comparison, difference(comparison, name, one, first), palette=palette

@@ -79,7 +79,7 @@ class _Vertices:
     """The vertices that any subject has, and where each subject's voxels stand among them."""
 
     def __init__(self, codes: Int[np.ndarray, "voxel"], own: list[np.ndarray], fewest: int) -> None:
-        self._places = [np.searchsorted(codes, code) for code in own]
+        self._indices = [np.searchsorted(codes, code) for code in own]
         self._here = np.ones(len(codes), dtype=bool)
         count = self.spread([np.ones(len(code)) for code in own])
         self._here = np.isfinite(count).sum(axis=0) >= fewest
@@ -99,8 +99,8 @@ class _Vertices:
         """Each subject's values on all vertices, NaN where it has none."""
         shape = (len(values), len(self._here), *values[0].shape[1:])
         stacked = np.full(shape, np.nan)
-        for row, place, own in zip(stacked, self._places, values, strict=True):
-            row[place] = own
+        for row, index, own in zip(stacked, self._indices, values, strict=True):
+            row[index] = own
         return stacked[:, self._here]
 
     def rois(self, mappings: Sequence[Mapping]) -> dict[str, Bool[np.ndarray, "voxel"]]:

@@ -44,7 +44,7 @@ class Comparison:
         return np.stack([voxel_values(mapping, quantity) for mapping in self.mappings])
 
     def index(self, label: str) -> int:
-        """Place of a mapping by its label.
+        """Index of a mapping by its label.
 
         Raises:
             UnknownNameError: if there is none of that name.
@@ -90,7 +90,7 @@ class Winners:
     """Which mapping predicts each voxel best.
 
     Attributes:
-        best: place of the mapping of largest R^2; -1 where no mapping's R^2 is above 0.
+        best: index of the mapping of largest R^2; -1 where no mapping's R^2 is above 0.
         margin: R^2 of the best less that of the next; NaN where ``best`` is -1.
         low: lower limit of the margin; None where no limits are known.
         clear: where the best is better beyond doubt (``low`` above 0); None as ``low``.

@@ -42,7 +42,7 @@ class Partition:
 
     Attributes:
         labels: names of the networks.
-        subsets: all sets of networks, by their places; those of one first.
+        subsets: all sets of networks, by their indices; those of one first.
         r2: R^2 of the joint predictor of each set, on test images.
         parts: variance shared by exactly the networks of each set.
         penalties: ridge penalty of each set.
@@ -165,7 +165,7 @@ def left_out_error(
 
 def part_name(labels: Sequence[str], subset: Subset) -> str:
     """A part in words: unique to one network, or shared by exactly some."""
-    return f"{'unique to' if len(subset) == 1 else 'shared by'} {', '.join(labels[place] for place in subset)}"
+    return f"{'unique to' if len(subset) == 1 else 'shared by'} {', '.join(labels[index] for index in subset)}"
 
 
 def mixing_of(subsets: Sequence[Subset]) -> Float[np.ndarray, "part subset"]:
@@ -179,9 +179,9 @@ def mixing_of(subsets: Sequence[Subset]) -> Float[np.ndarray, "part subset"]:
 
 def half_rows(images: Sequence[str], seed: int) -> list[Bool[np.ndarray, "image"]]:
     """Rows of two halves of the images, at random; all trials of an image stand in one half."""
-    names, place = np.unique(np.asarray(images), return_inverse=True)
+    names, image = np.unique(np.asarray(images), return_inverse=True)
     first = np.random.default_rng(seed).permutation(len(names)) < len(names) // 2
-    return [first[place], ~first[place]]
+    return [first[image], ~first[image]]
 
 
 def _inverse(centred: np.ndarray, penalty: float) -> Float[np.ndarray, "voxel network network"]:

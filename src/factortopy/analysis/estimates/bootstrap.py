@@ -38,7 +38,7 @@ def draw_images(
     """
     names = np.arange(images) if isinstance(images, int) else np.asarray(images)
     # Images count in the order of their rows.
-    _, first, place = np.unique(names, return_index=True, return_inverse=True)
+    _, first, image = np.unique(names, return_index=True, return_inverse=True)
     rank = first.argsort().argsort()
     count = len(first)
     if count < 2:
@@ -47,7 +47,7 @@ def draw_images(
     drawn = rng.multinomial(count, even, size=resamples)
     while (alone := (drawn == count).any(axis=1)).any():
         drawn[alone] = rng.multinomial(count, even, size=alone.sum())
-    return drawn[:, rank[place]].astype(np.float32)
+    return drawn[:, rank[image]].astype(np.float32)
 
 
 def draw_r2(

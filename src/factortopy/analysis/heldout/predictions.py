@@ -118,7 +118,7 @@ def paired_winners(comparison: Comparison, held: HeldOut, resamples: int = 1_000
     for some in chunks(len(best)):
         drawn = np.stack([draw_r2(held.test.responses[:, some], own[:, some], draws) for own in held.test.predictions])
         ranks = np.argsort(r2[:, some], axis=0)
-        first, second = (np.take_along_axis(drawn, ranks[-place][None, None], axis=0)[0] for place in (1, 2))
+        first, second = (np.take_along_axis(drawn, ranks[-rank][None, None], axis=0)[0] for rank in (1, 2))
         low[some] = percentiles(first - second)[0]
     low = np.where(best >= 0, low, np.nan)
     return Winners(best, margin, low, low > 0, PAIRED)

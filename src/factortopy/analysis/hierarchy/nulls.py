@@ -52,12 +52,12 @@ def surrogate_maps(
 
     Args:
         values: the map, finite.
-        coordinates: place of every voxel in mm, all different; on a surface, on its sphere.
+        coordinates: position of every voxel in mm, all different; on a surface, on its sphere.
         count: number of surrogates.
         seed: of their random signs.
 
     Raises:
-        DataError: if values are not finite, or two voxels lie at one place.
+        DataError: if values are not finite, or two voxels lie at one position.
         ShapeError: if the shapes do not fit together.
     """
     if values.ndim != 1 or coordinates.shape != (len(values), 3):
@@ -89,7 +89,7 @@ def moran_eigenvectors(coordinates: Float[np.ndarray, "voxel 3"]) -> Float[np.nd
 
     distance = pdist(coordinates)
     if not distance.min() > 0:
-        raise DataError("two voxels lie at one place; surrogates need distances above 0")
+        raise DataError("two voxels lie at one position; surrogates need distances above 0")
     weights = squareform(1 / distance)
     row = weights.mean(axis=0)
     centred = weights - row - row[:, None] + row.mean()
@@ -110,7 +110,7 @@ def correlation_test(
     Args:
         left: a map; voxels that are NaN in either map are left out.
         right: another map.
-        coordinates: place of every voxel, mm.
+        coordinates: position of every voxel, mm.
         count: number of surrogates.
         seed: of the choice of voxels and of the surrogates.
 
@@ -140,7 +140,7 @@ def slope_test(
     Args:
         depth: relative depth of every voxel, such as ``layer_position(layer_share)``.
         rois: membership of ROIs by name.
-        coordinates: place of every voxel, mm.
+        coordinates: position of every voxel, mm.
         levels: ideal depth in 0..1 of the ROIs to use.
         count: number of surrogates.
         seed: of the choice of voxels and of the surrogates.

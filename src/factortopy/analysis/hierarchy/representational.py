@@ -117,17 +117,17 @@ def hsic(left: Float[Tensor, "n n"], right: Float[Tensor, "n n"]) -> float:
 
 
 def _chosen(tokens: TokenStore, images: ImageSet, ids: Sequence[str] | None, count: int, seed: int) -> np.ndarray:
-    place = {image: row for row, image in enumerate(tokens.image_ids)}
+    index = {image: row for row, image in enumerate(tokens.image_ids)}
     wanted = list(tokens.image_ids if ids is None else ids)
-    held = set(images.ids)
+    known = set(images.ids)
     for image in wanted:
-        if image not in place or image not in held:
-            where = f"the token store {tokens.path}" if image not in place else f"the photographs {images.name!r}"
+        if image not in index or image not in known:
+            where = f"the token store {tokens.path}" if image not in index else f"the photographs {images.name!r}"
             raise DataError(f"image {image!r} is not in {where}; give the photographs that were extracted")
     if len(wanted) < FEWEST:
         raise DataError(f"distances from pixels need {FEWEST} images or more, got {len(wanted)}")
     drawn = np.random.default_rng(seed).permutation(len(wanted))[:count]
-    return np.array([place[wanted[number]] for number in drawn])
+    return np.array([index[wanted[number]] for number in drawn])
 
 
 def _pixels(tokens: TokenStore, images: ImageSet, rows: np.ndarray) -> Float[Tensor, "image number"]:
@@ -136,8 +136,8 @@ def _pixels(tokens: TokenStore, images: ImageSet, rows: np.ndarray) -> Float[Ten
         name: tuple(value) if isinstance(value, list) else value for name, value in tokens.preprocessing.items()
     }
     see = Preprocessing(**facts)
-    place = {image: number for number, image in enumerate(images.ids)}
-    seen = torch.stack([see(images.image(place[tokens.image_ids[row]])) for row in rows])
+    index = {image: number for number, image in enumerate(images.ids)}
+    seen = torch.stack([see(images.image(index[tokens.image_ids[row]])) for row in rows])
     height, width = (min(side, PIXELS) for side in see.size)
     return torch.nn.functional.adaptive_avg_pool2d(seen, (height, width)).flatten(1)
 
