@@ -1,16 +1,20 @@
 """Every command does what it says, from photographs to the report."""
 
+import inspect
 import json
 import os
 import subprocess
 import sys
 import time
 from types import SimpleNamespace
+from typing import get_args
 
 import numpy as np
 import pytest
+import typer
 
 from factortopy import reporting
+from factortopy.cli import app
 from factortopy.images import split_images
 from factortopy.mapping import Mapping
 from factortopy.tokens import TokenStore
@@ -43,6 +47,21 @@ def test_help_is_quick_and_loads_no_heavy_library():
     assert seconds < 1.5  # about 0.4 s on an idle machine
     for name in ("demo", "networks", "extract", "fit", "plot", "report", "doctor"):
         assert name in done.stdout
+
+
+def test_seventeen_commands_whose_options_are_of_one_kind_everywhere():
+    commands = typer.main.get_command(app).commands
+    assert len(commands) == 17
+    leaves = [leaf for one in commands.values() for leaf in getattr(one, "commands", {"": one}).values()]
+    kinds = {}
+    for leaf in leaves:
+        annotations = inspect.signature(leaf.callback).parameters
+        for option in (item for item in leaf.params if item.param_type_name == "option"):
+            kind = annotations[option.name].annotation.__origin__
+            kinds.setdefault(max(option.opts, key=len), set()).add(next(iter(get_args(kind)), kind))
+    # Of several mappings there are several stores; fit --split also takes `cluster`; paper names whose weights.
+    allowed = {"--tokens", "--data", "--split", "--weights", "--recipe"}
+    assert {name for name, found in kinds.items() if len(found) > 1} <= allowed, kinds
 
 
 def test_module_prints_the_version_as_the_package_has_it():

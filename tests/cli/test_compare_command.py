@@ -70,4 +70,6 @@ def test_wrong_words_are_refused(run, mapping, other, tokens, tmp_path):
     refused(run("compare", mapping, other, out, "--tokens", tokens), "--data")
     refused(run("compare", mapping, other, out, "--quantity", "dept", "--quiet"), "depth")
     refused(run("compare", mapping, other, out, "--name", "one", "--quiet"), "labels")
+    refused(run("compare", "--change", mapping, out), "two mappings")
+    refused(run("compare", "--change", mapping, other, out, "--name", "one"), "--change takes no --name")
     assert not out.exists()

@@ -77,6 +77,9 @@ def test_norms_of_tokens_and_their_figure(run, tokens, tmp_path):
     assert facts["layers"][0]["largest_norm"] == pytest.approx(float(norms.max()), rel=1e-5)
     assert {path.name for path in tmp_path.iterdir()} == {"norms.png", "norms.svg"}
     assert "median norm" in run("check", tokens, "--norms", "-q").stdout
+    refused = run("check", tokens, "--draw", tmp_path / "norms.png")
+    assert refused.exit_code == 2
+    assert "give --norms" in refused.stderr
 
 
 def test_nothing_at_the_place_of_the_images(run, tmp_path):

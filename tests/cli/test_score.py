@@ -1,10 +1,13 @@
 """``factortopy score``: what it prints equals the mapping's own numbers."""
 
+import csv
+import io
 import json
 
 import numpy as np
 import pytest
 
+from factortopy.analysis import hierarchy_slope
 from factortopy.mapping import Mapping
 from factortopy.subjects import load_subject_folder
 
@@ -52,11 +55,22 @@ def test_table_says_the_formula_and_how_many_are_masked(run, with_ceiling):
     assert "ceiling" in raw.stdout
 
 
+def test_csv_has_a_row_an_roi_and_the_line_stands_below_the_table(run, with_ceiling):
+    result = run("score", with_ceiling, "--csv")
+    assert result.exit_code == 0, result.stderr
+    rows = list(csv.DictReader(io.StringIO(result.stdout)))
+    loaded = Mapping.load(with_ceiling)
+    assert [row["roi"] for row in rows] == [*loaded.rois, "all voxels"]
+    assert float(rows[-1]["r2"]) == pytest.approx(loaded.dataset["r2"].values.mean())
+    assert f"hierarchy_line: slope {hierarchy_slope(loaded).slope:.3f}" in run("score", with_ceiling).stdout
+
+
 def test_what_cannot_be_normalised_is_one_line(run, mapping, with_ceiling):
     for words, text in (
         ((mapping, "--normalised"), "no noise ceiling"),
         ((with_ceiling, "--normalised", "--threshold", 0), "above 0"),
         ((mapping.parent / "none",), "no mapping"),
+        ((mapping, mapping, "--normalised"), "of one mapping"),
     ):
         result = run("score", *words)
         assert result.exit_code == 2

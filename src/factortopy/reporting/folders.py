@@ -85,13 +85,13 @@ def write_averages(
 
 
 def write_clusters(
-    mapping: Mapping, found: ChannelClusters, facts: dict[str, Any], folder: Path, palette: Palette = "default"
+    mapping: Mapping, result: ChannelClusters, facts: dict[str, Any], folder: Path, palette: Palette = "default"
 ) -> bool:
     """Write facts, a table of the clusters, each voxel's cluster, and a figure where a surface can be painted.
 
     Args:
         mapping: whose voxels were clustered.
-        found: the clusters.
+        result: the clusters.
         facts: of :func:`factortopy.analysis.cluster_facts`, and what else is known.
         folder: where they go.
         palette: colours.
@@ -104,19 +104,19 @@ def write_clusters(
     """
     data = mapping.dataset
     vertices = {name: data[name].values for name in ("hemisphere", "vertex") if name in data}
-    voxels = pandas.DataFrame({**vertices, "cluster": found.labels})
+    voxels = pandas.DataFrame({**vertices, "cluster": result.labels})
     write_text(folder / "clusters.json", json.dumps(facts, indent=2))
-    write_table(folder / "table.csv", cluster_table(mapping, found))
+    write_table(folder / "table.csv", cluster_table(mapping, result))
     write_table(folder / "voxels.csv", voxels)
     if data.attrs.get("surface") not in VERTICES:
         return False
-    save(clusters(mapping, found, palette=palette), folder / "clusters")
+    save(clusters(mapping, result, palette=palette), folder / "clusters")
     return True
 
 
 def write_channel_images(
     mapping: Mapping,
-    found: ChannelImages,
+    maps: ChannelImages,
     photograph: "Callable[[int], Float[np.ndarray, 'row column 3']]",
     folder: Path,
     *,
@@ -127,7 +127,7 @@ def write_channel_images(
 
     Args:
         mapping: what was mapped.
-        found: the maps.
+        maps: of :func:`factortopy.analysis.channel_images`.
         photograph: gives an image, by its position, as the network sees it, RGB in 0..1.
         folder: where they go.
         canonical: whether the channels' gauge is the canonical one.
@@ -139,12 +139,12 @@ def write_channel_images(
     Raises:
         DataError: if the folder cannot be written.
     """
-    found.save(folder / "channel_images.npz")
+    maps.save(folder / "channel_images.npz")
     files = ["channel_images.npz"]
-    shown = range(min(MOST_IMAGES, len(found.images)))
+    shown = range(min(MOST_IMAGES, len(maps.images)))
     seen = [photograph(index) for index in shown]
-    firsts = range(0, len(found.regions), MOST_REGIONS)
-    pages = [found.part(shown, range(len(found.regions))[first : first + MOST_REGIONS]) for first in firsts]
+    firsts = range(0, len(maps.regions), MOST_REGIONS)
+    pages = [maps.part(shown, range(len(maps.regions))[first : first + MOST_REGIONS]) for first in firsts]
     kinds: tuple[Literal["components", "response"], ...] = ("components", "response")
     for kind in kinds:
         for number, page in enumerate(pages, start=1):

@@ -43,20 +43,20 @@ def check(
     from factortopy.tokens import TokenStore, token_norms
 
     report = check_path(path)
-    facts, found = report.as_dict(), None
+    facts, measured = report.as_dict(), None
     if norms and not report.problems:
-        found = token_norms(TokenStore.open(path), progress=not quiet)
-        facts["norms"] = _norm_facts(found)
+        measured = token_norms(TokenStore.open(path), progress=not quiet)
+        facts["norms"] = _norm_facts(measured)
     if as_json:
         typer.echo(json.dumps(facts))
     else:
         _print(report)
-        if found is not None:
+        if measured is not None:
             _print_norms(facts["norms"])
-    if found is not None and draw is not None:
+    if measured is not None and draw is not None:
         from factortopy import plot
 
-        plot.save(plot.token_norms(found), draw)
+        plot.save(plot.token_norms(measured), draw)
     if report.problems:
         raise typer.Exit(2)
 
@@ -99,8 +99,8 @@ def _print(report: "Report") -> None:
     findings = Table.grid(padding=(0, 2))
     for finding in report.findings:
         file = finding.file
-        place = str(file.relative_to(report.root)) if file.is_relative_to(report.root) else str(file)
-        lines = [(f"{place}\n", "bold")] if place != "." else []
+        name = str(file.relative_to(report.root)) if file.is_relative_to(report.root) else str(file)
+        lines = [(f"{name}\n", "bold")] if name != "." else []
         lines.append((finding.message, ""))
         if finding.fix:
             lines.append((f"; {finding.fix}", "cyan"))
@@ -111,8 +111,8 @@ def _print(report: "Report") -> None:
 
 
 def _cell(count: "Count") -> str:
-    found = "?" if count.found is None else f"{count.found:,}"
-    return found if count.published in (None, count.found) else f"{found} of {count.published:,}"
+    number = "?" if count.found is None else f"{count.found:,}"
+    return number if count.published in (None, count.found) else f"{number} of {count.published:,}"
 
 
 def _summary(report: "Report") -> Text:

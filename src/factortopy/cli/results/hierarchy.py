@@ -57,16 +57,16 @@ def hierarchy_answer(
     from factortopy.plot import hierarchy_orders, save
 
     asked = [parse_order(text) for text in orders if text != ALL]
-    found, tables = [], []
+    records, tables = [], []
     for number, (path, mapping) in enumerate(zip(paths, mappings, strict=True), start=1):
         distance = distances.get(_layers_of(mapping))
         fits = _fits(mapping, asked, ALL in orders, distance, permutations, seed)
-        found.append(_facts(path, mapping, fits, distance))
-        tables.append(_table(found[-1], facts_line(mapping.dataset)))
+        records.append(_facts(path, mapping, fits, distance))
+        tables.append(_table(records[-1], facts_line(mapping.dataset)))
         if drawing is not None:
             stem = drawing if len(paths) == 1 else drawing.with_name(f"{drawing.name}-{number}")
             save(hierarchy_orders(mapping, fits, distance), stem)
-    return Answer({"mappings": found}, [row for facts in found for row in _rows(facts)], tables)
+    return Answer({"mappings": records}, [row for facts in records for row in _rows(facts)], tables)
 
 
 def read_distances(

@@ -121,10 +121,10 @@ def _where(item: "Expectation") -> str:
     images, ceiling = item.nearest
     near = f"{images:,} images at a ceiling of {ceiling:g}"
     if not item.inside:
-        found = ", ".join(
+        expected = ", ".join(
             f"{label.partition(',')[0]} {_text(item.measures[name])}" for name, (label, _) in ROWS.items()
         )
-        return f"OUTSIDE what was measured, and nothing is extrapolated. The nearest case, {near}: {found}."
+        return f"OUTSIDE what was measured, and nothing is extrapolated. The nearest case, {near}: {expected}."
     if item.far:
         return f"Far from every measured case, so only a rough guess; the nearest is {near}."
     return f"Interpolated in log images and log ceiling; the nearest measured case is {near}."
