@@ -103,6 +103,11 @@ def fit(
         DataError: if an image of the subject has no tokens, the fit diverges, or the checkpoint is
             another fit's.
         UnknownNameError: if a setting or recipe does not exist.
+
+    Example:
+        >>> mapping = ft.fit(tokens, subject, seed=0, steps=5, progress=False)
+        >>> mapping.dataset["layer_share"].sizes["layer"] == len(tokens.layers)
+        True
     """
     settings = fit_settings(recipe, seed=seed, **changes)
     machine = Machine.choose(device, precision, memory_gb)

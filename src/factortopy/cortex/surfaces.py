@@ -47,6 +47,11 @@ def load_surface(name: str = "fsaverage5", *, fetch: bool = False) -> Surface:
         UnknownNameError: if there is no such surface.
         UnavailableError: if its files are nowhere, or the download fails.
         DataError: if a file is missing or cannot be read.
+
+    Example:
+        >>> surface = ft.load_surface("fsaverage5")
+        >>> len(surface.left.pial.coordinates)
+        10242
     """
     name = standard_name(name)
     if name == "fsaverage5":

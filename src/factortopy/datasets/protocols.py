@@ -57,6 +57,11 @@ def paper_protocol(
 
     Raises:
         DataError: if a file is missing or damaged.
+
+    Example:
+        >>> (protocol,) = ft.paper_protocol("nsd", subjects=(1,), space="func1pt8mm", progress=False)
+        >>> sorted(protocol.split.to_dict())
+        ['test', 'train', 'validation']
     """
     loaded = (load_nsd(path, subject=number, trials="single", progress=progress, **options) for number in subjects)
     return tuple(Protocol(one, split_images(one.distinct_image_ids, seed=seed), RAW) for one in loaded)
@@ -78,6 +83,11 @@ def algonauts_protocol(
 
     Raises:
         DataError: if there is no such subject, or a file is missing or damaged.
+
+    Example:
+        >>> protocol = ft.algonauts_protocol("algonauts_2023/subj01")
+        >>> protocol.subject.responses.shape[0] == len(protocol.subject.image_ids)
+        True
     """
     if not subject_folders(Path(path)):
         fault = "is missing or no folder of Algonauts 2023"

@@ -29,6 +29,13 @@ def register_data_set(data_set: DataSet) -> None:
 
     Raises:
         DataError: if another one has its name.
+
+    Example:
+        >>> from factortopy.datasets import DataSet
+        >>> def load(path, progress=True):
+        ...     return ft.load_arrays(f"{path}/bold.npy", f"{path}/names.txt", f"{path}/xyz.npy", name="my lab")
+        >>> ft.register_data_set(DataSet(name="my-lab", title="My lab", expected="bold.npy", load=load,
+        ...     recognises=lambda path: (path / "bold.npy").is_file(), check=lambda path, report: None))
     """
     if data_set.name in (other.name for other in _DATA_SETS):
         raise DataError(f"a data set {data_set.name!r} is registered already; give another name")
@@ -76,6 +83,10 @@ def load_subject(
 
     Raises:
         DataError: if the folder is unknown, lacks the subject, or cannot be read.
+
+    Example:
+        >>> ft.load_subject("own", progress=False).responses.shape
+        (40, 8)
     """
     data_set, root = data_set_of(path), Path(path)
     if data_set.load is None:
@@ -107,6 +118,11 @@ def open_images(path: str | os.PathLike[str], *, array: str = "imgBrick", check:
 
     Raises:
         DataError: if there is nothing, there are no images, or what names them is damaged.
+
+    Example:
+        >>> images = ft.open_images("photographs")
+        >>> len(images)
+        40
     """
     data_set = recognise(path)
     images = data_set.images(Path(path)) if data_set is not None and data_set.images is not None else None

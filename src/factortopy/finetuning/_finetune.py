@@ -84,6 +84,13 @@ def finetune(
         UnknownNameError: if a setting does not exist.
         DataError: if a class has too few images, images are broken, the training diverges, or ``output``
             or its checkpoint holds something else.
+
+    Example:
+        >>> labelled = ft.open_labelled("labelled")
+        >>> few = {"steps": 2, "per_class": 4, "validation_per_class": 2}
+        >>> tuned = ft.finetune(network, labelled, "tuned", **few, progress=False)
+        >>> ft.load_network("tuned").layers == network.layers
+        True
     """
     settings, output = finetune_settings(**changes), Path(output)
     target = network.device if device is None else choose_device(device)

@@ -134,6 +134,11 @@ def open_labelled(source: str | Path, *, root: str | Path | None = None, downloa
     Raises:
         DataError: if they cannot be had.
         UnknownNameError: if torchvision has no such data set.
+
+    Example:
+        >>> labelled = ft.open_labelled("labelled")
+        >>> labelled.classes
+        ('dark', 'light')
     """
     text = str(source)
     if text == DIGITS:

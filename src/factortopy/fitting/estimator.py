@@ -40,6 +40,13 @@ class FactorTopyRegressor(RegressorMixin, BaseEstimator):
         model_: the trained model.
         history_: what was seen while training.
         selection_: space, layer and scale of every voxel.
+
+    Example:
+        >>> regressor = ft.FactorTopyRegressor(steps=5)
+        >>> train, where = tokens.read(range(30)), subject.voxels.coordinates
+        >>> regressor = regressor.fit(train, subject.responses[:30], coordinates=where)
+        >>> regressor.predict(tokens.read(range(30, 40))).shape == subject.responses[30:40].shape
+        True
     """
 
     model_: FactorTopy

@@ -65,6 +65,11 @@ def leave_out_broken(images: ImageSet, *, workers: int | None = None, progress: 
 
     Raises:
         DataError: if none can be decoded.
+
+    Example:
+        >>> images = ft.leave_out_broken(ft.images_from_folder("photographs"), progress=False)
+        >>> dict(images.left_out)
+        {}
     """
     broken = find_broken(images, workers=workers, progress=progress)
     if len(broken) == len(images):

@@ -26,6 +26,13 @@ def images_from_hdf5(path: str | Path, dataset: str = "imgBrick", ids: Sequence[
 
     Raises:
         DataError: if the file is missing, damaged, or has no such array or images.
+
+    Example:
+        >>> import h5py
+        >>> with h5py.File("stimuli.hdf5", "w") as file:
+        ...     _ = file.create_dataset("imgBrick", data=np.zeros((3, 16, 16, 3), np.uint8))
+        >>> len(ft.images_from_hdf5("stimuli.hdf5"))
+        3
     """
     file = Path(path)
     count = _count(file, dataset)

@@ -28,6 +28,13 @@ class ImageSet:
 
     Raises:
         DataError: if ids repeat, there are none, or the number of groups is not that of ids.
+
+    Example:
+        >>> from PIL import Image
+        >>> grey = ft.ImageSet("grey", ids=("dark", "light"), loader={"dark": Image.new("L", (8, 8), 40),
+        ...     "light": Image.new("L", (8, 8), 200)}.get)
+        >>> grey.image(1).getpixel((0, 0))
+        (200, 200, 200)
     """
 
     name: str
@@ -79,6 +86,11 @@ def images_from_folder(path: str | Path, *, check: bool = True) -> ImageSet:
 
     Raises:
         DataError: if the folder does not exist, has no images, or files are no images; all are named.
+
+    Example:
+        >>> images = ft.images_from_folder("photographs")
+        >>> images.image(0).mode
+        'RGB'
     """
     folder = Path(path)
     if not folder.is_dir():
@@ -103,6 +115,13 @@ def images_from_list(path: str | Path, *, check: bool = True) -> ImageSet:
 
     Raises:
         DataError: if the file cannot be read, names nothing or a line twice, or images are missing or broken.
+
+    Example:
+        >>> from pathlib import Path
+        >>> names = sorted(path.name for path in Path("photographs").iterdir())
+        >>> _ = Path("some.txt").write_text("\\n".join(f"photographs/{name}" for name in names[:3]))
+        >>> len(ft.images_from_list("some.txt"))
+        3
     """
     file = Path(path)
     with reading(file, "give a list of images as a text file, UTF-8, one path a line"):

@@ -62,6 +62,11 @@ def sample_views(count: int = 720, seed: int = 0) -> ImageSet:
     Raises:
         DataError: if ``count`` is out of range.
         UnavailableError: if a photograph is not installed.
+
+    Example:
+        >>> views = ft.sample_views(100)
+        >>> len(views), len(set(views.groups)) < 100
+        (100, True)
     """
     if not 1 <= count <= LARGEST_COUNT:
         raise DataError(f"count is {count}; expected 1 to {LARGEST_COUNT} sample views")

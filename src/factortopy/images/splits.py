@@ -21,6 +21,11 @@ class Split:
 
     Attributes:
         train, validation, test: image ids.
+
+    Example:
+        >>> split = ft.Split(train=("a", "b", "c"), validation=("d",), test=("e",))
+        >>> split.to_dict()["test"]
+        ['e']
     """
 
     train: tuple[str, ...]
@@ -80,6 +85,11 @@ def split_images(
 
     Raises:
         DataError: for duplicate ids, wrong fractions, or too few images or groups.
+
+    Example:
+        >>> split = ft.split_images([f"image-{number}" for number in range(100)], seed=0)
+        >>> len(split.train), len(split.validation), len(split.test)
+        (80, 10, 10)
     """
     groups = ids if groups is None else groups
     _check(ids, groups, fractions)
@@ -105,6 +115,11 @@ def split_with_test(
 
     Raises:
         DataError: if a test image is unknown, none is given, or too few images are left.
+
+    Example:
+        >>> split = ft.split_with_test(["a", "b", "c", "d", "e"], test=["e"], validation=0.25)
+        >>> split.test, len(split.validation)
+        (('e',), 1)
     """
     test_ids = set(test)
     unknown = test_ids - set(ids)

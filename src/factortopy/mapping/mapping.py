@@ -50,6 +50,12 @@ class Mapping:
         parameters: the trained parameters by name.
         settings: the settings of the fit, TOML-ready.
         provenance: versions, hashes, seeds and times, JSON-ready.
+
+    Example:
+        >>> folder = mapping.save("mapping")
+        >>> again = ft.Mapping.load(folder)
+        >>> bool((again.dataset["layer"] == mapping.dataset["layer"]).all())
+        True
     """
 
     dataset: xr.Dataset

@@ -57,6 +57,13 @@ def load_network(
         UnknownNameError: if no network or layer has the name.
         UnavailableError: if its weights cannot be had.
         DataError: if the weights do not fit.
+
+    Example:
+        >>> module = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 8, stride=8), torch.nn.ReLU())
+        >>> small = ft.Preprocessing((64, 64), (0.5,) * 3, (0.5,) * 3, "bilinear", crop_fraction=1.0)
+        >>> network = ft.load_network(module, layers=["0", "1"], preprocessing=small)
+        >>> network.layers
+        ('0', '1')
     """
     target = choose_device(device)
     if isinstance(name, nn.Module):

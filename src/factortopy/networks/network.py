@@ -27,6 +27,12 @@ class Preprocessing:
         interpolation: ``"bicubic"``, ``"bilinear"``, ...
         crop_fraction: share of the resized image's side that is kept.
         crop_mode: ``"center"``, ``"squash"`` or ``"border"``, as in timm.
+
+    Example:
+        >>> from PIL import Image
+        >>> half = ft.Preprocessing((32, 32), (0.5,) * 3, (0.5,) * 3, interpolation="bicubic", crop_fraction=1.0)
+        >>> half(Image.new("RGB", (64, 48), (255, 255, 255))).shape
+        torch.Size([3, 32, 32])
     """
 
     size: tuple[int, int]
@@ -149,6 +155,10 @@ class Network(ABC):
         device: where the weights are.
         architecture: the name by which ``load_network`` builds it; None for a module of one's own.
         unhashed: names of modules left out of the hash, which give no tokens (the classifier).
+
+    Example:
+        >>> network.layers[0], len(network.layers) == len(network.channels)
+        ('blocks.0', True)
     """
 
     name: str

@@ -54,6 +54,10 @@ def list_networks() -> tuple[ZooEntry, ...]:
 
     Beyond these, ``load_network`` takes ``"timm/NAME"``, ``"open_clip/ARCHITECTURE/TAG"``,
     ``"torchvision/NAME"``, ``"hf/REPOSITORY"`` and one's own module.
+
+    Example:
+        >>> "clip-b16-openai" in [entry.name for entry in ft.list_networks()]
+        True
     """
     text = files("factortopy.networks").joinpath("zoo.toml").read_text(encoding="utf-8")
     return tuple(_entry(group, network) for group in tomllib.loads(text)["group"] for network in group["networks"])

@@ -58,6 +58,11 @@ def report(
 
     Raises:
         DataError: if there is no mapping, a sequence has another length, or the file cannot be written.
+
+    Example:
+        >>> page = ft.report([mapping], "report.html")
+        >>> page.name
+        'report.html'
     """
     if not mappings:
         raise DataError("a report needs at least one mapping; none was given")

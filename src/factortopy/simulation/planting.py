@@ -41,6 +41,11 @@ class Planted:
             quantile of its rank, so that the ceiling falls with the distance from the occipital pole.
         repeats: trials of every image. Each row averages them, so its ceiling is higher than a trial's.
         single_trials: every trial is a row of its own.
+
+    Example:
+        >>> subject = ft.simulate_subject(tokens, ft.Planted(planted_channels=4, noise_ceiling=0.2), progress=False)
+        >>> subject.simulated
+        True
     """
 
     planted_channels: int = 32

@@ -55,6 +55,11 @@ def simulate_subject(
     Raises:
         DataError: if a setting is out of range or the tokens do not differ between images.
         UnknownNameError: if a setting does not exist.
+
+    Example:
+        >>> subject = ft.simulate_subject(tokens, seed=1, progress=False)
+        >>> subject.truth.layer.shape == (len(subject.voxels), len(tokens.layers))
+        True
     """
     planted = what_to_plant(planted, changes)
     maps = planted_maps(load_surface("fsaverage5"), planted.areas)

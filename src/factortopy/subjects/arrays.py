@@ -70,6 +70,13 @@ def load_arrays(
 
     Raises:
         DataError: if a file cannot be read or the arrays do not fit together; the file is named.
+
+    Example:
+        >>> responses = np.random.default_rng(0).normal(size=(40, 5))
+        >>> coordinates = np.arange(15.0).reshape(5, 3)
+        >>> own = ft.load_arrays(responses, tokens.image_ids[:40], coordinates, name="mine")
+        >>> own.responses.shape
+        (40, 5)
     """
     photographs = images if images is None or isinstance(images, ImageSet) else images_from_folder(Path(images))
     rows, widths = _responses(responses)

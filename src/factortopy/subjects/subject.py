@@ -32,6 +32,10 @@ class Subject:
         truth: for a simulated subject, what was planted.
         images: the photographs themselves, where they are known: those of ``image_ids``, and maybe more.
         provenance: JSON-ready record of where the responses come from.
+
+    Example:
+        >>> subject.responses.shape == (len(subject.image_ids), len(subject.voxels))
+        True
     """
 
     name: str

@@ -56,6 +56,11 @@ def extract(
     Raises:
         DataError: if the folder holds other tokens, is being written by another process or cannot be
             written, images are broken (all are named), or a token is not finite or too large for float16.
+
+    Example:
+        >>> store = ft.extract(network, ft.open_images("photographs"), "run/photographs", progress=False)
+        >>> len(store.image_ids)
+        40
     """
     extraction = prepare(network, images, grid, batch_size, workers, device, precision, mask_outliers)
     path, identity = Path(path), _identity(extraction)

@@ -61,6 +61,11 @@ def estimate_extraction(
 
     Images spread over the set are extracted to a temporary folder for some seconds, three batches at least;
     of a network so slow that this takes long, smaller batches. The arguments are those of ``extract``.
+
+    Example:
+        >>> estimate = ft.estimate_extraction(network, ft.open_images("photographs"))
+        >>> estimate.bytes > 0
+        True
     """
     extraction = prepare(network, images, grid, batch_size, workers, device, precision, mask_outliers)
     by_image, batch = _first_look(extraction)

@@ -56,6 +56,11 @@ def token_norms(store: "TokenStore", *, progress: bool = True) -> TokenNorms:
     Args:
         store: complete.
         progress: show a bar.
+
+    Example:
+        >>> norms = ft.token_norms(tokens, progress=False)
+        >>> bool((norms.outliers <= 1).all())
+        True
     """
     shape = (len(store.layers), *store.grid)
     total, largest, count = np.zeros(shape), np.zeros(shape), np.zeros(shape)

@@ -53,6 +53,11 @@ class TokenStore:
         image_groups: scene of each image, if known: a split keeps a scene on one side.
         provenance: versions, machine and time of the extraction.
         outliers: ``"kept"``, or how tokens of extreme norm were masked.
+
+    Example:
+        >>> store = ft.TokenStore.open("run/tokens")
+        >>> store.read([0, 1]).global_[0].shape == (2, store.channels[0])
+        True
     """
 
     def __init__(self, path: Path, group: zarr.Group) -> None:

@@ -45,6 +45,11 @@ def subject_average(mappings: Sequence[Mapping], fewest: int = 1) -> Mapping:
     Raises:
         DataError: if there are fewer than two, a subject stands twice, or they differ in network, layers,
             surface, recipe, global token, gauge or noise ceiling.
+
+    Example:
+        >>> average = ft.subject_average([mapping, other_subject])
+        >>> average.dataset.sizes["voxel"] == mapping.dataset.sizes["voxel"]
+        True
     """
     _check(mappings)
     voxels = _Vertices.of(mappings, fewest)

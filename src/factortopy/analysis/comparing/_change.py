@@ -112,6 +112,11 @@ def change(before: Mapping, after: Mapping) -> Change:
 
     Raises:
         DataError: if they differ in subject, responses, split, noise ceiling, voxels, layers or global token.
+
+    Example:
+        >>> difference = ft.change(mapping, mapping)
+        >>> float(difference.regions["r2_change"].abs().max())
+        0.0
     """
     for name, left, right in (
         ("layers", before.layers, after.layers),

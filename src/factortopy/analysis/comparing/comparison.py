@@ -65,6 +65,11 @@ def compare(mappings: Sequence[Mapping], labels: Sequence[str] | None = None) ->
     Raises:
         DataError: if the mappings differ in subject, responses, split, noise ceiling, voxels or ROIs (the
             message says in what), or labels are not as many or not distinct.
+
+    Example:
+        >>> comparison = ft.compare([mapping, mapping], labels=["before", "after"])
+        >>> comparison.values("r2").shape == (2, mapping.dataset.sizes["voxel"])
+        True
     """
     labels = labels_of(mappings) if labels is None else tuple(labels)
     if len(labels) != len(mappings) or len(set(labels)) != len(labels):

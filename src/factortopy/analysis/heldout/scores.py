@@ -106,6 +106,10 @@ def algonauts_score(r: Float[np.ndarray, "voxel"], noise_ceiling: Float[np.ndarr
     Raises:
         ShapeError: if there is not one ceiling a voxel.
         DataError: if a ceiling lies outside 0..1.
+
+    Example:
+        >>> ft.algonauts_score(r=np.array([0.3, 0.6]), noise_ceiling=np.array([0.36, 0.72]))
+        37.5
     """
     if r.shape != noise_ceiling.shape or r.ndim != 1 or not r.size:
         raise ShapeError(f"r {r.shape} and noise_ceiling {noise_ceiling.shape} must both be (voxel,)")

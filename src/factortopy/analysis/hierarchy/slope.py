@@ -90,6 +90,11 @@ def hierarchy_slope(
     Raises:
         UnknownNameError: if the source or an ROI does not exist.
         DataError: if fewer than two levels have voxels.
+
+    Example:
+        >>> line = ft.hierarchy_slope(mapping)
+        >>> line.b1 == line.b0 + line.slope
+        True
     """
     return fit_slope(layer_position(depth_source(mapping, source)), mapping.rois, levels)
 

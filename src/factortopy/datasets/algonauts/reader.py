@@ -66,6 +66,11 @@ def load_algonauts(
 
     Raises:
         DataError: if a file is missing, damaged or does not fit the others.
+
+    Example:
+        >>> subject = ft.load_algonauts("algonauts_2023/subj01")
+        >>> subject.voxels.surface  # with FreeSurfer's fsaverage at hand, that one
+        'fsaverage5'
     """
     folder = Path(path)
     if vertices not in PARTS:

@@ -124,6 +124,11 @@ def convert_nsd(
 
     Raises:
         DataError: if a file is missing or damaged, the folder holds something else, or the disk is too small.
+
+    Example:
+        >>> store = ft.convert_nsd("nsd", subject=1, output="betas", space="func1pt8mm", progress=False)
+        >>> ft.load_betas(store, progress=False).name
+        'nsd-subj01'
     """
     recording = open_nsd(
         path, subject, space=space, preparation=preparation, voxels=voxels, rois=rois, sessions=sessions

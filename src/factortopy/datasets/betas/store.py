@@ -141,6 +141,12 @@ def load_betas(
     Raises:
         DataError: if the store is incomplete or damaged, or has no such session.
         UnknownNameError: if there is no such ROI.
+
+    Example:
+        >>> store = ft.convert_nsd("nsd", subject=1, output="betas", space="func1pt8mm", progress=False)
+        >>> single = ft.load_betas(store, trials="single", progress=False)
+        >>> single.single_trials
+        True
     """
     opened = store if isinstance(store, BetaStore) else BetaStore.open(store)
     recording = opened.recording.choose_sessions(sessions)

@@ -67,6 +67,11 @@ def load_bold5000(
     Raises:
         DataError: if a file is missing, damaged, or does not fit the others.
         UnknownNameError: if there is no such preparation or region.
+
+    Example:
+        >>> subject = ft.load_bold5000("bold5000", subject=1, progress=False)
+        >>> subject.responses.shape[1] == len(subject.voxels)
+        True
     """
     if preparation not in PREPARATIONS:
         raise UnknownNameError("preparation of BOLD5000", preparation, PREPARATIONS)

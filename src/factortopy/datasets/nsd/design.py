@@ -187,6 +187,11 @@ def nsd_shared_images(path: str | PathLike[str], *, three_times: bool = False) -
 
     Raises:
         DataError: if ``nsd_expdesign.mat`` is missing or damaged, or names no shared images.
+
+    Example:
+        >>> shared = ft.nsd_shared_images("nsd")
+        >>> all(name.startswith("nsd-") for name in shared)
+        True
     """
     file, sessions = design_file(Path(path)), published_sessions()
     designs = {subject: read_design(file, subject) for subject in sessions}

@@ -54,6 +54,11 @@ def load_nsd(
     Raises:
         DataError: if a file is missing, truncated or not what it should be; the line names it.
         UnknownNameError: if a space, preparation or ROI does not exist.
+
+    Example:
+        >>> subject = ft.load_nsd("nsd", subject=1, space="func1pt8mm", progress=False)
+        >>> subject.responses.shape[1] == len(subject.voxels)
+        True
     """
     recording = open_nsd(
         path, subject, space=space, preparation=preparation, voxels=voxels, rois=rois, sessions=sessions

@@ -78,6 +78,11 @@ def load_things(
     Raises:
         DataError: if a file is missing, damaged, or does not fit the others.
         UnknownNameError: if there is no such ROI.
+
+    Example:
+        >>> subject = ft.load_things("things", subject=1, progress=False)
+        >>> subject.responses.shape[1] == len(subject.voxels)
+        True
     """
     root, name = Path(path), f"sub-{subject:02d}"
     tables = tables_folder(root)
@@ -119,6 +124,11 @@ def things_test_images(path: str | os.PathLike[str], subject: int = 1) -> tuple[
 
     Raises:
         DataError: if the table of stimuli is missing or damaged.
+
+    Example:
+        >>> test = ft.things_test_images("things", subject=1)
+        >>> len(set(test)) == len(test)
+        True
     """
     shown = _trials(tables_folder(Path(path)) / f"sub-{subject:02d}_StimulusMetadata.csv")
     return tuple(np.unique(shown["stimulus"][shown["trial_type"] == "test"]).tolist())

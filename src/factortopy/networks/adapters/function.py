@@ -74,6 +74,14 @@ def network_from_function(
     Raises:
         UnknownNameError: if a layer does not exist.
         DataError: if the function gives no layers by name, or one that is neither map nor sequence.
+
+    Example:
+        >>> def colours(batch):  # (image, 3, height, width) -> one map
+        ...     return {"colours": torch.nn.functional.avg_pool2d(batch, 8)}
+        >>> plain = ft.Preprocessing((64, 64), (0.5,) * 3, (0.5,) * 3, "bilinear", 1.0)
+        >>> network = ft.network_from_function(colours, plain, "mean colours")
+        >>> network.layers
+        ('colours',)
     """
     return FunctionNetwork(
         function,

@@ -75,6 +75,9 @@ def load_diffusion(
         DataError: if not just one of ``block`` and ``step`` is given, or a number is out of range.
         UnavailableError: if diffusers is not installed, or the weights cannot be had.
         UnknownNameError: if a block or layer does not exist.
+
+    Example:
+        >>> stable = ft.load_diffusion(pipeline, block="up_blocks.1", steps=4, untrained=True)  # doctest: +SKIP
     """
     target = choose_device(device)
     chosen: dict[str, Any] = {"block": block, "step": step, "steps": steps, "layers": layers}
