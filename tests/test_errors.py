@@ -40,3 +40,5 @@ def test_an_error_without_a_file_is_given_one_and_one_with_a_file_keeps_it():
     assert isinstance(given, ShapeError)
     assert given.at("elsewhere") is given
     assert DataError("in memory").path is None
+    of_file = DataError.of("rows.npy", "has 3 rows, expected 4")
+    assert (str(of_file), of_file.path) == ("rows.npy has 3 rows, expected 4", Path("rows.npy"))

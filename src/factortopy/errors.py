@@ -27,6 +27,11 @@ class DataError(FactortopyError, ValueError):
         super().__init__(message)
         self.path = None if path is None else Path(path)
 
+    @classmethod
+    def of(cls, path: str | os.PathLike[str], fault: str) -> Self:
+        """The error of a file or folder: ``fault`` follows its path in the message ("has 3 rows, expected 4")."""
+        return cls(f"{path} {fault}", path=path)
+
     def at(self, path: str | os.PathLike[str]) -> Self:
         """The same error, at ``path`` if it names no file of its own."""
         return self if self.path is not None else type(self)(f"{path}: {self}", path=path)

@@ -30,10 +30,10 @@ class _Reader:
 
     def take(self, count: int) -> bytes:
         if count < 0 or self.position + count > len(self.content):
-            raise DataError(
-                f"{self.path} has {len(self.content)} bytes, expected {count} more at byte {self.position}; "
+            raise DataError.of(
+                self.path,
+                f"has {len(self.content)} bytes, expected {count} more at byte {self.position}; "
                 "it is truncated or no FreeSurfer annotation",
-                path=self.path,
             )
         self.position += count
         return self.content[self.position - count : self.position]
@@ -63,9 +63,9 @@ def read_annotation(path: str | os.PathLike[str]) -> tuple[Int[np.ndarray, "vert
     count = reader.number()
     vertex, colour = reader.numbers(2 * count).reshape(-1, 2).T
     if not count or not np.array_equal(np.sort(vertex), np.arange(count)):
-        raise DataError(f"{path} does not label each of its {count} vertices once; it is damaged", path=path)
+        raise DataError.of(path, f"does not label each of its {count} vertices once; it is damaged")
     if reader.position == len(reader.content) or reader.number() != 1:
-        raise DataError(f"{path} has no colour table, so its labels have no names; give one that has", path=path)
+        raise DataError.of(path, "has no colour table, so its labels have no names; give one that has")
     names, numbers = _read_table(reader)
     values = np.empty(count, dtype=np.int64)
     colours, index = np.unique(colour, return_inverse=True)
@@ -80,9 +80,7 @@ def _read_table(reader: _Reader) -> tuple[dict[int, str], dict[int, int]]:
     if new:
         reader.number()  # the largest number there may be
     elif entries < 0:
-        raise DataError(
-            f"{reader.path} has a colour table of version {-entries}; versions 1 and 2 are known", path=reader.path
-        )
+        raise DataError.of(reader.path, f"has a colour table of version {-entries}; versions 1 and 2 are known")
     reader.text()  # the file that the table came from
     names: dict[int, str] = {}
     numbers: dict[int, int] = {}

@@ -65,7 +65,7 @@ def read_labels(path: str | os.PathLike[str], *, vertices: int | None = None) ->
     """
     path = Path(path)
     if not path.is_file():
-        raise DataError(f"{path} is missing; give a file of labels (.annot, .label, .mgz, .gii or .npy)", path=path)
+        raise DataError.of(path, "is missing; give a file of labels (.annot, .label, .mgz, .gii or .npy)")
     if path.suffix == ".label":
         return _read_label(path, vertices)
     if path.suffix == ".annot":
@@ -77,9 +77,9 @@ def read_labels(path: str | os.PathLike[str], *, vertices: int | None = None) ->
     elif path.name.endswith(VOLUME_ENDINGS):
         labels = Labels(_whole_numbers(read_volume(path).values, path), read_colour_table(path))
     else:
-        raise DataError(f"{path} holds no labels; give .annot, .label, .mgz, .nii.gz, .gii or .npy", path=path)
+        raise DataError.of(path, "holds no labels; give .annot, .label, .mgz, .nii.gz, .gii or .npy")
     if vertices is not None and len(labels.values) != vertices:
-        raise DataError(f"{path} labels {len(labels.values)} vertices, expected {vertices}: another surface", path=path)
+        raise DataError.of(path, f"labels {len(labels.values)} vertices, expected {vertices}: another surface")
     return labels
 
 
@@ -142,19 +142,18 @@ def read_colour_table(path: str | os.PathLike[str]) -> dict[int, str]:
 
 def _read_label(path: Path, vertices: int | None) -> Labels:
     if vertices is None:
-        raise DataError(f"{path} lists vertices but not how many there are; say vertices=, e.g. 163842", path=path)
+        raise DataError.of(path, "lists vertices but not how many there are; say vertices=, e.g. 163842")
     with reading(path, "expected a FreeSurfer label"):
         # A line of comment, the number of vertices, and a line of each: its number, position and value.
         lines = path.read_text(encoding="utf-8").splitlines()
         count = int(lines[1])
         listed = np.array([int(line.split()[0]) for line in lines[2 : 2 + count]], dtype=np.int64)
     if len(listed) != count:
-        raise DataError(f"{path} lists {len(listed)} of {count} vertices; it is truncated: get it again", path=path)
+        raise DataError.of(path, f"lists {len(listed)} of {count} vertices; it is truncated: get it again")
     if len(listed) and not 0 <= listed.min() <= listed.max() < vertices:
-        raise DataError(
-            f"{path} lists vertices {listed.min()} to {listed.max()}, expected 0 to {vertices - 1}; "
-            "it is of another surface",
-            path=path,
+        raise DataError.of(
+            path,
+            f"lists vertices {listed.min()} to {listed.max()}, expected 0 to {vertices - 1}; it is of another surface",
         )
     values = np.zeros(vertices, dtype=np.int64)
     values[listed] = 1
@@ -170,17 +169,15 @@ def _read_gifti(path: Path) -> Labels:
         values = [np.asarray(array.data) for array in image.darrays]
         names = {int(label.key): str(label.label or "") for label in image.labeltable.labels}
     if len(values) != 1:
-        raise DataError(f"{path} has {len(values)} arrays, expected one of labels; split it", path=path)
+        raise DataError.of(path, f"has {len(values)} arrays, expected one of labels; split it")
     return Labels(_whole_numbers(values[0], path), names)
 
 
 def _whole_numbers(values: np.ndarray, path: Path) -> Int[np.ndarray, "vertex"]:
     values = values.reshape(-1)
     if values.dtype.kind not in "iufb" or not len(values) or not np.isfinite(values).all():
-        raise DataError(
-            f"{path} ({values.dtype}, {len(values)}) must hold whole numbers, one a vertex, no NaN", path=path
-        )
+        raise DataError.of(path, f"({values.dtype}, {len(values)}) must hold whole numbers, one a vertex, no NaN")
     whole = values.astype(np.int64)
     if (whole != values).any():
-        raise DataError(f"{path} holds {values[whole != values][0]}; labels are whole numbers", path=path)
+        raise DataError.of(path, f"holds {values[whole != values][0]}; labels are whole numbers")
     return whole

@@ -31,7 +31,7 @@ def read_mesh(path: str | os.PathLike[str]) -> Mesh:
     if path.name.endswith((".gii", ".gii.gz")):
         arrays = _read_gifti(path)
         if len(arrays) != 2:
-            raise DataError(f"{path} has {len(arrays)} arrays, expected two: vertices and triangles", path=path)
+            raise DataError.of(path, f"has {len(arrays)} arrays, expected two: vertices and triangles")
         coordinates, faces = arrays
     else:
         coordinates, faces = _read_triangles(path)
@@ -45,15 +45,12 @@ def checked_mesh(path: Path, coordinates: np.ndarray, faces: np.ndarray) -> Mesh
         DataError: if they are not; it names ``path``.
     """
     if coordinates.ndim != 2 or faces.ndim != 2 or coordinates.shape[1] != 3 or faces.shape[1] != 3:
-        raise DataError(f"{path} has shapes {coordinates.shape} and {faces.shape}, expected (n, 3) of both", path=path)
+        raise DataError.of(path, f"has shapes {coordinates.shape} and {faces.shape}, expected (n, 3) of both")
     if not np.isfinite(coordinates).all() or faces.dtype.kind not in "iu" or not faces.size:
-        raise DataError(
-            f"{path} holds no mesh of finite vertices and whole-numbered triangles; it is damaged", path=path
-        )
+        raise DataError.of(path, "holds no mesh of finite vertices and whole-numbered triangles; it is damaged")
     if faces.min() < 0 or faces.max() >= len(coordinates):
-        raise DataError(
-            f"{path} has {len(coordinates)} vertices but triangles of {faces.min()} to {faces.max()}; it is damaged",
-            path=path,
+        raise DataError.of(
+            path, f"has {len(coordinates)} vertices but triangles of {faces.min()} to {faces.max()}; it is damaged"
         )
     return Mesh(coordinates.astype(np.float32), faces.astype(np.int32))
 
@@ -68,10 +65,10 @@ def _read_triangles(path: Path) -> tuple[np.ndarray, np.ndarray]:
     vertices, faces = struct.unpack(">2i", counts) if len(counts) == 8 else (0, 0)
     needed = len(start) + 8 + 12 * (vertices + faces)
     if not start.startswith(TRIANGLES) or min(vertices, faces) < 1 or needed > size:
-        raise DataError(
-            f"{path} has {size} bytes; expected at least {needed} for a FreeSurfer surface of {vertices} "
+        raise DataError.of(
+            path,
+            f"has {size} bytes; expected at least {needed} for a FreeSurfer surface of {vertices} "
             f"vertices and {faces} triangles: it is truncated or of another kind",
-            path=path,
         )
     with reading(path, "expected a FreeSurfer surface"):
         coordinates, triangles = nibabel.freesurfer.read_geometry(path)
@@ -97,16 +94,16 @@ def read_morph(path: str | os.PathLike[str], vertices: int) -> Float[np.ndarray,
         # Magic, numbers of vertices, faces and values a vertex, then big-endian float32.
         counts = struct.unpack(">3i", content[3:15]) if len(content) >= 15 else (0, 0, 0)
         if not content.startswith(MORPH) or counts[2] != 1:
-            raise DataError(f"{path} is no FreeSurfer file of one value a vertex; give e.g. lh.sulc", path=path)
+            raise DataError.of(path, "is no FreeSurfer file of one value a vertex; give e.g. lh.sulc")
         if counts[0] != vertices or len(content) != 15 + 4 * vertices:
-            raise DataError(
-                f"{path} announces {counts[0]} vertices in {path.stat().st_size} bytes, expected {vertices}; "
+            raise DataError.of(
+                path,
+                f"announces {counts[0]} vertices in {path.stat().st_size} bytes, expected {vertices}; "
                 "it is truncated or of another surface",
-                path=path,
             )
         values = np.frombuffer(content, dtype=">f4", offset=15)
     if values.shape != (vertices,) or not np.isfinite(values).all():
-        raise DataError(f"{path} has {values.size} values, expected {vertices} finite ones: another surface", path=path)
+        raise DataError.of(path, f"has {values.size} values, expected {vertices} finite ones: another surface")
     return values.astype(np.float32)
 
 
@@ -133,17 +130,17 @@ def read_patch(
         size = os.fstat(file.fileno()).st_size
         version, count = struct.unpack(">2i", start) if len(start) == 8 else (0, 0)
         if version != -1 or count < 1 or size != 8 + 16 * count:
-            raise DataError(
-                f"{path} has {size} bytes; expected {8 + 16 * count} for a patch of {count} points; "
+            raise DataError.of(
+                path,
+                f"has {size} bytes; expected {8 + 16 * count} for a patch of {count} points; "
                 "it is truncated or of another kind",
-                path=path,
             )
         content = file.read()
     points = np.frombuffer(content, dtype=[("vertex", ">i4"), ("position", ">f4", (3,))])
     number = points["vertex"].astype(np.int64)
     vertex, positions = np.abs(number) - 1, points["position"].astype(np.float32)
     if vertex.min() < 0 or len(np.unique(vertex)) != count or not np.isfinite(positions).all():
-        raise DataError(f"{path} names vertices twice or puts them at NaN; it is damaged", path=path)
+        raise DataError.of(path, "names vertices twice or puts them at NaN; it is damaged")
     return vertex, positions, number < 0
 
 

@@ -140,10 +140,9 @@ def _hemisphere(
     for kind, mesh in meshes.items():
         if len(mesh.coordinates) != count:
             raise DataError(
-                f"{folder}: the {name} {kind} mesh has {len(mesh.coordinates)} vertices, expected {count}; "
-                "its files are of several surfaces",
-                path=folder,
-            )
+                f"the {name} {kind} mesh has {len(mesh.coordinates)} vertices, expected {count}; "
+                "its files are of several surfaces"
+            ).at(folder)
     return Hemisphere(name=name, **meshes, sulcal_depth=morphs[0], curvature=morphs[1])
 
 

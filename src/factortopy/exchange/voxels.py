@@ -51,7 +51,7 @@ def voxels_from_coordinates(path: str | os.PathLike[str]) -> Voxels:
     """
     coordinates = np.asarray(read_array(path))
     if coordinates.ndim != 2 or coordinates.shape[1] != 3 or not len(coordinates):
-        raise ShapeError(f"{path} has shape {coordinates.shape}; coordinates must be (voxel, 3) in mm", path=path)
+        raise ShapeError.of(path, f"has shape {coordinates.shape}; coordinates must be (voxel, 3) in mm")
     if coordinates.dtype.kind != "f" or not np.isfinite(coordinates).all():
-        raise DataError(f"{path} ({coordinates.dtype}) must hold finite decimal numbers", path=path)
+        raise DataError.of(path, f"({coordinates.dtype}) must hold finite decimal numbers")
     return Voxels.at(coordinates)

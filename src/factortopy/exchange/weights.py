@@ -170,10 +170,10 @@ def _check_fit(mapping: Mapping, model: FactorTopy, tokens: TokenStore, subject:
     channels = _channels(model)
     name = mapping.dataset.attrs["network"]
     if (tokens.network, tokens.layers, tokens.channels) != (name, mapping.layers, channels):
-        raise DataError(
-            f"{tokens.path} holds {len(tokens.layers)} layers of {tokens.network}, the weights are of "
+        raise DataError.of(
+            tokens.path,
+            f"holds {len(tokens.layers)} layers of {tokens.network}, the weights are of "
             f"{len(channels)} layers of {name}; give that network's tokens",
-            path=tokens.path,
         )
     own, others = mapping.voxels, subject.voxels
     if len(others) != len(own):

@@ -42,9 +42,7 @@ def load_subject_folder(path: str | os.PathLike[str]) -> Subject:
     """
     path = Path(path)
     if not path.is_dir() and path.suffix != ".toml":
-        raise DataError(
-            f"{path} is no folder; give the folder of a subject (responses.npy, coordinates.npy, ...)", path=path
-        )
+        raise DataError.of(path, "is no folder; give the folder of a subject (responses.npy, coordinates.npy, ...)")
     folder, facts = read_description(path)
     parts = described_files(folder, facts)
     try:
@@ -60,7 +58,7 @@ def _load_truth(folder: Path, facts: dict[str, Any]) -> PlantedTruth:
         seed, layers = int(facts["seed"]), int(facts["layers"])
     except (KeyError, TypeError, ValueError) as error:
         file = folder / "subject.toml"
-        raise DataError(f"{file}: [truth] needs whole numbers seed and layers", path=file) from error
+        raise DataError("[truth] needs whole numbers seed and layers").at(file) from error
     return PlantedTruth.load(folder / "truth", seed=seed, layers=layers)
 
 
@@ -100,7 +98,7 @@ def _check_kind(path: Path, key: str, value: Any) -> None:
         fits = texts or (value == [] or isinstance(value, dict) if key == "rois" else isinstance(value, str))
         wanted = "a table or a list of names" if key == "rois" else "a path or a list of paths"
     if not fits:
-        raise DataError(f"{path}: {key} must be {wanted}, got {value!r}", path=path)
+        raise DataError(f"{key} must be {wanted}, got {value!r}").at(path)
 
 
 def described_files(folder: Path, facts: dict[str, Any]) -> dict[str, Any]:
@@ -194,6 +192,6 @@ def _rois_of_json(path: Path, voxels: int) -> dict[str, ArraySource]:
             masks[name] = values
             continue
         if values.ndim != 1 or values.dtype.kind not in "iu" or (values < 0).any() or (values >= voxels).any():
-            raise DataError(f"{path}: ROI {name!r} must be a mask or indices from 0 to {voxels - 1}", path=path)
+            raise DataError(f"ROI {name!r} must be a mask or indices from 0 to {voxels - 1}").at(path)
         masks[name] = np.isin(np.arange(voxels), values)
     return masks

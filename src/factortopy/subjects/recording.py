@@ -193,7 +193,7 @@ def _read(recording: Recording, rows: TrialRows, progress: bool) -> None:
                     block = betas[:, columns].astype(np.float32) / np.float32(recording.divisor)
                     if np.isinf(block).any():
                         source = recording.source(session, part)
-                        raise DataError(f"{source} holds infinite betas; get it again", path=source)
+                        raise DataError.of(source, "holds infinite betas; get it again")
                     # A part's voxels stand side by side: a slice is added several times faster.
                     rows.add(shown, slice(here[columns][0], here[columns][-1] + 1), block)
                 _check_alive(rows.alive[here], recording.source(session, part))
