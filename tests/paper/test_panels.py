@@ -5,7 +5,8 @@ import pytest
 from fake_mapping import fake_mapping_and_truth
 
 from factortopy.paper.items.chart import numbers_chart
-from factortopy.paper.items.panels import Panel, Shared, map_grid
+from factortopy.paper.items.panels import Panel, map_grid
+from factortopy.plot import Header
 
 
 @pytest.fixture(scope="module")
@@ -39,11 +40,11 @@ def test_the_header_says_what_mappings_share_and_counts_what_they_do_not(mapping
     from dataclasses import replace
 
     other = replace(mapping, dataset=mapping.dataset.assign_attrs(network="another", images_test=9))
-    facts = Shared.of([mapping, other]).dataset.attrs
+    facts = Header.of([mapping, other]).dataset.attrs
     assert facts["network"] == "2 in all"
     assert facts["subject"] == mapping.dataset.attrs["subject"]
     assert facts["images_test"] == f"{mapping.dataset.attrs['images_test']} / 9"
-    assert Shared.of([mapping]).dataset.attrs["images_test"] == mapping.dataset.attrs["images_test"]
+    assert Header.of([mapping]).dataset.attrs["images_test"] == mapping.dataset.attrs["images_test"]
 
 
 def test_our_number_and_the_paper_s_stand_on_one_line(mapping):

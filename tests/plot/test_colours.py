@@ -100,12 +100,12 @@ def test_space_colours_hold_the_corners_and_edge(palette):
 @pytest.mark.parametrize("quantity", ["scale", "score"])
 @pytest.mark.parametrize("palette", ["default", "colour-blind"])
 def test_scalars_rise_in_lightness(quantity, palette, sight):
-    colours = scalar_colours(np.linspace(0, 1, 20), (0.0, 1.0), quantity, palette)
+    colours = scalar_colours(np.linspace(0, 1, 20), (0.0, 1.0), scalar_colormap(quantity, palette))
     assert np.all(np.diff(seen(colours, sight)[:, 0]) > 0)
 
 
 def test_values_that_are_missing_are_transparent_and_below_are_marked():
-    colours = scalar_colours(np.array([np.nan, -0.5, 0.0]), (0.0, 1.0), "score")
+    colours = scalar_colours(np.array([np.nan, -0.5, 0.0]), (0.0, 1.0), scalar_colormap("score"))
     assert colours[0, 3] == 0
     assert np.allclose(colours[1], scalar_colormap("score").get_under())
     assert not np.allclose(colours[1], colours[2])

@@ -24,13 +24,13 @@ from factortopy.plot import (
     lines,
     partition,
     ranking,
+    scalar_colours,
     similarity_matrices,
     subject_counts,
     unique_maps,
     winner_map,
 )
-from factortopy.plot.colours import roi_colours
-from factortopy.plot.comparison import diverging_colours
+from factortopy.plot.colours import diverging_colormap, roi_colours
 
 NAMES = ("one network", "other network")
 
@@ -106,8 +106,8 @@ def test_a_difference_is_red_where_it_is_more_and_white_at_none(comparison):
     saturated = painted[np.ptp(painted[..., :3], axis=-1) > 0.2]
     assert (saturated[:, 0] > saturated[:, 2]).all()
     assert "+0.300" in words(figure)
-    np.testing.assert_allclose(diverging_colours(np.zeros(1), 1.0, "default")[0, :3], 0.97, atol=0.01)
-    assert diverging_colours(np.array([np.nan]), 1.0, "colour-blind")[0, 3] == 0
+    np.testing.assert_allclose(scalar_colours(np.zeros(1), (-1.0, 1.0), diverging_colormap())[0, :3], 0.97, atol=0.01)
+    assert scalar_colours(np.array([np.nan]), (-1.0, 1.0), diverging_colormap("colour-blind"))[0, 3] == 0
 
 
 def test_no_known_difference_is_refused(comparison):

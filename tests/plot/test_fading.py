@@ -7,7 +7,8 @@ from factortopy import plot
 from factortopy.errors import DataError
 from factortopy.mapping import Mapping
 from factortopy.plot import certainty
-from factortopy.plot.fading import PALE, fade_out
+from factortopy.plot.colours import UNCOLOURED
+from factortopy.plot.maps import fade_out
 
 
 @pytest.fixture
@@ -22,10 +23,10 @@ def test_uncertain_vertices_are_pale_and_certain_ones_are_not(limited):
     low, r2 = limited.dataset["r2_low"].values, limited.dataset["r2"].values
     rgba = np.tile([1.0, 0.0, 0.0, 1.0], (len(low), 1))
     faded = fade_out(limited, rgba)
-    np.testing.assert_allclose(faded[low <= 0, :3], np.tile(PALE, ((low <= 0).sum(), 1)))
+    np.testing.assert_allclose(faded[low <= 0, :3], np.tile(UNCOLOURED, ((low <= 0).sum(), 1)))
     sure = np.clip(low / r2, 0, 1)
     np.testing.assert_allclose(certainty(limited), sure)
-    np.testing.assert_allclose(faded[:, 0], sure + (1 - sure) * PALE[0])
+    np.testing.assert_allclose(faded[:, 0], sure + (1 - sure) * UNCOLOURED[0])
     assert (faded[:, 3] == 1).all()
 
 

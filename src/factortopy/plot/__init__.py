@@ -5,32 +5,43 @@ from factortopy.plot._channel_images import MOST_IMAGES, MOST_REGIONS, channel_i
 from factortopy.plot._clusters import clusters
 from factortopy.plot._hierarchy import hierarchy
 from factortopy.plot._hierarchy_orders import hierarchy_orders
-from factortopy.plot._save import alt_text, save, to_png
-from factortopy.plot.change import change_bars, change_maps
-from factortopy.plot.charts import recovery, space_dots, training
-from factortopy.plot.colours import Palette, Quantity, layer_colours, scalar_colormap, scalar_colours, space_colours
-from factortopy.plot.comparison import difference_map, subject_counts, unique_maps, winner_map
+from factortopy.plot.change import change_bars
+from factortopy.plot.charts import recovery, space_dots, token_norms, training
+from factortopy.plot.colours import (
+    Palette,
+    Quantity,
+    diverging_colormap,
+    layer_colours,
+    scalar_colormap,
+    scalar_colours,
+    space_colours,
+)
+from factortopy.plot.comparison import change_maps, difference_map, subject_counts, unique_maps, winner_map
 from factortopy.plot.comparison_charts import lines, partition, ranking, similarity_matrices
-from factortopy.plot.fading import certainty
-from factortopy.plot.figures import ALL_FIGURES, draw
 from factortopy.plot.flatmap import FlatMap, paint
-from factortopy.plot.maps import layers, rois, scale, scores, space
-from factortopy.plot.panels import FOOT, draw_map, draw_space_key, map_height, surface_of, to_vertices
-from factortopy.plot.style import INK, MARGIN, MUTED, PAGE, add_axes, new_figure, styled
-from factortopy.plot.tokens import token_norms
+from factortopy.plot.keys import BarKey, Key, LayerKey, ListKey, SpaceKey, round_up
+from factortopy.plot.maps import ALL_FIGURES, certainty, draw, layers, rois, scale, scores, space
+from factortopy.plot.panels import FlatPanel, map_page, surface_of, to_vertices
+from factortopy.plot.style import INK, MARGIN, MUTED, PAGE, Header, add_axes, alt_text, new_figure, save, styled, to_png
 
 __all__ = [
     "ALL_FIGURES",
-    "FOOT",
     "INK",
     "MARGIN",
     "MOST_IMAGES",
     "MOST_REGIONS",
     "MUTED",
     "PAGE",
+    "BarKey",
     "FlatMap",
+    "FlatPanel",
+    "Header",
+    "Key",
+    "LayerKey",
+    "ListKey",
     "Palette",
     "Quantity",
+    "SpaceKey",
     "add_axes",
     "alt_text",
     "baselines",
@@ -40,21 +51,21 @@ __all__ = [
     "channel_images",
     "clusters",
     "difference_map",
+    "diverging_colormap",
     "draw",
-    "draw_map",
-    "draw_space_key",
     "hierarchy",
     "hierarchy_orders",
     "layer_colours",
     "layers",
     "lines",
-    "map_height",
+    "map_page",
     "new_figure",
     "paint",
     "partition",
     "ranking",
     "recovery",
     "rois",
+    "round_up",
     "save",
     "scalar_colormap",
     "scalar_colours",

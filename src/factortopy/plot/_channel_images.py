@@ -10,6 +10,7 @@ from factortopy.analysis import COLOUR_PERCENTILES, ChannelImages
 from factortopy.errors import DataError, UnknownNameError
 from factortopy.mapping import Mapping
 from factortopy.plot.colours import Palette, scalar_colormap
+from factortopy.plot.keys import colour_bar
 from factortopy.plot.style import MARGIN, MUTED, PAGE, add_axes, new_figure, styled
 
 if TYPE_CHECKING:
@@ -148,15 +149,12 @@ def _heading(found: ChannelImages, column: int, kind: str) -> str:
 
 
 def _colour_bar(figure: "Figure", found: ChannelImages, column: int, side: float, palette: Palette) -> None:
-    from matplotlib.cm import ScalarMappable
     from matplotlib.colors import Normalize
 
     axes = add_axes(figure, MARGIN + (column + 1) * (side + GAP) + 2, 9.5, side - 4, 1.6)
-    axes.set_gid("key")
     limits = _limits(found, column)
-    mappable = ScalarMappable(Normalize(*limits), scalar_colormap("scale", palette))
-    bar = figure.colorbar(mappable, cax=axes, orientation="horizontal", ticks=list(limits), format="%.2f")
+    bar = colour_bar(axes, scalar_colormap("scale", palette), Normalize(*limits))
+    bar.set_ticks(list(limits), labels=[f"{limit:.2f}".replace("-", "−") for limit in limits])
     for label, edge in zip(bar.ax.get_xticklabels(), ("left", "right"), strict=True):
         label.set(ha=edge, fontsize=5.5)
     bar.ax.tick_params(pad=1)
-    bar.outline.set_linewidth(0.4)  # type: ignore[operator]

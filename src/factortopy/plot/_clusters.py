@@ -9,8 +9,9 @@ from factortopy.analysis import ChannelClusters, Estimate, cluster_table
 from factortopy.cortex import HEMISPHERES
 from factortopy.errors import DataError
 from factortopy.mapping import Mapping
-from factortopy.plot.colours import Palette, cluster_colours
+from factortopy.plot.colours import UNCOLOURED, Palette, cluster_colours
 from factortopy.plot.flatmap import FlatMap
+from factortopy.plot.keys import colour_bar
 from factortopy.plot.outlines import label_anchor
 from factortopy.plot.panels import draw_inset, draw_map, map_height, paint_mapping, surface_of, to_vertices
 from factortopy.plot.style import INK, MARGIN, MUTED, PAGE, add_axes, new_figure, styled
@@ -27,7 +28,6 @@ MAP_WIDTH, LINE, HEAD, FOOT = 122.0, 3.6, 15.0, 15.0
 TREE, MATRIX, TEXTS, ROIS = 6.0, 41.0, 113.0, 141.0
 """Left sides of tree, similarity, numbers and ROIs, mm."""
 MOST_ROIS = 9
-NO_CLUSTER = (0.93, 0.93, 0.95, 1.0)
 
 
 @styled
@@ -48,7 +48,7 @@ def clusters(mapping: Mapping, found: ChannelClusters, *, palette: Palette = "de
             f"{mapping.dataset.sizes['voxel']}; give the mapping that was clustered"
         )
     colours = cluster_colours(found.count, palette)
-    flat_map = paint_mapping(mapping, np.vstack([NO_CLUSTER, colours])[found.labels])
+    flat_map = paint_mapping(mapping, np.vstack([np.append(UNCOLOURED, 1.0), colours])[found.labels])
     table = HEAD + LINE * found.count + FOOT
     height = max(map_height(flat_map, MAP_WIDTH), 50.0)
     rows = cluster_table(mapping, found).to_dict("records")
@@ -118,6 +118,8 @@ def _draw_tree(figure: "Figure", found: ChannelClusters, colours: Float[np.ndarr
 
 
 def _draw_similarity(figure: "Figure", found: ChannelClusters) -> None:
+    from matplotlib.colors import Normalize
+
     count = found.count
     axes = _panel(figure, count, MATRIX, LINE * count, "Mean cosine between voxels of two clusters")
     axes.set_gid("similarity")
@@ -129,8 +131,7 @@ def _draw_similarity(figure: "Figure", found: ChannelClusters) -> None:
     axes.set_xticks(range(1, count + 1), [str(number) for number in range(1, count + 1)], fontsize=5)
     axes.tick_params(length=0, pad=1)
     key = add_axes(figure, MATRIX, 9, min(40.0, LINE * count), 2)
-    bar = figure.colorbar(image, cax=key, orientation="horizontal", ticks=[-1, 0, 1])
-    bar.set_label("cosine", labelpad=0)
+    colour_bar(key, image.get_cmap(), Normalize(-1, 1), label="cosine").set_ticks([-1, 0, 1])
 
 
 def _write_numbers(figure: "Figure", rows: list[dict[str, Any]]) -> None:

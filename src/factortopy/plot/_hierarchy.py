@@ -9,8 +9,7 @@ from jaxtyping import Float
 from factortopy.analysis import PAPER_LEVELS, Estimate, hierarchy_slope, layer_position, percentiles
 from factortopy.mapping import Mapping
 from factortopy.plot.colours import Palette, layer_colours
-from factortopy.plot.fading import selector_name
-from factortopy.plot.style import INK, LINE_COLOUR, MUTED, PAGE, add_axes, new_figure, styled, values_of
+from factortopy.plot.style import INK, LINE_COLOUR, MUTED, PAGE, add_axes, new_figure, selector_name, styled, values_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

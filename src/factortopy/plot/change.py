@@ -2,26 +2,17 @@
 
 from typing import TYPE_CHECKING
 
-import numpy as np
-from jaxtyping import Float
-
 from factortopy.analysis import Change, Estimate
-from factortopy.mapping import Mapping, best_layer, layer_confidence
-from factortopy.plot.colours import Palette, layer_colours
-from factortopy.plot.comparison import difference_bar, diverging_colours, largest_shown
-from factortopy.plot.panels import draw_layer_key, draw_map, map_height, paint_mapping
+from factortopy.plot.colours import Palette
 from factortopy.plot.style import (
     INK,
     LINE_COLOUR,
     MARGIN,
     MUTED,
     PAGE,
-    Which,
     add_axes,
-    chosen,
     new_figure,
     styled,
-    values_of,
 )
 
 if TYPE_CHECKING:
@@ -32,48 +23,6 @@ KEYS, FOOT = 28.0, 12.0
 """Room for the key of layers and for the bars below the lower maps, mm."""
 LINE, HEADS, LABELS, NOTE = 6.0, 10.0, 30.0, 8.0
 GREY = "#8b939c"
-
-
-@styled
-def change_maps(change: Change, which: Which = "share", *, palette: Palette = "default") -> "Figure":
-    """Layer maps before and after (figure 7), and below them the change of depth and of R^2.
-
-    Args:
-        change: from :func:`factortopy.analysis.comparing._change`.
-        which: ``"share"`` for layer shares on held-out images, ``"selector"`` for selectors.
-        palette: ``"default"`` or ``"colour-blind"``.
-
-    Raises:
-        DataError: if the mappings lie on no surface that can be painted.
-    """
-    variable = chosen(which, ("layer_share", "layer"))
-    weights = [values_of(mapping, variable) for mapping in change.mappings]
-    largest = max(0.1, float(np.ceil(np.nanpercentile([layer_confidence(held) for held in weights], 95) * 20) / 20))
-    painted = [
-        paint_mapping(mapping, layer_colours(best_layer(held), layer_confidence(held) / largest, palette))
-        for mapping, held in zip(change.mappings, weights, strict=True)
-    ]
-    width = (PAGE - 3 * MARGIN) / 2
-    height = max(map_height(flat_map, width) for flat_map in painted)
-    before, after = change.mappings
-    names = [str(mapping.dataset.attrs.get("network", "unnamed")) for mapping in change.mappings]
-    figure = new_figure(
-        change.comparison, "Layer map before and after the weights changed", 2 * height + KEYS + FOOT + 12,
-        source=f"layer {which}",
-        alt=f"Flat maps of the cortex: layer {which} in {names[0]} and {names[1]}; change of depth and R².",
-    )  # fmt: skip
-    upper = height + KEYS + FOOT + 6
-    for column, (label, flat_map) in enumerate(zip(("before", "after"), painted, strict=True)):
-        axes = draw_map(figure, before, flat_map, (MARGIN + column * (width + MARGIN), upper, width))
-        axes.set_title(f"{label}: {_shortened(names[column])}")
-    draw_layer_key(add_axes(figure, PAGE / 2 - 20, upper - 13, 40, 11), before, largest, palette)
-    depth = "depth" if which == "share" else "selector_depth"
-    for column, (title, values) in enumerate(
-        ((f"change of layer position ({which})", change.values(depth)), ("change of R²", change.values("r2")))
-    ):
-        place = (MARGIN + column * (width + MARGIN), FOOT, width)
-        _difference(figure, after, values, title, place, palette)
-    return figure
 
 
 @styled
@@ -120,29 +69,6 @@ def change_bars(change: Change, *, palette: Palette = "default") -> "Figure":
         panel.margins(x=0.1)
         panel.locator_params(axis="x", nbins=5)
     return figure
-
-
-def _difference(
-    figure: "Figure",
-    mapping: Mapping,
-    values: Float[np.ndarray, "voxel"],
-    title: str,
-    place: tuple[float, float, float],
-    palette: Palette,
-) -> None:
-    """A map of a change with its bar below."""
-    largest = largest_shown(values)
-    axes = draw_map(
-        figure,
-        mapping,
-        paint_mapping(mapping, diverging_colours(values, largest, palette)),
-        place,
-        names=False,
-    )
-    axes.set_title(title)
-    left, bottom, width = place
-    bar = add_axes(figure, left + width / 2 - 25, bottom - 5, 50, 3)
-    difference_bar(figure, bar, largest, values, palette)
 
 
 def _dot(axes: "Axes", place: int, dot: Estimate, colour: str) -> None:

@@ -1,4 +1,4 @@
-"""Figures that are no flat maps: dots over an image, recovery of a planted truth, training."""
+"""Figures that are no flat maps: dots over an image, recovery of a planted truth, training, norms of tokens."""
 
 from typing import TYPE_CHECKING
 
@@ -10,27 +10,42 @@ from factortopy.errors import DataError
 from factortopy.fitting import History
 from factortopy.mapping import Mapping, best_layer
 from factortopy.plot.colours import Palette, layer_colours, scalar_colormap
-from factortopy.plot.fading import name_of
-from factortopy.plot.panels import draw_layer_key
+from factortopy.plot.keys import LayerKey, colour_bar
 from factortopy.plot.style import (
+    GRID,
     INK,
     LINE_COLOUR,
     MARGIN,
     MUTED,
     PAGE,
+    WARNING,
     Which,
     add_axes,
     chosen,
+    name_of,
     new_figure,
     styled,
     values_of,
 )
 from factortopy.subjects import PlantedTruth
+from factortopy.tokens import OUTLIER_RATIO, TokenNorms
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
     from PIL.Image import Image
+
+
+DENSEST = 100
+"""Vertices in a cell of the recovery figure from which on the colour no longer changes."""
+MAP_COLUMNS = 12
+MAP = 12.2
+"""Width of a map, mm."""
+GAP = 1.8
+ROW = MAP + 6.5
+TOP, CHART = 17.0, 34.0
+LARGEST_RATIO = 5.0
+"""Norm over the layer's median from which on the colour no longer changes."""
 
 
 @styled
@@ -48,17 +63,15 @@ def space_dots(mapping: Mapping, *, image: "Image | None" = None, palette: Palet
         mapping, "Where in the image each vertex reads, by layer", 88, source=f"space selector, {name}",
         alt=f"Dots over an image, one for each vertex; colour shows the layer of largest {name}.",
     )  # fmt: skip
-    colours, places = (
-        layer_colours(best_layer(values_of(mapping, variable)), palette=palette),
-        values_of(mapping, "space"),
-    )
+    colours = layer_colours(best_layer(values_of(mapping, variable)), palette=palette)
+    space = values_of(mapping, "space")
     for column, side in enumerate(HEMISPHERES):
         axes = add_axes(figure, 13 + column * 67, 12, 61, 61)
         here = mapping.dataset["hemisphere"].values == side
-        _draw_dots(axes, places[here], colours[here], image)
+        _draw_dots(axes, space[here], colours[here], image)
         axes.set(yticks=(-1, 0, 1) if column == 0 else (), title=f"{side} hemisphere, {here.sum():,} vertices")
     figure.axes[0].set_ylabel("y in the image (down +)")
-    draw_layer_key(add_axes(figure, 147, 62, 28, 4), mapping, 1.0, palette, confidence=False)
+    LayerKey(mapping.layers, palette=palette, confidence=False).draw(figure, 147, 66, 28, 4)
     return figure
 
 
@@ -131,16 +144,40 @@ def training(mapping: Mapping, history: History, *, palette: Palette = "default"
         axes.plot(history.step, values, marker=".", markersize=3, color=INK, linewidth=1.1)
         axes.axvline(history.best_step, color=LINE_COLOUR[palette], linewidth=0.9, linestyle="--")
         axes.set(xlabel="step", title=name)
-        axes.grid(axis="y", color="#e3e5e8", linewidth=0.5)
+        axes.grid(axis="y", color=GRID, linewidth=0.5)
     figure.axes[1].set_title(f"{figure.axes[1].get_title()}\n{best}")
     return figure
 
 
-def _draw_dots(axes: "Axes", places: np.ndarray, colours: np.ndarray, image: "Image | None") -> None:
+@styled
+def token_norms(norms: TokenNorms) -> "Figure":
+    """Mean norm by place over the layer's median, and the share of outliers, for each layer.
+
+    Args:
+        norms: of a store, see :func:`factortopy.tokens.token_norms`.
+    """
+    from matplotlib.figure import Figure
+
+    layers = len(norms.layers)
+    rows = -(-layers // MAP_COLUMNS)
+    height = TOP + rows * ROW + CHART + 14
+    figure = Figure(figsize=(PAGE / 25.4, height / 25.4), facecolor="white")
+    share = norms.outliers.mean(axis=(1, 2))
+    _write_header(figure, norms, share, height)
+    for index in range(layers):
+        left = MARGIN + (index % MAP_COLUMNS) * (MAP + GAP)
+        bottom = height - TOP - (index // MAP_COLUMNS + 1) * ROW + 5
+        _draw_norms(add_axes(figure, left, bottom, MAP, MAP), norms, index)
+    _ratio_key(figure)
+    _draw_share(add_axes(figure, 16, 12, 100, CHART - 8), norms, share)
+    return figure
+
+
+def _draw_dots(axes: "Axes", space: np.ndarray, colours: np.ndarray, image: "Image | None") -> None:
     if image is not None:
         # Half way to white, so that the dots stand out from the photograph.
         axes.imshow(0.5 + 0.5 * np.asarray(image.convert("RGB")) / 255, extent=(-1, 1, 1, -1), aspect="auto")
-    dots = axes.scatter(places[:, 0], places[:, 1], c=colours, s=7, linewidths=0.25, edgecolors=MUTED)
+    dots = axes.scatter(space[:, 0], space[:, 1], c=colours, s=7, linewidths=0.25, edgecolors=MUTED)
     dots.set(rasterized=True, gid="dots")
     axes.axhline(0, color=INK, linewidth=0.4)
     axes.axvline(0, color=INK, linewidth=0.4)
@@ -161,19 +198,51 @@ def _draw_agreement(axes: "Axes", planted: np.ndarray, found: np.ndarray, palett
     axes.locator_params(nbins=4)
 
 
-DENSEST = 100
-"""Vertices in a cell of the recovery figure from which on the colour no longer changes."""
-
-
 def _density_key(figure: "Figure", palette: Palette) -> None:
-    from matplotlib.cm import ScalarMappable
     from matplotlib.colors import LogNorm
 
     axes = add_axes(figure, PAGE - MARGIN - 42, 5, 36, 2)
-    axes.set_gid("key")
-    mappable = ScalarMappable(LogNorm(1, DENSEST), scalar_colormap("scale", palette).reversed())
-    bar = figure.colorbar(mappable, cax=axes, orientation="horizontal")
+    bar = colour_bar(axes, scalar_colormap("scale", palette).reversed(), LogNorm(1, DENSEST))
     bar.set_ticks([1, 10, DENSEST], labels=["1", "10", f"≥ {DENSEST}"])
     bar.ax.minorticks_off()
     bar.ax.xaxis.set_ticks_position("top")
     bar.ax.set_ylabel("vertices per cell  ", rotation=0, ha="right", va="center")
+
+
+def _write_header(figure: "Figure", norms: TokenNorms, share: np.ndarray, height: float) -> None:
+    title = "Norms of local tokens"
+    facts = f"network {norms.network} · {norms.images:,} images · maps as stored"
+    worst = int(share.argmax())
+    figure.set_label(
+        f"{title}. {facts}. Maps of the mean norm by layer; outliers are most frequent in layer "
+        f"{norms.layers[worst]}, {share[worst]:.2%} of its tokens."
+    )
+    left = MARGIN / PAGE
+    figure.text(left, 1 - 3.5 / height, title, fontsize=9.5, fontweight="bold", va="top", gid="title", color=INK)
+    figure.text(left, 1 - 9 / height, facts, fontsize=7, color=MUTED, va="top", gid="facts")
+
+
+def _draw_norms(axes: "Axes", norms: TokenNorms, index: int) -> None:
+    ratio = norms.mean[index] / max(float(norms.median[index]), 1e-12)
+    axes.imshow(ratio, cmap="magma", vmin=0, vmax=LARGEST_RATIO, interpolation="nearest")
+    axes.set(xticks=(), yticks=())
+    axes.set_title(norms.layers[index], fontsize=5.5, fontweight="normal", pad=1.5)
+    axes.set_xlabel(f"median {norms.median[index]:.3g}", fontsize=4.8, labelpad=1.5, color=MUTED)
+
+
+def _ratio_key(figure: "Figure") -> None:
+    from matplotlib.colors import Normalize
+
+    axes = add_axes(figure, 130, 24, 42, 2.2)
+    bar = colour_bar(axes, "magma", Normalize(0, LARGEST_RATIO), label="mean norm / median of the layer")
+    bar.set_ticks([0, 1, 3, LARGEST_RATIO], labels=["0", "1", "3", f"≥ {LARGEST_RATIO:g}"])
+
+
+def _draw_share(axes: "Axes", norms: TokenNorms, share: np.ndarray) -> None:
+    layers = np.arange(len(share))
+    axes.bar(layers, 100 * share, color=WARNING, width=0.7)
+    step = -(-len(share) // MAP_COLUMNS)
+    axes.set_xticks(layers[::step], norms.layers[::step], rotation=30, ha="right", fontsize=5.5)
+    axes.set(ylabel="outliers, % of tokens", xlim=(-0.6, len(share) - 0.4))
+    axes.set_title(f"Tokens above {OUTLIER_RATIO:g} times the median norm of their map", loc="left")
+    axes.set_ylim(0, max(1.0, 115 * float(share.max())))

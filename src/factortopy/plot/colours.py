@@ -31,6 +31,7 @@ SCALAR_MAPS: dict[str, dict[str, str]] = {
     "default": {"scale": "viridis", "score": "inferno"},
     "colour-blind": {"scale": "cividis", "score": "cividis"},
 }
+DIVERGING_MAPS = {"default": "RdBu_r", "colour-blind": "PuOr_r"}
 # Colours of regions: neighbours in the list differ strongly; the safe ones are Okabe and Ito's (2008).
 ROI_COLOURS: dict[str, tuple[str, ...]] = {
     "default": ("#4c78c9", "#f2a93b", "#59a35c", "#d9534f", "#8f6bc1", "#49b3c1", "#d477b0", "#9c755f"),
@@ -50,6 +51,8 @@ CLUSTER_COLOURS: dict[str, tuple[str, ...]] = {
         "#d8d8ff", "#62143b",
     ),
 }  # fmt: skip
+UNCOLOURED = np.array([0.93, 0.93, 0.95])
+"""RGB of voxels without a class, and what uncertain ones fade to."""
 # A vertex of no confidence keeps this share of its colour's lightness and chroma, so that it is dark and
 # still not mistaken for the white of the page.
 DARKEST = 0.24
@@ -127,30 +130,36 @@ def scalar_colormap(quantity: Quantity, palette: Palette = "default") -> "Colorm
     return colormaps[maps[quantity]].with_extremes(bad=(0, 0, 0, 0), under="#5b6670")
 
 
+def diverging_colormap(palette: Palette = "default") -> "Colormap":
+    """The matplotlib colour map of differences, white in the middle; values that are NaN are transparent.
+
+    Args:
+        palette: ``"default"`` or ``"colour-blind"``.
+
+    Raises:
+        UnknownNameError: if there is no such palette.
+    """
+    from matplotlib import colormaps
+
+    return colormaps[DIVERGING_MAPS[_checked(palette)]].with_extremes(bad=(0, 0, 0, 0))
+
+
 def scalar_colours(
-    values: Float[np.ndarray, "*shape"],
-    limits: tuple[float, float],
-    quantity: Quantity,
-    palette: Palette = "default",
+    values: Float[np.ndarray, "*shape"], limits: tuple[float, float], colormap: "Colormap"
 ) -> Float[np.ndarray, "*shape 4"]:
     """Colour of a scalar between two limits.
 
     Args:
-        values: any numbers; NaN becomes transparent, values below the limits slate grey, above them the
-            last colour.
+        values: any numbers; NaN becomes transparent, values below the limits slate grey (the first colour,
+            of differences), above them the last colour.
         limits: values of the first and the last colour.
-        quantity: ``"scale"`` or ``"score"``.
-        palette: ``"default"`` or ``"colour-blind"``.
+        colormap: from :func:`scalar_colormap` or :func:`diverging_colormap`.
 
     Returns:
         RGBA in 0..1.
-
-    Raises:
-        UnknownNameError: if there is no such palette or quantity.
     """
     from matplotlib.colors import Normalize
 
-    colormap = scalar_colormap(quantity, palette)
     return np.asarray(colormap(Normalize(*limits)(np.ma.masked_invalid(values))), dtype=float)
 
 

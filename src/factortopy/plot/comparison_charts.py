@@ -11,8 +11,7 @@ import pandas
 
 from factortopy.analysis import SIMILARITIES, Comparison, Estimate, Partition, Similarity
 from factortopy.errors import DataError
-from factortopy.plot.colours import Palette, roi_colours
-from factortopy.plot.comparison import DIVERGING
+from factortopy.plot.colours import Palette, diverging_colormap, roi_colours
 from factortopy.plot.style import INK, MUTED, PAGE, add_axes, new_figure, styled
 
 if TYPE_CHECKING:
@@ -124,8 +123,6 @@ def similarity_matrices(
         found: from :func:`factortopy.analysis.comparing._similarity`, of the same mappings.
         palette: ``"default"`` or ``"colour-blind"``.
     """
-    from matplotlib import colormaps
-
     count = len(found[0].labels)
     cell = min(12.0, 120.0 / count)
     columns = max(1, int((PAGE - LABELS) // (count * cell + 8)))
@@ -142,7 +139,7 @@ def similarity_matrices(
         line, column = divmod(place, columns)
         left = LABELS + column * (side + 8)
         axes = add_axes(figure, left, 6 + (lines_ - 1 - line) * (side + 18), side, side)
-        axes.imshow(matrix.correlation, cmap=colormaps[DIVERGING[palette]], vmin=-1, vmax=1, gid="matrix")
+        axes.imshow(matrix.correlation, cmap=diverging_colormap(palette), vmin=-1, vmax=1, gid="matrix")
         if cell >= SMALLEST_CELL:
             _write_cells(axes, matrix.correlation)
         own = [_wrapped(f"{name} {label}") for name, label in zip(names, matrix.labels, strict=True)]

@@ -1,32 +1,23 @@
-"""Figures that paint a mapping on the flat cortex."""
+"""Figures that paint a mapping on the flat cortex, and all figures of a mapping by name."""
 
+from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 from jaxtyping import Float
 
-from factortopy.errors import DataError
-from factortopy.mapping import Mapping, best_layer, layer_confidence
-from factortopy.plot.colours import (
-    Palette,
-    Quantity,
-    layer_colours,
-    roi_colours,
-    scalar_colormap,
-    scalar_colours,
-    space_colours,
-)
-from factortopy.plot.fading import fade_out, name_of, with_fading
-from factortopy.plot.flatmap import FlatMap
-from factortopy.plot.panels import draw_inset, draw_layer_key, draw_map, draw_space_key, map_height, paint_mapping
-from factortopy.plot.style import MARGIN, MUTED, PAGE, Which, add_axes, chosen, new_figure, styled, values_of
+from factortopy.errors import DataError, UnknownNameError
+from factortopy.mapping import Mapping
+from factortopy.plot._hierarchy import hierarchy
+from factortopy.plot.charts import space_dots
+from factortopy.plot.colours import UNCOLOURED, Palette, roi_colours
+from factortopy.plot.keys import BarKey, Key, LayerKey, ListKey, SpaceKey, round_up
+from factortopy.plot.panels import FlatPanel, map_page
+from factortopy.plot.style import Which, chosen, name_of, styled, values_of
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-
-MAP_WIDTH = 122.0
-KEY_LEFT = 139.0
-KEY_WIDTH = 35.0
 
 
 @styled
@@ -43,19 +34,11 @@ def layers(mapping: Mapping, which: Which = "share", *, palette: Palette = "defa
         DataError: if the mapping lacks the variable or lies on no surface that can be painted.
     """
     weights = values_of(mapping, chosen(which, ("layer_share", "layer")))
-    certain, best = layer_confidence(weights), best_layer(weights)
-    # Full brightness at the 95th percentile: soft selections would else be too dark to tell apart.
-    largest = max(0.1, float(np.ceil(np.nanpercentile(certain, 95) * 20) / 20))
-    rgba = layer_colours(best, certain / largest, palette)
-    flat_map = paint_mapping(mapping, fade_out(mapping, rgba) if fade else rgba)
-    name = name_of(mapping, "layer", which)
-    figure = _map_figure(
-        mapping, flat_map, f"Which layer each vertex reads (layer {which})", source=with_fading(name, fade),
+    key, name = LayerKey.of([weights], palette, mapping.layers), name_of(mapping, "layer", which)
+    return _page(
+        mapping, key.colours(weights), key, fade, f"Which layer each vertex reads (layer {which})", source=name,
         alt=f"Flat map of the cortex; hue: the layer of largest {name}; brightness: its confidence.",
     )  # fmt: skip
-    top = figure.get_size_inches()[1] * 25.4
-    draw_layer_key(add_axes(figure, KEY_LEFT, top - 55, KEY_WIDTH, 30), mapping, largest, palette)
-    return figure
 
 
 @styled
@@ -70,16 +53,12 @@ def space(mapping: Mapping, *, palette: Palette = "default", fade: bool = False)
     Raises:
         DataError: if the mapping lies on no surface that can be painted.
     """
-    rgba = space_colours(values_of(mapping, "space"), palette)
-    flat_map = paint_mapping(mapping, fade_out(mapping, rgba) if fade else rgba)
-    figure = _map_figure(
-        mapping, flat_map, "Where in the image each vertex reads (space selector)",
-        source=with_fading("space selector", fade),
+    key = SpaceKey(palette)
+    return _page(
+        mapping, key.colours(values_of(mapping, "space")), key, fade,
+        "Where in the image each vertex reads (space selector)", source="space selector",
         alt="Flat map of the cortex; colour shows the place in the image that each vertex reads.",
     )  # fmt: skip
-    top = figure.get_size_inches()[1] * 25.4
-    draw_space_key(add_axes(figure, KEY_LEFT, top - 60, KEY_WIDTH, KEY_WIDTH), palette)
-    return figure
 
 
 @styled
@@ -96,24 +75,13 @@ def scale(mapping: Mapping, which: Which = "share", *, palette: Palette = "defau
         DataError: if the mapping lacks the variable or lies on no surface that can be painted.
     """
     values = values_of(mapping, chosen(which, ("scale_share", "scale")))
-    token = mapping.dataset.attrs.get("global_token", "global")
-    name = name_of(mapping, "scale", which)
-    rgba = scalar_colours(values, (0.0, 1.0), "scale", palette)
-    flat_map = paint_mapping(mapping, fade_out(mapping, rgba) if fade else rgba)
-    figure = _map_figure(
-        mapping, flat_map, f"Local or global: the scale each vertex reads (scale {which})",
-        source=with_fading(name, fade),
-        alt=f"Flat map of the cortex; colour shows the {name} from local (0) to global (1).",
+    token, name = mapping.dataset.attrs.get("global_token", "global"), name_of(mapping, "scale", which)
+    label = f"scale {which}\n0 local, 1 global ({token} token)"
+    key = BarKey.scalar(values, (0.0, 1.0), "scale", palette, label)
+    return _page(
+        mapping, key.colours(values), key, fade, f"Local or global: the scale each vertex reads (scale {which})",
+        source=name, alt=f"Flat map of the cortex; colour shows the {name} from local (0) to global (1).",
     )  # fmt: skip
-    _colour_bar(
-        figure,
-        values,
-        (0.0, 1.0),
-        "scale",
-        palette=palette,
-        label=f"scale {which}\n0 local, 1 global ({token} token)",
-    )
-    return figure
 
 
 @styled
@@ -132,28 +100,14 @@ def scores(mapping: Mapping, *, palette: Palette = "default") -> "Figure":
         raise DataError("no R² is known: the weights were imported without responses; import them with some")
     if "ceiling" in mapping.dataset:
         shown["noise ceiling (largest possible R²)"] = values_of(mapping, "ceiling")
-    largest = max(0.05, float(np.ceil(max(np.nanpercentile(values, 99) for values in shown.values()) * 20) / 20))
-    limits = (0.0, largest)
-    source = "R² raw, not divided by the ceiling"
-    title, alt = "Brain score: variance predicted", "Flat maps of the cortex; colour shows R² of each vertex"
-    maps = {
-        name: paint_mapping(mapping, scalar_colours(values, limits, "score", palette)) for name, values in shown.items()
-    }
+    largest = round_up(max(float(np.nanpercentile(values, 99)) for values in shown.values()), least=0.05)
     everything = np.stack(list(shown.values()))
-    label = "R², fraction of variance"
-    if len(maps) == 1:
-        figure = _map_figure(mapping, next(iter(maps.values())), title, source=source, alt=f"{alt}.")
-        _colour_bar(figure, everything, limits, "score", palette=palette, label=label)
-        return figure
-    width = (PAGE - 3 * MARGIN) / 2
-    height = max(map_height(flat_map, width) for flat_map in maps.values())
-    figure = new_figure(mapping, title, height + 29, source=source, alt=f"{alt}, beside its noise ceiling.")
-    for column, (name, flat_map) in enumerate(maps.items()):
-        axes = draw_map(figure, mapping, flat_map, (MARGIN + column * (width + MARGIN), 23, width))
-        axes.set_title(name)
-    bar = (PAGE / 2 - 35, 17.0, 70.0)
-    _colour_bar(figure, everything, limits, "score", palette=palette, label=label, place=bar)
-    return figure
+    key = BarKey.scalar(everything, (0.0, largest), "score", palette, "R², fraction of variance")
+    panels = [FlatPanel(mapping, key.colours(values), name) for name, values in shown.items()]
+    return map_page(
+        mapping, "Brain score: variance predicted", panels, [key], source="R² raw, not divided by the ceiling",
+        alt=f"Flat maps of the cortex; colour shows {' and '.join(shown)} of each vertex.",
+    )  # fmt: skip
 
 
 @styled
@@ -169,69 +123,77 @@ def rois(mapping: Mapping, *, palette: Palette = "default") -> "Figure":
     """
     if not mapping.rois:
         raise DataError("this mapping has no ROIs to show; give the subject's ROIs when it is loaded")
-    colours = roi_colours(len(mapping.rois), palette)
-    rgba = np.tile(np.array([0.93, 0.93, 0.95, 1.0]), (mapping.dataset.sizes["voxel"], 1))
-    for colour, members in zip(colours, mapping.rois.values(), strict=True):
-        rgba[members] = colour
-    figure = _map_figure(
-        mapping, paint_mapping(mapping, rgba), "Regions of interest",
-        alt=f"Flat map of the cortex with the regions {', '.join(mapping.rois)}.",
-    )  # fmt: skip
-    _roi_key(figure, mapping, colours)
-    return figure
-
-
-def _map_figure(mapping: Mapping, flat_map: FlatMap, title: str, *, source: str = "", alt: str) -> "Figure":
-    """A figure with one flat map on the left, room for a key at the upper right and an inset below it."""
-    height = max(map_height(flat_map, MAP_WIDTH), 88.0)
-    figure = new_figure(mapping, title, height + 2, source=source, alt=alt)
-    draw_map(figure, mapping, flat_map, (MARGIN, (height - map_height(flat_map, MAP_WIDTH)) / 2 + 1, MAP_WIDTH))
-    if flat_map.zoomed:
-        draw_inset(figure, mapping, (KEY_LEFT - 6, 5, KEY_WIDTH + 8))
-    return figure
-
-
-def _colour_bar(
-    figure: "Figure",
-    values: Float[np.ndarray, "*map voxel"],
-    limits: tuple[float, float],
-    quantity: Quantity,
-    *,
-    palette: Palette,
-    label: str,
-    place: tuple[float, float, float] | None = None,
-) -> None:
-    """A horizontal colour bar; its ends are pointed where values lie beyond, and their number is said."""
-    from matplotlib.cm import ScalarMappable
-    from matplotlib.colors import Normalize
-
-    values = np.atleast_2d(values)
-    below, above = (values < limits[0]).any(axis=0), (values > limits[1]).any()
-    extend = {(False, False): "neither", (True, False): "min", (False, True): "max", (True, True): "both"}
-    left, bottom, width = place or (KEY_LEFT - 2, figure.get_size_inches()[1] * 25.4 - 35, KEY_WIDTH + 3)
-    axes = add_axes(figure, left, bottom, width, 3.5)
-    axes.set_gid("key")
-    mappable = ScalarMappable(Normalize(*limits), scalar_colormap(quantity, palette))
-    bar = figure.colorbar(mappable, cax=axes, orientation="horizontal", extend=extend[bool(below.any()), bool(above)])
-    bar.set_ticks(np.linspace(*limits, 3).tolist())
-    bar.outline.set_linewidth(0.4)  # type: ignore[operator]
-    if below.any():
-        share = f"{below.mean():.0%}" if below.mean() >= 0.005 else "under 1%"
-        label += f"\n{share} of vertices below {limits[0]:g}:\nslate grey"
-    bar.set_label(label)
-
-
-def _roi_key(figure: "Figure", mapping: Mapping, colours: Float[np.ndarray, "roi 4"]) -> None:
-    top = figure.get_size_inches()[1] * 25.4
-    axes = add_axes(figure, KEY_LEFT, top - 24 - 4.2 * (len(colours) + 1), KEY_WIDTH, 4.2 * (len(colours) + 1))
-    axes.set(xlim=(0, 1), ylim=(len(colours) + 0.5, -0.5))
-    axes.set_axis_off()
-    axes.set_gid("key")
-    for x, text in ((0.72, "left"), (1.0, "right")):
-        axes.text(x, 0, text, ha="right", va="center", color=MUTED, fontsize=7)
     left = mapping.dataset["hemisphere"].values == "left"
-    for row, (colour, (name, inside)) in enumerate(zip(colours, mapping.rois.items(), strict=True), start=1):
-        axes.plot(0.03, row, "s", color=colour, markersize=6, markeredgecolor=MUTED, markeredgewidth=0.4)
-        axes.text(0.1, row, name, va="center", fontsize=7)
-        for x, count in ((0.72, (inside & left).sum()), (1.0, (inside & ~left).sum())):
-            axes.text(x, row, f"{count}", ha="right", va="center", fontsize=7)
+    rgba = np.tile(np.append(UNCOLOURED, 1.0), (len(left), 1))
+    entries = []
+    for colour, (name, inside) in zip(roi_colours(len(mapping.rois), palette), mapping.rois.items(), strict=True):
+        rgba[inside] = colour
+        entries.append((colour, name, (inside & left).sum(), (inside & ~left).sum()))
+    alt = f"Flat map of the cortex with the regions {', '.join(mapping.rois)}."
+    key = ListKey(entries, ("left", "right"))
+    return map_page(mapping, "Regions of interest", [FlatPanel(mapping, rgba)], [key], alt=alt)
+
+
+def certainty(mapping: Mapping) -> Float[np.ndarray, "voxel"]:
+    """How sure it is that a vertex is predicted at all: ``r2_low / r2`` in 0..1, 0 where r2_low <= 0.
+
+    ``r2_low`` is the lower limit of R^2 over test images (`docs/uncertainty.md`).
+
+    Raises:
+        DataError: if the mapping was fitted without a bootstrap.
+    """
+    if "r2_low" not in mapping.dataset:
+        raise DataError("fading needs limits of R²: fit with bootstrap=1000, or draw without fade")
+    low, r2 = values_of(mapping, "r2_low"), values_of(mapping, "r2")
+    sure = np.divide(low, r2, out=np.zeros_like(r2, dtype=float), where=(low > 0) & (r2 > 0))
+    return np.asarray(np.clip(sure, 0.0, 1.0))
+
+
+def fade_out(mapping: Mapping, rgba: Float[np.ndarray, "voxel 4"]) -> Float[np.ndarray, "voxel 4"]:
+    """Colours of vertices, paler the less sure their prediction is (:func:`certainty`)."""
+    sure = certainty(mapping)[:, None]
+    return np.concatenate([sure * rgba[:, :3] + (1 - sure) * UNCOLOURED, rgba[:, 3:]], axis=1)
+
+
+def _page(
+    mapping: Mapping, rgba: Float[np.ndarray, "voxel 4"], key: Key, fade: bool, title: str, *, source: str, alt: str
+) -> "Figure":
+    """One map of what each voxel reads, pale where that is uncertain if ``fade`` is set."""
+    if fade:
+        rgba, source = fade_out(mapping, rgba), f"{source}, pale where R² is uncertain"
+    return map_page(mapping, title, [FlatPanel(mapping, rgba)], [key], source=source, alt=alt)
+
+
+ALL_FIGURES: "dict[str, Callable[..., Figure]]" = {
+    "layers": layers,
+    "layers_selector": partial(layers, which="selector"),
+    "space": space,
+    "space_dots": space_dots,
+    "scale": scale,
+    "scale_selector": partial(scale, which="selector"),
+    "scores": scores,
+    "rois": rois,
+    "hierarchy": hierarchy,
+}
+"""Figures that need nothing but a mapping, by name, in the order in which they are best read."""
+FADING = ("layers", "layers_selector", "space", "scale", "scale_selector")
+"""Figures of what is read, which means little where R^2 is uncertain."""
+
+
+def draw(name: str, mapping: Mapping, *, palette: Palette = "default", fade: bool = False) -> "Figure":
+    """Draw a figure by its name.
+
+    Args:
+        name: one of ``ALL_FIGURES``.
+        mapping: what to show.
+        palette: ``"default"`` or ``"colour-blind"``.
+        fade: pale where the prediction is uncertain, in the figures of ``FADING``.
+
+    Raises:
+        UnknownNameError: if there is no such figure, or an ROI it needs is missing.
+        DataError: if the mapping lacks what the figure shows, or limits of R^2 to fade by.
+    """
+    if name not in ALL_FIGURES:
+        raise UnknownNameError("figure", name, ALL_FIGURES)
+    options = {"fade": True} if fade and name in FADING else {}
+    return ALL_FIGURES[name](mapping, palette=palette, **options)

@@ -1,5 +1,7 @@
-"""A flat map with its outlines and names on axes, the small map of where it lies, and colour keys."""
+"""Pages of flat maps: each with its outlines and names, with keys, and a small map of where they lie."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
 import numpy as np
@@ -8,10 +10,10 @@ from jaxtyping import Float
 from factortopy.cortex import HEMISPHERES, SURFACES, VERTICES, Surface, load_surface, standard_name
 from factortopy.errors import DataError, UnavailableError
 from factortopy.mapping import Mapping
-from factortopy.plot.colours import Palette, layer_colours, space_colours
 from factortopy.plot.flatmap import FlatMap, FlatSheet, paint
+from factortopy.plot.keys import Key
 from factortopy.plot.outlines import label_anchor, outline, spread
-from factortopy.plot.style import INK, MUTED, add_axes
+from factortopy.plot.style import INK, MARGIN, MUTED, PAGE, Described, add_axes, new_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -23,6 +25,27 @@ NAME_PADDING = 2.5
 """White border around a name, pixels at 100 dpi."""
 WHOLE = 0.5
 """Where more than this part of the cortex was measured, all of it is shown."""
+DOTS = 13.2
+"""Pixels of a picture per mm on the page."""
+MAP_WIDTH, KEY_LEFT, KEY_WIDTH = 122.0, 139.0, 35.0
+"""Of a page of one map, mm."""
+GAP, LINE, KEYS, SMALL = 3.0, 3.0, 30.0, 70.0
+"""Between many maps, of a line of their titles, of keys below, mm; width below which maps carry fewer words."""
+
+
+@dataclass(frozen=True, eq=False)
+class FlatPanel:
+    """One map of a page.
+
+    Attributes:
+        mapping: where its voxels lie, and whose ROIs are drawn.
+        rgba: the colour of each voxel.
+        title: what it shows; a page of one map has its own title.
+    """
+
+    mapping: Mapping
+    rgba: Float[np.ndarray, "voxel 4"]
+    title: str = ""
 
 
 def surface_of(mapping: Mapping) -> Surface:
@@ -63,13 +86,97 @@ def to_vertices(
     return spread_out
 
 
-def paint_mapping(mapping: Mapping, rgba: Float[np.ndarray, "voxel 4"]) -> FlatMap:
-    """Paint the voxels of a mapping; zoomed unless most of the cortex was measured."""
+def paint_mapping(mapping: Mapping, rgba: Float[np.ndarray, "voxel 4"], width: float = MAP_WIDTH) -> FlatMap:
+    """Paint the voxels of a mapping for a width in mm; zoomed unless most of the cortex was measured, or none."""
     surface = surface_of(mapping)
     vertices = sum(int(hemisphere.vertices) for hemisphere in surface.hemispheres)
     colours = to_vertices(mapping, surface, rgba)
     shown = sum(int((colour[:, 3] > 0).sum()) for colour in colours.values())
-    return paint(surface, colours, zoom=shown < WHOLE * vertices)
+    return paint(surface, colours, zoom=0 < shown < WHOLE * vertices, width=round(DOTS * width))
+
+
+def map_page(
+    header: Described,
+    title: str,
+    panels: Sequence[FlatPanel],
+    keys: Sequence[Key],
+    *,
+    source: str = "",
+    alt: str,
+    columns: int = 2,
+    below: float = 0.0,
+    names: bool = True,
+) -> "Figure":
+    """A page of flat maps: one with its keys on the right, or rows of several with their keys below.
+
+    Args:
+        header: whose facts the header states.
+        title: of the page.
+        panels: the maps; at least one.
+        keys: what the colours mean.
+        source: what the values are taken from.
+        alt: description for readers who cannot see the figure.
+        columns: maps a row, where there are several.
+        below: free space to leave under a single map, mm.
+        names: write the ROIs' names; small maps have them on the first one only.
+
+    Raises:
+        DataError: if a mapping lies on no surface that can be painted, or no voxel has a colour.
+    """
+    single = len(panels) == 1
+    columns = min(columns, len(panels))
+    width = MAP_WIDTH if single else (PAGE - 2 * MARGIN - (columns - 1) * GAP) / max(columns, 2)
+    maps = [paint_mapping(panel.mapping, panel.rgba, width) for panel in panels]
+    if not any(visible.any() for flat_map in maps for visible in flat_map.measured.values()):
+        raise DataError("no voxel has a colour: none has a value of what is shown")
+    title_lines = 1 + max(panel.title.count("\n") for panel in panels)
+    layout = _beside(maps[0], keys, below) if single else _in_rows(maps, columns, width, title_lines, len(keys))
+    figure = new_figure(header, title, layout.height, source=source, alt=alt)
+    for number, (panel, flat_map, place) in enumerate(zip(panels, maps, layout.maps, strict=True)):
+        full = width > SMALL or number == 0
+        axes = draw_map(figure, panel.mapping, flat_map, place, names=names and full, foot=full)
+        if not single:
+            axes.set_title(panel.title, fontsize=7.5, pad=2)
+    for key, key_place in zip(keys, layout.keys, strict=True):
+        key.draw(figure, *key_place)
+    if single and maps[0].zoomed:
+        draw_inset(figure, panels[0].mapping, (KEY_LEFT - 6, below + 5, KEY_WIDTH + 8))
+    return figure
+
+
+@dataclass(frozen=True)
+class _Layout:
+    """Where everything stands below the header: height; left, bottom and width of maps; where keys go. All in mm."""
+
+    height: float
+    maps: Sequence[tuple[float, float, float]]
+    keys: Sequence[tuple[float, float, float, float]]
+
+
+def _beside(flat_map: FlatMap, keys: Sequence[Key], below: float) -> _Layout:
+    """One map on the left, its keys at the upper right; below them is room to show where a part lies."""
+    tall = map_height(flat_map, MAP_WIDTH)
+    tops = np.cumsum([6.0, *(key.height(KEY_WIDTH) + 5 for key in keys)])
+    height = max(tall, tops[-1] + 36 * flat_map.zoomed, 86.0)
+    places = [(KEY_LEFT, below + height - top, KEY_WIDTH, KEY_WIDTH) for top in tops[:-1]]
+    return _Layout(below + height + 2, [(MARGIN, below + (height - tall) / 2 + 1, MAP_WIDTH)], places)
+
+
+def _in_rows(maps: Sequence[FlatMap], columns: int, width: float, title_lines: int, keys: int) -> _Layout:
+    """Maps row by row, and the keys below them in slots of equal width."""
+    heights = [map_height(flat_map, width) for flat_map in maps]
+    starts = range(0, len(maps), columns)
+    # Of small maps only the first row has room for hemispheres' names and a scale bar.
+    feet = [FOOT - GAP if width < SMALL and start else 0.0 for start in starts]
+    title = 4 + LINE * title_lines
+    rows = [max(heights[start : start + columns]) + title - foot for start, foot in zip(starts, feet, strict=True)]
+    places = []
+    for number in range(len(maps)):
+        row, column = divmod(number, columns)
+        places.append((MARGIN + column * (width + GAP), KEYS + sum(rows[row + 1 :]) - feet[row], width))
+    slot = (PAGE - 2 * MARGIN) / keys
+    lefts = [MARGIN + (number + 0.5) * slot - 18 for number in range(keys)]
+    return _Layout(sum(rows) + KEYS, places, [(left, KEYS - 4, 36, 13) for left in lefts])
 
 
 def map_height(flat_map: FlatMap, width: float) -> float:
@@ -85,6 +192,7 @@ def draw_map(
     place: tuple[float, float, float],
     *,
     names: bool = True,
+    foot: bool = True,
 ) -> "Axes":
     """Put a flat map on a figure: picture, ROI outlines and names, hemispheres' names, scale bar.
 
@@ -94,6 +202,7 @@ def draw_map(
         flat_map: the picture.
         place: left, bottom and width in mm.
         names: write the ROIs' names.
+        foot: write the hemispheres' names and draw the scale bar.
     """
     left, right, bottom, top = flat_map.extent
     axes = add_axes(figure, *place, map_height(flat_map, place[2]))
@@ -102,6 +211,8 @@ def draw_map(
     axes.set_axis_off()
     surface = surface_of(mapping)
     _draw_rois(axes, mapping, surface, flat_map, names)
+    if not foot:
+        return axes
     for side in HEMISPHERES:
         points = flat_map.sheets[side].points[flat_map.measured[side]]
         if len(points):
@@ -172,53 +283,3 @@ def draw_inset(figure: "Figure", mapping: Mapping, place: tuple[float, float, fl
     axes.imshow(whole.image, extent=whole.extent, interpolation="antialiased")
     axes.set_axis_off()
     axes.set_title("both hemispheres, flattened;\nblack: shown here", fontsize=7, fontweight="normal", color=MUTED)
-
-
-def draw_layer_key(axes: "Axes", mapping: Mapping, largest: float, palette: Palette, confidence: bool = True) -> None:
-    """The key of layer colours: layers along x and, unless switched off, confidence along y.
-
-    Args:
-        axes: where to draw.
-        mapping: whose layers are named.
-        largest: confidence shown at full brightness.
-        palette: the palette of the map.
-        confidence: draw brightness as well.
-    """
-    count, rows = len(mapping.layers), 64 if confidence else 1
-    position, share = np.meshgrid(np.linspace(0, 1, count), np.linspace(0, 1, rows))
-    axes.imshow(
-        layer_colours(position, share, palette) if confidence else layer_colours(position, palette=palette),
-        origin="lower", aspect="auto", extent=(0.5, count + 0.5, 0.0, largest), interpolation="nearest",
-        gid="key",
-    )  # fmt: skip
-    ticks = sorted({1, *np.linspace(1, count, min(count, 5)).round().astype(int).tolist(), count})
-    axes.set_xticks(ticks)
-    axes.set_xlabel(f"layer\n1: {_short(mapping.layers[0])}\n{count}: {_short(mapping.layers[-1])}")
-    if confidence:
-        axes.set_yticks([0.0, largest / 2, largest])
-        axes.set_yticklabels(["0", f"{largest / 2:.2g}", f"≥ {largest:.2g}" if largest < 1 else "1"])
-        axes.set_ylabel("confidence")
-    else:
-        axes.set_yticks([])
-
-
-def draw_space_key(axes: "Axes", palette: Palette) -> None:
-    """The key of the space map: the image, each place in its colour."""
-    middle = np.linspace(-1, 1, 129)[:-1] + 1 / 128
-    axes.imshow(
-        space_colours(np.stack(np.meshgrid(middle, middle), axis=-1), palette),
-        extent=(-1, 1, 1, -1), gid="key", interpolation="bilinear",
-    )  # fmt: skip
-    axes.axhline(0, color="white", linewidth=0.6)
-    axes.axvline(0, color="white", linewidth=0.6)
-    axes.plot(0, 0, "+", color=INK, markersize=6, markeredgewidth=1)
-    axes.set(
-        xticks=(-1, 0, 1),
-        yticks=(-1, 0, 1),
-        xlabel="x in the image (right +)",
-        ylabel="y in the image (down +)",
-    )
-
-
-def _short(name: str) -> str:
-    return name if len(name) <= 12 else f"…{name[-11:]}"

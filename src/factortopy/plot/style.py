@@ -1,14 +1,19 @@
-"""What all figures share: sizes, fonts, the header that says what is shown, and the mark of simulations."""
+"""What all figures share: sizes, fonts, the header that says what is shown, the mark of simulations, files."""
 
+import io
+import os
 import textwrap
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from functools import wraps
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, ParamSpec, Protocol
 
 import numpy as np
 
 from factortopy.errors import DataError, UnknownNameError
 from factortopy.mapping import Mapping, facts_line
+from factortopy.storage import atomic_path
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -27,8 +32,12 @@ CHARACTERS = 124
 """Of a line of facts."""
 MARGIN = 4.0
 INK, MUTED, WARNING = "#1a1d21", "#555b63", "#a63a00"
+GRID = "#e3e5e8"
 LINE_COLOUR = {"default": "#c8322f", "colour-blind": "#d55e00"}
 """Of a fitted line, by palette."""
+COUNTED = ("network", "subject", "recipe", "split", "seed")
+"""Facts of which a header says how many there are where mappings differ."""
+DPI = 300
 STYLE: dict[Any, Any] = {
     "font.family": "sans-serif",
     "font.sans-serif": ["DejaVu Sans"],
@@ -52,7 +61,7 @@ STYLE: dict[Any, Any] = {
     "legend.fontsize": 7,
     "legend.frameon": False,
     "figure.dpi": 100,
-    "savefig.dpi": 300,
+    "savefig.dpi": DPI,
     "svg.fonttype": "none",
     "svg.hashsalt": "factortopy",
 }
@@ -78,6 +87,40 @@ class Described(Protocol):
     def dataset(self) -> "xr.Dataset": ...
     @property
     def simulated(self) -> bool: ...
+
+
+@dataclass(frozen=True)
+class Header:
+    """Facts of a figure that is of several mappings.
+
+    Attributes:
+        dataset: whose attributes are the facts.
+        simulated: whether any subject was simulated.
+    """
+
+    dataset: "xr.Dataset"
+    simulated: bool
+
+    @classmethod
+    def of(cls, mappings: Sequence[Mapping]) -> "Header":
+        """What the mappings have in common, else how many there are.
+
+        Args:
+            mappings: at least one.
+        """
+        import xarray as xr
+
+        facts: dict[str, Any] = {}
+        for name in dict.fromkeys(str(name) for mapping in mappings for name in mapping.dataset.attrs):
+            values = [mapping.dataset.attrs.get(name) for mapping in mappings]
+            distinct = [value for index, value in enumerate(values) if value not in values[:index]]
+            if len(distinct) == 1:
+                facts[name] = distinct[0]
+            elif name in COUNTED:
+                facts[name] = f"{len(distinct)} in all"
+            elif name.startswith("images_"):
+                facts[name] = " / ".join(map(str, distinct))
+        return cls(xr.Dataset(attrs=facts), any(mapping.simulated for mapping in mappings))
 
 
 def new_figure(mapping: Described, title: str, height: float, *, source: str = "", alt: str) -> "Figure":
@@ -144,3 +187,70 @@ def chosen(which: str, names: tuple[str, str]) -> str:
     if which not in ("share", "selector"):
         raise UnknownNameError("source", which, ("share", "selector"))
     return names[0] if which == "share" else names[1]
+
+
+def name_of(mapping: Mapping, kind: str, which: Which) -> str:
+    """Name of what is shown: a share, or a selector in its gauge."""
+    return f"{kind} share" if which == "share" else selector_name(mapping, kind)
+
+
+def selector_name(mapping: Mapping, kind: str) -> str:
+    """A selector and the gauge it stands in: canonical, or as trained in mappings that do not say."""
+    gauge = mapping.dataset.attrs.get("gauge")
+    return f"{kind} selector, {gauge} gauge" if gauge else f"raw {kind} selector"
+
+
+def network_names(mappings: Iterable[Mapping]) -> list[str]:
+    """Names of the networks of mappings, long ones shortened in the middle to 44 characters."""
+    names = [str(mapping.dataset.attrs.get("network", "unnamed")) for mapping in mappings]
+    return [name if len(name) <= 44 else f"{name[:20]}…{name[-22:]}" for name in names]
+
+
+def alt_text(figure: "Figure") -> str:
+    """What the figure shows, in words, for readers who cannot see it."""
+    return str(figure.get_label())
+
+
+def to_png(figure: "Figure", dpi: int = DPI) -> bytes:
+    """The figure as PNG bytes, its description inside; the same figure gives the same bytes.
+
+    Args:
+        figure: the figure.
+        dpi: pixels per inch.
+    """
+    return _render(figure, "png", dpi, {"Description": alt_text(figure), "Software": None})
+
+
+def save(figure: "Figure", path: str | os.PathLike[str]) -> tuple[Path, Path]:
+    """Write a figure as PNG (300 dpi) and SVG (text stays text) beside each other.
+
+    Args:
+        figure: the figure.
+        path: where to write; its suffix, if any, is replaced by ``.png`` and ``.svg``.
+
+    Returns:
+        The paths of the PNG and the SVG.
+
+    Raises:
+        DataError: if the files cannot be written or the suffix is of another format.
+    """
+    path = Path(path)
+    known = path.suffix.lower() in (".png", ".svg")
+    if path.suffix.lower() in (".pdf", ".jpg", ".jpeg", ".eps", ".tif", ".tiff"):
+        raise DataError(f"cannot write {path}: figures are written as .png and .svg; leave the suffix out", path=path)
+    stem = path.with_suffix("") if known else path
+    png, svg = stem.with_name(f"{stem.name}.png"), stem.with_name(f"{stem.name}.svg")
+    title = {"Title": alt_text(figure), "Date": None, "Creator": "factortopy"}
+    for target, data in ((png, to_png(figure)), (svg, _render(figure, "svg", DPI, title))):
+        with atomic_path(target) as temporary:
+            temporary.write_bytes(data)
+    return png, svg
+
+
+def _render(figure: "Figure", kind: str, dpi: int, metadata: dict[str, str | None]) -> bytes:
+    from matplotlib import rc_context
+
+    buffer = io.BytesIO()
+    with rc_context(STYLE):
+        figure.savefig(buffer, format=kind, dpi=dpi, metadata=metadata)
+    return buffer.getvalue()

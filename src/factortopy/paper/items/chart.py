@@ -6,9 +6,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from factortopy.mapping import Mapping
-from factortopy.paper.items.panels import Shared
 from factortopy.paper.numbers import Row
-from factortopy.plot import INK, MUTED, PAGE, add_axes, new_figure, styled
+from factortopy.plot import INK, MUTED, PAGE, Header, add_axes, new_figure, styled
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -45,7 +44,7 @@ def numbers_chart(
     lines = math.ceil(len(quantities) / columns)
     panel = LINE * len(rows)
     figure = new_figure(
-        Shared.of(mappings), title, KEY + lines * (panel + HEAD + TICKS), source=source,
+        Header.of(mappings), title, KEY + lines * (panel + HEAD + TICKS), source=source,
         alt=f"Dots: ours{'; diamonds: the paper' * paper}. {_said(rows, next(iter(quantities)))}",
     )  # fmt: skip
     width = (PAGE - LABELS - 5 - (columns - 1) * GAP) / columns

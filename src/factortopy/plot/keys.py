@@ -1,0 +1,284 @@
+"""Keys of colours: each gives values their colours, and draws beside the maps what the colours mean."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+from jaxtyping import Float
+
+from factortopy.errors import DataError
+from factortopy.mapping import best_layer, layer_confidence
+from factortopy.plot.colours import (
+    Palette,
+    Quantity,
+    diverging_colormap,
+    layer_colours,
+    scalar_colormap,
+    scalar_colours,
+    space_colours,
+)
+from factortopy.plot.style import INK, MUTED, add_axes
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.colors import Colormap, Normalize
+    from matplotlib.figure import Figure
+
+BAR = 3.5
+"""Height of a colour bar, mm."""
+LINE = 4.4
+"""Height of a line of a list, mm."""
+TEXT = 3.3
+"""Height of a line of text, mm."""
+
+
+class Key(Protocol):
+    """What a page of maps asks of a key; lengths in mm."""
+
+    def height(self, room: float) -> float:
+        """Height with its labels where its axes may be ``room`` high."""
+
+    def draw(self, figure: "Figure", left: float, top: float, width: float, room: float) -> None:
+        """Draw it below ``top``."""
+
+
+@dataclass(frozen=True)
+class LayerKey:
+    """Layers along x by hue and, unless switched off, confidence along y by brightness.
+
+    Attributes:
+        layers: names of the layers; empty where maps of several networks share the key.
+        largest: confidence shown at full brightness.
+        palette: ``"default"`` or ``"colour-blind"``.
+        confidence: whether brightness is drawn.
+    """
+
+    layers: Sequence[str] = ()
+    largest: float = 1.0
+    palette: Palette = "default"
+    confidence: bool = True
+
+    @classmethod
+    def of(
+        cls, weights: Sequence[Float[np.ndarray, "voxel layer"]], palette: Palette, layers: Sequence[str] = ()
+    ) -> "LayerKey":
+        """The key of layer weights; full brightness is the 95th percentile of their confidence, at least 0.1."""
+        # Soft selections would else be too dark to tell apart.
+        confidence = np.concatenate([layer_confidence(values) for values in weights])
+        return cls(layers, round_up(float(np.nanpercentile(confidence, 95)), least=0.1), palette)
+
+    def colours(self, weights: Float[np.ndarray, "voxel layer"]) -> Float[np.ndarray, "voxel 4"]:
+        """Hue of the layer of largest weight, brightness of its confidence."""
+        return layer_colours(best_layer(weights), layer_confidence(weights) / self.largest, self.palette)
+
+    def height(self, room: float) -> float:
+        """See :class:`Key`."""
+        return min(room, 30.0) + (4 if self.layers else 2) * TEXT
+
+    def draw(self, figure: "Figure", left: float, top: float, width: float, room: float) -> None:
+        """See :class:`Key`."""
+        height, low = min(room, 30.0), room < 20
+        count, rows = len(self.layers) or 48, 64 if self.confidence else 1
+        position, share = np.meshgrid(np.linspace(0, 1, count), np.linspace(0, 1, rows))
+        shift = 4 if low and self.confidence else 0
+        axes = add_axes(figure, left + shift, top - height, width - shift, height)
+        axes.imshow(
+            layer_colours(position, share if self.confidence else None, self.palette),
+            origin="lower", aspect="auto", extent=(0.5, count + 0.5, 0.0, self.largest), interpolation="nearest",
+            gid="key",
+        )  # fmt: skip
+        if self.layers:
+            ticks = sorted({1, *np.linspace(1, count, min(count, 5)).round().astype(int).tolist(), count})
+            axes.set_xticks(ticks)
+            axes.set_xlabel(f"layer\n1: {_short(self.layers[0])}\n{count}: {_short(self.layers[-1])}")
+        else:
+            axes.set_xticks([0.5, count + 0.5], ["first", "last layer"])
+        if not self.confidence:
+            axes.set_yticks([])
+            return
+        middle = [] if low else [self.largest / 2]
+        full = f"≥ {self.largest:.2g}" if self.largest < 1 else "1"
+        axes.set_yticks([0.0, *middle, self.largest], ["0", *(f"{value:.2g}" for value in middle), full])
+        axes.set_ylabel("confidence")
+
+
+@dataclass(frozen=True)
+class SpaceKey:
+    """The image, each place in its colour.
+
+    Attributes:
+        palette: ``"default"`` or ``"colour-blind"``.
+    """
+
+    palette: Palette = "default"
+
+    def colours(self, space: Float[np.ndarray, "voxel 2"]) -> Float[np.ndarray, "voxel 4"]:
+        """Colour of the place that each voxel reads."""
+        return space_colours(space, self.palette)
+
+    def height(self, room: float) -> float:
+        """See :class:`Key`."""
+        return room + 2.5 * TEXT
+
+    def draw(self, figure: "Figure", left: float, top: float, width: float, room: float) -> None:
+        """See :class:`Key`."""
+        side = min(width, room)
+        axes = add_axes(figure, left + (width - side) / 2, top - side, side, side)
+        middle = np.linspace(-1, 1, 129)[:-1] + 1 / 128
+        axes.imshow(
+            space_colours(np.stack(np.meshgrid(middle, middle), axis=-1), self.palette),
+            extent=(-1, 1, 1, -1), gid="key", interpolation="bilinear",
+        )  # fmt: skip
+        axes.axhline(0, color="white", linewidth=0.6)
+        axes.axvline(0, color="white", linewidth=0.6)
+        axes.plot(0, 0, "+", color=INK, markersize=6, markeredgewidth=1)
+        if side > 20:
+            labels = {"xlabel": "x in the image (right +)", "ylabel": "y in the image (down +)"}
+            axes.set(xticks=(-1, 0, 1), yticks=(-1, 0, 1), **labels)
+        else:
+            axes.set(xticks=(), yticks=(), xlabel="x in the image", ylabel="y")
+            axes.xaxis.labelpad = axes.yaxis.labelpad = 2
+
+
+@dataclass(frozen=True, eq=False)
+class BarKey:
+    """A colour bar; its ends are pointed where values lie beyond.
+
+    Attributes:
+        colormap: the colours.
+        limits: values of the first and the last colour.
+        label: what the values are.
+        values: all that is painted.
+        centred: whether the limits lie around 0, so that their signs are shown.
+    """
+
+    colormap: "Colormap"
+    limits: tuple[float, float]
+    label: str
+    values: Float[np.ndarray, "*map voxel"]
+    centred: bool = False
+
+    @classmethod
+    def scalar(
+        cls,
+        values: Float[np.ndarray, "*map voxel"],
+        limits: tuple[float, float],
+        quantity: Quantity,
+        palette: Palette,
+        label: str,
+    ) -> "BarKey":
+        """The key of a scalar; the label says how many voxels lie below the limits."""
+        below = (np.atleast_2d(values) < limits[0]).any(axis=0)
+        if below.any():
+            share = f"{below.mean():.0%}" if below.mean() >= 0.005 else "under 1%"
+            label += f"\n{share} of vertices below {limits[0]:g}:\nslate grey"
+        return cls(scalar_colormap(quantity, palette), limits, label, values)
+
+    @classmethod
+    def diverging(cls, values: Float[np.ndarray, "*map voxel"], palette: Palette, label: str) -> "BarKey":
+        """The key of differences, around 0 in white; the largest shown is the 98th percentile, rounded up.
+
+        Raises:
+            DataError: if no value is known.
+        """
+        if not np.isfinite(values).any():
+            raise DataError("no voxel has this quantity in both mappings; there is no difference to paint")
+        largest = max(float(np.nanpercentile(np.abs(values), 98)), 1e-3)
+        step = 10.0 ** np.floor(np.log10(largest)) / 2
+        largest = float(np.ceil(largest / step) * step)
+        return cls(diverging_colormap(palette), (-largest, largest), label, values, centred=True)
+
+    def colours(self, values: Float[np.ndarray, "voxel"]) -> Float[np.ndarray, "voxel 4"]:
+        """Colours of values; NaN is transparent."""
+        return scalar_colours(values, self.limits, self.colormap)
+
+    def height(self, room: float) -> float:  # noqa: ARG002
+        """See :class:`Key`."""
+        return BAR + (2 + self.label.count("\n")) * TEXT
+
+    def draw(self, figure: "Figure", left: float, top: float, width: float, room: float) -> None:  # noqa: ARG002
+        """See :class:`Key`."""
+        from matplotlib.colors import Normalize
+
+        low, high = self.limits
+        beyond = bool(np.nanmin(self.values) < low), bool(np.nanmax(self.values) > high)
+        extend = {(False, False): "neither", (True, False): "min", (False, True): "max", (True, True): "both"}
+        axes = add_axes(figure, left, top - BAR, width, BAR)
+        bar = colour_bar(axes, self.colormap, Normalize(low, high), extend=extend[beyond], label=self.label)
+        middle = (low + high) / 2
+        labels = [f"−{high:g}", "0", f"+{high:g}"] if self.centred else None
+        bar.set_ticks([low, middle, high], labels=labels)
+
+
+@dataclass(frozen=True, eq=False)
+class ListKey:
+    """Colours with words, and numbers in columns beside them.
+
+    Attributes:
+        entries: colour, words and numbers of each line.
+        heads: of the columns of numbers.
+    """
+
+    entries: Sequence[tuple[Any, ...]]
+    heads: tuple[str, ...] = ()
+
+    def height(self, room: float) -> float:  # noqa: ARG002
+        """See :class:`Key`."""
+        return LINE * (len(self.entries) + bool(self.heads))
+
+    def draw(self, figure: "Figure", left: float, top: float, width: float, room: float) -> None:
+        """See :class:`Key`."""
+        axes = text_axes(figure, left - 3, top, width + 6, self.height(room))
+        axes.set_gid("key")
+        columns = (0.66, 0.92)[-len(self.heads) :] if self.heads else ()
+        for x, text in zip(columns, self.heads, strict=True):
+            axes.text(x, 0, text, ha="right", va="center", color=MUTED, fontsize=7)
+        for row, (colour, words, *numbers) in enumerate(self.entries, start=int(bool(self.heads))):
+            axes.plot(0.03, row, "s", color=colour, markersize=6, markeredgecolor=MUTED, markeredgewidth=0.4)
+            axes.text(0.1, row, words, va="center", fontsize=7)
+            for x, number in zip(columns, numbers, strict=True):
+                axes.text(x, row, str(number), ha="right", va="center", fontsize=7)
+
+
+def text_axes(figure: "Figure", left: float, top: float, width: float, height: float) -> "Axes":
+    """Axes without frame for lines of text, 0 the first; x runs from 0 to 1."""
+    axes = add_axes(figure, left, top - height, width, height)
+    axes.set(xlim=(0, 1), ylim=(height / LINE - 0.5, -0.5))
+    axes.set_axis_off()
+    return axes
+
+
+def colour_bar(
+    axes: "Axes", colormap: "Colormap | str", norm: "Normalize", *, label: str = "", extend: str = "neither"
+) -> Any:
+    """A horizontal colour bar that fills its axes.
+
+    Args:
+        axes: where it goes.
+        colormap: the colours.
+        norm: from values to colours.
+        label: below it.
+        extend: which ends are pointed, as matplotlib takes it.
+
+    Returns:
+        matplotlib's colour bar.
+    """
+    from matplotlib.cm import ScalarMappable
+
+    axes.set_gid("key")
+    figure = axes.get_figure()
+    mappable = ScalarMappable(norm, colormap)
+    bar = figure.colorbar(mappable, cax=axes, orientation="horizontal", extend=extend)  # type: ignore[union-attr]
+    bar.outline.set_linewidth(0.4)  # type: ignore[operator]
+    bar.set_label(label, labelpad=2)
+    return bar
+
+
+def round_up(value: float, least: float) -> float:
+    """A limit of colours: rounded up to a multiple of 0.05, and at least so much."""
+    return max(least, float(np.ceil(value * 20) / 20))
+
+
+def _short(name: str) -> str:
+    return name if len(name) <= 12 else f"…{name[-11:]}"
