@@ -14,10 +14,9 @@ import numpy as np
 import xarray as xr
 
 from factortopy.cortex import HEMISPHERES, ROI_NAMES, Surface, load_surface
-from factortopy.plot import PAGE, add_axes, layer_colours, new_figure, paint, save, styled
+from factortopy.plot import Header, add_axes, layer_colours, new_figure, paint, save, styled
 from factortopy.simulation import Planted
 from factortopy.simulation.maps import PlantedMaps, planted_maps
-from recovery_figures import Header
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -29,8 +28,8 @@ KINDS = {
     'mixture="one": a single layer a voxel': Planted(mixture="one"),
     'mixture="two": half the network apart': Planted(mixture="two"),
 }
-ROW, COLUMN, MAP, TABLE = 56.0, PAGE / 2, 50.0, 22.0
-"""Height and width of a kind, width of its map, width of its table of weights, mm."""
+ROW, COLUMN, MAP, TABLE = 56.0, 90.0, 50.0, 22.0
+"""Height and width of a kind (half a page), width of its map, width of its table of weights, mm."""
 FACTS = {
     "network": f"any of {LAYERS} layers",
     "subject": "only planted, nothing fitted",
@@ -45,7 +44,7 @@ def kinds() -> "Figure":
     """For each kind, the mean depth of its layers on the flattened cortex, and layer weights by region."""
     surface = load_surface("fsaverage5")
     figure = new_figure(
-        Header(xr.Dataset(attrs=FACTS)), "Kinds of simulated subjects", ROW * len(KINDS) / 2,
+        Header(xr.Dataset(attrs=FACTS), simulated=True), "Kinds of simulated subjects", ROW * len(KINDS) / 2,
         source="mean depth of layers, violet first to red last", alt="; ".join(KINDS),
     )  # fmt: skip
     for number, (title, planted) in enumerate(KINDS.items()):

@@ -1,13 +1,12 @@
 """Figures of what ``recovery.py`` measured: against images and ceiling, and by kind of planted subject."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import xarray as xr
 
-from factortopy.plot import INK, MARGIN, MUTED, PAGE, add_axes, new_figure, save, styled
+from factortopy.plot import Grid, Header, Look, draw_key, new_figure, save, styled
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -26,41 +25,34 @@ PANELS = {
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
 MARKERS = "osD^vP"
 DASHES = {"default": "-", "paper": "--"}
-COLUMNS, LEFT, GAP, HEIGHT, FOOT, KEY = 3, 14.0, 13.0, 36.0, 17.0, 12.0
+MUTED = "#555b63"
+AIM = Look(MUTED, "", "aim", style=":", width=0.8)
 LOWEST = -0.25
 """Worse shares and correlations are drawn at the lower edge."""
 
 
-@dataclass(frozen=True)
-class Header:
-    """What a figure's header says of several fits."""
+def header_of(rows: Rows) -> Header:
+    """What a figure's header says of several fits: network, plant, recipes, images and seeds of all rows."""
 
-    dataset: xr.Dataset
-    simulated: bool = True
+    def every(name: str) -> str:
+        return ", ".join(dict.fromkeys(str(row[name]) for row in rows))
 
-    @classmethod
-    def of(cls, rows: Rows) -> "Header":
-        """Network, plant, recipes, images and seeds of all rows."""
-
-        def every(name: str) -> str:
-            return ", ".join(dict.fromkeys(str(row[name]) for row in rows))
-
-        recipes = ", ".join(dict.fromkeys(f"{row['recipe']} ({row['budget']})" for row in rows))
-        images = sorted({row["images"] for row in rows})
-        splits = {row["split"] for row in rows}
-        subject = f"simulated ({every('kind')}), {every('voxels')} voxels, views of {every('photographs')}"
-        facts: dict[str, Any] = {
-            "network": every("network"),
-            "subject": subject,
-            "recipe": recipes,
-            "split": splits.pop() if len(splits) == 1 else "several",
-            "seed": ", ".join(map(str, sorted({seed for row in rows for seed in row["seeds"]}))),
-            "images_train": " to ".join(f"{count:,}" for count in dict.fromkeys((images[0], images[-1]))),
-            "images_validation": rows[0]["images_validation"],
-            "images_test": rows[0]["images_test"],
-            "repeats_test": [rows[0]["images_test"]],
-        }
-        return cls(xr.Dataset(attrs=facts))
+    recipes = ", ".join(dict.fromkeys(f"{row['recipe']} ({row['budget']})" for row in rows))
+    images = sorted({row["images"] for row in rows})
+    splits = {row["split"] for row in rows}
+    subject = f"simulated ({every('kind')}), {every('voxels')} voxels, views of {every('photographs')}"
+    facts: dict[str, Any] = {
+        "network": every("network"),
+        "subject": subject,
+        "recipe": recipes,
+        "split": splits.pop() if len(splits) == 1 else "several",
+        "seed": ", ".join(map(str, sorted({seed for row in rows for seed in row["seeds"]}))),
+        "images_train": " to ".join(f"{count:,}" for count in dict.fromkeys((images[0], images[-1]))),
+        "images_validation": rows[0]["images_validation"],
+        "images_test": rows[0]["images_test"],
+        "repeats_test": [rows[0]["images_test"]],
+    }
+    return Header(xr.Dataset(attrs=facts), simulated=True)
 
 
 def draw(rows: Rows, folder: Path) -> None:
@@ -105,8 +97,8 @@ def against_images(rows: Rows) -> "Figure":
         axes.set_xticks(images, [f"{count:,}" for count in images])
         axes.set_xticks([], minor=True)
         axes.set_xlabel("training images")
-    entries = [(f"ceiling {ceiling:g}", COLOURS[n % 6], MARKERS[n % 6], "-") for n, ceiling in enumerate(ceilings)]
-    _key(figure, [*entries, *((f"recipe {recipe}", INK, "", DASHES[recipe]) for recipe in recipes)])
+    looks = [Look(COLOURS[n % 6], MARKERS[n % 6], f"ceiling {ceiling:g}") for n, ceiling in enumerate(ceilings)]
+    draw_key(figure, [*looks, *(Look("black", "", f"recipe {one}", style=DASHES[one]) for one in recipes), AIM])
     return figure
 
 
@@ -131,23 +123,21 @@ def by_kind(rows: Rows) -> "Figure":
             )  # fmt: skip
         axes.set_xticks(range(len(kinds)), kinds, rotation=30, ha="right")
         axes.set_xlim(-0.5, len(kinds) - 0.5)
-    _key(figure, [(f"recipe {recipe}", COLOURS[n], MARKERS[n], "none") for n, recipe in enumerate(recipes)])
+    looks = [Look(COLOURS[n], MARKERS[n], f"recipe {recipe}", style="none") for n, recipe in enumerate(recipes)]
+    draw_key(figure, [*looks, AIM])
     return figure
 
 
 def _panels(rows: Rows, title: str, source: str) -> tuple["Figure", dict[str, "Axes"]]:
     """A figure with a panel a measure, its best value and what is aimed at."""
-    lines = -(-len(PANELS) // COLUMNS)
+    grid = Grid(len(PANELS), 36, left=14, above=6, below=11, gap=13, foot=12)
     figure = new_figure(
-        Header.of(rows), title, KEY + lines * (HEIGHT + FOOT), source=source,
+        header_of(rows), title, grid.total, source=source,
         alt="; ".join(f"{name}: {_said(rows, name)}" for name in PANELS),
     )  # fmt: skip
-    width = (PAGE - LEFT - MARGIN - (COLUMNS - 1) * GAP) / COLUMNS
     panels = {}
     for number, (name, (label, best, aim)) in enumerate(PANELS.items()):
-        line, column = divmod(number, COLUMNS)
-        bottom = KEY + FOOT - 6 + (lines - 1 - line) * (HEIGHT + FOOT)
-        axes = add_axes(figure, LEFT + column * (width + GAP), bottom, width, HEIGHT)
+        axes = grid.add(figure, number)
         axes.set_title(label, loc="left")
         axes.axhline(best, color=MUTED, linewidth=0.6)
         if aim is not None:
@@ -164,14 +154,3 @@ def _panels(rows: Rows, title: str, source: str) -> tuple["Figure", dict[str, "A
 def _said(rows: Rows, name: str) -> str:
     values = [row[name] for row in rows if row[name] is not None]
     return f"{min(values):.2f} to {max(values):.2f}" if values else "none"
-
-
-def _key(figure: "Figure", entries: list[tuple[str, str, str, str]]) -> None:
-    from matplotlib.lines import Line2D
-
-    handles: list[Any] = [
-        Line2D([], [], color=colour, marker=marker, linestyle=dashes, markersize=4, linewidth=1.2, label=label)
-        for label, colour, marker, dashes in entries
-    ]
-    handles.append(Line2D([], [], color=MUTED, linestyle=":", linewidth=0.8, label="aim"))
-    figure.legend(handles=handles, loc="lower center", ncols=min(8, len(handles)), borderaxespad=0.6)

@@ -51,7 +51,7 @@ def test_maps_stand_beside_each_other_with_their_networks(found):
 def test_bars_show_the_planted_loss(found):
     figure = change_bars(found)
     scores, index, depth = figure.axes
-    assert index.get_title() == "forgetting index"
+    assert index.get_title(loc="left") == "forgetting index"
     shown = [line.get_xdata()[0] for line in index.lines if line.get_marker() == "o"]
     np.testing.assert_allclose(shown, 0.3, atol=1e-6)
     predicted = found.regions["forgetting"].dropna()

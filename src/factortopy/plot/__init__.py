@@ -1,11 +1,8 @@
 """Figures of a mapping: flat maps of the cortex, their keys, and charts; as PNG and SVG."""
 
-from factortopy.plot._baselines import baselines
 from factortopy.plot._channel_images import MOST_IMAGES, MOST_REGIONS, channel_images
 from factortopy.plot._clusters import clusters
-from factortopy.plot._hierarchy import hierarchy
-from factortopy.plot._hierarchy_orders import hierarchy_orders
-from factortopy.plot.change import change_bars
+from factortopy.plot._hierarchy import hierarchy, hierarchy_orders
 from factortopy.plot.charts import recovery, space_dots, token_norms, training
 from factortopy.plot.colours import (
     Palette,
@@ -16,29 +13,37 @@ from factortopy.plot.colours import (
     scalar_colours,
     space_colours,
 )
-from factortopy.plot.comparison import change_maps, difference_map, subject_counts, unique_maps, winner_map
-from factortopy.plot.comparison_charts import lines, partition, ranking, similarity_matrices
+from factortopy.plot.comparison import (
+    change_maps,
+    difference_map,
+    similarity_matrices,
+    subject_counts,
+    unique_maps,
+    winner_map,
+)
+from factortopy.plot.dot_charts import baselines, change_bars, lines, partition, ranking
+from factortopy.plot.dots import Dot, DotPanel, Grid, Look, dot_chart, draw_key
 from factortopy.plot.flatmap import FlatMap, paint
 from factortopy.plot.keys import BarKey, Key, LayerKey, ListKey, SpaceKey, round_up
 from factortopy.plot.maps import ALL_FIGURES, certainty, draw, layers, rois, scale, scores, space
 from factortopy.plot.panels import FlatPanel, map_page, surface_of, to_vertices
-from factortopy.plot.style import INK, MARGIN, MUTED, PAGE, Header, add_axes, alt_text, new_figure, save, styled, to_png
+from factortopy.plot.style import Header, add_axes, alt_text, new_figure, save, styled, to_png
 
 __all__ = [
     "ALL_FIGURES",
-    "INK",
-    "MARGIN",
     "MOST_IMAGES",
     "MOST_REGIONS",
-    "MUTED",
-    "PAGE",
     "BarKey",
+    "Dot",
+    "DotPanel",
     "FlatMap",
     "FlatPanel",
+    "Grid",
     "Header",
     "Key",
     "LayerKey",
     "ListKey",
+    "Look",
     "Palette",
     "Quantity",
     "SpaceKey",
@@ -52,7 +57,9 @@ __all__ = [
     "clusters",
     "difference_map",
     "diverging_colormap",
+    "dot_chart",
     "draw",
+    "draw_key",
     "hierarchy",
     "hierarchy_orders",
     "layer_colours",

@@ -1,14 +1,26 @@
-"""Figure of the hierarchy: layer position of each ROI against its ideal level, and the fitted line."""
+"""Figures of the hierarchy: depth of each ROI against its ideal level, with the fitted line, and any order's."""
 
 from collections.abc import Mapping as MappingType
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol, cast
 
 import numpy as np
 from jaxtyping import Float
 
-from factortopy.analysis import PAPER_LEVELS, Estimate, hierarchy_slope, layer_position, percentiles
+from factortopy.analysis import (
+    PAPER_LEVELS,
+    Estimate,
+    HierarchyFit,
+    RepresentationalDepth,
+    hierarchy_slope,
+    layer_position,
+    percentiles,
+)
+from factortopy.errors import DataError
 from factortopy.mapping import Mapping
 from factortopy.plot.colours import Palette, layer_colours
+from factortopy.plot.dots import Grid, Look, draw_key
 from factortopy.plot.style import INK, LINE_COLOUR, MUTED, PAGE, add_axes, new_figure, selector_name, styled, values_of
 
 if TYPE_CHECKING:
@@ -22,6 +34,23 @@ ASIDE = 0.05
 
 TOP = 1.45
 """Of the panels: room for the legend above the last layer."""
+MEAN = Look(INK, "D", "mean of the ROI", width=1.2, size=3.0)
+LOOKS = {
+    ("layer_share", "layer index"): Look("#0072b2", "s", "layer share"),
+    ("layer", "layer index"): Look("#d55e00", "o", "layer selector", filled=False),
+    ("layer_raw", "layer index"): Look("#767676", "D", "raw layer selector", filled=False),
+    ("layer_share", "distance from the pixels"): Look("#009e73", "^", "share x distance from pixels"),
+    ("layer", "distance from the pixels"): Look("#cc79a7", "v", "selector x distance from pixels", filled=False),
+    ("layer_raw", "distance from the pixels"): Look("#a08000", "<", "raw selector x distance", filled=False),
+}
+"""Of orders, by source and axis."""
+LINES = Look(INK, "", "monotone fit", style=":", width=1.1), Look(MUTED, "", "ideal", style="--", width=0.6)
+PANEL, LINE = 40.0, 2.9
+"""Heights of an order's panel and of a line of numbers above it, mm."""
+INDENT = -0.2
+"""Where titles and numbers begin, left of the axes, in parts of their width."""
+NUDGE = 0.012
+"""How far apart series of one level stand."""
 
 
 class Slope(Protocol):
@@ -86,6 +115,42 @@ def hierarchy(
     return figure
 
 
+@styled
+def hierarchy_orders(
+    mapping: Mapping, fits: Sequence[HierarchyFit], distance: RepresentationalDepth | None = None
+) -> "Figure":
+    """Mean depth of each level of every order, a panel an order, and distances from the pixels.
+
+    Args:
+        mapping: what was fitted.
+        fits: of its orders, by share, selector or both.
+        distance: of the layers from the pixels, where they are known.
+
+    Raises:
+        DataError: if there are no fits.
+    """
+    if not fits:
+        raise DataError("there is no order of ROIs to show; name one, e.g. V1,V2+V3,V4")
+    orders = list(dict.fromkeys(fit.order for fit in fits))
+    series = [look for look in LOOKS if look in {(fit.source, fit.axis) for fit in fits}]
+    grid = Grid(
+        len(orders) + (distance is not None), PANEL, left=14, above=6 + LINE * len(series), below=9, gap=11, foot=13
+    )
+    slopes = "; ".join(f"{fit.order}, {LOOKS[fit.source, fit.axis].name}: slope {fit.slope.value:.2f}" for fit in fits)
+    permutations = max(fit.permutations for fit in fits)
+    figure = new_figure(
+        mapping, "Does depth follow the visual hierarchy, along which order of areas?", grid.total,
+        source=f"mean depth over voxels · 95 % of draws of test images · p: {permutations:,} orders of the layers",
+        alt=f"Mean depth by level of each order, with the fitted line and monotone steps. {slopes}.",
+    )  # fmt: skip
+    for number, order in enumerate(orders):
+        _draw_order(grid.add(figure, number), [fit for fit in fits if fit.order == order], series)
+    if distance is not None:
+        _draw_distance(grid.add(figure, len(orders)), distance)
+    draw_key(figure, [*(LOOKS[look] for look in series), *LINES], rows=2)
+    return figure
+
+
 def _drawn_line(mapping: Mapping) -> dict[str, Float[np.ndarray, "draw"]]:
     """The line by share in every draw of test images; empty where the mapping has no draws of it."""
     names = {name: f"drawn_{name}" for name in ("slope", "b0", "b1")}
@@ -95,10 +160,9 @@ def _drawn_line(mapping: Mapping) -> dict[str, Float[np.ndarray, "draw"]]:
 
 
 def _line_text(line: Slope, drawn: MappingType[str, np.ndarray]) -> str:
-    said = []
-    for name in ("slope", "b0", "b1"):
-        said.append(f"{name} {Estimate.of_draws(getattr(line, name), drawn.get(name)).text(2)}")
-    return ", ".join(said)
+    return ", ".join(
+        f"{name} {Estimate.of_draws(getattr(line, name), drawn.get(name)).text(2)}" for name in ("slope", "b0", "b1")
+    )
 
 
 def _draw_slope(axes: "Axes", line: Slope, text: str, drawn: MappingType[str, np.ndarray], palette: Palette) -> None:
@@ -146,12 +210,54 @@ def _draw_means(axes: "Axes", mapping: Mapping, levels: MappingType[str, float])
     if not {"drawn_depth", "depth"} <= set(mapping.dataset):
         return
     names = [str(name) for name in mapping.dataset["region"].values]
-    for name, level in levels.items():
-        mean = np.nanmean(mapping.dataset["depth"].values[mapping.rois[name]])
-        low, high = percentiles(mapping.dataset["drawn_depth"].values[:, names.index(name)])
-        label = "mean of the ROI" if name == next(iter(levels)) else None
-        bar = axes.errorbar(
-            level + ASIDE, mean, [[mean - min(low, mean)], [max(high, mean) - mean]], fmt="D", color=INK,
-            markersize=2.6, linewidth=0.9, capsize=2, zorder=5, label=label,
-        )  # fmt: skip
-        bar.lines[0].set_gid("roi-mean")
+    for number, (name, level) in enumerate(levels.items()):
+        mean = float(np.nanmean(mapping.dataset["depth"].values[mapping.rois[name]]))
+        drawn = mapping.dataset["drawn_depth"].values[:, names.index(name)]
+        look = MEAN if number == 0 else replace(MEAN, name="")
+        look.draw(axes, level + ASIDE, Estimate.of_draws(mean, drawn), upright=True, gid="roi-mean")
+
+
+def _draw_order(axes: "Axes", fits: list[HierarchyFit], series: list[tuple[str, str]]) -> None:
+    axes.plot([0, 1], [0, 1], "--", color=MUTED, linewidth=0.6)
+    for fit in fits:
+        number = series.index((fit.source, fit.axis))
+        look, levels = LOOKS[fit.source, fit.axis], fit.levels
+        x = [level.level + (number - (len(series) - 1) / 2) * NUDGE for level in levels]
+        ends = np.array([levels[0].level, levels[-1].level])
+        line = fit.b0.value + fit.slope.value * ends
+        axes.plot(ends, line, color=look.colour, linewidth=1.1, gid="fitted-line")
+        axes.plot(x, [level.monotone for level in levels], ":", color=look.colour, linewidth=1.1)
+        for at, level in zip(x, levels, strict=True):
+            look.draw(axes, at, level.depth, upright=True)
+        height = 1 + ((len(series) - 1 - number) * LINE + 1) / PANEL
+        axes.text(INDENT, height, _numbers(fit), transform=axes.transAxes, fontsize=5.8, color=look.colour)
+    _title(axes, fits[0].order if "," not in fits[0].order else "as given", len(series))
+    levels = fits[0].levels
+    axes.set_xticks([level.level for level in levels], [f"{_short(level.rois)}\n{level.voxels:,}" for level in levels])
+    axes.set(xlim=(-0.12, 1.12), ylim=(-0.05, 1.05), yticks=(0, 0.5, 1))
+    axes.set_ylabel("depth", labelpad=1)
+
+
+def _draw_distance(axes: "Axes", distance: RepresentationalDepth) -> None:
+    from matplotlib.ticker import MaxNLocator
+
+    layers = range(1, len(distance.layers) + 1)
+    axes.plot(layers, distance.distance, "-", marker=".", color=INK, linewidth=1, markersize=4)
+    axes.set(xlabel=f"layer, {distance.images:,} images", ylim=(-0.05, 1.05), yticks=(0, 0.5, 1))
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    _title(axes, "distance from the pixels", 0)
+    axes.set_ylabel("1 - CKA", labelpad=1)
+
+
+def _title(axes: "Axes", text: str, lines: int) -> None:
+    """A panel's title above so many lines of numbers."""
+    height = 1 + (lines * LINE + 1.5) / PANEL
+    axes.text(INDENT, height, text, transform=axes.transAxes, fontsize=8, fontweight="bold")
+
+
+def _numbers(fit: HierarchyFit) -> str:
+    return f"slope {fit.slope.text(2)} p {fit.slope_p:.3f}, rank r {fit.spearman:.2f} p {fit.spearman_p:.3f}"
+
+
+def _short(name: str) -> str:
+    return name if len(name) <= 11 else f"{name[:10]}…"

@@ -1,18 +1,31 @@
 """Maps of a comparison: differences, who predicts best, what is unique to a network, before and after, counts."""
 
-from dataclasses import dataclass
+import math
+import textwrap
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from jaxtyping import Bool, Float
 
-from factortopy.analysis import QUANTITIES, Change, Comparison, Difference, Partition, Winners
+from factortopy.analysis import QUANTITIES, SIMILARITIES, Change, Comparison, Difference, Partition, Similarity, Winners
 from factortopy.errors import DataError
 from factortopy.mapping import Mapping
-from factortopy.plot.colours import UNCOLOURED, Palette, roi_colours
-from factortopy.plot.keys import LINE, BarKey, LayerKey, ListKey, text_axes
+from factortopy.plot.colours import UNCOLOURED, Palette, diverging_colormap, roi_colours
+from factortopy.plot.keys import BarKey, LayerKey, ListKey
 from factortopy.plot.panels import FlatPanel, map_page
-from factortopy.plot.style import INK, MARGIN, MUTED, PAGE, Which, add_axes, chosen, network_names, styled, values_of
+from factortopy.plot.style import (
+    INK,
+    MARGIN,
+    PAGE,
+    Which,
+    add_axes,
+    chosen,
+    network_names,
+    new_figure,
+    styled,
+    values_of,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -22,6 +35,8 @@ NOBODY = np.array([0.36, 0.40, 0.44, 1.0])
 """Slate grey: voxels that no network predicts."""
 BAR_LINE = 5.0
 """Height of a line of the bars, mm."""
+MATRIX_LEFT, SMALLEST_CELL = 38.0, 6.0
+"""Room for labels of a matrix; size of a cell from which on its number has room, mm."""
 
 
 @styled
@@ -38,10 +53,15 @@ def difference_map(comparison: Comparison, found: Difference, *, palette: Palett
     """
     name = QUANTITIES.get(found.quantity, found.quantity)
     key = BarKey.diverging(found.values, palette, "difference")
+    means = [
+        (None, name.removesuffix(" voxels"), f"{mean.value:+.3f}", f"{mean.low:+.3f} … {mean.high:+.3f}" * mean.limited)
+        for name, mean in found.regions.items()
+        if mean.known
+    ]
     mapping = comparison.mappings[comparison.index(found.one)]
     return map_page(
         comparison, f"{name[:1].upper()}{name[1:]}: {found.one} less {found.other}",
-        [FlatPanel(mapping, key.colours(found.values))], [key, MeansTable(found)], source=name,
+        [FlatPanel(mapping, key.colours(found.values))], [key, ListKey(means)], source=name,
         alt=f"Flat map of the cortex; colour shows {name} in {found.one} less that in {found.other}.",
     )  # fmt: skip
 
@@ -157,30 +177,44 @@ def subject_counts(average: Mapping, *, palette: Palette = "default") -> "Figure
     )  # fmt: skip
 
 
-@dataclass(frozen=True)
-class MeansTable:
-    """Mean difference of each region with its limits, beside the key of a difference.
+@styled
+def similarity_matrices(
+    comparison: Comparison, found: Sequence[Similarity], *, palette: Palette = "default"
+) -> "Figure":
+    """Correlations between whole mappings, a matrix a quantity, with the number of voxels.
 
-    Attributes:
-        found: the difference.
+    Args:
+        comparison: what is compared.
+        found: from :func:`factortopy.analysis.comparing._similarity`, of the same mappings.
+        palette: ``"default"`` or ``"colour-blind"``.
     """
-
-    found: Difference
-
-    def height(self, room: float) -> float:  # noqa: ARG002
-        """See :class:`factortopy.plot.keys.Key`."""
-        return LINE * len(self.found.regions)
-
-    def draw(self, figure: "Figure", left: float, top: float, width: float, room: float) -> None:
-        """See :class:`factortopy.plot.keys.Key`."""
-        axes = text_axes(figure, left - 5, top, width + 9, self.height(room))
-        for row, (name, mean) in enumerate(self.found.regions.items()):
-            if not mean.known:
-                continue
-            axes.text(0, row, name.removesuffix(" voxels"), va="center", fontsize=7)
-            axes.text(0.48, row, f"{mean.value:+.3f}", va="center", ha="right", fontsize=7)
-            if mean.limited:
-                axes.text(0.52, row, f"{mean.low:+.3f} … {mean.high:+.3f}", va="center", fontsize=7, color=MUTED)
+    count = len(found[0].labels)
+    cell = min(12.0, 120.0 / count)
+    columns = max(1, int((PAGE - MATRIX_LEFT) // (count * cell + 8)))
+    lines_ = math.ceil(len(found) / columns)
+    side = count * cell
+    names = [f"{number}" for number in range(1, count + 1)]
+    key = ", ".join(f"{number} {label}" for number, label in enumerate(found[0].labels, start=1))
+    figure = new_figure(
+        comparison, "How alike whole mappings are", lines_ * (side + 18) + 4,
+        source="correlation over voxels",
+        alt=f"Matrices of correlations between {key}.",
+    )  # fmt: skip
+    for place, matrix in enumerate(found):
+        line, column = divmod(place, columns)
+        left = MATRIX_LEFT + column * (side + 8)
+        axes = add_axes(figure, left, 6 + (lines_ - 1 - line) * (side + 18), side, side)
+        axes.imshow(matrix.correlation, cmap=diverging_colormap(palette), vmin=-1, vmax=1, gid="matrix")
+        if cell >= SMALLEST_CELL:
+            _write_cells(axes, matrix.correlation)
+        own = [_wrapped(f"{name} {label}") for name, label in zip(names, matrix.labels, strict=True)]
+        axes.set_yticks(range(count), own if column == 0 else names)
+        axes.set_xticks(range(count), names)
+        axes.tick_params(length=0)
+        few, many = matrix.voxels.min(), matrix.voxels.max()
+        voxels = f"{many:,} voxels" if few == many else f"{few:,}-{many:,} voxels"
+        axes.set_title(f"{_wrapped(SIMILARITIES[matrix.quantity])}\n{voxels}", fontsize=7)
+    return figure
 
 
 def _pale(rgba: Float[np.ndarray, "*voxel 4"]) -> Float[np.ndarray, "*voxel 4"]:
@@ -208,3 +242,17 @@ def _winner_bars(
     axes.tick_params(axis="y", length=0)
     for line in (0.25, 0.5, 0.75):
         axes.axvline(line, color=INK, linewidth=0.3, alpha=0.4)
+
+
+def _write_cells(axes: "Axes", values: np.ndarray) -> None:
+    for row, column in np.ndindex(*values.shape):
+        value = values[row, column]
+        dark = abs(value) > 0.7
+        axes.text(
+            column, row, "–" if np.isnan(value) else f"{value:.2f}", ha="center", va="center", fontsize=7,
+            color="white" if dark else INK,
+        )  # fmt: skip
+
+
+def _wrapped(label: str) -> str:
+    return "\n".join(textwrap.wrap(label, 22)) or label

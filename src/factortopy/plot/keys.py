@@ -29,18 +29,28 @@ BAR = 3.5
 """Height of a colour bar, mm."""
 LINE = 4.4
 """Height of a line of a list, mm."""
+COLUMNS = (0.55, 0.98)
+"""Right sides of the columns of a list, in parts of its width."""
 TEXT = 3.3
 """Height of a line of text, mm."""
 
 
 class Key(Protocol):
-    """What a page of maps asks of a key; lengths in mm."""
+    """What a page of maps asks of a key."""
 
-    def height(self, room: float) -> float:
-        """Height with its labels where its axes may be ``room`` high."""
+    def draw(self, figure: "Figure", left: float, top: float, width: float, room: float) -> float:
+        """Draw it; lengths in mm.
 
-    def draw(self, figure: "Figure", left: float, top: float, width: float, room: float) -> None:
-        """Draw it below ``top``."""
+        Args:
+            figure: where to draw.
+            left: left side of its axes.
+            top: their upper edge.
+            width: their width.
+            room: their largest height.
+
+        Returns:
+            The lower edge of its labels.
+        """
 
 
 @dataclass(frozen=True)
@@ -72,11 +82,7 @@ class LayerKey:
         """Hue of the layer of largest weight, brightness of its confidence."""
         return layer_colours(best_layer(weights), layer_confidence(weights) / self.largest, self.palette)
 
-    def height(self, room: float) -> float:
-        """See :class:`Key`."""
-        return min(room, 30.0) + (4 if self.layers else 2) * TEXT
-
-    def draw(self, figure: "Figure", left: float, top: float, width: float, room: float) -> None:
+    def draw(self, figure: "Figure", left: float, top: float, width: float, room: float) -> float:
         """See :class:`Key`."""
         height, low = min(room, 30.0), room < 20
         count, rows = len(self.layers) or 48, 64 if self.confidence else 1
@@ -94,13 +100,15 @@ class LayerKey:
             axes.set_xlabel(f"layer\n1: {_short(self.layers[0])}\n{count}: {_short(self.layers[-1])}")
         else:
             axes.set_xticks([0.5, count + 0.5], ["first", "last layer"])
+        bottom = top - height - (4 if self.layers else 2) * TEXT
         if not self.confidence:
             axes.set_yticks([])
-            return
+            return bottom
         middle = [] if low else [self.largest / 2]
         full = f"≥ {self.largest:.2g}" if self.largest < 1 else "1"
         axes.set_yticks([0.0, *middle, self.largest], ["0", *(f"{value:.2g}" for value in middle), full])
         axes.set_ylabel("confidence")
+        return bottom
 
 
 @dataclass(frozen=True)
@@ -117,11 +125,7 @@ class SpaceKey:
         """Colour of the place that each voxel reads."""
         return space_colours(space, self.palette)
 
-    def height(self, room: float) -> float:
-        """See :class:`Key`."""
-        return room + 2.5 * TEXT
-
-    def draw(self, figure: "Figure", left: float, top: float, width: float, room: float) -> None:
+    def draw(self, figure: "Figure", left: float, top: float, width: float, room: float) -> float:
         """See :class:`Key`."""
         side = min(width, room)
         axes = add_axes(figure, left + (width - side) / 2, top - side, side, side)
@@ -139,6 +143,7 @@ class SpaceKey:
         else:
             axes.set(xticks=(), yticks=(), xlabel="x in the image", ylabel="y")
             axes.xaxis.labelpad = axes.yaxis.labelpad = 2
+        return top - side - 2.5 * TEXT
 
 
 @dataclass(frozen=True, eq=False)
@@ -193,11 +198,7 @@ class BarKey:
         """Colours of values; NaN is transparent."""
         return scalar_colours(values, self.limits, self.colormap)
 
-    def height(self, room: float) -> float:  # noqa: ARG002
-        """See :class:`Key`."""
-        return BAR + (2 + self.label.count("\n")) * TEXT
-
-    def draw(self, figure: "Figure", left: float, top: float, width: float, room: float) -> None:  # noqa: ARG002
+    def draw(self, figure: "Figure", left: float, top: float, width: float, room: float) -> float:  # noqa: ARG002
         """See :class:`Key`."""
         from matplotlib.colors import Normalize
 
@@ -209,6 +210,7 @@ class BarKey:
         middle = (low + high) / 2
         labels = [f"−{high:g}", "0", f"+{high:g}"] if self.centred else None
         bar.set_ticks([low, middle, high], labels=labels)
+        return top - BAR - (2 + self.label.count("\n")) * TEXT
 
 
 @dataclass(frozen=True, eq=False)
@@ -216,37 +218,28 @@ class ListKey:
     """Colours with words, and numbers in columns beside them.
 
     Attributes:
-        entries: colour, words and numbers of each line.
+        entries: colour, words and numbers of each line; no colour is drawn where it is None.
         heads: of the columns of numbers.
     """
 
     entries: Sequence[tuple[Any, ...]]
     heads: tuple[str, ...] = ()
 
-    def height(self, room: float) -> float:  # noqa: ARG002
+    def draw(self, figure: "Figure", left: float, top: float, width: float, room: float) -> float:  # noqa: ARG002
         """See :class:`Key`."""
-        return LINE * (len(self.entries) + bool(self.heads))
-
-    def draw(self, figure: "Figure", left: float, top: float, width: float, room: float) -> None:
-        """See :class:`Key`."""
-        axes = text_axes(figure, left - 3, top, width + 6, self.height(room))
+        entries = [(None, "", *self.heads), *self.entries] if any(self.heads) else self.entries
+        bottom = top - LINE * len(entries)
+        axes = add_axes(figure, left - 3, bottom, width + 6, top - bottom)
+        axes.set(xlim=(0, 1), ylim=(len(entries) - 0.5, -0.5))
+        axes.set_axis_off()
         axes.set_gid("key")
-        columns = (0.66, 0.92)[-len(self.heads) :] if self.heads else ()
-        for x, text in zip(columns, self.heads, strict=True):
-            axes.text(x, 0, text, ha="right", va="center", color=MUTED, fontsize=7)
-        for row, (colour, words, *numbers) in enumerate(self.entries, start=int(bool(self.heads))):
-            axes.plot(0.03, row, "s", color=colour, markersize=6, markeredgecolor=MUTED, markeredgewidth=0.4)
+        for row, (colour, words, *numbers) in enumerate(entries):
+            if colour is not None:
+                axes.plot(0.03, row, "s", color=colour, markersize=6, markeredgecolor=MUTED, markeredgewidth=0.4)
             axes.text(0.1, row, words, va="center", fontsize=7)
-            for x, number in zip(columns, numbers, strict=True):
+            for x, number in zip(COLUMNS, numbers, strict=False):
                 axes.text(x, row, str(number), ha="right", va="center", fontsize=7)
-
-
-def text_axes(figure: "Figure", left: float, top: float, width: float, height: float) -> "Axes":
-    """Axes without frame for lines of text, 0 the first; x runs from 0 to 1."""
-    axes = add_axes(figure, left, top - height, width, height)
-    axes.set(xlim=(0, 1), ylim=(height / LINE - 0.5, -0.5))
-    axes.set_axis_off()
-    return axes
+        return bottom
 
 
 def colour_bar(

@@ -33,6 +33,10 @@ GAP, LINE, KEYS, SMALL = 3.0, 3.0, 30.0, 70.0
 """Between many maps, of a line of their titles, of keys below, mm; width below which maps carry fewer words."""
 
 
+Place = tuple[float, float, float]
+"""Left side, bottom and width, mm."""
+
+
 @dataclass(frozen=True, eq=False)
 class FlatPanel:
     """One map of a page.
@@ -130,40 +134,34 @@ def map_page(
     if not any(visible.any() for flat_map in maps for visible in flat_map.measured.values()):
         raise DataError("no voxel has a colour: none has a value of what is shown")
     title_lines = 1 + max(panel.title.count("\n") for panel in panels)
-    layout = _beside(maps[0], keys, below) if single else _in_rows(maps, columns, width, title_lines, len(keys))
-    figure = new_figure(header, title, layout.height, source=source, alt=alt)
-    for number, (panel, flat_map, place) in enumerate(zip(panels, maps, layout.maps, strict=True)):
+    height, places = _beside_keys(maps[0], below) if single else _in_rows(maps, columns, width, title_lines)
+    figure = new_figure(header, title, height, source=source, alt=alt)
+    for number, (panel, flat_map, place) in enumerate(zip(panels, maps, places, strict=True)):
         full = width > SMALL or number == 0
         axes = draw_map(figure, panel.mapping, flat_map, place, names=names and full, foot=full)
         if not single:
             axes.set_title(panel.title, fontsize=7.5, pad=2)
-    for key, key_place in zip(keys, layout.keys, strict=True):
-        key.draw(figure, *key_place)
-    if single and maps[0].zoomed:
+    if not single:
+        slot = (PAGE - 2 * MARGIN) / len(keys)
+        for number, key in enumerate(keys):
+            key.draw(figure, MARGIN + (number + 0.5) * slot - 18, KEYS - 4, 36, 13)
+        return figure
+    for key in keys:
+        height = key.draw(figure, KEY_LEFT, height - 8, KEY_WIDTH, KEY_WIDTH) + 3
+    if maps[0].zoomed:
         draw_inset(figure, panels[0].mapping, (KEY_LEFT - 6, below + 5, KEY_WIDTH + 8))
     return figure
 
 
-@dataclass(frozen=True)
-class _Layout:
-    """Where everything stands below the header: height; left, bottom and width of maps; where keys go. All in mm."""
-
-    height: float
-    maps: Sequence[tuple[float, float, float]]
-    keys: Sequence[tuple[float, float, float, float]]
-
-
-def _beside(flat_map: FlatMap, keys: Sequence[Key], below: float) -> _Layout:
-    """One map on the left, its keys at the upper right; below them is room to show where a part lies."""
+def _beside_keys(flat_map: FlatMap, below: float) -> tuple[float, list[Place]]:
+    """Height of a page of one map, which stands on the left, and its place."""
     tall = map_height(flat_map, MAP_WIDTH)
-    tops = np.cumsum([6.0, *(key.height(KEY_WIDTH) + 5 for key in keys)])
-    height = max(tall, tops[-1] + 36 * flat_map.zoomed, 86.0)
-    places = [(KEY_LEFT, below + height - top, KEY_WIDTH, KEY_WIDTH) for top in tops[:-1]]
-    return _Layout(below + height + 2, [(MARGIN, below + (height - tall) / 2 + 1, MAP_WIDTH)], places)
+    height = max(tall, 86.0)
+    return below + height + 2, [(MARGIN, below + (height - tall) / 2 + 1, MAP_WIDTH)]
 
 
-def _in_rows(maps: Sequence[FlatMap], columns: int, width: float, title_lines: int, keys: int) -> _Layout:
-    """Maps row by row, and the keys below them in slots of equal width."""
+def _in_rows(maps: Sequence[FlatMap], columns: int, width: float, title_lines: int) -> tuple[float, list[Place]]:
+    """Height of a page of maps row by row above their keys, and their places."""
     heights = [map_height(flat_map, width) for flat_map in maps]
     starts = range(0, len(maps), columns)
     # Of small maps only the first row has room for hemispheres' names and a scale bar.
@@ -174,9 +172,7 @@ def _in_rows(maps: Sequence[FlatMap], columns: int, width: float, title_lines: i
     for number in range(len(maps)):
         row, column = divmod(number, columns)
         places.append((MARGIN + column * (width + GAP), KEYS + sum(rows[row + 1 :]) - feet[row], width))
-    slot = (PAGE - 2 * MARGIN) / keys
-    lefts = [MARGIN + (number + 0.5) * slot - 18 for number in range(keys)]
-    return _Layout(sum(rows) + KEYS, places, [(left, KEYS - 4, 36, 13) for left in lefts])
+    return KEYS + sum(rows), places
 
 
 def map_height(flat_map: FlatMap, width: float) -> float:
@@ -189,7 +185,7 @@ def draw_map(
     figure: "Figure",
     mapping: Mapping,
     flat_map: FlatMap,
-    place: tuple[float, float, float],
+    place: Place,
     *,
     names: bool = True,
     foot: bool = True,
@@ -273,7 +269,7 @@ def _draw_scale_bar(axes: "Axes", middle: float, height: float, width: float, no
     axes.text(start, height, f"{length:.0f} mm, flattened{note}", ha="left", va="center", fontsize=7, color=MUTED)
 
 
-def draw_inset(figure: "Figure", mapping: Mapping, place: tuple[float, float, float]) -> None:
+def draw_inset(figure: "Figure", mapping: Mapping, place: Place) -> None:
     """A small map of the whole cortex that shows in black where the voxels lie; ``place`` as in draw_map."""
     surface = surface_of(mapping)
     ink = np.tile(np.array([0.1, 0.12, 0.14, 1.0]), (mapping.dataset.sizes["voxel"], 1))
