@@ -8,8 +8,7 @@ import pytest
 
 from factortopy.errors import UnavailableError
 from factortopy.networks import load_network
-from factortopy.paper import Plan, Study, members
-from factortopy.paper import study as study_module
+from factortopy.paper import Study, StudyPlan, members
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "plot"))  # for fake_mapping
 TINY = {"steps": 2, "validate_every": 2, "width": 4, "components": 4}
@@ -29,12 +28,12 @@ def tiny_networks():
         return load_network("timm/test_vit", untrained=True, seed=len(name), device="cpu")
 
     def open_few(*arguments):
-        subject = open_person(*arguments)
+        subject = open_subject(*arguments)
         return subject.select(np.arange(0, len(subject.voxels), EVERY)) if subject.simulated else subject
 
-    open_person, patch = study_module.open_person, pytest.MonkeyPatch()
+    open_subject, patch = StudyPlan.open_subject, pytest.MonkeyPatch()
     patch.setattr(members, "load_network", load)
-    patch.setattr(study_module, "open_person", open_few)
+    patch.setattr(StudyPlan, "open_subject", open_few)
     yield
     patch.undo()
 
@@ -46,7 +45,7 @@ def work(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def plan(work, tiny_networks):
-    return Plan(work=work, simulated=True, views=100, changes=TINY, device="cpu", progress=False)
+    return StudyPlan(work=work, simulated=True, views=100, changes=TINY, device="cpu", progress=False)
 
 
 @pytest.fixture

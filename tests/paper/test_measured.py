@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from factortopy.paper import ITEMS, Plan, Study, run_items
+from factortopy.paper import ITEMS, Study, StudyPlan, run_items
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "datasets"))
 from algonauts_fixture import write_algonauts
@@ -21,7 +21,7 @@ def measured(tmp_path_factory, tiny_networks):
     for number in (1, 2):
         write_algonauts(root / f"subj{number:02d}", left=60, right=55, seed=number)
     changes = {"networks": (CLIP, "timm/mine"), "changes": FEW, "device": "cpu", "progress": False}
-    plan = Plan(work=root / "work", data=(root,), subjects=(1, 2), **changes)
+    plan = StudyPlan(work=root / "work", data=(root,), subjects=(1, 2), **changes)
     study = Study(plan)
     return plan, study, run_items([ITEMS["table2"]], study)
 

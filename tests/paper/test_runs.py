@@ -10,7 +10,7 @@ from factortopy.cli import app, estimate_paper
 from factortopy.cli.estimate import FitEstimate
 from factortopy.errors import DataError, UnavailableError
 from factortopy.mapping import Mapping
-from factortopy.paper import ITEMS, Item, Plan, Study, find_item, paper_table, run_items
+from factortopy.paper import ITEMS, Item, Study, StudyPlan, find_item, paper_table, run_items
 from factortopy.paper import study as study_module
 from factortopy.paper.item import Result
 from factortopy.paper.members import STAND_INS, base_members, diffusion_steps, members_of
@@ -182,8 +182,8 @@ def test_a_dry_run_states_its_needs_and_writes_nothing(tmp_path, monkeypatch):
 
 def test_a_plan_knows_its_subjects(tmp_path):
     two = tuple(tmp_path / name for name in ("a", "b"))
-    assert Plan(work=tmp_path, data=two).people == ((two[0], None), (two[1], None))
-    assert [number for _, number in Plan(work=tmp_path, simulated=True).people] == [1, 2]
-    assert [number for _, number in Plan(work=tmp_path).people] == [1, 2, 3]
-    assert Plan(work=tmp_path).settings().recipe == "paper"
-    assert Plan(work=tmp_path, simulated=True).settings().recipe == "default"
+    assert StudyPlan(work=tmp_path, data=two).subject_sources == ((two[0], None), (two[1], None))
+    assert [number for _, number in StudyPlan(work=tmp_path, simulated=True).subject_sources] == [1, 2]
+    assert [number for _, number in StudyPlan(work=tmp_path).subject_sources] == [1, 2, 3]
+    assert StudyPlan(work=tmp_path).settings().recipe == "paper"
+    assert StudyPlan(work=tmp_path, simulated=True).settings().recipe == "default"

@@ -69,7 +69,7 @@ class PaperEstimate:
         """Every fit once, in order."""
         jobs = (job for item in self.items for job in item.jobs(self.study))
         # One network may bear another name in another table.
-        return list({(job.member.network, job.person, job.topology): job for job in jobs}.values())
+        return list({(job.member.network, job.subject, job.topology): job for job in jobs}.values())
 
     def rows(self) -> list[tuple[str, str]]:
         """As a table.
@@ -105,7 +105,7 @@ class PaperEstimate:
         jobs = [job for job in self.jobs if job.member.network in had]
         runs = [by_channels[had[job.member.network].channels] for job in jobs]
         # Simulated subjects see the same images, so that one store of tokens serves all.
-        stores = {(job.member.network, 0 if simulated else job.person) for job in jobs}
+        stores = {(job.member.network, 0 if simulated else job.subject) for job in jobs}
         each = {name: self._images / self._speed(members[name], network) for name, network in had.items()}
         tokens = sum(planned_bytes(self._images, had[name].channels, grid) for name, _ in stores)
         return [
@@ -117,11 +117,11 @@ class PaperEstimate:
 
     def _data(self) -> str:
         plan = self.study.plan
-        people = len({job.person for job in self.jobs})
+        subjects = len({job.subject for job in self.jobs})
         if plan.simulated:
-            return f"none: {people} SIMULATED subjects, {plan.views} views, {SIMULATED_VOXELS:,} voxels"
+            return f"none: {subjects} SIMULATED subjects, {plan.views} views, {SIMULATED_VOXELS:,} voxels"
         return (
-            f"{people} subjects, reckoned with {NSD_IMAGES:,} images, {NSD_TRIALS:,} trials and "
+            f"{subjects} subjects, reckoned with {NSD_IMAGES:,} images, {NSD_TRIALS:,} trials and "
             f"{NSD_VOXELS:,} voxels each, as NSD's"
         )
 

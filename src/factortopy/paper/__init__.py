@@ -1,10 +1,10 @@
 """Every figure and table of the paper, from shared tokens and fits, its numbers beside ours."""
 
 from factortopy.paper.item import Item
-from factortopy.paper.items.items import ITEMS, find_item
+from factortopy.paper.items import ITEMS, find_item
 from factortopy.paper.members import Member
 from factortopy.paper.numbers import paper_table
-from factortopy.paper.plan import Plan
+from factortopy.paper.plan import StudyPlan
 from factortopy.paper.run import Outcome, run_items
 from factortopy.paper.study import Job, Study
 from factortopy.paper.tiny_diffusion import TINY_DIFFUSION
@@ -16,8 +16,8 @@ __all__ = [
     "Job",
     "Member",
     "Outcome",
-    "Plan",
     "Study",
+    "StudyPlan",
     "find_item",
     "paper_table",
     "run_items",

@@ -81,7 +81,7 @@ def write_result(item: Item, result: Result, study: Study) -> list[Path]:
         simulated=study.plan.simulated,
         notes=[*([SIMULATED_NOTE] if study.plan.simulated else []), *result.notes],
         left_out=study.left_out,
-        subjects=len(study.plan.people),
+        subjects=len(study.plan.subject_sources),
         settings=settings.model_dump(exclude_none=True),
         pictures={name: alt_text(figure) for name, figure in result.figures.items()},
         tables=result.tables,

@@ -9,6 +9,9 @@ from factortopy.errors import DataError
 from factortopy.fitting import FitSettings, Recipe, fit_settings
 from factortopy.machine import Machine
 from factortopy.plot import Palette
+from factortopy.simulation import simulate_subject
+from factortopy.subjects import Subject
+from factortopy.tokens import TokenStore
 
 SIMULATED_SUBJECTS = (1, 2)
 PAPER_SUBJECTS = (1, 2, 3)
@@ -24,10 +27,12 @@ SIMULATED_FINETUNING: MappingType[str, Any] = {
 """Of the paper's 50 images a class, 3,000 steps at 3e-5."""
 SIMULATED_GRID, PAPER_GRID = (4, 4), (8, 8)
 FEWEST_VIEWS = 100
+PLANTED_CHANNELS = 5
+"""Of simulated subjects: few enough to be learnt from few images, as in the demo."""
 
 
 @dataclass(frozen=True)
-class Plan:
+class StudyPlan:
     """What the figures and tables are made from.
 
     Attributes:
@@ -72,7 +77,7 @@ class Plan:
             raise DataError(f"a simulated subject needs at least {FEWEST_VIEWS} views; got {self.views}")
 
     @property
-    def people(self) -> tuple[tuple[Path | None, int | None], ...]:
+    def subject_sources(self) -> tuple[tuple[Path | None, int | None], ...]:
         """Each subject: its folder and, where that holds several, its number."""
         if self.simulated:
             return tuple((None, number) for number in self.subjects or SIMULATED_SUBJECTS)
@@ -85,6 +90,32 @@ class Plan:
         if not data_set_of(self.data[0]).subject_numbers(self.data[0]):
             return ((self.data[0], None),)
         return tuple((self.data[0], number) for number in self.subjects or PAPER_SUBJECTS)
+
+    def open_subject(self, index: int, sees: TokenStore | None = None) -> Subject:
+        """A subject; of NSD with single trials, as in the paper.
+
+        Args:
+            index: of the subject in the plan, from 0.
+            sees: tokens of the network through which a simulated subject sees.
+
+        Raises:
+            DataError: if no data were given, or they cannot be read.
+        """
+        folder, number = self.subject_sources[index]
+        if sees is not None:
+            number = number or 1
+            return simulate_subject(
+                sees,
+                seed=self.seed + number - 1,
+                planted_channels=PLANTED_CHANNELS,
+                name=f"simulated-{number:02d}",
+                progress=self.progress,
+            )
+        if folder is None:
+            raise DataError("no data were given; give the folder of NSD, Algonauts 2023 or your own")
+        from factortopy.datasets import data_set_of, load_subject
+
+        return load_subject(folder, subject=number, progress=self.progress, **data_set_of(folder).paper_options)
 
     @property
     def labelled_sources(self) -> tuple[str, ...]:

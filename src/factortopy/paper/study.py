@@ -13,8 +13,7 @@ from factortopy.images import ImageSet, sample_views
 from factortopy.mapping import Mapping
 from factortopy.networks import Network
 from factortopy.paper.members import STAND_INS, Member
-from factortopy.paper.people import open_person
-from factortopy.paper.plan import Plan
+from factortopy.paper.plan import StudyPlan
 from factortopy.storage import remove, sha256_file, sha256_text
 from factortopy.subjects import Subject
 from factortopy.tokens import TokenStore, extract
@@ -27,12 +26,12 @@ class Job:
 
     Attributes:
         member: the network.
-        person: place of the subject in the plan, from 0.
+        subject: its index in the plan, from 0.
         topology: whether selectors are smooth over the cortex.
     """
 
     member: Member
-    person: int = 0
+    subject: int = 0
     topology: bool = True
 
 
@@ -47,25 +46,25 @@ class Study:
         left_out: networks that could not be had, with the reason.
     """
 
-    plan: Plan
+    plan: StudyPlan
     fitted: int = 0
     reused: int = 0
     left_out: dict[str, str] = field(default_factory=dict)
-    _held: tuple[int, Subject] | None = None
+    _open: tuple[int, Subject] | None = None
 
-    def subject(self, person: int = 0) -> Subject:
+    def subject(self, index: int = 0) -> Subject:
         """A subject; only the last one asked for is held in memory.
 
         Args:
-            person: its place in the plan, from 0.
+            index: of the subject in the plan, from 0.
         """
-        if self._held is None or self._held[0] != person:
-            self._held = None
-            sees = self.tokens(STAND_INS[0], person) if self.plan.simulated else None
-            self._held = (person, open_person(self.plan, person, sees))
-        return self._held[1]
+        if self._open is None or self._open[0] != index:
+            self._open = None
+            sees = self.tokens(STAND_INS[0], index) if self.plan.simulated else None
+            self._open = (index, self.plan.open_subject(index, sees))
+        return self._open[1]
 
-    def images(self, person: int = 0) -> ImageSet:
+    def images(self, index: int = 0) -> ImageSet:
         """The photographs that a subject saw.
 
         Raises:
@@ -73,7 +72,7 @@ class Study:
         """
         if self.plan.simulated:
             return sample_views(self.plan.views, self.plan.seed)
-        subject = self.subject(person)
+        subject = self.subject(index)
         if subject.images is None:
             raise DataError(f"subject {subject.name!r} has no photographs beside its responses; networks need them")
         return subject.images.subset(subject.distinct_image_ids)
@@ -87,13 +86,13 @@ class Study:
         weights = self.plan.weights.get(member.network)
         return member.load(weights, self.plan.device, self.plan.progress)
 
-    def tokens(self, member: Member, person: int = 0) -> TokenStore:
+    def tokens(self, member: Member, index: int = 0) -> TokenStore:
         """Tokens of a subject's images, extracted if they are not there.
 
         Raises:
             UnavailableError: if the network cannot be had.
         """
-        return self.tokens_of(member, self.images(person), self.plan.grid)
+        return self.tokens_of(member, self.images(index), self.plan.grid)
 
     def tokens_of(
         self, member: Member, images: ImageSet, grid: tuple[int, int], network: Network | None = None
@@ -161,7 +160,7 @@ class Study:
         Raises:
             UnavailableError: if the network cannot be had.
         """
-        tokens, subject = self.tokens(job.member, job.person), self.subject(job.person)
+        tokens, subject = self.tokens(job.member, job.subject), self.subject(job.subject)
         settings, machine = self.plan.settings(job.topology), self.plan.machine
         split = default_split(tokens, subject, self.plan.seed)
         made_of = fit_identity(tokens, subject, split, settings, None, machine)
@@ -187,7 +186,7 @@ class Study:
         self.fitted += 1
         return mapping
 
-    def fits(self, members: Sequence[Member], person: int = 0) -> dict[Member, Mapping]:
+    def fits(self, members: Sequence[Member], index: int = 0) -> dict[Member, Mapping]:
         """A mapping of each network that can be had; the others go to ``left_out``.
 
         Raises:
@@ -197,7 +196,7 @@ class Study:
         missing: list[UnavailableError] = []
         for member in members:
             try:
-                fits[member] = self.fit(Job(member, person))
+                fits[member] = self.fit(Job(member, index))
             except UnavailableError as error:
                 self.left_out[member.label] = str(error)
                 missing.append(error)

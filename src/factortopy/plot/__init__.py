@@ -1,6 +1,6 @@
 """Figures of a mapping: flat maps of the cortex, their keys, and charts; as PNG and SVG."""
 
-from factortopy.plot._channel_images import MOST_IMAGES, MOST_REGIONS, channel_images
+from factortopy.plot._channel_images import channel_images, channel_pages
 from factortopy.plot._clusters import clusters
 from factortopy.plot._hierarchy import hierarchy, hierarchy_orders
 from factortopy.plot.charts import recovery, space_dots, token_norms, training
@@ -31,8 +31,6 @@ from factortopy.plot.style import Header, add_axes, alt_text, new_figure, save, 
 
 __all__ = [
     "ALL_FIGURES",
-    "MOST_IMAGES",
-    "MOST_REGIONS",
     "BarKey",
     "Dot",
     "DotPanel",
@@ -54,6 +52,7 @@ __all__ = [
     "change_bars",
     "change_maps",
     "channel_images",
+    "channel_pages",
     "clusters",
     "difference_map",
     "diverging_colormap",

@@ -79,6 +79,12 @@ def channel_images(
     return figure
 
 
+def channel_pages(found: ChannelImages) -> list[ChannelImages]:
+    """Parts that fit a figure each: the first images, and as many regions a page as there is room for."""
+    images, regions = range(min(MOST_IMAGES, len(found.images))), range(len(found.regions))
+    return [found.part(images, regions[first : first + MOST_REGIONS]) for first in regions[::MOST_REGIONS]]
+
+
 def _draw_row(
     figure: "Figure",
     found: ChannelImages,

@@ -185,7 +185,7 @@ def similarity_matrices(
 
     Args:
         comparison: what is compared.
-        found: from :func:`factortopy.analysis.comparing._similarity`, of the same mappings.
+        found: from :func:`factortopy.analysis.similarity`, of the same mappings.
         palette: ``"default"`` or ``"colour-blind"``.
     """
     count = len(found[0].labels)

@@ -58,11 +58,11 @@ class Look:
         if upright:
             limits, position = limits[::-1], position[::-1]
         if estimate.limited:
-            axes.plot(*limits, color=self.colour, linewidth=self.width, alpha=0.6 if upright else 1.0)
+            axes.plot(*limits, color=self.colour, linewidth=self.width, zorder=5 if upright else 2)
         axes.plot(
             *position, self.marker, color=self.colour if self.filled else "white", markersize=self.size,
             markeredgecolor="white" if self.filled else self.colour, markeredgewidth=0.5 if self.filled else 1.0,
-            gid=gid or None, label=self.name or None,
+            gid=gid or None, label=self.name or None, zorder=5 if upright else 2,
         )  # fmt: skip
 
 

@@ -22,12 +22,11 @@ from factortopy.analysis import (
 from factortopy.cortex import VERTICES
 from factortopy.mapping import Mapping
 from factortopy.plot import (
-    MOST_IMAGES,
-    MOST_REGIONS,
     Palette,
     change_bars,
     change_maps,
     channel_images,
+    channel_pages,
     clusters,
     save,
     subject_counts,
@@ -141,10 +140,8 @@ def write_channel_images(
     """
     maps.save(folder / "channel_images.npz")
     files = ["channel_images.npz"]
-    shown = range(min(MOST_IMAGES, len(maps.images)))
-    seen = [photograph(index) for index in shown]
-    firsts = range(0, len(maps.regions), MOST_REGIONS)
-    pages = [maps.part(shown, range(len(maps.regions))[first : first + MOST_REGIONS]) for first in firsts]
+    pages = channel_pages(maps)
+    seen = [photograph(index) for index in range(len(pages[0].images))]
     kinds: tuple[Literal["components", "response"], ...] = ("components", "response")
     for kind in kinds:
         for number, page in enumerate(pages, start=1):

@@ -75,7 +75,7 @@ def paper(
 
     Tokens and fits are kept in the work folder: what was stopped goes on, and what another item made is used.
     """
-    from factortopy.paper import ITEMS, Plan, Study, find_item, run_items
+    from factortopy.paper import ITEMS, Study, StudyPlan, find_item, run_items
 
     if item == "list":
         print_table("Figures and tables", ("name", "shows"), [(one.name, one.title) for one in ITEMS.values()])
@@ -85,7 +85,7 @@ def paper(
         raise DataError("give --data FOLDER of measured responses, or --simulated; one of them")
     check_place(work / "fits")
     study = Study(
-        Plan(
+        StudyPlan(
             work=work,
             simulated=simulated,
             data=tuple(data or ()),

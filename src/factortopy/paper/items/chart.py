@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 OURS, PAPER = (
     Look("#0072b2", name="ours, with its interval where known"),
-    Look("#d55e00", "D", "the paper's", filled=False),
+    Look("#d55e00", "D", "the paper's", filled=False, style="none"),
 )
 
 

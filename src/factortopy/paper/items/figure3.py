@@ -33,10 +33,10 @@ def jobs(study: Study) -> list[Job]:
 def make(study: Study) -> Result:
     """Three pictures, and the numbers behind the first two."""
     with_topology, without = (study.fit(job) for job in jobs(study))
-    found = {True: with_topology, False: without}
+    mappings = {True: with_topology, False: without}
     palette = study.plan.palette
     images = study.images()
-    panels = [panel for topology, mapping in found.items() for panel in _selectors(NAMES[topology], mapping)]
+    panels = [panel for topology, mapping in mappings.items() for panel in _selectors(NAMES[topology], mapping)]
     weights = selector_weights(with_topology)
     single = [
         Panel(f"layer {number}: {name}", with_topology, weights[:, number - 1], "weight")
@@ -56,7 +56,7 @@ def make(study: Study) -> Result:
             "figure3_dots": space_dots(with_topology, image=images.image(_example(images)), palette=palette),
         },
         tables={
-            "figure3": [_row(NAMES[topology], mapping) for topology, mapping in found.items()],
+            "figure3": [_row(NAMES[topology], mapping) for topology, mapping in mappings.items()],
             "figure3_layers": _layer_rows(with_topology),
         },
         notes=(
@@ -76,8 +76,8 @@ def _selectors(name: str, mapping: Mapping) -> list[Panel]:
 
 
 def _example(images: ImageSet) -> int:
-    """Place of the photograph under the dots: of the sample photographs a pagoda, else the first."""
-    return next((place for place, name in enumerate(images.ids) if name.startswith(EXAMPLE)), 0)
+    """Index of the photograph under the dots: of the sample photographs a pagoda, else the first."""
+    return next((index for index, name in enumerate(images.ids) if name.startswith(EXAMPLE)), 0)
 
 
 def _row(name: str, mapping: Mapping) -> Row:
@@ -92,8 +92,8 @@ def _row(name: str, mapping: Mapping) -> Row:
 def _layer_rows(mapping: Mapping) -> list[Row]:
     weights = selector_weights(mapping)
     return [
-        {"layer": name, **{roi: roi_mean(weights[:, place], mapping, roi) for roi in mapping.rois}}
-        for place, name in enumerate(mapping.layers)
+        {"layer": name, **{roi: roi_mean(weights[:, index], mapping, roi) for roi in mapping.rois}}
+        for index, name in enumerate(mapping.layers)
     ]
 
 

@@ -30,8 +30,8 @@ def members(study: Study) -> tuple[Member, ...]:
     """The networks that are fine-tuned; of the stand-ins, the two smallest."""
     if study.plan.simulated and not study.plan.networks:
         return (STAND_INS[1], STAND_INS[3])
-    found = base_members(study.plan.simulated, study.plan.networks)
-    return found if study.plan.networks else tuple(one for one in found if one.network != LEFT_OUT)
+    bases = base_members(study.plan.simulated, study.plan.networks)
+    return bases if study.plan.networks else tuple(one for one in bases if one.network != LEFT_OUT)
 
 
 def jobs(study: Study) -> list[Job]:
@@ -93,23 +93,23 @@ def tables(study: Study, before: dict[Member, Mapping]) -> tuple[list[Row], list
     for member, mapping in before.items():
         for source in sources(study):
             tuned = study.fine_tuned(member, source)
-            found = change(mapping, study.fit(Job(tuned)))
-            rows.append({"label": tuned.label, **change_row(found)})
-            by_roi += [{"label": tuned.label, **row} for row in records_of(found.regions)]
+            changed = change(mapping, study.fit(Job(tuned)))
+            rows.append({"label": tuned.label, **change_row(changed)})
+            by_roi += [{"label": tuned.label, **row} for row in records_of(changed.regions)]
     return rows, by_roi
 
 
-def change_row(found: Change) -> Row:
+def change_row(changed: Change) -> Row:
     """One line of table 3.
 
     Args:
-        found: before against after.
+        changed: before against after.
     """
-    whole = found.regions.to_dict("records")[-1]
+    whole = changed.regions.to_dict("records")[-1]
     row: Row = {name: whole[name] for name in ("r2_before", "r2_after")}
-    row |= {"drop": -Estimate.in_row(whole, "r2_change"), "forgetting": found.forgetting}
+    row |= {"drop": -Estimate.in_row(whole, "r2_change"), "forgetting": changed.forgetting}
     row |= {name: whole[name] for name in ("depth_change", "layer_changed")}
-    for line in found.lines.to_dict("records"):
+    for line in changed.lines.to_dict("records"):
         if line["quantity"] == "slope":
             name = "slope_change" if line["source"] == "share" else "selector_slope_change"
             row[name] = Estimate.in_row(line, "change")

@@ -19,11 +19,11 @@ def make(study: Study) -> Result:
     from sklearn.metrics import adjusted_rand_score
 
     mapping = study.fit(jobs(study)[0])
-    found = {way: channel_clusters(mapping, PAPER_CLUSTERS, way, seed=study.plan.seed) for way in WAYS}
-    alike = adjusted_rand_score(found["paper"].labels, found["gauge-free"].labels)
+    clusterings = {way: channel_clusters(mapping, PAPER_CLUSTERS, way, seed=study.plan.seed) for way in WAYS}
+    alike = adjusted_rand_score(clusterings["paper"].labels, clusterings["gauge-free"].labels)
     return Result(
-        {name: clusters(mapping, found[way], palette=study.plan.palette) for way, name in WAYS.items()},
-        {name: records_of(cluster_table(mapping, found[way])) for way, name in WAYS.items()},
+        {name: clusters(mapping, clusterings[way], palette=study.plan.palette) for way, name in WAYS.items()},
+        {name: records_of(cluster_table(mapping, clusterings[way])) for way, name in WAYS.items()},
         (f"adjusted Rand index of the two ways: {alike:.2f}; the paper gives no numbers for this figure",),
     )
 

@@ -30,17 +30,17 @@ def make(study: Study) -> Result:
     network = study.network(job.member)
     store = study.tokens_of(job.member, photographs, network.grid, network)
     regions = _regions(mapping)
-    found = channel_images(load_model(mapping), [store.read()], store.image_ids, regions)
-    shown = [network.preprocessing.seen(photographs.image(place)) for place in range(len(photographs))]
+    maps = channel_images(load_model(mapping), [store.read()], store.image_ids, regions)
+    shown = [network.preprocessing.seen(photographs.image(index)) for index in range(len(photographs))]
     palette = study.plan.palette
     rows = [
         {"roi": name, "voxels": int(regions[name].sum()), "variance of three components": float(part.sum())}
-        for name, part in zip(found.regions, found.explained, strict=True)
+        for name, part in zip(maps.regions, maps.explained, strict=True)
     ]
     return Result(
         {
-            "figure9": draw(mapping, found, shown, palette=palette),
-            "figure9_response": draw(mapping, found, shown, "response", palette=palette),
+            "figure9": draw(mapping, maps, shown, palette=palette),
+            "figure9_response": draw(mapping, maps, shown, "response", palette=palette),
         },
         {"figure9": rows},
         ("for other photographs: factortopy channels images; the paper gives no numbers for this figure",),
@@ -52,13 +52,13 @@ def _chosen(images: ImageSet, simulated: bool) -> ImageSet:
     if simulated:
         first = [next((one for one in images.ids if one.startswith(name)), None) for name in SAMPLES]
         return images.subset(one for one in first if one is not None)
-    places = np.linspace(0, len(images) - 1, SHOWN).round().astype(int)
-    return images.subset(dict.fromkeys(images.ids[place] for place in places))
+    indices = np.linspace(0, len(images) - 1, SHOWN).round().astype(int)
+    return images.subset(dict.fromkeys(images.ids[index] for index in indices))
 
 
 def _regions(mapping: Mapping) -> dict[str, np.ndarray]:
-    known = {name: mapping.rois[name] for name in ROIS if name in mapping.rois}
-    enough = {name: inside for name, inside in known.items() if inside.sum() > 3}
+    present = {name: mapping.rois[name] for name in ROIS if name in mapping.rois}
+    enough = {name: inside for name, inside in present.items() if inside.sum() > 3}
     if not enough:
         raise DataError(f"figure 9 needs the ROIs {', '.join(ROIS)}; this subject has none of them")
     return enough

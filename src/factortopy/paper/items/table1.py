@@ -25,17 +25,17 @@ def jobs(study: Study) -> list[Job]:
 
 def make_maps(study: Study) -> Result:
     """Figure 4: a map of raw R^2 for the max model and every network."""
-    found = study.fits(_members(study))
-    first = next(iter(found.values()))
-    held = {"max": first, **{member.label: mapping for member, mapping in found.items()}}
-    scores = {label: mapping.dataset["r2"].values for label, mapping in held.items()}
-    scores["max"] = max_model(list(found.values()))
+    mappings = study.fits(_members(study))
+    first = next(iter(mappings.values()))
+    shown = {"max": first, **{member.label: mapping for member, mapping in mappings.items()}}
+    scores = {label: mapping.dataset["r2"].values for label, mapping in shown.items()}
+    scores["max"] = max_model(list(mappings.values()))
     panels = [
-        Panel(f"{label}\nmean {np.nanmean(values):.3f}", held[label], values, "score")
+        Panel(f"{label}\nmean {np.nanmean(values):.3f}", shown[label], values, "score")
         for label, values in scores.items()
     ]
     figure = map_grid(
-        "Brain score: raw R² on held-out images",
+        "Brain score: raw R² on shown-out images",
         panels,
         source="R² of each vertex",
         palette=study.plan.palette,
@@ -49,27 +49,27 @@ def make_maps(study: Study) -> Result:
 
 def make_table(study: Study) -> Result:
     """Table 1: the max model's R^2 by ROI and how far each network stays below it."""
-    found = study.fits(_members(study))
-    rows = table1_rows(found)
+    mappings = study.fits(_members(study))
+    rows = table1_rows(mappings)
     figure = numbers_chart(
         "Table 1: R² of the max model, and distance of each network to it", rows,
-        {name: name for name in paper_table("table1").quantities}, list(found.values()),
+        {name: name for name in paper_table("table1").quantities}, list(mappings.values()),
         source="first row: R²; others: root mean squared difference", columns=3,
     )  # fmt: skip
     return Result({"table1": figure}, {"table1": rows}, DISTANCE)
 
 
-def table1_rows(found: dict[Member, Mapping]) -> list[Row]:
+def table1_rows(mappings: dict[Member, Mapping]) -> list[Row]:
     """Lines of table 1 with the paper's beside them.
 
     Args:
-        found: mappings of one subject by network.
+        mappings: of one subject by network.
     """
     table = paper_table("table1")
-    first = next(iter(found.values()))
-    best = max_model(list(found.values()))
+    first = next(iter(mappings.values()))
+    best = max_model(list(mappings.values()))
     rows = [{"label": "max", "network": "", **beside(_by_roi(best, first), table.row(""))}]
-    for member, mapping in found.items():
+    for member, mapping in mappings.items():
         own = mapping.dataset["r2"].values
         distances = {
             roi: distance_to_max(best, own, mapping.rois[roi]) if roi in mapping.rois else None

@@ -32,41 +32,42 @@ SHARES = {f"share_{name}": f"{name} (share)" for name in LINE}
 def jobs(study: Study) -> list[Job]:
     """Sizes for the first subject, the base sizes for all."""
     sizes = [Job(member) for member in _sizes(study)]
-    people = range(1, len(study.plan.people))
-    return [*sizes, *(Job(member, person) for person in people for member in _bases(study))]
+    others = range(1, len(study.plan.subject_sources))
+    return [*sizes, *(Job(member, index) for index in others for member in _bases(study))]
 
 
 def make_maps(study: Study) -> Result:
     """Figure 5: the subject average, the sizes for the first subject, the base sizes for the others."""
     sizes = study.fits(_sizes(study))
-    people = _by_subject(study)
-    averages = {member: subject_average(held) for member, held in people.items() if len(held) > 1}
+    by_network = _by_subject(study)
+    averages = {member: subject_average(mappings) for member, mappings in by_network.items() if len(mappings) > 1}
     palette, figures = study.plan.palette, {}
     if averages:
         figures["figure5"] = _layers("Layer selectors, subject average", averages, palette)
-        shares = [Panel(member.label, held, held.dataset["layer_share"].values) for member, held in averages.items()]
+        shares = [
+            Panel(member.label, average, average.dataset["layer_share"].values) for member, average in averages.items()
+        ]
         figures["figure5_shares"] = map_grid(
             "Layer shares, subject average", shares, source="layer share", palette=palette
         )
     first = "figure5_sizes" if averages else "figure5"
     figures[first] = _layers("Layer selectors by size, first subject", sizes, palette)
-    for person in range(1, len(study.plan.people)):
-        here = {member: held[person] for member, held in people.items() if len(held) > person}
+    for index in range(1, len(study.plan.subject_sources)):
+        here = {member: mappings[index] for member, mappings in by_network.items() if len(mappings) > index}
         name = next(iter(here.values())).dataset.attrs["subject"]
-        figures[f"figure5_subject{person + 1}"] = _layers(f"Layer selectors, {name}", here, palette)
+        figures[f"figure5_subject{index + 1}"] = _layers(f"Layer selectors, {name}", here, palette)
     rows = [
         {"subject": mapping.dataset.attrs["subject"], "label": member.label, **hierarchy_row(mapping)}
         for group in (averages, sizes)
         for member, mapping in group.items()
     ]
-    return Result(figures, {"figure5": rows, "figure5_subjects": subject_rows(people)}, NOTES)
+    return Result(figures, {"figure5": rows, "figure5_subjects": subject_rows(by_network)}, NOTES)
 
 
 def make_table(study: Study) -> Result:
     """Table 2: R², slope, b0 and b1 of every network, the paper's and the share-based ones beside."""
-    found = study.fits(_sizes(study))
-    rows = table2_rows(found)
-    mappings = list(found.values())
+    fits = study.fits(_sizes(study))
+    rows, mappings = table2_rows(fits), list(fits.values())
     figures = {
         "table2": numbers_chart(
             "Table 2: brain score and hierarchy line, by selector", rows, QUANTITIES, mappings,
@@ -79,14 +80,14 @@ def make_table(study: Study) -> Result:
     return Result(figures, {"table2": rows, "table2_subjects": subject_rows(_by_subject(study))}, NOTES)
 
 
-def table2_rows(found: dict[Member, Mapping]) -> list[Row]:
+def table2_rows(mappings: dict[Member, Mapping]) -> list[Row]:
     """Lines of table 2 with the paper's beside them.
 
     Args:
-        found: mappings of one subject by network.
+        mappings: of one subject by network.
     """
     table, rows = paper_table("table2"), []
-    for member, mapping in found.items():
+    for member, mapping in mappings.items():
         own = hierarchy_row(mapping)
         paper = table.row(member.stands_for) if member.stands_for else None
         compared = beside({name: own[name] for name in table.quantities}, paper)
@@ -96,18 +97,18 @@ def table2_rows(found: dict[Member, Mapping]) -> list[Row]:
     return rows
 
 
-def subject_rows(people: dict[Member, list[Mapping]]) -> list[Row]:
+def subject_rows(by_network: dict[Member, list[Mapping]]) -> list[Row]:
     """Mean and Student's limits over subjects of the slope, by selector and by share.
 
     Args:
-        people: mappings of all subjects by network; networks with one subject are left out.
+        by_network: mappings of all subjects by network; networks with one subject are left out.
     """
     rows = []
-    for member, held in people.items():
-        row: Row = {"label": member.label, "subjects": len(held)}
+    for member, mappings in by_network.items():
+        row: Row = {"label": member.label, "subjects": len(mappings)}
         for name, sources in {"slope": ("layer_raw", "layer"), "share_slope": ("layer_share",)}.items():
             try:
-                row |= record_of({name: over_fits([_slope(mapping, sources) for mapping in held])})
+                row |= record_of({name: over_fits([_slope(mapping, sources) for mapping in mappings])})
             except FactortopyError:
                 continue
         if "slope" in row:
@@ -121,20 +122,20 @@ def _slope(mapping: Mapping, sources: Sequence[str]) -> float:
 
 def _by_subject(study: Study) -> dict[Member, list[Mapping]]:
     """Mappings of the base sizes: all subjects of each network that can be had."""
-    found: dict[Member, list[Mapping]] = {}
-    for person in range(len(study.plan.people)):
+    by_network: dict[Member, list[Mapping]] = {}
+    for index in range(len(study.plan.subject_sources)):
         try:
-            for member, mapping in study.fits(_bases(study), person).items():
-                found.setdefault(member, []).append(mapping)
+            for member, mapping in study.fits(_bases(study), index).items():
+                by_network.setdefault(member, []).append(mapping)
         except UnavailableError:
             continue
-    return found
+    return by_network
 
 
-def _layers(title: str, found: dict[Member, Mapping], palette: Palette) -> "Figure":
+def _layers(title: str, mappings: dict[Member, Mapping], palette: Palette) -> "Figure":
     panels = [
         Panel(f"{member.label}, {len(mapping.layers)} layers", mapping, selector_weights(mapping))
-        for member, mapping in found.items()
+        for member, mapping in mappings.items()
     ]
     return map_grid(title, panels, source="layer selector", palette=palette)
 
