@@ -1,13 +1,12 @@
 """Outlines of regions on a flat mesh, and where their names can stand without touching."""
 
-from collections.abc import Sequence
-
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float
 
-from factortopy.plot.flatmap import FlatSheet
+from factortopy.plot.flatmap import FlatSheet, rasterise
 
-Node = tuple[int, int]
+FINENESS = 4.0
+"""Pixels per edge of the mesh in the picture in which a region's outline is traced."""
 
 
 def outline(sheet: FlatSheet, inside: Bool[np.ndarray, "vertex"]) -> list[Float[np.ndarray, "point 2"]]:
@@ -18,10 +17,24 @@ def outline(sheet: FlatSheet, inside: Bool[np.ndarray, "vertex"]) -> list[Float[
         inside: which vertices belong to the region.
 
     Returns:
-        Polylines in mm, smoothed by less than the length of an edge; closed ones end where they start.
+        Closed polylines in mm, smoothed by less than the length of an edge.
     """
-    segments = [*_crossings(sheet.faces, inside), *_border(sheet.faces, inside)]
-    return [_smooth(_positions(chain, sheet.points)) for chain in _chains(segments)]
+    from scipy.ndimage import gaussian_filter
+    from skimage.measure import find_contours
+
+    faces = sheet.faces[inside[sheet.faces].any(axis=1)]
+    if not len(faces):
+        return []
+    corners = sheet.points[faces]
+    pixel = float(np.median(np.linalg.norm(corners - np.roll(corners, 1, axis=1), axis=2))) / FINENESS
+    left, bottom = corners.min(axis=(0, 1)) - 4 * pixel
+    columns, rows = np.ceil((corners.max(axis=(0, 1)) - (left, bottom)) / pixel).astype(int) + 4
+    top = bottom + rows * pixel
+    raster = rasterise(sheet.points, faces, (left, left + columns * pixel, bottom, top), (rows, columns))
+    membership = np.zeros((rows, columns))
+    membership[raster.row, raster.column] = (raster.weights * inside[raster.vertices]).sum(axis=1)
+    lines = find_contours(gaussian_filter(membership, 1.0), 0.5)
+    return [np.stack([left + (line[:, 1] + 0.5) * pixel, top - (line[:, 0] + 0.5) * pixel], axis=1) for line in lines]
 
 
 def label_anchor(sheet: FlatSheet, inside: Bool[np.ndarray, "vertex"]) -> Float[np.ndarray, "2"] | None:
@@ -76,70 +89,3 @@ def spread(
         if not moved:
             break
     return np.asarray(corner - start)
-
-
-def _crossings(faces: Int[np.ndarray, "face 3"], inside: np.ndarray) -> list[tuple[Node, Node]]:
-    """One segment in each triangle that has corners in and out; a node is the edge it cuts."""
-    mixed = faces[np.isin(inside[faces].sum(axis=1), (1, 2))]
-    segments = []
-    for triangle in mixed.tolist():
-        flags = [bool(inside[vertex]) for vertex in triangle]
-        lone = flags.index(sum(flags) == 1)
-        others = [vertex for position, vertex in enumerate(triangle) if position != lone]
-        segments.append((_edge(triangle[lone], others[0]), _edge(triangle[lone], others[1])))
-    return segments
-
-
-def _border(faces: Int[np.ndarray, "face 3"], inside: np.ndarray) -> list[tuple[Node, Node]]:
-    """Segments along edges that belong to one triangle only, as far as they lie in the region."""
-    edges = np.sort(np.concatenate([faces[:, pair] for pair in ([0, 1], [1, 2], [2, 0])]), axis=1)
-    edges, count = np.unique(edges, axis=0, return_counts=True)
-    segments = []
-    for start, end in edges[count == 1].tolist():
-        if inside[start] and inside[end]:
-            segments.append(((start, start), (end, end)))
-        elif inside[start] or inside[end]:
-            member = start if inside[start] else end
-            segments.append(((member, member), (start, end)))
-    return segments
-
-
-def _edge(first: int, second: int) -> Node:
-    return (first, second) if first < second else (second, first)
-
-
-def _chains(segments: Sequence[tuple[Node, Node]]) -> list[list[Node]]:
-    """Join segments that share a node into chains as long as possible."""
-    neighbours: dict[Node, list[Node]] = {}
-    for start, end in segments:
-        neighbours.setdefault(start, []).append(end)
-        neighbours.setdefault(end, []).append(start)
-    chains = []
-    # Ends of open lines first, so that a line is not begun in its middle.
-    for start in sorted(neighbours, key=lambda node: (len(neighbours[node]) != 1, node)):
-        while neighbours[start]:
-            chain = [start]
-            while neighbours[chain[-1]]:
-                following = neighbours[chain[-1]].pop()
-                neighbours[following].remove(chain[-1])
-                chain.append(following)
-            chains.append(chain)
-    return chains
-
-
-def _positions(chain: list[Node], points: np.ndarray) -> Float[np.ndarray, "point 2"]:
-    return np.asarray([(points[first] + points[second]) / 2 for first, second in chain])
-
-
-def _smooth(line: Float[np.ndarray, "point 2"]) -> Float[np.ndarray, "point 2"]:
-    """Average each point with its neighbours, then cut corners twice (Chaikin 1974)."""
-    closed = len(line) > 3 and np.allclose(line[0], line[-1])
-    if closed:
-        ring = line[:-1]
-        ring = 0.5 * ring + 0.25 * (np.roll(ring, 1, axis=0) + np.roll(ring, -1, axis=0))
-        line = np.concatenate([ring, ring[:1]])
-    for _ in range(2):
-        start, end = line[:-1], line[1:]
-        cut = np.stack([0.75 * start + 0.25 * end, 0.25 * start + 0.75 * end], axis=1).reshape(-1, 2)
-        line = np.concatenate([cut, cut[:1]]) if closed else np.concatenate([line[:1], cut, line[-1:]])
-    return line
