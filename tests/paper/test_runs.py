@@ -8,7 +8,7 @@ from typer.testing import CliRunner
 
 from factortopy.cli import app, estimate_paper
 from factortopy.cli.estimate import FitEstimate
-from factortopy.errors import DataError, UnavailableError
+from factortopy.errors import DataError, MissingExtraError
 from factortopy.mapping import Mapping
 from factortopy.paper import ITEMS, Item, Study, StudyPlan, find_item, paper_table, run_items
 from factortopy.paper import study as study_module
@@ -120,7 +120,7 @@ def test_an_item_that_fails_does_not_stop_the_others(plan, work):
     items = [
         Item("bad", "fails", lambda _: [], make_bad(DataError("no such ROI"))),
         Item("broken", "is a fault", lambda _: [], make_bad(ZeroDivisionError("by zero"))),
-        Item("extra", "is missing", lambda _: [], make_bad(UnavailableError("x: pip install 'y'"))),
+        Item("extra", "is missing", lambda _: [], make_bad(MissingExtraError("diffusion", "x needs y"))),
         Item("good", "works", lambda _: [], good),
     ]
     outcome = run_items(items, Study(plan))
