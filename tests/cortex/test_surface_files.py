@@ -13,7 +13,7 @@ from nibabel.freesurfer import read_geometry, write_geometry, write_morph_data
 
 from factortopy.cortex import Mesh, coordinate_bounds, load_surface, read_mesh, sphere_coordinates
 from factortopy.cortex.mesh_files import flat_mesh, read_morph, read_patch
-from factortopy.cortex.spheres import refine_sphere, standard_spheres
+from factortopy.cortex.surfaces import refine_sphere, standard_spheres
 from factortopy.errors import DataError, UnavailableError, UnknownNameError
 
 SUBJECTS = os.environ.get("SUBJECTS_DIR", "")

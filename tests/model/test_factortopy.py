@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from factortopy.errors import DataError, ShapeError
-from factortopy.exchange.paper_weights import from_paper_weights, to_paper_weights
+from factortopy.exchange.weights import from_paper_weights, to_paper_weights
 from factortopy.fitting import build_paper_model, build_selectors, fit_settings
 from factortopy.model import ChannelAlign, ChannelMap, FactorTopy, FreeSelectors
 from factortopy.networks import Tokens

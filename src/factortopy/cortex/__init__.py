@@ -4,8 +4,7 @@ from factortopy.cortex.labels import Labels, read_colour_table, read_labels, roi
 from factortopy.cortex.mesh import HEMISPHERES, VERTICES, Hemisphere, Mesh, Surface, coordinate_bounds
 from factortopy.cortex.mesh_files import read_mesh
 from factortopy.cortex.regions import ROI_NAMES, hemisphere_rois, visual_region, visual_vertices
-from factortopy.cortex.spheres import side_by_side, sphere_coordinates
-from factortopy.cortex.surfaces import SURFACES, load_surface, standard_name
+from factortopy.cortex.surfaces import SURFACES, load_surface, side_by_side, sphere_coordinates, standard_name
 from factortopy.cortex.voxels import Voxels
 
 __all__ = [

@@ -10,8 +10,7 @@ from jaxtyping import Bool, Float, Int
 
 from factortopy.cortex.labels import read_labels, roi_masks
 from factortopy.cortex.mesh import HEMISPHERES, VERTICES, Surface, coordinate_bounds
-from factortopy.cortex.spheres import sphere_coordinates
-from factortopy.cortex.surfaces import standard_name
+from factortopy.cortex.surfaces import sphere_coordinates, standard_name
 from factortopy.errors import DataError, ShapeError
 
 

@@ -1,23 +1,24 @@
-"""Weights under the authors' names as a mapping, and a mapping's weights under the authors' names."""
+"""Weights under the authors' names as a mapping, and a mapping's weights under the authors' names (`method.md`)."""
 
 from collections.abc import Mapping as MappingType
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, Literal
 
 import numpy as np
 import torch
 import xarray as xr
+from jaxtyping import Float
 from torch import Tensor
 
 from factortopy.analysis import CONFIDENCE, AlignedBatches, held_out_variables, raw_selectors, region_names
 from factortopy.cortex import Voxels, coordinate_bounds
 from factortopy.errors import DataError, ShapeError
-from factortopy.exchange.paper_weights import from_paper_weights, to_paper_weights
 from factortopy.fitting import fit_settings, image_of_rows, split_examples
 from factortopy.images import Split
 from factortopy.machine import Machine
 from factortopy.mapping import Mapping, load_model
-from factortopy.model import ChannelMap, FactorTopy
+from factortopy.model import ChannelAlign, ChannelMap, FactorTopy, PositionEncoding, TopologicalSelectors
 from factortopy.networks import Network
 from factortopy.provenance import provenance
 from factortopy.subjects import Subject
@@ -27,6 +28,10 @@ from factortopy.workflow import BATCH, ceiling_on_test
 Bounds = Literal["voxels", "surface"]
 NEAR = 0.1
 """Farthest that a subject's voxel may lie from the imported one, mm."""
+LOCAL, GLOBAL = "local_token_bottleneck", "global_token_bottleneck"
+SELECTORS = {"space": "space_selector_mlp", "layer": "layer_selector_mlp", "scale": "scale_selector_mlp"}
+# The authors' first module is the position code, so their linear layers are numbered 1, 3 and 5.
+NUMBERS = {"1.weight": 0, "1.bias": 0, "3.weight": 2, "3.bias": 2, "5.weight": 4}
 
 
 def import_weights(
@@ -188,3 +193,78 @@ def _channels(model: FactorTopy) -> tuple[int, ...]:
 
 def _range(channels: tuple[int, ...]) -> str:
     return str(channels[0]) if len(set(channels)) == 1 else f"{min(channels)} to {max(channels)}"
+
+
+def to_paper_weights(model: FactorTopy) -> dict[str, Tensor]:
+    """Weights of a model of ``recipe="paper"`` under the authors' names.
+
+    Returns:
+        ``local_token_bottleneck.<layer>.weight`` (D, C, 1, 1), ``global_token_bottleneck.<layer>.weight``
+        (D, C), ``{space,layer,scale}_selector_mlp.{1,3,5}.weight`` with ``.bias`` on 1 and 3, ``weight``
+        (N, D) and ``bias`` (N).
+
+    Raises:
+        DataError: if the model is not of the paper's form (no topology, or an offset in a channel map).
+    """
+    selectors = model.selectors
+    if not isinstance(selectors, TopologicalSelectors) or not _plain_maps(model.align):
+        raise DataError('only a model of recipe="paper" with topology has weights under the authors\' names')
+    own = model.state_dict()
+    names = _own_names([str(number) for number in range(len(model.align.local))])
+    weights = {theirs: own[ours].clone() for theirs, ours in names.items()}
+    return {name: value[:, :, None, None] if name.startswith(LOCAL) else value for name, value in weights.items()}
+
+
+def from_paper_weights(
+    weights: MappingType[str, Tensor], coordinates: Float[Tensor, "N 3"], bounds: Float[np.ndarray, "2 3"]
+) -> FactorTopy:
+    """A model of ``recipe="paper"`` from weights under the authors' names.
+
+    Args:
+        weights: as :func:`to_paper_weights` returns; layers are taken in the order of their numbers.
+        coordinates: coordinates of the voxels, mm.
+        bounds: smallest and largest coordinate of the surface, mm.
+
+    Raises:
+        DataError: if a weight is missing or not expected.
+        ShapeError: if a weight has another shape than the rest imply.
+    """
+    numbers = {name.split(".")[1] for name in weights if name.startswith(f"{LOCAL}.")}
+    layers = sorted(numbers, key=lambda layer: (len(layer), layer))
+    names = _own_names(layers)
+    missing, unexpected = sorted(names.keys() - weights.keys()), sorted(weights.keys() - names.keys())
+    if missing or unexpected:
+        raise DataError(f"not the authors' weights: missing {missing or 'none'}, unexpected {unexpected or 'none'}")
+    voxels, width = weights["weight"].shape
+    if len(coordinates) != voxels:
+        raise ShapeError(f"the weights are of {voxels} voxels, the coordinates of {len(coordinates)}")
+    channels = [weights[f"{GLOBAL}.{layer}.weight"].shape[1] for layer in layers]
+    local, global_ = ([ChannelMap(count, width) for count in channels] for _ in range(2))
+    selectors = TopologicalSelectors(coordinates, PositionEncoding(bounds), len(layers))
+    model = FactorTopy(
+        ChannelAlign(local, global_), selectors, torch.zeros(voxels, width), fit_settings("paper", width=width).factor
+    )
+    try:
+        own = {ours: weights[theirs] for theirs, ours in names.items()}
+        own |= {name: value.flatten(1) for name, value in own.items() if name.startswith("align.local")}
+        model.load_state_dict(own, strict=False)
+    except RuntimeError as error:
+        raise ShapeError(f"the weights do not fit together: {str(error).splitlines()[-1].strip()}") from None
+    return model
+
+
+def _plain_maps(align: ChannelAlign) -> bool:
+    maps = [*align.local, *align.global_]
+    return all(isinstance(layer, ChannelMap) and layer.offset is None for layer in maps)
+
+
+def _own_names(layers: Sequence[str]) -> dict[str, str]:
+    """Names of a model's parameters by the authors' names."""
+    names = {"weight": "channels", "bias": "bias"}
+    for number, layer in enumerate(layers):
+        names[f"{LOCAL}.{layer}.weight"] = f"align.local.{number}.weight"
+        names[f"{GLOBAL}.{layer}.weight"] = f"align.global_.{number}.weight"
+    for ours, theirs in SELECTORS.items():
+        for name, index in NUMBERS.items():
+            names[f"{theirs}.{name}"] = f"selectors.{ours}.{index}.{name.split('.')[1]}"
+    return names

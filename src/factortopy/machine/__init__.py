@@ -1,8 +1,6 @@
 """Where to compute: device, precision, memory, seeds."""
 
-from factortopy.machine.device import autocast, choose_device, choose_precision
-from factortopy.machine.machine import Machine
-from factortopy.machine.seeds import seeded
+from factortopy.machine.machine import Machine, autocast, choose_device, choose_precision, seeded
 
 __all__ = [
     "Machine",

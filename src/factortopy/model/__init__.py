@@ -1,13 +1,12 @@
 """FactorTopy, the encoding model: position code, selectors, channel align and read-out."""
 
-from factortopy.model.align import AlignedTokens, ChannelAlign, ChannelMap, UnitChannelMap
-from factortopy.model.factortopy import FactorTopy
-from factortopy.model.position import PositionEncoding
+from factortopy.model.factortopy import AlignedTokens, ChannelAlign, ChannelMap, FactorTopy, UnitChannelMap
 from factortopy.model.readout import read_out
 from factortopy.model.selectors import (
     FixedSelectors,
     FreeSelectors,
     PartlyFixedSelectors,
+    PositionEncoding,
     Selection,
     TopologicalSelectors,
     confidence,

@@ -4,22 +4,32 @@ One operation, :func:`read_out`, with three forms of the same formula (`method.m
 
     y_i = < sum_l w_il [ (1 - a_i) Interp(u_i; F_l^local) + a_i F_l^global ], omega_i >
 
-``"plain"`` follows it word for word and holds a (B, D, N) tensor for every layer; ``"grouped"`` and
-``"dense"`` are as exact and many times faster, the first on a CPU, the second on a GPU.
+* ``"plain"`` follows it word for word and holds a (B, D, N) tensor for every layer.
+* ``"grouped"``, for a CPU: voxels whose place falls in the same cell of the token grid share the four corners of
+  it, so a cell is one matrix product of its voxels' channel selectors with five tokens a layer (four corners and
+  the global one). Only N x 5 L x B numbers are ever made, a chunk at a time.
+* ``"dense"``, for a GPU: place, layer and scale are one matrix R (voxels x layers x positions). A voxel reads
+  ``sum_lp R_i,lp F_lp`` before its channels weigh it: sixteen times the multiplications of the grouped form on an
+  8 x 8 grid, but of the kind a GPU does best, with shapes that never depend on the values, so that the host need
+  not wait for the device.
 """
 
-from typing import Literal
+from collections.abc import Iterator
+from typing import Any, Literal, NamedTuple
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
-from factortopy.model.readout_dense import read_dense
-from factortopy.model.readout_grouped import CORNERS, read_grouped
 from factortopy.model.selectors import Selection
 
 Form = Literal["plain", "grouped", "dense"]
+CORNERS = 5
+"""Tokens of a layer that a voxel reads: four around its place, and the global one."""
+CHUNK_NUMBERS = {"grouped": 2_000_000, "dense": 2**27}
+"""How many numbers are made at a time: 8 MB in float32, so that a chunk stays in cache; 512 MB on a GPU."""
 
 
 def read_out(
@@ -46,9 +56,7 @@ def read_out(
         Predictions, without bias and without the recipe's factor, in the precision of ``channels``.
     """
     form = form or choose_form(local.device, *local.shape[-2:])
-    if form == "plain":
-        return _read_plain(local, global_, selection, channels)
-    read = read_grouped if form == "grouped" else read_dense
+    read = {"plain": _read_plain, "grouped": _read_grouped, "dense": _read_dense}[form]
     return read(local, global_, selection, channels)
 
 
@@ -61,12 +69,7 @@ def choose_form(device: torch.device, height: int, width: int) -> Form:
     return "grouped" if device.type == "cpu" and height * width + 1 > CORNERS else "dense"
 
 
-def _read_plain(
-    local: Float[Tensor, "L B D H W"],
-    global_: Float[Tensor, "L B D"],
-    selection: Selection,
-    channels: Float[Tensor, "N D"],
-) -> Float[Tensor, "B N"]:
+def _read_plain(local: Tensor, global_: Tensor, selection: Selection, channels: Tensor) -> Float[Tensor, "B N"]:
     grid = selection.space.to(local.dtype).expand(local.shape[1], 1, -1, -1)
     total = channels.new_zeros(())
     for place, whole, weight in zip(local, global_, selection.layer.T, strict=True):
@@ -74,3 +77,170 @@ def _read_plain(
         mixed = (1 - selection.scale) * sampled + selection.scale * whole[:, :, None]
         total = total + weight * mixed
     return torch.einsum("bdn,nd->bn", total, channels)
+
+
+class Corners(NamedTuple):
+    """Where places lie on a grid of tokens.
+
+    Attributes:
+        row: row of the token up and left of the place; -1 beyond the first one.
+        column: its column.
+        weights: bilinear weights of the upper left, upper right, lower left and lower right token; sum 1.
+    """
+
+    row: Int[Tensor, "N"]
+    column: Int[Tensor, "N"]
+    weights: Float[Tensor, "N 4"]
+
+
+def interpolation(space: Float[Tensor, "N 2"], height: int, width: int) -> Corners:
+    """The four tokens around each place, as PyTorch's ``grid_sample`` with ``align_corners=False``.
+
+    Args:
+        space: places in [-1, 1], x to the right and y down; -1 and 1 are the image's edges.
+        height: rows of the token grid.
+        width: columns of the token grid.
+
+    Returns:
+        Rows from -1 to height - 1 and columns from -1 to width - 1: tokens outside the grid count as 0.
+    """
+    x = ((space[:, 0] + 1) * width - 1) / 2
+    y = ((space[:, 1] + 1) * height - 1) / 2
+    left = x.detach().floor().clamp(min=-1, max=width - 1)
+    top = y.detach().floor().clamp(min=-1, max=height - 1)
+    right, down = x - left, y - top
+    weights = torch.stack([(1 - down) * (1 - right), (1 - down) * right, down * (1 - right), down * right], dim=-1)
+    return Corners(top.long(), left.long(), weights)
+
+
+def _read_grouped(local: Tensor, global_: Tensor, selection: Selection, channels: Tensor) -> Float[Tensor, "B N"]:
+    height, width = local.shape[-2:]
+    corners = interpolation(selection.space, height, width)
+    # One row and column of zeros around the grid: cells of the padded grid start at row and column -1.
+    cell = (corners.row + 1) * (width + 1) + corners.column + 1
+    scale = selection.scale[:, None]
+    place = torch.cat([corners.weights * (1 - scale), scale], dim=1)
+    weights = place[:, :, None] * selection.layer[:, None, :]
+    order = cell.argsort(stable=True)
+    rows = torch.cat([functional.pad(local, (1, 1, 1, 1)).flatten(3).permute(3, 0, 1, 2), global_[None]], dim=0)
+    read = _GroupedReadout.apply(rows, weights[order], channels[order], cell[order], width + 1)
+    return read.T[:, order.argsort()]
+
+
+def _cells(cell: Int[Tensor, "N"], columns: int, numbers: int) -> Iterator[tuple[slice, list[int]]]:
+    """Slices of voxels that share a cell, with the rows of its corners and of the global token."""
+    cells, counts = cell.unique_consecutive(return_counts=True)
+    size = max(1, CHUNK_NUMBERS["grouped"] // numbers)
+    start = 0
+    for index, count in zip(cells.tolist(), counts.tolist(), strict=True):
+        corner = index // columns * (columns + 1) + index % columns
+        rows = [corner, corner + 1, corner + columns + 1, corner + columns + 2, -1]
+        for first in range(start, start + count, size):
+            yield slice(first, min(first + size, start + count)), rows
+        start += count
+
+
+class _GroupedReadout(torch.autograd.Function):
+    """Grouped read-out with its gradient written out, so that no (N, 5, L, B) tensor is kept.
+
+    ``rows`` (P, L, B, D) are the tokens of every position of the padded grid, the global token last;
+    ``weights`` (N, 5, L) are those of the four corners and the global token; voxels are sorted by ``cell``.
+    Products run in the precision of ``rows``; sums over chunks and the result are in that of ``channels``.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, rows: Tensor, weights: Tensor, channels: Tensor, cell: Tensor, columns: int) -> Tensor:
+        """Predictions (N, B), chunk by chunk."""
+        ctx.save_for_backward(rows, weights, channels, cell)
+        ctx.columns = columns
+        layers, batch, width = rows.shape[1:]
+        result = channels.new_empty(len(channels), batch)
+        narrow, mixing = channels.to(rows.dtype), weights.to(rows.dtype).flatten(1)[:, None]
+        for voxels, corners in _cells(cell, columns, CORNERS * layers * batch):
+            products = narrow[voxels] @ rows[corners].reshape(-1, width).T
+            products = products.view(-1, CORNERS * layers, batch)
+            result[voxels] = torch.bmm(mixing[voxels], products)[:, 0]
+        return result
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        """Gradients for rows, weights and channels; products are made again rather than kept."""
+        rows, weights, channels, cell = ctx.saved_tensors
+        layers, batch, width = rows.shape[1:]
+        rows_gradient = channels.new_zeros(rows.shape)
+        weights_gradient, channels_gradient = torch.empty_like(weights), torch.empty_like(channels)
+        narrow, mixing = channels.to(rows.dtype), weights.to(rows.dtype).flatten(1)[:, :, None]
+        gradient = gradient.to(rows.dtype).contiguous()
+        for voxels, corners in _cells(cell, ctx.columns, CORNERS * layers * batch):
+            tokens = rows[corners].reshape(-1, width)
+            products = (narrow[voxels] @ tokens.T).view(-1, CORNERS * layers, batch)
+            by_weight = torch.bmm(products, gradient[voxels, :, None])
+            weights_gradient[voxels] = by_weight.view(-1, CORNERS, layers).to(weights.dtype)
+            outer = (mixing[voxels] * gradient[voxels, None, :]).flatten(1)
+            channels_gradient[voxels] = (outer @ tokens).to(channels.dtype)
+            rows_gradient[corners] += (outer.T @ narrow[voxels]).view(CORNERS, layers, batch, width)
+        return rows_gradient.to(rows.dtype), weights_gradient, channels_gradient, None, None
+
+
+def _read_dense(local: Tensor, global_: Tensor, selection: Selection, channels: Tensor) -> Float[Tensor, "B N"]:
+    batch, width = global_.shape[1:]
+    reading = _reading_matrix(selection, *local.shape[-2:])
+    rows = torch.cat([local.flatten(3), global_[..., None]], dim=3)
+    rows = rows.permute(0, 3, 1, 2).reshape(-1, batch * width)
+    return _DenseReadout.apply(rows, reading.flatten(1), channels, batch).T
+
+
+def _reading_matrix(selection: Selection, height: int, width: int) -> Float[Tensor, "N L P"]:
+    """Weight of every token in what a voxel reads: positions row by row, the global token last."""
+    corners = interpolation(selection.space, height, width)
+    rows = torch.stack([corners.row, corners.row, corners.row + 1, corners.row + 1], dim=1)
+    columns = torch.stack([corners.column, corners.column + 1] * 2, dim=1)
+    inside = (rows >= 0) & (rows < height) & (columns >= 0) & (columns < width)
+    place = rows.clamp(0, height - 1) * width + columns.clamp(0, width - 1)
+    local = (1 - selection.scale)[:, None] * corners.weights * inside
+    position = local.new_zeros(len(local), height * width).scatter_add(1, place, local)
+    position = torch.cat([position, selection.scale[:, None]], dim=1)
+    return selection.layer[:, :, None] * position[:, None, :]
+
+
+def _chunks(voxels: int, numbers: int) -> Iterator[slice]:
+    size = max(1, CHUNK_NUMBERS["dense"] // numbers)
+    yield from (slice(start, start + size) for start in range(0, voxels, size))
+
+
+class _DenseReadout(torch.autograd.Function):
+    """``y_ib = sum_d omega_id (R rows)_i,bd`` with its gradient written out; nothing of N x B x D is kept.
+
+    ``rows`` (L P, B D) are the tokens, ``reading`` (N, L P) is R. Products run in the precision of ``rows``.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, rows: Tensor, reading: Tensor, channels: Tensor, batch: int) -> Tensor:
+        """Predictions (N, B), chunk by chunk."""
+        ctx.save_for_backward(rows, reading, channels)
+        ctx.batch = batch
+        narrow, weights = reading.to(rows.dtype), channels.to(rows.dtype)
+        result = channels.new_empty(len(channels), batch)
+        for voxels in _chunks(len(channels), rows.shape[1]):
+            read = (narrow[voxels] @ rows).view(-1, batch, channels.shape[1])
+            result[voxels] = torch.bmm(read, weights[voxels, :, None])[:, :, 0].to(result.dtype)
+        return result
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        """Gradients for rows, reading and channels; what voxels read is made again rather than kept."""
+        rows, reading, channels = ctx.saved_tensors
+        narrow, weights = reading.to(rows.dtype), channels.to(rows.dtype)
+        gradient = gradient.to(rows.dtype)
+        rows_gradient = channels.new_zeros(rows.shape)
+        reading_gradient, channels_gradient = torch.empty_like(reading), torch.empty_like(channels)
+        for voxels in _chunks(len(channels), rows.shape[1]):
+            read = (narrow[voxels] @ rows).view(-1, ctx.batch, channels.shape[1])
+            by_channel = torch.bmm(gradient[voxels, None, :], read)[:, 0]
+            channels_gradient[voxels] = by_channel.to(channels.dtype)
+            outer = (gradient[voxels, :, None] * weights[voxels, None, :]).flatten(1)
+            reading_gradient[voxels] = (outer @ rows.T).to(reading.dtype)
+            rows_gradient += narrow[voxels].T @ outer
+        return rows_gradient.to(rows.dtype), reading_gradient, channels_gradient, None

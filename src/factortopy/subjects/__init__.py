@@ -12,9 +12,8 @@ from factortopy.subjects.ceilings import (
 )
 from factortopy.subjects.folder import described_files, load_subject_folder, read_description
 from factortopy.subjects.recording import RecordedVoxels, Recording, subject_of
-from factortopy.subjects.subject import Subject
+from factortopy.subjects.subject import PlantedTruth, Projection, Subject
 from factortopy.subjects.trials import TrialRows, Trials, ZScore
-from factortopy.subjects.truth import PlantedTruth, Projection
 
 __all__ = [
     "REPEATS_FORMULA",

@@ -12,8 +12,7 @@ import numpy as np
 from factortopy.errors import DataError, UnknownNameError
 from factortopy.storage import SUFFIXES, ArraySource, npy_header, read_array, reading
 from factortopy.subjects.arrays import load_arrays
-from factortopy.subjects.subject import Subject
-from factortopy.subjects.truth import PlantedTruth
+from factortopy.subjects.subject import PlantedTruth, Subject
 
 REQUIRED = ("responses", "coordinates")
 OPTIONAL = ("coordinate_bounds", "hemisphere", "vertex", "noise_ceiling", "repeats")
