@@ -77,7 +77,7 @@ def measure_speed(folder: Path, options: argparse.Namespace) -> dict[str, float]
     ratios = {
         "time": estimate.seconds / seconds,
         "memory": estimate.memory / peak[0],
-        "disk": estimate.bytes / size,
+        "disk": estimate.disk / size,
     }
     for name, ratio in ratios.items():
         print(f"{'estimated / real ' + name:<34}{ratio:>10.3f}")

@@ -14,7 +14,7 @@ from factortopy.networks import load_network
 from factortopy.storage import checkpoint
 from factortopy.subjects import load_arrays
 from factortopy.tokens import TokenStore, extract
-from factortopy.workflow import fit, fit_model
+from factortopy.workflow import estimate_fit, fit, fit_model, fit_to_folder
 
 IMAGES, VOXELS = 48, 30
 FAST = {"steps": 6, "validate_every": 3, "width": 4, "batch_size": 16}
@@ -169,3 +169,28 @@ def test_the_mapping_says_where_and_how_it_was_computed(tokens, subject):
     found = mapping.provenance
     assert (found["device"], found["precision"]) == ("cpu", "fp32")
     assert 0 < found["training"]["waited"] < found["training"]["seconds"]
+
+
+def test_a_fit_to_a_folder_is_made_once_and_never_mistaken(tokens, subject, tmp_path, monkeypatch):
+    settings = fit_settings(**FAST)
+    mapping = fit_to_folder(tokens, subject, tmp_path / "mapping", settings, bootstrap=0, progress=False)
+    assert [path.name for path in tmp_path.iterdir()] == ["mapping"]
+    with monkeypatch.context() as patch:
+        patch.setattr("factortopy.workflow.folder.fit_model", None)  # nothing is fitted again
+        again = fit_to_folder(tokens, subject, tmp_path / "mapping", settings, bootstrap=0, progress=False)
+    np.testing.assert_array_equal(again.dataset["r2"], mapping.dataset["r2"])
+    other = fit_settings(**{**FAST, "width": 5})
+    with pytest.raises(DataError, match="is a mapping of something else"):
+        fit_to_folder(tokens, subject, tmp_path / "mapping", other, progress=False)
+    replaced = fit_to_folder(tokens, subject, tmp_path / "mapping", other, overwrite=True, bootstrap=0, progress=False)
+    assert replaced.settings["width"] == 5
+
+
+def test_a_fits_cost_is_known_before(tokens, subject):
+    cost = estimate_fit(tokens, subject, device="cpu", **FAST)
+    assert cost.facts["voxels"] == str(VOXELS)
+    assert 0 < cost.seconds < 600
+    assert cost.memory > 600e6
+    assert cost.disk > 4 * VOXELS * FAST["width"]
+    with pytest.raises(UnknownNameError, match="stepps"):
+        estimate_fit(tokens, subject, stepps=3)

@@ -7,6 +7,8 @@ from .analysis import compare as compare
 from .analysis import hierarchy_slope as hierarchy_slope
 from .analysis import recovery as recovery
 from .analysis import subject_average as subject_average
+from .baselines import estimate_baselines as estimate_baselines
+from .baselines import run_baselines as run_baselines
 from .cortex import load_surface as load_surface
 from .datasets import algonauts_protocol as algonauts_protocol
 from .datasets import convert_nsd as convert_nsd
@@ -49,6 +51,8 @@ from .tokens import TokenStore as TokenStore
 from .tokens import estimate_extraction as estimate_extraction
 from .tokens import extract as extract
 from .tokens import token_norms as token_norms
+from .workflow import estimate_fit as estimate_fit
 from .workflow import fit as fit
+from .workflow import map_before_and_after as map_before_and_after
 
 __version__: str

@@ -61,38 +61,31 @@ class DemoResult:
 
     def as_dict(self) -> dict[str, float | str]:
         """The key numbers, JSON-ready."""
-        found = self.recovery
+        compared = ("slope_found", "slope_planted", "depth_r", "space_x_r", "space_y_r", "scale_r")
         return {
             "seconds": round(sum(self.times.values()), 1),
             "r2": self.r2,
             "oracle_r2": self.oracle_r2,
             "ceiling_r2": self.ceiling_r2,
-            "slope_found": found.slope_found,
-            "slope_planted": found.slope_planted,
-            "depth_r": found.depth_r,
-            "space_x_r": found.space_x_r,
-            "space_y_r": found.space_y_r,
-            "scale_r": found.scale_r,
+            **{name: getattr(self.recovery, name) for name in compared},
             "report": str(self.report),
         }
 
     def rows(self) -> list[tuple[str, str, str]]:
         """The closing table: what, found, and the planted value or limit."""
-        found = self.recovery
+        recovery = self.recovery
+        planted = [
+            ("hierarchy slope (share)", recovery.slope_found, recovery.slope_planted),
+            ("hierarchy slope (selector)", recovery.slope_selector, recovery.slope_planted),
+            ("b0 (share)", recovery.b0_found, recovery.b0_planted),
+            ("b1 (share)", recovery.b1_found, recovery.b1_planted),
+        ]
+        correlations = {"depth": recovery.depth_r, "space x": recovery.space_x_r, "space y": recovery.space_y_r}
+        correlations["scale"] = recovery.scale_r
         return [
             ("held-out R²", f"{self.r2:.3f}", f"{self.oracle_r2:.3f} oracle, {self.ceiling_r2:.3f} ceiling"),
-            ("hierarchy slope (share)", f"{found.slope_found:.3f}", f"{found.slope_planted:.3f} planted"),
-            (
-                "hierarchy slope (selector)",
-                f"{found.slope_selector:.3f}",
-                f"{found.slope_planted:.3f} planted",
-            ),
-            ("b0 (share)", f"{found.b0_found:.3f}", f"{found.b0_planted:.3f} planted"),
-            ("b1 (share)", f"{found.b1_found:.3f}", f"{found.b1_planted:.3f} planted"),
-            ("depth, correlation", f"{found.depth_r:.3f}", "1 at best"),
-            ("space x, correlation", f"{found.space_x_r:.3f}", "1 at best"),
-            ("space y, correlation", f"{found.space_y_r:.3f}", "1 at best"),
-            ("scale, correlation", f"{found.scale_r:.3f}", "1 at best"),
+            *((name, f"{value:.3f}", f"{limit:.3f} planted") for name, value, limit in planted),
+            *((f"{name}, correlation", f"{value:.3f}", "1 at best") for name, value in correlations.items()),
         ]
 
 
@@ -191,7 +184,7 @@ def _tokens_folder(folder: Path, network: str, images: int, seed: int) -> Path:
 def _show(folder: Path, fitted: Fit, subject: Subject, views: ImageSet, palette: Palette, progress: bool) -> Path:
     """Every figure as PNG and SVG, and the report."""
     mapping, truth = fitted.mapping, _truth(subject)
-    example = views.image(next((place for place, name in enumerate(views.ids) if EXAMPLE in name), 0))
+    example = views.image(next((index for index, name in enumerate(views.ids) if EXAMPLE in name), 0))
     figures = {name: partial(draw, name, mapping, palette=palette) for name in ALL_FIGURES}
     figures["space_dots"] = partial(space_dots, mapping, image=example, palette=palette)
     figures["recovery"] = partial(draw_recovery, mapping, truth, palette=palette)

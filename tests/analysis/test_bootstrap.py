@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-import xarray as xr
 from scipy import stats
 from sklearn.metrics import r2_score
 
@@ -10,7 +9,7 @@ from factortopy.analysis import draw_roi_r2, estimate, fit_slope, paired_differe
 from factortopy.analysis.estimates.bootstrap import draw_images, draw_r2, draw_share
 from factortopy.analysis.estimates.uncertainty import PredictedParts, error_limits, uncertainty
 from factortopy.errors import DataError, UnknownNameError
-from factortopy.mapping import Mapping
+from factortopy.mapping import Mapping, mapping_dataset
 
 IMAGES, VOXELS = 60, 40
 INDEX = np.arange(VOXELS)
@@ -127,21 +126,21 @@ def test_lines_of_the_draws_are_fits_to_their_depth(measured):
     depth = draw_share(measured.depth, measured.predictions, draw_images(measured.images, 15))
     for draw in range(15):
         expected = fit_slope(depth[draw], ROIS)
-        assert found["drawn_slope"][1][draw] == pytest.approx(expected.slope, abs=1e-5)
-        assert found["drawn_b0"][1][draw] == pytest.approx(expected.b0, abs=1e-5)
-        assert found["drawn_b1"][1][draw] == pytest.approx(expected.b1, abs=1e-5)
+        assert found["drawn_slope"][draw] == pytest.approx(expected.slope, abs=1e-5)
+        assert found["drawn_b0"][draw] == pytest.approx(expected.b0, abs=1e-5)
+        assert found["drawn_b1"][draw] == pytest.approx(expected.b1, abs=1e-5)
 
 
 def test_rois_of_the_draws_are_means(measured):
     found = uncertainty(measured, resamples=15)
     r2 = draw_r2(measured.responses, measured.predictions, draw_images(measured.images, 15))
-    np.testing.assert_allclose(found["drawn_r2"][1][:, 1], r2[:, 10:20].mean(axis=1), atol=1e-5)
-    np.testing.assert_allclose(found["drawn_r2"][1][:, 4], r2.mean(axis=1), atol=1e-5)
-    np.testing.assert_allclose(found["r2_low"][1], percentiles(r2)[0], atol=1e-5)
+    np.testing.assert_allclose(found["drawn_r2"][:, 1], r2[:, 10:20].mean(axis=1), atol=1e-5)
+    np.testing.assert_allclose(found["drawn_r2"][:, 4], r2.mean(axis=1), atol=1e-5)
+    np.testing.assert_allclose(found["r2_low"], percentiles(r2)[0], atol=1e-5)
     depth = draw_share(measured.depth, measured.predictions, draw_images(measured.images, 15))
-    np.testing.assert_allclose(found["drawn_depth"][1][:, 2], depth[:, 20:30].mean(axis=1), atol=1e-5)
+    np.testing.assert_allclose(found["drawn_depth"][:, 2], depth[:, 20:30].mean(axis=1), atol=1e-5)
     scale = draw_share(measured.global_, measured.predictions, draw_images(measured.images, 15))
-    np.testing.assert_allclose(found["drawn_scale"][1][:, 4], scale.mean(axis=1), atol=1e-5)
+    np.testing.assert_allclose(found["drawn_scale"][:, 4], scale.mean(axis=1), atol=1e-5)
 
 
 def mapping_of(measured, shift=0.0, **attributes):
@@ -152,19 +151,18 @@ def mapping_of(measured, shift=0.0, **attributes):
     total = np.square(measured.responses - measured.responses.mean(axis=0)).sum(axis=0)
     r2 = 1 - np.square(measured.responses - predictions).sum(axis=0) / total
     depth = INDEX / VOXELS
-    dataset = xr.Dataset(
-        {
-            "space": (("voxel", "axis"), np.zeros((VOXELS, 2))),
-            "layer": (("voxel", "layer"), np.full((VOXELS, 2), 0.5)),
-            "scale": (("voxel",), np.zeros(VOXELS)),
-            "r2": (("voxel",), r2),
-            "layer_share": (("voxel", "layer"), np.stack([1 - depth, depth], axis=1)),
-            **uncertainty(changed, resamples=200),
-        },
-        coords={"region": region_names(ROIS), **{f"roi_{n}": (("voxel",), held) for n, held in ROIS.items()}},
-        attrs={"subject": "s", "split": "a", "seed": 0, "rois": list(ROIS), **attributes},
-    )
-    return Mapping(dataset)
+    values = {
+        "space": np.zeros((VOXELS, 2)),
+        "layer": np.full((VOXELS, 2), 0.5),
+        "scale": np.zeros(VOXELS),
+        "r2": r2,
+        "layer_share": np.stack([1 - depth, depth], axis=1),
+        "hemisphere": np.full(VOXELS, "left"),
+        "vertex": np.arange(VOXELS),
+        "region": np.array(region_names(ROIS)),
+        **uncertainty(changed, resamples=200),
+    }
+    return Mapping(mapping_dataset(values, ["a", "b"], ROIS, {"subject": "s", "split": "a", "seed": 0, **attributes}))
 
 
 def test_estimate_and_paired_difference(measured):

@@ -101,7 +101,7 @@ def test_what_is_done_is_not_fitted_again(planted, output, comparison, monkeypat
     def never(*arguments, **named):
         raise AssertionError("fitted again")
 
-    monkeypatch.setattr(run, "fit_variant", never)
+    monkeypatch.setattr(run, "fit_model", never)
     monkeypatch.setattr(run, "fit_linear", never)
     tokens, subject, _ = planted
     again = run_baselines(tokens, subject, output, untrained=PlantedTokens(seed=9), **COMMON)

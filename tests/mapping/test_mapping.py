@@ -10,6 +10,7 @@ import xarray as xr
 
 from factortopy.errors import DataError
 from factortopy.mapping import Mapping
+from factortopy.mapping.mapping import _storable
 
 ROIS = ["V1", "V2V3", "OPA", "EBA", "A1", "LO1 (prf)"]
 
@@ -80,6 +81,27 @@ def test_damage_is_named(mapping, tmp_path):
 def test_missing_variables_are_named(mapping):
     with pytest.raises(DataError, match="missing: scale"):
         Mapping(mapping.dataset.drop_vars("scale"))
+
+
+@pytest.mark.parametrize(
+    ("name", "changed", "message"),
+    [
+        ("layer", (("voxel",), np.zeros(4)), r"'layer' of a mapping is over \(voxel\), expected \(voxel, layer\)"),
+        ("r2_low", (("layer",), np.zeros(3)), r"'r2_low' of a mapping is over \(layer\), expected \(voxel\)"),
+        ("scale", (("voxel",), np.array(["a"] * 4)), "'scale' of a mapping is <U1, expected numbers"),
+        ("space", (("voxel", "three"), np.zeros((4, 3))), r"over \(voxel, three\), expected \(voxel, axis\)"),
+        ("roi_V1", (("layer",), np.zeros(3, bool)), r"'roi_V1' of a mapping is over \(layer\)"),
+    ],
+)
+def test_a_foreign_dataset_is_refused_by_the_name_of_its_variable(mapping, tmp_path, name, changed, message):
+    dataset = mapping.dataset.drop_vars(name, errors="ignore").assign({name: changed})
+    with pytest.raises(DataError, match=message):
+        Mapping(dataset)
+    folder = mapping.save(tmp_path / "mapping")
+    _storable(dataset).to_zarr(folder / "dataset.zarr", mode="w", consolidated=False, zarr_format=3)
+    with pytest.raises(DataError, match=message) as error:
+        Mapping.load(folder)
+    assert "\n" not in str(error.value)
 
 
 def test_an_unwritable_place_is_one_clear_error(mapping, tmp_path):

@@ -89,7 +89,7 @@ def test_wrong_coordinates_and_parameters_are_refused(tokens, subject):
     mapping = fitted(tokens, subject, "default").mapping
     elsewhere = sphere_coordinates(load_surface("fsaverage5"))[5_000 : 5_000 + VOXELS]
     moved = replace(subject, voxels=replace(subject.voxels, coordinates=elsewhere))
-    with pytest.raises(DataError, match="other places"):
+    with pytest.raises(DataError, match="other positions"):
         load_model(mapping, moved)
     with pytest.raises(DataError, match="no trained parameters"):
         load_model(replace(mapping, parameters={}))

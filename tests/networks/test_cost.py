@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from factortopy.networks import Cost, Preprocessing, cost, estimate_cost, load_network, network_skeleton
+from factortopy.networks import NetworkCost, Preprocessing, cost, estimate_cost, load_network, network_skeleton
 from factortopy.networks.adapters.module import network_from_module
 from factortopy.networks.cost import MemoryMeter
 
@@ -78,7 +78,7 @@ def test_large_network_is_never_built():
     # A multiplication and an addition for each weight and token, and those of the attention
     blocks = 2 * 1025 * (found.parameters - 2e6) + 40 * 2 * 2 * 1025**2 * 1536
     assert found.operations == pytest.approx(blocks, rel=0.03)
-    assert isinstance(found, Cost)
+    assert isinstance(found, NetworkCost)
     assert found.images_per_second > 0
 
 

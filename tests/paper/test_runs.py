@@ -6,11 +6,11 @@ import json
 import pytest
 from typer.testing import CliRunner
 
-from factortopy.cli import app, estimate_paper
-from factortopy.cli.estimate import FitEstimate
+from factortopy.cli import app
 from factortopy.errors import DataError, MissingExtraError
+from factortopy.machine import Cost
 from factortopy.mapping import Mapping
-from factortopy.paper import ITEMS, Item, Study, StudyPlan, find_item, paper_table, run_items
+from factortopy.paper import ITEMS, Item, Study, StudyPlan, costs, find_item, paper_table, run_items
 from factortopy.paper import study as study_module
 from factortopy.paper.item import Result
 from factortopy.paper.members import STAND_INS, base_members, diffusion_steps, members_of
@@ -87,7 +87,7 @@ def test_a_second_run_fits_nothing_and_gives_the_same_numbers(outcome, plan, wor
     def never(*_words, **_options):
         raise AssertionError("nothing is fitted or extracted twice")
 
-    monkeypatch.setattr(study_module, "fit_model", never)
+    monkeypatch.setattr("factortopy.workflow.folder.fit_model", never)
     monkeypatch.setattr(study_module, "extract", never)
     again = run_items([ITEMS["table2"]], Study(plan))
     assert again.failed == {}
@@ -160,9 +160,8 @@ def test_the_command_ends_with_counts_and_fails_where_an_item_fails(tmp_path):
 
 
 def test_a_dry_run_states_its_needs_and_writes_nothing(tmp_path, monkeypatch):
-    stub = FitEstimate({"train": 8_000}, 37_984, memory=3e9, disk=50e6, seconds=120.0)
-    monkeypatch.setattr(estimate_paper, "estimate_fit", lambda *_: stub)
-    monkeypatch.setattr(estimate_paper.PaperEstimate, "_speed", lambda *_: 10.0)
+    monkeypatch.setattr(costs, "settings_cost", lambda *_: Cost(seconds=120.0, memory=3e9, disk=50e6))
+    monkeypatch.setattr(costs, "_speed", lambda *_: 10.0)
     monkeypatch.chdir(tmp_path)
     result = run("paper", "figure3", "--dry-run", "-w", tmp_path / "run")
     assert result.exit_code == 0, result.stderr

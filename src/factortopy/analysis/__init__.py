@@ -23,7 +23,6 @@ from factortopy.analysis.estimates._estimate import CONFIDENCE, Estimate, percen
 from factortopy.analysis.estimates._of_mapping import estimate, paired_difference
 from factortopy.analysis.estimates.bootstrap import draw_roi_r2
 from factortopy.analysis.estimates.tables import csv_of, record_of, records_of, table_of, text_in_row, write_table
-from factortopy.analysis.estimates.uncertainty import MappingVariables
 from factortopy.analysis.heldout._leave_out import LeaveOut, leave_out
 from factortopy.analysis.heldout._roi_scores import NORMALISED_FORMULA, ceiling_facts, roi_scores
 from factortopy.analysis.heldout._shares import Shares, shares
@@ -75,7 +74,6 @@ __all__ = [
     "HierarchySlope",
     "LeaveOut",
     "LevelDepth",
-    "MappingVariables",
     "NormalisedScore",
     "NullTest",
     "Order",

@@ -82,20 +82,20 @@ class _Centred:
 
     Args:
         features: of the images.
-        device: where they are held.
+        device: where they are kept.
     """
 
     def __init__(self, features: Features, device: torch.device) -> None:
         parts = {
-            side: (torch.cat([layer.flatten(2) for layer in held.local], dim=1).to(device),
-                   torch.cat(held.global_, dim=1).float().to(device))
-            for side, held in features.tokens.items()
+            side: (torch.cat([layer.flatten(2) for layer in tokens.local], dim=1).to(device),
+                   torch.cat(tokens.global_, dim=1).float().to(device))
+            for side, tokens in features.tokens.items()
         }  # fmt: skip
         self._mean = tuple(part.float().mean(dim=0) for part in parts["train"])
         self._parts = parts
         self._grid = features.tokens["train"].local[0].shape[-2:]
 
-    def weights(self, fields: Sequence[Field]) -> Float[Tensor, "field place"]:
+    def weights(self, fields: Sequence[Field]) -> Float[Tensor, "field position"]:
         """Weights of all places in each field."""
         rows = [field_weights(field, *self._grid).flatten() for field in fields]
         return torch.stack(rows).to(self._mean[0])
@@ -116,15 +116,18 @@ class _Centred:
             torch.from_numpy(PENALTIES).to(basis) * spread,
         )
 
-    def products(self, responses: Float[Tensor, "image V"]) -> tuple[Float[Tensor, "place M V"], Float[Tensor, "G V"]]:
+    def products(
+        self, responses: Float[Tensor, "image V"]
+    ) -> tuple[Float[Tensor, "position M V"], Float[Tensor, "G V"]]:
         """``X_p^T y`` of every place and ``Z^T y``."""
         local, whole = self._parts["train"]
-        places = [
-            (local[:, :, place].float() - self._mean[0][:, place]).T @ responses for place in range(local.shape[2])
+        products = [
+            (local[:, :, position].float() - self._mean[0][:, position]).T @ responses
+            for position in range(local.shape[2])
         ]
-        return torch.stack(places), (whole - self._mean[1]).T @ responses
+        return torch.stack(products), (whole - self._mean[1]).T @ responses
 
-    def _of(self, side: str, weights: Float[Tensor, "place"]) -> Float[Tensor, "image K"]:
+    def _of(self, side: str, weights: Float[Tensor, "position"]) -> Float[Tensor, "image K"]:
         local, whole = self._parts[side]
         weighed = torch.cat([part.float() @ weights for part in local.split(64)])
         return torch.cat([weighed - self._mean[0] @ weights, whole - self._mean[1]], dim=1)

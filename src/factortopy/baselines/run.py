@@ -19,15 +19,15 @@ from factortopy.baselines.linear import fit_linear
 from factortopy.baselines.methods import METHODS, is_linear, needs_himalaya
 from factortopy.baselines.ridge import himalaya_search
 from factortopy.baselines.scores import BaselineScores
-from factortopy.baselines.variants import fit_variant
+from factortopy.baselines.variants import variant
 from factortopy.errors import DataError, UnknownNameError
-from factortopy.fitting import Examples, FitSettings, Recipe, default_split, fit_settings, image_of_rows, split_examples
+from factortopy.fitting import Examples, FitSettings, default_split, image_of_rows, split_examples
 from factortopy.images import Split
 from factortopy.machine import Machine
 from factortopy.storage import Checkpoint, Part, remove, sha256_text
 from factortopy.subjects import Subject
 from factortopy.tokens import TokenStore
-from factortopy.workflow import ceiling_on_test, fit_facts, fit_identity
+from factortopy.workflow import ceiling_on_test, fit_facts, fit_identity, fit_model, fit_options
 
 FEATURES = 768
 """Numbers an image that every linear baseline uses: the channels of a base-size transformer."""
@@ -44,13 +44,8 @@ def run_baselines(
     split: Split | None = None,
     features: int = FEATURES,
     untrained: TokenStore | None = None,
-    recipe: Recipe = "default",
-    seed: int = 0,
-    device: str | torch.device | None = None,
-    precision: str | None = None,
-    memory_gb: float | None = None,
     progress: bool = True,
-    **changes: Any,
+    **options: Any,
 ) -> BaselineScores:
     """Compare FactorTopy with baselines, ablations and controls on the same tokens, split and test images.
 
@@ -67,21 +62,22 @@ def run_baselines(
         split: which images train, choose and test; by default 8:1:1, scenes kept whole where known.
         features: numbers an image that each linear baseline uses.
         untrained: tokens of the same images in the network with random weights.
-        recipe: of FactorTopy; this and the following as for :func:`factortopy.fit`.
-        seed: of the split, the start and the order of images.
-        device: ``"cuda"``, ``"mps"`` or ``"cpu"``.
-        precision: of the matrix products.
-        memory_gb: GB that tokens may take in main memory.
         progress: whether to show progress bars.
-        changes: settings of FactorTopy that differ from the recipe's.
+        options: recipe, seed, device, precision, memory_gb and settings of FactorTopy, as for :func:`factortopy.fit`.
 
     Raises:
         UnknownNameError: if a method or a setting does not exist.
         UnavailableError: if a linear baseline is wanted and himalaya is not installed.
         DataError: if the untrained network is wanted and has no tokens, tokens do not fit the subject, or
             ``output`` holds the results of something else.
+
+    Example:
+        >>> which = ["fwrf", "factortopy"]
+        >>> scores = ft.run_baselines(tokens, subject, "baselines", which=which, steps=3, progress=False)
+        >>> scores.methods
+        ['fwrf', 'factortopy']
     """
-    settings = fit_settings(recipe, seed=seed, **changes)
+    settings, machine = fit_options(**options)
     names = check_methods(which, tokens, untrained)
     if features < 2 * len(tokens.layers):
         raise DataError(f"features are {features}; {len(tokens.layers)} layers need {2 * len(tokens.layers)}")
@@ -93,7 +89,7 @@ def run_baselines(
         split,
         features,
         untrained,
-        Machine.choose(device, precision, memory_gb),
+        machine,
         Path(output),
         progress,
     )
@@ -197,18 +193,15 @@ class _Run:
                 description=description,
             )
             return fitted.predictions, {"chosen": fitted.chosen}
-        predictions = fit_variant(
-            name,
-            self.tokens,
-            self.subject,
-            self.settings,
-            self.split,
-            untrained=self.untrained,
+        predictions = fit_model(
+            *variant(name, self.tokens, self.subject, self.settings, self.split, self.untrained),
+            split=self.split,
+            bootstrap=0,
             machine=self.machine,
             checkpoint=self.state(name),
             progress=self.progress,
             description=description,
-        )
+        ).predictions
         return predictions, {}
 
     def state(self, name: str) -> Path:

@@ -5,17 +5,14 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float
 
 from factortopy.baselines.methods import METHODS
 from factortopy.errors import DataError
 from factortopy.fitting import FitSettings
 from factortopy.images import ImageSet, Split
-from factortopy.machine import Machine
 from factortopy.networks import Tokens, load_network
 from factortopy.subjects import Subject
 from factortopy.tokens import TokenStore, extract
-from factortopy.workflow import fit_model
 
 
 class PlaceMeans(TokenStore):
@@ -37,20 +34,15 @@ class PlaceMeans(TokenStore):
         return Tokens(tuple(local), tokens.global_)
 
 
-def fit_variant(
+def variant(
     name: str,
     tokens: TokenStore,
     subject: Subject,
     settings: FitSettings,
     split: Split,
-    *,
     untrained: TokenStore | None,
-    machine: Machine,
-    checkpoint: Path,
-    progress: bool,
-    description: str,
-) -> Float[np.ndarray, "image voxel"]:
-    """Predictions of the test images by FactorTopy or one of its variants, for z-scored responses.
+) -> tuple[TokenStore, Subject, FitSettings]:
+    """Tokens, subject and settings of FactorTopy or of one of its variants.
 
     Args:
         name: of ``METHODS``, no linear baseline.
@@ -59,12 +51,7 @@ def fit_variant(
         settings: of FactorTopy; the variant's differ by what it lacks.
         split: of the images.
         untrained: tokens of the untrained network, where it is wanted.
-        machine: where to compute.
-        checkpoint: folder where the state is kept and found.
-        progress: whether to show progress bars.
-        description: what the bar calls this.
     """
-    changed = settings.model_copy(update=METHODS[name].settings)
     if name == "without-space":
         tokens = PlaceMeans(tokens)
     elif name == "untrained-network":
@@ -73,17 +60,7 @@ def fit_variant(
         tokens = untrained
     elif name == "shuffled-images":
         subject = shuffled(subject, split, settings.seed)
-    fitted = fit_model(
-        tokens,
-        subject,
-        changed,
-        split=split,
-        machine=machine,
-        checkpoint=checkpoint,
-        progress=progress,
-        description=description,
-    )
-    return fitted.predictions
+    return tokens, subject, settings.model_copy(update=METHODS[name].settings)
 
 
 def extract_untrained(

@@ -2,6 +2,7 @@
 
 import json
 import tempfile
+from collections.abc import Collection
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -46,14 +47,14 @@ def split_names(text: str | None) -> list[str] | None:
     return None if text is None else [name.strip() for name in text.split(",")]
 
 
-def parse_changes(changes: list[str] | None) -> dict[str, Any]:
-    """Settings from ``name=value``: numbers, true, false and null as in JSON, else text."""
+def parse_changes(changes: list[str] | None, options: Collection[str] = ("recipe", "seed")) -> dict[str, Any]:
+    """Settings from ``name=value``: numbers, true, false and null as in JSON, else text; ``options`` have their own."""
     parsed: dict[str, Any] = {}
     for change in changes or []:
         name, equals, value = change.partition("=")
         if not equals or not name:
             raise DataError(f"--set {change!r} is not NAME=VALUE; e.g. --set steps=300")
-        if name in ("recipe", "seed"):
+        if name in options:
             raise DataError(f"--set {change!r}: use --{name} {value}")
         try:
             parsed[name] = json.loads(value)

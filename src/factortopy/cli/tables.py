@@ -3,12 +3,17 @@
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
+
+from factortopy.cli.options import readable_bytes, readable_seconds
+
+if TYPE_CHECKING:
+    from factortopy.machine import Cost
 
 
 @dataclass(frozen=True)
@@ -91,3 +96,24 @@ def print_table(
     console.print(table)
     if note is not None:
         console.print(Text(note, style="dim"))
+
+
+def print_cost(title: str, cost: "Cost", rows: Iterable[tuple[str, str]] = ()) -> None:
+    """Print what a dry run came to.
+
+    Args:
+        title: the work.
+        cost: what it takes.
+        rows: facts that stand first.
+    """
+    print_table(f"{title}: nothing was written", ("", ""), [*rows, *cost_rows(cost)])
+
+
+def cost_rows(cost: "Cost") -> list[tuple[str, str]]:
+    """Facts, memory, disk and time of a cost."""
+    rows = [*cost.facts.items(), ("memory", f"about {readable_bytes(cost.memory)}")]
+    if cost.device_memory:
+        rows.append(("GPU memory", f"about {readable_bytes(cost.device_memory)}"))
+    meanwhile = f", and {readable_bytes(cost.temporary)} until it is done" if cost.temporary else ""
+    rows.append(("disk", f"about {readable_bytes(cost.disk)}{meanwhile}"))
+    return [*rows, ("time", f"about {readable_seconds(cost.seconds)}")]

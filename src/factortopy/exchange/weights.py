@@ -3,27 +3,25 @@
 from collections.abc import Mapping as MappingType
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import torch
-import xarray as xr
 from jaxtyping import Float
 from torch import Tensor
 
-from factortopy.analysis import CONFIDENCE, AlignedBatches, held_out_variables, raw_selectors, region_names
 from factortopy.cortex import Voxels, coordinate_bounds
 from factortopy.errors import DataError, ShapeError
-from factortopy.fitting import fit_settings, image_of_rows, split_examples
+from factortopy.fitting import build_paper_model, build_selectors, fit_settings, split_examples
 from factortopy.images import Split
 from factortopy.machine import Machine
-from factortopy.mapping import Mapping, load_model
-from factortopy.model import ChannelAlign, ChannelMap, FactorTopy, PositionEncoding, TopologicalSelectors
+from factortopy.mapping import Mapping, load_model, mapping_dataset, voxel_variables, with_values
+from factortopy.model import ChannelAlign, ChannelMap, FactorTopy, TopologicalSelectors
 from factortopy.networks import Network
 from factortopy.provenance import provenance
 from factortopy.subjects import Subject
 from factortopy.tokens import TokenStore
-from factortopy.workflow import BATCH, ceiling_on_test
+from factortopy.workflow import score_model
 
 Bounds = Literal["voxels", "surface"]
 NEAR = 0.1
@@ -79,20 +77,24 @@ def import_weights(
         )
     with torch.no_grad():
         selection = model.select()
-        variables: dict[str, Any] = {
-            "space": (("voxel", "axis"), selection.space.numpy()),
-            "layer": (("voxel", "layer"), selection.layer.numpy()),
-            "scale": (("voxel",), selection.scale.numpy()),
-            "channels": (("voxel", "channel"), model.channels.numpy().copy()),
-            "r2": (("voxel",), np.full(len(coordinates), np.nan, np.float32)),
+        values = {
+            "space": selection.space.numpy(),
+            "layer": selection.layer.numpy(),
+            "scale": selection.scale.numpy(),
+            "channels": model.channels.numpy().copy(),
+            "r2": np.full(len(coordinates), np.nan, np.float32),
         }
-    facts = {
+    located, facts = voxel_variables(voxels)
+    facts |= {
+        "network": name or network.name,
+        "global_token": network.global_token,
         "subject": subject.name if subject else "unknown",
         "simulated": int(subject is not None and subject.simulated),
+        "recipe": "paper",
     }
     settings = fit_settings("paper", width=model.channels.shape[1])
     return Mapping(
-        dataset=_dataset(variables, voxels, network, name or network.name).assign_attrs(facts),
+        dataset=mapping_dataset(values | located, network.layers, voxels.rois, facts),
         parameters=dict(model.state_dict()),
         settings=settings.model_dump(exclude_none=True),
         provenance=provenance(weights="imported under the authors' names", file=source, bounds=bounds),
@@ -120,23 +122,9 @@ def score_weights(
     model = load_model(mapping)
     _check_fit(mapping, model, tokens, subject)
     test = split_examples(tokens, subject, split)["test"]
-    variables, _ = held_out_variables(
-        model,
-        AlignedBatches(model, lambda: test.batches(BATCH), Machine.choose("cpu").memory),
-        test.all_responses(),
-        image_of_rows(subject, split.test),
-        subject.voxels.rois,
-        bootstrap,
-    )
-    variables |= raw_selectors(model)
-    if subject.noise_ceiling is not None:
-        variables["ceiling"] = (("voxel",), ceiling_on_test(subject, split))
-    data = mapping.dataset.assign(variables)
-    facts: dict[str, Any] = {"gauge": "canonical", "split": split.digest, "images_test": len(split.test)}
-    if "drawn_r2" in variables:
-        data = data.assign_coords(region=np.array(region_names(subject.voxels.rois)))
-        facts |= {"bootstrap": bootstrap, "confidence": CONFIDENCE}
-    return replace(mapping, dataset=data.assign_attrs(facts))
+    scores = score_model(model, test, subject, split, Machine.choose("cpu"), bootstrap=bootstrap)
+    facts = {**scores.facts, "split": split.digest, "images_test": len(split.test)}
+    return replace(mapping, dataset=with_values(mapping.dataset, scores.values).assign_attrs(facts))
 
 
 def export_weights(mapping: Mapping) -> dict[str, Tensor]:
@@ -149,26 +137,6 @@ def export_weights(mapping: Mapping) -> dict[str, Tensor]:
     if recipe != "paper":
         raise DataError(f'only recipe="paper" has the authors\' form; this mapping is of recipe {recipe!r}')
     return to_paper_weights(load_model(mapping))
-
-
-def _dataset(variables: dict[str, Any], voxels: Voxels, network: Network, name: str) -> xr.Dataset:
-    variables["coordinates"] = (("voxel", "dimension"), voxels.coordinates)
-    coordinates: dict[str, Any] = {
-        "hemisphere": (("voxel",), voxels.hemisphere.astype("<U5")),
-        "vertex": (("voxel",), voxels.vertex),
-        "network_layer": (("layer",), np.array(network.layers)),
-        "axis": ["x", "y"],
-        **{f"roi_{name}": (("voxel",), inside) for name, inside in voxels.rois.items()},
-    }
-    attributes = {
-        "network": name,
-        "global_token": network.global_token,
-        "surface": voxels.surface or "",
-        "coordinate_bounds": voxels.bounds.ravel().tolist(),
-        "rois": list(voxels.rois),
-        "recipe": "paper",
-    }
-    return xr.Dataset(variables, coordinates, attributes)
 
 
 def _check_fit(mapping: Mapping, model: FactorTopy, tokens: TokenStore, subject: Subject) -> None:
@@ -239,11 +207,9 @@ def from_paper_weights(
     if len(coordinates) != voxels:
         raise ShapeError(f"the weights are of {voxels} voxels, the coordinates of {len(coordinates)}")
     channels = [weights[f"{GLOBAL}.{layer}.weight"].shape[1] for layer in layers]
-    local, global_ = ([ChannelMap(count, width) for count in channels] for _ in range(2))
-    selectors = TopologicalSelectors(coordinates, PositionEncoding(bounds), len(layers))
-    model = FactorTopy(
-        ChannelAlign(local, global_), selectors, torch.zeros(voxels, width), fit_settings("paper", width=width).factor
-    )
+    settings = fit_settings("paper", width=width)
+    selectors = build_selectors(settings, coordinates, torch.from_numpy(bounds), len(layers))
+    model = build_paper_model(settings, selectors, voxels, tuple(channels))
     try:
         own = {ours: weights[theirs] for theirs, ours in names.items()}
         own |= {name: value.flatten(1) for name, value in own.items() if name.startswith("align.local")}

@@ -1,8 +1,8 @@
 """Fine-tuning: a network and labelled images in, the network with other weights out."""
 
 from factortopy.finetuning._finetune import Finetuned, finetune
-from factortopy.finetuning._probe import Probe, probe
-from factortopy.finetuning.estimate import FinetuningEstimate, estimate_finetuning
+from factortopy.finetuning._probe import Probe, probe, probe_before_and_after
+from factortopy.finetuning.estimate import estimate_finetuning
 from factortopy.finetuning.labelled import (
     LabelledImages,
     labelled_digits,
@@ -19,7 +19,6 @@ __all__ = [
     "FinetuneHistory",
     "FinetuneSettings",
     "Finetuned",
-    "FinetuningEstimate",
     "LabelledImages",
     "LabelledSplit",
     "Probe",
@@ -32,5 +31,6 @@ __all__ = [
     "labelled_from_torchvision",
     "open_labelled",
     "probe",
+    "probe_before_and_after",
     "split_classes",
 ]

@@ -1,7 +1,5 @@
 """``finetune``: a network and labelled images in, a folder with the fine-tuned network out."""
 
-import csv
-import io
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -9,6 +7,7 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import tomli_w
 import torch
 from safetensors.torch import save_file
@@ -151,10 +150,10 @@ def _finished(output: Path, identity: str) -> dict[str, Any] | None:
         return None
     try:
         record: dict[str, Any] = json.loads((output / PROVENANCE).read_text(encoding="utf-8"))
-        found = record["identity"]
+        kept = record["identity"]
     except (OSError, ValueError, KeyError):
         raise DataError(f"{output} exists and is no fine-tuned network; choose another folder", path=output) from None
-    if found != identity:
+    if kept != identity:
         raise DataError(
             f"{output} holds another fine-tuning (network, images, settings or precision differ); choose "
             "another folder, or delete it",
@@ -179,8 +178,8 @@ def _record(
         weights_hash=network.weights_hash,
         made_of=dict(made_of),
         classes=list(images.classes),
-        training_ids=[ids[place] for place in split.training],
-        validation_ids=[ids[place] for place in split.validation],
+        training_ids=[ids[index] for index in split.training],
+        validation_ids=[ids[index] for index in split.validation],
         left_out_of_validation=list(split.twins),
         training=asdict(history),
     )
@@ -197,7 +196,7 @@ def _write(output: Path, model: Classifier, settings: FinetuneSettings, record: 
         save_file(_plain(network.module.state_dict()), folder / FINETUNED_WEIGHTS)
         save_file(_plain(model.linear.state_dict()), folder / CLASSIFIER)
         (folder / FINETUNED_SETTINGS).write_text(tomli_w.dumps(text), encoding="utf-8")
-        (folder / HISTORY).write_text(_history_table(record["training"]), encoding="utf-8")
+        _history_table(record["training"]).to_csv(folder / HISTORY, index=False)
         (folder / PROVENANCE).write_text(json.dumps(record, indent=2, sort_keys=True), encoding="utf-8")
 
 
@@ -206,9 +205,6 @@ def _plain(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {name: value.detach().cpu().clone().contiguous() for name, value in state.items()}
 
 
-def _history_table(history: Mapping[str, Any]) -> str:
-    text = io.StringIO(newline="")
-    rows = csv.writer(text, lineterminator="\n")
-    rows.writerow(("step", "training_loss", "validation_accuracy"))
-    rows.writerows(zip(history["step"], history["loss"], history["accuracy"], strict=True))
-    return text.getvalue()
+def _history_table(history: Mapping[str, Any]) -> pd.DataFrame:
+    columns = {"step": "step", "training_loss": "loss", "validation_accuracy": "accuracy"}
+    return pd.DataFrame({name: history[key] for name, key in columns.items()})

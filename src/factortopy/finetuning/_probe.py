@@ -1,6 +1,7 @@
 """How well a network's features still do a task that it could do before: the original task's accuracy."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -86,14 +87,53 @@ def probe(
     )
 
 
+def probe_before_and_after(
+    before: Network,
+    after: Network,
+    images: LabelledImages,
+    settings: FinetuneSettings,
+    *,
+    precision: str | None = None,
+    progress: bool = True,
+) -> dict[str, Any]:
+    """Accuracy of a task by :func:`probe` before and after a fine-tuning for another one: what was forgotten.
+
+    Args:
+        before: the network with its weights before.
+        after: the same network with those after.
+        images: images of the original task, with a class each.
+        settings: of the fine-tuning, for the numbers of images and the seed.
+        precision: ``"bf16"`` or ``"fp32"``.
+        progress: show bars.
+
+    Returns:
+        ``before``, ``after`` and ``drop``, ``chance``, ``training``, ``validation`` and ``images``; JSON-ready.
+    """
+    old, new = (
+        probe(
+            network,
+            images,
+            settings.per_class,
+            settings.validation_per_class,
+            seed=settings.seed,
+            precision=precision,
+            progress=progress,
+        )
+        for network in (before, after)
+    )
+    shared = {name: value for name, value in asdict(old).items() if name != "accuracy"}
+    drop = old.accuracy - new.accuracy
+    return {"images": images.images.name, "before": old.accuracy, "after": new.accuracy, "drop": drop, **shared}
+
+
 @torch.no_grad()
-def _features(reader: Trainer, places: list[int], progress: bool) -> Float[np.ndarray, "image channel"]:
+def _features(reader: Trainer, indices: list[int], progress: bool) -> Float[np.ndarray, "image channel"]:
     """Global tokens of the last layer."""
-    network, found = reader.model.network, []
-    with progress_bar("Features", len(places), show=progress) as advance:
-        for pixels, _ in reader.batches(in_batches(places)):
+    network, features = reader.model.network, []
+    with progress_bar("Features", len(indices), show=progress) as advance:
+        for pixels, _ in reader.batches(in_batches(indices)):
             with autocast(network.device, reader.precision):
                 token = network.tokens(pixels.to(network.device)).global_[-1]
-            found.append(token.float().cpu().numpy())
+            features.append(token.float().cpu().numpy())
             advance(len(pixels))
-    return np.concatenate(found)
+    return np.concatenate(features)

@@ -1,7 +1,6 @@
 """What a fine-tuning will take, from running some of its steps."""
 
 import time
-from dataclasses import dataclass
 
 import torch
 
@@ -9,39 +8,10 @@ from factortopy.finetuning.labelled import LabelledImages
 from factortopy.finetuning.settings import FinetuneSettings
 from factortopy.finetuning.split import split_classes
 from factortopy.finetuning.training import VALIDATION_BATCH, Classifier, Trainer
-from factortopy.machine import choose_precision
+from factortopy.machine import Cost, choose_precision
 from factortopy.networks import Network, peak_memory
 
 TIMED_STEPS = 3
-
-
-@dataclass(frozen=True)
-class FinetuningEstimate:
-    """What a fine-tuning will take.
-
-    Attributes:
-        training: number of training images.
-        validation: number of validation images.
-        classes: number of classes.
-        trained: number of parameters that are trained.
-        parameters: number of all parameters.
-        seconds: on this machine, looks at the validation images included.
-        memory: bytes of main memory at the peak, of the whole process.
-        device_memory: bytes of the GPU's memory at the peak; 0 without one.
-        disk: bytes of the result.
-        checkpoint: bytes of the state that is kept while it runs.
-    """
-
-    training: int
-    validation: int
-    classes: int
-    trained: int
-    parameters: int
-    seconds: float
-    memory: int
-    device_memory: int
-    disk: int
-    checkpoint: int
 
 
 def estimate_finetuning(
@@ -51,7 +21,7 @@ def estimate_finetuning(
     *,
     precision: str | None = None,
     progress: bool = True,
-) -> FinetuningEstimate:
+) -> Cost:
     """Run some steps and one batch of validation images, and scale their time up.
 
     Args:
@@ -86,18 +56,20 @@ def estimate_finetuning(
     # The first step is slower than the others.
     step = (moments[-1] - moments[0]) / TIMED_STEPS
     looks = 2 + (settings.steps - 1) // settings.validate_every
-    held = trainer.optimiser.state_dict()["state"]
+    moments_of = trainer.optimiser.state_dict()["state"].values()
+    trained = sum(value["exp_avg"].numel() for value in moments_of)
+    parameters = sum(value.numel() for value in network.module.parameters())
     weights = sum(value.nbytes for value in network.module.state_dict().values())
     moved = sum(value.numel() * 8 for value in model.trained() if value.grad is not None)
-    return FinetuningEstimate(
-        training=len(split.training),
-        validation=len(split.validation),
-        classes=len(images.classes),
-        trained=sum(value["exp_avg"].numel() for value in held.values()),
-        parameters=sum(value.numel() for value in network.module.parameters()),
+    counts = f"{len(split.training):,} training, {len(split.validation):,} validation"
+    return Cost(
         seconds=step * settings.steps + look * looks,
         memory=peak[0],
-        device_memory=torch.cuda.max_memory_allocated(device) if device.type == "cuda" else 0,
         disk=weights,
-        checkpoint=weights + moved,
+        device_memory=torch.cuda.max_memory_allocated(device) if device.type == "cuda" else 0,
+        temporary=weights + moved,
+        facts={
+            "images": f"{counts}; {len(images.classes)} classes",
+            "parameters": f"{trained:,} trained of {parameters:,}",
+        },
     )

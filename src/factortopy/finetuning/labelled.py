@@ -23,7 +23,7 @@ class LabelledImages:
 
     Args:
         images: the images by id.
-        labels: place of each image's class in ``classes``.
+        labels: index of each image's class in ``classes``.
         classes: names of the classes.
 
     Raises:
@@ -82,8 +82,8 @@ def labelled_digits() -> LabelledImages:
     # 17 grey levels, spread over 0..255.
     pixels = (digits.images * (255 / 16)).round().astype(np.uint8)
     ids = tuple(f"digit-{number:04d}" for number in range(len(pixels)))
-    place = {image_id: number for number, image_id in enumerate(ids)}
-    images = ImageSet("digits", ids, lambda image_id: Image.fromarray(pixels[place[image_id]]))
+    index = {image_id: number for number, image_id in enumerate(ids)}
+    images = ImageSet("digits", ids, lambda image_id: Image.fromarray(pixels[index[image_id]]))
     return LabelledImages(images, tuple(digits.target.tolist()), tuple("0123456789"))
 
 

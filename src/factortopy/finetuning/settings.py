@@ -2,12 +2,12 @@
 
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field
 
-from factortopy.errors import DataError, UnknownNameError
+from factortopy.settings import Settings
 
 
-class FinetuneSettings(BaseModel):
+class FinetuneSettings(Settings):
     """How a network is fine-tuned; the numbers are the paper's (section 4.4) where it gives them.
 
     Attributes:
@@ -20,8 +20,6 @@ class FinetuneSettings(BaseModel):
         validate_every: steps between two looks at the validation images.
         seed: of the split, the head and the order of images.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     per_class: int = Field(default=50, ge=1)
     validation_per_class: int = Field(default=50, ge=1)
@@ -40,12 +38,4 @@ def finetune_settings(**changes: Any) -> FinetuneSettings:
         UnknownNameError: if a change names no setting.
         DataError: if a value is out of range.
     """
-    unknown = set(changes) - set(FinetuneSettings.model_fields)
-    if unknown:
-        raise UnknownNameError("setting", sorted(unknown)[0], FinetuneSettings.model_fields)
-    try:
-        return FinetuneSettings(**changes)
-    except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(map(str, first["loc"]))
-        raise DataError(f"setting {place} = {first['input']!r}: {first['msg']}") from None
+    return FinetuneSettings.checked(**changes)

@@ -18,8 +18,8 @@ class LabelledSplit:
     """Which images train and which validate.
 
     Attributes:
-        training: places of images in the labelled set, as many of each class.
-        validation: places of other images.
+        training: indices of images in the labelled set, as many of each class.
+        validation: indices of other images.
         twins: ids of images left out of validation because their pixels are those of a training image.
         digest: SHA-256 over ids, classes and pixels of both sides.
     """
@@ -53,7 +53,7 @@ def split_classes(
     labels = np.asarray(images.labels)
     counts = np.bincount(labels, minlength=len(images.classes))
     if counts.min() <= per_class:
-        few = [f"{images.classes[place]} has {counts[place]}" for place in np.flatnonzero(counts <= per_class)]
+        few = [f"{images.classes[index]} has {counts[index]}" for index in np.flatnonzero(counts <= per_class)]
         raise DataError(
             f"{images.images.name!r} has too few images of {len(few)} of {len(counts)} classes "
             f"({', '.join(few[:6])}{', ...' if len(few) > 6 else ''}); {per_class} to train on and at least "
@@ -64,44 +64,44 @@ def split_classes(
     training = np.concatenate([order[:per_class] for order in orders])
     rest = np.concatenate([order[per_class : per_class + validation_per_class] for order in orders])
     digests = _digests(images, [*training.tolist(), *rest.tolist()], progress)
-    seen = {digests[place] for place in training.tolist()}
-    validation = [place for place in rest.tolist() if digests[place] not in seen]
+    seen = {digests[index] for index in training.tolist()}
+    validation = [index for index in rest.tolist() if digests[index] not in seen]
     if not validation:
         raise DataError(f"all validation images of {images.images.name!r} are training images under other ids")
     ids = images.images.ids
     sides = [*training.tolist(), -1, *validation]
-    facts = ["|" if place < 0 else f"{ids[place]} {labels[place]} {digests[place]}" for place in sides]
+    facts = ["|" if index < 0 else f"{ids[index]} {labels[index]} {digests[index]}" for index in sides]
     return LabelledSplit(
         tuple(training.tolist()),
         tuple(validation),
-        tuple(ids[place] for place in rest.tolist() if digests[place] in seen),
+        tuple(ids[index] for index in rest.tolist() if digests[index] in seen),
         sha256_text(*images.classes, *facts),
     )
 
 
-def _digests(images: LabelledImages, places: Sequence[int], progress: bool) -> dict[int, str]:
-    """SHA-256 of the pixels of images, by place."""
+def _digests(images: LabelledImages, indices: Sequence[int], progress: bool) -> dict[int, str]:
+    """SHA-256 of the pixels of images, by index."""
     broken: dict[str, str] = {}
 
-    def digest(place: int) -> str:
+    def digest(index: int) -> str:
         try:
-            return sha256_array(np.asarray(images.images.image(place)))
+            return sha256_array(np.asarray(images.images.image(index)))
         except (DataError, OSError) as error:
-            broken[images.images.ids[place]] = str(error)
+            broken[images.images.ids[index]] = str(error)
             return ""
 
-    found: dict[int, str] = {}
+    digests: dict[int, str] = {}
     with (
-        progress_bar("Reading images", len(places), show=progress) as advance,
+        progress_bar("Reading images", len(indices), show=progress) as advance,
         ThreadPoolExecutor(default_workers()) as pool,
     ):
-        for place, value in zip(places, pool.map(digest, places), strict=True):
-            found[place] = value
+        for index, value in zip(indices, pool.map(digest, indices), strict=True):
+            digests[index] = value
             advance(1)
     if broken:
         named = ", ".join(sorted(broken))
         raise DataError(
-            f"{len(broken)} of the {len(places)} images drawn from {images.images.name!r} cannot be read: "
+            f"{len(broken)} of the {len(indices)} images drawn from {images.images.name!r} cannot be read: "
             f"{named} (first: {broken[min(broken)]}); replace or remove them"
         )
-    return found
+    return digests

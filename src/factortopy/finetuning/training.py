@@ -159,36 +159,36 @@ class Trainer:
         self.losses = []
 
     @torch.no_grad()
-    def accuracy(self, places: Sequence[int] | None = None) -> float:
-        """Part of the validation images, or of the images at some places, that are classified rightly."""
-        places = self.split.validation if places is None else places
+    def accuracy(self, indices: Sequence[int] | None = None) -> float:
+        """Part of the validation images, or of the images of some indices, that are classified rightly."""
+        indices = self.split.validation if indices is None else indices
         right = 0
-        for pixels, labels in self.batches(in_batches(places)):
+        for pixels, labels in self.batches(in_batches(indices)):
             with autocast(self.device, self.precision):
-                found = self.model(pixels.to(self.device)).argmax(dim=1).cpu()
-            right += int((found == labels).sum())
-        return right / len(places)
+                predicted = self.model(pixels.to(self.device)).argmax(dim=1).cpu()
+            right += int((predicted == labels).sum())
+        return right / len(indices)
 
     def training_order(self) -> Iterator[Sequence[int]]:
-        """Places of the images of every step that is left; every image comes once before any comes again."""
+        """Indices of the images of every step that is left; every image comes once before any comes again."""
         size = min(self.settings.batch_size, len(self.split.training))
         return islice(_shuffled(self.split.training, size, self.settings.seed), self.step, self.settings.steps)
 
     def batches(self, order: Iterator[Sequence[int]]) -> Iterator[Batch]:
         """Preprocessed images and labels; the next batches are decoded meanwhile."""
 
-        def decode(place: int) -> Tensor:
-            return self.model.network.preprocessing(self.images.images.image(place))
+        def decode(index: int) -> Tensor:
+            return self.model.network.preprocessing(self.images.images.image(index))
 
         waiting: deque[tuple[Sequence[int], list[Future[Tensor]]]] = deque()
         with ThreadPoolExecutor(default_workers()) as pool:
             while True:
-                for places in islice(order, max(0, AHEAD - len(waiting))):
-                    waiting.append((places, [pool.submit(decode, place) for place in places]))
+                for indices in islice(order, max(0, AHEAD - len(waiting))):
+                    waiting.append((indices, [pool.submit(decode, index) for index in indices]))
                 if not waiting:
                     return
-                places, jobs = waiting.popleft()
-                labels = torch.tensor([self.images.labels[place] for place in places])
+                indices, jobs = waiting.popleft()
+                labels = torch.tensor([self.images.labels[index] for index in indices])
                 yield torch.stack([job.result() for job in jobs]), labels
 
     def _state(self) -> Part:
@@ -212,17 +212,17 @@ class Trainer:
         load_optimiser(self.optimiser, state.tensors)
 
 
-def _shuffled(places: Sequence[int], size: int, seed: int) -> Iterator[Sequence[int]]:
+def _shuffled(indices: Sequence[int], size: int, seed: int) -> Iterator[Sequence[int]]:
     """Endless batches of a size; what is left of a pass begins the next one's first batch."""
     generator = torch.Generator().manual_seed(seed)
     waiting: list[int] = []
     while True:
         while len(waiting) < size:
-            waiting += [places[place] for place in torch.randperm(len(places), generator=generator)]
+            waiting += [indices[index] for index in torch.randperm(len(indices), generator=generator)]
         yield waiting[:size]
         waiting = waiting[size:]
 
 
-def in_batches(places: Sequence[int]) -> Iterator[Sequence[int]]:
+def in_batches(indices: Sequence[int]) -> Iterator[Sequence[int]]:
     """Places in their order, some at a time, for runs without gradients."""
-    return (places[i : i + VALIDATION_BATCH] for i in range(0, len(places), VALIDATION_BATCH))
+    return (indices[i : i + VALIDATION_BATCH] for i in range(0, len(indices), VALIDATION_BATCH))

@@ -2,15 +2,16 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field
 
-from factortopy.errors import DataError, UnknownNameError
+from factortopy.errors import UnknownNameError
+from factortopy.settings import Settings
 
 Recipe = Literal["default", "paper"]
 Place = Annotated[float, Field(ge=-1, le=1)]
 
 
-class FitSettings(BaseModel):
+class FitSettings(Settings):
     """How a model is parametrised and trained.
 
     Make them with :func:`fit_settings`, which knows the numbers of both recipes.
@@ -49,8 +50,6 @@ class FitSettings(BaseModel):
         patience: looks without improvement after which training stops; None trains all steps.
         seed: of everything random.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     recipe: Recipe
     topology: bool = True
@@ -138,11 +137,4 @@ def fit_settings(recipe: Recipe = "default", **changes: Any) -> FitSettings:
     """
     if recipe not in RECIPES:
         raise UnknownNameError("recipe", recipe, RECIPES)
-    unknown = set(changes) - set(FitSettings.model_fields)
-    if unknown:
-        raise UnknownNameError("setting", sorted(unknown)[0], FitSettings.model_fields)
-    try:
-        return FitSettings(recipe=recipe, **{**RECIPES[recipe], **changes})
-    except ValidationError as error:
-        first = error.errors()[0]
-        raise DataError(f"setting {'.'.join(map(str, first['loc']))} = {first['input']!r}: {first['msg']}") from None
+    return FitSettings.checked(recipe=recipe, **{**RECIPES[recipe], **changes})

@@ -249,8 +249,8 @@ def _rate(step: int, settings: FitSettings) -> float:
 
 def _released(step: int, settings: FitSettings) -> float:
     """Factor of the selectors' learning rates: 0 at first, then rising to 1 over as many steps."""
-    held = min(settings.hold_steps, settings.steps // 4)
-    return min(1.0, max(0.0, (step + 1) / held - 1)) if held else 1.0
+    hold = min(settings.hold_steps, settings.steps // 4)
+    return min(1.0, max(0.0, (step + 1) / hold - 1)) if hold else 1.0
 
 
 def _shuffled(count: int, settings: FitSettings) -> Iterator[Int[Tensor, "batch"]]:

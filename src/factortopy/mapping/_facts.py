@@ -23,15 +23,15 @@ def facts(dataset: xr.Dataset, values: str = "") -> dict[str, str]:
         Texts by name: ``network``, ``subject``, ``recipe``, ``split``, ``seed``, ``images`` and ``repeats``;
         ``score`` where the dataset has one R^2 a voxel; ``values`` if given. What is not known says so.
     """
-    known = dataset.attrs
+    attributes = dataset.attrs
     named = {
-        "network": str(known.get("network", "unnamed")),
-        "subject": str(known.get("subject", "unnamed")),
-        "recipe": str(known.get("recipe", "unknown")),
-        "split": str(known.get("split", "unknown"))[:DIGITS],
-        "seed": str(known.get("seed", "unknown")),
-        "images": _images(known),
-        "repeats": _repeats(known),
+        "network": str(attributes.get("network", "unnamed")),
+        "subject": str(attributes.get("subject", "unnamed")),
+        "recipe": str(attributes.get("recipe", "unknown")),
+        "split": str(attributes.get("split", "unknown"))[:DIGITS],
+        "seed": str(attributes.get("seed", "unknown")),
+        "images": _images(attributes),
+        "repeats": _repeats(attributes),
     }
     if "r2" in dataset and dataset["r2"].dims == ("voxel",):
         r2 = dataset["r2"].values
@@ -41,25 +41,25 @@ def facts(dataset: xr.Dataset, values: str = "") -> dict[str, str]:
 
 def facts_line(dataset: xr.Dataset, values: str = "") -> str:
     """:func:`facts` as one line, parted by dots."""
-    said = facts(dataset, values)
-    return " · ".join(f"{name} {text}" if name in NAMED else text for name, text in said.items())
+    texts = facts(dataset, values)
+    return " · ".join(f"{name} {text}" if name in NAMED else text for name, text in texts.items())
 
 
-def _images(known: dict[str, Any]) -> str:
-    counts = {name: known.get(f"images_{side}") for side, name in SIDES.items()}
-    said = [
+def _images(attributes: dict[str, Any]) -> str:
+    counts = {name: attributes.get(f"images_{side}") for side, name in SIDES.items()}
+    texts = [
         f"{count if isinstance(count, str) else f'{int(count):,}'} {name}"
         for name, count in counts.items()
         if count is not None
     ]
-    return f"{', '.join(said)} images" if said else "images not counted"
+    return f"{', '.join(texts)} images" if texts else "images not counted"
 
 
-def _repeats(known: dict[str, Any]) -> str:
+def _repeats(attributes: dict[str, Any]) -> str:
     """From ``trials_test``, or the numbers of test responses that average one trial, two trials and so on."""
-    if "trials_test" in known:
-        return f"{int(known['trials_test']):,} single trials of the test images"
-    counts = np.asarray(known.get("repeats_test", ()))
+    if "trials_test" in attributes:
+        return f"{int(attributes['trials_test']):,} single trials of the test images"
+    counts = np.asarray(attributes.get("repeats_test", ()))
     if not counts.sum():
         return "repeats not given"
     repeats = np.flatnonzero(counts) + 1

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from factortopy.cortex import VERTICES, Voxels
 from factortopy.errors import DataError
+from factortopy.mapping.schema import ROI, check_dataset
 from factortopy.storage import atomic_path
 
 DATASET, PARAMETERS, SETTINGS, PROVENANCE = (
@@ -26,7 +27,6 @@ DATASET, PARAMETERS, SETTINGS, PROVENANCE = (
     "settings.toml",
     "provenance.json",
 )
-REQUIRED = ("space", "layer", "scale", "r2")
 
 
 @dataclass(frozen=True)
@@ -64,9 +64,7 @@ class Mapping:
     provenance: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        missing = [name for name in REQUIRED if name not in self.dataset]
-        if missing:
-            raise DataError(f"a mapping needs the variables {', '.join(REQUIRED)}; missing: {', '.join(missing)}")
+        check_dataset(self.dataset)
 
     @property
     def simulated(self) -> bool:
@@ -81,11 +79,11 @@ class Mapping:
     @property
     def rois(self) -> dict[str, Bool[np.ndarray, "voxel"]]:
         """Masks of the ROIs by name, in the subject's order."""
-        names = [str(name).removeprefix("roi_") for name in self.dataset.coords if str(name).startswith("roi_")]
+        names = [str(name).removeprefix(ROI) for name in self.dataset.coords if str(name).startswith(ROI)]
         # A Zarr group does not keep the order of its arrays; the attribute does.
         order = {name: index for index, name in enumerate(self.dataset.attrs.get("rois", []))}
         names.sort(key=lambda name: order.get(name, len(order)))
-        return {name: np.asarray(self.dataset[f"roi_{name}"].values, dtype=bool) for name in names}
+        return {name: np.asarray(self.dataset[f"{ROI}{name}"].values, dtype=bool) for name in names}
 
     @property
     def voxels(self) -> Voxels:
@@ -160,7 +158,7 @@ def _storable(dataset: xr.Dataset) -> xr.Dataset:
 
 
 def _fixed_width(dataset: xr.Dataset) -> xr.Dataset:
-    rois = [name for name in dataset if str(name).startswith("roi_")]
+    rois = [name for name in dataset if str(name).startswith(ROI)]
     return _cast_texts(dataset.set_coords(rois), "OT", str)
 
 

@@ -25,7 +25,7 @@ from factortopy.subjects import Subject
 UNTRAINED = "-untrained-"
 """Stands before the seed in the name of a network of random weights."""
 TOLERANCE = 0.01
-"""Largest difference of the place a voxel reads, between the model made again and the mapping."""
+"""Largest difference of the position a voxel reads, between the model made again and the mapping."""
 
 
 def load_model(mapping: Mapping, subject: Subject | None = None) -> FactorTopy:
@@ -56,7 +56,7 @@ def load_model(mapping: Mapping, subject: Subject | None = None) -> FactorTopy:
     except RuntimeError as error:
         reason = str(error).splitlines()[-1].strip()
         raise DataError(f"the parameters of this mapping do not fit together: {reason}") from None
-    _check_places(model, mapping)
+    _check_positions(model, mapping)
     return model.eval()
 
 
@@ -120,25 +120,25 @@ def _selectors(mapping: Mapping, subject: Subject | None) -> nn.Module:
     """Selectors of the kind that the parameters are of."""
     count, layers = mapping.dataset["layer"].shape
     # Selectors that are learnt in part stand one level deeper: "selectors.learnt.scale".
-    held = {name.removeprefix("selectors.").removeprefix("learnt."): name for name in mapping.parameters}
-    if "space.0.weight" in held:
+    names = {name.removeprefix("selectors.").removeprefix("learnt."): name for name in mapping.parameters}
+    if "space.0.weight" in names:
         voxels = mapping.voxels if subject is None else subject.voxels
         return TopologicalSelectors(
             torch.from_numpy(voxels.coordinates).float(), PositionEncoding(voxels.bounds), layers
         )
-    if "scale" in held and mapping.parameters[held["scale"]].ndim == 1:
+    if "scale" in names and mapping.parameters[names["scale"]].ndim == 1:
         # A selection that was given and not trained.
         empty = Selection(torch.zeros(count, 2), torch.zeros(count, layers), torch.zeros(count))
         return FixedSelectors(empty)
     return FreeSelectors(count, layers)
 
 
-def _check_places(model: FactorTopy, mapping: Mapping) -> None:
+def _check_positions(model: FactorTopy, mapping: Mapping) -> None:
     with torch.no_grad():
-        found = model.select().space.numpy()
+        space = model.select().space.numpy()
     expected = mapping.dataset["space"].values
-    if found.shape != expected.shape or not np.abs(found - expected).max() < TOLERANCE:
+    if space.shape != expected.shape or not np.abs(space - expected).max() < TOLERANCE:
         raise DataError(
-            "the model made from this mapping reads other places than the mapping says: its coordinates are "
+            "the model made from this mapping reads other positions than the mapping says: its coordinates are "
             "not those of the fit; give the subject it was fitted to"
         )

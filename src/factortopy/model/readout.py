@@ -72,8 +72,8 @@ def choose_form(device: torch.device, height: int, width: int) -> Form:
 def _read_plain(local: Tensor, global_: Tensor, selection: Selection, channels: Tensor) -> Float[Tensor, "B N"]:
     grid = selection.space.to(local.dtype).expand(local.shape[1], 1, -1, -1)
     total = channels.new_zeros(())
-    for place, whole, weight in zip(local, global_, selection.layer.T, strict=True):
-        sampled = functional.grid_sample(place, grid, padding_mode="zeros", align_corners=False)[:, :, 0]
+    for grid_tokens, whole, weight in zip(local, global_, selection.layer.T, strict=True):
+        sampled = functional.grid_sample(grid_tokens, grid, padding_mode="zeros", align_corners=False)[:, :, 0]
         mixed = (1 - selection.scale) * sampled + selection.scale * whole[:, :, None]
         total = total + weight * mixed
     return torch.einsum("bdn,nd->bn", total, channels)

@@ -1,7 +1,7 @@
 """Networks: a batch of images in, tokens of every layer out."""
 
 from factortopy.networks.adapters.function import network_from_function
-from factortopy.networks.cost import Cost, estimate_cost, peak_memory
+from factortopy.networks.cost import NetworkCost, estimate_cost, peak_memory
 from factortopy.networks.diffusion.loading import load_diffusion, parse_choice
 from factortopy.networks.diffusion.network import DiffusionNetwork
 from factortopy.networks.diffusion.parts import STABLE_DIFFUSION_SCHEDULE, DiffusionParts
@@ -22,7 +22,6 @@ __all__ = [
     "FINETUNED_SETTINGS",
     "FINETUNED_WEIGHTS",
     "STABLE_DIFFUSION_SCHEDULE",
-    "Cost",
     "DiffusionNetwork",
     "DiffusionParts",
     "Family",
@@ -31,6 +30,7 @@ __all__ = [
     "LayeredNetwork",
     "ModuleFamily",
     "Network",
+    "NetworkCost",
     "NetworkSource",
     "Preprocessing",
     "Remote",

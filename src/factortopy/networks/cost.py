@@ -25,7 +25,7 @@ BLOCK_WIDTH, BLOCK_HEADS, BLOCK_TOKENS, BLOCK_IMAGES = 768, 12, 197, 8
 
 
 @dataclass(frozen=True)
-class Cost:
+class NetworkCost:
     """What a network takes.
 
     Args:
@@ -46,7 +46,7 @@ class Cost:
     timed: bool
 
 
-def estimate_cost(skeleton: Network, build: Callable[[], Network], device: torch.device, precision: str) -> Cost:
+def estimate_cost(skeleton: Network, build: Callable[[], Network], device: torch.device, precision: str) -> NetworkCost:
     """Memory and speed of a network, without its weights.
 
     Args:
@@ -65,7 +65,7 @@ def estimate_cost(skeleton: Network, build: Callable[[], Network], device: torch
     count = sum(size // each for size, each in meter.given.values()) - image.numel()
     timed = count < MOST_PARAMETERS and operations < MOST_OPERATIONS
     speed = _time(build().to(device), precision) if timed else _block_speed(device, precision) / operations
-    return Cost(count, parameter_bytes, meter.peak, operations, speed, timed)
+    return NetworkCost(count, parameter_bytes, meter.peak, operations, speed, timed)
 
 
 class MemoryMeter(TorchDispatchMode):

@@ -1,5 +1,6 @@
 """Every figure and table of the paper, from shared tokens and fits, its numbers beside ours."""
 
+from factortopy.paper.costs import estimate_items
 from factortopy.paper.item import Item
 from factortopy.paper.items import ITEMS, find_item
 from factortopy.paper.members import Member
@@ -18,6 +19,7 @@ __all__ = [
     "Outcome",
     "Study",
     "StudyPlan",
+    "estimate_items",
     "find_item",
     "paper_table",
     "run_items",

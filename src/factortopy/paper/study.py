@@ -14,10 +14,10 @@ from factortopy.mapping import Mapping
 from factortopy.networks import Network
 from factortopy.paper.members import STAND_INS, Member
 from factortopy.paper.plan import StudyPlan
-from factortopy.storage import remove, sha256_file, sha256_text
+from factortopy.storage import sha256_file, sha256_text
 from factortopy.subjects import Subject
 from factortopy.tokens import TokenStore, extract
-from factortopy.workflow import fit_identity, fit_model
+from factortopy.workflow import fit_identity, fit_to_folder
 
 
 @dataclass(frozen=True)
@@ -168,23 +168,19 @@ class Study:
         folder = self.plan.work / "fits" / f"{_slug(job.member.network)}-{_slug(subject.name)}-{key}"
         if folder.is_dir():
             self.reused += 1
-            return Mapping.load(folder)
-        checkpoint = folder.with_name(f"{folder.name}.checkpoint")
-        mapping = fit_model(
+        else:
+            self.fitted += 1
+        return fit_to_folder(
             tokens,
             subject,
+            folder,
             settings,
             split=split,
             machine=machine,
-            checkpoint=checkpoint,
             bootstrap=self.plan.bootstrap,
             progress=self.plan.progress,
             description=f"{job.member.label[:20]}",
-        ).mapping
-        mapping.save(folder)
-        remove(checkpoint)
-        self.fitted += 1
-        return mapping
+        )
 
     def fits(self, members: Sequence[Member], index: int = 0) -> dict[Member, Mapping]:
         """A mapping of each network that can be had; the others go to ``left_out``.

@@ -2,13 +2,12 @@
 
 from factortopy.tokens._extract import extract
 from factortopy.tokens.clusters import split_clusters
-from factortopy.tokens.estimate import ExtractionEstimate, estimate_extraction
+from factortopy.tokens.estimate import estimate_extraction
 from factortopy.tokens.outliers import OUTLIER_RATIO, TokenNorms, token_norms
 from factortopy.tokens.store import TokenFolder, TokenStore, images_done, planned_bytes
 
 __all__ = [
     "OUTLIER_RATIO",
-    "ExtractionEstimate",
     "TokenFolder",
     "TokenNorms",
     "TokenStore",

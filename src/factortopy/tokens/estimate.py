@@ -3,7 +3,7 @@
 import tempfile
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +11,7 @@ import psutil
 import torch
 
 from factortopy.images import ImageSet
+from factortopy.machine import Cost
 from factortopy.networks import Network, Tokens, peak_memory
 from factortopy.storage import SHARD_IMAGES
 from factortopy.tokens._extract import prepare
@@ -25,27 +26,6 @@ ATTRIBUTE_BYTES = 40
 """Of an image in the store's attributes, beside its id and scene."""
 
 
-@dataclass(frozen=True)
-class ExtractionEstimate:
-    """What an extraction will take.
-
-    Attributes:
-        images: number of images.
-        measured: how many of them were run to find out.
-        bytes: on disk.
-        seconds: on this device.
-        memory: bytes of main memory at the peak, of the whole process.
-        device_memory: bytes of the GPU's memory at the peak; 0 without one.
-    """
-
-    images: int
-    measured: int
-    bytes: int
-    seconds: float
-    memory: int
-    device_memory: int
-
-
 def estimate_extraction(
     network: Network,
     images: ImageSet,
@@ -56,15 +36,15 @@ def estimate_extraction(
     device: str | torch.device | None = None,
     precision: str | None = None,
     mask_outliers: bool = False,
-) -> ExtractionEstimate:
+) -> Cost:
     """Time, memory and disk that ``extract`` will take with these arguments.
 
     Images spread over the set are extracted to a temporary folder for some seconds, three batches at least;
     of a network so slow that this takes long, smaller batches. The arguments are those of ``extract``.
 
     Example:
-        >>> estimate = ft.estimate_extraction(network, ft.open_images("photographs"))
-        >>> estimate.bytes > 0
+        >>> cost = ft.estimate_extraction(network, ft.open_images("photographs"))
+        >>> cost.disk > 0
         True
     """
     extraction = prepare(network, images, grid, batch_size, workers, device, precision, mask_outliers)
@@ -84,7 +64,7 @@ def estimate_extraction(
     names = sum(len(image_id) for image_id in (*images.ids, *(images.groups or ())))
     disk = planned_bytes(len(images), network.channels, grid) + names + ATTRIBUTE_BYTES * len(images)
     seconds = start + each * len(images)
-    return ExtractionEstimate(len(images), len(rows), disk, seconds, int(memory), on_device)
+    return Cost(seconds, memory, disk, on_device, facts={"measured on": f"{len(rows):,} images"})
 
 
 def _first_look(extraction: Extraction) -> tuple[float, int]:

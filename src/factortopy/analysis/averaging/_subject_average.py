@@ -3,7 +3,6 @@
 from collections.abc import Iterable, Sequence
 
 import numpy as np
-import xarray as xr
 from jaxtyping import Bool, Float, Int
 
 from factortopy.analysis.comparing.comparable import differing_ceiling
@@ -13,14 +12,14 @@ from factortopy.analysis.quantities import voxel_values
 from factortopy.analysis.regions import finite_mean, region_names, regions_of
 from factortopy.cortex import HEMISPHERES
 from factortopy.errors import DataError, UnknownNameError
-from factortopy.mapping import REQUIRED, Mapping
+from factortopy.mapping import Mapping, mapping_dataset
 from factortopy.provenance import provenance
 from factortopy.storage import sha256_text
 
 SAME = ("network", "surface", "recipe", "global_token", "gauge")
 """What all mappings of an average must have in common."""
 IMAGES = ("images_train", "images_validation", "images_test")
-AVERAGED = (*REQUIRED, "layer_share", "scale_share", "depth", "ceiling", "r")
+AVERAGED = ("space", "layer", "scale", "r2", "layer_share", "scale_share", "depth", "ceiling", "r")
 LIMITED = ("r2", "depth", "scale_share")
 """Variables of one number a voxel that get limits over subjects."""
 RIGHT = 2**32
@@ -52,30 +51,24 @@ def subject_average(mappings: Sequence[Mapping], fewest: int = 1) -> Mapping:
         True
     """
     _check(mappings)
-    voxels = _Vertices.of(mappings, fewest)
-    variables: dict[str, tuple[tuple[str, ...], np.ndarray]] = {"subjects": (("voxel",), voxels.count)}
+    vertices = _Vertices.of(mappings, fewest)
+    values: dict[str, np.ndarray] = {"subjects": vertices.count}
     for name in AVERAGED:
         if all(name in mapping.dataset for mapping in mappings):
-            stacked = voxels.spread([mapping.dataset[name].values for mapping in mappings])
-            dimensions = tuple(str(axis) for axis in mappings[0].dataset[name].dims)
-            variables[name] = (dimensions, finite_mean(stacked, axis=0).astype(np.float32))
+            stacked = vertices.spread([mapping.dataset[name].values for mapping in mappings])
+            values[name] = finite_mean(stacked, axis=0).astype(np.float32)
             if name in LIMITED:
-                low, high = student_limits(stacked)
-                variables |= {f"{name}_low": (("voxel",), low), f"{name}_high": (("voxel",), high)}
-    rois = voxels.rois(mappings)
-    variables |= _persons(mappings, rois)
-    first = mappings[0].dataset
+                values[f"{name}_low"], values[f"{name}_high"] = student_limits(stacked)
+    rois = vertices.rois(mappings)
+    values |= _persons(mappings, rois)
     names = [str(mapping.dataset.attrs["subject"]) for mapping in mappings]
-    coordinates = {
-        "hemisphere": (("voxel",), voxels.hemisphere),
-        "vertex": (("voxel",), voxels.vertex),
-        "network_layer": (("layer",), first["network_layer"].values),
-        "axis": ["x", "y"],
-        "person": names,
+    values |= {
+        "hemisphere": vertices.hemisphere,
+        "vertex": vertices.vertex,
+        "person": np.array(names),
         "region": np.array(region_names(rois)),
-        **{f"roi_{name}": (("voxel",), inside) for name, inside in rois.items()},
     }
-    dataset = xr.Dataset(variables, coordinates, _attributes(mappings, names) | {"rois": list(rois)})
+    dataset = mapping_dataset(values, mappings[0].layers, rois, _attributes(mappings, names))
     facts = {"subject": mappings[0].provenance.get("subject", {}), "averaged": names}
     return Mapping(dataset, settings=dict(mappings[0].settings), provenance=provenance(**facts))
 
@@ -140,9 +133,9 @@ def _check(mappings: Sequence[Mapping]) -> None:
             raise DataError(f"{name!r} lies on no surface; an average needs vertices of one, such as fsaverage")
 
 
-def _persons(mappings: Sequence[Mapping], rois: Iterable[str]) -> dict[str, tuple[tuple[str, ...], np.ndarray]]:
+def _persons(mappings: Sequence[Mapping], rois: Iterable[str]) -> dict[str, np.ndarray]:
     """Each subject's own ROI means and hierarchy line; NaN where it has none."""
-    found: dict[str, tuple[tuple[str, ...], np.ndarray]] = {}
+    found: dict[str, np.ndarray] = {}
     for quantity in ("r2", "ceiling", "depth", "scale"):
         try:
             values = [voxel_values(mapping, quantity) for mapping in mappings]
@@ -153,14 +146,12 @@ def _persons(mappings: Sequence[Mapping], rois: Iterable[str]) -> dict[str, tupl
             [finite_mean(own[inside[name]]) if name in inside else np.nan for name in region_names(rois)]
             for own, inside in zip(values, regions, strict=True)
         ]
-        found[f"persons_{quantity}"] = (("person", "region"), np.array(means))
+        found[f"persons_{quantity}"] = np.array(means)
     try:
         lines = [hierarchy_slope(mapping) for mapping in mappings]
     except (DataError, UnknownNameError):
         return found
-    return found | {
-        f"persons_{name}": (("person",), np.array([getattr(line, name) for line in lines])) for name in LINE
-    }
+    return found | {f"persons_{name}": np.array([getattr(line, name) for line in lines]) for name in LINE}
 
 
 def _attributes(mappings: Sequence[Mapping], names: list[str]) -> dict[str, object]:

@@ -22,10 +22,8 @@ from factortopy.analysis.estimates.bootstrap import (
     draw_share,
 )
 
-MappingVariables = dict[str, tuple[tuple[str, ...], np.ndarray]]
-
 DRAWN = {"r2": "r2", "depth": "depth", "scale_share": "scale"}
-"""MappingVariables of one number a voxel, and how their means over ROIs are called."""
+"""Variables of one number a voxel, and how their means over ROIs are called."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,7 +47,9 @@ class PredictedParts:
     rois: MappingType[str, Bool[np.ndarray, "voxel"]] = field(default_factory=dict)
 
 
-def uncertainty(measured: PredictedParts, resamples: int = 1_000, confidence: float = CONFIDENCE) -> MappingVariables:
+def uncertainty(
+    measured: PredictedParts, resamples: int = 1_000, confidence: float = CONFIDENCE
+) -> dict[str, np.ndarray]:
     """Bootstrap over test images of scores, depth, scale share and hierarchy line.
 
     Args:
@@ -58,7 +58,7 @@ def uncertainty(measured: PredictedParts, resamples: int = 1_000, confidence: fl
         confidence: part of the draws between the limits.
 
     Returns:
-        MappingVariables of a mapping: ``r2_low``, ``r2_high``, ``depth_low``, ``depth_high``, ``scale_share_low``,
+        Variables of a mapping by name: ``r2_low``, ``r2_high``, ``depth_low``, ``depth_high``, ``scale_share_low``,
         ``scale_share_high`` (voxel); ``drawn_r2``, ``drawn_depth`` and ``drawn_scale`` (draw, region), means
         of R^2, depth and scale share over ROIs and over all voxels; and, where the ROIs allow a line,
         ``drawn_slope``, ``drawn_b0`` and ``drawn_b1`` (draw).
@@ -103,17 +103,17 @@ class _Drawn:
             self._slope += depth @ self._weights.slope[some]
             self._b0 += depth @ self._weights.b0[some]
 
-    def variables(self) -> MappingVariables:
+    def variables(self) -> dict[str, np.ndarray]:
         """Limits of every voxel and draws of every region and line, as a mapping holds them."""
-        found: MappingVariables = {}
+        variables: dict[str, np.ndarray] = {}
         for name, parts in self._limits.items():
             low, high = np.concatenate(parts, axis=1).astype(np.float32)
-            found |= {f"{name}_low": (("voxel",), low), f"{name}_high": (("voxel",), high)}
-            found[f"drawn_{DRAWN[name]}"] = (("draw", "region"), self._means[name].values())
+            variables |= {f"{name}_low": low, f"{name}_high": high}
+            variables[f"drawn_{DRAWN[name]}"] = self._means[name].values()
         if self._weights is not None:
             line = {"slope": self._slope, "b0": self._b0, "b1": self._b0 + self._slope}
-            found |= {f"drawn_{name}": (("draw",), values) for name, values in line.items()}
-        return found
+            variables |= {f"drawn_{name}": values for name, values in line.items()}
+        return variables
 
 
 def error_limits(

@@ -7,15 +7,13 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from factortopy.analysis.estimates.uncertainty import MappingVariables, PredictedParts, error_limits, uncertainty
+from factortopy.analysis.estimates.uncertainty import PredictedParts, error_limits, uncertainty
 from factortopy.analysis.heldout._leave_out import leave_out
 from factortopy.analysis.heldout._shares import parts, shares
 from factortopy.analysis.heldout.gauge import canonical_selectors
 from factortopy.analysis.heldout.scores import correlation, r_squared
 from factortopy.analysis.hierarchy.slope import layer_position
 from factortopy.model import AlignedTokens, FactorTopy
-
-BY_VOXEL, BY_LAYER = ("voxel",), ("voxel", "layer")
 
 
 def held_out_variables(
@@ -25,7 +23,7 @@ def held_out_variables(
     images: Sequence[str],
     rois: Mapping[str, Bool[np.ndarray, "voxel"]],
     bootstrap: int = 1_000,
-) -> tuple[MappingVariables, Float[np.ndarray, "image voxel"]]:
+) -> tuple[dict[str, np.ndarray], Float[np.ndarray, "image voxel"]]:
     """Selectors in the canonical gauge, shares, scores and their limits.
 
     Args:
@@ -37,41 +35,41 @@ def held_out_variables(
         bootstrap: draws of test images for intervals; 0 for none.
 
     Returns:
-        The variables as :class:`factortopy.mapping.Mapping` describes them, and the predictions.
+        The variables by name, as :class:`factortopy.mapping.Mapping` describes them, and the predictions.
     """
     share = shares(model, aligned)
     selection, channels = canonical_selectors(model, aligned)
     _, image, counts = np.unique(np.asarray(images), return_inverse=True, return_counts=True)
     left_out = leave_out(model, aligned, responses, share.predictions, torch.from_numpy(counts[image]))
     predictions, measured, layer_share = (_numpy(values) for values in (share.predictions, responses, share.layer))
-    variables: MappingVariables = {
-        "space": (("voxel", "axis"), _numpy(selection.space)),
-        "layer": (BY_LAYER, _numpy(selection.layer)),
-        "scale": (BY_VOXEL, _numpy(selection.scale)),
-        "channels": (("voxel", "channel"), _numpy(channels)),
-        "layer_share": (BY_LAYER, layer_share),
-        "depth": (BY_VOXEL, layer_position(layer_share)),
-        "scale_share": (BY_VOXEL, _numpy(share.scale)),
-        "r2_drop": (BY_LAYER, _numpy(left_out.drop)),
-        "r2": (BY_VOXEL, r_squared(measured, predictions)),
-        "r": (BY_VOXEL, correlation(measured, predictions)),
+    variables = {
+        "space": _numpy(selection.space),
+        "layer": _numpy(selection.layer),
+        "scale": _numpy(selection.scale),
+        "channels": _numpy(channels),
+        "layer_share": layer_share,
+        "depth": layer_position(layer_share),
+        "scale_share": _numpy(share.scale),
+        "r2_drop": _numpy(left_out.drop),
+        "r2": r_squared(measured, predictions),
+        "r": correlation(measured, predictions),
     }
     if bootstrap and len(counts) > 1:
         low, high = error_limits(layer_share, _numpy(left_out.share_error))
-        variables |= {"layer_share_low": (BY_LAYER, low), "layer_share_high": (BY_LAYER, high)}
+        variables |= {"layer_share_low": low, "layer_share_high": high}
         part = parts(model, aligned)
         test = PredictedParts(measured, predictions, _numpy(part.depth), _numpy(part.global_), images, rois)
         variables |= uncertainty(test, bootstrap)
     return variables, predictions
 
 
-def raw_selectors(model: FactorTopy) -> MappingVariables:
+def raw_selectors(model: FactorTopy) -> dict[str, np.ndarray]:
     """Layer, scale and channels as they were trained: ``layer_raw``, ``scale_raw``, ``channels_raw``."""
     selection = model.select()
     return {
-        "layer_raw": (BY_LAYER, _numpy(selection.layer)),
-        "scale_raw": (BY_VOXEL, _numpy(selection.scale)),
-        "channels_raw": (("voxel", "channel"), _numpy(model.channels)),
+        "layer_raw": _numpy(selection.layer),
+        "scale_raw": _numpy(selection.scale),
+        "channels_raw": _numpy(model.channels),
     }
 
 

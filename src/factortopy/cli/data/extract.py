@@ -15,16 +15,13 @@ from factortopy.cli.options import (
     Untrained,
     WeightsFile,
     check_place,
-    readable_bytes,
-    readable_seconds,
     split_names,
 )
-from factortopy.cli.tables import print_table
+from factortopy.cli.tables import cost_rows, print_table
 
 if TYPE_CHECKING:
     from factortopy.images import ImageSet
     from factortopy.networks import Network
-    from factortopy.tokens import ExtractionEstimate
 
 
 def extract(
@@ -119,21 +116,13 @@ def _announce(
     if done == len(photographs):
         typer.echo(f"{output} holds all {done} images already")
         return
-    estimate = estimate_extraction(network, photographs.subset(photographs.ids[done:]), shape, **settings)
-    rows = _rows(network, estimate, done)
-    print_table(f"Extraction with {name}{': nothing was written' if dry_run else ''}", ("", ""), rows)
-
-
-def _rows(network: "Network", estimate: "ExtractionEstimate", done: int) -> list[tuple[str, str]]:
+    left = photographs.subset(photographs.ids[done:])
+    cost = estimate_extraction(network, left, shape, **settings)
     grids = sorted(set(network.grids), reverse=True)
     rows = [
-        ("images", f"{estimate.images:,}" + (f" left, {done:,} are done" if done else "")),
+        ("images", f"{len(left):,}" + (f" left, {done:,} are done" if done else "")),
         ("layers", f"{len(network.layers)}, maps of {', '.join('{} x {}'.format(*grid) for grid in grids)}"),
-        ("disk", readable_bytes(estimate.bytes)),
-        ("memory", readable_bytes(estimate.memory)),
-        ("time", f"{readable_seconds(estimate.seconds)} on {network.device}"),
-        ("measured on", f"{estimate.measured:,} images"),
+        ("device", str(network.device)),
     ]
-    if estimate.device_memory:
-        rows.insert(4, ("GPU memory", readable_bytes(estimate.device_memory)))
-    return rows
+    title = f"Extraction with {name}{': nothing was written' if dry_run else ''}"
+    print_table(title, ("", ""), [*rows, *cost_rows(cost)])

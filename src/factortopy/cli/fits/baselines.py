@@ -21,12 +21,10 @@ from factortopy.cli.options import (
     parse_changes,
     split_names,
 )
-from factortopy.cli.tables import print_table
+from factortopy.cli.tables import print_cost, print_table
 
 if TYPE_CHECKING:
     from factortopy.baselines import BaselineScores
-    from factortopy.subjects import Subject
-    from factortopy.tokens import TokenStore
 
 Data = Annotated[Path, typer.Argument(metavar="SUBJECT", help="Folder of a subject, as for [bold]fit[/bold].")]
 Output = Annotated[Path, typer.Argument(help="Folder of the table, the figure and what was fitted.")]
@@ -69,44 +67,31 @@ def baselines(
     A run that was stopped goes on after the last method that was done.
     """
     check_place(output)
-    from factortopy.baselines import extract_untrained, run_baselines
+    from factortopy.baselines import estimate_baselines, extract_untrained, run_baselines
     from factortopy.datasets import load_subject
-    from factortopy.fitting import fit_settings
     from factortopy.images import read_split
-    from factortopy.machine import Machine
     from factortopy.tokens import TokenStore
 
-    named = {"seed": seed, **parse_changes(changes)}
     names = split_names(which)
-    shared: dict[str, Any] = {
+    arguments: dict[str, Any] = {
+        "which": names,
         "split": None if split is None else read_split(str(split)),
         "features": features,
+        "seed": seed,
+        "device": device,
+        "precision": precision,
+        **parse_changes(changes),
     }
     store, person = TokenStore.open(tokens), load_subject(data, subject=subject, progress=not quiet)
     random = None if untrained is None else TokenStore.open(untrained)
     if dry_run:
-        shared |= {"settings": fit_settings(**named), "machine": Machine.choose(device, precision)}
-        _print_estimate(store, person, names, random, shared)
+        cost = estimate_baselines(store, person, untrained=random, **arguments)
+        print_cost(f"Baselines of {store.network} on {person.name}", cost)
         return
     if random is None and (names is None or "untrained-network" in names):
         random = extract_untrained(store, person.images, output / "untrained-tokens", progress=not quiet)
-    shared |= {"device": device, "precision": precision, **named}
-    comparison = run_baselines(store, person, output, which=names, untrained=random, progress=not quiet, **shared)
+    comparison = run_baselines(store, person, output, untrained=random, progress=not quiet, **arguments)
     _show(comparison, output, as_json, quiet)
-
-
-def _print_estimate(
-    store: "TokenStore",
-    person: "Subject",
-    names: list[str] | None,
-    random: "TokenStore | None",
-    shared: dict[str, Any],
-) -> None:
-    from factortopy.baselines import check_methods
-    from factortopy.cli.estimate_baselines import estimate_baselines
-
-    rows = estimate_baselines(store, person, check_methods(names, store, random), **shared)
-    print_table(f"Baselines of {store.network} on {person.name}: nothing was written", ("", ""), rows)
 
 
 def _show(comparison: "BaselineScores", output: Path, as_json: bool, quiet: bool) -> None:

@@ -20,12 +20,17 @@ from factortopy.cli.options import (
     WeightsFile,
     check_place,
     parse_changes,
+    readable_bytes,
+    readable_seconds,
 )
-from factortopy.cli.tables import print_table
+from factortopy.cli.tables import cost_rows, print_table
 from factortopy.errors import DataError
 
 if TYPE_CHECKING:
     from factortopy.finetuning import Finetuned
+    from factortopy.images import ImageSet
+    from factortopy.networks import Network
+    from factortopy.subjects import Subject
 
 
 def finetune(
@@ -83,40 +88,44 @@ def finetune(
     check_place(output)
     if data is None and (photographs is not None or fit_changes or subject is not None):
         raise DataError("--photographs, --subject and --fit-set are for mappings; give --map SUBJECT as well")
-    from factortopy.cli.fits.finetune_map import Request, map_before_and_after, original_task
+    from factortopy.finetuning import estimate_finetuning, finetune_settings, open_labelled, probe_before_and_after
     from factortopy.finetuning import finetune as train
-    from factortopy.finetuning import finetune_settings, open_labelled
+    from factortopy.fitting import fit_settings
     from factortopy.networks import load_network
+    from factortopy.reporting import write_change
+    from factortopy.storage import write_text
+    from factortopy.workflow import map_before_and_after
 
     named = {"per_class": per_class, "steps": steps, "seed": seed, **parse_changes(changes)}
     settings = finetune_settings(**named)
     pictures = open_labelled(labelled, root=root, download=download and not dry_run)
     task = None if original is None else open_labelled(original, root=root, download=download and not dry_run)
-    chosen: dict[str, Any] = {"seed": seed, "weights": weights, "device": device}
-    request = None
-    if data is not None:
-        request = Request.open(
-            data, photographs, subject, parse_changes(fit_changes), seed, device, precision, not quiet
-        )
+    fits = {"seed": seed, "precision": precision, **parse_changes(fit_changes, ("seed",))}
+    mapped = None if data is None else _open_mapped(data, photographs, subject, not quiet)
+    fit_settings(**{name: value for name, value in fits.items() if name != "precision"})
+    shared: dict[str, Any] = {"precision": precision, "progress": not quiet}
+
+    def before(untrained: bool = untrained) -> "Network":
+        chosen: dict[str, Any] = {} if dry_run else {"weights": weights, "progress": not quiet}
+        return load_network(network, untrained=untrained, seed=seed, device=device, **chosen)
+
     if dry_run:
-        from factortopy.cli.estimate_finetune import estimate_rows
-
-        loaded = load_network(network, untrained=True, seed=seed, device=device)
-        rows = estimate_rows(loaded, pictures, settings, request, precision, not quiet)
-        print_table(f"Fine-tuning of {network} on {labelled}: nothing was written", ("", ""), rows)
+        cost = estimate_finetuning(before(untrained=True), pictures, settings, **shared)
+        rows = [] if mapped is None else _mapping_rows(before(untrained=True), mapped[1], precision)
+        print_table(f"Fine-tuning of {network} on {labelled}: nothing was written", ("", ""), [*cost_rows(cost), *rows])
         return
-
-    def before() -> Any:
-        return load_network(network, untrained=untrained, progress=not quiet, **chosen)
-
-    tuned = train(before(), pictures, output, precision=precision, progress=not quiet, **settings.model_dump())
+    tuned = train(before(), pictures, output, **shared, **settings.model_dump())
     facts = _facts(tuned)
     if task is not None:
-        both = before(), tuned.network
-        facts["original_task"] = original_task(*both, task, output, settings, precision, not quiet)
+        facts["original_task"] = probe_before_and_after(before(), tuned.network, task, settings, **shared)
+        write_text(output / "original_task.json", json.dumps(facts["original_task"], indent=1) + "\n")
     changed = None
-    if request is not None:
-        changed = map_before_and_after(before(), tuned.network, request, output, palette)
+    if mapped is not None:
+        person, seen = mapped
+        mappings = map_before_and_after(
+            before(), tuned.network, person, output, images=seen, device=device, progress=not quiet, **fits
+        )
+        changed = write_change(*mappings, output / "change", palette)
         facts["change"] = changed.to_dict()
     if as_json:
         typer.echo(json.dumps(facts))
@@ -127,6 +136,31 @@ def finetune(
 
             print_change(changed)
             typer.echo(f"Mappings, tables and figures: {output}/before, after, change")
+
+
+def _open_mapped(
+    data: Path, photographs: Path | None, number: int | None, progress: bool
+) -> "tuple[Subject, ImageSet]":
+    """The subject that the network is mapped onto, and the photographs that it saw."""
+    from factortopy.datasets import load_subject, open_images
+
+    subject = load_subject(data, subject=number, progress=progress)
+    images = subject.images if photographs is None else open_images(photographs)
+    if images is None:
+        raise DataError(f"{data} does not hold the photographs that were shown; give --photographs FOLDER")
+    return subject, images.subset(subject.distinct_image_ids)
+
+
+def _mapping_rows(network: "Network", images: "ImageSet", precision: str | None) -> list[tuple[str, str]]:
+    """What the tokens before and after take."""
+    from factortopy.tokens import estimate_extraction
+
+    cost = 2 * estimate_extraction(network, images, precision=precision)
+    disk, seconds = readable_bytes(cost.disk), readable_seconds(cost.seconds)
+    return [
+        ("tokens, twice", f"{len(images):,} images: {disk} of disk, about {seconds}"),
+        ("fits, twice", "as factortopy fit --dry-run says once there are tokens"),
+    ]
 
 
 def _facts(tuned: "Finetuned") -> dict[str, Any]:

@@ -17,7 +17,7 @@ from factortopy.cli.options import (
     check_place,
     parse_changes,
 )
-from factortopy.cli.tables import print_table
+from factortopy.cli.tables import print_cost, print_table
 from factortopy.errors import DataError
 
 if TYPE_CHECKING:
@@ -80,9 +80,8 @@ def fit(
     from factortopy.fitting import fit_settings
     from factortopy.images import read_split
     from factortopy.machine import Machine
-    from factortopy.storage import remove
     from factortopy.tokens import TokenStore, split_clusters
-    from factortopy.workflow import fit_model
+    from factortopy.workflow import fit_to_folder, settings_cost
 
     sides = None if split in (None, CLUSTER) else read_split(str(split))
     settings = fit_settings(recipe, seed=seed, **named)
@@ -91,24 +90,20 @@ def fit(
     if split == CLUSTER:
         sides = split_clusters(store, person.distinct_image_ids, seed=seed, progress=not quiet)
     if dry_run:
-        from factortopy.cli.estimate import estimate_fit
-
-        rows = estimate_fit(store, person, settings, sides, machine).rows()
-        print_table(f"Fit of {store.network} to {person.name}: nothing was written", ("", ""), rows)
+        cost = settings_cost(store, person, settings, sides, machine)
+        print_cost(f"Fit of {store.network} to {person.name}", cost)
         return
-    checkpoint = output.with_name(f"{output.name}.checkpoint")
-    mapping = fit_model(
+    mapping = fit_to_folder(
         store,
         person,
+        output,
         settings,
         split=sides,
         machine=machine,
-        checkpoint=checkpoint,
         bootstrap=bootstrap,
+        overwrite=True,
         progress=not quiet,
-    ).mapping
-    mapping.save(output)
-    remove(checkpoint)
+    )
     if not quiet:
         print_scores(mapping)
         typer.echo(f"Mapping: {output}")

@@ -1,6 +1,7 @@
 """``factortopy channels images``: what regions respond to in any photograph (figure 9)."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -16,11 +17,9 @@ from factortopy.cli.options import (
     Quiet,
     WeightsFile,
     check_place,
-    readable_bytes,
-    readable_seconds,
     split_names,
 )
-from factortopy.cli.tables import print_table
+from factortopy.cli.tables import print_cost
 from factortopy.errors import DataError, UnknownNameError
 
 if TYPE_CHECKING:
@@ -133,15 +132,9 @@ def _read_clusters(folder: Path, voxels: int) -> "dict[str, np.ndarray]":
 def _estimate(network: "Network", photographs: "ImageSet", shape: tuple[int, int], precision: str | None) -> None:
     from factortopy.tokens import estimate_extraction
 
-    estimate = estimate_extraction(network, photographs, shape, precision=precision)
-    rows = [
-        ("images", f"{estimate.images:,}"),
-        ("maps", f"{shape[0]} x {shape[1]}"),
-        ("disk while it runs", readable_bytes(estimate.bytes)),
-        ("memory", readable_bytes(estimate.memory)),
-        ("time", f"{readable_seconds(estimate.seconds)} on {network.device}"),
-    ]
-    print_table(f"Channel images of {network.name}: nothing was written", ("", ""), rows)
+    cost = estimate_extraction(network, photographs, shape, precision=precision)
+    rows = [("images", f"{len(photographs):,}"), ("maps", f"{shape[0]} x {shape[1]}"), ("device", str(network.device))]
+    print_cost(f"Channel images of {network.name}", replace(cost, disk=0, temporary=cost.disk), rows)
 
 
 def _facts(mapping: "Mapping", maps: "ChannelImages", canonical: bool, files: list[str]) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from factortopy.cli.options import (
     readable_seconds,
     split_names,
 )
-from factortopy.cli.tables import print_table
+from factortopy.cli.tables import cost_rows, print_table
 from factortopy.errors import DataError
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ def paper(
 
     Tokens and fits are kept in the work folder: what was stopped goes on, and what another item made is used.
     """
-    from factortopy.paper import ITEMS, Study, StudyPlan, find_item, run_items
+    from factortopy.paper import ITEMS, Study, StudyPlan, estimate_items, find_item, run_items
 
     if item == "list":
         print_table("Figures and tables", ("name", "shows"), [(one.name, one.title) for one in ITEMS.values()])
@@ -105,13 +105,10 @@ def paper(
         )
     )
     if dry_run:
-        from factortopy.cli.estimate_paper import PaperEstimate
-
-        print_table(
-            "Needs of a first run: nothing was written",
-            ("", ""),
-            PaperEstimate(study, chosen).rows(),
-        )
+        extraction, fitting = estimate_items(chosen, study)
+        rows = [*cost_rows(extraction + fitting), ("extraction", f"about {readable_seconds(extraction.seconds)}")]
+        rows.append(("fitting", f"about {readable_seconds(fitting.seconds)}"))
+        print_table("Needs of a first run: nothing was written", ("", ""), rows)
         return
     outcome = run_items(chosen, study, lambda line: None if quiet else typer.echo(line, err=True))
     if not quiet:

@@ -1,74 +1,70 @@
 """What a fit will take, before it starts."""
 
 import time
-from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
-from factortopy.cli.options import readable_bytes, readable_seconds
 from factortopy.fitting import COMPONENTS, SCANNED_IMAGES, SCORED_VOXELS, FitSettings
 from factortopy.images import Split, split_images
-from factortopy.machine import Machine
+from factortopy.machine import Cost, Machine
 from factortopy.subjects import Subject
 from factortopy.tokens import TokenStore
-from factortopy.workflow import fit_model
+from factortopy.workflow._fit import fit_model, fit_options
 
 STEPS = (2, 10)
 MARGIN = 32
 SAMPLE_VOXELS = 4_096
-LIBRARIES = 600e6
+LIBRARIES_MEMORY = 600e6
 """Memory of Python and its libraries, bytes."""
 
 
-@dataclass(frozen=True)
-class FitEstimate:
-    """What a fit will take.
-
-    Attributes:
-        images: on each side of the split.
-        voxels: number of voxels.
-        memory: bytes at the peak, about.
-        disk: bytes of the mapping, about.
-        seconds: on this machine, from short fits.
-    """
-
-    images: dict[str, int]
-    voxels: int
-    memory: float
-    disk: float
-    seconds: float
-
-    def rows(self) -> list[tuple[str, str]]:
-        """As a table."""
-        return [
-            ("images", ", ".join(f"{count:,} {side}" for side, count in self.images.items())),
-            ("voxels", f"{self.voxels:,}"),
-            ("memory", f"about {readable_bytes(self.memory)}"),
-            ("disk", f"about {readable_bytes(self.disk)}"),
-            ("time", f"about {readable_seconds(self.seconds)}, from two short fits"),
-        ]
-
-
 def estimate_fit(
-    tokens: TokenStore, subject: Subject, settings: FitSettings, split: Split | None, machine: Machine
-) -> FitEstimate:
-    """Time from two short fits on this machine; memory and disk by counting the large arrays.
+    tokens: TokenStore,
+    subject: Subject,
+    *,
+    split: Split | None = None,
+    **options: Any,
+) -> Cost:
+    """Time, memory and disk that :func:`factortopy.fit` will take with these arguments.
 
-    A fit of part of the images is run with few steps and with some more: their difference is the time of
-    a step, the rest (the start, principal components, scores) is scaled to all images, which is a little
-    too much. Beyond 4,096 voxels, a sample of them is timed and the time is scaled up.
+    Time from two short fits on this machine; memory and disk by counting the large arrays. A fit of part of the
+    images is run with few steps and with some more: their difference is the time of a step, the rest (the start,
+    principal components, scores) is scaled to all images, which is a little too much. Beyond 4,096 voxels, a
+    sample of them is timed and the time is scaled up.
+
+    Args:
+        tokens: tokens of (at least) the subject's images.
+        subject: responses to images.
+        split: of the images; 8:1:1 if None.
+        options: recipe, seed, device, precision, memory_gb and settings, as for a fit.
+
+    Raises:
+        UnknownNameError: if a setting or recipe does not exist.
+
+    Example:
+        >>> cost = ft.estimate_fit(tokens, subject, steps=50)
+        >>> (2 * cost).seconds > cost.seconds > 0
+        True
     """
+    settings, machine = fit_options(**options)
+    return settings_cost(tokens, subject, settings, split, machine)
+
+
+def settings_cost(
+    tokens: TokenStore, subject: Subject, settings: FitSettings, split: Split | None, machine: Machine
+) -> Cost:
+    """As :func:`estimate_fit`, of settings on a machine."""
     if split is None:
         groups = dict(zip(tokens.image_ids, tokens.image_groups or tokens.image_ids, strict=True))
         ids = subject.distinct_image_ids
         split = split_images(ids, [groups.get(image, image) for image in ids], seed=settings.seed)
-    sides = {side: len(ids) for side, ids in split.to_dict().items()}
-    return FitEstimate(
-        images=sides,
-        voxels=len(subject.voxels),
+    sides = ", ".join(f"{len(ids):,} {side}" for side, ids in split.to_dict().items())
+    return Cost(
+        seconds=_seconds(tokens, subject, settings, split, machine),
         memory=_memory(tokens, subject, settings, machine),
         disk=_disk(tokens, subject, settings),
-        seconds=_seconds(tokens, subject, settings, split, machine),
+        facts={"images": sides, "voxels": f"{len(subject.voxels):,}", "measured on": "two short fits"},
     )
 
 
@@ -105,9 +101,9 @@ def _time(
 
 def _memory(tokens: TokenStore, subject: Subject, settings: FitSettings, machine: Machine) -> float:
     images, voxels = len(subject.image_ids), len(subject.voxels)
-    places, layers = tokens.grid[0] * tokens.grid[1] + 1, len(tokens.layers)
+    positions, layers = tokens.grid[0] * tokens.grid[1] + 1, len(tokens.layers)
     # float32: responses; channel selectors, gradient, two moments, best copy, and what a checkpoint writes.
-    held = LIBRARIES + 4.0 * (images * voxels + 8 * voxels * settings.width)
+    needed = LIBRARIES_MEMORY + 4.0 * (images * voxels + 8 * voxels * settings.width)
     kept = sum(tokens.channels)
     if settings.recipe == "default":
         kept = sum(min(settings.components, count) for count in tokens.channels)
@@ -115,10 +111,10 @@ def _memory(tokens: TokenStore, subject: Subject, settings: FitSettings, machine
         measured = 2 * 8.0 * sum(count**2 for count in tokens.channels)
         scanned = min(images, SCANNED_IMAGES)
         # The start: components as read and in float32, responses, and scores before and after smoothing.
-        start = 6.0 * scanned * layers * COMPONENTS * places + 8.0 * scanned * min(voxels, SCORED_VOXELS)
-        held += max(measured, start + 3 * 4.0 * layers * places * voxels)
-    in_memory = 2.0 * images * kept * places
-    return held + (in_memory if in_memory <= machine.memory else 0)
+        start = 6.0 * scanned * layers * COMPONENTS * positions + 8.0 * scanned * min(voxels, SCORED_VOXELS)
+        needed += max(measured, start + 3 * 4.0 * layers * positions * voxels)
+    in_memory = 2.0 * images * kept * positions
+    return needed + (in_memory if in_memory <= machine.memory else 0)
 
 
 def _disk(tokens: TokenStore, subject: Subject, settings: FitSettings) -> float:

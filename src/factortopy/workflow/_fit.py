@@ -1,4 +1,4 @@
-"""Tokens and a subject in, a scored mapping out: the stages from fit to analysis in their order."""
+"""``fit``: tokens and a subject in, a scored mapping out."""
 
 import json
 import time
@@ -8,39 +8,26 @@ from typing import Any
 
 import numpy as np
 import torch
-import xarray as xr
 from jaxtyping import Float
 
-from factortopy.analysis import (
-    CONFIDENCE,
-    AlignedBatches,
-    MappingVariables,
-    held_out_variables,
-    raw_selectors,
-    region_names,
-)
 from factortopy.fitting import (
-    Examples,
     FitSettings,
     History,
     Recipe,
     default_split,
     fit_settings,
-    image_of_rows,
     split_examples,
     train_model,
 )
 from factortopy.images import Split
 from factortopy.machine import Machine
-from factortopy.mapping import Mapping
+from factortopy.mapping import Mapping, mapping_dataset, voxel_variables
 from factortopy.model import FactorTopy, FixedSelectors, Selection
 from factortopy.provenance import provenance
 from factortopy.storage import Checkpoint, sha256_array, sha256_text
-from factortopy.subjects import Subject, noise_ceiling_at, repeat_counts
+from factortopy.subjects import Subject
 from factortopy.tokens import TokenStore
-
-BATCH = 64
-"""Images at a time where the size changes no result."""
+from factortopy.workflow.scoring import fit_facts, score_model
 
 
 @dataclass(frozen=True)
@@ -109,8 +96,7 @@ def fit(
         >>> mapping.dataset["layer_share"].sizes["layer"] == len(tokens.layers)
         True
     """
-    settings = fit_settings(recipe, seed=seed, **changes)
-    machine = Machine.choose(device, precision, memory_gb)
+    settings, machine = fit_options(recipe, seed, device, precision, memory_gb, **changes)
     return fit_model(
         tokens,
         subject,
@@ -121,6 +107,18 @@ def fit(
         bootstrap=bootstrap,
         progress=progress,
     ).mapping
+
+
+def fit_options(
+    recipe: Recipe = "default",
+    seed: int = 0,
+    device: str | torch.device | None = None,
+    precision: str | None = None,
+    memory_gb: float | None = None,
+    **changes: Any,
+) -> tuple[FitSettings, Machine]:
+    """Settings and machine from the arguments of :func:`fit` that say how and where to train."""
+    return fit_settings(recipe, seed=seed, **changes), Machine.choose(device, precision, memory_gb)
 
 
 def fit_model(
@@ -148,12 +146,12 @@ def fit_model(
     start = time.perf_counter()
     machine = machine or Machine.choose()
     split = split or default_split(tokens, subject, settings.seed)
-    sides = split_examples(tokens, subject, split)
+    examples = split_examples(tokens, subject, split)
     made_of = fit_identity(tokens, subject, split, settings, selection, machine)
     model, history = train_model(
         settings,
-        sides["train"],
-        sides["validation"],
+        examples["train"],
+        examples["validation"],
         torch.from_numpy(subject.voxels.coordinates).float(),
         torch.from_numpy(subject.voxels.bounds),
         None if selection is None else FixedSelectors(selection),
@@ -162,11 +160,13 @@ def fit_model(
         progress=progress,
         description=description,
     )
-    variables, predictions = _score(model, sides["test"], subject, split, machine, bootstrap)
-    if settings.recipe == "paper":
-        variables |= raw_selectors(model)
+    test = score_model(
+        model, examples["test"], subject, split, machine, raw=settings.recipe == "paper", bootstrap=bootstrap
+    )
+    values, facts = voxel_variables(subject.voxels)
+    facts |= fit_facts(tokens, subject, split, settings) | {"global_token": tokens.global_token} | test.facts
     mapping = Mapping(
-        dataset=_dataset(tokens, subject, split, settings, variables),
+        dataset=mapping_dataset(test.values | values, tokens.layers, subject.voxels.rois, facts),
         parameters=dict(model.state_dict()),
         settings=settings.model_dump(exclude_none=True),
         provenance=provenance(
@@ -180,31 +180,7 @@ def fit_model(
             precision=machine.precision,
         ),
     )
-    return Fit(mapping, model, history, split, predictions)
-
-
-def _score(
-    model: FactorTopy, test: Examples, subject: Subject, split: Split, machine: Machine, bootstrap: int
-) -> tuple[MappingVariables, Float[np.ndarray, "image voxel"]]:
-    """What the model says on the test images, and its predictions of them; leaves it on the CPU."""
-    # Sums over images are in float64, which Apple's GPUs do not have.
-    device = torch.device("cpu") if machine.device.type == "mps" else machine.device
-    model = model.to(device)
-    aligned = AlignedBatches(
-        model,
-        lambda: (batch.to(device) for batch in test.batches(BATCH)),
-        machine.device_memory() if device.type == "cuda" else machine.memory,
-    )
-    scored = held_out_variables(
-        model,
-        aligned,
-        test.all_responses(device),
-        image_of_rows(subject, split.test),
-        subject.voxels.rois,
-        bootstrap,
-    )
-    model.cpu()
-    return scored
+    return Fit(mapping, model, history, split, test.predictions)
 
 
 def fit_identity(
@@ -225,67 +201,3 @@ def fit_identity(
         "tokens": [tokens.network, tokens.weights_hash, tokens.grid, sha256_text(*tokens.image_ids)],
         "machine": [machine.device.type, machine.precision],
     }
-
-
-def _dataset(
-    tokens: TokenStore,
-    subject: Subject,
-    split: Split,
-    settings: FitSettings,
-    variables: MappingVariables,
-) -> xr.Dataset:
-    if subject.noise_ceiling is not None:
-        variables["ceiling"] = (("voxel",), ceiling_on_test(subject, split))
-    variables["coordinates"] = (("voxel", "dimension"), subject.voxels.coordinates)
-    coordinates: dict[str, Any] = {
-        "hemisphere": (("voxel",), subject.voxels.hemisphere.astype("<U5")),
-        "vertex": (("voxel",), subject.voxels.vertex),
-        "network_layer": (("layer",), np.array(tokens.layers)),
-        "axis": ["x", "y"],
-    }
-    if "drawn_r2" in variables:
-        coordinates["region"] = np.array(region_names(subject.voxels.rois))
-    coordinates |= {f"roi_{name}": (("voxel",), inside) for name, inside in subject.voxels.rois.items()}
-    attributes = {
-        **fit_facts(tokens, subject, split, settings),
-        "global_token": tokens.global_token,
-        "surface": subject.voxels.surface or "",
-        "coordinate_bounds": subject.voxels.bounds.ravel().tolist(),
-        "rois": list(subject.voxels.rois),
-        "gauge": "canonical",
-    }
-    if "drawn_r2" in variables:
-        attributes |= {"bootstrap": len(variables["drawn_r2"][1]), "confidence": CONFIDENCE}
-    return xr.Dataset(variables, coordinates, attributes)
-
-
-def fit_facts(tokens: TokenStore, subject: Subject, split: Split, settings: FitSettings) -> dict[str, Any]:
-    """What :func:`factortopy.mapping._facts` says of a fit, as attributes of a dataset."""
-    facts = {
-        "network": tokens.network,
-        "subject": subject.name,
-        "simulated": int(subject.simulated),
-        "recipe": settings.recipe,
-        "seed": settings.seed,
-        "split": split.digest,
-        **{f"images_{side}": len(ids) for side, ids in split.to_dict().items()},
-    }
-    trials = len(image_of_rows(subject, split.test))
-    if trials > len(split.test):
-        facts["trials_test"] = trials
-    if subject.repeats is not None:
-        facts["repeats_test"] = _test_repeats(subject, split).tolist()
-    return facts
-
-
-def ceiling_on_test(subject: Subject, split: Split) -> np.ndarray:
-    """The noise ceiling (R^2) on the test images, which may average more or fewer trials than the others."""
-    if subject.noise_ceiling is None or subject.repeats is None:
-        return np.asarray(subject.noise_ceiling)
-    every, test = repeat_counts(subject.repeats), _test_repeats(subject, split)
-    return noise_ceiling_at(subject.noise_ceiling, every, test).astype(subject.noise_ceiling.dtype)
-
-
-def _test_repeats(subject: Subject, split: Split) -> np.ndarray:
-    """Number of test responses that average one trial, two trials and so on."""
-    return repeat_counts(np.asarray(subject.repeats)[np.isin(subject.image_ids, split.test)])

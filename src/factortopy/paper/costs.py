@@ -1,0 +1,161 @@
+"""What figures and tables of the paper will take: time, memory and disk, before anything is loaded."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any, cast
+
+import numpy as np
+import torch
+
+from factortopy.cortex import Voxels
+from factortopy.errors import UnavailableError
+from factortopy.machine import Cost
+from factortopy.networks import Network, Tokens, estimate_cost, load_network, network_skeleton
+from factortopy.paper.item import Item
+from factortopy.paper.members import Member
+from factortopy.paper.plan import StudyPlan
+from factortopy.paper.study import Study
+from factortopy.paper.tiny_diffusion import TINY_DIFFUSION
+from factortopy.subjects import Subject
+from factortopy.tokens import TokenStore, planned_bytes
+from factortopy.workflow import settings_cost
+
+NSD_IMAGES, NSD_TRIALS, NSD_VOXELS = 10_000, 27_750, 37_984
+SIMULATED_VOXELS = 2_442
+TINY_SPEED = 20.0
+"""Images a second of the tiny diffusion model."""
+
+
+class RandomTokens:
+    """Tokens of no network, of the sizes of one: enough to time a fit with.
+
+    Args:
+        channels: of each layer.
+        grid: height and width.
+        image_ids: ids of the images.
+    """
+
+    network, weights_hash, global_token, precision, outliers = "random", "", "class", "fp32", "kept"
+    image_groups = None
+
+    def __init__(self, channels: Sequence[int], grid: tuple[int, int], image_ids: tuple[str, ...]) -> None:
+        self.channels, self.grid, self.image_ids = tuple(channels), grid, image_ids
+        self.provenance: dict[str, Any] = {}
+        self.layers = tuple(f"layer {number}" for number in range(len(self.channels)))
+
+    def __len__(self) -> int:
+        return len(self.image_ids)
+
+    def read(self, indices: Sequence[int] | None = None) -> Tokens:
+        """Random tokens of as many images as there are indices."""
+        count = len(self) if indices is None else len(indices)
+        local = (torch.randn(count, channels, *self.grid).half() for channels in self.channels)
+        return Tokens(tuple(local), tuple(torch.randn(count, channels).half() for channels in self.channels))
+
+
+def estimate_items(items: Sequence[Item], study: Study) -> tuple[Cost, Cost]:
+    """What items need beyond what is in the work folder, save what follows fine-tuning.
+
+    Args:
+        items: what is to be made.
+        study: the plan and its folder.
+
+    Returns:
+        What extractions take, with the facts of the whole, and what fits take.
+
+    Raises:
+        UnavailableError: if none of the networks can be had.
+    """
+    plan = study.plan
+    every = (job for item in items for job in item.jobs(study))
+    # One network may bear another name in another table.
+    jobs = list({(job.member.network, job.subject, job.topology): job for job in every}.values())
+    members = {job.member.network: job.member for job in jobs}
+    networks, missing = _networks(members)
+    possible = [job for job in jobs if job.member.network in networks]
+    by_channels = {network.channels: network for network in networks.values()}
+    fits = {channels: _fit(network, plan) for channels, network in by_channels.items()}
+    fitting = sum((fits[networks[job.member.network].channels] for job in possible), Cost())
+    # Simulated subjects see the same images, so that one store of tokens serves all.
+    stores = {(job.member.network, 0 if plan.simulated else job.subject) for job in possible}
+    each = {name: _extraction(members[name], network, plan) for name, network in networks.items()}
+    extraction = sum((each[name] for name, _ in stores), Cost())
+    tuned = max(item.fine_tuned(study) for item in items)
+    facts = {
+        "items": ", ".join(item.name for item in items),
+        "data": _data(plan, len({job.subject for job in jobs})),
+        "networks": ", ".join(member.label for member in members.values()),
+        "fits": f"{len(jobs)}" + (f", and {tuned} after fine-tuning" if tuned else ""),
+    }
+    if missing:
+        facts["not to be had"] = "; ".join(f"{label}: {reason}" for label, reason in missing.items())
+    more = dict.fromkeys(item.more for item in items if item.more)
+    if more:
+        facts["also"] = "; ".join(more)
+    return replace(extraction, facts=facts), replace(fitting, facts={})
+
+
+def _networks(members: dict[str, Member]) -> tuple[dict[str, Network], dict[str, str]]:
+    """The networks that can be had, without weights, by name; the reasons for the others by label."""
+    networks, missing = {}, {}
+    for name, member in members.items():
+        try:
+            tiny = name.startswith(TINY_DIFFUSION)
+            networks[name] = member.load(None, "cpu") if tiny else network_skeleton(name)
+        except UnavailableError as error:
+            missing[member.label] = str(error)
+    if not networks:
+        raise UnavailableError("; ".join(missing.values()))
+    return networks, missing
+
+
+def _data(plan: StudyPlan, subjects: int) -> str:
+    if plan.simulated:
+        return f"none: {subjects} SIMULATED subjects, {plan.views} views, {SIMULATED_VOXELS:,} voxels"
+    return (
+        f"{subjects} subjects, reckoned with {NSD_IMAGES:,} images, {NSD_TRIALS:,} trials and "
+        f"{NSD_VOXELS:,} voxels each, as NSD's"
+    )
+
+
+def _images(plan: StudyPlan) -> int:
+    return plan.views if plan.simulated else NSD_IMAGES
+
+
+def _extraction(member: Member, network: Network, plan: StudyPlan) -> Cost:
+    """Of one network's tokens of one subject's images."""
+    disk = planned_bytes(_images(plan), network.channels, plan.grid)
+    return Cost(seconds=_images(plan) / _speed(member, network, plan), disk=disk)
+
+
+def _speed(member: Member, network: Network, plan: StudyPlan) -> float:
+    """Images a second."""
+    if member.network.startswith(TINY_DIFFUSION):
+        return TINY_SPEED
+    machine = plan.machine
+    return estimate_cost(
+        network,
+        lambda: load_network(member.network, untrained=True),
+        machine.device,
+        machine.precision,
+    ).images_per_second
+
+
+def _fit(network: Network, plan: StudyPlan) -> Cost:
+    """Of one fit, to a subject of the size of NSD's or of a simulated one."""
+    ids = tuple(f"{number:05d}" for number in range(_images(plan)))
+    trials = ids if plan.simulated else tuple(np.resize(np.array(ids), NSD_TRIALS).tolist())
+    random = np.random.default_rng(0)
+    voxels = SIMULATED_VOXELS if plan.simulated else NSD_VOXELS
+    # One column for all voxels: the size of the real array, and none of its memory.
+    column = random.standard_normal((len(trials), 1), dtype=np.float32)
+    sides = np.repeat(["left", "right"], [voxels // 2, voxels - voxels // 2])
+    subject = Subject(
+        name="reckoned",
+        responses=np.broadcast_to(column, (len(trials), voxels)),
+        image_ids=trials,
+        single_trials=not plan.simulated,
+        voxels=Voxels.at(random.uniform(-100, 100, (voxels, 3)), sides),
+    )
+    tokens = cast(TokenStore, RandomTokens(network.channels, plan.grid, ids))
+    return settings_cost(tokens, subject, plan.settings(), None, plan.machine)
