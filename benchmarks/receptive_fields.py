@@ -15,8 +15,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from factortopy.baselines import Features
-from factortopy.baselines.features import Field
+from factortopy.baselines.features import Features, Field
 from factortopy.baselines.receptive_fields import fit_fields
 from factortopy.baselines.ridge import fit_candidates
 from factortopy.networks import Tokens

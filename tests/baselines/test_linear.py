@@ -8,10 +8,10 @@ from sklearn.linear_model import Ridge
 from sklearn.model_selection import PredefinedSplit
 
 from factortopy.analysis import draw_roi_r2, r_squared
-from factortopy.baselines import choose, receptive_fields
+from factortopy.baselines import receptive_fields
 from factortopy.baselines.features import Field, field_weights, measure_features
 from factortopy.baselines.linear import fit_linear
-from factortopy.baselines.ridge import PENALTIES, band_weightings, fit_candidates
+from factortopy.baselines.ridge import PENALTIES, band_weightings, choose, fit_candidates
 from factortopy.fitting import fit_settings, split_examples
 
 COUNTS = {"train": 60, "validation": 25, "test": 20}
