@@ -45,7 +45,7 @@ def test_the_map_shows_every_cluster_in_its_colour_and_number(mapping, found):
     pixels = picture.images[0].get_array()[..., :3].reshape(-1, 3)
     for colour in cluster_colours(COUNT)[:, :3]:
         assert (np.abs(pixels - colour).max(axis=1) < 0.02).sum() > 50
-    numbers = {text.get_text() for text in picture.texts if text.get_gid() == "cluster-number"}
+    numbers = {text.get_text() for text in picture.texts if text.get_gid() == "label"}
     assert numbers == {str(number) for number in range(1, COUNT + 1)}
     shown = np.asarray(axes["similarity"].images[0].get_array())
     np.testing.assert_allclose(shown, found.similarity)

@@ -117,8 +117,8 @@ def roughness(mapping: Mapping) -> float:
         here = (mapping.dataset["hemisphere"].values == hemisphere.name) & (vertex < hemisphere.vertices)
         own[vertex[here]] = position[here]
         steps.append(np.abs(own[hemisphere.edges[:, 0]] - own[hemisphere.edges[:, 1]]))
-    known = np.concatenate(steps)
-    known = known[np.isfinite(known)]
-    if not len(known):
+    finite = np.concatenate(steps)
+    finite = finite[np.isfinite(finite)]
+    if not len(finite):
         raise DataError("no two voxels of this mapping are neighbours on its surface")
-    return float(known.mean())
+    return float(finite.mean())

@@ -63,12 +63,12 @@ def paper_table(name: str) -> PaperTable:
     tables = tomllib.loads(text)
     if name not in tables:
         raise UnknownNameError("table of the paper", name, tables)
-    held = tables[name]
+    table = tables[name]
     rows = tuple(
-        PaperRow(row["label"], row["network"], {quantity: row[quantity] for quantity in held["quantities"]})
-        for row in held["rows"]
+        PaperRow(row["label"], row["network"], {quantity: row[quantity] for quantity in table["quantities"]})
+        for row in table["rows"]
     )
-    return PaperTable(held["source"], held["title"], tuple(held["quantities"]), rows)
+    return PaperTable(table["source"], table["title"], tuple(table["quantities"]), rows)
 
 
 def beside(ours: MappingType[str, float | None], paper: PaperRow | None) -> Row:

@@ -31,7 +31,7 @@ GAUGES = {False: "selectors as trained", True: "selectors in the canonical gauge
 @styled
 def channel_images(
     mapping: Mapping,
-    found: ChannelImages,
+    maps: ChannelImages,
     photographs: Sequence[Float[np.ndarray, "row column 3"]],
     kind: Kind = "components",
     *,
@@ -42,8 +42,8 @@ def channel_images(
 
     Args:
         mapping: whose regions they are.
-        found: the maps; resampled bilinearly over the photographs.
-        photographs: as the network sees them, RGB in 0..1, in the order of ``found.images``.
+        maps: the maps; resampled bilinearly over the photographs.
+        photographs: as the network sees them, RGB in 0..1, in the order of ``maps.images``.
         kind: ``"components"`` are the region's three principal channels as red, green and blue, as in the
             paper; ``"response"`` is the response of its mean channels, with a colour bar for each region.
         canonical: whether the model was in the canonical gauge, or as trained; the header says which.
@@ -55,7 +55,7 @@ def channel_images(
     """
     if kind not in ("components", "response"):
         raise UnknownNameError("kind", kind, ("components", "response"))
-    images, regions = len(found.images), len(found.regions)
+    images, regions = len(maps.images), len(maps.regions)
     if len(photographs) != images or images > MOST_IMAGES or regions > MOST_REGIONS:
         raise DataError(
             f"{len(photographs)} photographs, maps of {images} images and {regions} regions: give one "
@@ -68,42 +68,42 @@ def channel_images(
     }[kind]
     figure = new_figure(
         mapping, title, TITLE[kind] + images * (side + GAP) + FOOT, source=GAUGES[canonical],
-        alt=f"A grid of {images} photographs and, beside each, maps of {', '.join(found.regions)}.",
+        alt=f"A grid of {images} photographs and, beside each, maps of {', '.join(maps.regions)}.",
     )  # fmt: skip
     for row, photograph in enumerate(photographs):
-        _draw_row(figure, found, photograph, row, side, kind, palette)
+        _draw_row(figure, maps, photograph, row, side, kind, palette)
     if kind == "response":
         for column in range(regions):
-            _colour_bar(figure, found, column, side, palette)
+            _colour_bar(figure, maps, column, side, palette)
     _write_note(figure, kind)
     return figure
 
 
-def channel_pages(found: ChannelImages) -> list[ChannelImages]:
+def channel_pages(maps: ChannelImages) -> list[ChannelImages]:
     """Parts that fit a figure each: the first images, and as many regions a page as there is room for."""
-    images, regions = range(min(MOST_IMAGES, len(found.images))), range(len(found.regions))
-    return [found.part(images, regions[first : first + MOST_REGIONS]) for first in regions[::MOST_REGIONS]]
+    images, regions = range(min(MOST_IMAGES, len(maps.images))), range(len(maps.regions))
+    return [maps.part(images, regions[first : first + MOST_REGIONS]) for first in regions[::MOST_REGIONS]]
 
 
 def _draw_row(
     figure: "Figure",
-    found: ChannelImages,
+    maps: ChannelImages,
     photograph: Float[np.ndarray, "row column 3"],
     row: int,
     side: float,
     kind: Kind,
     palette: Palette,
 ) -> None:
-    bottom = FOOT + (len(found.images) - 1 - row) * (side + GAP)
+    bottom = FOOT + (len(maps.images) - 1 - row) * (side + GAP)
     axes = _picture(figure, 0, bottom, side)
     axes.imshow(photograph, extent=(-1, 1, -1, 1), interpolation="antialiased")
     axes.set_gid("photograph")
-    for column in range(len(found.regions)):
+    for column in range(len(maps.regions)):
         axes = _picture(figure, column + 1, bottom, side)
         axes.set_gid("map")
-        _draw(axes, found, row, column, kind, palette)
+        _draw(axes, maps, row, column, kind, palette)
         if row == 0:
-            axes.set_title(_heading(found, column, kind), fontsize=7, pad=3)
+            axes.set_title(_heading(maps, column, kind), fontsize=7, pad=3)
 
 
 def _write_note(figure: "Figure", kind: Kind) -> None:
@@ -121,8 +121,8 @@ def _write_note(figure: "Figure", kind: Kind) -> None:
             3.0,
         ),
     }[kind]
-    place = MARGIN / PAGE, height / (figure.get_size_inches()[1] * 25.4)
-    figure.text(*place, note, fontsize=6.5, color=MUTED, va="center")
+    position = MARGIN / PAGE, height / (figure.get_size_inches()[1] * 25.4)
+    figure.text(*position, note, fontsize=6.5, color=MUTED, va="center")
 
 
 def _picture(figure: "Figure", column: int, bottom: float, side: float) -> "Axes":
@@ -132,33 +132,33 @@ def _picture(figure: "Figure", column: int, bottom: float, side: float) -> "Axes
     return axes
 
 
-def _limits(found: ChannelImages, column: int) -> tuple[float, float]:
-    low, high = np.percentile(found.response[:, column], COLOUR_PERCENTILES)
+def _limits(maps: ChannelImages, column: int) -> tuple[float, float]:
+    low, high = np.percentile(maps.response[:, column], COLOUR_PERCENTILES)
     return float(low), float(high)
 
 
-def _draw(axes: "Axes", found: ChannelImages, row: int, column: int, kind: str, palette: Palette) -> None:
+def _draw(axes: "Axes", maps: ChannelImages, row: int, column: int, kind: str, palette: Palette) -> None:
     from matplotlib.colors import Normalize
 
-    place = {"extent": (-1, 1, -1, 1), "interpolation": "bilinear"}
+    options = {"extent": (-1, 1, -1, 1), "interpolation": "bilinear"}
     if kind == "components":
-        axes.imshow(found.colours[row, column], **place)  # type: ignore[arg-type]
+        axes.imshow(maps.colours[row, column], **options)  # type: ignore[arg-type]
         return
     # Clipped first: below its limits the colour map would say that something is wrong.
-    values = Normalize(*_limits(found, column), clip=True)(found.response[row, column])
-    axes.imshow(scalar_colormap("scale", palette)(values), **place)  # type: ignore[arg-type]
+    values = Normalize(*_limits(maps, column), clip=True)(maps.response[row, column])
+    axes.imshow(scalar_colormap("scale", palette)(values), **options)  # type: ignore[arg-type]
 
 
-def _heading(found: ChannelImages, column: int, kind: str) -> str:
-    name = found.regions[column]
-    return f"{name}\n{found.explained[column].sum():.0%}" if kind == "components" else name
+def _heading(maps: ChannelImages, column: int, kind: str) -> str:
+    name = maps.regions[column]
+    return f"{name}\n{maps.explained[column].sum():.0%}" if kind == "components" else name
 
 
-def _colour_bar(figure: "Figure", found: ChannelImages, column: int, side: float, palette: Palette) -> None:
+def _colour_bar(figure: "Figure", maps: ChannelImages, column: int, side: float, palette: Palette) -> None:
     from matplotlib.colors import Normalize
 
     axes = add_axes(figure, MARGIN + (column + 1) * (side + GAP) + 2, 9.5, side - 4, 1.6)
-    limits = _limits(found, column)
+    limits = _limits(maps, column)
     bar = colour_bar(axes, scalar_colormap("scale", palette), Normalize(*limits))
     bar.set_ticks(list(limits), labels=[f"{limit:.2f}".replace("-", "−") for limit in limits])
     for label, edge in zip(bar.ax.get_xticklabels(), ("left", "right"), strict=True):

@@ -6,15 +6,12 @@ import numpy as np
 from jaxtyping import Float
 
 from factortopy.analysis import ChannelClusters, Estimate, cluster_table
-from factortopy.cortex import HEMISPHERES
 from factortopy.errors import DataError
 from factortopy.mapping import Mapping
 from factortopy.plot.colours import UNCOLOURED, Palette, cluster_colours
-from factortopy.plot.flatmap import FlatMap
 from factortopy.plot.keys import colour_bar
-from factortopy.plot.outlines import label_anchor
-from factortopy.plot.panels import draw_inset, draw_map, map_height, paint_mapping, surface_of, to_vertices
-from factortopy.plot.style import INK, MARGIN, MUTED, PAGE, add_axes, new_figure, styled
+from factortopy.plot.panels import FlatPanel, map_page
+from factortopy.plot.style import INK, MARGIN, MUTED, PAGE, add_axes, styled
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -24,68 +21,44 @@ SOURCES = {
     "paper": "channel selectors as trained, the paper's way",
     "gauge-free": "channels by what they predict, free of the gauge",
 }
-MAP_WIDTH, LINE, HEAD, FOOT = 122.0, 3.6, 15.0, 15.0
+LINE, HEAD, FOOT = 3.6, 15.0, 15.0
 TREE, MATRIX, TEXTS, ROIS = 6.0, 41.0, 113.0, 141.0
 """Left sides of tree, similarity, numbers and ROIs, mm."""
 MOST_ROIS = 9
 
 
 @styled
-def clusters(mapping: Mapping, found: ChannelClusters, *, palette: Palette = "default") -> "Figure":
+def clusters(mapping: Mapping, clustering: ChannelClusters, *, palette: Palette = "default") -> "Figure":
     """Channel clusters on the flat map; below, their tree, similarity, voxels, depth, score and ROIs.
 
     Args:
         mapping: whose voxels were clustered.
-        found: the clusters.
+        clustering: the clusters.
         palette: ``"default"`` or ``"colour-blind"``.
 
     Raises:
         DataError: if the clusters are of other voxels, or the mapping lies on no surface that can be painted.
     """
-    if len(found.labels) != mapping.dataset.sizes["voxel"]:
+    if len(clustering.labels) != mapping.dataset.sizes["voxel"]:
         raise DataError(
-            f"the clusters are of {len(found.labels)} voxels and the mapping has "
+            f"the clusters are of {len(clustering.labels)} voxels and the mapping has "
             f"{mapping.dataset.sizes['voxel']}; give the mapping that was clustered"
         )
-    colours = cluster_colours(found.count, palette)
-    flat_map = paint_mapping(mapping, np.vstack([np.append(UNCOLOURED, 1.0), colours])[found.labels])
-    table = HEAD + LINE * found.count + FOOT
-    height = max(map_height(flat_map, MAP_WIDTH), 50.0)
-    rows = cluster_table(mapping, found).to_dict("records")
-    figure = new_figure(
-        mapping, f"Voxels in {found.count} clusters of channels", height + table, source=SOURCES[found.way],
-        alt=f"Flat map of the cortex in {found.count} colours, the clusters' tree, similarity and table. "
+    colours = cluster_colours(clustering.count, palette)
+    rgba = np.vstack([np.append(UNCOLOURED, 1.0), colours])[clustering.labels]
+    rows = cluster_table(mapping, clustering).to_dict("records")
+    figure = map_page(
+        mapping, f"Voxels in {clustering.count} clusters of channels",
+        [FlatPanel(mapping, rgba, labels=clustering.labels)], [], source=SOURCES[clustering.way],
+        below=HEAD + LINE * clustering.count + FOOT,
+        alt=f"Flat map of the cortex in {clustering.count} colours, the clusters' tree, similarity and table. "
         + "; ".join(f"cluster {row['cluster']}: {row['voxels']} voxels" for row in rows),
     )  # fmt: skip
-    axes = draw_map(figure, mapping, flat_map, (MARGIN, table, MAP_WIDTH))
-    _number_patches(axes, mapping, flat_map, found)
-    if flat_map.zoomed:
-        draw_inset(figure, mapping, (PAGE - 48, table + 5, 43))
-    _draw_tree(figure, found, colours)
-    _draw_similarity(figure, found)
+    _draw_tree(figure, clustering, colours)
+    _draw_similarity(figure, clustering)
     _write_numbers(figure, rows)
     _draw_rois(figure, mapping, rows)
     return figure
-
-
-def _number_patches(axes: "Axes", mapping: Mapping, flat_map: FlatMap, found: ChannelClusters) -> None:
-    """The number of every cluster in the widest place that it has in each hemisphere."""
-    surface = surface_of(mapping)
-    labels = to_vertices(mapping, surface, found.labels)
-    for side in HEMISPHERES:
-        for number in range(1, found.count + 1):
-            anchor = label_anchor(flat_map.sheets[side], labels[side] == number)
-            if anchor is not None:
-                box = {
-                    "boxstyle": "circle,pad=0.15",
-                    "facecolor": "white",
-                    "edgecolor": INK,
-                    "linewidth": 0.3,
-                }
-                axes.text(
-                    float(anchor[0]), float(anchor[1]), str(number), fontsize=4.5, ha="center", va="center",
-                    bbox=box, zorder=6, gid="cluster-number",
-                )  # fmt: skip
 
 
 def _panel(figure: "Figure", count: int, left: float, width: float, title: str) -> "Axes":
@@ -98,34 +71,34 @@ def _panel(figure: "Figure", count: int, left: float, width: float, title: str) 
     return axes
 
 
-def _draw_tree(figure: "Figure", found: ChannelClusters, colours: Float[np.ndarray, "cluster 4"]) -> None:
+def _draw_tree(figure: "Figure", clustering: ChannelClusters, colours: Float[np.ndarray, "cluster 4"]) -> None:
     from scipy.cluster.hierarchy import dendrogram
 
-    axes = _panel(figure, found.count, TREE, 24, "Ward's tree")
+    axes = _panel(figure, clustering.count, TREE, 24, "Ward's tree")
     axes.set_gid("tree")
-    drawn = dendrogram(found.tree, no_plot=True)
-    for places, heights in zip(drawn["icoord"], drawn["dcoord"], strict=True):
-        axes.plot(heights, (np.array(places) + 5) / 10, color=INK, linewidth=0.7, clip_on=False)
-    axes.set_xlim(1.02 * found.tree[-1, 2], 0)
+    drawn = dendrogram(clustering.tree, no_plot=True)
+    for rows, heights in zip(drawn["icoord"], drawn["dcoord"], strict=True):
+        axes.plot(heights, (np.array(rows) + 5) / 10, color=INK, linewidth=0.7, clip_on=False)
+    axes.set_xlim(1.02 * clustering.tree[-1, 2], 0)
     axes.locator_params(axis="x", nbins=3)
     axes.set_xlabel("height")
     axes.spines["bottom"].set_visible(True)
-    names = _panel(figure, found.count, TREE + 25, 9, "")
+    names = _panel(figure, clustering.count, TREE + 25, 9, "")
     names.set(xlim=(0, 9), xticks=())
     for number, colour in enumerate(colours, start=1):
         names.plot(1.5, number, "s", color=colour, markersize=6.5, markeredgecolor=MUTED, markeredgewidth=0.3)
         names.text(7.2, number, str(number), ha="right", va="center", fontsize=6.5)
 
 
-def _draw_similarity(figure: "Figure", found: ChannelClusters) -> None:
+def _draw_similarity(figure: "Figure", clustering: ChannelClusters) -> None:
     from matplotlib.colors import Normalize
 
-    count = found.count
+    count = clustering.count
     axes = _panel(figure, count, MATRIX, LINE * count, "Mean cosine between voxels of two clusters")
     axes.set_gid("similarity")
     edges = (0.5, count + 0.5, count + 0.5, 0.5)
     image = axes.imshow(
-        found.similarity, cmap="PuOr_r", vmin=-1, vmax=1, extent=edges, aspect="auto", interpolation="nearest"
+        clustering.similarity, cmap="PuOr_r", vmin=-1, vmax=1, extent=edges, aspect="auto", interpolation="nearest"
     )
     axes.xaxis.tick_top()
     axes.set_xticks(range(1, count + 1), [str(number) for number in range(1, count + 1)], fontsize=5)

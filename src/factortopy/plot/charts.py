@@ -43,7 +43,7 @@ MAP = 12.2
 """Width of a map, mm."""
 GAP = 1.8
 ROW = MAP + 6.5
-TOP, CHART = 17.0, 34.0
+CHART = 34.0
 LARGEST_RATIO = 5.0
 """Norm over the layer's median from which on the colour no longer changes."""
 
@@ -103,16 +103,16 @@ def recovery(mapping: Mapping, truth: PlantedTruth, *, palette: Palette = "defau
         "scale (scale share)": (truth.scale_share, values_of(mapping, "scale_share")),
     }
     # A voxel whose prediction is constant has no share.
-    known = {name: np.stack(pair)[:, np.isfinite(pair).all(axis=0)] for name, pair in pairs.items()}
-    found = {name: float(np.corrcoef(pair)[0, 1]) for name, pair in known.items()}
+    finite = {name: np.stack(pair)[:, np.isfinite(pair).all(axis=0)] for name, pair in pairs.items()}
+    correlations = {name: float(np.corrcoef(pair)[0, 1]) for name, pair in finite.items()}
     figure = new_figure(
         mapping, "Found against planted", 66, source="layer share, space selector, scale share",
-        alt="; ".join(f"{name}: correlation {r:.3f}" for name, r in found.items()),
+        alt="; ".join(f"{name}: correlation {r:.3f}" for name, r in correlations.items()),
     )  # fmt: skip
-    for column, (name, (planted, fitted)) in enumerate(known.items()):
+    for column, (name, (planted, fitted)) in enumerate(finite.items()):
         axes = add_axes(figure, 13 + column * 43, 23, 32, 32)
         _draw_agreement(axes, planted, fitted, palette)
-        axes.set_title(f"{name}\nr = {found[name]:.3f}")
+        axes.set_title(f"{name}\nr = {correlations[name]:.3f}")
         axes.set_xlabel("planted")
     figure.axes[0].set_ylabel("found")
     _density_key(figure, palette)
@@ -156,17 +156,17 @@ def token_norms(norms: TokenNorms) -> "Figure":
     Args:
         norms: of a store, see :func:`factortopy.tokens.token_norms`.
     """
-    from matplotlib.figure import Figure
-
-    layers = len(norms.layers)
-    rows = -(-layers // MAP_COLUMNS)
-    height = TOP + rows * ROW + CHART + 14
-    figure = Figure(figsize=(PAGE / 25.4, height / 25.4), facecolor="white")
-    share = norms.outliers.mean(axis=(1, 2))
-    _write_header(figure, norms, share, height)
+    layers, share = len(norms.layers), norms.outliers.mean(axis=(1, 2))
+    worst = int(share.argmax())
+    height = -(-layers // MAP_COLUMNS) * ROW + CHART + 14
+    figure = new_figure(
+        f"network {norms.network} · {norms.images:,} images · maps as stored", "Norms of local tokens", height,
+        alt="Maps of the mean norm by layer; outliers are most frequent in layer "
+        f"{norms.layers[worst]}, {share[worst]:.2%} of its tokens.",
+    )  # fmt: skip
     for index in range(layers):
         left = MARGIN + (index % MAP_COLUMNS) * (MAP + GAP)
-        bottom = height - TOP - (index // MAP_COLUMNS + 1) * ROW + 5
+        bottom = height - (index // MAP_COLUMNS + 1) * ROW + 5
         _draw_norms(add_axes(figure, left, bottom, MAP, MAP), norms, index)
     _ratio_key(figure)
     _draw_share(add_axes(figure, 16, 12, 100, CHART - 8), norms, share)
@@ -185,12 +185,12 @@ def _draw_dots(axes: "Axes", space: np.ndarray, colours: np.ndarray, image: "Ima
     axes.spines[["top", "right"]].set_visible(True)
 
 
-def _draw_agreement(axes: "Axes", planted: np.ndarray, found: np.ndarray, palette: Palette) -> None:
-    low, high = float(min(planted.min(), found.min())), float(max(planted.max(), found.max()))
+def _draw_agreement(axes: "Axes", planted: np.ndarray, fitted: np.ndarray, palette: Palette) -> None:
+    low, high = float(min(planted.min(), fitted.min())), float(max(planted.max(), fitted.max()))
     margin = 0.04 * (high - low)
     low, high = low - margin, high + margin
     axes.hexbin(
-        planted, found, gridsize=28, extent=(low, high, low, high), mincnt=1, bins="log", linewidths=0.1,
+        planted, fitted, gridsize=28, extent=(low, high, low, high), mincnt=1, bins="log", linewidths=0.1,
         cmap=scalar_colormap("scale", palette).reversed(), vmin=1, vmax=DENSEST,
     )  # fmt: skip
     axes.plot([low, high], [low, high], "--", color=INK, linewidth=0.8)
@@ -207,19 +207,6 @@ def _density_key(figure: "Figure", palette: Palette) -> None:
     bar.ax.minorticks_off()
     bar.ax.xaxis.set_ticks_position("top")
     bar.ax.set_ylabel("vertices per cell  ", rotation=0, ha="right", va="center")
-
-
-def _write_header(figure: "Figure", norms: TokenNorms, share: np.ndarray, height: float) -> None:
-    title = "Norms of local tokens"
-    facts = f"network {norms.network} · {norms.images:,} images · maps as stored"
-    worst = int(share.argmax())
-    figure.set_label(
-        f"{title}. {facts}. Maps of the mean norm by layer; outliers are most frequent in layer "
-        f"{norms.layers[worst]}, {share[worst]:.2%} of its tokens."
-    )
-    left = MARGIN / PAGE
-    figure.text(left, 1 - 3.5 / height, title, fontsize=9.5, fontweight="bold", va="top", gid="title", color=INK)
-    figure.text(left, 1 - 9 / height, facts, fontsize=7, color=MUTED, va="top", gid="facts")
 
 
 def _draw_norms(axes: "Axes", norms: TokenNorms, index: int) -> None:

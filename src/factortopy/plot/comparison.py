@@ -40,29 +40,29 @@ MATRIX_LEFT, SMALLEST_CELL = 38.0, 6.0
 
 
 @styled
-def difference_map(comparison: Comparison, found: Difference, *, palette: Palette = "default") -> "Figure":
+def difference_map(comparison: Comparison, difference: Difference, *, palette: Palette = "default") -> "Figure":
     """One mapping's quantity less another's, painted; the colour of no difference is white.
 
     Args:
         comparison: what is compared.
-        found: from :func:`factortopy.analysis.difference`.
+        difference: from :func:`factortopy.analysis.difference`.
         palette: ``"default"`` or ``"colour-blind"``.
 
     Raises:
         DataError: if the mapping lies on no surface that can be painted, or nothing is known.
     """
-    name = QUANTITIES.get(found.quantity, found.quantity)
-    key = BarKey.diverging(found.values, palette, "difference")
+    name = QUANTITIES.get(difference.quantity, difference.quantity)
+    key = BarKey.diverging(difference.values, palette, "difference")
     means = [
         (None, name.removesuffix(" voxels"), f"{mean.value:+.3f}", f"{mean.low:+.3f} … {mean.high:+.3f}" * mean.limited)
-        for name, mean in found.regions.items()
+        for name, mean in difference.regions.items()
         if mean.known
     ]
-    mapping = comparison.mappings[comparison.index(found.one)]
+    mapping = comparison.mappings[comparison.index(difference.one)]
     return map_page(
-        comparison, f"{name[:1].upper()}{name[1:]}: {found.one} less {found.other}",
-        [FlatPanel(mapping, key.colours(found.values))], [key, ListKey(means)], source=name,
-        alt=f"Flat map of the cortex; colour shows {name} in {found.one} less that in {found.other}.",
+        comparison, f"{name[:1].upper()}{name[1:]}: {difference.one} less {difference.other}",
+        [FlatPanel(mapping, key.colours(difference.values))], [key, ListKey(means)], source=name,
+        alt=f"Flat map of the cortex; colour shows {name} in {difference.one} less that in {difference.other}.",
     )  # fmt: skip
 
 
@@ -179,29 +179,29 @@ def subject_counts(average: Mapping, *, palette: Palette = "default") -> "Figure
 
 @styled
 def similarity_matrices(
-    comparison: Comparison, found: Sequence[Similarity], *, palette: Palette = "default"
+    comparison: Comparison, similarities: Sequence[Similarity], *, palette: Palette = "default"
 ) -> "Figure":
     """Correlations between whole mappings, a matrix a quantity, with the number of voxels.
 
     Args:
         comparison: what is compared.
-        found: from :func:`factortopy.analysis.similarity`, of the same mappings.
+        similarities: from :func:`factortopy.analysis.similarity`, of the same mappings.
         palette: ``"default"`` or ``"colour-blind"``.
     """
-    count = len(found[0].labels)
+    count = len(similarities[0].labels)
     cell = min(12.0, 120.0 / count)
     columns = max(1, int((PAGE - MATRIX_LEFT) // (count * cell + 8)))
-    lines_ = math.ceil(len(found) / columns)
+    lines_ = math.ceil(len(similarities) / columns)
     side = count * cell
     names = [f"{number}" for number in range(1, count + 1)]
-    key = ", ".join(f"{number} {label}" for number, label in enumerate(found[0].labels, start=1))
+    key = ", ".join(f"{number} {label}" for number, label in enumerate(similarities[0].labels, start=1))
     figure = new_figure(
         comparison, "How alike whole mappings are", lines_ * (side + 18) + 4,
         source="correlation over voxels",
         alt=f"Matrices of correlations between {key}.",
     )  # fmt: skip
-    for place, matrix in enumerate(found):
-        line, column = divmod(place, columns)
+    for number, matrix in enumerate(similarities):
+        line, column = divmod(number, columns)
         left = MATRIX_LEFT + column * (side + 8)
         axes = add_axes(figure, left, 6 + (lines_ - 1 - line) * (side + 18), side, side)
         axes.imshow(matrix.correlation, cmap=diverging_colormap(palette), vmin=-1, vmax=1, gid="matrix")

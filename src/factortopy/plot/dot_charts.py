@@ -75,21 +75,21 @@ def lines(comparison: Comparison, table: pandas.DataFrame, *, palette: Palette =
     )  # fmt: skip
 
 
-def partition(comparison: Comparison, found: Partition, *, palette: Palette = "default") -> "Figure":
+def partition(comparison: Comparison, parts: Partition, *, palette: Palette = "default") -> "Figure":
     """Shared and unique variance in each ROI, with limits; small marks are halves of the test images.
 
     Args:
         comparison: what is compared.
-        found: from :func:`factortopy.analysis.partition_variance`.
+        parts: from :func:`factortopy.analysis.partition_variance`.
         palette: ``"default"`` or ``"colour-blind"``.
     """
     labels = []
-    for subset in found.subsets:
+    for subset in parts.subsets:
         names = ", ".join(str(network + 1) for network in subset)
         labels.append(f"unique to {names}" if len(subset) == 1 else f"shared by {names}")
-    key = ", ".join(f"{number}: {label}" for number, label in enumerate(found.labels, start=1))
+    key = ", ".join(f"{number}: {label}" for number, label in enumerate(parts.labels, start=1))
     return dot_chart(
-        comparison, "Shared and unique variance", _panels(found.table, "roi", "value", "R²", palette),
+        comparison, "Shared and unique variance", _panels(parts.table, "roi", "value", "R²", palette),
         [*labels, "all together"],
         source=f"{key} · weights from validation images, R² of test images, 95 %, ticks: halves",
     )  # fmt: skip

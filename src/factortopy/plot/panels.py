@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 from factortopy.cortex import HEMISPHERES, SURFACES, VERTICES, Surface, load_surface, standard_name
 from factortopy.errors import DataError, UnavailableError
@@ -45,11 +45,13 @@ class FlatPanel:
         mapping: where its voxels lie, and whose ROIs are drawn.
         rgba: the colour of each voxel.
         title: what it shows; a page of one map has its own title.
+        labels: a number of each voxel, written where most voxels of one number lie; 0 for none.
     """
 
     mapping: Mapping
     rgba: Float[np.ndarray, "voxel 4"]
     title: str = ""
+    labels: Int[np.ndarray, "voxel"] | None = None
 
 
 def surface_of(mapping: Mapping) -> Surface:
@@ -138,7 +140,7 @@ def map_page(
     figure = new_figure(header, title, height, source=source, alt=alt)
     for number, (panel, flat_map, place) in enumerate(zip(panels, maps, places, strict=True)):
         full = width > SMALL or number == 0
-        axes = draw_map(figure, panel.mapping, flat_map, place, names=names and full, foot=full)
+        axes = draw_map(figure, panel, flat_map, place, names=names and full, foot=full)
         if not single:
             axes.set_title(panel.title, fontsize=7.5, pad=2)
     if not single:
@@ -182,19 +184,13 @@ def map_height(flat_map: FlatMap, width: float) -> float:
 
 
 def draw_map(
-    figure: "Figure",
-    mapping: Mapping,
-    flat_map: FlatMap,
-    place: Place,
-    *,
-    names: bool = True,
-    foot: bool = True,
+    figure: "Figure", panel: FlatPanel, flat_map: FlatMap, place: Place, *, names: bool = True, foot: bool = True
 ) -> "Axes":
     """Put a flat map on a figure: picture, ROI outlines and names, hemispheres' names, scale bar.
 
     Args:
         figure: the figure.
-        mapping: whose ROIs are drawn.
+        panel: whose ROIs and numbers are drawn.
         flat_map: the picture.
         place: left, bottom and width in mm.
         names: write the ROIs' names.
@@ -205,8 +201,10 @@ def draw_map(
     axes.imshow(flat_map.image, extent=flat_map.extent, interpolation="antialiased", gid="flatmap")
     axes.set(xlim=(left, right), ylim=(bottom - FOOT * (right - left) / place[2], top))
     axes.set_axis_off()
-    surface = surface_of(mapping)
-    _draw_rois(axes, mapping, surface, flat_map, names)
+    surface = surface_of(panel.mapping)
+    _draw_rois(axes, panel.mapping, surface, flat_map, names)
+    if panel.labels is not None:
+        _draw_labels(axes, to_vertices(panel.mapping, surface, panel.labels), flat_map)
     if not foot:
         return axes
     for side in HEMISPHERES:
@@ -214,7 +212,7 @@ def draw_map(
         if len(points):
             middle = float(np.nanmean([np.nanmin(points[:, 0]), np.nanmax(points[:, 0])]))
             axes.text(middle, bottom, f"{side} hemisphere", ha="center", va="top", color=MUTED, fontsize=7)
-    own = standard_name(mapping.dataset.attrs["surface"])
+    own = standard_name(panel.mapping.dataset.attrs["surface"])
     note = "" if surface.name == own else f"; {own} on {surface.name}"
     height = bottom - 0.72 * FOOT * (right - left) / place[2]
     _draw_scale_bar(axes, (left + right) / 2, height, right - left, note)
@@ -237,6 +235,17 @@ def _draw_rois(axes: "Axes", mapping: Mapping, surface: Surface, flat_map: FlatM
             if anchor is not None and names:
                 labels.append((name, anchor))
     _draw_names(axes, labels)
+
+
+def _draw_labels(axes: "Axes", labels: dict[str, Int[np.ndarray, "vertex"]], flat_map: FlatMap) -> None:
+    """Every number in the widest place that it has in each hemisphere."""
+    box = {"boxstyle": "circle,pad=0.15", "facecolor": "white", "edgecolor": INK, "linewidth": 0.3}
+    style: dict[str, Any] = {"fontsize": 4.5, "ha": "center", "va": "center", "bbox": box, "zorder": 6}
+    for side, numbers in labels.items():
+        for number in np.unique(numbers[numbers > 0]):
+            anchor = label_anchor(flat_map.sheets[side], numbers == number)
+            if anchor is not None:
+                axes.text(float(anchor[0]), float(anchor[1]), str(number), gid="label", **style)
 
 
 def _draw_names(axes: "Axes", labels: list[tuple[str, np.ndarray]]) -> None:

@@ -123,11 +123,12 @@ class Header:
         return cls(xr.Dataset(attrs=facts), any(mapping.simulated for mapping in mappings))
 
 
-def new_figure(mapping: Described, title: str, height: float, *, source: str = "", alt: str) -> "Figure":
+def new_figure(header: Described | str, title: str, height: float, *, source: str = "", alt: str) -> "Figure":
     """An empty figure with its header: title, what was mapped, and a mark if the subject was simulated.
 
     Args:
-        mapping: whose facts the header states (:func:`factortopy.mapping._facts`); a mapping or a comparison.
+        header: whose facts the header states (:func:`factortopy.mapping.facts`), a mapping or a comparison; or
+            those facts in words.
         title: what the figure shows.
         height: height below the header, mm.
         source: what the values are taken from, e.g. ``"layer share"``.
@@ -135,7 +136,7 @@ def new_figure(mapping: Described, title: str, height: float, *, source: str = "
     """
     from matplotlib.figure import Figure
 
-    line = facts_line(mapping.dataset, source)
+    line = header if isinstance(header, str) else facts_line(header.dataset, source)
     # Lines break between facts, not inside one.
     unbroken = line.replace(" ", "\xa0").replace("\xa0·\xa0", " · ")
     lines = [part.replace("\xa0", " ") for part in textwrap.wrap(unbroken, CHARACTERS, break_on_hyphens=False)]
@@ -145,7 +146,7 @@ def new_figure(mapping: Described, title: str, height: float, *, source: str = "
     left = MARGIN / PAGE
     figure.text(left, 1 - 3.5 / total, title, fontsize=9.5, fontweight="bold", va="top", gid="title")
     figure.text(left, 1 - 9 / total, "\n".join(lines), fontsize=7, color=MUTED, va="top", linespacing=1.3, gid="facts")
-    if mapping.simulated:
+    if not isinstance(header, str) and header.simulated:
         box = {"boxstyle": "round,pad=0.35", "facecolor": WARNING, "edgecolor": "none"}
         figure.text(
             1 - 1.6 * MARGIN / PAGE, 1 - 3.7 / total, "SIMULATED SUBJECT", fontsize=7, fontweight="bold",
@@ -155,7 +156,7 @@ def new_figure(mapping: Described, title: str, height: float, *, source: str = "
 
 
 def add_axes(figure: "Figure", left: float, bottom: float, width: float, height: float) -> "Axes":
-    """Axes at a place given in mm from the lower left corner of the figure."""
+    """Axes whose left side and bottom are given in mm from the lower left corner of the figure, with their size."""
     page_width, page_height = figure.get_size_inches() * 25.4
     return figure.add_axes((left / page_width, bottom / page_height, width / page_width, height / page_height))
 
