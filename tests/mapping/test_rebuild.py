@@ -28,6 +28,7 @@ KINDS = {
     "fixed in part": ("default", {"fixed_scale": 0.3, "fixed_space": (0.1, 0.2)}, None),
     "free and fixed in part": ("default", {"topology": False, "uniform_layers": True}, None),
     "given": ("default", {}, GIVEN),
+    "given with sizes": ("default", {}, GIVEN._replace(size=0.2 + torch.rand(VOXELS))),
     "no clipping": ("paper", {"gradient_clip": None}, None),
 }
 
@@ -69,6 +70,10 @@ def test_predictions_are_those_of_the_trained_model(kind, tokens, subject, tmp_p
         expected, found = result.model(batch), load_model(loaded)(batch)
     np.testing.assert_allclose(found, expected, atol=1e-5)
     assert expected.std() > 0
+    size = getattr(KINDS[kind][2], "size", None)
+    assert ("size" in loaded.dataset) == (size is not None)
+    if size is not None:
+        np.testing.assert_allclose(loaded.dataset["size"], size, rtol=1e-6)
 
 
 def test_an_earlier_mapping_takes_its_coordinates_from_the_surface_or_the_subject(tokens, subject):

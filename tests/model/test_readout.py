@@ -1,5 +1,6 @@
 """The forms of the read-out against each other and against numerical gradients."""
 
+import numpy as np
 import pytest
 import torch
 
@@ -26,8 +27,8 @@ def case(voxels=7, layers=3, batch=2, width=4, height=3, columns=5, space=None, 
 
 
 def run(parts, form):
-    local, global_, space, layer, scale, channels = parts
-    return read_out(local, global_, Selection(space, layer, scale), channels, form)
+    local, global_, space, layer, scale, channels, *size = parts
+    return read_out(local, global_, Selection(space, layer, scale, *size), channels, form)
 
 
 CORNERS = torch.tensor([[-1, -1], [1, 1], [-1, 1], [1, -1], [-1, 0.1], [0.3, 1], [0.0, 0.0]])
@@ -75,6 +76,48 @@ def test_gradients_equal_finite_differences(kind, form):
     space = torch.tensor(SMOOTH[kind]["space"])
     parts = case(**{**SMOOTH[kind], "space": space, "voxels": len(space)})
     assert torch.autograd.gradcheck(lambda *values: run(values, form), parts, eps=1e-6, atol=1e-7)
+
+
+def sized(**sizes):
+    parts = case(**sizes)
+    generator = torch.Generator().manual_seed(1)
+    size = 0.05 + 2 * torch.rand(len(parts[-1]), generator=generator, dtype=torch.float64)
+    return *parts, size.requires_grad_()
+
+
+@pytest.mark.parametrize("kind", CASES)
+def test_with_sizes_every_form_pools_by_the_gaussian_of_the_formula(kind):
+    parts = sized(**CASES[kind])
+    local, global_, space, layer, scale, channels, size = (part.detach().numpy() for part in parts)
+    height, width = local.shape[-2:]
+    expected = np.zeros((local.shape[1], len(channels)))
+    for voxel, (u, s, w, a, omega) in enumerate(zip(space, size, layer, scale, channels, strict=True)):
+        # Word for word, one token after the other.
+        pool = np.zeros((height, width))
+        for row in range(height):
+            for column in range(width):
+                x, y = (2 * column + 1) / width - 1, (2 * row + 1) / height - 1
+                pool[row, column] = np.exp(-((x - u[0]) ** 2 + (y - u[1]) ** 2) / (2 * s**2))
+        pool /= pool.sum()
+        for tokens, whole, weight in zip(local, global_, w, strict=True):
+            pooled = (tokens * pool).sum(axis=(2, 3))
+            expected[:, voxel] += weight * ((1 - a) * pooled + a * whole) @ omega
+    for form in ("plain", "grouped", "dense"):
+        np.testing.assert_allclose(run(parts, form).detach(), expected, rtol=1e-9, atol=1e-11)
+
+
+@pytest.mark.parametrize("form", ["plain", "dense"])
+def test_gradients_with_sizes_equal_finite_differences(form):
+    parts = sized(voxels=3, layers=2)
+    assert torch.autograd.gradcheck(lambda *values: run(values, form), parts, eps=1e-6, atol=1e-7)
+
+
+def test_a_small_pool_on_a_token_reads_that_token_and_a_large_one_the_mean():
+    local = torch.arange(6.0).view(1, 1, 1, 2, 3)
+    centre, one = torch.tensor([[0.0, 0.5]] * 2), torch.ones(2, 1)
+    selection = Selection(centre, one, torch.zeros(2), torch.tensor([0.01, 1e4]))
+    read = read_out(local, torch.zeros(1, 1, 1), selection, one)
+    torch.testing.assert_close(read, torch.tensor([[4.0, 2.5]]))
 
 
 @pytest.mark.parametrize("form", FAST)

@@ -148,7 +148,7 @@ def start_selectors(selectors: nn.Module, target: Selection, steps: int = 200, r
         rate: its largest learning rate.
     """
     device = next(selectors.parameters()).device
-    target = Selection(*(part.to(device) for part in target))
+    target = target.map(lambda part: part.to(device))
     if isinstance(selectors, FreeSelectors):
         with torch.no_grad():
             selectors.space.copy_(target.space.atanh())
@@ -162,7 +162,7 @@ def start_selectors(selectors: nn.Module, target: Selection, steps: int = 200, r
     voxels = len(target.scale)
     for _ in range(steps):
         chosen = torch.randperm(voxels, generator=generator)[:VOXELS].to(device)
-        selection, wanted = selectors(chosen), Selection(*(part[chosen] for part in target))
+        selection, wanted = selectors(chosen), Selection(*(part[chosen] for part in target[:3]))
         loss = functional.mse_loss(selection.space, wanted.space)
         loss = loss + functional.mse_loss(selection.scale, wanted.scale)
         # Cross-entropy of the layers, on the scale of the two squared errors.

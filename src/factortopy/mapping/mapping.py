@@ -41,7 +41,9 @@ class Mapping:
             ``recipe="paper"``; ``layer_share`` (voxel, layer), summing to 1 and possibly negative;
             ``depth`` (voxel), its mean layer position in 0..1; ``scale_share`` (voxel); ``r2_drop``
             (voxel, layer), R^2 lost without a layer; ``r2``, ``r`` and, where known, ``ceiling`` (voxel),
-            fractions of variance; ``coordinates`` (voxel, dimension), mm, which the selectors are made from.
+            fractions of variance; ``size`` (voxel), where voxels read a Gaussian pool around their place: its
+            standard deviation in the units of ``space``; ``coordinates`` (voxel, dimension), mm, which the
+            selectors are made from.
             With ``_low`` and ``_high``: limits over test images, with draws of ROI means and the hierarchy
             line in ``drawn_r2``, ``drawn_depth`` (draw, region) and ``drawn_slope``, ``drawn_b0``,
             ``drawn_b1`` (draw) (`docs/uncertainty.md`).

@@ -128,7 +128,8 @@ def _selectors(mapping: Mapping, subject: Subject | None) -> nn.Module:
         )
     if "scale" in names and mapping.parameters[names["scale"]].ndim == 1:
         # A selection that was given and not trained.
-        empty = Selection(torch.zeros(count, 2), torch.zeros(count, layers), torch.zeros(count))
+        size = torch.ones(count) if "size" in names else None
+        empty = Selection(torch.zeros(count, 2), torch.zeros(count, layers), torch.zeros(count), size)
         return FixedSelectors(empty)
     return FreeSelectors(count, layers)
 

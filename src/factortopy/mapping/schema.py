@@ -16,7 +16,7 @@ DIMENSIONS: dict[str, tuple[str, ...]] = {
     "space": ("voxel", "axis"),
     **dict.fromkeys(("layer", "layer_share", "r2_drop"), ("voxel", "layer")),
     "channels": ("voxel", "channel"),
-    **dict.fromkeys(("scale", "scale_share", "depth", "r2", "r", "ceiling", "subjects"), ("voxel",)),
+    **dict.fromkeys(("size", "scale", "scale_share", "depth", "r2", "r", "ceiling", "subjects"), ("voxel",)),
     "coordinates": ("voxel", "dimension"),
     **dict.fromkeys(("drawn_r2", "drawn_depth", "drawn_scale"), ("draw", "region")),
     **dict.fromkeys(("drawn_slope", "drawn_b0", "drawn_b1"), ("draw",)),

@@ -105,6 +105,8 @@ class FactorTopy(nn.Module):
 
     ``y_i = factor * < sum_l w_il [(1 - a_i) Interp(u_i; F_l^local) + a_i F_l^global], omega_i > + b_i``
 
+    Interp is the mean under a Gaussian around u_i where selections have a size.
+
     Args:
         align: maps of every layer's tokens into the shared channel space, ``F_l = B_l V_l``.
         selectors: gives the :class:`Selection` of all voxels when called.

@@ -4,6 +4,8 @@ One operation, :func:`read_out`, with three forms of the same formula (`method.m
 
     y_i = < sum_l w_il [ (1 - a_i) Interp(u_i; F_l^local) + a_i F_l^global ], omega_i >
 
+or, where a voxel has a size s_i, the mean of F_l^local under a Gaussian of that size around u_i instead of Interp.
+
 * ``"plain"`` follows it word for word and holds a (B, D, N) tensor for every layer.
 * ``"grouped"``, for a CPU: voxels whose place falls in the same cell of the token grid share the four corners of
   it, so a cell is one matrix product of its voxels' channel selectors with five tokens a layer (four corners and
@@ -11,7 +13,7 @@ One operation, :func:`read_out`, with three forms of the same formula (`method.m
 * ``"dense"``, for a GPU: place, layer and scale are one matrix R (voxels x layers x positions). A voxel reads
   ``sum_lp R_i,lp F_lp`` before its channels weigh it: sixteen times the multiplications of the grouped form on an
   8 x 8 grid, but of the kind a GPU does best, with shapes that never depend on the values, so that the host need
-  not wait for the device.
+  not wait for the device. With sizes, where a voxel reads every token, this form is taken on a CPU too.
 """
 
 from collections.abc import Iterator
@@ -48,14 +50,16 @@ def read_out(
         local: aligned local tokens of every layer on the grid.
         global_: aligned global tokens of every layer.
         selection: what every voxel selects. Places are read by bilinear interpolation with zero padding,
-            as PyTorch's ``grid_sample`` with ``align_corners=False``.
+            as PyTorch's ``grid_sample`` with ``align_corners=False``, or by a Gaussian pool where there is a size.
         channels: channel selectors, omega.
-        form: how to compute it; :func:`choose_form` decides if None.
+        form: how to compute it; :func:`choose_form` decides if None. With sizes ``"grouped"``, which reads four
+            tokens, hands over to ``"dense"``.
 
     Returns:
         Predictions, without bias and without the recipe's factor, in the precision of ``channels``.
     """
     form = form or choose_form(local.device, *local.shape[-2:])
+    form = "dense" if form == "grouped" and selection.size is not None else form
     read = {"plain": _read_plain, "grouped": _read_grouped, "dense": _read_dense}[form]
     return read(local, global_, selection, channels)
 
@@ -71,9 +75,15 @@ def choose_form(device: torch.device, height: int, width: int) -> Form:
 
 def _read_plain(local: Tensor, global_: Tensor, selection: Selection, channels: Tensor) -> Float[Tensor, "B N"]:
     grid = selection.space.to(local.dtype).expand(local.shape[1], 1, -1, -1)
+    pool = None
+    if selection.size is not None:
+        pool = gaussian_pool(selection.space, selection.size, *local.shape[-2:]).to(local.dtype)
     total = channels.new_zeros(())
     for grid_tokens, whole, weight in zip(local, global_, selection.layer.T, strict=True):
-        sampled = functional.grid_sample(grid_tokens, grid, padding_mode="zeros", align_corners=False)[:, :, 0]
+        if pool is None:
+            sampled = functional.grid_sample(grid_tokens, grid, padding_mode="zeros", align_corners=False)[:, :, 0]
+        else:
+            sampled = grid_tokens.flatten(2) @ pool.T
         mixed = (1 - selection.scale) * sampled + selection.scale * whole[:, :, None]
         total = total + weight * mixed
     return torch.einsum("bdn,nd->bn", total, channels)
@@ -111,6 +121,22 @@ def interpolation(space: Float[Tensor, "N 2"], height: int, width: int) -> Corne
     right, down = x - left, y - top
     weights = torch.stack([(1 - down) * (1 - right), (1 - down) * right, down * (1 - right), down * right], dim=-1)
     return Corners(top.long(), left.long(), weights)
+
+
+def gaussian_pool(
+    space: Float[Tensor, "N 2"], size: Float[Tensor, "N"], height: int, width: int
+) -> Float[Tensor, "N P"]:
+    """Weights of all tokens, row by row, ``g_p ~ exp(-|x_p - u|^2 / 2 size^2)`` with sum 1.
+
+    Args:
+        space: points u in [-1, 1], as for :func:`interpolation`.
+        size: standard deviations in the same units, above 0.
+        height: rows of the token grid.
+        width: columns of the token grid.
+    """
+    y, x = ((2 * torch.arange(count).to(space) + 1) / count - 1 for count in (height, width))
+    squared = (y[:, None] - space[:, 1, None, None]).square() + (x - space[:, 0, None, None]).square()
+    return (-squared.flatten(1) / (2 * size[:, None].square())).softmax(dim=1)
 
 
 def _read_grouped(local: Tensor, global_: Tensor, selection: Selection, channels: Tensor) -> Float[Tensor, "B N"]:
@@ -193,15 +219,22 @@ def _read_dense(local: Tensor, global_: Tensor, selection: Selection, channels: 
 
 def _reading_matrix(selection: Selection, height: int, width: int) -> Float[Tensor, "N L P"]:
     """Weight of every token in what a voxel reads: positions row by row, the global token last."""
+    position = _positions(selection, height, width)
+    position = torch.cat([(1 - selection.scale)[:, None] * position, selection.scale[:, None]], dim=1)
+    return selection.layer[:, :, None] * position[:, None, :]
+
+
+def _positions(selection: Selection, height: int, width: int) -> Float[Tensor, "N P"]:
+    """Weight of every local token, before the scale."""
+    if selection.size is not None:
+        return gaussian_pool(selection.space, selection.size, height, width)
     corners = interpolation(selection.space, height, width)
     rows = torch.stack([corners.row, corners.row, corners.row + 1, corners.row + 1], dim=1)
     columns = torch.stack([corners.column, corners.column + 1] * 2, dim=1)
     inside = (rows >= 0) & (rows < height) & (columns >= 0) & (columns < width)
     place = rows.clamp(0, height - 1) * width + columns.clamp(0, width - 1)
-    local = (1 - selection.scale)[:, None] * corners.weights * inside
-    position = local.new_zeros(len(local), height * width).scatter_add(1, place, local)
-    position = torch.cat([position, selection.scale[:, None]], dim=1)
-    return selection.layer[:, :, None] * position[:, None, :]
+    weights = corners.weights * inside
+    return weights.new_zeros(len(weights), height * width).scatter_add(1, place, weights)
 
 
 def _chunks(voxels: int, numbers: int) -> Iterator[slice]:

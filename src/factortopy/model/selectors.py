@@ -1,6 +1,7 @@
 """Selectors: where in the image, which layer, local or global, for every voxel, by its place on the cortex."""
 
 import math
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -69,11 +70,18 @@ class Selection(NamedTuple):
         space: point in the image, in [-1, 1], x to the right and y down.
         layer: weights of the layers, summing to 1.
         scale: 0 local to 1 global.
+        size: standard deviation, in the units of ``space``, of the Gaussian that local tokens are pooled with
+            around that point; None where voxels read the point itself, by bilinear interpolation.
     """
 
     space: Float[Tensor, "N 2"]
     layer: Float[Tensor, "N L"]
     scale: Float[Tensor, "N"]
+    size: Float[Tensor, "N"] | None = None
+
+    def map(self, change: Callable[[Tensor], Tensor]) -> "Selection":
+        """The selection with every part changed alike, such as moved to a device."""
+        return Selection(*(None if part is None else change(part) for part in self))  # type: ignore[arg-type]
 
 
 def to_selection(space: Float[Tensor, "N 2"], layer: Float[Tensor, "N L"], scale: Float[Tensor, "N 1"]) -> Selection:
@@ -157,11 +165,11 @@ class FixedSelectors(nn.Module):
     def __init__(self, selection: Selection) -> None:
         super().__init__()
         for name, value in selection._asdict().items():
-            self.register_buffer(name, value.detach().clone())
+            self.register_buffer(name, None if value is None else value.detach().clone())
 
     def forward(self) -> Selection:
         """The selection of every voxel."""
-        return Selection(self.get_buffer("space"), self.get_buffer("layer"), self.get_buffer("scale"))
+        return Selection(**{name: self._buffers[name] for name in Selection._fields})  # type: ignore[arg-type]
 
 
 class PartlyFixedSelectors(nn.Module):
@@ -188,7 +196,7 @@ class PartlyFixedSelectors(nn.Module):
 
     def forward(self) -> Selection:
         """The selection of every voxel."""
-        space, layer, scale = self.learnt()
+        space, layer, scale, size = self.learnt()
         if self.space is not None:
             x, y = self.space
             space = torch.stack([torch.full_like(scale, x), torch.full_like(scale, y)], dim=1)
@@ -196,7 +204,7 @@ class PartlyFixedSelectors(nn.Module):
             layer = torch.full_like(layer, 1 / layer.shape[-1])
         if self.scale is not None:
             scale = torch.full_like(scale, self.scale)
-        return Selection(space, layer, scale)
+        return Selection(space, layer, scale, size)
 
 
 def entropy(weights: Float[Tensor, "N L"]) -> Float[Tensor, "N"]:

@@ -192,7 +192,7 @@ def fit_identity(
     machine: Machine,
 ) -> dict[str, Any]:
     """What decides the result of a fit, JSON-ready: see :func:`fit_model` for the arguments."""
-    given = [] if selection is None else [part.numpy() for part in selection]
+    given = [] if selection is None else [part.numpy() for part in selection if part is not None]
     return {
         "settings": settings.model_dump(),
         "split": split.digest,

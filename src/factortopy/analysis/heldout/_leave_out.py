@@ -74,7 +74,7 @@ def _parts(model: FactorTopy, aligned: AlignedTokens, selection: Selection) -> I
     """The part of the prediction that comes from each layer, one after the other."""
     for layer in range(len(aligned.local)):
         only = slice(layer, layer + 1)
-        chosen = Selection(selection.space, selection.layer[:, only], selection.scale)
+        chosen = selection._replace(layer=selection.layer[:, only])
         yield model.read(AlignedTokens(*(part[only] for part in aligned)), chosen).double()
 
 

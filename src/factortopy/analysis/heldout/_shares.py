@@ -17,7 +17,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from factortopy.model import AlignedTokens, FactorTopy, Selection
+from factortopy.model import AlignedTokens, FactorTopy
 
 
 class Shares(NamedTuple):
@@ -54,7 +54,7 @@ def shares(model: FactorTopy, aligned: Iterable[AlignedTokens]) -> Shares:
         predictions = torch.cat([model.read(batch, frozen) + model.bias for batch in aligned])
     centred = predictions - predictions.mean(dim=0)
     layer, scale = frozen.layer.detach().requires_grad_(), frozen.scale.detach().requires_grad_()
-    selection = Selection(frozen.space.detach(), layer, scale)
+    selection = frozen.map(Tensor.detach)._replace(layer=layer, scale=scale)
     start = 0
     for batch in aligned:
         predicted = model.read(batch, selection)

@@ -76,12 +76,12 @@ class Gauge:
 
     def selectors(self, before: Selectors) -> Selectors:
         """The selectors that predict from the changed features what ``before`` did from the old ones."""
-        space, layer, scale = (part.to(self.mixing.dtype) for part in before.selection)
-        layer = layer / self.layers
+        selection = before.selection.map(lambda part: part.to(self.mixing.dtype))
+        scale, layer = selection.scale, selection.layer / self.layers
         local, global_ = (1 - scale) / self.kinds[0], scale / self.kinds[1]
         total, kinds = layer.sum(dim=1), local + global_
         channels = torch.linalg.solve(self.mixing, before.channels.to(self.mixing.dtype), left=False)
-        moved = Selection(space, layer / total[:, None], global_ / kinds)
+        moved = selection._replace(layer=layer / total[:, None], scale=global_ / kinds)
         return Selectors(moved, channels * (total * kinds)[:, None])
 
     def model(self, before: FactorTopy) -> FactorTopy:
@@ -98,7 +98,7 @@ class Gauge:
         ]
         after = FactorTopy(
             ChannelAlign(*maps),
-            FixedSelectors(Selection(*(part.to(dtype) for part in selection))),
+            FixedSelectors(selection.map(lambda part: part.to(dtype))),
             channels.detach().to(dtype),
             before.factor,
             before.form,
@@ -215,7 +215,7 @@ def canonical_model(model: FactorTopy, aligned: Iterable[AlignedTokens]) -> Fact
 def _before(model: FactorTopy) -> Selectors:
     # These matrices are small: a CPU is as fast.
     with torch.no_grad():
-        selection = Selection(*(part.cpu() for part in model.select()))
+        selection = model.select().map(lambda part: part.cpu())
         return Selectors(selection, model.factor * model.channels.detach().cpu())
 
 

@@ -54,6 +54,8 @@ def held_out_variables(
         "r2": r_squared(measured, predictions),
         "r": correlation(measured, predictions),
     }
+    if selection.size is not None:
+        variables["size"] = _numpy(selection.size)
     if bootstrap and len(counts) > 1:
         low, high = error_limits(layer_share, _numpy(left_out.share_error))
         variables |= {"layer_share_low": low, "layer_share_high": high}
