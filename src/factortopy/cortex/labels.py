@@ -1,7 +1,6 @@
 """Labels of vertices in the files of FreeSurfer, GIfTI and NumPy, and the ROI masks they make."""
 
 import os
-import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -151,10 +150,8 @@ def _read_label(path: Path, vertices: int | None) -> Labels:
     if len(listed) != count:
         raise DataError.of(path, f"lists {len(listed)} of {count} vertices; it is truncated: get it again")
     if len(listed) and not 0 <= listed.min() <= listed.max() < vertices:
-        raise DataError.of(
-            path,
-            f"lists vertices {listed.min()} to {listed.max()}, expected 0 to {vertices - 1}; it is of another surface",
-        )
+        fault = f"lists vertices {listed.min()} to {listed.max()}, expected 0 to {vertices - 1}"
+        raise DataError.of(path, f"{fault}; it is of another surface")
     values = np.zeros(vertices, dtype=np.int64)
     values[listed] = 1
     name = path.name.removesuffix(".label").removeprefix("lh.").removeprefix("rh.")
@@ -183,10 +180,6 @@ def _whole_numbers(values: np.ndarray, path: Path) -> Int[np.ndarray, "vertex"]:
     return whole
 
 
-NEW_TABLE = -2
-"""Stands where old colour tables have their number of entries."""
-
-
 class _Reader:
     """Big-endian numbers and texts out of bytes; never more than there are."""
 
@@ -197,7 +190,7 @@ class _Reader:
         return np.frombuffer(self.take(4 * count), dtype=">i4").astype(np.int64)
 
     def number(self) -> int:
-        return int(struct.unpack(">i", self.take(4))[0])
+        return int(self.numbers(1)[0])
 
     def text(self) -> str:
         return self.take(self.number()).split(b"\0")[0].decode("utf-8", errors="replace")
@@ -230,10 +223,8 @@ def read_annotation(path: str | os.PathLike[str]) -> tuple[Int[np.ndarray, "vert
         DataError: if the file is truncated, has no table, or names vertices that it does not have.
     """
     path = Path(path)
-    try:
+    with reading(path, "give a FreeSurfer annotation"):
         reader = _Reader(path, path.read_bytes())
-    except OSError as error:
-        raise DataError(f"cannot read {path} ({error.strerror}); give a FreeSurfer annotation", path=path) from error
     count = reader.number()
     vertex, colour = reader.numbers(2 * count).reshape(-1, 2).T
     if not count or not np.array_equal(np.sort(vertex), np.arange(count)):
@@ -250,7 +241,7 @@ def read_annotation(path: str | os.PathLike[str]) -> tuple[Int[np.ndarray, "vert
 def _read_table(reader: _Reader) -> tuple[dict[int, str], dict[int, int]]:
     """Names by number, and numbers by colour."""
     entries = reader.number()
-    new = entries == NEW_TABLE
+    new = entries == -2  # stands where old tables have their number of entries
     if new:
         reader.number()  # the largest number there may be
     elif entries < 0:

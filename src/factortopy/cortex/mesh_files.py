@@ -49,9 +49,8 @@ def checked_mesh(path: Path, coordinates: np.ndarray, faces: np.ndarray) -> Mesh
     if not np.isfinite(coordinates).all() or faces.dtype.kind not in "iu" or not faces.size:
         raise DataError.of(path, "holds no mesh of finite vertices and whole-numbered triangles; it is damaged")
     if faces.min() < 0 or faces.max() >= len(coordinates):
-        raise DataError.of(
-            path, f"has {len(coordinates)} vertices but triangles of {faces.min()} to {faces.max()}; it is damaged"
-        )
+        fault = f"has {len(coordinates)} vertices but triangles of {faces.min()} to {faces.max()}"
+        raise DataError.of(path, f"{fault}; it is damaged")
     return Mesh(coordinates.astype(np.float32), faces.astype(np.int32))
 
 

@@ -5,16 +5,17 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float
 
 from factortopy.cortex.mesh import HEMISPHERES, VERTICES, Hemisphere, Mesh, Surface
 from factortopy.cortex.mesh_files import flat_mesh, read_mesh, read_morph
 from factortopy.errors import DataError, UnavailableError, UnknownNameError
 
 SURFACES = ("fsaverage5", "fsaverage6", "fsaverage")
+"""Each a refinement of the one before."""
 ALIASES = {"fsaverage7": "fsaverage"}
-MESHES = ("white", "pial", "inflated", "sphere", "flat")
-PATCH = "cortex.patch.flat"
+MESHES = ("white", "pial", "inflated", "sphere")
+MORPHS = ("sulc", "curv")
 # File stems of nilearn's that differ from the names used here.
 _STEMS = {"inflated": "infl"}
 
@@ -94,10 +95,9 @@ def _fetch(name: str) -> Path:
 def _read_nilearn(name: str, folder: Path) -> Surface:
     halves = []
     for half in HEMISPHERES:
-        meshes = {mesh: read_mesh(folder / f"{_STEMS.get(mesh, mesh)}_{half}.gii.gz") for mesh in MESHES}
-        count = VERTICES[name]
-        morphs = [read_morph(folder / f"{stem}_{half}.gii.gz", count) for stem in ("sulc", "curv")]
-        halves.append(_hemisphere(half, meshes, morphs, count, folder))
+        files = {kind: folder / f"{_STEMS.get(kind, kind)}_{half}.gii.gz" for kind in (*MESHES, "flat", *MORPHS)}
+        meshes = {mesh: read_mesh(files[mesh]) for mesh in (*MESHES, "flat")}
+        halves.append(_hemisphere(half, meshes, files, VERTICES[name]))
     return Surface(name, *halves)
 
 
@@ -112,38 +112,28 @@ def read_freesurfer(folder: str | os.PathLike[str], name: str) -> Surface:
     Raises:
         DataError: if a file is missing, damaged, or has another number of vertices.
     """
-    folder, halves = Path(folder), []
+    surf, halves = Path(folder) / "surf", []
     for half, short in zip(HEMISPHERES, ("lh", "rh"), strict=True):
-        surf = folder / "surf"
-        meshes = {mesh: read_mesh(surf / f"{short}.{mesh}") for mesh in MESHES if mesh != "flat"}
-        patches = (path / f"{short}.{PATCH}" for path in (surf, folder.parent / "fsaverage" / "surf"))
+        files = {kind: surf / f"{short}.{kind}" for kind in (*MESHES, *MORPHS)}
+        meshes = {mesh: read_mesh(files[mesh]) for mesh in MESHES}
+        patches = [path / f"{short}.cortex.patch.flat" for path in (surf, surf.parents[1] / "fsaverage" / "surf")]
         patch = next((path for path in patches if path.is_file()), None)
         if patch is None:
-            raise DataError(
-                f"{surf / f'{short}.{PATCH}'} is missing, nor has fsaverage beside it one; copy it",
-                path=surf / f"{short}.{PATCH}",
-            )
+            raise DataError.of(patches[0], "is missing, nor has fsaverage beside it one; copy it")
         meshes["flat"] = flat_mesh(patch, meshes["sphere"])
-        count = VERTICES.get(name, len(meshes["sphere"].coordinates))
-        morphs = [read_morph(surf / f"{short}.{stem}", count) for stem in ("sulc", "curv")]
-        halves.append(_hemisphere(half, meshes, morphs, count, surf))
+        halves.append(_hemisphere(half, meshes, files, VERTICES.get(name, len(meshes["sphere"].coordinates))))
     return Surface(name, *halves)
 
 
-def _hemisphere(
-    name: str,
-    meshes: dict[str, Mesh],
-    morphs: list[np.ndarray],
-    count: int,
-    folder: Path,
-) -> Hemisphere:
+def _hemisphere(name: str, meshes: dict[str, Mesh], files: dict[str, Path], count: int) -> Hemisphere:
+    sulcal_depth, curvature = (read_morph(files[kind], count) for kind in MORPHS)
     for kind, mesh in meshes.items():
         if len(mesh.coordinates) != count:
             raise DataError(
                 f"the {name} {kind} mesh has {len(mesh.coordinates)} vertices, expected {count}; "
                 "its files are of several surfaces"
-            ).at(folder)
-    return Hemisphere(name=name, **meshes, sulcal_depth=morphs[0], curvature=morphs[1])
+            ).at(files["sphere"].parent)
+    return Hemisphere(name=name, **meshes, sulcal_depth=sulcal_depth, curvature=curvature)
 
 
 def _upright(surface: Surface) -> Surface:
@@ -171,9 +161,6 @@ def _drawn(mesh: Mesh) -> Bool[np.ndarray, "vertex"]:
     return drawn
 
 
-REFINEMENTS = {"fsaverage5": 0, "fsaverage6": 1, "fsaverage": 2}
-
-
 def sphere_coordinates(surface: Surface | str) -> Float[np.ndarray, "vertex 3"]:
     """Positions on the sphere of all vertices, the left hemisphere first, the right one beside it, in mm.
 
@@ -185,10 +172,7 @@ def sphere_coordinates(surface: Surface | str) -> Float[np.ndarray, "vertex 3"]:
     Raises:
         UnknownNameError: if there is no standard surface of that name.
     """
-    if isinstance(surface, str):
-        left, right = standard_spheres(surface)
-    else:
-        left, right = surface.left.sphere, surface.right.sphere
+    left, right = standard_spheres(surface) if isinstance(surface, str) else (surface.left.sphere, surface.right.sphere)
     return side_by_side(left.coordinates, right.coordinates)
 
 
@@ -212,12 +196,11 @@ def standard_spheres(name: str) -> tuple[Mesh, Mesh]:
     Args:
         name: ``"fsaverage"`` (or ``"fsaverage7"``), ``"fsaverage6"`` or ``"fsaverage5"``.
     """
-    times = REFINEMENTS[standard_name(name)]
     coarse = load_surface("fsaverage5")
-    spheres = [hemisphere.sphere for hemisphere in coarse.hemispheres]
-    for _ in range(times):
-        spheres = [refine_sphere(sphere) for sphere in spheres]
-    return spheres[0], spheres[1]
+    left, right = coarse.left.sphere, coarse.right.sphere
+    for _ in range(SURFACES.index(standard_name(name))):
+        left, right = refine_sphere(left), refine_sphere(right)
+    return left, right
 
 
 def refine_sphere(sphere: Mesh) -> Mesh:
@@ -233,7 +216,11 @@ def refine_sphere(sphere: Mesh) -> Mesh:
     """
     first, second, third = sphere.faces.T.astype(np.int64)
     corners = np.stack([np.stack(pair, axis=1) for pair in ((third, first), (second, third), (first, second))], 1)
-    edges, number = _by_first_use(np.sort(corners.reshape(-1, 2), axis=1))
+    # Each edge once, in order of first use; and for every use the number of its edge.
+    pairs = np.sort(corners.reshape(-1, 2), axis=1)
+    _, uses, number = np.unique(pairs @ [len(sphere.coordinates), 1], return_index=True, return_inverse=True)
+    order = np.argsort(uses)
+    edges, number = pairs[uses[order]], np.argsort(order)[number]
     middles = sphere.coordinates[edges].astype(np.float64).mean(axis=1)
     radius = np.linalg.norm(sphere.coordinates, axis=1).mean()
     middles *= radius / np.linalg.norm(middles, axis=1, keepdims=True)
@@ -248,13 +235,3 @@ def refine_sphere(sphere: Mesh) -> Mesh:
         np.concatenate([sphere.coordinates, middles]).astype(np.float32),
         np.concatenate([at_first, np.stack(others, axis=1).reshape(-1, 3)]).astype(np.int32),
     )
-
-
-def _by_first_use(
-    pairs: Int[np.ndarray, "use 2"],
-) -> tuple[Int[np.ndarray, "edge 2"], Int[np.ndarray, "use"]]:
-    """Each edge once, in order of first use; and for every use the number of its edge."""
-    key = pairs[:, 0] * (pairs.max() + 1) + pairs[:, 1]
-    _, first, number = np.unique(key, return_index=True, return_inverse=True)
-    order = np.argsort(first)
-    return pairs[first[order]], np.argsort(order)[number]

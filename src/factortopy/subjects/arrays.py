@@ -25,9 +25,8 @@ def read_ids(path: str | os.PathLike[str]) -> tuple[str, ...]:
     try:
         return tuple(Path(path).read_text(encoding="utf-8").splitlines())
     except (OSError, UnicodeDecodeError) as error:
-        raise DataError(
-            f"cannot read {path} ({error}); give a UTF-8 text file with one image id a line", path=path
-        ) from error
+        remedy = "give a UTF-8 text file with one image id a line"
+        raise DataError(f"cannot read {path} ({error}); {remedy}", path=path) from error
 
 
 def load_arrays(
@@ -85,7 +84,7 @@ def load_arrays(
         hemisphere = np.repeat(["left", "right"], widths)
         vertex = np.concatenate([np.arange(width) for width in widths])
     sides = None if hemisphere is None else _sides(hemisphere, shape)
-    indices = None if vertex is None else _numbers(vertex, "vertex", np.int64, shape)
+    indices = _numbers(vertex, "vertex", np.int64, shape)
     if coordinates is None:
         voxels = _on_sphere(surface, sides, indices, *shape)
     else:
@@ -95,14 +94,14 @@ def load_arrays(
     masks = {key: _numbers(mask, f"ROI {key!r}", np.bool_, shape) for key, mask in (rois or {}).items()}
     parts: dict[str, Any] = {
         "image_ids": _ids(image_ids, photographs),
+        "images": photographs,
         "voxels": replace(voxels, rois=masks),
-        "noise_ceiling": _optional(noise_ceiling, "noise_ceiling", np.float32, shape),
-        "repeats": _optional(repeats, "repeats", np.int64, (len(rows),)),
+        "noise_ceiling": _numbers(noise_ceiling, "noise_ceiling", np.float32, shape),
+        "repeats": _numbers(repeats, "repeats", np.int64, (len(rows),)),
         "single_trials": single_trials,
     }
-    facts = {"kind": "arrays"}
     try:
-        return Subject(name, rows, images=photographs, provenance=facts, **parts)
+        return Subject(name, rows, provenance={"kind": "arrays"}, **parts)
     except DataError as error:
         raise _of(responses, error) from error
 
@@ -148,20 +147,12 @@ def _sides(source: ArraySource, shape: tuple[int, ...]) -> np.ndarray:
     return array
 
 
-def _optional(
-    source: ArraySource | None, what: str, dtype: type[np.generic], shape: tuple[int, ...]
-) -> np.ndarray | None:
-    return None if source is None else _numbers(source, what, dtype, shape)
-
-
 def _numbers(
-    source: ArraySource,
-    what: str,
-    dtype: type[np.generic],
-    shape: tuple[int, ...] | None = None,
-    axis: int = -1,
-) -> np.ndarray:
-    """An array of finite numbers; leading axes of length 1 that ``shape`` has not are dropped."""
+    source: ArraySource | None, what: str, dtype: type, shape: tuple[int, ...] | None = None, axis: int = -1
+) -> Any:
+    """An array of finite numbers; leading axes of length 1 that ``shape`` has not are dropped. None stays None."""
+    if source is None:
+        return None
     array = read_array(source, axis=axis)
     if array.dtype.kind not in "fiub":
         raise _of(source, DataError(f"{what} must hold real numbers, got {array.dtype}; convert before saving"))

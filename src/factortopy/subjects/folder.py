@@ -48,17 +48,15 @@ def load_subject_folder(path: str | os.PathLike[str]) -> Subject:
         subject = load_arrays(**parts, surface=facts.get("surface"), name=facts.get("name", folder.resolve().name))
     except DataError as error:
         raise error.at(folder) from error
-    truth = _load_truth(folder, facts["truth"]) if "truth" in facts else None
-    return replace(subject, truth=truth, provenance=facts.get("provenance", subject.provenance))
-
-
-def _load_truth(folder: Path, facts: dict[str, Any]) -> PlantedTruth:
+    provenance = facts.get("provenance", subject.provenance)
+    if "truth" not in facts:
+        return replace(subject, provenance=provenance)
     try:
-        seed, layers = int(facts["seed"]), int(facts["layers"])
+        seed, layers = int(facts["truth"]["seed"]), int(facts["truth"]["layers"])
     except (KeyError, TypeError, ValueError) as error:
-        file = folder / "subject.toml"
-        raise DataError("[truth] needs whole numbers seed and layers").at(file) from error
-    return PlantedTruth.load(folder / "truth", seed=seed, layers=layers)
+        raise DataError("[truth] needs whole numbers seed and layers").at(folder / "subject.toml") from error
+    truth = PlantedTruth.load(folder / "truth", seed=seed, layers=layers)
+    return replace(subject, truth=truth, provenance=provenance)
 
 
 def read_description(path: str | os.PathLike[str]) -> tuple[Path, dict[str, Any]]:
@@ -119,18 +117,12 @@ def described_files(folder: Path, facts: dict[str, Any]) -> dict[str, Any]:
     ids = folder / facts.get("image_ids", "image_ids.txt")
     without_ids = photographs is not None and "image_ids" not in facts and not ids.exists()
     if parts["responses"] is None:
-        raise DataError(
-            f"{folder / 'responses.npy'} is missing; name the file in {folder / 'subject.toml'}",
-            path=folder / "responses.npy",
-        )
+        raise DataError.of(folder / "responses.npy", f"is missing; name the file in {folder / 'subject.toml'}")
     if facts.get("coordinates") == SPHERE:
         parts["coordinates"] = None
     elif parts["coordinates"] is None:
-        raise DataError(
-            f"{folder / 'coordinates.npy'} is missing; give it, or a surface and coordinates = {SPHERE!r} in "
-            "subject.toml",
-            path=folder / "coordinates.npy",
-        )
+        fault = f"is missing; give it, or a surface and coordinates = {SPHERE!r} in subject.toml"
+        raise DataError.of(folder / "coordinates.npy", fault)
     return parts | {
         "image_ids": None if without_ids else ids,
         "images": photographs,
@@ -141,11 +133,14 @@ def described_files(folder: Path, facts: dict[str, Any]) -> dict[str, Any]:
 
 def _named(folder: Path, facts: dict[str, Any], part: str) -> ArraySource | None:
     if part in facts:
-        value = facts[part]
-        return folder / value if isinstance(value, str) else [folder / item for item in value]
+        return _beside(folder, facts[part])
     stems = STEMS.get(part, (part,))
     files = (folder / f"{stem}{suffix}" for stem in stems for suffix in SUFFIXES)
     return next((file for file in files if file.exists()), None)
+
+
+def _beside(folder: Path, paths: str | list[str]) -> ArraySource:
+    return folder / paths if isinstance(paths, str) else [folder / path for path in paths]
 
 
 def _rois(folder: Path, named: Any, responses: ArraySource) -> dict[str, ArraySource]:
@@ -153,44 +148,32 @@ def _rois(folder: Path, named: Any, responses: ArraySource) -> dict[str, ArraySo
         return {name: _roi(folder, name, value) for name, value in named.items()}
     names = named or sorted(file.stem for file in (folder / "rois").glob("*.npy"))
     if not names and (folder / "rois.json").is_file():
-        return _rois_of_json(folder / "rois.json", _voxels(responses))
+        npy = isinstance(responses, Path) and responses.suffix == ".npy"
+        shape = npy_header(responses).shape if npy else read_array(responses).shape  # type: ignore[arg-type]
+        return _rois_of_json(folder / "rois.json", shape[-1] if shape else 0)
     return {name: folder / "rois" / f"{name}.npy" for name in names}
 
 
 def _roi(folder: Path, name: str, value: Any) -> ArraySource:
     """A mask from a file, or from the labels in a file: ``{ labels = "atlas.mgz", values = [1, 2] }``."""
-    if isinstance(value, str):
-        return folder / value
-    if isinstance(value, list) and all(isinstance(item, str) for item in value):
-        return [folder / item for item in value]
+    if isinstance(value, str) or (isinstance(value, list) and all(isinstance(item, str) for item in value)):
+        return _beside(folder, value)
     if not isinstance(value, dict) or set(value) != {"labels", "values"}:
-        raise DataError(
-            f"{folder / 'subject.toml'}: ROI {name!r} must be a file, or labels with values",
-            path=folder / "subject.toml",
-        )
-    files = value["labels"]
-    labels = read_array(folder / files if isinstance(files, str) else [folder / file for file in files])
+        raise DataError(f"ROI {name!r} must be a file, or labels with values").at(folder / "subject.toml")
+    labels = read_array(_beside(folder, value["labels"]))
     with reading(folder / "subject.toml", f"give ROI {name!r} a list of whole numbers as values"):
         return np.isin(labels, np.array(value["values"], dtype=np.int64))
-
-
-def _voxels(responses: ArraySource) -> int:
-    npy = isinstance(responses, Path) and responses.suffix == ".npy"
-    shape = npy_header(responses).shape if npy else read_array(responses).shape  # type: ignore[arg-type]
-    return shape[-1] if shape else 0
 
 
 def _rois_of_json(path: Path, voxels: int) -> dict[str, ArraySource]:
     """ROIs as an object of lists: a mask of 0 and 1 for every voxel, or the indices of its voxels."""
     with reading(path, "give an object of lists: a mask, or indices of voxels"):
-        lists = {name: np.asarray(values) for name, values in json.loads(path.read_text("utf-8")).items()}
-        lists = {name: values.astype(np.int64) if not values.size else values for name, values in lists.items()}
-    masks: dict[str, ArraySource] = {}
-    for name, values in lists.items():
+        masks = {name: np.asarray(values) for name, values in json.loads(path.read_text("utf-8")).items()}
+    for name, values in masks.items():
         if values.shape == (voxels,) and np.isin(values, (0, 1)).all():
-            masks[name] = values
             continue
-        if values.ndim != 1 or values.dtype.kind not in "iu" or (values < 0).any() or (values >= voxels).any():
+        whole = values.ndim == 1 and (values.dtype.kind in "iu" or not values.size)
+        if not whole or (values < 0).any() or (values >= voxels).any():
             raise DataError(f"ROI {name!r} must be a mask or indices from 0 to {voxels - 1}").at(path)
         masks[name] = np.isin(np.arange(voxels), values)
     return masks

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, fields, replace
+from itertools import compress
 from typing import Any, Protocol
 
 import numpy as np
@@ -129,9 +130,8 @@ class Recording:
         missing = sorted(set(sessions) - set(self.sessions))
         if missing or not sessions:
             raise DataError(f"{self.name} has the sessions {self.sessions}, not {missing or 'none'}; choose among them")
-        rows = [index for index, session in enumerate(self.sessions) if session in set(sessions)]
-        kept = tuple(self.sessions[row] for row in rows)
-        return replace(self, sessions=kept, images=self.images[rows])
+        kept = np.isin(self.sessions, sessions)
+        return replace(self, sessions=tuple(compress(self.sessions, kept)), images=self.images[kept])
 
 
 def subject_of(

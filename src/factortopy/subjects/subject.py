@@ -1,7 +1,7 @@
 """A subject: measured or simulated responses, where each voxel lies, and what is known about it."""
 
 import os
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -68,9 +68,7 @@ class PlantedTruth:
 
     def select(self, voxels: Int[np.ndarray, "selected"]) -> "PlantedTruth":
         """The truth of some voxels."""
-        shared = ("signal", "local_projections", "global_projections", "seed")
-        by_voxel = [item.name for item in fields(self) if item.name not in shared]
-        chosen = {name: getattr(self, name)[voxels] for name in by_voxel}
+        chosen: dict[str, Any] = {name: getattr(self, name)[voxels] for name in TRUTH_ARRAYS if name != "signal"}
         return replace(self, **chosen, signal=self.signal[:, voxels])
 
     def save(self, folder: Path) -> None:

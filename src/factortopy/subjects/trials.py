@@ -1,6 +1,6 @@
 """Rows of responses out of single trials, whatever the data set: z-scored by session, repeats averaged."""
 
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -13,7 +13,6 @@ from factortopy.subjects.subject import Subject
 
 Trials = Literal["averaged", "single"]
 ZScore = Literal["session", "none"]
-NAMES = {"trials": ("averaged", "single"), "zscore": ("session", "none")}
 SCALED = {
     "session": "by session: mean and sd (divisor n) over all its trials, test images too",
     "none": "none: in the data set's own unit",
@@ -54,9 +53,9 @@ class TrialRows:
         *,
         keep_constant: bool = True,
     ) -> None:
-        for what, given in (("trials", trials), ("zscore", zscore)):
-            if given not in NAMES[what]:
-                raise UnknownNameError(what, given, NAMES[what])
+        for what, value, names in (("trials", trials, get_args(Trials)), ("zscore", zscore, get_args(ZScore))):
+            if value not in names:
+                raise UnknownNameError(what, value, names)
         self.trials, self.zscore, self._keep_constant = trials, zscore, keep_constant
         self.images, self.sessions = np.asarray(images), np.asarray(sessions)
         self.ids, self._row, self.repeats = np.unique(self.images, return_inverse=True, return_counts=True)
@@ -84,13 +83,32 @@ class TrialRows:
             here = sessions == session
             # All trials of one session are standardised in place, without a copy.
             of_session = block if here.all() else block[here]
-            self.spread[columns], fine = standardise(of_session, self.zscore, keep_constant=self._keep_constant)
+            self.spread[columns], fine = self._standardise(of_session)
             if of_session is not block:
                 block[here] = of_session
             self.alive[columns] &= fine
         for beta, row in zip(block, self._row[trials], strict=True):
             self._sums[row, columns] += beta
         return block
+
+    def _standardise(
+        self, block: Float[np.ndarray, "trial voxel"]
+    ) -> tuple[Float[np.ndarray, "voxel"], Bool[np.ndarray, "voxel"]]:
+        """Z-score the trials of a session in place if asked (divisor n); voxels without values become 0.
+
+        Returns the standard deviation of each voxel, and which voxels have values (and vary).
+        """
+        mean = block.mean(axis=0, dtype=np.float64)
+        spread = block.std(axis=0, dtype=np.float64)
+        fine = np.isfinite(mean) & np.isfinite(spread)
+        if self.zscore == "session" or not self._keep_constant:
+            # The mean of equal numbers is not exact: what it leaves is no variance.
+            fine &= spread > 1e-6 * np.abs(mean)
+        if self.zscore == "session":
+            block -= mean.astype(np.float32)
+            block /= np.where(fine, spread, 1).astype(np.float32)
+        block[:, ~fine] = 0
+        return spread, fine
 
     def subject(
         self,
@@ -146,32 +164,6 @@ class TrialRows:
         for target, source in zip(compact, sums, strict=True):
             target[:] = source[self.alive]
         return compact
-
-
-def standardise(
-    block: Float[np.ndarray, "trial voxel"], zscore: ZScore, *, keep_constant: bool = False
-) -> tuple[Float[np.ndarray, "voxel"], Bool[np.ndarray, "voxel"]]:
-    """Z-score the trials of a session in place if asked (divisor n); the other voxels become 0.
-
-    Args:
-        block: responses of some voxels, floating point; changed in place.
-        zscore: ``"session"`` or ``"none"``.
-        keep_constant: whether voxels that do not vary stay where nothing is z-scored.
-
-    Returns:
-        The standard deviation of each voxel, and which voxels have values (and vary).
-    """
-    mean = block.mean(axis=0, dtype=np.float64)
-    spread = block.std(axis=0, dtype=np.float64)
-    # The mean of equal numbers is not exact: what it leaves is no variance.
-    fine = np.isfinite(mean) & np.isfinite(spread)
-    if zscore == "session" or not keep_constant:
-        fine &= spread > 1e-6 * np.abs(mean)
-    if zscore == "session":
-        block -= mean.astype(np.float32)
-        block /= np.where(fine, spread, 1).astype(np.float32)
-    block[:, ~fine] = 0
-    return spread, fine
 
 
 def _empty_rows(rows: int, voxels: int) -> Float[np.ndarray, "row voxel"]:
