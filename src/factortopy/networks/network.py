@@ -93,9 +93,9 @@ class Tokens:
         registers: register tokens, which belong neither to a place nor to the class; empty if none.
     """
 
-    local: tuple[Float[Tensor, "B C H W"], ...]
-    global_: tuple[Float[Tensor, "B C"], ...]
-    registers: tuple[Float[Tensor, "B R C"], ...] = ()
+    local: tuple[Float[Tensor, "B _C _H _W"], ...]
+    global_: tuple[Float[Tensor, "B _C"], ...]
+    registers: tuple[Float[Tensor, "B _R _C"], ...] = ()
 
     def __post_init__(self) -> None:
         if len(self.local) != len(self.global_) or not self.local:

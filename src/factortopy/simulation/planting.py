@@ -1,11 +1,11 @@
 """What to plant in a simulated subject: layers, areas, model class, noise ceilings and trials."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any, Literal
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Real
 
 from factortopy.cortex import ROI_NAMES
 from factortopy.errors import DataError, ShapeError, UnknownNameError
@@ -51,7 +51,7 @@ class Planted:
     planted_channels: int = 32
     mixture: Mixture = "bump"
     layer_width: float = 1.0
-    profile: Mapping[str, Float[np.ndarray, "layer"]] | None = None
+    profile: Mapping[str, Sequence[float] | Real[np.ndarray, "layer"]] | None = None
     areas: Areas = "smooth"
     normalisation: float | None = None
     ceiling_range: tuple[float, float] = (0.3, 0.8)
@@ -177,7 +177,7 @@ def _check_profile(planted: Planted) -> None:
 
 
 def _spread_profile(
-    profile: Mapping[str, np.ndarray], maps: PlantedMaps, layers: int
+    profile: Mapping[str, Sequence[float] | np.ndarray], maps: PlantedMaps, layers: int
 ) -> Float[np.ndarray, "voxel layer"]:
     resampled = {}
     for name, weights in profile.items():

@@ -3,6 +3,7 @@
 import json
 import os
 import tomllib
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -143,7 +144,7 @@ def _beside(folder: Path, paths: str | list[str]) -> ArraySource:
     return folder / paths if isinstance(paths, str) else [folder / path for path in paths]
 
 
-def _rois(folder: Path, named: Any, responses: ArraySource) -> dict[str, ArraySource]:
+def _rois(folder: Path, named: Any, responses: ArraySource) -> Mapping[str, ArraySource]:
     if isinstance(named, dict):
         return {name: _roi(folder, name, value) for name, value in named.items()}
     names = named or sorted(file.stem for file in (folder / "rois").glob("*.npy"))
@@ -165,7 +166,7 @@ def _roi(folder: Path, name: str, value: Any) -> ArraySource:
         return np.isin(labels, np.array(value["values"], dtype=np.int64))
 
 
-def _rois_of_json(path: Path, voxels: int) -> dict[str, ArraySource]:
+def _rois_of_json(path: Path, voxels: int) -> dict[str, np.ndarray]:
     """ROIs as an object of lists: a mask of 0 and 1 for every voxel, or the indices of its voxels."""
     with reading(path, "give an object of lists: a mask, or indices of voxels"):
         masks = {name: np.asarray(values) for name, values in json.loads(path.read_text("utf-8")).items()}

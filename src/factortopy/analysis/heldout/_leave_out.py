@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Real
 from torch import Tensor
 
 from factortopy.model import AlignedTokens, FactorTopy, Selection
@@ -31,7 +31,7 @@ def leave_out(
     aligned: Iterable[AlignedTokens],
     responses: Float[Tensor, "image N"],
     predictions: Float[Tensor, "image N"],
-    repeats: Float[Tensor, "image"] | None = None,
+    repeats: Real[Tensor, "image"] | None = None,
 ) -> LeaveOut:
     """Leave-one-layer-out R^2 and standard errors of layer shares, exact, in one pass.
 

@@ -3,7 +3,7 @@
 Credits: Chen, Xie and He 2021 (arXiv 2104.02057); weights under CC BY-NC 4.0.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from factortopy.errors import UnknownNameError
 from factortopy.machine import seeded
 from factortopy.networks.adapters.timm import TimmNetwork
-from factortopy.networks.family import ModuleFamily, NetworkSource
+from factortopy.networks.family import Layers, ModuleAndPreprocessing, ModuleFamily, NetworkSource, StateDict
 from factortopy.networks.network import Network, Preprocessing
 from factortopy.networks.weights.matching import fit_weights
 
@@ -68,7 +68,7 @@ def build_mocov3(size: str, weights: Mapping[str, Tensor] | None, seed: int = 0)
     return model
 
 
-def sine_cosine_positions(channels: int, grid: int = GRID) -> Float[Tensor, "1 P+1 C"]:
+def sine_cosine_positions(channels: int, grid: int = GRID) -> Float[Tensor, "1 token C"]:
     """MoCo v3's positions: ``[sin(r f), cos(r f), sin(c f), cos(c f)]`` of a patch's row r and column c.
 
     The frequencies are ``f_k = 10000^(-k / K)`` for k = 0 .. K - 1 with K = channels / 4. The class token
@@ -90,17 +90,13 @@ class MoCoV3(ModuleFamily):
 
     name = "mocov3"
 
-    def create(
-        self, source: NetworkSource, weights: Mapping[str, Tensor] | None, seed: int
-    ) -> tuple[nn.Module, Preprocessing | None]:
+    def create(self, source: NetworkSource, weights: StateDict | None, seed: int) -> ModuleAndPreprocessing:
         """Make the module."""
         return build_mocov3(source.architecture, weights, seed), None
 
-    def network(
-        self, module: nn.Module, layers: Sequence[str] | None, preprocessing: Preprocessing | None, **facts: Any
-    ) -> Network:
+    def network(self, module: nn.Module, layers: Layers, seen: Preprocessing | None, **facts: Any) -> Network:
         """All blocks, or those wanted."""
-        return TimmNetwork(module, preprocessing=preprocessing, layers=layers, **facts)
+        return TimmNetwork(module, preprocessing=seen, layers=layers, **facts)
 
 
 MOCOV3 = MoCoV3()

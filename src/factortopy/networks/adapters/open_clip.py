@@ -1,14 +1,14 @@
 """Image towers of open_clip."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
-from torch import Tensor, nn
+from torch import nn
 
 from factortopy.errors import MissingExtraError, UnavailableError, UnknownNameError
 from factortopy.machine import seeded
 from factortopy.networks.adapters.timm import TimmNetwork
-from factortopy.networks.family import ModuleFamily, NetworkSource
+from factortopy.networks.family import Layers, ModuleAndPreprocessing, ModuleFamily, NetworkSource, StateDict
 from factortopy.networks.network import Network, Preprocessing
 from factortopy.networks.reading.hooked import HookedNetwork
 from factortopy.networks.reading.outputs import TokenRule
@@ -47,9 +47,7 @@ class OpenClip(ModuleFamily):
         organisation, name, file = location.split("/")
         return HubFile(f"{organisation}/{name}", [file] if file else FILES)
 
-    def create(
-        self, source: NetworkSource, weights: Mapping[str, Tensor] | None, seed: int
-    ) -> tuple[nn.Module, Preprocessing | None]:
+    def create(self, source: NetworkSource, weights: StateDict | None, seed: int) -> ModuleAndPreprocessing:
         """Make the image tower; the tag decides activation and preprocessing."""
         visual = _image_tower(source, seed)
         if weights is not None:
@@ -60,12 +58,10 @@ class OpenClip(ModuleFamily):
             part.load_state_dict(fit_weights(tower, part.state_dict(), f"open_clip/{source.architecture}"))
         return visual, None
 
-    def network(
-        self, module: nn.Module, layers: Sequence[str] | None, preprocessing: Preprocessing | None, **facts: Any
-    ) -> Network:
+    def network(self, module: nn.Module, layers: Layers, seen: Preprocessing | None, **facts: Any) -> Network:
         """All blocks of the tower, or stages of a convolutional one; or the layers wanted."""
         visual: Any = getattr(module, "visual", module)
-        seen = preprocessing or open_clip_preprocessing(visual)
+        seen = seen or open_clip_preprocessing(visual)
         trunk, transformer = getattr(visual, "trunk", None), getattr(visual, "transformer", None)
         if trunk is not None:
             return TimmNetwork(trunk, preprocessing=seen, layers=layers, **facts)

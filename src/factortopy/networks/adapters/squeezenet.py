@@ -1,12 +1,11 @@
 """SqueezeNet 1.1 as converted from Caffe: its own preprocessing; pools that do not look past the edge."""
 
-from collections.abc import Mapping, Sequence
 from typing import Any
 
-from torch import Tensor, nn
+from torch import nn
 
 from factortopy.machine import seeded
-from factortopy.networks.family import ModuleFamily, NetworkSource
+from factortopy.networks.family import Layers, ModuleAndPreprocessing, ModuleFamily, NetworkSource, StateDict
 from factortopy.networks.network import Network, Preprocessing
 from factortopy.networks.reading.hooked import HookedNetwork
 from factortopy.networks.reading.outputs import TokenRule
@@ -29,9 +28,7 @@ class SqueezeNet(ModuleFamily):
 
     name = "squeezenet"
 
-    def create(
-        self, source: NetworkSource, weights: Mapping[str, Tensor] | None, seed: int
-    ) -> tuple[nn.Module, Preprocessing | None]:
+    def create(self, source: NetworkSource, weights: StateDict | None, seed: int) -> ModuleAndPreprocessing:
         """Make the module."""
         from torchvision.models import squeezenet1_1
 
@@ -44,13 +41,11 @@ class SqueezeNet(ModuleFamily):
             model.load_state_dict(fit_weights(weights, model.state_dict(), str(source), ["classifier"]))
         return model, PREPROCESSING
 
-    def network(
-        self, module: nn.Module, layers: Sequence[str] | None, preprocessing: Preprocessing | None, **facts: Any
-    ) -> Network:
+    def network(self, module: nn.Module, layers: Layers, seen: Preprocessing | None, **facts: Any) -> Network:
         """The first convolution and the fire modules, or the layers wanted."""
         rule = TokenRule(class_token=None, channels_last=False)
         wanted = LAYERS if layers is None else layers
-        return HookedNetwork(module, wanted, preprocessing=preprocessing or PREPROCESSING, rule=rule, **facts)
+        return HookedNetwork(module, wanted, preprocessing=seen or PREPROCESSING, rule=rule, **facts)
 
 
 SQUEEZENET = SqueezeNet()

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from factortopy.errors import UnavailableError, UnknownNameError
 from factortopy.machine import seeded
-from factortopy.networks.family import ModuleFamily, NetworkSource
+from factortopy.networks.family import Layers, ModuleAndPreprocessing, ModuleFamily, NetworkSource, StateDict
 from factortopy.networks.network import Network, Preprocessing
 from factortopy.networks.reading.layered import LayeredNetwork, choose_layers
 from factortopy.networks.reading.outputs import MapAndExtras, without_extras
@@ -165,20 +165,16 @@ class Timm(ModuleFamily):
             raise UnavailableError(f"timm has no trained weights for {source.architecture!r}")
         return HubFile(config.hf_hub_id, *([[config.hf_hub_filename]] if config.hf_hub_filename else []))
 
-    def create(
-        self, source: NetworkSource, weights: Mapping[str, Tensor] | None, seed: int
-    ) -> tuple[nn.Module, Preprocessing | None]:
+    def create(self, source: NetworkSource, weights: StateDict | None, seed: int) -> ModuleAndPreprocessing:
         """Make the module, for images of the source's size; networks without positions take no size."""
         config = _trained_config(source.architecture)
         native = None if config is None else config.input_size[1]
         sizes = {} if source.input_size in (None, native) else {"img_size": source.input_size}
         return build_timm(source.architecture, weights, seed, **sizes), None
 
-    def network(
-        self, module: nn.Module, layers: Sequence[str] | None, preprocessing: Preprocessing | None, **facts: Any
-    ) -> Network:
+    def network(self, module: nn.Module, layers: Layers, seen: Preprocessing | None, **facts: Any) -> Network:
         """All that timm calls features, or those wanted."""
-        return TimmNetwork(module, preprocessing=preprocessing, layers=layers, **facts)
+        return TimmNetwork(module, preprocessing=seen, layers=layers, **facts)
 
     def preprocessing(self, module: nn.Module) -> Preprocessing | None:
         """That of the module's checkpoint."""

@@ -1,13 +1,12 @@
 """Networks of torchvision: classification and what is built like it."""
 
-from collections.abc import Mapping, Sequence
 from typing import Any
 
-from torch import Tensor, nn
+from torch import nn
 
 from factortopy.errors import DataError, UnavailableError, UnknownNameError
 from factortopy.machine import seeded
-from factortopy.networks.family import ModuleFamily, NetworkSource
+from factortopy.networks.family import Layers, ModuleAndPreprocessing, ModuleFamily, NetworkSource, StateDict
 from factortopy.networks.network import IMAGENET_PREPROCESSING, Network, Preprocessing
 from factortopy.networks.reading.hooked import HookedNetwork
 from factortopy.networks.weights.matching import fit_weights
@@ -36,9 +35,7 @@ class Torchvision(ModuleFamily):
             raise UnavailableError(f"torchvision has no trained weights for {source.architecture!r}")
         return UrlFile(checkpoints[source.tag or "DEFAULT"].url)
 
-    def create(
-        self, source: NetworkSource, weights: Mapping[str, Tensor] | None, seed: int
-    ) -> tuple[nn.Module, Preprocessing | None]:
+    def create(self, source: NetworkSource, weights: StateDict | None, seed: int) -> ModuleAndPreprocessing:
         """Make the module, from weights with or without the head; the tag decides the preprocessing."""
         from torchvision import models
 
@@ -51,11 +48,9 @@ class Torchvision(ModuleFamily):
             model.load_state_dict(fit_weights(weights, model.state_dict(), f"torchvision/{architecture}", HEADS))
         return model, seen
 
-    def network(
-        self, module: nn.Module, layers: Sequence[str] | None, preprocessing: Preprocessing | None, **facts: Any
-    ) -> Network:
+    def network(self, module: nn.Module, layers: Layers, seen: Preprocessing | None, **facts: Any) -> Network:
         """Its stages or blocks, or the layers wanted."""
-        return HookedNetwork(module, layers or default_layers(module), preprocessing=preprocessing, **facts)
+        return HookedNetwork(module, layers or default_layers(module), preprocessing=seen, **facts)
 
 
 def default_layers(model: nn.Module) -> list[str]:

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from factortopy.errors import DataError, FactortopyError, MissingExtraError, UnavailableError, first_line
 from factortopy.machine import seeded
 from factortopy.networks.adapters.transformers_preprocessing import transformers_preprocessing
-from factortopy.networks.family import ModuleFamily, NetworkSource
+from factortopy.networks.family import Layers, ModuleAndPreprocessing, ModuleFamily, NetworkSource, StateDict
 from factortopy.networks.network import IMAGENET_PREPROCESSING, Network, Preprocessing, preprocessing_or_usual
 from factortopy.networks.reading.layered import LayeredNetwork, choose_layers
 from factortopy.networks.weights.remote import HubFile
@@ -82,16 +82,12 @@ class Transformers(ModuleFamily):
         """The repository's weights."""
         return HubFile(source.architecture)
 
-    def create(
-        self, source: NetworkSource, weights: Mapping[str, Tensor] | None, seed: int
-    ) -> tuple[nn.Module, Preprocessing | None]:
+    def create(self, source: NetworkSource, weights: StateDict | None, seed: int) -> ModuleAndPreprocessing:
         """Make the module, of which the repository's configuration decides structure and preprocessing."""
         config, seen = _configuration(source.architecture)
         return create_from_config(config, weights, seed, source.architecture), seen
 
-    def network(
-        self, module: nn.Module, layers: Sequence[str] | None, preprocessing: Preprocessing | None, **facts: Any
-    ) -> Network:
+    def network(self, module: nn.Module, layers: Layers, seen: Preprocessing | None, **facts: Any) -> Network:
         """The hidden states wanted; all but the embedding (``hidden_states.0``) if None.
 
         Of a two-tower model the image tower is taken. A masked autoencoder is set to mask nothing.
@@ -99,7 +95,7 @@ class Transformers(ModuleFamily):
         tower: Any = image_tower(module)
         if hasattr(tower.config, "mask_ratio"):
             tower.config.mask_ratio = 0.0
-        seen, facts["description"] = preprocessing_or_usual(preprocessing, facts["description"], _input_size(tower))
+        seen, facts["description"] = preprocessing_or_usual(seen, facts["description"], _input_size(tower))
         return TransformersNetwork(tower, preprocessing=seen, layers=layers, **facts)
 
     def reads(self, _module: nn.Module, layers: Sequence[str], /) -> bool:

