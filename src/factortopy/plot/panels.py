@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, Shaped
 
 from factortopy.cortex import HEMISPHERES, SURFACES, VERTICES, Surface, load_surface, standard_name
 from factortopy.errors import DataError, UnavailableError
@@ -75,8 +75,8 @@ def surface_of(mapping: Mapping) -> Surface:
 
 
 def to_vertices(
-    mapping: Mapping, surface: Surface, values: Float[np.ndarray, "voxel *rest"]
-) -> dict[str, Float[np.ndarray, "vertex *rest"]]:
+    mapping: Mapping, surface: Surface, values: Shaped[np.ndarray, "voxel *rest"]
+) -> dict[str, Shaped[np.ndarray, "vertex *rest"]]:
     """Spread values of voxels over all vertices of each hemisphere, 0 where there is no voxel.
 
     Voxels beyond the surface's vertices are left out: a mapping on fsaverage is sliced to fsaverage5.

@@ -98,7 +98,7 @@ def cut_tree(tree: Float[np.ndarray, "merge 4"], count: int) -> Cut:
 
 def _above(
     tree: Float[np.ndarray, "merge 4"], labels: Int[np.ndarray, "leaf"], height: float
-) -> Float[np.ndarray, "merge 4"]:
+) -> Float[np.ndarray, "merge_above 4"]:
     """The merges above a height, between the clusters below it."""
     # Where every node of the tree is found: leaves and low merges in their cluster, others one by one.
     node, sizes = (labels - 1).tolist(), [1] * int(labels.max())
