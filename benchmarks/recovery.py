@@ -27,7 +27,7 @@ import numpy as np
 import torch
 
 from factortopy.analysis import r_squared, recovery
-from factortopy.analysis.planted.recovery_table import FORMAT
+from factortopy.analysis.planted.forecast import FORMAT
 from factortopy.fitting import FitSettings, fit_settings
 from factortopy.machine import Machine
 from factortopy.model import Selection

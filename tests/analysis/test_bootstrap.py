@@ -6,8 +6,14 @@ from scipy import stats
 from sklearn.metrics import r2_score
 
 from factortopy.analysis import draw_roi_r2, estimate, fit_slope, paired_difference, percentiles, region_names
-from factortopy.analysis.estimates.bootstrap import draw_images, draw_r2, draw_share
-from factortopy.analysis.estimates.uncertainty import PredictedParts, error_limits, uncertainty
+from factortopy.analysis.estimates.bootstrap import (
+    PredictedParts,
+    draw_images,
+    draw_r2,
+    draw_share,
+    error_limits,
+    uncertainty,
+)
 from factortopy.errors import DataError, UnknownNameError
 from factortopy.mapping import Mapping, mapping_dataset
 

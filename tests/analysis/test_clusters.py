@@ -11,7 +11,7 @@ from sklearn.metrics import adjusted_rand_score
 from sklearn.metrics.pairwise import cosine_similarity
 
 from factortopy.analysis import Gauge, canonical_selectors, cluster_channels
-from factortopy.analysis.channels.cluster_table import effective_clusters
+from factortopy.analysis.channels.clusters import effective_clusters
 from factortopy.analysis.channels.tree import cosine_k_means, cut_tree
 from factortopy.errors import DataError, UnknownNameError
 from factortopy.model import ChannelAlign, ChannelMap, FactorTopy, FixedSelectors, Selection

@@ -17,7 +17,7 @@ from factortopy.analysis import (
     voxel_values,
     winners,
 )
-from factortopy.analysis.comparing._similarity import shares_by_depth
+from factortopy.analysis.comparing.tables import shares_by_depth
 from factortopy.errors import DataError, UnknownNameError
 
 

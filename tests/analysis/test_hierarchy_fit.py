@@ -9,7 +9,7 @@ from scipy.stats import linregress, spearmanr
 from sklearn.isotonic import IsotonicRegression
 
 from factortopy.analysis import fit_hierarchy, orders_of, parse_order
-from factortopy.analysis.hierarchy.shuffled_layers import shuffle_layers
+from factortopy.analysis.hierarchy.orders_fit import shuffle_layers
 from factortopy.errors import DataError, ShapeError, UnknownNameError
 from factortopy.mapping import Mapping
 

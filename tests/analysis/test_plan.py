@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from factortopy.analysis import forecast_recovery, load_recovery_table
-from factortopy.analysis.planted.recovery_table import FORMAT, MeasuredCase
+from factortopy.analysis.planted.forecast import FORMAT, MeasuredCase
 from factortopy.errors import DataError, UnknownNameError
 
 IMAGES, CEILINGS = (500, 1_000, 2_300, 9_000), (0.05, 0.2, 0.6)

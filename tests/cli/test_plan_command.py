@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from factortopy.analysis.planted.recovery_table import FORMAT
+from factortopy.analysis.planted.forecast import FORMAT
 
 
 @pytest.fixture(scope="module")

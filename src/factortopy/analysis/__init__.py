@@ -1,9 +1,7 @@
 """What a mapping means: scores, shares, hierarchy, recovery of what was planted."""
 
-from factortopy.analysis.averaging._subject_average import subject_average
-from factortopy.analysis.averaging.fits import over_fits, seed_average, summarise_fits
-from factortopy.analysis.channels._channel_images import COLOUR_PERCENTILES, ChannelImages, channel_images
-from factortopy.analysis.channels.cluster_table import cluster_facts, cluster_table
+from factortopy.analysis.averages import seed_average, subject_average, summarise_fits
+from factortopy.analysis.channels._channel_images import COLOUR_PERCENTILES, ChannelImages, channel_images, gauge_tokens
 from factortopy.analysis.channels.clusters import (
     PAPER_CLUSTERS,
     ChannelClusters,
@@ -12,42 +10,64 @@ from factortopy.analysis.channels.clusters import (
     channels_of,
     cluster_agreement,
     cluster_channels,
+    cluster_facts,
+    cluster_table,
 )
-from factortopy.analysis.channels.gauge_tokens import gauge_tokens
 from factortopy.analysis.comparing._change import Change, change, forgetting_index
-from factortopy.analysis.comparing._similarity import SIMILARITIES, Similarity, similarity
 from factortopy.analysis.comparing.comparison import Comparison, Winners, compare, labels_of, winners
 from factortopy.analysis.comparing.partition import Partition, part_name, partition_variance
-from factortopy.analysis.comparing.tables import Difference, difference, line_table, region_table
-from factortopy.analysis.estimates._estimate import CONFIDENCE, Estimate, percentiles
+from factortopy.analysis.comparing.tables import (
+    SIMILARITIES,
+    Difference,
+    Similarity,
+    difference,
+    line_table,
+    region_table,
+    similarity,
+)
 from factortopy.analysis.estimates._of_mapping import estimate, paired_difference
 from factortopy.analysis.estimates.bootstrap import draw_roi_r2
-from factortopy.analysis.estimates.tables import csv_of, record_of, records_of, table_of, text_in_row, write_table
-from factortopy.analysis.heldout._leave_out import LeaveOut, leave_out
-from factortopy.analysis.heldout._roi_scores import NORMALISED_FORMULA, ceiling_facts, roi_scores
-from factortopy.analysis.heldout._shares import Shares, shares
-from factortopy.analysis.heldout.aligned import AlignedBatches
+from factortopy.analysis.estimates.estimate_tables import (
+    CONFIDENCE,
+    Estimate,
+    over_fits,
+    percentiles,
+    record_of,
+    records_of,
+    table_of,
+    text_in_row,
+)
 from factortopy.analysis.heldout.gauge import Gauge, Selectors, canonical_gauge, canonical_model, canonical_selectors
+from factortopy.analysis.heldout.layer_parts import LeaveOut, Shares, leave_out, shares
 from factortopy.analysis.heldout.predictions import HeldOut, paired_winners, predict
-from factortopy.analysis.heldout.scores import NormalisedScore, algonauts_score, correlation, normalised, r_squared
-from factortopy.analysis.heldout.variables import held_out_variables, raw_selectors
+from factortopy.analysis.heldout.scores import (
+    NORMALISED_FORMULA,
+    NormalisedScore,
+    algonauts_score,
+    ceiling_facts,
+    correlation,
+    normalised,
+    r_squared,
+    roi_scores,
+)
+from factortopy.analysis.heldout.variables import AlignedBatches, held_out_variables, raw_selectors
 from factortopy.analysis.hierarchy.nulls import NullTest, correlation_test, slope_test, surrogate_maps
-from factortopy.analysis.hierarchy.orders import Order, orders_of, parse_order
 from factortopy.analysis.hierarchy.orders_fit import HierarchyFit, LevelDepth, fit_hierarchy
 from factortopy.analysis.hierarchy.representational import RepresentationalDepth, representational_depth
 from factortopy.analysis.hierarchy.slope import (
     DEPTH_SOURCES,
     PAPER_LEVELS,
     HierarchySlope,
+    Order,
     fit_slope,
     hierarchy_slope,
     layer_position,
+    orders_of,
+    parse_order,
 )
-from factortopy.analysis.planted._forecast import Expectation, RecoveryForecast, forecast_recovery
 from factortopy.analysis.planted._recovery import Recovery, recovery
-from factortopy.analysis.planted.recovery_table import load_recovery_table
-from factortopy.analysis.quantities import QUANTITIES, voxel_values
-from factortopy.analysis.regions import ALL_VOXELS, finite_mean, region_names, regions_of
+from factortopy.analysis.planted.forecast import Expectation, RecoveryForecast, forecast_recovery, load_recovery_table
+from factortopy.analysis.quantities import ALL_VOXELS, QUANTITIES, finite_mean, region_names, regions_of, voxel_values
 
 __all__ = [
     "ALL_VOXELS",
@@ -101,7 +121,6 @@ __all__ = [
     "compare",
     "correlation",
     "correlation_test",
-    "csv_of",
     "difference",
     "draw_roi_r2",
     "estimate",
@@ -149,5 +168,4 @@ __all__ = [
     "text_in_row",
     "voxel_values",
     "winners",
-    "write_table",
 ]

@@ -1,9 +1,11 @@
 """Quantities of a mapping that do not depend on how features are scaled, one number a voxel."""
 
 import math
+from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 
 from factortopy.analysis.hierarchy.slope import layer_position
 from factortopy.errors import UnknownNameError
@@ -44,8 +46,8 @@ def voxel_values(mapping: Mapping, quantity: str) -> Float[np.ndarray, "voxel"]:
         values = data[quantity].values
     else:
         own = [str(name) for name in data.data_vars if data[name].dims == ("voxel",)]
-        known = dict.fromkeys([name for name in QUANTITIES if has_quantity(mapping, name)] + own)
-        raise UnknownNameError("quantity", quantity, known)
+        names = dict.fromkeys([name for name in QUANTITIES if has_quantity(mapping, name)] + own)
+        raise UnknownNameError("quantity", quantity, names)
     return np.asarray(values, dtype=np.float64)
 
 
@@ -60,17 +62,37 @@ def map_correlation(
 ) -> tuple[float, int]:
     """Correlation of two maps over the voxels that both have, ``r = sum A B / sqrt(sum A^2 sum B^2)``.
 
-    Args:
-        left: a map, of one number a voxel or several; A is it less its mean over voxels.
-        right: another, B alike.
-
     Returns:
         The correlation, NaN where fewer than three voxels have both or nothing varies; and how many have both.
     """
     pair = np.stack([left, right]).reshape(2, len(left), -1).astype(np.float64)
-    known = np.isfinite(pair).all(axis=(0, 2))
-    if known.sum() < FEWEST:
-        return math.nan, int(known.sum())
-    a, b = pair[:, known] - pair[:, known].mean(axis=1, keepdims=True)
+    finite = np.isfinite(pair).all(axis=(0, 2))
+    if finite.sum() < FEWEST:
+        return math.nan, int(finite.sum())
+    a, b = pair[:, finite] - pair[:, finite].mean(axis=1, keepdims=True)
     norm = np.sqrt(np.square(a).sum() * np.square(b).sum())
-    return float((a * b).sum() / norm) if norm > 0 else math.nan, int(known.sum())
+    return float((a * b).sum() / norm) if norm > 0 else math.nan, int(finite.sum())
+
+
+ALL_VOXELS = "all voxels"
+"""Name of the region that holds every voxel."""
+
+
+def region_names(rois: Iterable[str]) -> list[str]:
+    """Names along the dimension ``region``: the ROIs, then all voxels."""
+    return [*rois, ALL_VOXELS]
+
+
+def regions_of(mapping: Mapping) -> dict[str, Bool[np.ndarray, "voxel"]]:
+    """Membership of the ROIs that have voxels, in the mapping's order, and of all voxels."""
+    with_voxels = {name: inside for name, inside in mapping.rois.items() if inside.any()}
+    return with_voxels | {ALL_VOXELS: np.ones(mapping.dataset.sizes["voxel"], dtype=bool)}
+
+
+def finite_mean(values: Float[np.ndarray, "*shape"], axis: int | None = None) -> Any:
+    """Mean of the values that are finite, along an axis or over all; NaN where there are none."""
+    finite = np.isfinite(values)
+    count = finite.sum(axis=axis)
+    total = np.where(finite, values, 0).sum(axis=axis, dtype=np.float64)
+    mean = np.divide(total, count, out=np.full(np.shape(total), np.nan), where=count > 0)
+    return float(mean) if axis is None else mean

@@ -10,9 +10,9 @@ from typing import Any
 import pandas
 import xarray as xr
 
-from factortopy.analysis import Estimate, finite_mean, normalised, records_of, table_of, write_table
+from factortopy.analysis import Estimate, finite_mean, normalised, records_of, table_of
 from factortopy.baselines.methods import METHODS, REFERENCE
-from factortopy.storage import write_text
+from factortopy.storage import write_table, write_text
 
 
 @dataclass(frozen=True, eq=False)

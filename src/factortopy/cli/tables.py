@@ -61,7 +61,8 @@ class Answer:
         if as_json:
             typer.echo(json.dumps(self.facts))
         elif as_csv:
-            from factortopy.analysis import csv_of, table_of
+            from factortopy.analysis import table_of
+            from factortopy.storage import csv_of
 
             typer.echo(csv_of(table_of(self.rows)), nl=False)
         else:

@@ -7,7 +7,7 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
+import pandas
 import tomli_w
 import torch
 from safetensors.torch import save_file
@@ -21,7 +21,7 @@ from factortopy.finetuning.training import Classifier, FinetuneHistory, Trainer
 from factortopy.machine import choose_device, choose_precision
 from factortopy.networks import FINETUNED_SETTINGS, FINETUNED_WEIGHTS, Network, read_weights
 from factortopy.provenance import provenance
-from factortopy.storage import Checkpoint, atomic_path, check_writable, remove, sha256_text
+from factortopy.storage import Checkpoint, atomic_path, check_writable, remove, sha256_text, write_table
 
 CLASSIFIER, HISTORY, PROVENANCE = "classifier.safetensors", "history.csv", "provenance.json"
 
@@ -196,15 +196,12 @@ def _write(output: Path, model: Classifier, settings: FinetuneSettings, record: 
         save_file(_plain(network.module.state_dict()), folder / FINETUNED_WEIGHTS)
         save_file(_plain(model.linear.state_dict()), folder / CLASSIFIER)
         (folder / FINETUNED_SETTINGS).write_text(tomli_w.dumps(text), encoding="utf-8")
-        _history_table(record["training"]).to_csv(folder / HISTORY, index=False)
+        columns = {"step": "step", "training_loss": "loss", "validation_accuracy": "accuracy"}
+        history = pandas.DataFrame({name: record["training"][key] for name, key in columns.items()})
+        write_table(folder / HISTORY, history)
         (folder / PROVENANCE).write_text(json.dumps(record, indent=2, sort_keys=True), encoding="utf-8")
 
 
 def _plain(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """On the CPU, no two tensors in one memory, as safetensors wants them."""
     return {name: value.detach().cpu().clone().contiguous() for name, value in state.items()}
-
-
-def _history_table(history: Mapping[str, Any]) -> pd.DataFrame:
-    columns = {"step": "step", "training_loss": "loss", "validation_accuracy": "accuracy"}
-    return pd.DataFrame({name: history[key] for name, key in columns.items()})

@@ -6,12 +6,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from factortopy.analysis import table_of, write_table
+from factortopy.analysis import table_of
 from factortopy.paper.numbers import Row
 from factortopy.paper.study import Job, Study
 from factortopy.plot import alt_text, save
 from factortopy.provenance import provenance
-from factortopy.storage import write_text
+from factortopy.storage import write_table, write_text
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -11,8 +11,7 @@ from factortopy.errors import DataError, FactortopyError
 from factortopy.fitting import History
 from factortopy.mapping import Mapping, facts_line
 from factortopy.plot import ALL_FIGURES, Palette, certainty, draw, recovery, space_dots, training
-from factortopy.reporting.captions import CAPTIONS
-from factortopy.reporting.pages import inlined, render
+from factortopy.reporting.pages import CAPTIONS, inlined, render
 from factortopy.reporting.tables import Row, flat_rows, headline, recovery_rows, roi_rows
 from factortopy.storage import check_writable, write_text
 from factortopy.subjects import PlantedTruth

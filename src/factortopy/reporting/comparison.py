@@ -23,7 +23,6 @@ from factortopy.analysis import (
     similarity,
     table_of,
     winners,
-    write_table,
 )
 from factortopy.errors import DataError, FactortopyError
 from factortopy.plot import (
@@ -39,7 +38,7 @@ from factortopy.plot import (
 from factortopy.plot import ranking as ranking_chart
 from factortopy.progress import progress_bar
 from factortopy.reporting.ranking import Results, ranking
-from factortopy.storage import write_text
+from factortopy.storage import write_table, write_text
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

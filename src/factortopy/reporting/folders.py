@@ -17,7 +17,6 @@ from factortopy.analysis import (
     change,
     cluster_table,
     subject_average,
-    write_table,
 )
 from factortopy.cortex import VERTICES
 from factortopy.mapping import Mapping
@@ -31,7 +30,7 @@ from factortopy.plot import (
     save,
     subject_counts,
 )
-from factortopy.storage import write_text
+from factortopy.storage import write_table, write_text
 
 
 def write_change(before: Mapping, after: Mapping, folder: Path, palette: Palette = "default") -> Change:

@@ -6,11 +6,13 @@ from factortopy.storage.checkpoint import Checkpoint, Part, load_optimiser, name
 from factortopy.storage.files import (
     atomic_path,
     check_writable,
+    csv_of,
     remove,
     sha256_array,
     sha256_file,
     sha256_text,
     standing_folder,
+    write_table,
     write_text,
 )
 from factortopy.storage.sharded import ShardedStore
@@ -31,6 +33,7 @@ __all__ = [
     "atomic_path",
     "check_plausible",
     "check_writable",
+    "csv_of",
     "load_optimiser",
     "named",
     "npy_header",
@@ -51,5 +54,6 @@ __all__ = [
     "standing_folder",
     "volume_coordinates",
     "write_shard",
+    "write_table",
     "write_text",
 ]

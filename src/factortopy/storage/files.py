@@ -7,10 +7,14 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from factortopy.errors import DataError
+
+if TYPE_CHECKING:
+    import pandas
 
 
 @contextmanager
@@ -66,6 +70,20 @@ def remove(path: Path) -> None:
         shutil.rmtree(path, ignore_errors=True)
     elif path.exists() or path.is_symlink():
         path.unlink()
+
+
+def csv_of(table: "pandas.DataFrame") -> str:
+    """A table as CSV, empty what is missing."""
+    return str(table.to_csv(index=False, lineterminator="\n"))
+
+
+def write_table(path: str | os.PathLike[str], table: "pandas.DataFrame") -> Path:
+    """Write a table as CSV, atomically, empty what is missing; returns its path.
+
+    Raises:
+        DataError: if it cannot be written.
+    """
+    return write_text(path, csv_of(table))
 
 
 def write_text(path: str | os.PathLike[str], text: str) -> Path:

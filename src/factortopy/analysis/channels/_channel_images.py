@@ -11,7 +11,7 @@ place. Principal axes depend on the gauge of the channels (`docs/identifiability
 :func:`factortopy.analysis.canonical_model` where images of different mappings are to be compared.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from collections.abc import Mapping as MappingType
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,9 +22,11 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from factortopy.errors import DataError
+from factortopy.mapping import Mapping
 from factortopy.model import FactorTopy
 from factortopy.networks import Tokens
 from factortopy.storage import atomic_path
+from factortopy.tokens import TokenStore
 
 COMPONENTS = 3
 COLOUR_PERCENTILES = (5.0, 95.0)
@@ -95,11 +97,10 @@ def channel_images(
     Raises:
         DataError: if a region has no more voxels than components, or images and tokens differ in number.
     """
-    parts = {name: _region(model, name, np.asarray(inside, dtype=bool)) for name, inside in regions.items()}
-    if not parts:
+    if not regions:
         raise DataError("no region is given; give masks of voxels by name, such as mapping.rois")
-    layers = torch.stack([part.layers for part in parts.values()])
-    axes = torch.stack([torch.cat([part.mean[None], part.axes]) for part in parts.values()])
+    parts = [_region(model, name, np.asarray(inside, dtype=bool)) for name, inside in regions.items()]
+    layers, axes, explained = (torch.stack(own) for own in zip(*parts, strict=True))
     maps = []
     with torch.no_grad():
         for tokens in batches:
@@ -110,21 +111,13 @@ def channel_images(
     values = torch.cat(maps).numpy()
     if len(values) != len(images):
         raise DataError(f"{len(images)} images are named, but tokens of {len(values)} were given")
-    explained = torch.stack([part.explained for part in parts.values()]).numpy()
-    return ChannelImages(tuple(images), tuple(parts), values[..., 0], values[..., 1:], explained)
+    return ChannelImages(tuple(images), tuple(regions), values[..., 0], values[..., 1:], explained.numpy())
 
 
-@dataclass(frozen=True, eq=False)
-class _Region:
-    """Mean layer weights, mean channels with the model's factor, and principal axes of a region."""
-
-    layers: Float[Tensor, "L"]
-    mean: Float[Tensor, "D"]
-    axes: Float[Tensor, "component D"]
-    explained: Float[Tensor, "component"]
-
-
-def _region(model: FactorTopy, name: str, inside: Bool[np.ndarray, "voxel"]) -> _Region:
+def _region(
+    model: FactorTopy, name: str, inside: Bool[np.ndarray, "voxel"]
+) -> tuple[Float[Tensor, "L"], Float[Tensor, "axis D"], Float[Tensor, "component"]]:
+    """Mean layer weights; mean channels with the model's factor, then principal axes; and what these explain."""
     voxels, width = model.channels.shape
     count = int(inside.sum())
     if inside.shape != (voxels,) or count <= COMPONENTS or width < COMPONENTS:
@@ -139,4 +132,28 @@ def _region(model: FactorTopy, name: str, inside: Bool[np.ndarray, "voxel"]) -> 
         _, sizes, axes = torch.linalg.svd(channels - mean, full_matrices=False)
         axes = axes[:COMPONENTS] * torch.where(axes[:COMPONENTS] @ mean < 0, -1.0, 1.0)[:, None]
         explained = sizes.square() / sizes.square().sum().clamp(min=torch.finfo(sizes.dtype).tiny)
-        return _Region(layers, model.factor * mean, axes, explained[:COMPONENTS])
+        return layers, torch.cat([model.factor * mean[None], axes]), explained[:COMPONENTS]
+
+
+MOST_IMAGES, BATCH = 512, 32
+
+
+def gauge_tokens(store: TokenStore, mapping: Mapping) -> Iterator[Tokens]:
+    """Batches of at most 512 images of a store, evenly spread.
+
+    Args:
+        store: tokens of images over which channels are compared.
+        mapping: whose channels they are.
+
+    Raises:
+        DataError: if the store is of another network or of other layers than the mapping.
+    """
+    mapped = mapping.provenance.get("tokens", {}).get("weights_hash", store.weights_hash)
+    if store.weights_hash != mapped or store.layers != mapping.layers:
+        raise DataError(
+            f"{store.path} holds tokens of {store.network}, {len(store.layers)} layers; this mapping is of "
+            f"{mapping.dataset.attrs.get('network')}, {len(mapping.layers)} layers: extract tokens of "
+            "the same weights and layers"
+        )
+    chosen = list(range(0, len(store), -(-len(store) // MOST_IMAGES)))
+    return (store.read(chosen[first : first + BATCH]) for first in range(0, len(chosen), BATCH))

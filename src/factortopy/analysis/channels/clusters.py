@@ -15,14 +15,17 @@ gauge just the channels; groups by the same k-means, then Ward's linkage of the 
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
+import pandas
 import torch
 from jaxtyping import Float, Int
 
 from factortopy.analysis.channels.tree import cosine_k_means, cut_tree, means, unit
+from factortopy.analysis.estimates.estimate_tables import records_of, table_of
 from factortopy.analysis.heldout.gauge import canonical_selectors
+from factortopy.analysis.quantities import finite_mean
 from factortopy.errors import DataError, UnknownNameError
 from factortopy.mapping import Mapping, load_model
 from factortopy.networks import Tokens
@@ -112,20 +115,20 @@ def cluster_channels(
     if way not in ("paper", "gauge-free"):
         raise UnknownNameError("way", way, ("paper", "gauge-free"))
     channels = np.asarray(channels, dtype=np.float64)
-    known = np.isfinite(channels).all(axis=1) & (channels != 0).any(axis=1)
-    if not 2 <= count <= min(centroids, int(known.sum())):
+    given = np.isfinite(channels).all(axis=1) & (channels != 0).any(axis=1)
+    if not 2 <= count <= min(centroids, int(given.sum())):
         raise DataError(
-            f"{count} clusters of {known.sum()} voxels with channels, by {centroids} centroids: give at "
+            f"{count} clusters of {given.sum()} voxels with channels, by {centroids} centroids: give at "
             "least 2 clusters, and no more than centroids or voxels"
         )
-    points = gram_points(channels[known]) if way == "paper" else unit(channels[known])
+    points = gram_points(channels[given]) if way == "paper" else unit(channels[given])
     groups, middles = cosine_k_means(points, centroids, seed)
     # The original takes the rows of the matrix of cosines as points; so does the paper's way.
     leaves = gram_points(unit(middles)) if way == "paper" else middles
     cut = cut_tree(linkage(leaves, "ward"), count)
     labels = np.zeros(len(channels), dtype=np.int64)
-    labels[known] = cut.labels[groups]
-    mean = means(unit(points), labels[known] - 1)
+    labels[given] = cut.labels[groups]
+    mean = means(unit(points), labels[given] - 1)
     return ChannelClusters(labels, cut.tree, cut.height, mean @ mean.T, way)
 
 
@@ -145,9 +148,6 @@ def gram_points(channels: Float[np.ndarray, "voxel D"]) -> Float[np.ndarray, "vo
     """Points with the products, and so the distances, of the rows of ``W W^T``.
 
     They are ``W V s`` with ``W^T W = V s^2 V^T``.
-
-    Args:
-        channels: channel selectors W.
     """
     squares, axes = np.linalg.eigh(channels.T @ channels)
     return channels @ (axes * np.sqrt(squares.clip(min=0)))
@@ -175,3 +175,69 @@ def channels_of(
     if "channels" not in data or data.attrs.get("gauge") != "canonical":
         raise DataError("this mapping holds no channels in the canonical gauge; give tokens of images")
     return data["channels"].values
+
+
+def cluster_table(mapping: Mapping, clusters: ChannelClusters) -> pandas.DataFrame:
+    """One row a cluster, in the order of their numbers.
+
+    Args:
+        mapping: whose voxels were clustered.
+        clusters: of :func:`factortopy.analysis.channel_clusters`.
+
+    Returns:
+        Columns ``cluster``, from 1; ``voxels``; ``left``, how many of them lie in the left hemisphere; ``similarity``,
+        mean cosine between its voxels, in -1..1; ``depth``, mean layer position by share in 0..1; ``scale_share``,
+        mean share of the global tokens; ``r2``, mean raw R^2 on held-out images; and ``in_ROI`` for each ROI, the
+        share of its voxels that lies there (ROIs may overlap or leave voxels out). NaN what is not known.
+    """
+    data, members = mapping.dataset, mapping.rois
+    rows = []
+    for number in range(1, clusters.count + 1):
+        inside = clusters.labels == number
+        rows.append(
+            {
+                "cluster": number,
+                "voxels": int(inside.sum()),
+                "left": int((data["hemisphere"].values[inside] == "left").sum()) if "hemisphere" in data else None,
+                "similarity": clusters.similarity[number - 1, number - 1],
+                **{
+                    name: finite_mean(data[name].values[inside]) if name in data else np.nan
+                    for name in ("depth", "scale_share", "r2")
+                },
+                **{f"in_{name}": float(voxels[inside].mean()) for name, voxels in members.items()},
+            }
+        )
+    return table_of(rows)
+
+
+def effective_clusters(labels: Int[np.ndarray, "voxel"]) -> float:
+    """Over how many clusters voxels spread: ``exp H`` with H the entropy of their labels.
+
+    Returns:
+        1 if all lie in one cluster, k if evenly in k; NaN without voxels.
+    """
+    from scipy.stats import entropy
+
+    counts = np.bincount(labels[labels > 0])
+    return float(np.exp(entropy(counts))) if counts.any() else float("nan")
+
+
+def cluster_facts(mapping: Mapping, clusters: ChannelClusters) -> dict[str, Any]:
+    """Everything about clusters but the voxels' labels, JSON-ready.
+
+    ``effective_clusters`` says how diverse the channels are that an ROI reads; more voxels tend to spread further.
+    """
+    attributes = mapping.dataset.attrs
+    labels = {name: clusters.labels[inside] for name, inside in mapping.rois.items()}
+    return {
+        "network": attributes.get("network"),
+        "subject": attributes.get("subject"),
+        "simulated": mapping.simulated,
+        "way": clusters.way,
+        "count": clusters.count,
+        "voxels": len(clusters.labels),
+        "voxels_without_channels": int((clusters.labels == 0).sum()),
+        "height": clusters.height,
+        "clusters": records_of(cluster_table(mapping, clusters)),
+        "effective_clusters": {name: effective_clusters(own) for name, own in labels.items() if (own > 0).any()},
+    }

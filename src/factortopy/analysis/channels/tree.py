@@ -19,11 +19,6 @@ def cosine_k_means(
     vanishes. It ends when no row changes its group, or after ``ROUNDS``. Only products of rows with each
     other decide, so any rotation of the rows gives the same groups.
 
-    Args:
-        rows: none of them 0.
-        count: groups, at most; as many as rows, every row is its own.
-        seed: of the rows drawn.
-
     Returns:
         Group of every row, from 0, and the centroids.
     """
@@ -59,13 +54,7 @@ def unit(rows: Float[np.ndarray, "row D"]) -> Float[np.ndarray, "row D"]:
 
 @dataclass(frozen=True, eq=False)
 class Cut:
-    """A tree cut into clusters.
-
-    Attributes:
-        labels: cluster of every leaf, from 1; neighbours in the tree have neighbouring numbers.
-        tree: what is above the cut, a linkage as SciPy's whose leaves are the clusters in order.
-        height: the cut: merges up to this height were made.
-    """
+    """A tree cut into clusters: labels from 1 that follow the leaves, the tree above the cut, and its height."""
 
     labels: Int[np.ndarray, "leaf"]
     tree: Float[np.ndarray, "merge 4"]
@@ -78,10 +67,6 @@ def cut_tree(tree: Float[np.ndarray, "merge 4"], count: int) -> Cut:
     A cut at height h leaves one cluster and one more for every merge above h, so the number of clusters at
     each height that occurs is known and none need be tried. Merges at one height are made together: only
     then may a number be missing; of two numbers equally near the larger is taken.
-
-    Args:
-        tree: linkage as SciPy's, heights rising.
-        count: clusters wanted, at least 1.
     """
     from scipy.cluster.hierarchy import fcluster, leaves_list
 

@@ -11,15 +11,13 @@ import pandas
 from jaxtyping import Bool, Float
 
 from factortopy.analysis.comparing.comparison import Comparison, compare
-from factortopy.analysis.estimates._estimate import CONFIDENCE, Estimate
 from factortopy.analysis.estimates._of_mapping import drawn, estimate, paired_difference
-from factortopy.analysis.estimates.tables import records_of, table_of, write_table
+from factortopy.analysis.estimates.estimate_tables import CONFIDENCE, Estimate, records_of, table_of
 from factortopy.analysis.hierarchy.slope import LINE, hierarchy_slope, layer_position
-from factortopy.analysis.quantities import voxel_values
-from factortopy.analysis.regions import finite_mean
+from factortopy.analysis.quantities import finite_mean, voxel_values
 from factortopy.errors import DataError, FactortopyError
 from factortopy.mapping import Mapping
-from factortopy.storage import write_text
+from factortopy.storage import write_table, write_text
 
 BEFORE, AFTER = "before", "after"
 FORGETTING = "1 - mean R² after / mean R² before; 0: nothing is lost, 1: all, negative: gained"
@@ -197,8 +195,8 @@ def _voxels(mapping: Mapping, quantity: str) -> Float[np.ndarray, "voxel"]:
 
 def _layer_changed(before: Mapping, after: Mapping, inside: Bool[np.ndarray, "voxel"]) -> float:
     shares = [mapping.dataset["layer_share"].values[inside] for mapping in (before, after)]
-    known = np.isfinite(shares).all(axis=(0, 2))
-    return finite_mean(shares[0][known].argmax(axis=1) != shares[1][known].argmax(axis=1))
+    finite = np.isfinite(shares).all(axis=(0, 2))
+    return finite_mean(shares[0][finite].argmax(axis=1) != shares[1][finite].argmax(axis=1))
 
 
 def _short(value: Any) -> str:

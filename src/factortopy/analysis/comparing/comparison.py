@@ -1,4 +1,4 @@
-"""Mappings beside each other: what each says of every voxel, how they differ, and who predicts best where."""
+"""Mappings beside each other: whether they may be compared, what each says of every voxel, who predicts best where."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,9 +7,8 @@ import numpy as np
 import xarray as xr
 from jaxtyping import Bool, Float, Int
 
-from factortopy.analysis.comparing.comparable import check_comparable
-from factortopy.analysis.quantities import QUANTITIES, has_quantity, voxel_values
-from factortopy.analysis.regions import regions_of
+from factortopy.analysis.heldout.scores import ceiling_facts
+from factortopy.analysis.quantities import QUANTITIES, has_quantity, regions_of, voxel_values
 from factortopy.errors import DataError, UnknownNameError
 from factortopy.mapping import Mapping
 
@@ -59,7 +58,7 @@ def compare(mappings: Sequence[Mapping], labels: Sequence[str] | None = None) ->
 
     Args:
         mappings: two or more, such as of several networks, sizes, checkpoints or time steps; or averages over
-            the same subjects (:func:`factortopy.analysis.averaging._subject_average`).
+            the same subjects (:func:`factortopy.analysis.subject_average`).
         labels: a name for each; the networks' names, with what differs, if None.
 
     Raises:
@@ -76,9 +75,9 @@ def compare(mappings: Sequence[Mapping], labels: Sequence[str] | None = None) ->
         raise DataError(f"{len(mappings)} mappings need as many distinct labels, got {', '.join(labels)}")
     check_comparable(mappings, labels)
     first = mappings[0].dataset
-    held = [name for name in QUANTITIES if all(has_quantity(mapping, name) for mapping in mappings)]
+    names = [name for name in QUANTITIES if all(has_quantity(mapping, name) for mapping in mappings)]
     variables = {
-        name: (("mapping", "voxel"), np.stack([voxel_values(mapping, name) for mapping in mappings])) for name in held
+        name: (("mapping", "voxel"), np.stack([voxel_values(mapping, name) for mapping in mappings])) for name in names
     }
     kept = {name: values for name, values in first.coords.items() if values.dims == ("voxel",)}
     attributes = first.attrs | {
@@ -155,10 +154,10 @@ def best_and_margin(
     r2: Float[np.ndarray, "mapping voxel"],
 ) -> tuple[Int[np.ndarray, "voxel"], Float[np.ndarray, "voxel"]]:
     """The mapping of largest R^2, -1 where none is above 0, and its R^2 less the next one's."""
-    known = np.where(np.isfinite(r2), r2, -np.inf)
-    order = np.sort(known, axis=0)
+    scores = np.where(np.isfinite(r2), r2, -np.inf)
+    order = np.sort(scores, axis=0)
     predicted = order[-1] > 0
-    best = np.where(predicted, known.argmax(axis=0), -1)
+    best = np.where(predicted, scores.argmax(axis=0), -1)
     margin = np.full(r2.shape[1], np.nan)
     margin[predicted] = order[-1, predicted] - order[-2, predicted]
     return best, margin
@@ -178,3 +177,81 @@ def labels_of(mappings: Sequence[Mapping]) -> tuple[str, ...]:
     if len(set(names)) < len(names):
         names = [f"{name} ({number})" for number, name in enumerate(names, start=1)]
     return tuple(names)
+
+
+DIGITS = 10
+"""Digits of a digest that are printed."""
+
+
+def check_comparable(mappings: Sequence[Mapping], labels: Sequence[str]) -> None:
+    """Refuse mappings of other responses, split, noise ceiling, voxels or ROIs than the first one's."""
+    if len(mappings) < 2:
+        raise DataError(f"a comparison needs two mappings or more, got {len(mappings)}")
+    for mapping, label in zip(mappings[1:], labels[1:], strict=True):
+        differences = differing(mappings[0], mapping)
+        if differences:
+            raise DataError(
+                f"{labels[0]!r} and {label!r} cannot be compared, they differ in {'; '.join(differences)}: fit "
+                "both to the same responses with the same split"
+            )
+
+
+def differing(one: Mapping, other: Mapping) -> list[str]:
+    """What keeps two mappings from being compared voxel by voxel, in words; empty if nothing does."""
+    differences = [
+        f"{words} ({_short(left)} and {_short(right)})"
+        for name, words in (
+            ("subject", "subject"),
+            ("split", "split"),
+            ("images_test", "number of test images"),
+        )
+        for left, right in [(one.dataset.attrs.get(name), other.dataset.attrs.get(name))]
+        if left != right
+    ]
+    hashes = [mapping.provenance.get("responses_hash") for mapping in (one, other)]
+    if "subject" not in {part.split(" (")[0] for part in differences} and None not in hashes and len(set(hashes)) > 1:
+        differences.append(f"responses ({_short(hashes[0])} and {_short(hashes[1])})")
+    voxels = differing_voxels(one, other)
+    return differences + differing_ceiling(one, other, values=not voxels) + voxels
+
+
+def differing_ceiling(one: Mapping, other: Mapping, *, values: bool) -> list[str]:
+    """What differs in how the noise ceiling was had."""
+    ceilings = [mapping.dataset.get("ceiling") for mapping in (one, other)]
+    if ceilings[0] is None or ceilings[1] is None:
+        words = " and ".join("none" if item is None else "known" for item in ceilings)
+        return [] if ceilings[0] is ceilings[1] else [f"noise ceiling ({words})"]
+    (formula, repeats), (formula_other, repeats_other) = ceiling_facts(one), ceiling_facts(other)
+    if formula != formula_other:
+        return [f"noise ceiling ({formula} and {formula_other})"]
+    if values and repeats != repeats_other:
+        return [f"trials averaged by test responses ({repeats} and {repeats_other})"]
+    left, right = (item.values for item in ceilings if item is not None)
+    if not values or np.allclose(left, right, rtol=1e-4, atol=1e-6, equal_nan=True):
+        return []
+    return [f"noise ceiling (mean {np.nanmean(left):.4f} and {np.nanmean(right):.4f})"]
+
+
+def differing_voxels(one: Mapping, other: Mapping) -> list[str]:
+    """What differs in the voxels and in their ROIs."""
+    surfaces = [mapping.dataset.attrs.get("surface") or "no surface" for mapping in (one, other)]
+    if surfaces[0] != surfaces[1]:
+        return [f"surface ({surfaces[0]} and {surfaces[1]})"]
+    counts = [mapping.dataset.sizes["voxel"] for mapping in (one, other)]
+    if counts[0] != counts[1]:
+        return [f"voxels ({counts[0]:,} and {counts[1]:,})"]
+    for name in ("hemisphere", "vertex"):
+        given = [name in mapping.dataset.coords for mapping in (one, other)]
+        if given[0] != given[1]:
+            return [f"voxels (only one has its {name})"]
+        if given[0] and not np.array_equal(one.dataset[name].values, other.dataset[name].values):
+            return [f"voxels (equally many, {counts[0]:,}, but of other places)"]
+    if set(one.rois) != set(other.rois):
+        return [f"ROIs ({', '.join(one.rois) or 'none'} and {', '.join(other.rois) or 'none'})"]
+    changed = [name for name, inside in one.rois.items() if (inside != other.rois[name]).any()]
+    return [f"the voxels of ROI {', '.join(changed)}"] if changed else []
+
+
+def _short(value: object) -> str:
+    text = "unknown" if value is None else str(value)
+    return f"{text[:DIGITS]}…" if len(text) == 64 else repr(text) if isinstance(value, str) else text

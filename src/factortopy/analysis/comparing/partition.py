@@ -21,9 +21,8 @@ import numpy as np
 import pandas
 from jaxtyping import Bool, Float
 
-from factortopy.analysis.estimates._estimate import Estimate
 from factortopy.analysis.estimates.bootstrap import chunks, draw_r2, draw_roi_r2
-from factortopy.analysis.estimates.tables import table_of
+from factortopy.analysis.estimates.estimate_tables import Estimate, table_of
 from factortopy.analysis.heldout.predictions import HeldOut
 from factortopy.analysis.heldout.scores import r_squared
 from factortopy.analysis.quantities import map_correlation
@@ -63,7 +62,7 @@ class Partition:
 
 
 def partition_variance(
-    held: HeldOut,
+    held_out: HeldOut,
     labels: Sequence[str],
     regions: MappingType[str, Bool[np.ndarray, "voxel"]],
     *,
@@ -74,7 +73,7 @@ def partition_variance(
     """Shared and unique variance of two or three networks.
 
     Args:
-        held: predictions of the networks.
+        held_out: predictions of the networks.
         labels: their names.
         regions: voxels of the regions of the table.
         resamples: draws of test images for limits.
@@ -84,23 +83,23 @@ def partition_variance(
     Raises:
         DataError: if the networks are not two or three, or there are too few images.
     """
-    count = len(held.test.predictions)
+    count = len(held_out.test.predictions)
     if count not in (2, 3) or len(labels) != count:
         raise DataError(f"variance is partitioned between two or three networks, got {count}; choose some")
-    if len(set(held.test.images)) < 4 or len(held.validation.responses) <= count + 1:
+    if len(set(held_out.test.images)) < 4 or len(held_out.validation.responses) <= count + 1:
         raise DataError("too few validation or test images to weigh networks and to check halves")
     subsets = tuple(some for size in range(1, count + 1) for some in combinations(range(count), size))
-    joint = [join(held, subset) for subset in subsets]
+    joint = [join(held_out, subset) for subset in subsets]
     predictions = [prediction for prediction, _ in joint]
-    r2 = np.stack([r_squared(held.test.responses, own) for own in predictions])
+    r2 = np.stack([r_squared(held_out.test.responses, own) for own in predictions])
     mixing = mixing_of(subsets)
     # Deviations in a half are about the mean of all test images, as in draws.
-    rows = np.stack(half_rows(held.test.images, seed)).astype(np.float32)
-    halves = np.stack([draw_r2(held.test.responses, own, rows) for own in predictions], axis=1)
+    rows = np.stack(half_rows(held_out.test.images, seed)).astype(np.float32)
+    halves = np.stack([draw_r2(held_out.test.responses, own, rows) for own in predictions], axis=1)
     drawn = []
     with progress_bar("Draws of test images", len(subsets), show=progress) as advance:
         for own in predictions:
-            drawn.append(draw_roi_r2(held.test.responses, own, held.test.images, regions, resamples))
+            drawn.append(draw_roi_r2(held_out.test.responses, own, held_out.test.images, regions, resamples))
             advance()
     table = _table(labels, subsets, r2, regions, halves, np.stack(drawn))
     return Partition(
@@ -114,18 +113,18 @@ def partition_variance(
     )
 
 
-def join(held: HeldOut, subset: Subset) -> tuple[Float[np.ndarray, "image voxel"], float]:
+def join(held_out: HeldOut, subset: Subset) -> tuple[Float[np.ndarray, "image voxel"], float]:
     """The joint predictor of some networks on the test images, and the ridge penalty that was chosen."""
     chosen = list(subset)
-    predictors, responses = held.validation.predictions[chosen], held.validation.responses
+    predictors, responses = held_out.validation.predictions[chosen], held_out.validation.responses
     voxels = responses.shape[1]
     some = np.linspace(0, voxels - 1, min(voxels, SAMPLE)).astype(int)
     errors = [left_out_error(predictors[:, :, some], responses[:, some], penalty) for penalty in PENALTIES]
     penalty = PENALTIES[int(np.argmin(errors))]
-    joined = np.empty_like(held.test.responses)
+    joined = np.empty_like(held_out.test.responses)
     for part in chunks(voxels):
         weights, offset = ridge(predictors[:, :, part], responses[:, part], penalty)
-        joined[:, part] = np.einsum("kiv,kv->iv", held.test.predictions[chosen][:, :, part], weights) + offset
+        joined[:, part] = np.einsum("kiv,kv->iv", held_out.test.predictions[chosen][:, :, part], weights) + offset
     return joined, penalty
 
 
@@ -134,13 +133,7 @@ def ridge(
     responses: Float[np.ndarray, "image voxel"],
     penalty: float,
 ) -> tuple[Float[np.ndarray, "network voxel"], Float[np.ndarray, "voxel"]]:
-    """Weights of networks, voxel by voxel, shrunk towards their mean; and the offset.
-
-    Args:
-        predictors: prediction of each network.
-        responses: what is predicted.
-        penalty: relative to the predictions' mean variance.
-    """
+    """Weights of networks, voxel by voxel, shrunk towards their mean; and the offset."""
     count = len(predictors)
     centred = predictors - predictors.mean(axis=1, keepdims=True)
     rest = responses - responses.mean(axis=0) - centred.mean(axis=0)

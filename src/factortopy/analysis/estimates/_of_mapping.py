@@ -5,10 +5,9 @@ import math
 import numpy as np
 from jaxtyping import Float
 
-from factortopy.analysis.estimates._estimate import CONFIDENCE, OVER_SUBJECTS, Estimate
+from factortopy.analysis.estimates.estimate_tables import CONFIDENCE, OVER_SUBJECTS, Estimate
 from factortopy.analysis.hierarchy.slope import LINE, hierarchy_slope
-from factortopy.analysis.quantities import QUANTITIES, voxel_values
-from factortopy.analysis.regions import ALL_VOXELS, finite_mean, regions_of
+from factortopy.analysis.quantities import ALL_VOXELS, QUANTITIES, finite_mean, regions_of, voxel_values
 from factortopy.errors import DataError, FactortopyError, UnknownNameError
 from factortopy.mapping import Mapping
 
@@ -79,13 +78,7 @@ def paired_difference(
 
 
 def drawn(mapping: Mapping, quantity: str, region: str) -> Float[np.ndarray, "draw"] | None:
-    """A quantity of a region in every draw of test images; None where the mapping has no draws of it.
-
-    Args:
-        mapping: a mapping.
-        quantity: as in :func:`estimate`.
-        region: as in :func:`estimate`.
-    """
+    """A quantity of a region in every draw of test images; None where the mapping has no draws of it."""
     if quantity == RATIO:
         r2, ceiling = drawn(mapping, "r2", region), _value(mapping, "ceiling", region)
         return None if r2 is None or not ceiling else r2 / ceiling
@@ -126,5 +119,5 @@ def _sample(mapping: Mapping, name: str, region: str) -> np.ndarray | None:
         return None
     if "region" not in data[name].dims:
         return np.asarray(data[name].values, dtype=float)
-    names = [str(known) for known in data["region"].values]
+    names = [str(name) for name in data["region"].values]
     return data[name].values[:, names.index(region)].astype(float) if region in names else None

@@ -6,35 +6,118 @@ all voxels. A statistic of a draw needs only sums over images weighted by how of
     sums = draws (resample x image) @ values (image x voxel)
 
 so 1,000 draws are a few matrix products. Intervals are percentiles of the draws.
+
+Draws of ROI means and of the hierarchy line are kept with the mapping: two networks that were scored on the
+same test images have the same draws, so their difference has an interval without their predictions.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from statistics import NormalDist
 
 import numpy as np
 from jaxtyping import Bool, Float
 
+from factortopy.analysis.estimates.estimate_tables import CONFIDENCE, percentiles
 from factortopy.analysis.hierarchy.slope import PAPER_LEVELS
 from factortopy.errors import DataError, ShapeError
 
 CHUNK = 1_024
 """Voxels at a time: some ten arrays of 1,000 draws x 1,024 voxels, 4 MB each."""
+DRAWN = {"r2": "r2", "depth": "depth", "scale_share": "scale"}
+"""Variables of one number a voxel, and how their means over ROIs are called."""
 
 
-def draw_images(
-    images: Sequence[str] | int, resamples: int = 1_000, seed: int = 0
-) -> Float[np.ndarray, "resample row"]:
+@dataclass(frozen=True, eq=False)
+class PredictedParts:
+    """Responses and predictions of test images, the predictions' parts of which draws are made, and ROIs.
+
+    Attributes:
+        depth: parts of the predictions weighted by layer position.
+        global_: parts of the predictions from the global tokens.
+        images: the image of every row.
+    """
+
+    responses: Float[np.ndarray, "image voxel"]
+    predictions: Float[np.ndarray, "image voxel"]
+    depth: Float[np.ndarray, "image voxel"]
+    global_: Float[np.ndarray, "image voxel"]
+    images: Sequence[str]
+    rois: Mapping[str, Bool[np.ndarray, "voxel"]] = field(default_factory=dict)
+
+
+def uncertainty(measured: PredictedParts, resamples: int = 1_000) -> dict[str, np.ndarray]:
+    """Bootstrap over test images of scores, depth, scale share and hierarchy line.
+
+    Returns:
+        Variables of a mapping by name: ``r2_low``, ``r2_high``, ``depth_low``, ``depth_high``, ``scale_share_low``,
+        ``scale_share_high`` (voxel); ``drawn_r2``, ``drawn_depth`` and ``drawn_scale`` (draw, region), means
+        of R^2, depth and scale share over ROIs and over all voxels; and, where the ROIs allow a line,
+        ``drawn_slope``, ``drawn_b0`` and ``drawn_b1`` (draw).
+    """
+    draws = draw_images(measured.images, resamples)
+    regions = [*measured.rois.values(), np.ones(measured.responses.shape[1], dtype=bool)]
+    limits: dict[str, list[np.ndarray]] = {name: [] for name in DRAWN}
+    means = {name: RegionMeans(regions, resamples) for name in DRAWN}
+    weights = line_weights(measured.rois, np.ptp(measured.predictions, axis=0) > 0)
+    line = np.zeros((resamples, 2))
+    for some in chunks(measured.responses.shape[1]):
+        predictions = measured.predictions[:, some]
+        drawn = {
+            "r2": draw_r2(measured.responses[:, some], predictions, draws),
+            "depth": draw_share(measured.depth[:, some], predictions, draws),
+            "scale_share": draw_share(measured.global_[:, some], predictions, draws),
+        }
+        for name, values in drawn.items():
+            limits[name].append(percentiles(values))
+            means[name].add(some, values)
+        if weights is not None:
+            line += np.nan_to_num(drawn["depth"]) @ weights[some]
+    variables: dict[str, np.ndarray] = {}
+    for name, parts in limits.items():
+        low, high = np.concatenate(parts, axis=1).astype(np.float32)
+        variables |= {f"{name}_low": low, f"{name}_high": high}
+        variables[f"drawn_{DRAWN[name]}"] = means[name].values()
+    if weights is not None:
+        slope, b0 = line.T
+        lines = {"slope": slope, "b0": b0, "b1": b0 + slope}
+        variables |= {f"drawn_{name}": values for name, values in lines.items()}
+    return variables
+
+
+def line_weights(
+    rois: Mapping[str, Bool[np.ndarray, "voxel"]], measured: Bool[np.ndarray, "voxel"]
+) -> Float[np.ndarray, "voxel 2"] | None:
+    """Weights of voxels' depth in slope and b0 of the hierarchy line: least squares is linear in depth.
+
+    They are 0 for voxels outside the ROIs or without a depth; None where the ROIs allow no line.
+    """
+    if not set(PAPER_LEVELS) <= set(rois):
+        return None
+    voxels = [np.flatnonzero(np.asarray(rois[name], dtype=bool) & measured) for name in PAPER_LEVELS]
+    x = np.repeat(list(PAPER_LEVELS.values()), [len(own) for own in voxels])
+    if len(np.unique(x)) < 2:
+        return None
+    weights = np.zeros((len(measured), 2))
+    # A voxel that lies in two of the ROIs counts twice, as in the fit.
+    np.add.at(weights, np.concatenate(voxels), np.linalg.pinv(np.stack([x, np.ones_like(x)], axis=1)).T)
+    return weights
+
+
+def error_limits(
+    values: Float[np.ndarray, "*shape"],
+    error: Float[np.ndarray, "*shape"],
+) -> tuple[Float[np.ndarray, "*shape"], Float[np.ndarray, "*shape"]]:
+    """Limits from standard errors, ``value -+ z error``, z the normal distribution's."""
+    reach = NormalDist().inv_cdf((1 + CONFIDENCE) / 2) * error
+    return values - reach, values + reach
+
+
+def draw_images(images: Sequence[str] | int, resamples: int = 1_000) -> Float[np.ndarray, "resample row"]:
     """How often each row was drawn; rows of one image (single trials) are drawn together.
 
-    A draw of one image alone has no variance and is drawn again.
-
-    Args:
-        images: the image of every row, or the number of rows when each is another image.
-        resamples: number of draws.
-        seed: the same seed and images give the same draws, so that networks are compared on the same ones.
-
-    Raises:
-        DataError: if there are fewer than two images.
+    A draw of one image alone has no variance and is drawn again. The same images give the same draws, so that
+    networks are compared on the same ones; a number instead of images is that of rows of an image each.
     """
     names = np.arange(images) if isinstance(images, int) else np.asarray(images)
     # Images count in the order of their rows.
@@ -43,7 +126,7 @@ def draw_images(
     count = len(first)
     if count < 2:
         raise DataError(f"a bootstrap needs two test images or more, got {count}")
-    rng, even = np.random.default_rng(seed), np.full(count, 1 / count)
+    rng, even = np.random.default_rng(0), np.full(count, 1 / count)
     drawn = rng.multinomial(count, even, size=resamples)
     while (alone := (drawn == count).any(axis=1)).any():
         drawn[alone] = rng.multinomial(count, even, size=alone.sum())
@@ -61,16 +144,8 @@ def draw_r2(
     ``(1 - R^2) / images``, on top of the same bias of R^2 itself: of 72 images, limits of an R^2 of 0 would
     then lie below 0 in 22 % of cases instead of 2.5 %.
 
-    Args:
-        responses: measured responses to test images.
-        predictions: predicted responses.
-        draws: how often each image was drawn, w.
-
     Returns:
         NaN for voxels whose responses are constant.
-
-    Raises:
-        ShapeError: if the shapes do not fit together.
     """
     if responses.shape != predictions.shape or len(responses) != draws.shape[1]:
         raise ShapeError(
@@ -143,46 +218,6 @@ def draw_share(
     part = (part - part.mean(axis=0)).astype(np.float32)
     whole = (predictions - predictions.mean(axis=0)).astype(np.float32)
     return _divide(_squares(draws, part, whole), _squares(draws, whole, whole))
-
-
-@dataclass(frozen=True, eq=False)
-class SlopeWeights:
-    """The hierarchy line as sums over voxels: least squares is linear in depth.
-
-    Attributes:
-        slope: weight of each voxel's depth in the slope; 0 outside the ROIs.
-        b0: weight in the depth at level 0.
-    """
-
-    slope: Float[np.ndarray, "voxel"]
-    b0: Float[np.ndarray, "voxel"]
-
-    @classmethod
-    def of(
-        cls,
-        rois: Mapping[str, Bool[np.ndarray, "voxel"]],
-        known: Bool[np.ndarray, "voxel"],
-        levels: Mapping[str, float] = PAPER_LEVELS,
-    ) -> "SlopeWeights | None":
-        """Weights for the ROIs of some levels, as in :func:`fit_slope`; None where they allow no line.
-
-        Args:
-            rois: membership of ROIs by name.
-            known: voxels that have a depth.
-            levels: ideal depth in 0..1 of the ROIs to use.
-        """
-        if not set(levels) <= set(rois):
-            return None
-        held = [np.flatnonzero(np.asarray(rois[name], dtype=bool) & known) for name in levels]
-        x = np.repeat(list(levels.values()), [len(voxels) for voxels in held])
-        if len(np.unique(x)) < 2:
-            return None
-        inverse = np.linalg.pinv(np.stack([x, np.ones_like(x)], axis=1))
-        weights = np.zeros((2, len(known)))
-        # A voxel that lies in two of the ROIs counts twice, as in the fit.
-        for row, values in zip(weights, inverse, strict=True):
-            np.add.at(row, np.concatenate(held), values)
-        return cls(*weights)
 
 
 def chunks(voxels: int) -> Iterator[slice]:

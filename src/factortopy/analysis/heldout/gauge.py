@@ -19,6 +19,7 @@ models that differ by a gauge have the same canonical form.
 """
 
 from collections.abc import Iterable
+from copy import deepcopy
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -34,18 +35,6 @@ TOLERANCE = 1e-10
 """Largest relative change of a factor in the last round."""
 SMALLEST = 1e-10
 """Directions of less variance than this part of the largest count as that large: they are never blown up."""
-
-
-class Covariances(NamedTuple):
-    """Covariances of aligned features over images and, for local tokens, places.
-
-    Attributes:
-        local: of the local tokens of every layer.
-        global_: of the global tokens of every layer.
-    """
-
-    local: Float[Tensor, "L D D"]
-    global_: Float[Tensor, "L D D"]
 
 
 class Selectors(NamedTuple):
@@ -93,7 +82,7 @@ class Gauge:
         selection, channels = self.selectors(Selectors(before.select(), before.channels.detach()))
         dtype = before.channels.dtype
         maps = [
-            [self._map(held, layer * kind) for held, layer in zip(side, self.layers, strict=True)]
+            [self._map(own, layer * kind) for own, layer in zip(side, self.layers, strict=True)]
             for side, kind in zip((before.align.local, before.align.global_), self.kinds, strict=True)
         ]
         after = FactorTopy(
@@ -106,24 +95,18 @@ class Gauge:
         after.bias.data.copy_(before.bias.detach())
         return after
 
-    def _map(self, held: torch.nn.Module, factor: Tensor) -> ChannelMap:
-        if not isinstance(held, ChannelMap):
+    def _map(self, before: torch.nn.Module, factor: Tensor) -> ChannelMap:
+        if not isinstance(before, ChannelMap):
             raise DataError("only maps that take the network's own channels can be changed; train first")
-        width, channels = held.weight.shape
-        changed = ChannelMap(channels, width, held.offset is not None).to(held.weight)
-        mixing = (factor * self.mixing).to(held.weight)
-        changed.weight.data.copy_(mixing @ held.weight.detach())
-        if changed.offset is not None and held.offset is not None:
-            changed.offset.data.copy_(mixing @ held.offset.detach())
-        return changed
+        after = deepcopy(before)
+        mixing = (factor * self.mixing).to(before.weight)
+        for parameter in after.parameters():
+            parameter.data.copy_(mixing @ parameter.detach())
+        return after
 
 
-def aligned_covariances(aligned: Iterable[AlignedTokens]) -> Covariances:
-    """Covariances of a model's aligned features, batch by batch, in float64.
-
-    Args:
-        aligned: the model's aligned tokens of some images, batch by batch.
-    """
+def aligned_covariances(aligned: Iterable[AlignedTokens]) -> Float[Tensor, "kind L D D"]:
+    """Covariances of a model's aligned features, local and global, over images and places, in float64."""
     count = [0, 0]
     sums: list[Tensor] = []
     squares: list[Tensor] = []
@@ -140,34 +123,30 @@ def aligned_covariances(aligned: Iterable[AlignedTokens]) -> Covariances:
                 count[kind] += deviation.shape[1]
                 sums[kind] += deviation.sum(dim=1)
                 squares[kind] += deviation.mT @ deviation
-    means = [total / number for total, number in zip(sums, count, strict=True)]
-    local, global_ = (
-        square / number - mean[:, :, None] * mean[:, None, :]
-        for square, number, mean in zip(squares, count, means, strict=True)
-    )
-    return Covariances(local, global_)
+    number = torch.tensor(count).to(sums[0])[:, None, None]
+    mean = torch.stack(sums) / number
+    return torch.stack(squares) / number[..., None] - mean[..., :, None] * mean[..., None, :]
 
 
-def canonical_gauge(covariances: Covariances, selectors: Selectors) -> Gauge:
+def canonical_gauge(covariances: Float[Tensor, "kind L D D"], selectors: Selectors) -> Gauge:
     """The gauge that brings a model to its canonical form (see the top of this file).
 
     Layers whose features are constant keep their factor.
 
     Args:
-        covariances: of the aligned features, over the images on which the gauge is fixed.
+        covariances: of the aligned local and global features, over the images on which the gauge is fixed.
         selectors: what the model selects.
 
     Raises:
         DataError: if all aligned features are constant.
     """
-    stacked = torch.stack(covariances).double()
-    if not 0 < stacked.diagonal(dim1=2, dim2=3).sum() < torch.inf:
+    if not 0 < covariances.diagonal(dim1=2, dim2=3).sum() < torch.inf:
         raise DataError("all aligned features are constant, or not finite; there is nothing to compare")
-    layers, kinds = stacked.new_ones(stacked.shape[1]), stacked.new_ones(2)
+    layers, kinds = covariances.new_ones(covariances.shape[1]), covariances.new_ones(2)
     for _ in range(ROUNDS):
-        white = _whitening((stacked * (kinds[:, None] * layers)[:, :, None, None] ** 2).mean(dim=(0, 1)))
+        white = _whitening(covariances, layers, kinds)
         # Mean square of whitened features of every kind and layer, before any factor.
-        size = torch.einsum("klde,de->kl", stacked, white.T @ white) / len(white)
+        size = torch.einsum("klde,de->kl", covariances, white.T @ white) / len(white)
         before = torch.cat([layers, kinds])
         layers = _inverse_root((size * kinds[:, None] ** 2).mean(dim=0))
         kinds = _inverse_root((size * layers**2).mean(dim=1))
@@ -175,7 +154,7 @@ def canonical_gauge(covariances: Covariances, selectors: Selectors) -> Gauge:
         layers, kinds = layers * kinds.prod().sqrt(), kinds / kinds.prod().sqrt()
         if (torch.cat([layers, kinds]) / before - 1).abs().max() < TOLERANCE:
             break
-    white = _whitening((stacked * (kinds[:, None] * layers)[:, :, None, None] ** 2).mean(dim=(0, 1)))
+    white = _whitening(covariances, layers, kinds)
     channels = Gauge(layers, kinds, white).selectors(selectors).channels
     return Gauge(layers, kinds, _principal_axes(channels) @ white)
 
@@ -220,12 +199,14 @@ def _before(model: FactorTopy) -> Selectors:
 
 
 def _gauge(before: Selectors, aligned: Iterable[AlignedTokens]) -> Gauge:
-    local, global_ = aligned_covariances(aligned)
-    return canonical_gauge(Covariances(local.cpu(), global_.cpu()), before)
+    return canonical_gauge(aligned_covariances(aligned).cpu(), before)
 
 
-def _whitening(covariance: Float[Tensor, "D D"]) -> Float[Tensor, "D D"]:
-    values, vectors = torch.linalg.eigh(covariance)
+def _whitening(
+    covariances: Float[Tensor, "kind L D D"], layers: Float[Tensor, "L"], kinds: Float[Tensor, "2"]
+) -> Float[Tensor, "D D"]:
+    scaled = covariances * (kinds[:, None] * layers)[:, :, None, None] ** 2
+    values, vectors = torch.linalg.eigh(scaled.mean(dim=(0, 1)))
     return (vectors * values.clamp(min=SMALLEST * values.max()).rsqrt()).T
 
 

@@ -8,8 +8,8 @@ import torch
 from jaxtyping import Float
 
 from factortopy.analysis.comparing.comparison import PAIRED, Comparison, Winners, best_and_margin
-from factortopy.analysis.estimates._estimate import percentiles
 from factortopy.analysis.estimates.bootstrap import chunks, draw_images, draw_r2
+from factortopy.analysis.estimates.estimate_tables import percentiles
 from factortopy.analysis.heldout.scores import r_squared
 from factortopy.errors import DataError
 from factortopy.fitting import Examples, default_split, image_of_rows, split_examples
@@ -104,19 +104,20 @@ def predict(
     return HeldOut(validation, test)
 
 
-def paired_winners(comparison: Comparison, held: HeldOut, resamples: int = 1_000) -> Winners:
+def paired_winners(comparison: Comparison, held_out: HeldOut, resamples: int = 1_000) -> Winners:
     """As :func:`factortopy.analysis.winners`, with limits of the margin over draws of the same test images.
 
     Args:
         comparison: the mappings.
-        held: their predictions.
+        held_out: their predictions.
         resamples: draws of test images.
     """
     r2 = comparison.values("r2")
     best, margin = best_and_margin(r2)
-    draws, low = draw_images(held.test.images, resamples), np.full(len(best), np.nan)
+    test, low = held_out.test, np.full(len(best), np.nan)
+    draws = draw_images(test.images, resamples)
     for some in chunks(len(best)):
-        drawn = np.stack([draw_r2(held.test.responses[:, some], own[:, some], draws) for own in held.test.predictions])
+        drawn = np.stack([draw_r2(test.responses[:, some], own[:, some], draws) for own in test.predictions])
         ranks = np.argsort(r2[:, some], axis=0)
         first, second = (np.take_along_axis(drawn, ranks[-rank][None, None], axis=0)[0] for rank in (1, 2))
         low[some] = percentiles(first - second)[0]

@@ -1,19 +1,20 @@
 """All that a trained model says on held-out images, voxel by voxel: the variables of a mapping."""
 
-from collections.abc import Iterable, Mapping, Sequence
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from factortopy.analysis.estimates.uncertainty import PredictedParts, error_limits, uncertainty
-from factortopy.analysis.heldout._leave_out import leave_out
-from factortopy.analysis.heldout._shares import parts, shares
+from factortopy.analysis.estimates.bootstrap import PredictedParts, error_limits, uncertainty
 from factortopy.analysis.heldout.gauge import canonical_selectors
+from factortopy.analysis.heldout.layer_parts import depth_and_global_parts, leave_out, shares
 from factortopy.analysis.heldout.scores import correlation, r_squared
 from factortopy.analysis.hierarchy.slope import layer_position
 from factortopy.model import AlignedTokens, FactorTopy
+from factortopy.networks import Tokens
 
 
 def held_out_variables(
@@ -59,9 +60,8 @@ def held_out_variables(
     if bootstrap and len(counts) > 1:
         low, high = error_limits(layer_share, _numpy(left_out.share_error))
         variables |= {"layer_share_low": low, "layer_share_high": high}
-        part = parts(model, aligned)
-        test = PredictedParts(measured, predictions, _numpy(part.depth), _numpy(part.global_), images, rois)
-        variables |= uncertainty(test, bootstrap)
+        depth, global_ = (_numpy(part) for part in depth_and_global_parts(model, aligned))
+        variables |= uncertainty(PredictedParts(measured, predictions, depth, global_, images, rois), bootstrap)
     return variables, predictions
 
 
@@ -77,3 +77,37 @@ def raw_selectors(model: FactorTopy) -> dict[str, np.ndarray]:
 
 def _numpy(values: Tensor) -> np.ndarray:
     return values.detach().cpu().float().numpy()
+
+
+class AlignedBatches:
+    """A model's aligned tokens of images, batch by batch, as often as they are iterated over.
+
+    The first pass reads and aligns the tokens and keeps them where they are aligned; the next ones read none.
+
+    Args:
+        model: a trained model.
+        batches: gives the tokens, batch by batch, on the model's device.
+        memory: bytes that may be kept; if they do not suffice, every pass reads and aligns again.
+    """
+
+    def __init__(self, model: FactorTopy, batches: Callable[[], Iterable[Tokens]], memory: float = math.inf) -> None:
+        self._model, self._batches, self._memory = model, batches, memory
+        self._kept: list[AlignedTokens] | None = None
+
+    def __iter__(self) -> Iterator[AlignedTokens]:
+        if self._kept is not None:
+            yield from self._kept
+            return
+        kept: list[AlignedTokens] = []
+        size = 0
+        for tokens in self._batches():
+            with torch.no_grad():
+                aligned = self._model.align(tokens)
+            size += sum(part.nbytes for part in aligned)
+            if size <= self._memory:
+                kept.append(aligned)
+            else:
+                kept.clear()
+            yield aligned
+        if size <= self._memory:
+            self._kept = kept

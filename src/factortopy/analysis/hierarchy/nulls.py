@@ -76,14 +76,8 @@ def moran_eigenvectors(coordinates: Float[np.ndarray, "voxel 3"]) -> Float[np.nd
     Every map on these voxels is its mean plus a sum of them, and its Moran's I is a mean of their eigenvalues
     weighted by the squared coefficients: so it does not depend on the coefficients' signs.
 
-    Args:
-        coordinates: coordinates of every voxel, mm, all different.
-
     Returns:
         One less than voxels, by rising eigenvalue.
-
-    Raises:
-        DataError: if two voxels have the same coordinates.
     """
     from scipy.spatial.distance import pdist, squareform
 
@@ -156,9 +150,9 @@ def slope_test(
     return _test(lambda values: fit_slope(values, members, levels).slope, depth[used], coordinates[used], count, seed)
 
 
-def _thinned(known: Bool[np.ndarray, "voxel"], seed: int) -> np.ndarray:
-    """Indices of at most ``MOST_VOXELS`` of the known voxels."""
-    voxels = np.flatnonzero(known)
+def _thinned(usable: Bool[np.ndarray, "voxel"], seed: int) -> np.ndarray:
+    """Indices of at most ``MOST_VOXELS`` of the usable ones."""
+    voxels = np.flatnonzero(usable)
     if len(voxels) < 10:
         raise DataError(f"a spatial null needs ten voxels or more with values, got {len(voxels)}")
     if len(voxels) <= MOST_VOXELS:

@@ -5,19 +5,21 @@ which was kept for every draw. Voxels are not independent, so none is counted as
 """
 
 import math
-from collections.abc import Mapping as MappingType
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from itertools import permutations
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from factortopy.analysis.estimates._estimate import CONFIDENCE, Estimate
-from factortopy.analysis.hierarchy.orders import Order
-from factortopy.analysis.hierarchy.shuffled_layers import PERMUTATIONS, shuffle_layers, spearman_correlation
-from factortopy.analysis.hierarchy.slope import DEPTH_SOURCES, LINE, HierarchySlope, depth_source, fit_slope
+from factortopy.analysis.estimates.estimate_tables import CONFIDENCE, Estimate
+from factortopy.analysis.hierarchy.slope import DEPTH_SOURCES, LINE, Order, depth_source, fit_slope
 from factortopy.errors import DataError, ShapeError
 from factortopy.mapping import Mapping
+
+PERMUTATIONS = 1_000
+CHUNK = 50
+"""Permutations at a time: an array of voxels x permutations is ranked."""
 
 
 @dataclass(frozen=True)
@@ -105,75 +107,59 @@ def fit_hierarchy(
         ShapeError: if there are not as many distances as layers.
     """
     weights, positions = depth_source(mapping, source).astype(np.float64), _positions(mapping, distance)
-    known = np.asarray(np.isfinite(weights).all(axis=1))
-    voxels = _LevelVoxels.of(order, mapping, known)
-    depth = (weights @ positions)[voxels.inside]
-    line = fit_slope(weights @ positions, voxels.members, order.levels)
-    spearman = spearman_correlation(depth, voxels.levels)
-    null = shuffle_layers(weights[voxels.inside], positions, voxels.levels, permutations, seed)
+    measured = np.asarray(np.isfinite(weights).all(axis=1))
+    members = _members(order, mapping, measured)
+    counts = np.array([inside.sum() for inside in members.values()])
+    voxels = np.concatenate([np.flatnonzero(inside) for inside in members.values()])
+    levels = np.repeat(list(order.levels.values()), counts)
+    depth = (weights @ positions)[voxels]
+    line = fit_slope(weights @ positions, members, order.levels)
+    spearman = spearman_correlation(depth, levels)
+    null = shuffle_layers(weights[voxels], positions, levels, permutations, seed)
     slope_p, spearman_p = null.p(line.slope, spearman)
-    means = np.array([part.mean() for part in np.split(depth, voxels.counts.cumsum()[:-1])])
-    monotone = monotone_fit(means, voxels.counts)
-    drawn = _drawn_means(mapping, order, known) if source == DEPTH_SOURCES[0] and distance is None else None
+    means = np.array([part.mean() for part in np.split(depth, counts.cumsum()[:-1])])
+    monotone = monotone_fit(means, counts)
+    drawn = _drawn_means(mapping, order, measured) if source == DEPTH_SOURCES[0] and distance is None else None
+    lines = _drawn_lines(drawn, counts, np.array(list(order.levels.values())))
+    limited = partial(Estimate.of_draws, confidence=confidence)
     return HierarchyFit(
         order=order.name,
         source=source,
         axis="layer index" if distance is None else "distance from the pixels",
         slope_p=slope_p,
-        **_line_with_limits(line, drawn, voxels.counts, order.levels, confidence),
+        **{name: limited(getattr(line, name), lines[name]) for name in LINE},
         spearman=spearman,
         spearman_p=spearman_p,
-        r2_line=_explained(depth, line.b0 + line.slope * voxels.levels),
-        r2_monotone=_explained(depth, np.repeat(monotone, voxels.counts)),
-        r2_levels=_explained(depth, np.repeat(means, voxels.counts)),
+        r2_line=_explained(depth, line.b0 + line.slope * levels),
+        r2_monotone=_explained(depth, np.repeat(monotone, counts)),
+        r2_levels=_explained(depth, np.repeat(means, counts)),
         in_order=math.nan if drawn is None else float((np.diff(drawn, axis=1) > 0).all(axis=1).mean()),
         permutations=len(null.slope),
-        levels=_level_depths(order, voxels.counts, means, monotone, drawn, confidence),
+        levels=tuple(
+            LevelDepth(name, level, int(counts[k]), limited(float(means[k]), own), float(monotone[k]))
+            for k, ((name, level), own) in enumerate(
+                zip(order.levels.items(), [None] * len(means) if drawn is None else drawn.T, strict=True)
+            )
+        ),
     )
 
 
 def monotone_fit(means: Float[np.ndarray, "level"], counts: Int[np.ndarray, "level"]) -> Float[np.ndarray, "level"]:
-    """Rising steps of least squared error over voxels (isotonic regression): ``min sum_k n_k (m_k - f_k)^2``.
-
-    Args:
-        means: mean depth of each level, in the order of the levels.
-        counts: voxels of each level.
-    """
+    """Rising steps of least squared error over voxels (isotonic regression): ``min sum_k n_k (m_k - f_k)^2``."""
     from scipy.optimize import isotonic_regression
 
     return np.asarray(isotonic_regression(means, weights=np.asarray(counts, dtype=float)).x)
 
 
-@dataclass(frozen=True, eq=False)
-class _LevelVoxels:
-    """Voxels of an order that have a depth; one that lies in two levels counts in both.
-
-    Attributes:
-        members: voxels of each level.
-        counts: how many each level has.
-        inside: indices of all of them, level by level.
-        levels: ideal depth of each of these.
-    """
-
-    members: dict[str, Bool[np.ndarray, "voxel"]]
-    counts: Int[np.ndarray, "level"]
-    inside: Int[np.ndarray, "member"]
-    levels: Float[np.ndarray, "member"]
-
-    @classmethod
-    def of(cls, order: Order, mapping: Mapping, known: Bool[np.ndarray, "voxel"]) -> "_LevelVoxels":
-        """Voxels of an order's levels that have a depth.
-
-        Raises:
-            DataError: if a level has none.
-        """
-        members = {name: inside & known for name, inside in order.members(mapping.rois).items()}
-        counts = np.array([inside.sum() for inside in members.values()])
-        if not counts.all():
-            empty = list(members)[int(counts.argmin())]
-            raise DataError(f"order {order.name!r}: {empty} has no voxel with a depth; leave it out")
-        inside = np.concatenate([np.flatnonzero(mask) for mask in members.values()])
-        return cls(members, counts, inside, np.repeat(list(order.levels.values()), counts))
+def _members(
+    order: Order, mapping: Mapping, measured: Bool[np.ndarray, "voxel"]
+) -> dict[str, Bool[np.ndarray, "voxel"]]:
+    """Voxels of each level that have a depth; one that lies in two levels counts in both."""
+    members = {name: inside & measured for name, inside in order.members(mapping.rois).items()}
+    for name, inside in members.items():
+        if not inside.any():
+            raise DataError(f"order {order.name!r}: {name} has no voxel with a depth; leave it out")
+    return members
 
 
 def _positions(mapping: Mapping, distance: Float[np.ndarray, "layer"] | None) -> Float[np.ndarray, "layer"]:
@@ -188,7 +174,7 @@ def _positions(mapping: Mapping, distance: Float[np.ndarray, "layer"] | None) ->
 
 
 def _drawn_means(
-    mapping: Mapping, order: Order, known: Bool[np.ndarray, "voxel"]
+    mapping: Mapping, order: Order, measured: Bool[np.ndarray, "voxel"]
 ) -> Float[np.ndarray, "draw level"] | None:
     """Mean depth of each level in every draw; None where there are no draws, or ROIs of a level overlap."""
     if "drawn_depth" not in mapping.dataset:
@@ -197,7 +183,7 @@ def _drawn_means(
     drawn = mapping.dataset["drawn_depth"].values
     columns = []
     for parts in order.steps.values():
-        inside = np.stack([mapping.rois[name] & known for name in parts])
+        inside = np.stack([mapping.rois[name] & measured for name in parts])
         if not set(parts) <= set(regions) or inside.sum(axis=0).max() > 1:
             return None
         chosen = inside.any(axis=1)
@@ -206,42 +192,86 @@ def _drawn_means(
     return np.stack(columns, axis=1)
 
 
-def _line_with_limits(
-    line: HierarchySlope,
+def _drawn_lines(
     drawn: Float[np.ndarray, "draw level"] | None,
     counts: Int[np.ndarray, "level"],
-    levels: MappingType[str, float],
-    confidence: float,
-) -> dict[str, Any]:
-    """``slope``, ``b0`` and ``b1``."""
-    draws: dict[str, np.ndarray] = {}
-    if drawn is not None:
-        # Over voxels, least squares is that over the levels' means weighted by how many voxels they have.
-        x = np.array(list(levels.values()))
-        middle = counts @ x / counts.sum()
-        slope = drawn @ (counts * (x - middle)) / (counts @ np.square(x - middle))
-        b0 = drawn @ counts / counts.sum() - slope * middle
-        draws = {"slope": slope, "b0": b0, "b1": b0 + slope}
-    return {name: Estimate.of_draws(getattr(line, name), draws.get(name), confidence=confidence) for name in LINE}
-
-
-def _level_depths(
-    order: Order,
-    counts: Int[np.ndarray, "level"],
-    means: Float[np.ndarray, "level"],
-    monotone: Float[np.ndarray, "level"],
-    drawn: Float[np.ndarray, "draw level"] | None,
-    confidence: float,
-) -> tuple[LevelDepth, ...]:
-    draws = [None] * len(means) if drawn is None else list(drawn.T)
-    return tuple(
-        LevelDepth(name, level, int(count), Estimate.of_draws(float(mean), own, confidence=confidence), float(step))
-        for (name, level), count, mean, own, step in zip(
-            order.levels.items(), counts, means, draws, monotone, strict=True
-        )
-    )
+    levels: Float[np.ndarray, "level"],
+) -> dict[str, Float[np.ndarray, "draw"] | None]:
+    """Slope, b0 and b1 of every draw: least squares over voxels is that over levels weighted by their voxels."""
+    if drawn is None:
+        return dict.fromkeys(LINE)
+    middle = counts @ levels / counts.sum()
+    slope = drawn @ (counts * (levels - middle)) / (counts @ np.square(levels - middle))
+    b0 = drawn @ counts / counts.sum() - slope * middle
+    return {"slope": slope, "b0": b0, "b1": b0 + slope}
 
 
 def _explained(values: Float[np.ndarray, "voxel"], fitted: Float[np.ndarray, "voxel"]) -> float:
     total = np.square(values - values.mean()).sum()
     return float(1 - np.square(values - fitted).sum() / total) if total > 0 else math.nan
+
+
+@dataclass(frozen=True, eq=False)
+class ShuffledLayers:
+    """Slope and rank correlation of permutations of the layers; ``exact`` if every one is there once."""
+
+    slope: Float[np.ndarray, "permutation"]
+    spearman: Float[np.ndarray, "permutation"]
+    exact: bool
+
+    def p(self, slope: float, spearman: float) -> tuple[float, float]:
+        """Two-sided p values: the share of orders at least as far from 0 as the true one.
+
+        Random orders count the true one in: ``(1 + orders as far) / (1 + orders)``.
+        """
+        return self._p(self.slope, slope), self._p(self.spearman, spearman)
+
+    def _p(self, null: Float[np.ndarray, "permutation"], value: float) -> float:
+        if not math.isfinite(value):
+            return math.nan
+        # Sums in another order must not make equal numbers differ.
+        far = int((np.abs(null) >= abs(value) * (1 - 1e-6) - 1e-12).sum())
+        return far / len(null) if self.exact else (1 + far) / (1 + len(null))
+
+
+def shuffle_layers(
+    weights: Float[np.ndarray, "voxel layer"],
+    positions: Float[np.ndarray, "layer"],
+    levels: Float[np.ndarray, "voxel"],
+    count: int = PERMUTATIONS,
+    seed: int = 0,
+) -> ShuffledLayers:
+    """Slope and rank correlation of ``depth = weights @ permuted positions`` with the levels of voxels."""
+    drawn, exact = _permutations(len(positions), count, seed)
+    x = levels - levels.mean()
+    # Least squares is linear in depth and depth in the positions: one weight of each layer gives all slopes.
+    by_layer = x @ weights / (x @ x)
+    ranks = _standard_ranks(levels[:, None])[:, 0]
+    spearman = [
+        ranks @ _standard_ranks(weights @ positions[drawn[start : start + CHUNK]].T)
+        for start in range(0, len(drawn), CHUNK)
+    ]
+    return ShuffledLayers(positions[drawn] @ by_layer, np.concatenate(spearman), exact)
+
+
+def spearman_correlation(depth: Float[np.ndarray, "voxel"], levels: Float[np.ndarray, "voxel"]) -> float:
+    """Spearman's rank correlation, ties at their mean rank; 0 where all depths or levels are the same."""
+    return float(_standard_ranks(depth[:, None])[:, 0] @ _standard_ranks(levels[:, None])[:, 0])
+
+
+def _permutations(layers: int, count: int, seed: int) -> tuple[Int[np.ndarray, "permutation layer"], bool]:
+    if math.factorial(layers) <= count:
+        return np.array(list(permutations(range(layers)))), True
+    random = np.random.default_rng(seed)
+    return random.permuted(np.tile(np.arange(layers), (count, 1)), axis=1), False
+
+
+def _standard_ranks(values: Float[np.ndarray, "voxel column"]) -> Float[np.ndarray, "voxel column"]:
+    """Ranks of each column with mean 0 and length 1; 0 where the column is constant."""
+    from scipy.stats import rankdata
+
+    # Rounded: equal depths must tie however their sums came about.
+    ranks = rankdata(np.round(values, 9), axis=0)
+    ranks -= ranks.mean(axis=0)
+    length = np.linalg.norm(ranks, axis=0)
+    return np.divide(ranks, length, out=np.zeros_like(ranks), where=length > 0)

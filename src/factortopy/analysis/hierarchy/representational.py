@@ -98,15 +98,7 @@ def representational_depth(
 
 
 def hsic(left: Float[Tensor, "n n"], right: Float[Tensor, "n n"]) -> float:
-    """Unbiased estimate of HSIC from two kernels of the same images (formula at the top of this file).
-
-    Args:
-        left: a kernel, symmetric; its diagonal is not looked at.
-        right: another.
-
-    Raises:
-        DataError: if there are fewer than four images.
-    """
+    """Unbiased estimate of HSIC from two kernels of the same images (formula at the top of this file)."""
     count = len(left)
     if count < 4:
         raise DataError(f"HSIC needs four images or more, got {count}")
@@ -119,9 +111,9 @@ def hsic(left: Float[Tensor, "n n"], right: Float[Tensor, "n n"]) -> float:
 def _chosen(tokens: TokenStore, images: ImageSet, ids: Sequence[str] | None, count: int, seed: int) -> np.ndarray:
     index = {image: row for row, image in enumerate(tokens.image_ids)}
     wanted = list(tokens.image_ids if ids is None else ids)
-    known = set(images.ids)
+    photographed = set(images.ids)
     for image in wanted:
-        if image not in index or image not in known:
+        if image not in index or image not in photographed:
             where = f"the token store {tokens.path}" if image not in index else f"the photographs {images.name!r}"
             raise DataError(f"image {image!r} is not in {where}; give the photographs that were extracted")
     if len(wanted) < FEWEST:

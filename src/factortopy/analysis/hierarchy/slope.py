@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping as MappingType
 from dataclasses import dataclass
+from itertools import chain
 
 import numpy as np
 from jaxtyping import Bool, Float
@@ -100,16 +101,88 @@ def hierarchy_slope(
 
 
 def depth_source(mapping: Mapping, source: str) -> Float[np.ndarray, "voxel layer"]:
-    """What depth is computed from: layer shares or a selector.
-
-    Args:
-        mapping: the mapping.
-        source: one of ``DEPTH_SOURCES``.
-
-    Raises:
-        UnknownNameError: if the mapping has no such source.
-    """
+    """What depth is computed from: layer shares or a selector."""
     sources = [name for name in DEPTH_SOURCES if name in mapping.dataset]
     if source not in sources:
         raise UnknownNameError("source of depth", source, sources)
     return np.asarray(mapping.dataset[source].values)
+
+
+ORDERS: MappingType[str, tuple[str, ...]] = {
+    "paper": (",".join(f"{name}={level}" for name, level in PAPER_LEVELS.items()),),
+    "V1 to V4": ("V1,V2,V3,V4", "V1,V2V3,V4"),
+    "ventral": ("early,midventral,ventral", "V1,V2V3,V4,FFA+PPA"),
+    "lateral": ("early,midlateral,lateral", "V1,V2V3,EBA"),
+    "dorsal": ("early,midparietal,parietal", "V1,V2V3,OPA"),
+}
+"""ROIs of each order by name, the best first: NSD's and Algonauts' streams, else single regions."""
+
+
+@dataclass(frozen=True)
+class Order:
+    """ROIs in their order.
+
+    Attributes:
+        name: of the order.
+        steps: the ROIs of each level, by the level's name: ``{"V2+V3": ("V2", "V3")}`` is their union.
+        levels: the ideal depth of each level in 0..1, by the level's name, in rising order.
+    """
+
+    name: str
+    steps: MappingType[str, tuple[str, ...]]
+    levels: MappingType[str, float]
+
+    def members(self, rois: MappingType[str, Bool[np.ndarray, "voxel"]]) -> dict[str, Bool[np.ndarray, "voxel"]]:
+        """Voxels of each level.
+
+        Args:
+            rois: membership of ROIs by name.
+
+        Raises:
+            UnknownNameError: if an ROI is not among them.
+        """
+        for name in (name for parts in self.steps.values() for name in parts):
+            if name not in rois:
+                raise UnknownNameError("ROI", name, rois)
+        return {
+            step: np.any([np.asarray(rois[name], dtype=bool) for name in parts], axis=0)
+            for step, parts in self.steps.items()
+        }
+
+
+def parse_order(text: str, name: str | None = None) -> Order:
+    """An order from ``"V1,V2+V3,V4"`` or, with levels of one's own, ``"V1=0,V2+V3=0.33,EBA=1"``.
+
+    Args:
+        text: ROIs parted by commas, ``+`` between those that share a level. Without numbers the levels are
+            evenly spaced from 0 to 1.
+        name: of the order; the text itself if None.
+
+    Raises:
+        DataError: if there are fewer than two levels, one stands twice, or levels are not rising in 0..1.
+    """
+    entries = [entry.strip().partition("=") for entry in text.split(",")]
+    names = ["+".join(part.strip() for part in entry[0].split("+")) for entry in entries]
+    if len(names) < 2 or not all(all(entry.split("+")) for entry in names) or len(set(names)) < len(names):
+        raise DataError(f"{text!r} is no order of ROIs; give two or more different ones, e.g. V1,V2+V3,V4")
+    given = [entry[2].strip() for entry in entries]
+    try:
+        levels = [float(value) for value in given] if any(given) else np.linspace(0, 1, len(names)).tolist()
+    except ValueError:
+        raise DataError(f"{text!r}: give every ROI a number, e.g. V1=0,V4=0.5,EBA=1, or none") from None
+    if not 0 <= levels[0] < levels[-1] <= 1 or np.any(np.diff(levels) < 0):
+        raise DataError(f"{text!r}: levels must rise, within 0 to 1; got {', '.join(map(str, levels))}")
+    steps = {step: tuple(step.split("+")) for step in names}
+    return Order(name or text, steps, dict(zip(names, levels, strict=True)))
+
+
+def orders_of(rois: MappingType[str, Bool[np.ndarray, "voxel"]]) -> list[Order]:
+    """The known orders whose every level has voxels among some ROIs, each from its best set.
+
+    Args:
+        rois: membership of ROIs by name.
+    """
+    with_voxels = {name for name, inside in rois.items() if np.any(inside)}
+    orders = [[parse_order(text, name) for text in texts] for name, texts in ORDERS.items()]
+    fitting = [[order for order in own if with_voxels.issuperset(chain(*order.steps.values()))] for own in orders]
+    return [own[0] for own in fitting if own]

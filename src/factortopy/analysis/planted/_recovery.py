@@ -57,16 +57,16 @@ def recovery(mapping: Mapping, truth: PlantedTruth) -> Recovery:
     rois = mapping.rois
     found_depth = layer_position(data["layer_share"].values)
     planted_depth = layer_position(truth.layer_share)
-    found, planted = fit_slope(found_depth, rois), fit_slope(planted_depth, rois)
+    line, planted_line = fit_slope(found_depth, rois), fit_slope(planted_depth, rois)
     space = data["space"].values
     return Recovery(
-        slope_found=found.slope,
+        slope_found=line.slope,
         slope_selector=fit_slope(layer_position(data["layer"].values), rois).slope,
-        slope_planted=planted.slope,
-        b0_found=found.b0,
-        b0_planted=planted.b0,
-        b1_found=found.b1,
-        b1_planted=planted.b1,
+        slope_planted=planted_line.slope,
+        b0_found=line.b0,
+        b0_planted=planted_line.b0,
+        b1_found=line.b1,
+        b1_planted=planted_line.b1,
         depth_r=map_correlation(found_depth, planted_depth)[0],
         space_x_r=map_correlation(space[:, 0], truth.space[:, 0])[0],
         space_y_r=map_correlation(space[:, 1], truth.space[:, 1])[0],

@@ -1,15 +1,16 @@
-"""The one form of a number with its limits, in the package, in tables and in print."""
+"""The one form of a number with its limits, in the package, in tables, in JSON and in print."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from collections.abc import Mapping as MappingType
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, is_dataclass
 from typing import Any
 
 import numpy as np
+import pandas
 from jaxtyping import Float
 
-from factortopy.analysis.regions import finite_mean
+from factortopy.analysis.quantities import finite_mean
 from factortopy.errors import DataError
 
 CONFIDENCE = 0.95
@@ -106,6 +107,22 @@ class Estimate:
         return limited if limited.known and limited.limited else cls(value)
 
 
+def over_fits(values: Sequence[float], over: str = OVER_SUBJECTS, confidence: float = CONFIDENCE) -> Estimate:
+    """Mean of independent fits, such as subjects or seeds, with Student's interval of the mean.
+
+    Args:
+        values: of every fit.
+        over: what the fits are of: ``"subjects"`` or ``"seeds"``.
+        confidence: of the limits, in 0..1.
+
+    Raises:
+        DataError: if there are fewer than two.
+    """
+    if len(values) < 2:
+        raise DataError(f"an interval over fits needs two or more, got {len(values)}")
+    return Estimate.of_sample(np.asarray(values, dtype=float), over, confidence)
+
+
 def columns_of(name: str) -> tuple[str, str, str]:
     """Columns of an estimate in a table: ``NAME``, ``NAME_low``, ``NAME_high``; of ``value`` just ``low``, ``high``."""
     prefix = "" if name == "value" else f"{name}_"
@@ -128,12 +145,7 @@ def percentiles(
 def student_limits(
     values: Float[np.ndarray, "fit *rest"], confidence: float = CONFIDENCE
 ) -> tuple[Float[np.ndarray, "*rest"], Float[np.ndarray, "*rest"]]:
-    """Student's limits of the mean over subjects or seeds, NaN left out; NaN where fewer than two are known.
-
-    Args:
-        values: of every fit.
-        confidence: of the limits, in 0..1.
-    """
+    """Student's limits of the mean over subjects or seeds, NaN left out; NaN where fewer than two are known."""
     from scipy.stats import t
 
     count = np.isfinite(values).sum(axis=0)
@@ -142,3 +154,67 @@ def student_limits(
     error = np.sqrt(np.divide(squares, (count - 1) * count, out=np.full(count.shape, np.nan), where=count > 1))
     reach = t.ppf((1 + confidence) / 2, np.maximum(count - 1, 1)) * error
     return np.asarray(mean - reach), np.asarray(mean + reach)
+
+
+def table_of(rows: Iterable[Any]) -> pandas.DataFrame:
+    """Rows as a table, an estimate in the columns ``NAME``, ``NAME_low`` and ``NAME_high``; NaN what is missing.
+
+    Args:
+        rows: dataclasses, or numbers, texts and estimates by name.
+    """
+    return pandas.DataFrame([_flat(row) for row in rows])
+
+
+def record_of(row: Any) -> dict[str, Any]:
+    """A row as JSON takes it: estimates in columns as in a table, and None for NaN.
+
+    Args:
+        row: a dataclass, or values by name; rows within it become lists of records.
+    """
+    return {name: _plain(value) for name, value in _flat(row).items()}
+
+
+def records_of(table: pandas.DataFrame) -> list[dict[str, Any]]:
+    """All rows of a table as JSON takes them."""
+    return [record_of(row) for row in table.to_dict("records")]
+
+
+def text_in_row(row: MappingType[str, Any], name: str, form: str = ".3f") -> str:
+    """A value of a row as it is printed: a number with its limits, if it has any; a dash for what is missing.
+
+    Args:
+        row: values by name; ``NAME_low`` and ``NAME_high`` are limits of ``NAME``.
+        name: of the value.
+        form: of a number that is not whole, such as ``"+.3f"`` or ``".0%"``.
+    """
+    value = row.get(name)
+    if value is None:
+        return "–"
+    if not isinstance(value, float):
+        return f"{value:,}" if isinstance(value, int) else str(value)
+    if form.endswith("f"):
+        return Estimate.in_row(row, name).text(int(form[-2]), sign=form.startswith("+"))
+    return f"{value:{form}}" if math.isfinite(value) else "–"
+
+
+def _flat(row: Any) -> dict[str, Any]:
+    pairs = {item.name: getattr(row, item.name) for item in fields(row)} if is_dataclass(row) else dict(row)
+    flat: dict[str, Any] = {}
+    for name, value in pairs.items():
+        if isinstance(value, Estimate):
+            flat |= zip(columns_of(name), (value.value, value.low, value.high), strict=True)
+        else:
+            flat[name] = value
+    return flat
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if is_dataclass(value) or isinstance(value, MappingType):
+        return record_of(value)
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return [_plain(item) for item in value]
+    return value

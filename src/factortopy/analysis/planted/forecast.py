@@ -1,14 +1,18 @@
 """How well a map can be expected to be found, interpolated from a measured grid of simulated subjects."""
 
-from dataclasses import asdict, dataclass
+import json
+from dataclasses import asdict, dataclass, fields
+from importlib.resources import files
+from os import PathLike
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from factortopy.analysis.planted.recovery_table import MeasuredCase, choose_cases, load_recovery_table
-from factortopy.errors import DataError
+from factortopy.errors import DataError, UnknownNameError
 from factortopy.subjects import noise_ceiling_at
 
+FORMAT = "factortopy-recovery-1"
 MEASURES = ("slope_error", "depth_r", "space_r", "scale_r", "r2_of_oracle", "r2_of_ceiling")
 BEST = dict.fromkeys(MEASURES, 1.0) | {"slope_error": 0.0}
 CLEARLY = 0.01
@@ -16,6 +20,103 @@ CLEARLY = 0.01
 FAR = 2.0
 """Times as many images, or as high a ceiling, as the nearest measured case: beyond it a plan says so."""
 PLANT = "smooth"
+
+
+@dataclass(frozen=True)
+class MeasuredCase:
+    """A measured case: what a recipe found in a simulated subject, a mean over seeds.
+
+    Attributes:
+        network, kind, recipe: what was fitted, to what plant (``benchmarks/laboratory.py``), and how.
+        images: training images.
+        ceiling: noise ceiling (R^2) of all voxels.
+        voxels, channels: of the subject.
+        budget: steps and images a step.
+        photographs: what the images were views of.
+        seeds: of subjects and fits.
+        slope_error: hierarchy slope by share against the planted one, absolute.
+        depth_r, space_r, scale_r: correlation of found and planted maps over voxels.
+        r2_of_oracle: R^2 over that of a model given the planted selectors; None where that has none.
+        r2_of_ceiling: R^2 over that of the noise-free signal; None where that has none.
+    """
+
+    network: str
+    kind: str
+    recipe: str
+    images: int
+    ceiling: float
+    voxels: int
+    channels: int
+    budget: str
+    photographs: str
+    seeds: list[int]
+    slope_error: float
+    depth_r: float
+    space_r: float
+    scale_r: float
+    r2_of_oracle: float | None
+    r2_of_ceiling: float | None
+
+    @property
+    def position(self) -> tuple[float, float]:
+        """Where it lies in the grid: logarithms of images and ceiling."""
+        return float(np.log(self.images)), float(np.log(self.ceiling))
+
+    @property
+    def made_of(self) -> tuple[Any, ...]:
+        """What must be the same for cases to be interpolated."""
+        return self.voxels, self.channels, self.budget, self.photographs
+
+
+def load_recovery_table(path: str | PathLike[str] | None = None) -> tuple[MeasuredCase, ...]:
+    """The measured grid that ``benchmarks/recovery.py --table`` wrote.
+
+    Args:
+        path: the file; the one that comes with the package if None.
+
+    Raises:
+        DataError: if it cannot be read or is another file.
+    """
+    packaged = files("factortopy.analysis.planted").joinpath("recovery_table.json")
+    source = packaged if path is None else Path(path)
+    names = [item.name for item in fields(MeasuredCase)]
+    try:
+        table = json.loads(source.read_text(encoding="utf-8"))
+        if table["format"] != FORMAT:
+            raise DataError(f"{source} is of format {table['format']!r}, expected {FORMAT}")
+        return tuple(MeasuredCase(**{name: row[name] for name in names}) for row in table["rows"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        if isinstance(error, DataError):
+            raise
+        raise DataError(
+            f"{source} is no table of recovery ({error!r}); write one with benchmarks/recovery.py --table"
+        ) from error
+
+
+def choose_cases(
+    table: tuple[MeasuredCase, ...], network: str | None, kind: str, recipe: str, voxels: int | None
+) -> tuple[MeasuredCase, ...]:
+    """Cases that may be interpolated: of one network, plant, recipe and subject."""
+    if not table:
+        raise DataError("the table of recovery is empty; write one with benchmarks/recovery.py --table")
+    cases = list(table)
+    if network is None:
+        network = _commonest([case.network for case in cases])
+    for what, name in (("network", network), ("kind", kind), ("recipe", recipe)):
+        names = sorted({str(getattr(case, what)) for case in cases})
+        if name not in names:
+            raise UnknownNameError(f"{what} among the measured cases", name, names)
+        cases = [case for case in cases if getattr(case, what) == name]
+    if voxels is not None:
+        apart = [abs(np.log(case.voxels / voxels)) for case in cases]
+        cases = [case for case, distance in zip(cases, apart, strict=True) if distance == min(apart)]
+    made_of = _commonest([case.made_of for case in cases])
+    return tuple(case for case in cases if case.made_of == made_of)
+
+
+def _commonest(values: list[Any]) -> Any:
+    """The first of those that occur most often."""
+    return max(values, key=values.count)
 
 
 @dataclass(frozen=True)
@@ -44,8 +145,8 @@ class Expectation:
     @property
     def shortfall(self) -> float:
         """Mean distance of the measures from their best, but for the R^2 against the ceiling."""
-        found = {name: value for name, value in self.measures.items() if name != "r2_of_ceiling"}
-        return float(np.mean([abs(BEST[name] - value) for name, value in found.items() if value is not None]))
+        measures = {name: value for name, value in self.measures.items() if name != "r2_of_ceiling"}
+        return float(np.mean([abs(BEST[name] - value) for name, value in measures.items() if value is not None]))
 
 
 @dataclass(frozen=True)
@@ -129,9 +230,9 @@ def forecast_recovery(
     cases = choose_cases(load_recovery_table() if table is None else table, network, kind, recipe, voxels)
 
     def expect(count: int, shown: int) -> Expectation:
-        given, wanted = _each(repeats), _each(shown)
-        at = float(noise_ceiling_at(np.array([ceiling]), given, wanted)[0])
-        return _expect(cases, count, shown, at)
+        # Counts, as the formulas of ceilings take them, of images that are all shown so many times.
+        given, wanted = ((*[0] * (each - 1), 1) for each in (repeats, shown))
+        return _expect(cases, count, shown, float(noise_ceiling_at(np.array([ceiling]), given, wanted)[0]))
 
     others = sorted({1, max(1, repeats // 2), 2 * repeats} - {repeats})
     return RecoveryForecast(
@@ -140,11 +241,6 @@ def forecast_recovery(
         twice_the_time=(expect(2 * images, repeats), expect(images, 2 * repeats)),
         cases=cases,
     )
-
-
-def _each(repeats: int) -> tuple[int, ...]:
-    """Counts, as the formulas of ceilings take them, of images that are all shown so many times."""
-    return (*[0] * (repeats - 1), 1)
 
 
 def _expect(cases: tuple[MeasuredCase, ...], images: int, repeats: int, ceiling: float) -> Expectation:
@@ -159,8 +255,8 @@ def _expect(cases: tuple[MeasuredCase, ...], images: int, repeats: int, ceiling:
     measures: dict[str, float | None] = {}
     for name in MEASURES:
         values = [getattr(case, name) for case, _ in used]
-        known = None not in values
-        measures[name] = float(sum(v * w for v, (_, w) in zip(values, used, strict=True))) if known else None
+        complete = None not in values
+        measures[name] = float(sum(v * w for v, (_, w) in zip(values, used, strict=True))) if complete else None
     return Expectation(
         images=images,
         repeats=repeats,

@@ -1,6 +1,13 @@
-"""What each layer adds on held-out images: leave-one-layer-out R^2, and how sure the layer shares are.
+"""Layer share and scale share: what a prediction is made of, whatever the gauge of the selectors.
 
-Both come from sums over images that are kept for every voxel and layer, N x L, while images pass once.
+The selectors are not identifiable: aligned features of a layer can grow while its weight shrinks, and
+nothing predicted changes (`science.md` 4.1). The *share* of a layer in the variance of a voxel's
+prediction does not depend on that choice::
+
+    layer_share_il = cov_n(p_il, yhat_i) / var_n(yhat_i),     sum_l layer_share_il = 1
+
+with p_il the part of the prediction that comes from layer l, over held-out images n. In the same way
+the scale share is the part of the global tokens. Shares of correlated parts can be negative.
 """
 
 from collections.abc import Iterable
@@ -11,6 +18,78 @@ from jaxtyping import Float, Real
 from torch import Tensor
 
 from factortopy.model import AlignedTokens, FactorTopy, Selection
+
+
+class Shares(NamedTuple):
+    """Predictions on held-out images and what they are made of.
+
+    Attributes:
+        predictions: predicted responses.
+        layer: share of every layer in the predictions' variance; sums to 1, may be negative. NaN where
+            the prediction is constant.
+        scale: share of the global tokens; 1 minus it is the share of the local ones.
+    """
+
+    predictions: Float[Tensor, "image N"]
+    layer: Float[Tensor, "N L"]
+    scale: Float[Tensor, "N"]
+
+
+def shares(model: FactorTopy, aligned: Iterable[AlignedTokens]) -> Shares:
+    """Layer and scale shares of a trained model, exact, in two passes over held-out images.
+
+    A prediction is linear in the layer weights, so ``w_il`` times the gradient of
+    ``sum_n (yhat_in - mean) yhat_in`` with respect to ``w_il`` is the covariance sought: no tensor of
+    images x voxels x layers is made. The scale share follows alike from the gradient for a_i.
+
+    Args:
+        model: a trained model.
+        aligned: the model's aligned tokens of the held-out images, batch by batch; iterated over twice.
+
+    Returns:
+        The shares, and the predictions in the order of the images.
+    """
+    with torch.no_grad():
+        frozen = model.select()
+        predictions = torch.cat([model.read(batch, frozen) + model.bias for batch in aligned])
+    centred = predictions - predictions.mean(dim=0)
+    layer, scale = frozen.layer.detach().requires_grad_(), frozen.scale.detach().requires_grad_()
+    selection = frozen.map(Tensor.detach)._replace(layer=layer, scale=scale)
+    start = 0
+    for batch in aligned:
+        predicted = model.read(batch, selection)
+        (predicted * centred[start : start + len(predicted)]).sum().backward(inputs=[layer, scale])
+        start += len(predicted)
+    total = centred.square().sum(dim=0)
+    layer_gradient, scale_gradient = _gradient(layer), _gradient(scale)
+    with torch.no_grad():
+        return Shares(
+            predictions,
+            layer * layer_gradient / total[:, None],
+            scale + scale * (1 - scale) * scale_gradient / total,
+        )
+
+
+def _gradient(values: Tensor) -> Tensor:
+    return torch.zeros_like(values) if values.grad is None else values.grad
+
+
+def depth_and_global_parts(
+    model: FactorTopy, aligned: Iterable[AlignedTokens]
+) -> tuple[Float[Tensor, "image N"], Float[Tensor, "image N"]]:
+    """Parts of a model's predictions, without bias, whose shares are the depth and the scale share.
+
+    The layers' parts weighted by layer position, ``sum_l (l - 1) / (L - 1) p_l``; and the global tokens' part.
+    """
+    depth, global_ = [], []
+    with torch.no_grad():
+        selection = model.select()
+        position = torch.linspace(0, 1, selection.layer.shape[1]).to(selection.layer)
+        deep = selection._replace(layer=selection.layer * position)
+        for batch in aligned:
+            depth.append(model.read(batch, deep))
+            global_.append(model.read(batch._replace(local=torch.zeros_like(batch.local)), selection))
+    return torch.cat(depth), torch.cat(global_)
 
 
 class LeaveOut(NamedTuple):
@@ -60,7 +139,7 @@ def leave_out(
         for batch in aligned:
             rows = slice(start, start + batch.global_.shape[1])
             sums.add(
-                _parts(model, batch, selection),
+                _by_layer(model, batch, selection),
                 (predictions[rows] - mean).double(),
                 (residual[rows] - mean_residual).double(),
                 weight[rows, None].to(mean.device).double(),
@@ -70,7 +149,7 @@ def leave_out(
         return LeaveOut(_drop(sums, len(predictions), total), _share_error(sums, len(predictions)))
 
 
-def _parts(model: FactorTopy, aligned: AlignedTokens, selection: Selection) -> Iterable[Float[Tensor, "B N"]]:
+def _by_layer(model: FactorTopy, aligned: AlignedTokens, selection: Selection) -> Iterable[Float[Tensor, "B N"]]:
     """The part of the prediction that comes from each layer, one after the other."""
     for layer in range(len(aligned.local)):
         only = slice(layer, layer + 1)
@@ -85,12 +164,13 @@ class _Sums:
     """
 
     def __init__(self) -> None:
-        self._held: dict[str, list[Tensor]] = {}
+        self._sums: dict[str, Tensor] = {}
         self._origin: list[Tensor] = []
 
     def add(self, parts: Iterable[Tensor], y: Tensor, r: Tensor, w: Tensor) -> None:
         """Take in a batch."""
-        self._add(0, {"yy": y * y, "wyy": w * y**2, "wyyy": w * y**3, "wyyyy": w * y**4})
+        whole = {"yy": y * y, "wyy": w * y**2, "wyyy": w * y**3, "wyyyy": w * y**4}
+        batch = {name: [values.sum(dim=0)] for name, values in whole.items()}
         for layer, part in enumerate(parts):
             if len(self._origin) == layer:
                 # Deviations from about the mean, as the mean is known only at the end.
@@ -98,18 +178,13 @@ class _Sums:
             p = part - self._origin[layer]
             products = {"p": p, "pp": p * p, "pr": p * r, "py": p * y}
             products |= {"wppyy": w * (p * y) ** 2, "wpyy": w * p * y**2, "wpyyy": w * p * y**3}
-            self._add(layer, products)
-
-    def _add(self, layer: int, products: dict[str, Tensor]) -> None:
-        for name, values in products.items():
-            held = self._held.setdefault(name, [])
-            if len(held) == layer:
-                held.append(values.sum(dim=0))
-            else:
-                held[layer] += values.sum(dim=0)
+            for name, values in products.items():
+                batch.setdefault(name, []).append(values.sum(dim=0))
+        for name, sums in batch.items():
+            self._sums[name] = self._sums.get(name, 0) + torch.stack(sums, dim=1)
 
     def __getitem__(self, name: str) -> Float[Tensor, "N L"]:
-        return torch.stack(self._held[name], dim=1)
+        return self._sums[name]
 
 
 def _drop(sums: _Sums, images: int, total: Float[Tensor, "N"]) -> Float[Tensor, "N L"]:
