@@ -76,10 +76,13 @@ class PlantedMaps:
         Args:
             levels: a number, or one number a layer, by name of the region.
         """
-        if self.reach is None:
-            return _interpolate_levels(levels, self.voxels.rois, self.laplacian)
-        nearest = np.argmin([self.reach[name] for name in levels], axis=0)
-        return np.stack([np.asarray(level, dtype=float) for level in levels.values()])[nearest]
+        values = np.array(list(levels.values()), dtype=float)
+        if self.reach is not None:
+            return values[np.argmin([self.reach[name] for name in levels], axis=0)]
+        regions = np.array([self.voxels.rois[name] for name in levels])
+        inside = diags_array(regions.any(axis=0).astype(float))
+        target = sum(np.multiply.outer(mask.astype(float), value) for mask, value in zip(regions, values, strict=True))
+        return np.asarray(splu(csc_array(inside + LEVEL_SMOOTHING * self.laplacian)).solve(target))
 
 
 def planted_maps(surface: Surface, areas: Areas = "smooth") -> PlantedMaps:
@@ -148,14 +151,6 @@ def _cut(laplacian: csc_array, area: Int[np.ndarray, "voxel"]) -> csc_array:
     return csc_array(csgraph.laplacian(csc_array(adjacency)))
 
 
-def _interpolate_levels(
-    levels: Mapping[str, float | np.ndarray], regions: dict[str, np.ndarray], laplacian: csc_array
-) -> Float[np.ndarray, "voxel *layer"]:
-    inside = np.any([regions[name] for name in levels], axis=0).astype(float)
-    target = sum(np.multiply.outer(regions[name].astype(float), level) for name, level in levels.items())
-    return np.asarray(splu(csc_array(diags_array(inside) + LEVEL_SMOOTHING * laplacian)).solve(target))
-
-
 def _visual_field(hemisphere: Hemisphere, vertices: np.ndarray, distance: np.ndarray) -> Float[np.ndarray, "voxel 2"]:
     eccentricity = LARGEST_ECCENTRICITY * distance / (distance + HALF_DISTANCE)
     angle = LARGEST_ANGLE * np.sin(_direction_from_pole(hemisphere)[vertices])
@@ -168,8 +163,8 @@ def _direction_from_pole(hemisphere: Hemisphere) -> Float[np.ndarray, "vertex"]:
     sphere = hemisphere.sphere.coordinates.astype(float)
     sphere /= np.linalg.norm(sphere, axis=1, keepdims=True)
     pole = sphere[rois.fovea_vertex(hemisphere)]
-    along = sphere[rois.calcarine_path(hemisphere)[-1]]
-    along = along - (along @ pole) * pole
+    calcarine = sphere[rois.calcarine_path(hemisphere)[-1]]
+    along = calcarine - (calcarine @ pole) * pole
     along /= np.linalg.norm(along)
     across = np.cross(pole, along)
     dorsal = sphere[hemisphere.nearest_vertex(rois.INTRAPARIETAL.mni305(hemisphere.name))]

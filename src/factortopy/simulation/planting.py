@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 from jaxtyping import Float, Real
@@ -13,11 +13,8 @@ from factortopy.simulation.maps import Areas, PlantedMaps
 from factortopy.subjects import noise_ceiling_at
 
 Mixture = Literal["bump", "one", "two"]
-MIXTURES: tuple[Mixture, ...] = ("bump", "one", "two")
-AREAS: tuple[Areas, ...] = ("smooth", "sharp")
 FIRST_OF_TWO = 2 / 3
 """Weight of the layer at the voxel's own depth in a mixture of two; the rest is half the network away."""
-GIVEN = "given for each voxel"
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,8 +30,11 @@ class Planted:
             instead of depth and mixture. Only their proportions count, and they may be of another number of
             layers than the network has.
         areas: ``"smooth"`` maps, or ``"sharp"`` borders at which depth, scale and channels jump.
-        normalisation: semi-saturation s of a divisive normalisation of the signal, in its standard
-            deviations; None stays inside the model class. See ``normalised_reading``.
+        normalisation: semi-saturation s, positive, of a divisive normalisation by the neighbours along the
+            cortex; None stays inside the model class. With d_in the linear signal of standard deviation 1,
+            ``signal_in`` is proportional to ``d_in / sqrt(s^2 + sum_j k_ij d_jn^2)`` (Heeger 1992; Carandini
+            and Heeger 2012, Nat Rev Neurosci 13:51-62): the smaller s, the further from a linear signal. The
+            pool k reaches about 1 cm and sums to 1.
         ceiling_range: smallest and largest noise ceiling (R^2) of single trials, in (0, 1].
         noise_ceiling: R^2 of single trials instead, in (0, 1], for all voxels or for each.
         ceiling_sample: measured R^2 of any number of real voxels instead, in (0, 1]: each voxel gets the
@@ -61,9 +61,9 @@ class Planted:
     single_trials: bool = False
 
     def __post_init__(self) -> None:
-        for name, value, choices in (("mixture", self.mixture, MIXTURES), ("areas", self.areas, AREAS)):
-            if value not in choices:
-                raise UnknownNameError(name, str(value), choices)
+        for name, value, choices in (("mixture", self.mixture, Mixture), ("areas", self.areas, Areas)):
+            if value not in get_args(choices):
+                raise UnknownNameError(name, str(value), get_args(choices))
         for name in ("planted_channels", "layer_width", "repeats"):
             if not getattr(self, name) > 0:
                 raise DataError(f"{name} must be positive, got {getattr(self, name)}")
@@ -89,7 +89,7 @@ class Planted:
         if self.ceiling_sample is not None:
             facts["ceiling_sample"] = facts["ceiling_range"] = f"ranks of {self.ceiling_sample.size} measured"
         if self.noise_ceiling is not None:
-            one = float(self.noise_ceiling) if np.ndim(self.noise_ceiling) == 0 else GIVEN
+            one = float(self.noise_ceiling) if np.ndim(self.noise_ceiling) == 0 else "given for each voxel"
             facts["noise_ceiling"] = facts["ceiling_range"] = one
         return facts
 
@@ -124,7 +124,13 @@ class Planted:
             layers: number of layers L of the network.
         """
         if self.profile is not None:
-            return _spread_profile(self.profile, maps, layers)
+            depths = np.linspace(0, 1, layers)
+            resampled = {
+                name: np.interp(depths, np.linspace(0, 1, len(given)), np.asarray(given, dtype=float))
+                for name, given in self.profile.items()
+            }
+            weights = maps.spread({name: weights / weights.sum() for name, weights in resampled.items()}).clip(min=0)
+            return np.asarray(weights / weights.sum(axis=1, keepdims=True))
         if self.mixture == "bump":
             return layer_bump(maps.depth, layers, self.layer_width)
         first = np.rint(np.clip(maps.depth, 0, 1) * (layers - 1)).astype(int)
@@ -174,15 +180,3 @@ def _check_profile(planted: Planted) -> None:
         given = np.asarray(weights, dtype=float)
         if given.ndim != 1 or not given.size or not (given >= 0).all() or not 0 < given.sum() < np.inf:
             raise DataError(f"profile of {name}: give one weight a layer, 0 or more and not all 0")
-
-
-def _spread_profile(
-    profile: Mapping[str, Sequence[float] | np.ndarray], maps: PlantedMaps, layers: int
-) -> Float[np.ndarray, "voxel layer"]:
-    resampled = {}
-    for name, weights in profile.items():
-        given = np.asarray(weights, dtype=float)
-        at = np.interp(np.linspace(0, 1, layers), np.linspace(0, 1, len(given)), given)
-        resampled[name] = at / at.sum()
-    weights = np.clip(maps.spread(resampled), 0, None)
-    return weights / weights.sum(axis=1, keepdims=True)

@@ -1,5 +1,6 @@
 """From tokens to planted channels, and from planted channels to noise-free responses with their shares."""
 
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -53,19 +54,11 @@ def plant_channels(
         raise DataError(f"a subject is simulated over images, and {images} has no variance; give at least two")
     with progress_bar("Simulated subject", total=2 * images, show=progress) as advance:
         moments = _moments(_batches(tokens, advance))
-        projections = [
-            _projection(generator.standard_normal((channels, len(mean))), mean, deviation)
-            for mean, deviation in moments
-        ]
-        features = _project(_batches(tokens, advance), projections)
-    scaled = [_unit_variance(feature, part) for feature, part in zip(features, projections, strict=True)]
+        drawn = [_projection(generator.standard_normal((channels, len(moment[0]))), *moment) for moment in moments]
+        projected = _project(_batches(tokens, advance), drawn)
+    features, projections = zip(*map(_unit_variance, projected, drawn), strict=True)
     layers = len(tokens.layers)
-    return PlantedChannels(
-        local=tuple(feature for feature, _ in scaled[:layers]),
-        global_=tuple(feature for feature, _ in scaled[layers:]),
-        local_projections=tuple(projection for _, projection in scaled[:layers]),
-        global_projections=tuple(projection for _, projection in scaled[layers:]),
-    )
+    return PlantedChannels(features[:layers], features[layers:], projections[:layers], projections[layers:])
 
 
 def _batches(tokens: Any, advance: Callable[[int], None]) -> Iterator[list[Tensor]]:
@@ -81,24 +74,19 @@ def _batches(tokens: Any, advance: Callable[[int], None]) -> Iterator[list[Tenso
 def _moments(batches: Iterator[list[Tensor]]) -> list[tuple[np.ndarray, np.ndarray]]:
     """Mean and standard deviation of each channel, for each part of the batches."""
     seen = 0
-    means: list[np.ndarray] = []
-    variances: list[np.ndarray] = []
+    means: dict[int, Any] = defaultdict(float)
+    variances: dict[int, Any] = defaultdict(float)
     for batch in batches:
-        images = len(batch[0])
-        weight = images / (seen + images)
+        seen += len(batch[0])
+        weight = len(batch[0]) / seen
         for number, part in enumerate(batch):
-            variance, mean = torch.var_mean(part, dim=[d for d in range(part.ndim) if d != 1], correction=0)
-            new_mean, new_variance = mean.double().numpy(), variance.double().numpy()
-            if not seen:
-                means.append(new_mean)
-                variances.append(new_variance)
-                continue
+            variance, mean = torch.var_mean(part, dim=(0, *range(2, part.ndim)), correction=0)
             # Variances of two sets of images combine exactly, without the cancellation of mean squares.
-            step = new_mean - means[number]
-            variances[number] += weight * (new_variance - variances[number]) + weight * (1 - weight) * step**2
-            means[number] += weight * step
-        seen += images
-    return [(mean, np.sqrt(variance)) for mean, variance in zip(means, variances, strict=True)]
+            step = mean.double().numpy() - means[number]
+            change = weight * (variance.double().numpy() - variances[number]) + weight * (1 - weight) * step**2
+            variances[number] = variances[number] + change
+            means[number] = means[number] + weight * step
+    return [(means[number], np.sqrt(variances[number])) for number in means]
 
 
 def _projection(weight: np.ndarray, mean: np.ndarray, deviation: np.ndarray) -> Projection:
@@ -114,24 +102,20 @@ def _project(batches: Iterator[list[Tensor]], projections: list[Projection]) -> 
     done: list[list[Tensor]] = [[] for _ in projections]
     for batch in batches:
         for number, part in enumerate(batch):
-            shape = (part.shape[0], -1, *part.shape[2:])
+            shape = (len(part), -1, *part.shape[2:])
             projected = torch.matmul(matrices[number], part.reshape(*part.shape[:2], -1))
             done[number].append((projected + biases[number][:, None]).reshape(shape))
     return [torch.cat(parts) for parts in done]
 
 
 def _unit_variance(feature: Tensor, projection: Projection) -> tuple[Tensor, Projection]:
-    over = tuple(number for number in range(feature.ndim) if number != 1)
-    deviation = feature.std(dim=over, correction=0).double()
+    deviation = feature.std(dim=(0, *range(2, feature.ndim)), correction=0).double()
     if (deviation < 1e-6).any():
         raise DataError("the tokens of a layer do not differ between images; check the images and the token store")
     factor = 1 / deviation
-    shape = (1, -1, *[1] * (feature.ndim - 2))
-    scaled = Projection(
-        (projection.weight * factor.numpy()[:, None]).astype(np.float32),
-        (projection.bias * factor.numpy()).astype(np.float32),
-    )
-    return feature * factor.float().reshape(shape), scaled
+    weight, bias = projection.weight * factor.numpy()[:, None], projection.bias * factor.numpy()
+    shaped = factor.float().reshape(-1, *[1] * (feature.ndim - 2))
+    return feature * shaped, Projection(weight.astype(np.float32), bias.astype(np.float32))
 
 
 def read_signal(
@@ -170,16 +154,10 @@ def read_signal(
 
 
 def _read_voxels(
-    channels: PlantedChannels,
-    space: Tensor,
-    layer: Tensor,
-    scale: Tensor,
-    weights: Tensor,
-    variance: Tensor,
+    channels: PlantedChannels, space: Tensor, layer: Tensor, scale: Tensor, weights: Tensor, variance: Tensor,
     divisor: Tensor | None = None,
-) -> dict[str, np.ndarray]:
-    height, width = channels.local[0].shape[2:]
-    positions = bilinear_weights(space, height, width)
+) -> dict[str, np.ndarray]:  # fmt: skip
+    positions = bilinear_weights(space, *channels.local[0].shape[2:])
     # One matrix reads positions and channels at once: (voxel, K x H x W).
     reading = (weights[:, :, None] * positions[:, None, :]).flatten(1)
     local = torch.stack([feature.flatten(1) @ reading.T for feature in channels.local])
@@ -210,14 +188,10 @@ def _centred(part: Float[Tensor, "*layer image voxel"]) -> Float[Tensor, "*layer
 
 
 def bilinear_weights(space: Float[Tensor, "voxel 2"], height: int, width: int) -> Float[Tensor, "voxel position"]:
-    """Weights of bilinear interpolation on a token grid, zero outside it.
+    """Weights of bilinear interpolation on a token grid, zero outside it, at x and y in [-1, 1].
 
     x = -1 and 1 are the left and right edges of the image (PyTorch's ``align_corners=False``): column w lies
     at (2 w + 1) / W - 1.
-
-    Args:
-        space: x and y, [-1, 1].
-        height, width: of the grid.
     """
     column = (space[:, 0] + 1) * width / 2 - 0.5
     row = (space[:, 1] + 1) * height / 2 - 0.5

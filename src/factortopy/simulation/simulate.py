@@ -1,5 +1,6 @@
 """A subject with a planted truth: responses computed from a real network's tokens on the real cortex."""
 
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -32,7 +33,7 @@ def simulate_subject(
 
     omega_i is random and smooth over the cortex; it is scaled so that var(signal_i) is the noise ceiling,
     and independent Gaussian noise fills the variance of a trial up to 1. Maps of space, depth and scale: see
-    ``planted.planted_maps``. The ceiling falls with the distance from the occipital pole.
+    ``simulation.maps.planted_maps``. The ceiling falls with the distance from the occipital pole.
 
     What the truth means: ``space``, ``layer`` and ``scale`` are what each voxel reads, mixtures as they are.
     ``layer_share`` and ``scale_share`` are those of the noise-free signal, whatever was planted. Outside the
@@ -94,16 +95,13 @@ def _plant(
 ) -> PlantedTruth:
     """What every voxel reads, and the signal and shares that follow."""
     layer = planted.layers(maps, len(channels.local))
-    selected = {
-        "space": maps.space,
-        "layer": layer,
-        "scale": maps.scale,
-        "weights": maps.smooth_weights(planted.planted_channels, weights),
-    }
-    if planted.normalisation is None:
-        reading = read_signal(channels, **selected, variance=ceiling)
-    else:
-        reading = normalised_reading(channels, maps, planted.normalisation, ceiling, selected)
+    smooth = maps.smooth_weights(planted.planted_channels, weights)
+    read = partial(read_signal, channels, space=maps.space, layer=layer, scale=maps.scale, weights=smooth)
+    divisor = None
+    if planted.normalisation is not None:
+        drive = read(variance=np.ones_like(ceiling))["signal"]
+        divisor = np.sqrt(planted.normalisation**2 + maps.smooth(np.square(drive, dtype=np.float64).T))
+    reading = read(variance=ceiling, divisor=divisor)
     if planted.single_trials:
         reading["signal"] = np.tile(reading["signal"], (planted.repeats, 1))
     bump = planted.mixture == "bump" and planted.profile is None
@@ -119,31 +117,6 @@ def _plant(
         seed=seed,
         **reading,
     )
-
-
-def normalised_reading(
-    channels: PlantedChannels,
-    maps: PlantedMaps,
-    semisaturation: float,
-    variance: Float[np.ndarray, "voxel"],
-    selected: dict[str, np.ndarray],
-) -> dict[str, np.ndarray]:
-    """``read_signal`` under divisive normalisation by the neighbours along the cortex.
-
-    With d_in the linear signal of standard deviation 1, ``signal_in`` is proportional to
-    ``d_in / sqrt(s^2 + sum_j k_ij d_jn^2)`` (Heeger 1992; Carandini and Heeger 2012, Nat Rev Neurosci
-    13:51-62). The pool k is that of ``PlantedMaps.smooth``: it reaches about 1 cm, and sums to 1.
-
-    Args:
-        channels: planted channels.
-        maps: the cortex.
-        semisaturation: s, positive; the smaller, the further from a linear signal.
-        variance: of each voxel's signal.
-        selected: ``space``, ``layer``, ``scale`` and ``weights``, as ``read_signal`` takes them.
-    """
-    drive = read_signal(channels, **selected, variance=np.ones_like(variance))["signal"]
-    pooled = maps.smooth(np.square(drive, dtype=np.float64).T)
-    return read_signal(channels, **selected, variance=variance, divisor=np.sqrt(semisaturation**2 + pooled))
 
 
 def _add_noise(
