@@ -63,20 +63,10 @@ FOVEA = Landmark((-13, -101, -6), (13, -100, -5), "MNI305", 0, f"occipital pole;
 CALCARINE = Landmark((-12, -93, 0), (13, -92, 2), "MNI305", 9, f"fundus of the calcarine sulcus; {FOLDING}")
 INTRAPARIETAL = Landmark((-26, -72, 31), (27, -71, 32), "MNI305", 17, f"caudal intraparietal sulcus; {FOLDING}")
 REGIONS = {
-    "V4": Landmark(
-        (-29, -78, -11),
-        (25, -80, -9),
-        "Talairach",
-        10,
-        "centre of the foveal confluence of V1, V2, V3 and hV4: Dougherty et al. 2003, J Vis 3:586-598",
-    ),
-    "OPA": Landmark(
-        (-32, -82, 20),
-        (33, -80, 20),
-        "MNI305",
-        11,
-        "transverse occipital sulcus, beside V3A (Nasr et al. 2011, J Neurosci 31:13771-13785); " + FOLDING,
-    ),
+    # Centre of the foveal confluence of V1, V2, V3 and hV4.
+    "V4": Landmark((-29, -78, -11), (25, -80, -9), "Talairach", 10, "Dougherty et al. 2003, J Vis 3:586-598"),
+    # Transverse occipital sulcus, beside V3A (Nasr et al. 2011, J Neurosci 31:13771-13785).
+    "OPA": Landmark((-32, -82, 20), (33, -80, 20), "MNI305", 11, FOLDING),
     "EBA": Landmark((-51, -72, 8), (51, -71, 1), "Talairach", 14, "Downing et al. 2001, Science 293:2470-2473"),
     "FFA": Landmark((-35, -63, -10), (40, -55, -10), "Talairach", 11, "Kanwisher et al. 1997, J Neurosci 17:4302-4311"),
     "PPA": Landmark((-28, -39, -6), (20, -39, -5), "Talairach", 11, "Epstein & Kanwisher 1998, Nature 392:598-601"),
@@ -123,7 +113,7 @@ def hemisphere_rois(hemisphere: Hemisphere) -> dict[str, Bool[np.ndarray, "verte
     """
     from_v1 = hemisphere.geodesic_distance(np.array(calcarine_path(hemisphere)))
     reach = {name: _reach(hemisphere, landmark) for name, landmark in REGIONS.items()}
-    nearest = np.argmin(np.stack(list(reach.values())), axis=0)
+    nearest = np.argmin(list(reach.values()), axis=0)
     discs = {name: (reach[name] <= 1) & (nearest == number) & hemisphere.cortex for number, name in enumerate(REGIONS)}
     v1 = (from_v1 <= CALCARINE.radius) & hemisphere.cortex
     ring = (from_v1 <= CALCARINE.radius + V2V3_WIDTH) & hemisphere.cortex & ~v1 & ~discs["V4"]

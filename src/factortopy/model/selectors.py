@@ -11,6 +11,12 @@ from torch import Tensor, nn
 
 from factortopy.errors import DataError
 
+FREQUENCIES = 32
+"""Of the position code, per axis."""
+FEATURES = 3 * FREQUENCIES * 2
+HIDDEN = 128
+"""Width of the selectors' hidden layers."""
+
 
 class PositionEncoding(nn.Module):
     """Sine and cosine code of 3-D coordinates (`method.md`: 3 x 32 x 2 = 192 features).
@@ -22,9 +28,6 @@ class PositionEncoding(nn.Module):
 
     Args:
         bounds: smallest and largest coordinate of the surface or of all voxels, mm.
-        frequencies: number of frequencies per axis.
-        extent: length that the longest axis is scaled to.
-        base: ratio of the highest to (about) the lowest frequency.
 
     Raises:
         DataError: if the bounds are not finite or not ordered.
@@ -34,27 +37,16 @@ class PositionEncoding(nn.Module):
     factor: Tensor
     frequency: Tensor
 
-    def __init__(
-        self,
-        bounds: Float[np.ndarray, "2 3"],
-        frequencies: int = 32,
-        extent: float = 100.0,
-        base: float = 1000.0,
-    ) -> None:
+    def __init__(self, bounds: Float[np.ndarray, "2 3"]) -> None:
         super().__init__()
         bounds = np.asarray(bounds, dtype=np.float64)
         if bounds.shape != (2, 3) or not np.isfinite(bounds).all() or (bounds[1] < bounds[0]).any():
             raise DataError(f"coordinate bounds must be two finite rows, smallest then largest; got {bounds.tolist()}")
         longest = float((bounds[1] - bounds[0]).max())
-        exponents = torch.arange(frequencies, dtype=torch.float64) / frequencies
+        exponents = torch.arange(FREQUENCIES, dtype=torch.float64) / FREQUENCIES
         self.register_buffer("lower", torch.from_numpy(bounds[0].copy()))
-        self.register_buffer("factor", torch.tensor(extent / longest if longest > 0 else 1.0, dtype=torch.float64))
-        self.register_buffer("frequency", base**-exponents)
-
-    @property
-    def features(self) -> int:
-        """Number of features of the code."""
-        return 6 * len(self.frequency)
+        self.register_buffer("factor", torch.tensor(100.0 / longest if longest > 0 else 1.0, dtype=torch.float64))
+        self.register_buffer("frequency", 1000.0**-exponents)
 
     def forward(self, coordinates: Float[Tensor, "N 3"]) -> Float[Tensor, "N features"]:
         """Code coordinates (mm); values in [-1, 1], float32."""
@@ -89,14 +81,14 @@ def to_selection(space: Float[Tensor, "N 2"], layer: Float[Tensor, "N L"], scale
     return Selection(space.tanh(), layer.softmax(dim=-1), scale.squeeze(-1).sigmoid())
 
 
-def selector_mlp(features: int, outputs: int, width: int = 128) -> nn.Sequential:
+def selector_mlp(outputs: int) -> nn.Sequential:
     """Two hidden layers with GELU; the last layer has no bias and starts at zero (`method.md`).
 
     So every voxel starts at the image centre, uniform over layers, and at scale 0.5.
     """
-    last = nn.Linear(width, outputs, bias=False)
+    last = nn.Linear(HIDDEN, outputs, bias=False)
     nn.init.zeros_(last.weight)
-    return nn.Sequential(nn.Linear(features, width), nn.GELU(), nn.Linear(width, width), nn.GELU(), last)
+    return nn.Sequential(nn.Linear(FEATURES, HIDDEN), nn.GELU(), nn.Linear(HIDDEN, HIDDEN), nn.GELU(), last)
 
 
 class TopologicalSelectors(nn.Module):
@@ -114,9 +106,7 @@ class TopologicalSelectors(nn.Module):
         super().__init__()
         # The coordinates never change, so their code is computed once.
         self.register_buffer("code", position(coordinates), persistent=False)
-        self.space = selector_mlp(position.features, 2)
-        self.layer = selector_mlp(position.features, layers)
-        self.scale = selector_mlp(position.features, 1)
+        self.space, self.layer, self.scale = selector_mlp(2), selector_mlp(layers), selector_mlp(1)
 
     def forward(self, voxels: Int[Tensor, "some"] | None = None) -> Selection:
         """The selection of every voxel, or of some."""
