@@ -8,7 +8,7 @@ import pytest
 from planted_tokens import SPLIT, PlantedTokens, one_layer_one_place, subject_of
 
 from factortopy.baselines import METHODS, run, run_baselines
-from factortopy.baselines.variants import shuffled
+from factortopy.baselines.methods import shuffled
 from factortopy.errors import DataError, UnavailableError, UnknownNameError
 
 SETTINGS = {

@@ -16,10 +16,9 @@ import xarray as xr
 from factortopy.analysis import ALL_VOXELS, draw_roi_r2, r_squared
 from factortopy.baselines.features import Features, measure_features
 from factortopy.baselines.linear import fit_linear
-from factortopy.baselines.methods import METHODS, is_linear, needs_himalaya
+from factortopy.baselines.methods import METHODS, is_linear, needs_himalaya, variant
 from factortopy.baselines.ridge import himalaya_search
 from factortopy.baselines.scores import BaselineScores
-from factortopy.baselines.variants import variant
 from factortopy.errors import DataError, UnknownNameError
 from factortopy.fitting import Examples, FitSettings, default_split, image_of_rows, split_examples
 from factortopy.images import Split

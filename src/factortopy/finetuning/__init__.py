@@ -5,13 +5,14 @@ from factortopy.finetuning._probe import Probe, probe, probe_before_and_after
 from factortopy.finetuning.estimate import estimate_finetuning
 from factortopy.finetuning.labelled import (
     LabelledImages,
+    LabelledSplit,
     labelled_digits,
     labelled_from_folder,
     labelled_from_torchvision,
     open_labelled,
+    split_classes,
 )
 from factortopy.finetuning.settings import FinetuneSettings, finetune_settings
-from factortopy.finetuning.split import LabelledSplit, split_classes
 from factortopy.finetuning.training import Classifier, FinetuneHistory, Trainer
 
 __all__ = [

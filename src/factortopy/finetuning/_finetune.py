@@ -14,9 +14,8 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from factortopy.errors import DataError
-from factortopy.finetuning.labelled import LabelledImages
+from factortopy.finetuning.labelled import LabelledImages, LabelledSplit, split_classes
 from factortopy.finetuning.settings import FinetuneSettings, finetune_settings
-from factortopy.finetuning.split import LabelledSplit, split_classes
 from factortopy.finetuning.training import Classifier, FinetuneHistory, Trainer
 from factortopy.machine import choose_device, choose_precision
 from factortopy.networks import FINETUNED_SETTINGS, FINETUNED_WEIGHTS, Network, read_weights

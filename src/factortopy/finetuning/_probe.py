@@ -7,9 +7,8 @@ import numpy as np
 import torch
 from jaxtyping import Float
 
-from factortopy.finetuning.labelled import LabelledImages
+from factortopy.finetuning.labelled import LabelledImages, split_classes
 from factortopy.finetuning.settings import FinetuneSettings
-from factortopy.finetuning.split import split_classes
 from factortopy.finetuning.training import Classifier, Trainer, in_batches
 from factortopy.machine import autocast, choose_precision
 from factortopy.networks import Network

@@ -4,9 +4,8 @@ import time
 
 import torch
 
-from factortopy.finetuning.labelled import LabelledImages
+from factortopy.finetuning.labelled import LabelledImages, split_classes
 from factortopy.finetuning.settings import FinetuneSettings
-from factortopy.finetuning.split import split_classes
 from factortopy.finetuning.training import VALIDATION_BATCH, Classifier, Trainer
 from factortopy.machine import Cost, choose_precision
 from factortopy.networks import Network, peak_memory

@@ -15,9 +15,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from factortopy.errors import DataError
-from factortopy.finetuning.labelled import LabelledImages
+from factortopy.finetuning.labelled import LabelledImages, LabelledSplit
 from factortopy.finetuning.settings import FinetuneSettings
-from factortopy.finetuning.split import LabelledSplit
 from factortopy.images import default_workers
 from factortopy.machine import autocast, seeded
 from factortopy.networks import Network
