@@ -10,17 +10,13 @@ from factortopy.fitting.examples import (
     image_scenes,
     split_examples,
 )
-from factortopy.fitting.recipes import SCANNED_IMAGES, train_model
+from factortopy.fitting.recipes import start_memory, train_model
 from factortopy.fitting.reduction import PrincipalComponents, TokenReduction, measure_reduction
 from factortopy.fitting.settings import FitSettings, Recipe, fit_settings
-from factortopy.fitting.start import COMPONENTS, SCORED_VOXELS
 from factortopy.fitting.token_cache import join_tokens
 from factortopy.fitting.training import History, mean_r2, train
 
 __all__ = [
-    "COMPONENTS",
-    "SCANNED_IMAGES",
-    "SCORED_VOXELS",
     "Examples",
     "FactorTopyRegressor",
     "FitSettings",
@@ -41,6 +37,7 @@ __all__ = [
     "mean_r2",
     "measure_reduction",
     "split_examples",
+    "start_memory",
     "train",
     "train_model",
 ]

@@ -235,6 +235,21 @@ def _start(task: _Task, selectors: nn.Module, training: Examples, ridge: float) 
     start_selectors(selectors, target)
 
 
+def start_memory(images: int, voxels: int, layers: int, positions: int) -> float:
+    """Bytes that the closed-form start takes, about.
+
+    Args:
+        images: number of training images.
+        voxels: number of voxels.
+        layers: number of layers.
+        positions: tokens of a layer, the global one among them.
+    """
+    scanned = min(images, SCANNED_IMAGES)
+    # Components as read and in float32, and responses; scores before and after smoothing.
+    read = 6.0 * scanned * layers * COMPONENTS * positions + 8.0 * scanned * min(voxels, SCORED_VOXELS)
+    return read + 3 * 4.0 * layers * positions * voxels
+
+
 def _scanned(training: Examples, voxels: Int[Tensor, "M"], machine: Machine) -> tuple[Tokens, Float[Tensor, "image M"]]:
     """What the closed-form start looks at: leading components and some voxels of some images."""
     chosen = spread_evenly(len(training), SCANNED_IMAGES)

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from factortopy.fitting import COMPONENTS, SCANNED_IMAGES, SCORED_VOXELS, FitSettings
+from factortopy.fitting import FitSettings, start_memory
 from factortopy.images import Split, split_images
 from factortopy.machine import Cost, Machine
 from factortopy.subjects import Subject
@@ -62,7 +62,7 @@ def settings_cost(
     sides = ", ".join(f"{len(ids):,} {side}" for side, ids in split.to_dict().items())
     return Cost(
         seconds=_seconds(tokens, subject, settings, split, machine),
-        memory=_memory(tokens, subject, settings, machine),
+        memory=_memory(tokens, subject, settings, split, machine),
         disk=_disk(tokens, subject, settings),
         facts={"images": sides, "voxels": f"{len(subject.voxels):,}", "measured on": "two short fits"},
     )
@@ -99,7 +99,7 @@ def _time(
     return time.perf_counter() - start
 
 
-def _memory(tokens: TokenStore, subject: Subject, settings: FitSettings, machine: Machine) -> float:
+def _memory(tokens: TokenStore, subject: Subject, settings: FitSettings, split: Split, machine: Machine) -> float:
     images, voxels = len(subject.image_ids), len(subject.voxels)
     positions, layers = tokens.grid[0] * tokens.grid[1] + 1, len(tokens.layers)
     # float32: responses; channel selectors, gradient, two moments, best copy, and what a checkpoint writes.
@@ -109,12 +109,11 @@ def _memory(tokens: TokenStore, subject: Subject, settings: FitSettings, machine
         kept = sum(min(settings.components, count) for count in tokens.channels)
         # Covariances in float64, beside one batch of raw tokens.
         measured = 2 * 8.0 * sum(count**2 for count in tokens.channels)
-        scanned = min(images, SCANNED_IMAGES)
-        # The start: components as read and in float32, responses, and scores before and after smoothing.
-        start = 6.0 * scanned * layers * COMPONENTS * positions + 8.0 * scanned * min(voxels, SCORED_VOXELS)
-        needed += max(measured, start + 3 * 4.0 * layers * positions * voxels)
-    in_memory = 2.0 * images * kept * positions
-    return needed + (in_memory if in_memory <= machine.memory else 0)
+        needed += max(measured, start_memory(images, voxels, layers, positions))
+    tested = images * len(split.test) / len(subject.distinct_image_ids)
+    # Tokens of training and validation images in float16 or, later, aligned ones of test images in float32.
+    token_sizes = 2.0 * images * kept * positions, 4.0 * tested * layers * settings.width * positions
+    return needed + max(size if size <= machine.memory else 0.0 for size in token_sizes)
 
 
 def _disk(tokens: TokenStore, subject: Subject, settings: FitSettings) -> float:
