@@ -5,29 +5,18 @@ from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-PACKAGES = (
-    "factortopy",
-    "torch",
-    "timm",
-    "numpy",
-    "scipy",
-    "xarray",
-    "zarr",
-    "safetensors",
-    "nilearn",
-    "matplotlib",
-)
+PACKAGES = ("factortopy", "torch", "timm", "numpy", "scipy", "xarray", "zarr", "safetensors", "nilearn", "matplotlib")
 
 
 def package_versions(packages: tuple[str, ...] = PACKAGES) -> dict[str, str]:
     """Versions of installed packages by name; those not installed are left out."""
-    found = {}
+    versions = {}
     for package in packages:
         try:
-            found[package] = version(package)
+            versions[package] = version(package)
         except PackageNotFoundError:
             continue
-    return found
+    return versions
 
 
 def provenance(**facts: Any) -> dict[str, Any]:

@@ -182,11 +182,11 @@ def test_the_form_follows_device_and_grid(device, grid, form):
 
 
 def test_corner_weights_sum_to_one_and_find_token_centres():
-    corners = interpolation(torch.tensor([[-0.75, -0.75], [-0.6, 0.2]]), height=4, width=4)
-    assert torch.allclose(corners.weights.sum(dim=1), torch.ones(2))
+    row, column, weights = interpolation(torch.tensor([[-0.75, -0.75], [-0.6, 0.2]]), height=4, width=4)
+    assert torch.allclose(weights.sum(dim=1), torch.ones(2))
     # The first token's centre lies half a token from the image's edge.
-    assert (int(corners.row[0]), int(corners.column[0])) == (0, 0)
-    assert torch.allclose(corners.weights[0], torch.tensor([1.0, 0, 0, 0]), atol=1e-6)
+    assert (int(row[0]), int(column[0])) == (0, 0)
+    assert torch.allclose(weights[0], torch.tensor([1.0, 0, 0, 0]), atol=1e-6)
 
 
 @pytest.mark.parametrize("form", ["plain", *FAST])

@@ -99,15 +99,15 @@ def roi_masks(
     for side, given in labels.items():
         if side not in HEMISPHERES:
             raise DataError(f"labels are given by 'left' and 'right', not {side!r}")
-        here = np.asarray(hemisphere) == side
-        if here.any() and not 0 <= vertex[here].min() <= vertex[here].max() < len(given.values):
+        on_side = np.asarray(hemisphere) == side
+        own, count = vertex[on_side], len(given.values)
+        if len(own) and not 0 <= own.min() <= own.max() < count:
             raise DataError(
-                f"the subject's {side} vertices are {vertex[here].min()} to {vertex[here].max()}, the labels "
-                f"are for {len(given.values)}; give labels of the subject's own surface"
+                f"the subject's {side} vertices are {own.min()} to {own.max()}, the labels are for {count}; "
+                "give labels of the subject's own surface"
             )
         for name, inside in given.regions.items():
-            mask = masks.setdefault(name, np.zeros(len(vertex), dtype=bool))
-            mask[here] |= inside[vertex[here]]
+            masks.setdefault(name, np.zeros(len(vertex), dtype=bool))[on_side] |= inside[own]
     return masks
 
 
@@ -130,13 +130,10 @@ def read_colour_table(path: str | os.PathLike[str]) -> dict[int, str]:
     table = next((file for file in tables if file.is_file()), None)
     if table is None:
         return {}
-    names = {}
     with reading(table, "expected lines of a number and a name"):
-        for line in table.read_text(encoding="utf-8").splitlines():
-            words = line.split()
-            if words and not words[0].startswith("#"):
-                names[int(words[0])] = words[1] if len(words) > 1 else ""
-    return names
+        lines = [line.split() for line in table.read_text(encoding="utf-8").splitlines()]
+        lines = [words for words in lines if words and not words[0].startswith("#")]
+        return {int(number): "".join(rest[:1]) for number, *rest in lines}
 
 
 def _read_label(path: Path, vertices: int | None) -> Labels:
@@ -211,9 +208,6 @@ def read_annotation(path: str | os.PathLike[str]) -> tuple[Int[np.ndarray, "vert
 
     Layout, big-endian 4-byte integers (FreeSurfer wiki, "LabelsClutsAnnotationFiles"): number of vertices;
     vertex and colour of each; 1 if a table follows; the table. A colour is red + 256 green + 65536 blue.
-
-    Args:
-        path: the ``.annot`` file.
 
     Returns:
         The number in the table of each vertex's label, -1 where the table does not have its colour; and the

@@ -39,11 +39,7 @@ def read_mesh(path: str | os.PathLike[str]) -> Mesh:
 
 
 def checked_mesh(path: Path, coordinates: np.ndarray, faces: np.ndarray) -> Mesh:
-    """A mesh whose shapes, values and vertex numbers are right.
-
-    Raises:
-        DataError: if they are not; it names ``path``.
-    """
+    """A mesh whose shapes, values and vertex numbers are right, or a DataError that names ``path``."""
     if coordinates.ndim != 2 or faces.ndim != 2 or coordinates.shape[1] != 3 or faces.shape[1] != 3:
         raise DataError.of(path, f"has shapes {coordinates.shape} and {faces.shape}, expected (n, 3) of both")
     if not np.isfinite(coordinates).all() or faces.dtype.kind not in "iu" or not faces.size:
@@ -75,11 +71,7 @@ def _read_triangles(path: Path) -> tuple[np.ndarray, np.ndarray]:
 
 
 def read_morph(path: str | os.PathLike[str], vertices: int) -> Float[np.ndarray, "vertex"]:
-    """Read one value a vertex: GIfTI, or FreeSurfer's format of ``lh.sulc`` and ``lh.curv``.
-
-    Args:
-        path: the file.
-        vertices: number of vertices there must be.
+    """Read one value for each of so many vertices: GIfTI, or FreeSurfer's format of ``lh.sulc`` and ``lh.curv``.
 
     Raises:
         DataError: if it is missing, truncated, of another kind, or has another number of vertices.
@@ -114,9 +106,6 @@ def read_patch(
     Layout, big-endian: -1, number of points (4-byte integers); for each point a 4-byte integer and three
     4-byte floats. The integer is ``vertex + 1`` inside the patch and ``-(vertex + 1)`` on its border.
 
-    Args:
-        path: the file.
-
     Returns:
         Vertex of the whole surface, position in mm (z = 0 where flat), and whether it lies on the border.
 
@@ -144,15 +133,10 @@ def read_patch(
 
 
 def flat_mesh(path: str | os.PathLike[str], closed: Mesh) -> Mesh:
-    """The flat mesh of a hemisphere: positions of a patch, and the triangles whose three vertices it has.
+    """The flat mesh of a hemisphere: positions of a patch, and the closed mesh's triangles within it.
 
-    Args:
-        path: the patch; points beyond the mesh's vertices are left out, so that fsaverage's patch also
-            serves fsaverage6.
-        closed: any closed mesh of the hemisphere, for its triangles.
-
-    Returns:
-        A mesh of all vertices; those outside the patch lie at 0 and in no triangle.
+    Points beyond the mesh's vertices are left out, so that fsaverage's patch also serves fsaverage6. Vertices
+    outside the patch lie at 0 and in no triangle.
 
     Raises:
         DataError: if the patch cannot be read or fits no triangle.

@@ -79,11 +79,7 @@ VISUAL_MARGIN = 6.0
 
 
 def talairach_to_mni305(point: tuple[float, float, float]) -> tuple[float, float, float]:
-    """Carry a Talairach coordinate to MNI305 by way of MNI152 (see the module's sources).
-
-    Args:
-        point: x, y, z in mm.
-    """
+    """Carry a Talairach coordinate, mm, to MNI305 by way of MNI152 (see the module's sources)."""
     x, y, z, _ = _MNI152_TO_MNI305 @ np.linalg.solve(_MNI152_TO_TALAIRACH, np.array([*point, 1.0]))
     return float(x), float(y), float(z)
 

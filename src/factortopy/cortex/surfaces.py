@@ -104,13 +104,8 @@ def _read_nilearn(name: str, folder: Path) -> Surface:
 def read_freesurfer(folder: str | os.PathLike[str], name: str) -> Surface:
     """Read both hemispheres of a standard surface from its folder as FreeSurfer has it.
 
-    Args:
-        folder: holds ``surf`` with lh and rh of white, pial, inflated, sphere, sulc, curv and
-            cortex.patch.flat; fsaverage6 has no patch of its own and takes that of ``fsaverage`` beside it.
-        name: of the surface.
-
-    Raises:
-        DataError: if a file is missing, damaged, or has another number of vertices.
+    It holds ``surf`` with lh and rh of white, pial, inflated, sphere, sulc, curv and cortex.patch.flat;
+    fsaverage6 has no patch of its own and takes that of ``fsaverage`` beside it.
     """
     surf, halves = Path(folder) / "surf", []
     for half, short in zip(HEMISPHERES, ("lh", "rh"), strict=True):
@@ -191,11 +186,7 @@ def side_by_side(
 
 
 def standard_spheres(name: str) -> tuple[Mesh, Mesh]:
-    """Left and right sphere of a standard surface, radius 100 mm, computed from fsaverage5's.
-
-    Args:
-        name: ``"fsaverage"`` (or ``"fsaverage7"``), ``"fsaverage6"`` or ``"fsaverage5"``.
-    """
+    """Left and right sphere of a standard surface, radius 100 mm, computed from fsaverage5's."""
     coarse = load_surface("fsaverage5")
     left, right = coarse.left.sphere, coarse.right.sphere
     for _ in range(SURFACES.index(standard_name(name))):
@@ -204,15 +195,12 @@ def standard_spheres(name: str) -> tuple[Mesh, Mesh]:
 
 
 def refine_sphere(sphere: Mesh) -> Mesh:
-    """Split every triangle into four and lift the new vertices to the sphere, in FreeSurfer's order.
+    """Split every triangle of a sphere in four and lift the new vertices to it, in FreeSurfer's order.
 
     fsaverage5, 6 and 7 are refinements of one icosahedron: old vertices stay, and the middles of edges
     follow in the order in which they occur when triangles are gone through one by one, edges (3rd, 1st),
     (2nd, 3rd), (1st, 2nd). The new triangles are those at the first corners, for all old triangles; then for
     each old triangle that at its third corner, the middle one, and that at its second corner.
-
-    Args:
-        sphere: a closed mesh around the origin.
     """
     first, second, third = sphere.faces.T.astype(np.int64)
     corners = np.stack([np.stack(pair, axis=1) for pair in ((third, first), (second, third), (first, second))], 1)

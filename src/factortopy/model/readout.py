@@ -17,7 +17,7 @@ or, where a voxel has a size s_i, the mean of F_l^local under a Gaussian of that
 """
 
 from collections.abc import Iterator
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import torch
 from jaxtyping import Float, Int
@@ -89,21 +89,9 @@ def _read_plain(local: Tensor, global_: Tensor, selection: Selection, channels: 
     return torch.einsum("bdn,nd->bn", total, channels)
 
 
-class Corners(NamedTuple):
-    """Where places lie on a grid of tokens.
-
-    Attributes:
-        row: row of the token up and left of the place; -1 beyond the first one.
-        column: its column.
-        weights: bilinear weights of the upper left, upper right, lower left and lower right token; sum 1.
-    """
-
-    row: Int[Tensor, "N"]
-    column: Int[Tensor, "N"]
-    weights: Float[Tensor, "N 4"]
-
-
-def interpolation(space: Float[Tensor, "N 2"], height: int, width: int) -> Corners:
+def interpolation(
+    space: Float[Tensor, "N 2"], height: int, width: int
+) -> tuple[Int[Tensor, "N"], Int[Tensor, "N"], Float[Tensor, "N 4"]]:
     """The four tokens around each place, as PyTorch's ``grid_sample`` with ``align_corners=False``.
 
     Args:
@@ -112,7 +100,8 @@ def interpolation(space: Float[Tensor, "N 2"], height: int, width: int) -> Corne
         width: columns of the token grid.
 
     Returns:
-        Rows from -1 to height - 1 and columns from -1 to width - 1: tokens outside the grid count as 0.
+        Row (-1 to height - 1) and column (-1 to width - 1) of the token up and left of each place, and bilinear
+        weights, sum 1, of it and those right of it, below it and below right; tokens outside the grid count as 0.
     """
     x = ((space[:, 0] + 1) * width - 1) / 2
     y = ((space[:, 1] + 1) * height - 1) / 2
@@ -120,7 +109,7 @@ def interpolation(space: Float[Tensor, "N 2"], height: int, width: int) -> Corne
     top = y.detach().floor().clamp(min=-1, max=height - 1)
     right, down = x - left, y - top
     weights = torch.stack([(1 - down) * (1 - right), (1 - down) * right, down * (1 - right), down * right], dim=-1)
-    return Corners(top.long(), left.long(), weights)
+    return top.long(), left.long(), weights
 
 
 def gaussian_pool(
@@ -141,12 +130,11 @@ def gaussian_pool(
 
 def _read_grouped(local: Tensor, global_: Tensor, selection: Selection, channels: Tensor) -> Float[Tensor, "B N"]:
     height, width = local.shape[-2:]
-    corners = interpolation(selection.space, height, width)
+    row, column, corners = interpolation(selection.space, height, width)
     # One row and column of zeros around the grid: cells of the padded grid start at row and column -1.
-    cell = (corners.row + 1) * (width + 1) + corners.column + 1
+    cell = (row + 1) * (width + 1) + column + 1
     scale = selection.scale[:, None]
-    place = torch.cat([corners.weights * (1 - scale), scale], dim=1)
-    weights = place[:, :, None] * selection.layer[:, None, :]
+    weights = torch.cat([corners * (1 - scale), scale], dim=1)[:, :, None] * selection.layer[:, None, :]
     order = cell.argsort(stable=True)
     rows = torch.cat([functional.pad(local, (1, 1, 1, 1)).flatten(3).permute(3, 0, 1, 2), global_[None]], dim=0)
     read = _GroupedReadout.apply(rows, weights[order], channels[order], cell[order], width + 1)
@@ -228,13 +216,13 @@ def _positions(selection: Selection, height: int, width: int) -> Float[Tensor, "
     """Weight of every local token, before the scale."""
     if selection.size is not None:
         return gaussian_pool(selection.space, selection.size, height, width)
-    corners = interpolation(selection.space, height, width)
-    rows = torch.stack([corners.row, corners.row, corners.row + 1, corners.row + 1], dim=1)
-    columns = torch.stack([corners.column, corners.column + 1] * 2, dim=1)
+    row, column, corners = interpolation(selection.space, height, width)
+    rows = torch.stack([row, row, row + 1, row + 1], dim=1)
+    columns = torch.stack([column, column + 1] * 2, dim=1)
     inside = (rows >= 0) & (rows < height) & (columns >= 0) & (columns < width)
-    place = rows.clamp(0, height - 1) * width + columns.clamp(0, width - 1)
-    weights = corners.weights * inside
-    return weights.new_zeros(len(weights), height * width).scatter_add(1, place, weights)
+    position = rows.clamp(0, height - 1) * width + columns.clamp(0, width - 1)
+    weights = corners * inside
+    return weights.new_zeros(len(weights), height * width).scatter_add(1, position, weights)
 
 
 def _chunks(voxels: int, numbers: int) -> Iterator[slice]:

@@ -71,11 +71,7 @@ class PlantedMaps:
         return np.asarray(splu(csc_array(identity + WEIGHT_SMOOTHING * self.laplacian)).solve(values))
 
     def spread(self, levels: Mapping[str, float | Float[np.ndarray, "layer"]]) -> Float[np.ndarray, "voxel *layer"]:
-        """Levels of regions as a map over all voxels, joined as ``planted_maps`` says.
-
-        Args:
-            levels: a number, or one number a layer, by name of the region.
-        """
+        """Levels of regions (a number, or one a layer, by name) as a map over all voxels; see ``planted_maps``."""
         values = np.array(list(levels.values()), dtype=float)
         if self.reach is not None:
             return values[np.argmin([self.reach[name] for name in levels], axis=0)]

@@ -117,12 +117,7 @@ class Planted:
         return noise_ceiling_at(trial, (1,), (*[0] * (self.repeats - 1), 1))
 
     def layers(self, maps: PlantedMaps, layers: int) -> Float[np.ndarray, "voxel layer"]:
-        """Layer weights of every voxel; each row sums to 1.
-
-        Args:
-            maps: depth, regions and how they are joined.
-            layers: number of layers L of the network.
-        """
+        """Weights of the network's layers for every voxel; each row sums to 1."""
         if self.profile is not None:
             depths = np.linspace(0, 1, layers)
             resampled = {
@@ -142,11 +137,7 @@ class Planted:
 
 
 def what_to_plant(planted: Planted | None, changes: dict[str, Any]) -> Planted:
-    """The default or given settings with changes by name.
-
-    Raises:
-        UnknownNameError: if a change names no setting.
-    """
+    """The default or given settings with changes by name, all of which must be settings."""
     settings = [item.name for item in fields(Planted)]
     for name in changes:
         if name not in settings:
@@ -155,13 +146,7 @@ def what_to_plant(planted: Planted | None, changes: dict[str, Any]) -> Planted:
 
 
 def layer_bump(depth: Float[np.ndarray, "voxel"], layers: int, width: float) -> Float[np.ndarray, "voxel layer"]:
-    """Gaussian weights over layers around ``depth * (layers - 1)``; each row sums to 1.
-
-    Args:
-        depth: 0 (first layer) to 1 (last).
-        layers: number of layers L.
-        width: standard deviation in layers, positive.
-    """
+    """Gaussian weights over layers, of a width in layers, around ``depth * (layers - 1)``; each row sums to 1."""
     distance = np.arange(layers) - depth[:, None] * (layers - 1)
     weight = np.exp(-0.5 * (distance / width) ** 2)
     return np.asarray(weight / weight.sum(axis=1, keepdims=True))

@@ -42,12 +42,6 @@ def plant_channels(
 
     The tokens are read twice, batch by batch: once for mean and standard deviation of each layer and channel
     (over images, and positions for local tokens), once to project.
-
-    Args:
-        tokens: see ``simulate_subject``.
-        channels: number of planted channels.
-        generator: source of the random projections.
-        progress: show a progress bar.
     """
     images = len(tokens.image_ids)
     if images < 2:

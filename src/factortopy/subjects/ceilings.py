@@ -43,14 +43,7 @@ def noise_ceiling_from_ncsnr(
 
 
 def mean_inverse(counts: Sequence[int] | Int[np.ndarray, "repeats"]) -> float:
-    """Mean over images of 1 / repeats, ``(A / 1 + B / 2 + C / 3 + ...) / (A + B + C + ...)``.
-
-    Args:
-        counts: number of images seen once, twice, three times and so on.
-
-    Raises:
-        DataError: if no image is counted.
-    """
+    """Mean over images of 1 / repeats, ``(A / 1 + B / 2 + C / 3 + ...) / (A + B + C + ...)``."""
     images = np.asarray(counts)
     if images.ndim != 1 or images.dtype.kind not in "iu" or (images < 0).any() or not images.sum():
         raise DataError(f"counts must be numbers of images seen 1, 2, 3, ... times, not all 0; got {counts}")
@@ -135,11 +128,7 @@ class RepeatVariance:
         return np.asarray(np.sqrt(ratio))
 
     def ceiling(self, counts: Sequence[int] | Int[np.ndarray, "repeats"]) -> Float[np.ndarray, "voxel"]:
-        """R^2 of a perfect model on responses that average trials; see ``noise_ceiling_from_ncsnr``.
-
-        Args:
-            counts: number of images whose response averages one trial, two trials and so on.
-        """
+        """R^2 of a perfect model on responses that average trials; see ``noise_ceiling_from_ncsnr``."""
         return noise_ceiling_from_ncsnr(self.ncsnr, counts)
 
 

@@ -17,7 +17,7 @@ SCALED = {
     "session": "by session: mean and sd (divisor n) over all its trials, test images too",
     "none": "none: in the data set's own unit",
 }
-"""What is said of the ways to z-score."""
+"""How the provenance describes each way to z-score."""
 
 
 class TrialRows:
