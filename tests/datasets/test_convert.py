@@ -16,8 +16,8 @@ from nsd_fixture import write_nsd
 from zarr.codecs import Crc32cCodec
 
 from factortopy.datasets import BetaStore, convert_nsd, load_betas, load_nsd, open_nsd
-from factortopy.datasets.betas import _convert as conversion
-from factortopy.datasets.betas import store as betas
+from factortopy.datasets import _convert as conversion
+from factortopy.datasets import converted as betas
 from factortopy.errors import DataError, UnknownNameError
 from factortopy.storage import ShardedStore, write_shard
 
@@ -176,7 +176,7 @@ def test_goes_on_and_ends_with_the_same_bytes(written, tmp_path, monkeypatch, ki
 KILLED = """
 import os, signal, sys
 from factortopy.datasets import convert_nsd
-from factortopy.datasets.betas import _convert as conversion
+from factortopy.datasets import _convert as conversion
 write, seen = conversion._write, []
 def dying(*arguments):
     seen.append(arguments)

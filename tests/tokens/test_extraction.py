@@ -188,7 +188,7 @@ def test_estimate_is_what_then_happens(tmp_path):
 
 
 def test_slow_network_is_measured_in_small_batches(monkeypatch):
-    monkeypatch.setattr("factortopy.tokens.estimate.MEASURED_SECONDS", 0.1)
+    monkeypatch.setattr("factortopy.tokens._extract.MEASURED_SECONDS", 0.1)
     network = PixelNetwork(seconds=0.05)
     estimate = estimate_extraction(network, noise_images(200), batch_size=32, precision="fp32")
     assert int(estimate.facts["measured on"].split()[0]) < 10

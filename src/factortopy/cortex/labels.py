@@ -74,7 +74,7 @@ def read_labels(path: str | os.PathLike[str], *, vertices: int | None = None) ->
     elif path.suffix == ".npy":
         labels = Labels(_whole_numbers(read_array(path), path), {})
     elif path.name.endswith(VOLUME_ENDINGS):
-        labels = Labels(_whole_numbers(read_volume(path).values, path), read_colour_table(path))
+        labels = Labels(_whole_numbers(read_volume(path), path), read_colour_table(path))
     else:
         raise DataError.of(path, "holds no labels; give .annot, .label, .mgz, .nii.gz, .gii or .npy")
     if vertices is not None and len(labels.values) != vertices:

@@ -91,6 +91,6 @@ def algonauts_protocol(
     """
     if not subject_folders(Path(path)):
         fault = "is missing or no folder of Algonauts 2023"
-        raise DataError(f"{path} {fault}; expected training_split and roi_masks", path=path)
+        raise DataError.of(path, f"{fault}; expected training_split and roi_masks")
     one = load_algonauts(subject_folder(Path(path), subject), **options)
     return Protocol(one, split_images(one.image_ids, seed=seed), CHALLENGE)

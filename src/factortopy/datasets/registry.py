@@ -5,14 +5,13 @@ from pathlib import Path
 from typing import Any
 
 from factortopy.datasets.algonauts import ALGONAUTS
-from factortopy.datasets.arrays import OWN_ARRAYS
-from factortopy.datasets.betas import CONVERTED_BETAS
 from factortopy.datasets.bold5000 import BOLD5000
-from factortopy.datasets.data_set import DataSet
-from factortopy.datasets.findings import Report
+from factortopy.datasets.converted import CONVERTED_BETAS
+from factortopy.datasets.data_set import DataSet, Report
 from factortopy.datasets.nsd import NSD
+from factortopy.datasets.own_arrays import OWN_ARRAYS
+from factortopy.datasets.stored_tokens import STORED_TOKENS
 from factortopy.datasets.things import THINGS
-from factortopy.datasets.tokens import STORED_TOKENS
 from factortopy.errors import DataError, UnknownNameError
 from factortopy.images import ImageSet, images_from_path
 from factortopy.subjects import Subject
@@ -58,10 +57,10 @@ def data_set_of(path: str | os.PathLike[str]) -> DataSet:
         DataError: if there is no such folder, or it holds nothing known.
     """
     if not Path(path).exists():
-        raise DataError(f"{path} is missing; give a folder of {_expected()}", path=path)
+        raise DataError.of(path, f"is missing; give a folder of {_expected()}")
     data_set = recognise(path)
     if data_set is None:
-        raise DataError(f"{path} holds no known data set; expected {_expected()}", path=path)
+        raise DataError.of(path, f"holds no known data set; expected {_expected()}")
     return data_set
 
 
@@ -91,9 +90,9 @@ def load_subject(
     data_set, root = data_set_of(path), Path(path)
     if data_set.load is None:
         title = data_set.title.lower()
-        raise DataError(f"{root} holds {title}, no subject; give a folder of {_expected()}", path=root)
+        raise DataError.of(root, f"holds {title}, no subject; give a folder of {_expected()}")
     if data_set.subjects is None and subject is not None:
-        raise DataError(f"{root} holds one subject; leave its number out", path=root)
+        raise DataError.of(root, "holds one subject; leave its number out")
     number = next(iter(data_set.subject_numbers(root)), None) if subject is None else subject
     chosen = {} if number is None else {"subject": number}
     try:

@@ -1,15 +1,16 @@
-"""Named images in a fixed order, read one at a time when they are needed."""
+"""Named images in a fixed order, read one at a time when they are needed; and which of them are broken."""
 
+import os
 from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from factortopy.errors import DataError, UnknownNameError
-from factortopy.storage import reading
+from factortopy.progress import progress_bar
 
-SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
 FAULTS = (OSError, SyntaxError, ValueError, Image.DecompressionBombError)
 """What Pillow raises for a file that is missing, damaged, no image or dangerously large."""
 
@@ -77,63 +78,6 @@ class ImageSet:
         return replace(self, ids=chosen, groups=groups)
 
 
-def images_from_folder(path: str | Path, *, check: bool = True) -> ImageSet:
-    """The images of a folder (not of its subfolders), sorted by file name; ids are the file names.
-
-    Args:
-        path: the folder.
-        check: read every file's header at once, so that broken images are found before long work starts.
-
-    Raises:
-        DataError: if the folder does not exist, has no images, or files are no images; all are named.
-
-    Example:
-        >>> images = ft.images_from_folder("photographs")
-        >>> images.image(0).mode
-        'RGB'
-    """
-    folder = Path(path)
-    if not folder.is_dir():
-        raise DataError(f"{folder} is not a folder; give a folder of images", path=folder)
-    files = (file for file in folder.iterdir() if file.suffix.lower() in SUFFIXES)
-    names = sorted(file.name for file in files if not file.name.startswith("."))
-    if not names:
-        raise DataError(f"no images in {folder}; expected files ending in {', '.join(SUFFIXES)}", path=folder)
-    if check:
-        _check_headers({name: folder / name for name in names}, folder)
-    return ImageSet(folder.resolve().name, tuple(names), lambda name: read_image(folder / name))
-
-
-def images_from_list(path: str | Path, *, check: bool = True) -> ImageSet:
-    """The images that a text file names, one a line and in this order; ids are the lines.
-
-    Paths that are not absolute start at the file's own folder. Empty lines are skipped.
-
-    Args:
-        path: the text file, UTF-8.
-        check: read every image's header at once.
-
-    Raises:
-        DataError: if the file cannot be read, names nothing or a line twice, or images are missing or broken.
-
-    Example:
-        >>> from pathlib import Path
-        >>> names = sorted(path.name for path in Path("photographs").iterdir())
-        >>> _ = Path("some.txt").write_text("\\n".join(f"photographs/{name}" for name in names[:3]))
-        >>> len(ft.images_from_list("some.txt"))
-        3
-    """
-    file = Path(path)
-    with reading(file, "give a list of images as a text file, UTF-8, one path a line"):
-        lines = [line.strip() for line in file.read_text(encoding="utf-8-sig").splitlines()]
-    ids = tuple(line for line in lines if line)
-    if not ids:
-        raise DataError(f"{file} names no images; write the path of one image a line", path=file)
-    if check:
-        _check_headers({line: file.parent / line for line in ids}, file)
-    return ImageSet(file.stem, ids, lambda line: read_image(file.parent / line))
-
-
 def read_image(path: Path) -> Image.Image:
     """Read one image as RGB, turned upright by its EXIF orientation.
 
@@ -149,17 +93,8 @@ def read_image(path: Path) -> Image.Image:
         ) from error
 
 
-def _check_headers(files: dict[str, Path], source: Path) -> None:
-    broken = {name: reason for name, file in files.items() if (reason := _header_fault(file)) is not None}
-    if broken:
-        named = ", ".join(f"{name} ({reason})" for name, reason in broken.items())
-        raise DataError(
-            f"{len(broken)} of {len(files)} images in {source} cannot be read: {named}; replace or remove them",
-            path=source,
-        )
-
-
-def _header_fault(path: Path) -> str | None:
+def header_fault(path: Path) -> str | None:
+    """Why the head of a file is that of no image; None if it is one."""
     try:
         with Image.open(path):
             return None
@@ -171,3 +106,80 @@ def _reason(error: Exception) -> str:
     if isinstance(error, UnidentifiedImageError):
         return "it is no image"
     return error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+
+
+def default_workers() -> int:
+    """Threads that decode images: one a core, at most 16."""
+    return min(16, os.cpu_count() or 1)
+
+
+def find_broken(
+    images: ImageSet, *, first: int = 0, workers: int | None = None, progress: bool = True
+) -> dict[str, str]:
+    """Decode images and name those that cannot be.
+
+    Args:
+        images: the set.
+        first: index of the first one to decode.
+        workers: threads; one a core if None.
+        progress: show a bar.
+
+    Returns:
+        The reason by id, in the set's order; empty if all are whole.
+    """
+
+    def fault(row: int) -> str | None:
+        try:
+            images.image(row)
+        except (DataError, OSError) as error:
+            return str(error)
+        return None
+
+    broken = {}
+    rows = range(first, len(images))
+    with (
+        progress_bar("Checking images", len(rows), show=progress) as advance,
+        ThreadPoolExecutor(workers or default_workers()) as pool,
+    ):
+        for start in range(first, len(images), 1024):
+            part = range(start, min(start + 1024, len(images)))
+            for row, reason in zip(part, pool.map(fault, part), strict=True):
+                if reason is not None:
+                    broken[images.ids[row]] = reason
+                advance(1)
+    return broken
+
+
+def leave_out_broken(images: ImageSet, *, workers: int | None = None, progress: bool = True) -> ImageSet:
+    """The images that can be decoded, in their order; all are decoded to find out.
+
+    Args:
+        images: the set.
+        workers: threads that decode; one a core if None.
+        progress: show a bar.
+
+    Returns:
+        A set that names the others in ``left_out``.
+
+    Raises:
+        DataError: if none can be decoded.
+
+    Example:
+        >>> images = ft.leave_out_broken(ft.images_from_folder("photographs"), progress=False)
+        >>> dict(images.left_out)
+        {}
+    """
+    broken = find_broken(images, workers=workers, progress=progress)
+    if len(broken) == len(images):
+        raise broken_error(images, broken)
+    whole = images.subset(image_id for image_id in images.ids if image_id not in broken)
+    return replace(whole, left_out=broken)
+
+
+def broken_error(images: ImageSet, broken: Mapping[str, str]) -> DataError:
+    """The error that names every broken image, and says why the first one is."""
+    return DataError(
+        f"{len(broken)} of {len(images)} images of {images.name!r} cannot be read: {', '.join(broken)} "
+        f"(first: {next(iter(broken.values()))}); mend them, or leave them out "
+        "(--skip-broken; in Python leave_out_broken)"
+    )

@@ -4,11 +4,17 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from factortopy.errors import DataError
-from factortopy.images.hdf5 import images_from_hdf5
-from factortopy.images.image_set import SUFFIXES, ImageSet, images_from_folder, images_from_list, read_image
+import numpy as np
+from PIL import Image
 
+from factortopy.errors import DataError
+from factortopy.images.image_set import ImageSet, header_fault, read_image
+from factortopy.storage import reading
+
+SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
 HDF5 = (".hdf5", ".h5")
+PREFIX = "nsd-"
+REMEDY = "get the HDF5 file again"
 
 
 def images_from_path(path: str | os.PathLike[str], *, array: str = "imgBrick", check: bool = True) -> ImageSet:
@@ -32,6 +38,73 @@ def images_from_path(path: str | os.PathLike[str], *, array: str = "imgBrick", c
     return images_from_hdf5(path, array) if path.suffix.lower() in HDF5 else images_from_list(path, check=check)
 
 
+def images_from_folder(path: str | Path, *, check: bool = True) -> ImageSet:
+    """The images of a folder (not of its subfolders), sorted by file name; ids are the file names.
+
+    Args:
+        path: the folder.
+        check: read every file's header at once, so that broken images are found before long work starts.
+
+    Raises:
+        DataError: if the folder does not exist, has no images, or files are no images; all are named.
+
+    Example:
+        >>> images = ft.images_from_folder("photographs")
+        >>> images.image(0).mode
+        'RGB'
+    """
+    folder = Path(path)
+    if not folder.is_dir():
+        raise DataError.of(folder, "is not a folder; give a folder of images")
+    files = (file for file in folder.iterdir() if file.suffix.lower() in SUFFIXES)
+    names = sorted(file.name for file in files if not file.name.startswith("."))
+    if not names:
+        raise DataError(f"no images in {folder}; expected files ending in {', '.join(SUFFIXES)}", path=folder)
+    if check:
+        _check_headers({name: folder / name for name in names}, folder)
+    return ImageSet(folder.resolve().name, tuple(names), lambda name: read_image(folder / name))
+
+
+def images_from_list(path: str | Path, *, check: bool = True) -> ImageSet:
+    """The images that a text file names, one a line and in this order; ids are the lines.
+
+    Paths that are not absolute start at the file's own folder. Empty lines are skipped.
+
+    Args:
+        path: the text file, UTF-8.
+        check: read every image's header at once.
+
+    Raises:
+        DataError: if the file cannot be read, names nothing or a line twice, or images are missing or broken.
+
+    Example:
+        >>> from pathlib import Path
+        >>> names = sorted(path.name for path in Path("photographs").iterdir())
+        >>> _ = Path("some.txt").write_text("\\n".join(f"photographs/{name}" for name in names[:3]))
+        >>> len(ft.images_from_list("some.txt"))
+        3
+    """
+    file = Path(path)
+    with reading(file, "give a list of images as a text file, UTF-8, one path a line"):
+        lines = [line.strip() for line in file.read_text(encoding="utf-8-sig").splitlines()]
+    ids = tuple(line for line in lines if line)
+    if not ids:
+        raise DataError.of(file, "names no images; write the path of one image a line")
+    if check:
+        _check_headers({line: file.parent / line for line in ids}, file)
+    return ImageSet(file.stem, ids, lambda line: read_image(file.parent / line))
+
+
+def _check_headers(files: dict[str, Path], source: Path) -> None:
+    broken = {name: reason for name, file in files.items() if (reason := header_fault(file)) is not None}
+    if broken:
+        named = ", ".join(f"{name} ({reason})" for name, reason in broken.items())
+        raise DataError(
+            f"{len(broken)} of {len(files)} images in {source} cannot be read: {named}; replace or remove them",
+            path=source,
+        )
+
+
 def images_by_name(folder: str | os.PathLike[str], ids: Sequence[str], name: str) -> ImageSet:
     """The images of some file names beneath a folder, in the order given; ids are the file names.
 
@@ -45,19 +118,72 @@ def images_by_name(folder: str | os.PathLike[str], ids: Sequence[str], name: str
     """
     folder = Path(folder)
     if not folder.is_dir():
-        raise DataError(f"{folder} is no folder; give the folder of the photographs", path=folder)
+        raise DataError.of(folder, "is no folder; give the folder of the photographs")
     wanted = set(ids)
     files: dict[str, Path] = {}
     for file in sorted(folder.rglob("*")):
         if file.name in wanted and file.suffix.lower() in SUFFIXES:
             if file.name in files:
-                raise DataError(f"{folder} has {file.name} twice ({files[file.name]}, {file}); remove one", path=folder)
+                raise DataError.of(folder, f"has {file.name} twice ({files[file.name]}, {file}); remove one")
             files[file.name] = file
     missing = [image for image in ids if image not in files]
     if missing:
-        raise DataError(
-            f"{len(missing)} of {len(ids)} photographs are not beneath {folder} (first: {missing[0]}); "
-            "give the folder that holds them",
-            path=folder,
-        )
+        fault = f"{len(missing)} of {len(ids)} photographs are not beneath {folder} (first: {missing[0]})"
+        raise DataError(f"{fault}; give the folder that holds them", path=folder)
     return ImageSet(name, tuple(ids), lambda image: read_image(files[image]))
+
+
+def images_from_hdf5(path: str | Path, dataset: str = "imgBrick", ids: Sequence[str] | None = None) -> ImageSet:
+    """The images of an HDF5 array; ids are their indices from 0, as ``nsd-00013``.
+
+    The file is opened for each image and closed again, so that several threads and processes may read.
+
+    Args:
+        path: the file, e.g. ``nsd_stimuli.hdf5``.
+        dataset: name of the array, uint8 (image, height, width, 3).
+        ids: the images wanted, in this order; all by default.
+
+    Raises:
+        DataError: if the file is missing, damaged, or has no such array or images.
+
+    Example:
+        >>> import h5py
+        >>> with h5py.File("stimuli.hdf5", "w") as file:
+        ...     _ = file.create_dataset("imgBrick", data=np.zeros((3, 16, 16, 3), np.uint8))
+        >>> len(ft.images_from_hdf5("stimuli.hdf5"))
+        3
+    """
+    file = Path(path)
+    count = _count(file, dataset)
+    number_of = {f"{PREFIX}{number:05d}": number for number in range(count)}
+    unknown = [image_id for image_id in ids or () if image_id not in number_of]
+    if unknown:
+        fault = f"{len(unknown)} images such as {unknown[0]!r} are not among the {count} of {file}"
+        names = f"{PREFIX}{0:05d} to {PREFIX}{count - 1:05d}"
+        raise DataError(f"{fault}, which are {names}; is it the whole file?", path=file)
+
+    def load(image_id: str) -> Image.Image:
+        import h5py
+
+        with reading(file, REMEDY), h5py.File(file, "r") as opened:
+            return Image.fromarray(np.asarray(opened[dataset][number_of[image_id]]))
+
+    return ImageSet(file.stem, tuple(number_of if ids is None else ids), load)
+
+
+def _count(path: Path, dataset: str) -> int:
+    """How many images an array has, which must be one of images."""
+    import h5py
+
+    with reading(path, REMEDY), h5py.File(path, "r") as file:
+        brick = file.get(dataset)
+        if not isinstance(brick, h5py.Dataset):
+            fault = f"has no array {dataset!r}, it holds {', '.join(file) or 'nothing'}; name one"
+        elif brick.dtype != np.uint8 or brick.ndim != 4 or brick.shape[3] != 3 or 0 in brick.shape:
+            fault = f"is {brick.dtype} of shape {brick.shape}, expected uint8 images (image, height, width, 3)"
+        # One image is read at a time: it alone must be of a size that an image can have.
+        elif brick.shape[1] * brick.shape[2] > Image.MAX_IMAGE_PIXELS:
+            fault = f"announces images of {brick.shape[1:3]} pixels in {dataset!r}; damaged?"
+        else:
+            return int(brick.shape[0])
+    raise DataError.of(path, fault)

@@ -155,7 +155,7 @@ def read_split(path: str | os.PathLike[str]) -> Split:
     with reading(path, "give a split as JSON with train, validation and test"):
         sides = json.loads(Path(path).read_text(encoding="utf-8"))
     if not isinstance(sides, dict) or not all(isinstance(ids, list) for ids in sides.values()):
-        raise DataError(f"{path} is no split: give an object of three lists, train, validation and test", path=path)
+        raise DataError.of(path, "is no split: give an object of three lists, train, validation and test")
     return Split.from_dict(sides)
 
 

@@ -1,12 +1,16 @@
 """Files: whole or not at all; arrays in any common format; shards, checkpoints, locks."""
 
-from factortopy.storage._reading import SMALL, SUFFIXES, ArrayPath, check_plausible, reading
-from factortopy.storage.array_files import ArraySource, NpyHeader, npy_header, read_array
+from factortopy.storage.arrays import ArraySource, NpyHeader, npy_header, read_array
 from factortopy.storage.checkpoint import Checkpoint, Part, load_optimiser, named, of_kind, optimiser_tensors
 from factortopy.storage.files import (
+    SMALL,
+    SUFFIXES,
+    ArrayPath,
     atomic_path,
+    check_plausible,
     check_writable,
     csv_of,
+    reading,
     remove,
     sha256_array,
     sha256_file,

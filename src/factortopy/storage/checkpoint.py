@@ -63,9 +63,8 @@ class Checkpoint:
             try:
                 save_file(tensors, file, metadata)
             except SafetensorError as error:
-                raise DataError(
-                    f"cannot write the checkpoint {self._file(name)}: {error}", path=self._file(name)
-                ) from error
+                path = self._file(name)
+                raise DataError(f"cannot write the checkpoint {path}: {error}", path=path) from error
         self._written = time.monotonic()
 
     def load(self, name: str) -> Part | None:
@@ -83,15 +82,11 @@ class Checkpoint:
                 tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (no mapping)
                 facts = json.loads(metadata.get("facts", "null"))
         except (SafetensorError, OSError, ValueError) as error:
-            raise DataError(
-                f"checkpoint {path} cannot be read ({error}); delete {self.folder} to start anew", path=path
-            ) from error
+            fault = f"checkpoint {path} cannot be read ({error}); delete {self.folder} to start anew"
+            raise DataError(fault, path=path) from error
         if metadata.get("identity") != self.identity:
-            raise DataError(
-                f"checkpoint {self.folder} belongs to another fit or fine-tuning (settings or data differ); "
-                "give another folder, or delete it to start anew",
-                path=self.folder,
-            )
+            fault = f"checkpoint {self.folder} belongs to another fit or fine-tuning (settings or data differ)"
+            raise DataError(f"{fault}; give another folder, or delete it to start anew", path=self.folder)
         return Part(tensors, facts)
 
     def _file(self, name: str) -> Path:
@@ -115,12 +110,7 @@ def optimiser_tensors(optimiser: Optimizer) -> dict[str, Tensor]:
 
 
 def load_optimiser(optimiser: Optimizer, tensors: Mapping[str, Tensor]) -> None:
-    """Give an optimiser back what :func:`optimiser_tensors` took; its own settings stay.
-
-    Args:
-        optimiser: of the same parameters.
-        tensors: of a part; other kinds of tensors among them are left alone.
-    """
+    """Give an optimiser of the same parameters back what :func:`optimiser_tensors` took; its own settings stay."""
     moments: dict[int, dict[str, Tensor]] = {}
     for key, value in of_kind("optimiser", tensors).items():
         number, _, name = key.partition("/")

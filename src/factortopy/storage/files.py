@@ -1,4 +1,4 @@
-"""Writing that leaves either the whole result or nothing, and hashes of what was read."""
+"""Files: read with errors in one line, written whole or not at all, and hashes of what was read."""
 
 import hashlib
 import os
@@ -6,19 +6,88 @@ import shutil
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from factortopy.errors import DataError
+from factortopy.errors import DataError, FactortopyError
+
+SUFFIXES = (".npy", ".npz", ".zarr", ".h5", ".hdf5", ".gii", ".gii.gz", ".mgh", ".mgz", ".nii", ".nii.gz")
+"""Ends of the files that ``read_array`` knows; ``.nii`` is CIFTI."""
+COMPRESSION = 1032
+"""Deflate shrinks nothing more than so many times; other codecs do so only to constants."""
+SMALL = 64 * 2**20
+"""Bytes of memory that are always granted: what is left out of a file (fill values) takes no place in it."""
+
+Path_ = str | os.PathLike[str]
+
+
+@dataclass(frozen=True)
+class ArrayPath:
+    """A file, and the array in it where it holds several (``file.h5:dataset``)."""
+
+    file: Path
+    member: str = ""
+
+    @classmethod
+    def parse(cls, path: Path_) -> "ArrayPath":
+        """Tell the file from the name in it; a file that has a colon in its own name is taken as it is."""
+        text = os.fspath(path)
+        file, colon, member = text.rpartition(":")
+        if colon and not os.path.exists(text) and file.lower().endswith(SUFFIXES):
+            return cls(Path(file), member.strip("/"))
+        return cls(Path(text))
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.member}" if self.member else str(self.file)
+
+    def __fspath__(self) -> str:
+        return str(self.file)
+
 
 if TYPE_CHECKING:
     import pandas
 
 
 @contextmanager
-def atomic_path(path: str | os.PathLike[str], *, sign: str | None = None) -> Iterator[Path]:
+def reading(path: Path_ | ArrayPath, remedy: str = "it is damaged or of another kind; get it again") -> Iterator[None]:
+    """Turn whatever a parser says about a damaged file into one line that names the file and the remedy.
+
+    Raises:
+        DataError: for any error inside that is not already one of ours.
+    """
+    try:
+        yield
+    except FactortopyError:
+        raise
+    except FileNotFoundError as error:
+        raise DataError.of(path, "is missing; check the path, or get the file again") from error
+    # Parsers raise anything on damaged bytes: struct.error, KeyError, RecursionError, zlib.error, ...
+    except Exception as error:
+        reason = " ".join(str(error).split())[:200] or type(error).__name__
+        raise DataError(f"cannot read {path} ({reason}); {remedy}", path=path) from error
+
+
+def check_plausible(path: Path_ | ArrayPath, announced: int, stored: int) -> None:
+    """Refuse an array that its file cannot hold, before memory is taken for it.
+
+    Args:
+        path: the file.
+        announced: bytes of the array by its header.
+        stored: bytes of the file that hold it, maybe compressed.
+
+    Raises:
+        DataError: if even the best compression could not shrink the one to the other.
+    """
+    if announced < 0 or announced > max(SMALL, COMPRESSION * stored):
+        fault = f"announces {announced:,} bytes of data but has {stored:,}; it is truncated or its header is damaged"
+        raise DataError.of(path, f"{fault}: get it again")
+
+
+@contextmanager
+def atomic_path(path: Path_, *, sign: str | None = None) -> Iterator[Path]:
     """Give a temporary sibling of ``path`` (file or folder) to write to; move it into place on success.
 
     On any error, Ctrl-C included, the sibling is removed and what stood at ``path`` is untouched. A file
@@ -34,7 +103,7 @@ def atomic_path(path: str | os.PathLike[str], *, sign: str | None = None) -> Ite
     """
     path = Path(path)
     if sign and path.is_dir() and any(path.iterdir()) and not (path / sign).exists():
-        raise DataError(f"{path} holds something else (no {sign} in it); choose another folder", path=path)
+        raise DataError.of(path, f"holds something else (no {sign} in it); choose another folder")
     sibling = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.partial")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -77,7 +146,7 @@ def csv_of(table: "pandas.DataFrame") -> str:
     return str(table.to_csv(index=False, lineterminator="\n"))
 
 
-def write_table(path: str | os.PathLike[str], table: "pandas.DataFrame") -> Path:
+def write_table(path: Path_, table: "pandas.DataFrame") -> Path:
     """Write a table as CSV, atomically, empty what is missing; returns its path.
 
     Raises:
@@ -86,14 +155,14 @@ def write_table(path: str | os.PathLike[str], table: "pandas.DataFrame") -> Path
     return write_text(path, csv_of(table))
 
 
-def write_text(path: str | os.PathLike[str], text: str) -> Path:
+def write_text(path: Path_, text: str) -> Path:
     """Write a UTF-8 text file atomically; returns its path."""
     with atomic_path(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
     return Path(path)
 
 
-def check_writable(folder: str | os.PathLike[str]) -> Path:
+def check_writable(folder: Path_) -> Path:
     """Prove that files can be written to a folder, before long work starts; it is not made yet.
 
     Raises:
@@ -105,19 +174,18 @@ def check_writable(folder: str | os.PathLike[str]) -> Path:
         probe.touch()
         probe.unlink()
     except OSError as error:
-        raise DataError(
-            f"cannot write to {folder}: {error.strerror or error}; choose another folder", path=folder
-        ) from error
+        fault = f"cannot write to {folder}: {error.strerror or error}; choose another folder"
+        raise DataError(fault, path=folder) from error
     return folder
 
 
-def standing_folder(path: str | os.PathLike[str]) -> Path:
+def standing_folder(path: Path_) -> Path:
     """The path itself if it is there, else the nearest of its parents that is."""
     path = Path(path).absolute()
-    return next(place for place in (path, *path.parents) if place.exists())
+    return next(folder for folder in (path, *path.parents) if folder.exists())
 
 
-def sha256_file(path: str | os.PathLike[str]) -> str:
+def sha256_file(path: Path_) -> str:
     """SHA-256 of a file's bytes, as 64 hex digits."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

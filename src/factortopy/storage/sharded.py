@@ -22,10 +22,7 @@ class ShardedStore:
     """The folder of a store, complete or not.
 
     ``completed.json`` in it says how much is whole, and once all is, the bytes of each array. Whatever was
-    written after it was is written again.
-
-    Args:
-        path: the folder.
+    written after it was is written again. What cannot be read, or is not what it should be, is a ``DataError``.
 
     Attributes:
         noun: what messages call it.
@@ -53,21 +50,17 @@ class ShardedStore:
             return False
 
     def open(self) -> zarr.Group:
-        """The group, complete or not.
-
-        Raises:
-            DataError: if there is no such store.
-        """
+        """The group, complete or not."""
         other = f"give another folder or run the {self.action} again"
         if not self.path.exists():
             raise DataError(f"there is no {self.noun} at {self.path}; run the {self.action} first", path=self.path)
         try:
             group = zarr.open_group(self.path, mode="r", zarr_format=3)
         except (OSError, ValueError, KeyError, TypeError) as error:
-            raise DataError(f"{self.path} is no {self.noun} or is damaged; {other}", path=self.path) from error
+            raise DataError.of(self.path, f"is no {self.noun} or is damaged; {other}") from error
         if group.attrs.get("format") not in self.formats:
             version = f"{self.noun} of this version ({self.formats[0]})"
-            raise DataError(f"{self.path} is no {version}; {other}", path=self.path)
+            raise DataError.of(self.path, f"is no {version}; {other}")
         return group
 
     def marker(self) -> dict[str, Any]:
@@ -84,11 +77,7 @@ class ShardedStore:
         return int(self.marker()[self.unit]) if (self.path / MARKER).is_file() else 0
 
     def check_whole(self, total: int) -> None:
-        """Refuse a store that is not finished, or whose files have another size than they had.
-
-        Raises:
-            DataError: if it is so.
-        """
+        """Refuse a store that is not finished, or whose files have another size than they had."""
         marker = self.marker()
         if marker[self.unit] != total or "bytes" not in marker:
             whole = f"{marker[self.unit]} of {total} {self.unit}"
@@ -112,7 +101,7 @@ class ShardedStore:
             DataError: if the folder holds something else or was begun with another identity.
         """
         if self.path.exists() and not self.path.is_dir():
-            raise DataError(f"{self.path} is a file; give a folder for the {self.noun}", path=self.path)
+            raise DataError.of(self.path, f"is a file; give a folder for the {self.noun}")
         if not self.path.is_dir() or not any(self.path.iterdir()):
             self._sweep(self.path.absolute().parent, f".{glob.escape(self.path.name)}.*")
             with atomic_path(self.path) as temporary:
@@ -123,11 +112,7 @@ class ShardedStore:
         self._sweep(self.path, "**/*")
 
     def compare(self, identity: Mapping[str, Any], total: int) -> None:
-        """Compare the store with what is to be written to it.
-
-        Raises:
-            DataError: if they differ, or it is of an earlier version and not finished.
-        """
+        """Refuse to write to a store that is of other work, or of an earlier version and not finished."""
         attributes = self.open().attrs
         older = attributes["format"] != self.formats[0]
         if older and self.done < total:
@@ -150,20 +135,15 @@ class ShardedStore:
 
     @contextmanager
     def only_writer(self) -> Iterator[None]:
-        """Hold the right to write; the lock, a hidden file beside the folder, falls when its process dies.
-
-        Raises:
-            DataError: if another process holds it, or no file can be written there.
-        """
+        """Hold the right to write; the lock, a hidden file beside the folder, falls when its process dies."""
         file = self.path.absolute().with_name(f".{self.path.name}.lock")
         lock = FileLock(file, timeout=0)
         try:
             file.parent.mkdir(parents=True, exist_ok=True)
             lock.acquire()
         except Timeout:
-            raise self._error(
-                "is being written by another process; wait until it ends or choose another folder"
-            ) from None
+            fault = "is being written by another process; wait until it ends or choose another folder"
+            raise self._error(fault) from None
         except OSError as error:
             raise self._error(f"cannot be written: {error.strerror or error}; choose another folder") from error
         try:
@@ -182,11 +162,7 @@ class ShardedStore:
         write_text(self.path / MARKER, json.dumps(marker))
 
     def check_space(self, needed: int, remedy: str) -> None:
-        """Refuse to begin what the disk cannot hold.
-
-        Raises:
-            DataError: if fewer bytes are free than needed.
-        """
+        """Refuse to begin what the disk cannot hold."""
         free = shutil.disk_usage(standing_folder(self.path)).free
         if needed > free:
             room = f"{self.path.parent} has {free / 1e9:.1f} GB free"

@@ -28,13 +28,7 @@ EMPTY = np.iinfo(np.uint64).max
 def write_shard(
     path: Path, values: Shaped[np.ndarray, "row ..."], chunk: tuple[int, ...], shard: tuple[int, ...]
 ) -> None:
-    """Write a shard, or the beginning of one.
-
-    Args:
-        path: the file, by ``shard_path``.
-        values: fewer rows than a shard has in the last one.
-        chunk: shape of a chunk; it divides that of the values.
-        shard: shape of a whole shard.
+    """Write a shard (at ``shard_path``), or the beginning of one; the shape of a chunk divides that of the values.
 
     Raises:
         OSError: if the disk is full or the folder cannot be written; no part of the file stays.
@@ -60,17 +54,10 @@ def _divided(shape: tuple[int, ...], chunk: tuple[int, ...]) -> tuple[int, ...]:
 def read_rows(
     array: Path, rows: Sequence[int] | np.ndarray, item: tuple[int, ...], dtype: str, chunk_images: int = 1
 ) -> np.ndarray:
-    """Images of one array, in the order given.
-
-    Args:
-        array: folder of the array.
-        rows: indices of the images, from 0; repeats allowed.
-        item: shape of an image's part.
-        dtype: type of the values.
-        chunk_images: images in a chunk.
+    """Images of one array, each of shape ``item``, in the order given; repeats allowed.
 
     Raises:
-        DataError: if a file of it is missing or damaged.
+        DataError: if a file of the array is missing or damaged.
     """
     wanted = np.asarray(rows, dtype=np.int64)
     values = np.empty((len(wanted), *item), dtype=dtype)
@@ -84,11 +71,7 @@ def read_rows(
 
 
 def _read_shard(
-    path: Path,
-    rows: Sequence[int],
-    out: Shaped[np.ndarray, "image ..."],
-    positions: Sequence[int],
-    chunk_images: int,
+    path: Path, rows: Sequence[int], out: Shaped[np.ndarray, "image ..."], positions: Sequence[int], chunk_images: int
 ) -> None:
     """Read images at ``rows`` of a shard into ``positions`` of ``out``, each checked by its checksum."""
     try:
@@ -102,9 +85,9 @@ def _read_shard(
                     chunk = _read_chunk(file, index[number], shape, out.dtype)
                 out[position] = chunk[row % chunk_images]
     except OSError as error:
-        raise DataError(f"{path} cannot be read: {error.strerror or error}", path=path) from error
+        raise DataError.of(path, f"cannot be read: {error.strerror or error}") from error
     except ValueError as error:
-        raise DataError(f"{path} is not as it was written ({error})", path=path) from error
+        raise DataError.of(path, f"is not as it was written ({error})") from error
 
 
 def shard_path(array: Path, *position: int) -> Path:
@@ -139,11 +122,7 @@ def _read_chunk(
 
 
 def _checked(data: bytes) -> bytes:
-    """Data without the checksum behind it.
-
-    Raises:
-        ValueError: if the two do not fit.
-    """
+    """Data without the checksum behind it, which must fit."""
     content = data[:-CHECKSUM_BYTES]
     if google_crc32c.value(content) != int.from_bytes(data[-CHECKSUM_BYTES:], "little"):
         raise ValueError("a checksum differs")

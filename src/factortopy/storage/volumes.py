@@ -1,8 +1,6 @@
 """Volumes and surface maps in MGH and NIfTI files, and the coordinates of their voxels in mm."""
 
 import math
-import os
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,31 +8,15 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from factortopy.errors import DataError, ShapeError
-from factortopy.storage._reading import COMPRESSION, reading
+from factortopy.storage.files import COMPRESSION, Path_, reading
 
 VOLUME_ENDINGS = (".mgz", ".mgh", ".nii", ".nii.gz")
 
 REMEDY = "it is truncated or no MGH or NIfTI image; get it again"
 
 
-@dataclass(frozen=True, eq=False)
-class Volume:
-    """Numbers on a grid, or on the vertices of a surface (then all axes but the first have length 1).
-
-    Attributes:
-        values: as stored, scaled by the header's slope and intercept where there is one.
-        affine: voxel indices to mm.
-    """
-
-    values: np.ndarray
-    affine: Float[np.ndarray, "4 4"]
-
-
-def open_volume(path: str | os.PathLike[str]) -> Any:
-    """The nibabel image of a file whose size fits its header; no values are read yet.
-
-    Args:
-        path: ``.mgz``, ``.mgh``, ``.nii`` or ``.nii.gz``.
+def open_volume(path: Path_) -> Any:
+    """The nibabel image of a file (``VOLUME_ENDINGS``) whose size fits its header; no values are read yet.
 
     Raises:
         DataError: if the file is missing, of another kind, or shorter than its header says.
@@ -52,37 +34,26 @@ def open_volume(path: str | os.PathLike[str]) -> Any:
     size = path.stat().st_size
     most = size * COMPRESSION if path.suffix in (".mgz", ".gz") else size
     if announced > most or min(image.shape, default=0) < 1:
-        raise DataError(
-            f"{path} has {size} bytes but its header announces shape {image.shape}, {announced} bytes; "
-            "it is truncated or damaged: fetch it again",
-            path=path,
-        )
+        fault = f"has {size} bytes but its header announces shape {image.shape}, {announced} bytes"
+        raise DataError.of(path, f"{fault}; it is truncated or damaged: fetch it again")
     return image
 
 
-def read_volume(path: str | os.PathLike[str]) -> Volume:
-    """Read an MGH or NIfTI file whole.
+def read_volume(path: Path_) -> np.ndarray:
+    """The values of an MGH or NIfTI file, as stored, scaled by the header's slope and intercept where there is one.
 
-    Args:
-        path: ``.mgz``, ``.mgh``, ``.nii`` or ``.nii.gz``.
-
-    Raises:
-        DataError: if the file is missing, truncated, or of another kind.
+    Those of a surface have length 1 along all axes but the first.
     """
-    image = open_volume(path)
-    return Volume(read_values(image, path), np.asarray(image.affine, dtype=np.float64))
+    return read_values(open_volume(path), path)
 
 
-def read_values(image: Any, path: str | os.PathLike[str], part: Any = ...) -> np.ndarray:
+def read_values(image: Any, path: Path_, part: Any = ...) -> np.ndarray:
     """The values of an opened image, or a part of them, in the machine's own byte order.
 
     Args:
         image: what ``open_volume`` gave.
-        path: its file, for the message.
+        path: its file, which the error names if it ends too early or is damaged.
         part: an index such as ``(..., 3)``.
-
-    Raises:
-        DataError: if the file ends too early or is damaged.
     """
     with reading(path, REMEDY):
         values = np.asarray(image.dataobj[part])

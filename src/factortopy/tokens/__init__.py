@@ -1,8 +1,7 @@
 """Tokens on disk: extracted once, read many times."""
 
-from factortopy.tokens._extract import extract
+from factortopy.tokens._extract import estimate_extraction, extract
 from factortopy.tokens.clusters import split_clusters
-from factortopy.tokens.estimate import estimate_extraction
 from factortopy.tokens.outliers import OUTLIER_RATIO, TokenNorms, token_norms
 from factortopy.tokens.store import TokenFolder, TokenStore, images_done, planned_bytes
 

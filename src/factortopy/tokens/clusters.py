@@ -45,9 +45,8 @@ def split_clusters(
     index_of = {image: index for index, image in enumerate(tokens.image_ids)}
     missing = [image for image in ids if image not in index_of]
     if missing:
-        raise DataError(
-            f"{len(missing)} images have no tokens in {tokens.path} (first: {missing[0]!r})", path=tokens.path
-        )
+        fault = f"{len(missing)} images have no tokens in {tokens.path} (first: {missing[0]!r})"
+        raise DataError(fault, path=tokens.path)
     scene = tokens.image_groups or tokens.image_ids
     labels = cluster_images(
         _last_global_tokens(tokens, [index_of[image] for image in ids], progress),
@@ -63,14 +62,7 @@ def cluster_images(
 ) -> list[str]:
     """The cluster of each image, by k-means of the standardised features, averaged over each scene.
 
-    Args:
-        features: of each image.
-        scenes: the scene of each image.
-        clusters: how many.
-        seed: of k-means.
-
-    Raises:
-        DataError: if there are fewer scenes than clusters, or fewer than three clusters are asked for.
+    Fewer scenes than clusters, or fewer than three clusters, are an error.
     """
     from sklearn.cluster import KMeans
 

@@ -4,9 +4,7 @@ Some patches of little content come to hold global information, at norms many ti
 (Darcet et al. 2024, "Vision transformers need registers", arXiv 2309.16588).
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -16,9 +14,7 @@ from torch.nn import functional
 
 from factortopy.networks import Tokens
 from factortopy.progress import progress_bar
-
-if TYPE_CHECKING:
-    from factortopy.tokens.store import TokenStore
+from factortopy.tokens.store import TokenStore
 
 OUTLIER_RATIO = 3.0
 """A token is an outlier if its norm is above so many times the median norm of its map."""
@@ -48,7 +44,7 @@ class TokenNorms:
     median: Float[np.ndarray, "layer"]
 
 
-def token_norms(store: "TokenStore", *, progress: bool = True) -> TokenNorms:
+def token_norms(store: TokenStore, *, progress: bool = True) -> TokenNorms:
     """Norms of local tokens per layer and place, and how often a place holds an outlier.
 
     They are those of the stored maps, in which down-sampling has blended each token with its neighbours.
@@ -66,7 +62,8 @@ def token_norms(store: "TokenStore", *, progress: bool = True) -> TokenNorms:
     total, largest, count = np.zeros(shape), np.zeros(shape), np.zeros(shape)
     medians: list[np.ndarray] = []
     with progress_bar("Token norms", len(store), show=progress) as advance:
-        for local in _blocks(store):
+        for start in range(0, len(store), BLOCK):
+            local = store.read(range(start, min(start + BLOCK, len(store)))).local
             norms = torch.stack([norm(tensor) for tensor in local])
             values = norms.numpy()
             total += values.sum(1)
@@ -92,12 +89,8 @@ def outliers(norms: Float[Tensor, "B H W"], ratio: float = OUTLIER_RATIO) -> Boo
 def mask_outliers(tokens: Tokens, *, pooled: bool, ratio: float = OUTLIER_RATIO) -> Tokens:
     """Replace every outlier of every map by the mean of those of its eight neighbours that are none.
 
-    Where all neighbours are outliers, the mean of the map's other tokens is taken.
-
-    Args:
-        tokens: at the network's own resolution.
-        pooled: whether global tokens are means over places, which are then taken anew.
-        ratio: norm of an outlier over the median norm of its map.
+    Where all neighbours are outliers, the mean of the map's other tokens is taken. ``tokens`` are at the network's
+    own resolution; global tokens that are pooled, means over places, are taken anew.
     """
     local = tuple(_masked(tensor, ratio) for tensor in tokens.local)
     global_ = tuple(tensor.mean((2, 3), dtype=torch.float32) for tensor in local) if pooled else tokens.global_
@@ -116,8 +109,3 @@ def _masked(local: Float[Tensor, "B C H W"], ratio: float) -> Float[Tensor, "B C
     everywhere = clean.sum((2, 3), keepdim=True) / kept.sum((2, 3), keepdim=True)
     filled = torch.where(near_count > 0, near / near_count.clamp(min=1), everywhere)
     return torch.where(out, filled, local)
-
-
-def _blocks(store: "TokenStore") -> Iterator[tuple[Tensor, ...]]:
-    for start in range(0, len(store), BLOCK):
-        yield store.read(range(start, min(start + BLOCK, len(store)))).local

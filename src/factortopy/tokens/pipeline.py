@@ -53,11 +53,7 @@ class Extraction:
     def run(self, first: int, take: Take, advance: Callable[[int], None], progress: bool = True) -> None:
         """Compute the tokens of all images from ``first`` on and hand them to ``take``, in order.
 
-        Args:
-            first: index of the first image.
-            take: called in a thread of its own, never twice at a time.
-            advance: told of every batch that was taken.
-            progress: show a bar where broken images are looked for.
+        ``take`` is called in a thread of its own, never twice at a time; ``advance`` is told of every batch taken.
 
         Raises:
             DataError: if images are broken (all are named), or a token does not fit into float16.
@@ -83,11 +79,7 @@ class Extraction:
             return Tokens(tokens.local, tokens.global_).to(dtype=torch.float16)
 
     def load_first(self, progress: bool = True) -> Float[Tensor, "1 3 H W"]:
-        """The first image as the network sees it.
-
-        Raises:
-            DataError: if it is broken; all that are broken are named.
-        """
+        """The first image as the network sees it; if it is broken, all that are broken are named."""
         pixels = self._empty(1)
         try:
             self._decode(0, pixels, 0)
@@ -149,11 +141,7 @@ def image_digest(pixels: np.ndarray) -> bytes:
 
 
 def check_finite(tokens: Tokens, layers: Sequence[str], ids: Sequence[str]) -> None:
-    """Refuse tokens that float16 cannot hold; nothing is clipped.
-
-    Raises:
-        DataError: if one is infinite or not a number; it names the layer and the image.
-    """
+    """Refuse tokens that float16 cannot hold, infinite or not a number, by layer and image; nothing is clipped."""
     for kind, parts in (("local", tokens.local), ("global", tokens.global_)):
         for layer, tensor in zip(layers, parts, strict=True):
             # The sum is finite where all are: one pass, where looking at each takes three.

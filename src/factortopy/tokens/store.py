@@ -7,6 +7,7 @@ shard). Tokens hardly shrink under compression, so there is none; every chunk ha
 are complete and is written last.
 """
 
+import json
 import math
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,7 +20,7 @@ from torch import Tensor
 
 from factortopy.errors import DataError
 from factortopy.networks import Tokens
-from factortopy.storage import SHARD_IMAGES, ShardedStore, read_rows, shard_bytes
+from factortopy.storage import SHARD_IMAGES, ShardedStore, read_rows, shard_bytes, shard_path, write_shard
 
 FIRST_FORMAT = "factortopy-tokens-1"
 """Of the first release: four images a local chunk, 64 a global one, no digests of images."""
@@ -111,17 +112,13 @@ class TokenStore:
         """
         wanted = None if indices is None else np.asarray(indices, dtype=np.int64)
         if wanted is not None and (wanted.size == 0 or wanted.min() < 0 or wanted.max() >= len(self)):
-            raise DataError(
-                f"image indices must be one or more of 0 to {len(self) - 1}, as the store {self.path} has",
-                path=self.path,
-            )
+            fault = f"image indices must be one or more of 0 to {len(self) - 1}, as the store {self.path} has"
+            raise DataError(fault, path=self.path)
         rows = np.arange(len(self)) if wanted is None else wanted
-        local = [self._read("local", layer, rows, count) for layer, count in self._layers()]
-        global_ = [self._read("global", layer, rows, count) for layer, count in self._layers()]
+        layers = list(zip(self.layers, self.channels, strict=True))
+        local = [self._read("local", layer, rows, count) for layer, count in layers]
+        global_ = [self._read("global", layer, rows, count) for layer, count in layers]
         return Tokens(tuple(local), tuple(global_))
-
-    def _layers(self) -> list[tuple[str, int]]:
-        return list(zip(self.layers, self.channels, strict=True))
 
     def _read(self, kind: Literal["local", "global"], layer: str, rows: np.ndarray, count: int) -> Tensor:
         item = (count, *self.grid) if kind == "local" else (count,)
@@ -150,3 +147,69 @@ def planned_bytes(images: int, channels: Sequence[int], grid: tuple[int, int]) -
 def images_done(path: str | Path) -> int:
     """Images that are complete in a store; 0 where there is none."""
     return TokenFolder(Path(path)).done
+
+
+class TokenWriter:
+    """A store that is filled shard by shard: a new one, or one left by an earlier run of the same extraction.
+
+    Whoever writes holds the lock of ``only_writer``. ``identity`` is what makes the tokens what they are (network,
+    weights, preprocessing, grid, images), equal in every run that fills the store; the provenance of the first run
+    is kept. ``done`` images are complete: a multiple of 64 unless all are.
+    """
+
+    def __init__(self, path: str | Path, identity: dict[str, Any], provenance: dict[str, Any]) -> None:
+        self._folder = TokenFolder(Path(path))
+        self._identity: dict[str, Any] = json.loads(json.dumps(identity))
+        self._total = len(self._identity["image_ids"])
+        layers = list(zip(self._identity["layers"], self._identity["channels"], strict=True))
+        # Parts of an image by array: layers' maps, then layers' global tokens, then the digest.
+        self._items: dict[str, tuple[int, ...]] = {
+            **{f"local/{layer}": (count, *self._identity["grid"]) for layer, count in layers},
+            **{f"global/{layer}": (count,) for layer, count in layers},
+            DIGESTS: (DIGEST_BYTES,),
+        }
+        done = self._folder.done
+        needed = planned_bytes(self._total - done, self._identity["channels"], self._identity["grid"])
+        self._folder.check_space(needed, "take fewer layers, a smaller grid or another disk")
+        arrays = {name: self._layout(name, item) for name, item in self._items.items()}
+        self._folder.begin(self._identity, {"provenance": provenance}, arrays, self._total)
+        self.done = done
+        count = min(SHARD_IMAGES, self._total)
+        self._shard = {name: np.empty((count, *item), _dtype(name)) for name, item in self._items.items()}
+        self._filled = 0
+
+    def add(self, tokens: Tokens, digests: Sequence[bytes]) -> None:
+        """Add the next images, all of one shard, and the SHA-256 of their pixels; a full shard is written."""
+        rows = slice(self._filled, self._filled + len(tokens))
+        parts = [tensor.numpy() for tensor in (*tokens.local, *tokens.global_)]
+        parts.append(np.frombuffer(b"".join(digests), np.uint8).reshape(-1, DIGEST_BYTES))
+        for shard, part in zip(self._shard.values(), parts, strict=True):
+            shard[rows] = part
+        self._filled = rows.stop
+        if self._filled == SHARD_IMAGES or self.done + self._filled == self._total:
+            self._write()
+
+    def _write(self) -> None:
+        number = self.done // SHARD_IMAGES
+        with self._folder.writing(self._total):
+            for name, values in self._shard.items():
+                item = values.shape[1:]
+                file = shard_path(self._folder.path / name, number, *[0] * len(item))
+                write_shard(file, values[: self._filled], (1, *item), (SHARD_IMAGES, *item))
+        self.done += self._filled
+        self._filled = 0
+        self._folder.mark(self.done, self._total, self._items)
+
+    def _layout(self, name: str, item: tuple[int, ...]) -> dict[str, Any]:
+        axes = ("byte",) if name == DIGESTS else ("channel", "height", "width")
+        return {
+            "shape": (self._total, *item),
+            "dtype": _dtype(name),
+            "chunks": (1, *item),
+            "shards": (SHARD_IMAGES, *item),
+            "dimension_names": ("image", *axes[: len(item)]),
+        }
+
+
+def _dtype(name: str) -> str:
+    return "uint8" if name == DIGESTS else "<f2"

@@ -13,6 +13,12 @@ from factortopy.errors import DataError, ShapeError
 from factortopy.storage import NpyHeader, npy_header, read_array
 
 SIDES = {"lh": "left", "rh": "right"}
+RESPONSES = "training_split/training_fmri/{}_training_fmri.npy"
+CEILING = "test_split/noise_ceiling/{}_noise_ceiling.npy"
+MASK = "roi_masks/{}.all-vertices_fsaverage_space.npy"
+LABELS = "roi_masks/{}.{}_challenge_space.npy"
+"""By hemisphere (``"lh"`` or ``"rh"``) and class; in challenge space."""
+MAPPING = "roi_masks/mapping_{}.npy"
 CLASSES = ("prf-visualrois", "floc-bodies", "floc-faces", "floc-places", "floc-words", "streams")
 MERGED = {
     "V1": ("V1v", "V1d"),
@@ -45,16 +51,12 @@ def several_subjects(root: Path) -> tuple[int, ...]:
 
 
 def subject_folder(root: Path, subject: int | None = None) -> Path:
-    """The folder of one subject, the first by default.
-
-    Raises:
-        DataError: if it is not there.
-    """
+    """The folder of one subject, the first by default."""
     folders = subject_folders(root)
     if subject is not None and subject not in folders:
         if _is_subject(root):
-            raise DataError(f"{root} is one subject's folder; give the folder above it for another", path=root)
-        raise DataError(f"{root} has no subject {subject}; it has {', '.join(map(str, folders))}", path=root)
+            raise DataError.of(root, "is one subject's folder; give the folder above it for another")
+        raise DataError.of(root, f"has no subject {subject}; it has {', '.join(map(str, folders))}")
     return folders[min(folders) if subject is None else subject]
 
 
@@ -62,11 +64,6 @@ def _is_subject(folder: Path) -> bool:
     return (folder / "training_split").is_dir() or (
         (folder / "roi_masks").is_dir() and (folder / "test_split").is_dir()
     )
-
-
-def fmri_file(folder: Path, side: str) -> Path:
-    """The training responses of ``"lh"`` or ``"rh"``."""
-    return folder / "training_split" / "training_fmri" / f"{side}_training_fmri.npy"
 
 
 def images_folder(folder: Path, split: str = "training") -> Path:
@@ -84,172 +81,115 @@ def nsd_ids(folder: Path, split: str, names: Sequence[str]) -> list[int]:
     for number, name in enumerate(names, start=1):
         match = re.fullmatch(rf"{stem}-(\d{{4,}})_nsd-(\d{{5}})\.png", name)
         if match is None or int(match[1]) != number:
-            raise DataError(
-                f"{folder / name} stands where {stem}-{number:04d}_nsd-*.png should; rows of responses follow "
-                "the file names: get the missing image, or take away the one too many",
-                path=folder / name,
-            )
+            fault = f"stands where {stem}-{number:04d}_nsd-*.png should; rows of responses follow the file names"
+            raise DataError.of(folder / name, f"{fault}: get the missing image, or take away the one too many")
         ids.append(int(match[2]))
     return ids
 
 
-def ceiling_file(folder: Path, side: str) -> Path:
-    """The noise ceiling of ``"lh"`` or ``"rh"``."""
-    return folder / "test_split" / "noise_ceiling" / f"{side}_noise_ceiling.npy"
-
-
 def check_response_header(file: Path) -> NpyHeader:
-    """The head of a file of responses.
-
-    Raises:
-        DataError: if the file is missing, truncated, or of another dtype or shape than (image, vertex).
-    """
+    """The head of a file of responses, float (image, vertex)."""
     header = npy_header(file)
     if len(header.shape) != 2 or 0 in header.shape or header.dtype.kind != "f":
-        raise ShapeError(
-            f"{file} holds {header.dtype} of shape {header.shape}, expected float32 (image, vertex); get it again",
-            path=file,
-        )
+        fault = f"holds {header.dtype} of shape {header.shape}, expected float32 (image, vertex); get it again"
+        raise ShapeError.of(file, fault)
     return header
 
 
 def response_headers(folder: Path) -> dict[str, NpyHeader]:
-    """Shape and dtype of the responses of ``"lh"`` and ``"rh"``, from the heads of their files.
-
-    Raises:
-        DataError: if a file is missing, truncated, or of another dtype or shape than (image, vertex).
-    """
-    headers = {side: check_response_header(fmri_file(folder, side)) for side in SIDES}
-    left, right = headers.values()
-    if left.shape[0] != right.shape[0]:
-        raise ShapeError(
-            f"{fmri_file(folder, 'lh')} has {left.shape[0]} rows, {fmri_file(folder, 'rh').name} "
-            f"{right.shape[0]}; they are of different subjects: get both again",
-            path=fmri_file(folder, "lh"),
-        )
+    """The heads of the responses of ``"lh"`` and ``"rh"``, which have the same number of rows."""
+    headers = {side: check_response_header(folder / RESPONSES.format(side)) for side in SIDES}
+    left, right = (header.shape[0] for header in headers.values())
+    if left != right:
+        file, other = (folder / RESPONSES.format(side) for side in SIDES)
+        fault = f"has {left} rows, {other.name} {right}; they are of different subjects: get both again"
+        raise ShapeError.of(file, fault)
     return headers
 
 
 def read_responses(
     folder: Path, headers: Mapping[str, NpyHeader], chosen: Bool[np.ndarray, "vertex"]
 ) -> Float[np.ndarray, "image voxel"]:
-    """The training responses of some vertices, the left hemisphere first; no more than these are held.
-
-    Args:
-        folder: of the subject.
-        headers: what ``response_headers`` gave.
-        chosen: over the vertices of both hemispheres.
+    """The training responses of some vertices of both hemispheres, the left first; no more than these are in memory.
 
     Raises:
         DataError: if responses hold NaN or infinity.
     """
-    sides = dict(zip(SIDES, np.split(chosen, [headers["lh"].shape[1]]), strict=True))
-    images = headers["lh"].shape[0]
-    responses = np.empty((images, int(chosen.sum())), np.float32)
-    start = 0
-    for side, columns in sides.items():
-        file, stop = fmri_file(folder, side), start + int(columns.sum())
+    left, right = np.split(chosen, [headers["lh"].shape[1]])
+    responses = np.empty((headers["lh"].shape[0], int(chosen.sum())), np.float32)
+    parts = np.split(responses, [int(left.sum())], axis=1)
+    for side, columns, part in zip(SIDES, (left, right), parts, strict=True):
+        file = folder / RESPONSES.format(side)
         values = np.load(file, mmap_mode="r", allow_pickle=False)
-        for row in range(0, images, BLOCK):
+        for row in range(0, len(part), BLOCK):
             with np.errstate(over="ignore"):
-                responses[row : row + BLOCK, start:stop] = values[row : row + BLOCK][:, columns]
+                part[row : row + BLOCK] = values[row : row + BLOCK][:, columns]
         with np.errstate(invalid="ignore"):
             # A NaN or an infinity anywhere makes the sum of its column not finite.
-            bad = ~np.isfinite(responses[:, start:stop].sum(axis=0, dtype=np.float64))
+            bad = ~np.isfinite(part.sum(axis=0, dtype=np.float64))
         if bad.any():
-            raise DataError(
-                f"{file} holds NaN or infinity in {bad.sum()} vertices; the challenge took such vertices "
-                "out, so the file is damaged: get it again",
-                path=file,
-            )
-        start = stop
+            fault = f"holds NaN or infinity in {bad.sum()} vertices; the challenge took such vertices out"
+            raise DataError.of(file, f"{fault}, so the file is damaged: get it again")
     return responses
 
 
-def labels_file(folder: Path, side: str, name: str) -> Path:
-    """The labels of a class in challenge space."""
-    return folder / "roi_masks" / f"{side}.{name}_challenge_space.npy"
-
-
 def challenge_mask(folder: Path, side: str, count: int) -> Bool[np.ndarray, "vertex"]:
-    """Which fsaverage vertices the columns of one hemisphere's responses are, in ascending order.
-
-    Args:
-        folder: of the subject.
-        side: ``"lh"`` or ``"rh"``.
-        count: columns that the responses have.
-
-    Raises:
-        DataError: if the file is missing, damaged or marks another number of vertices.
-    """
-    file = folder / "roi_masks" / f"{side}.all-vertices_fsaverage_space.npy"
-    mask = whole_numbers(file)
+    """Which fsaverage vertices the ``count`` columns of one hemisphere's responses are, in ascending order."""
+    file = folder / MASK.format(side)
+    mask = _whole_numbers(file)
     if not np.isin(mask, (0, 1)).all():
-        raise DataError(f"{file} holds other values than 0 and 1; get it again", path=file)
+        raise DataError.of(file, "holds other values than 0 and 1; get it again")
     if mask.sum() != count:
-        raise ShapeError(
-            f"{file} marks {mask.sum()} vertices but {fmri_file(folder, side).name} has {count} columns; "
-            "they are of different subjects or damaged: get them again",
-            path=file,
-        )
+        fault = f"marks {mask.sum()} vertices but {(folder / RESPONSES.format(side)).name} has {count} columns"
+        raise ShapeError.of(file, f"{fault}; they are of different subjects or damaged: get them again")
     return mask.astype(bool)
 
 
 def read_rois(folder: Path, counts: Mapping[str, int]) -> dict[str, Bool[np.ndarray, "voxel"]]:
     """The ROIs of all classes that are there, by the names that the data set ships, and the merged ones.
 
-    Args:
-        folder: of the subject.
-        counts: columns of responses of ``"lh"`` and ``"rh"``.
-
-    Raises:
-        DataError: if a file of a class is missing while another is there, or does not fit.
+    ``counts`` are the columns of responses of ``"lh"`` and ``"rh"``. A class of which a file is missing while
+    another is there is an error.
     """
     rois: dict[str, np.ndarray] = {}
     for name in CLASSES:
-        files = [labels_file(folder, side, name) for side in SIDES]
-        mapping = folder / "roi_masks" / f"mapping_{name}.npy"
+        files = [folder / LABELS.format(side, name) for side in SIDES]
+        mapping = folder / MAPPING.format(name)
         if not any(file.exists() for file in (*files, mapping)):
             continue
-        labels = [read_labels(file, counts[side]) for file, side in zip(files, SIDES, strict=True)]
-        names = read_mapping(mapping)
+        labels, names = read_labels(folder, name, counts), read_mapping(mapping)
         for file, values in zip(files, labels, strict=True):
             unknown = {int(value) for value in np.unique(values) if value > 0} - set(names)
             if unknown:
-                raise DataError(f"{file} holds the label {min(unknown)}, which {mapping.name} does not name", path=file)
+                raise DataError.of(file, f"holds the label {min(unknown)}, which {mapping.name} does not name")
         rois |= Labels(np.concatenate(labels), names).regions
     for name, parts in MERGED.items():
-        there = [rois[part] for part in parts if part in rois]
-        if there and name not in rois:
-            rois[name] = np.any(there, axis=0)
+        present = [rois[part] for part in parts if part in rois]
+        if present and name not in rois:
+            rois[name] = np.any(present, axis=0)
     return {name: mask for name, mask in rois.items() if mask.any()}
 
 
-def read_labels(file: Path, count: int) -> Int[np.ndarray, "vertex"]:
-    """The labels of one class and hemisphere in challenge space.
-
-    Raises:
-        DataError: if the file is missing, damaged, or has another number of vertices than the responses.
-    """
-    labels = whole_numbers(file)
-    if len(labels) != count:
-        raise ShapeError(f"{file} labels {len(labels)} vertices, the responses have {count}; get both again", path=file)
+def read_labels(folder: Path, name: str, counts: Mapping[str, int]) -> list[Int[np.ndarray, "vertex"]]:
+    """The labels of one class in challenge space, as many as there are responses, of each hemisphere."""
+    labels = []
+    for side, count in counts.items():
+        file = folder / LABELS.format(side, name)
+        labels.append(_whole_numbers(file))
+        if len(labels[-1]) != count:
+            fault = f"labels {len(labels[-1])} vertices, the responses have {count}; get both again"
+            raise ShapeError.of(file, fault)
     return labels
 
 
-def whole_numbers(file: Path) -> Int[np.ndarray, "vertex"]:
-    """Whole numbers, one a vertex, whatever type they were saved as.
-
-    Raises:
-        DataError: if the file holds anything else.
-    """
+def _whole_numbers(file: Path) -> Int[np.ndarray, "vertex"]:
+    """Whole numbers, one a vertex, whatever type they were saved as."""
     values = read_array(file)
     if values.ndim != 1 or not len(values) or values.dtype.kind not in "fiub":
-        raise ShapeError(
-            f"{file} holds {values.dtype} of shape {values.shape}, expected a whole number for each vertex", path=file
-        )
+        fault = f"holds {values.dtype} of shape {values.shape}, expected a whole number for each vertex"
+        raise ShapeError.of(file, fault)
     if values.dtype.kind == "f" and not (values == np.trunc(values)).all():
-        raise DataError(f"{file} holds values that are no whole numbers; get it again", path=file)
+        raise DataError.of(file, "holds values that are no whole numbers; get it again")
     return values.astype(np.int64)
 
 
@@ -259,21 +199,18 @@ def read_noise_ceiling(folder: Path, counts: Mapping[str, int]) -> Float[np.ndar
     Their own code writes shares of 1; files that went round later are in per cent. Which it is, is told by
     the largest value of both hemispheres.
     """
-    files = {side: ceiling_file(folder, side) for side in SIDES}
+    files = {side: folder / CEILING.format(side) for side in SIDES}
     if not any(file.exists() for file in files.values()):
         return None
     parts = []
     for side, file in files.items():
         ceiling = read_array(file)
         if ceiling.shape != (counts[side],) or ceiling.dtype.kind != "f":
-            raise ShapeError(
-                f"{file} holds {ceiling.dtype} of shape {ceiling.shape}, expected floats ({counts[side]},)", path=file
-            )
+            fault = f"holds {ceiling.dtype} of shape {ceiling.shape}, expected floats ({counts[side]},)"
+            raise ShapeError.of(file, fault)
         if not np.isfinite(ceiling).all() or ceiling.min() < 0 or ceiling.max() > 100:
-            low, high = ceiling.min(), ceiling.max()
-            raise DataError(
-                f"{file} goes from {low:.4g} to {high:.4g}; ceilings lie in 0..1, or 0..100 per cent", path=file
-            )
+            fault = f"goes from {ceiling.min():.4g} to {ceiling.max():.4g}; ceilings lie in 0..1, or 0..100 per cent"
+            raise DataError.of(file, fault)
         parts.append(ceiling)
     both = np.concatenate(parts)
     return (both / 100 if both.max() > 1 else both).astype(np.float32)

@@ -13,18 +13,19 @@ Layout of a subject's folder, from the challenge's own preparation code (gifale9
 import os
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from jaxtyping import Bool
 
 from factortopy.cortex import VERTICES, Surface, Voxels
 from factortopy.datasets.algonauts.files import (
+    LABELS,
+    MASK,
+    RESPONSES,
     SIDES,
     challenge_mask,
-    fmri_file,
     images_folder,
-    labels_file,
     nsd_ids,
     read_labels,
     read_noise_ceiling,
@@ -82,64 +83,7 @@ def load_algonauts(
     ceiling = read_noise_ceiling(folder, counts)
     chosen = np.ones(sum(counts.values()), bool) if vertices == "all" else _nsdgeneral(folder, counts)
     voxels = voxels.select(chosen)
-    return Subject(
-        name=folder.resolve().name,
-        responses=read_responses(folder, headers, chosen),
-        image_ids=images.ids,
-        voxels=replace(voxels, rois={name: mask for name, mask in voxels.rois.items() if mask.any()}),
-        noise_ceiling=None if ceiling is None else ceiling[chosen],
-        images=images,
-        provenance=_provenance(folder, vertices),
-    )
-
-
-def training_images(folder: Path, rows: int | None = None) -> ImageSet:
-    """The training images, in the order of the rows of responses.
-
-    Args:
-        folder: of the subject.
-        rows: how many there must be.
-
-    Raises:
-        DataError: if images are missing, or one is named otherwise than the challenge names it.
-    """
-    images = images_from_folder(images_folder(folder))
-    nsd_ids(images_folder(folder), "training", images.ids)
-    if rows not in (None, len(images)):
-        raise ShapeError(
-            f"{images_folder(folder)} has {len(images)} images, {fmri_file(folder, 'lh').name} {rows} rows; one "
-            "of them is incomplete: get it again",
-            path=images_folder(folder),
-        )
-    return replace(images, name=f"{folder.resolve().name} training images")
-
-
-def _on_surface(folder: Path, counts: dict[str, int], surface: Surface | None) -> Voxels:
-    masks = {side: challenge_mask(folder, side, count) for side, count in counts.items()}
-    whole = {len(mask) for mask in masks.values()}
-    file = folder / "roi_masks" / "{lh,rh}.all-vertices_fsaverage_space.npy"
-    name = next((name for name, count in VERTICES.items() if {count} == whole), None)
-    if surface is not None and whole != {surface.left.vertices}:
-        raise ShapeError(f"{file} do not have the {surface.left.vertices:,} vertices of {surface.name}", path=file)
-    if surface is None and name is None:
-        sizes = " and ".join(f"{count:,}" for count in sorted(whole))
-        raise ShapeError(f"{file} are for {sizes} vertices, no standard surface; expected 163,842", path=file)
-    vertices = [np.flatnonzero(mask) for mask in masks.values()]
-    sides = np.repeat(list(SIDES.values()), [len(part) for part in vertices])
-    return Voxels.on_sphere(surface or str(name), sides, np.concatenate(vertices))
-
-
-def _nsdgeneral(folder: Path, counts: dict[str, int]) -> Bool[np.ndarray, "vertex"]:
-    files = [labels_file(folder, side, "streams") for side in SIDES]
-    labels = [read_labels(file, count) for file, count in zip(files, counts.values(), strict=True)]
-    chosen = np.concatenate(labels) > 0
-    if not chosen.any():
-        raise DataError(f"{files[0]} and its pair label no vertex; get them again, or load all vertices", path=files[0])
-    return chosen
-
-
-def _provenance(folder: Path, vertices: str) -> dict[str, Any]:
-    return {
+    facts = {
         "kind": "algonauts",
         "folder": str(folder.resolve()),
         "vertices": vertices,
@@ -147,3 +91,50 @@ def _provenance(folder: Path, vertices: str) -> dict[str, Any]:
         "their number not shipped",
         "noise_ceiling": "ncsnr^2 / (ncsnr^2 + mean over test images of 1 / repeats), by the organisers",
     }
+    return Subject(
+        name=folder.resolve().name,
+        responses=read_responses(folder, headers, chosen),
+        image_ids=images.ids,
+        voxels=replace(voxels, rois={name: mask for name, mask in voxels.rois.items() if mask.any()}),
+        noise_ceiling=None if ceiling is None else ceiling[chosen],
+        images=images,
+        provenance=facts,
+    )
+
+
+def training_images(folder: Path, rows: int | None = None) -> ImageSet:
+    """The training images in the order of the rows of responses, of which there must be ``rows``.
+
+    Raises:
+        DataError: if images are missing, or one is named otherwise than the challenge names it.
+    """
+    path = images_folder(folder)
+    images = images_from_folder(path)
+    nsd_ids(path, "training", images.ids)
+    if rows not in (None, len(images)):
+        fault = f"has {len(images)} images, {Path(RESPONSES.format('lh')).name} {rows} rows; one of them is incomplete"
+        raise ShapeError.of(path, f"{fault}: get it again")
+    return replace(images, name=f"{folder.resolve().name} training images")
+
+
+def _on_surface(folder: Path, counts: dict[str, int], surface: Surface | None) -> Voxels:
+    masks = [challenge_mask(folder, side, count) for side, count in counts.items()]
+    sizes = {len(mask) for mask in masks}
+    file = folder / MASK.format("{lh,rh}")
+    name = next((name for name, count in VERTICES.items() if {count} == sizes), None)
+    if surface is not None and sizes != {surface.left.vertices}:
+        raise ShapeError.of(file, f"do not have the {surface.left.vertices:,} vertices of {surface.name}")
+    if surface is None and name is None:
+        listed = " and ".join(f"{count:,}" for count in sorted(sizes))
+        raise ShapeError.of(file, f"are for {listed} vertices, no standard surface; expected 163,842")
+    vertices = [np.flatnonzero(mask) for mask in masks]
+    sides = np.repeat(list(SIDES.values()), [len(part) for part in vertices])
+    return Voxels.on_sphere(surface or str(name), sides, np.concatenate(vertices))
+
+
+def _nsdgeneral(folder: Path, counts: dict[str, int]) -> Bool[np.ndarray, "vertex"]:
+    chosen = np.concatenate(read_labels(folder, "streams", counts)) > 0
+    if not chosen.any():
+        file = folder / LABELS.format("lh", "streams")
+        raise DataError.of(file, "and its pair label no vertex; get them again, or load all vertices")
+    return chosen

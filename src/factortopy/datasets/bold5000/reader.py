@@ -10,7 +10,8 @@ Layout (figshare 14456124, OpenNeuro ds001499)::
 """
 
 import os
-from dataclasses import replace
+import re
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +19,10 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from factortopy.cortex import Voxels
-from factortopy.datasets.bold5000.files import PREPARATIONS, STIMULI, BoldFiles, read_mask
 from factortopy.errors import DataError, UnknownNameError
 from factortopy.images import images_by_name
 from factortopy.progress import progress_bar
-from factortopy.storage import open_volume, read_values, volume_coordinates
+from factortopy.storage import open_volume, read_values, reading, volume_coordinates
 from factortopy.subjects import (
     REPEATS_FORMULA,
     RecordedVoxels,
@@ -34,6 +34,129 @@ from factortopy.subjects import (
     repeat_counts,
     repeat_variance,
 )
+
+PREPARATIONS = ("TYPED-FITHRF-GLMDENOISE-RR", "TYPEC-FITHRF-GLMDENOISE", "TYPEB-FITHRF", "TYPEA-ASSUMEHRF")
+BETAS = re.compile(r"(CSI[1-4])_GLMbetas-(.+)_ses-(\d\d)\.nii(?:\.gz)?")
+STIMULI = Path("BOLD5000_Stimuli", "Scene_Stimuli", "Presented_Stimuli")
+LISTS = Path("BOLD5000_Stimuli", "Stimuli_Presentation_Lists")
+REPEATED = "rep_"
+"""Stands before names of repeated images in some lists."""
+SPELLINGS = {"LO": "LOC", "RRSC": "RSC"}
+"""Regions whose files are named otherwise for two subjects."""
+
+
+def betas_in(root: Path) -> dict[tuple[str, str], list[tuple[int, Path]]]:
+    """(session, file) of all betas in a folder and those below it, by subject and preparation."""
+    files: dict[tuple[str, str], list[tuple[int, Path]]] = {}
+    for file in sorted([*root.glob("CSI*"), *root.glob("*/CSI*")]):
+        if match := BETAS.fullmatch(file.name):
+            files.setdefault((match[1], match[2]), []).append((int(match[3]), file))
+    return files
+
+
+def listed_images(root: Path) -> list[str]:
+    """File names of the images in the lists of all subjects that are there."""
+    names: set[str] = set()
+    for pattern in ("CSI?_imgnames.txt", "*/CSI?_imgnames.txt", f"{LISTS}/CSI?/CSI?_imgnames.txt"):
+        for file in root.glob(pattern):
+            names.update(_read_names(file))
+    return sorted(names)
+
+
+def _read_names(path: Path) -> list[str]:
+    """The image of each trial, by a text with one file name a line."""
+    with reading(path, "expected a text with one file name a line"):
+        return [Path(name).name.removeprefix(REPEATED) for name in path.read_text(encoding="utf-8").split()]
+
+
+@dataclass(frozen=True, eq=False)
+class BoldFiles:
+    """The files of one subject; nothing is read but a few headers.
+
+    Attributes:
+        root: the folder given.
+        name: of the subject, e.g. ``CSI1``.
+        sessions: betas of each session, by number.
+    """
+
+    root: Path
+    name: str
+    sessions: dict[int, Path]
+
+    @classmethod
+    def find(cls, root: Path, subject: int, preparation: str) -> "BoldFiles":
+        """The betas in a folder or in one folder below it.
+
+        Raises:
+            DataError: if there are none, or a session is there twice or missing between others.
+        """
+        name = f"CSI{subject}"
+        sessions: dict[int, Path] = {}
+        for number, file in betas_in(root).get((name, preparation), ()):
+            if number in sessions:
+                raise DataError.of(file, f"and {sessions[number]} are the same session; remove one")
+            sessions[number] = file
+        if not sessions:
+            raise DataError.of(root, f"has no {name}_GLMbetas-{preparation}_ses-01.nii.gz; give the betas' folder")
+        missing = sorted(set(range(1, max(sessions) + 1)) - set(sessions))
+        if missing:
+            fault = f"lacks the sessions {missing} of {name}, while the list of images has all"
+            raise DataError.of(root, f"{fault}: get them, or take away the later ones")
+        return cls(root, name, dict(sorted(sessions.items())))
+
+    @property
+    def folder(self) -> Path:
+        """The folder of the first session's betas."""
+        return next(iter(self.sessions.values())).parent
+
+    def image_names(self, trials: int) -> np.ndarray:
+        """File name of the image of each trial; the list may be longer where later sessions are not there.
+
+        Raises:
+            DataError: if the list is missing or too short.
+        """
+        file = f"{self.name}_imgnames.txt"
+        candidates = [self.folder / file, self.root / file, self.root / LISTS / self.name / file]
+        path = next((candidate for candidate in candidates if candidate.is_file()), None)
+        if path is None:
+            raise DataError.of(candidates[0], "is missing; it names the image of each trial: get it")
+        names = _read_names(path)
+        if len(names) < trials:
+            fault = f"names {len(names)} images, but sessions 1 to {max(self.sessions)} have {trials} trials"
+            raise DataError.of(path, f"{fault}; get both of one release")
+        return np.array(names[:trials])
+
+    def brain_mask(self) -> Path | None:
+        """The mask of the brain, where it is there."""
+        files = (folder / f"{self.name}_brainmask.nii.gz" for folder in (self.folder, self.root))
+        return next((file for file in files if file.is_file()), None)
+
+    def region_masks(self) -> dict[tuple[str, str], Path]:
+        """Masks by hemisphere (``LH``, ``RH``) and region."""
+        parents = (self.root / "derivatives" / "spm", self.root / "spm", self.root, self.folder)
+        folders = (parent / f"sub-{self.name}" for parent in parents)
+        folder = next((folder for folder in folders if folder.is_dir()), None)
+        masks: dict[tuple[str, str], Path] = {}
+        for file in sorted(folder.glob(f"sub-{self.name}_mask-*.nii.gz")) if folder else ():
+            region = file.name.removesuffix(".nii.gz").split("_mask-", 1)[1]
+            if region[:2] in ("LH", "RH") and len(region) > 2:
+                masks[region[:2], SPELLINGS.get(region[2:], region[2:])] = file
+        return masks
+
+
+def read_mask(path: Path, grid: tuple[int, ...]) -> tuple[Bool[np.ndarray, "x y z"], Float[np.ndarray, "4 4"]]:
+    """A mask on the grid of the betas, and its affine.
+
+    Raises:
+        DataError: if it is damaged, lies on another grid, or holds nothing.
+    """
+    image = open_volume(path)
+    if tuple(image.shape) != grid:
+        raise DataError.of(path, f"has shape {image.shape}, the betas {grid}; get masks and betas of one release")
+    mask = np.asarray(read_values(image, path)) > 0
+    if not mask.any():
+        raise DataError.of(path, "is empty: no voxel is in this mask; get it again")
+    return mask, np.asarray(image.affine, dtype=float)
 
 
 def load_bold5000(
@@ -107,11 +230,8 @@ def _check_shapes(files: BoldFiles, volumes: dict[int, Any]) -> tuple[tuple[int,
     grid = tuple(volumes[1].shape[:3])
     for session, image in volumes.items():
         if len(image.shape) != 4 or tuple(image.shape[:3]) != grid:
-            raise DataError(
-                f"{files.sessions[session]} has shape {image.shape}, expected (*{grid}, trials) as the first "
-                "session; get it again",
-                path=files.sessions[session],
-            )
+            fault = f"has shape {image.shape}, expected (*{grid}, trials) as the first session; get it again"
+            raise DataError.of(files.sessions[session], fault)
     return grid, [int(image.shape[3]) for image in volumes.values()]
 
 
@@ -128,10 +248,7 @@ def _voxels(files: BoldFiles, grid: tuple[int, ...], first: Any) -> tuple[Record
         file, _, affine = next(iter(masks.values()), (files.sessions[1], brain, first.affine))
         space = f"mm, affine of {file.name} (there is no brain mask)"
         if not brain.any():
-            raise DataError(
-                f"{files.sessions[1]} has no values in its first trial; it is damaged, get it again",
-                path=files.sessions[1],
-            )
+            raise DataError.of(files.sessions[1], "has no values in its first trial; it is damaged, get it again")
     coordinates = volume_coordinates(np.argwhere(brain), affine)
     rois: dict[str, Bool[np.ndarray, voxel]] = {}
     side = np.where(coordinates[:, 0] < 0, "left", "right")

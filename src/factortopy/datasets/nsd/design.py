@@ -1,7 +1,5 @@
 """Which image each trial of NSD showed: MATLAB's ids, counted from 1, become ids counted from 0, once."""
 
-import csv
-from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import reduce
 from os import PathLike
@@ -43,11 +41,7 @@ class NsdDesign:
     shared: Int[np.ndarray, "shared"]
 
     def session(self, session: int, trials: int) -> Int[np.ndarray, "trial"]:
-        """nsdId of every trial of a session.
-
-        Args:
-            session: counted from 1.
-            trials: how many the session's betas have.
+        """nsdId of every trial of a session, counted from 1, whose betas have so many trials.
 
         Raises:
             DataError: if the design has another number of trials, or not so many sessions.
@@ -55,61 +49,43 @@ class NsdDesign:
         planned = self.trials[session - 1] if 0 < session <= len(self.trials) else trials
         if planned != trials or len(self.images) % trials:
             listed = f"{planned} in this session" if planned != trials else f"{len(self.images)} in all"
-            raise DataError(
-                f"the betas of session {session} have {trials} trials, {self.path} has {listed}; the betas "
-                "are cut or belong to another experiment",
-                path=self.path,
-            )
+            fault = f"the betas of session {session} have {trials} trials, {self.path} has {listed}"
+            raise DataError(f"{fault}; the betas are cut or belong to another experiment", path=self.path)
         first = int(self.trials[: session - 1].sum()) if len(self.trials) else (session - 1) * trials
         if not 0 <= first <= len(self.images) - trials:
-            raise DataError(
-                f"session {session} lies beyond the {len(self.images)} trials of {self.path}; sessions count from 1",
-                path=self.path,
-            )
+            fault = f"session {session} lies beyond the {len(self.images)} trials of {self.path}"
+            raise DataError(f"{fault}; sessions count from 1", path=self.path)
         return self.images[first : first + trials]
 
 
-def read_design(path: str | Path, subject: int) -> NsdDesign:
+def read_design(path: Path, subject: int) -> NsdDesign:
     """Read ``nsd_expdesign.mat``: trial t showed ``subjectim[subject, masterordering[t]]``, all from 1.
-
-    Args:
-        path: the file.
-        subject: 1 to 8.
 
     Raises:
         DataError: if the file is missing, damaged, or its ids are not counted from 1.
     """
     from scipy.io import loadmat
 
-    path = Path(path)
     names = ("masterordering", "subjectim", "sharedix", "stimpattern")
     with reading(path, "it is truncated or no MATLAB file; get nsd_expdesign.mat again"):
         variables = loadmat(path, variable_names=names)
     order = _ids(variables, "masterordering", path).reshape(-1)
     shown = _ids(variables, "subjectim", path)
     if shown.ndim != 2 or len(shown) < subject:
-        raise DataError(
-            f"subjectim of {path} has shape {shown.shape}; expected (8, 10000), a row for subject {subject}", path=path
-        )
+        fault = f"has shape {shown.shape}; expected (8, 10000), a row for subject {subject}"
+        raise DataError(f"subjectim of {path} {fault}", path=path)
     if order.max() > shown.shape[1]:
-        raise DataError(
-            f"masterordering of {path} goes up to {order.max()}, subjectim has {shown.shape[1]} columns; "
-            "get the file again",
-            path=path,
-        )
+        fault = f"goes up to {order.max()}, subjectim has {shown.shape[1]} columns; get the file again"
+        raise DataError(f"masterordering of {path} {fault}", path=path)
     images = shown[subject - 1, order - 1] - 1
     shared = _ids(variables, "sharedix", path).reshape(-1) - 1 if "sharedix" in variables else np.zeros(0, np.int64)
     return NsdDesign(path, images, _trials(variables, len(order)), shared)
 
 
 def _ids(variables: dict[str, np.ndarray], name: str, path: Path) -> np.ndarray:
-    """Whole numbers from 1 to 73000.
-
-    Raises:
-        DataError: if they are missing, others, or counted from 0.
-    """
+    """Whole numbers from 1 to 73000."""
     if name not in variables:
-        raise DataError(f"{path} has no {name}; get nsd_expdesign.mat again", path=path)
+        raise DataError.of(path, f"has no {name}; get nsd_expdesign.mat again")
     values = np.asarray(variables[name])
     if values.dtype.kind not in "iuf" or not values.size:
         fault = f"is {values.dtype} of shape {values.shape}, expected numbers"
@@ -142,37 +118,29 @@ def check_stimulus_info(path: Path, design: NsdDesign, subject: int) -> None:
     Raises:
         DataError: if the table is damaged or the two differ.
     """
-    names = [f"subject{subject}_rep{number}" for number in range(3)]
-    with (
-        reading(path, "it is truncated or no table; get nsd_stim_info_merged.csv again"),
-        open(path, encoding="utf-8", newline="") as file,
-    ):
-        rows = csv.DictReader(file)
-        listed, shared = _presentations(rows, [name for name in names if name in (rows.fieldnames or ())])
-    trial, image = listed.T
-    inside = (trial >= 1) & (trial <= len(design.images))
-    wrong = np.flatnonzero(design.images[trial[inside] - 1] != image[inside])
+    import pandas
+
+    if not path.stat().st_size:
+        return  # a table without rows contradicts nothing
+    columns = [f"subject{subject}_rep{number}" for number in range(REPEATS)]
+    with reading(path, "it is truncated or no table; get nsd_stim_info_merged.csv again"):
+        table = pandas.read_csv(path, dtype=str, keep_default_na=False)
+        nsd_id = table["nsdId"].astype(int)
+        shared = set(nsd_id[table["shared1000"].str.lower().isin(TRUE)]) if "shared1000" in table else set()
+        trials = table[[name for name in columns if name in table]].stack()
+        trials = trials[~trials.isin(NEVER)].astype(float).astype(int)
+        trials = trials[trials.between(1, len(design.images))]
+    expected = nsd_id[trials.index.get_level_values(0)].to_numpy()
+    wrong = np.flatnonzero(design.images[trials - 1] != expected)
     if len(wrong):
-        number, expected = trial[inside][wrong[0]], image[inside][wrong[0]]
+        trial = trials.iloc[wrong[0]]
         raise DataError(
-            f"trial {number} of subject {subject} shows nsdId {expected} by {path} but "
-            f"{design.images[number - 1]} by {design.path}; get both files again",
+            f"trial {trial} of subject {subject} shows nsdId {expected[wrong[0]]} by {path} but "
+            f"{design.images[trial - 1]} by {design.path}; get both files again",
             path=path,
         )
-    if len(shared) and len(design.shared) and set(shared) != set(design.shared.tolist()):
-        raise DataError(f"{path} and {design.path} name different shared images; get both files again", path=path)
-
-
-def _presentations(rows: Iterable[dict[str, str]], columns: list[str]) -> tuple[np.ndarray, list[int]]:
-    """(trial from 1, nsdId) of every presentation listed, and the shared images."""
-    listed: list[tuple[int, int]] = []
-    shared: list[int] = []
-    for row in rows:
-        image = int(row["nsdId"])
-        if row.get("shared1000", "").lower() in TRUE:
-            shared.append(image)
-        listed += [(int(float(row[name])), image) for name in columns if row[name] not in NEVER]
-    return np.array(listed, dtype=np.int64).reshape(-1, 2), shared
+    if shared and len(design.shared) and shared != set(design.shared.tolist()):
+        raise DataError.of(path, f"and {design.path} name different shared images; get both files again")
 
 
 def nsd_shared_images(path: str | PathLike[str], *, three_times: bool = False) -> tuple[str, ...]:
@@ -197,7 +165,7 @@ def nsd_shared_images(path: str | PathLike[str], *, three_times: bool = False) -
     designs = {subject: read_design(file, subject) for subject in sessions}
     shared = designs[1].shared
     if not len(shared):
-        raise DataError(f"{file} has no sharedix; get nsd_expdesign.mat again", path=file)
+        raise DataError.of(file, "has no sharedix; get nsd_expdesign.mat again")
     if three_times:
         seen = (_seen_three_times(design, sessions[subject]) for subject, design in designs.items())
         shared = reduce(np.intersect1d, seen, shared)

@@ -2,18 +2,24 @@
 
 import os
 from collections.abc import Sequence
+from itertools import product
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from factortopy.datasets.nsd.design import check_stimulus_info, image_name, read_design
-from factortopy.datasets.nsd.files import NsdFiles, design_file, published_sessions, stimuli_file
-from factortopy.datasets.nsd.sessions import Hdf5Session, MghSession, SessionFile
+from factortopy.datasets.nsd.files import (
+    Hdf5Session,
+    MghSession,
+    NsdFiles,
+    design_file,
+    published_sessions,
+    stimuli_file,
+)
 from factortopy.datasets.nsd.voxels import KINDS, read_voxels
 from factortopy.errors import DataError
-from factortopy.images import ImageSet, images_from_hdf5
-from factortopy.subjects import RecordedVoxels, Recording, Subject, Trials, ZScore, subject_of
+from factortopy.images import images_from_hdf5
+from factortopy.subjects import Recording, Subject, Trials, ZScore, subject_of
 
 PREPARATION = "betas_fithrf_GLMdenoise_RR"
 
@@ -63,8 +69,8 @@ def load_nsd(
     recording = open_nsd(
         path, subject, space=space, preparation=preparation, voxels=voxels, rois=rois, sessions=sessions
     )
-    files = NsdFiles(Path(path), subject, space, preparation)
-    photographs = _photographs(files, recording)
+    stimuli = stimuli_file(Path(path))
+    photographs = images_from_hdf5(stimuli, ids=np.unique(recording.images).tolist()) if stimuli.is_file() else None
     return subject_of(recording, trials=trials, zscore=zscore, images=photographs, progress=progress)
 
 
@@ -90,17 +96,26 @@ def open_nsd(
     kinds = (*KINDS, *rois) if voxels == "all" or "." in voxels else (*KINDS, *rois, voxels)
     everything, shapes = read_voxels(files, used[0], kinds)
     if voxels in KINDS and voxels not in everything.kinds:
-        raise DataError(
-            f"{files.label(files.parts[0], voxels)} is missing; get it, or take voxels='all'",
-            path=files.label(files.parts[0], voxels),
-        )
+        raise DataError.of(files.label(files.parts[0], voxels), "is missing; get it, or take voxels='all'")
     chosen = everything.choose(voxels)
-    opened = session_files(files, used, shapes)
+    opened = _session_files(files, used, shapes)
     design = read_design(design_file(files.root), subject)
     if files.stimulus_info.is_file():
         check_stimulus_info(files.stimulus_info, design, subject)
     first = next(iter(opened.values()))
     shown = np.array([[image_name(image) for image in design.session(s, first.trials)] for s in used])
+    facts = {
+        "kind": "NSD",
+        "subject": subject,
+        "space": space,
+        "preparation": preparation,
+        "voxels": voxels,
+        "voxels_chosen": len(chosen),
+        "sessions_published": published_sessions()[subject],
+        "scaling": "none, the file is in per cent signal change"
+        if space == "fsaverage"
+        else "int16 / 300 = per cent signal change",
+    }
     return Recording(
         name=f"nsd-{files.name}",
         sessions=used,
@@ -111,51 +126,21 @@ def open_nsd(
         by_trial=first.by_trial,
         read=lambda session, part, columns, trials=slice(None): opened[session, part].read(columns, trials),
         source=lambda session, part: str(files.session(part, session)),
-        facts=_facts(files, voxels, chosen),
+        facts=facts,
     )
 
 
-def session_files(
+def _session_files(
     files: NsdFiles, sessions: Sequence[int], shapes: dict[str, tuple[int, ...]]
-) -> dict[tuple[int, str], SessionFile]:
-    """The betas of every session and part, their headers checked; no betas are read.
-
-    Raises:
-        DataError: if a file is damaged or has another number of trials than the others.
-    """
-    opened: dict[tuple[int, str], SessionFile] = {}
-    for session in sessions:
-        for part, shape in shapes.items():
-            path = files.session(part, session)
-            surface = files.space == "fsaverage"
-            opened[session, part] = MghSession(path, shape[0]) if surface else Hdf5Session(path, shape)
-            first = next(iter(opened.values()))
-            if opened[session, part].trials != first.trials:
-                raise DataError(
-                    f"{path} has {opened[session, part].trials} trials, {first.path} has {first.trials}; "
-                    "one of them is cut: get it again",
-                    path=path,
-                )
+) -> dict[tuple[int, str], MghSession | Hdf5Session]:
+    """The betas of every session and part, their headers checked; no betas are read."""
+    opened: dict[tuple[int, str], MghSession | Hdf5Session] = {}
+    for session, (part, shape) in product(sessions, shapes.items()):
+        path = files.session(part, session)
+        file = MghSession(path, shape[0]) if files.space == "fsaverage" else Hdf5Session(path, shape)
+        opened[session, part] = file
+        first = next(iter(opened.values()))
+        if file.trials != first.trials:
+            fault = f"has {file.trials} trials, {first.path} has {first.trials}; one of them is cut: get it again"
+            raise DataError.of(path, fault)
     return opened
-
-
-def _facts(files: NsdFiles, voxels: str, chosen: RecordedVoxels) -> dict[str, Any]:
-    return {
-        "kind": "NSD",
-        "subject": files.subject,
-        "space": files.space,
-        "preparation": files.preparation,
-        "voxels": voxels,
-        "voxels_chosen": len(chosen),
-        "sessions_published": published_sessions()[files.subject],
-        "scaling": "none, the file is in per cent signal change"
-        if files.space == "fsaverage"
-        else "int16 / 300 = per cent signal change",
-    }
-
-
-def _photographs(files: NsdFiles, recording: Recording) -> ImageSet | None:
-    stimuli = stimuli_file(files.root)
-    if not stimuli.is_file():
-        return None
-    return images_from_hdf5(stimuli, ids=np.unique(recording.images).tolist())

@@ -12,6 +12,7 @@ from factortopy.cortex import (
     read_colour_table,
     read_labels,
     read_mesh,
+    roi_masks,
     side_by_side,
     sphere_coordinates,
 )
@@ -57,19 +58,11 @@ def read_voxels(
 
     Returns:
         The voxels, and the shape of each part's betas: (vertices,) or (Z, Y, X).
-
-    Raises:
-        DataError: if a file is missing or damaged, or files do not fit together.
     """
     volume = files.parts == ("volume",)
     voxels, shapes = _volume(files) if volume else _surfaces(files, session)
     rois, kinds_of = _rois(files, voxels, kinds)
     return replace(voxels, rois=rois, kinds=kinds_of, ncsnr=_ncsnr(files, voxels)), shapes
-
-
-def _gather(voxels: RecordedVoxels, maps: dict[str, np.ndarray]) -> np.ndarray:
-    """Values of every voxel from those of each part; a volume's have the axes x, y, z."""
-    return np.concatenate([values.reshape(-1)[voxels.vertex[voxels.part == part]] for part, values in maps.items()])
 
 
 def _surfaces(files: NsdFiles, session: int) -> tuple[RecordedVoxels, dict[str, tuple[int, ...]]]:
@@ -85,17 +78,12 @@ def _surfaces(files: NsdFiles, session: int) -> tuple[RecordedVoxels, dict[str, 
         split = int(open_volume(path).shape[0])
         surface = STANDARD.get(split)
         if surface is None:
-            raise DataError(
-                f"{path} has {split} vertices, fsaverage has 163842; get the file again, or the surface it "
-                f"belongs to as {files.surface('left', names[-1])} and its right one",
-                path=path,
-            )
+            fault = f"has {split} vertices, fsaverage has 163842; get the file again, or the surface it belongs to"
+            raise DataError.of(path, f"{fault} as {files.surface('left', names[-1])} and its right one")
         coordinates = sphere_coordinates(surface)
     else:
-        raise DataError(
-            f"{files.surface('left', names[0])} or its right one is missing; get NSD's folder {files.anatomy}",
-            path=files.surface("left", names[0]),
-        )
+        fault = f"or its right one is missing; get NSD's folder {files.anatomy}"
+        raise DataError.of(files.surface("left", names[0]), fault)
     sizes = {"left": split, "right": len(coordinates) - split}
     vertex = np.concatenate([np.arange(size) for size in sizes.values()])
     part = np.repeat(list(sizes), list(sizes.values()))
@@ -107,11 +95,11 @@ def _volume(files: NsdFiles) -> tuple[RecordedVoxels, dict[str, tuple[int, ...]]
     candidates = [files.label("volume", kind) for kind in KINDS] + [files.ncsnr("volume")]
     path = next((file for file in candidates if file.is_file()), None)
     if path is None:
-        raise DataError(f"{candidates[0]} is missing; its header says where the voxels lie: get it", path=candidates[0])
+        raise DataError.of(candidates[0], "is missing; its header says where the voxels lie: get it")
     image = open_volume(path)
     shape = tuple(int(length) for length in image.shape)
     if len(shape) != 3:
-        raise DataError(f"{path} has shape {shape}, expected (X, Y, Z)", path=path)
+        raise DataError.of(path, f"has shape {shape}, expected (X, Y, Z)")
     # The betas count x fastest, arrays of labels z fastest.
     z, y, x = np.unravel_index(np.arange(np.prod(shape)), shape[::-1])
     coordinates = volume_coordinates(np.stack([x, y, z], axis=1), image.affine)
@@ -120,22 +108,19 @@ def _volume(files: NsdFiles) -> tuple[RecordedVoxels, dict[str, tuple[int, ...]]
 
 
 def _ncsnr(files: NsdFiles, voxels: RecordedVoxels) -> Float[np.ndarray, "voxel"] | None:
-    if not any(files.ncsnr(part).is_file() for part in files.parts):
+    paths = {part: files.ncsnr(part) for part in files.parts}
+    if not any(path.is_file() for path in paths.values()):
         return None
-    maps = {part: read_volume(files.ncsnr(part)).values for part in files.parts}
-    for part, values in maps.items():
-        expected = int((voxels.part == part).sum())
-        if values.size != expected or values.dtype.kind != "f":
-            raise DataError(
-                f"{files.ncsnr(part)} has {values.size} values of {values.dtype}, expected {expected} "
-                "floats; it belongs to another space",
-                path=files.ncsnr(part),
-            )
+    maps = []
+    for part, path in paths.items():
+        values, inside = read_volume(path), voxels.part == part
+        if values.size != inside.sum() or values.dtype.kind != "f":
+            fault = f"has {values.size} values of {values.dtype}, expected {inside.sum()} floats"
+            raise DataError.of(path, f"{fault}; it belongs to another space")
         if (values < 0).any() or np.isinf(values).any():
-            raise DataError(
-                f"{files.ncsnr(part)} holds values below 0 or infinite; get the file again", path=files.ncsnr(part)
-            )
-    return _gather(voxels, maps).astype(np.float32)
+            raise DataError.of(path, "holds values below 0 or infinite; get the file again")
+        maps.append(values.reshape(-1)[voxels.vertex[inside]])
+    return np.concatenate(maps).astype(np.float32)
 
 
 def _rois(
@@ -148,13 +133,11 @@ def _rois(
         if not any(files.label(part, kind).is_file() for part in files.parts):
             continue
         labels = {part: _labels(files, part, kind, int((voxels.part == part).sum())) for part in files.parts}
-        regions = {part: of_part.regions for part, of_part in labels.items()}
-        empty = {part: np.zeros(of_part.values.shape, dtype=bool) for part, of_part in labels.items()}
-        names = dict.fromkeys(name for masks in regions.values() for name in masks)
-        masks = {
-            name: _gather(voxels, {part: regions[part].get(name, empty[part]) for part in files.parts})
-            for name in names
-        }
+        if "volume" in labels:
+            regions = labels["volume"].regions.items()
+            masks = {name: region.reshape(-1)[voxels.vertex] for name, region in regions}
+        else:
+            masks = roi_masks(labels, voxels.part, voxels.vertex)
         renamed = {name: f"{kind}.{name}" if name in rois else name for name in masks}
         named[kind] = tuple(renamed.values())
         rois |= {renamed[name]: mask for name, mask in masks.items()}

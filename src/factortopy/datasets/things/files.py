@@ -1,6 +1,5 @@
 """The tables of THINGS-fMRI: pandas' HDF5 of responses read without pandas, and two tables of text."""
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,34 +17,57 @@ REMEDY = "it is truncated or of another kind; get it again"
 
 
 @dataclass(frozen=True, eq=False)
+class _Block:
+    """Two-dimensional numbers in a file: a dataset (row, column), or a field of one record a row."""
+
+    dataset: Any
+    field: str | None = None
+
+    @property
+    def dtype(self) -> np.dtype:
+        return self.dataset.dtype if self.field is None else self.dataset.dtype[self.field].base
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        return self.dataset.shape if self.field is None else (len(self.dataset), *self.dataset.dtype[self.field].shape)
+
+    @property
+    def names(self) -> list[str]:
+        """Names of the columns where the file has them as texts; none where they are something else or too large."""
+        if self.field is not None:
+            return []
+        names = self.dataset.parent.get(self.dataset.name.rsplit("/", 1)[1].replace("_values", "_items"))
+        if names is None or names.dtype.kind != "S" or names.shape != self.shape[1:] or names.nbytes > SMALL:
+            return []
+        return [name.decode("utf-8", errors="replace") for name in names[:]]
+
+    def rows(self, rows: Any = slice(None)) -> np.ndarray:
+        """Some rows, all columns of each."""
+        return self.dataset[rows] if self.field is None else self.dataset[self.field, rows]
+
+
+@dataclass(frozen=True, eq=False)
 class ResponseTable:
     """Responses of all voxels to all trials in a file; nothing is read until asked for.
 
     Attributes:
         path: the file.
-        values: its dataset of shape (voxel, column), or of one record a voxel.
-        field: the field of the record that holds the columns, if it has records.
+        block: its numbers, (voxel, column).
         columns: column of each trial.
-        rows: row of each voxel.
+        row_of: row of each voxel.
     """
 
     path: Path
-    values: Any
-    field: str | None
+    block: _Block
     columns: Int[np.ndarray, "trial"]
-    rows: Int[np.ndarray, "voxel"]
+    row_of: Int[np.ndarray, "voxel"]
 
     def read(self, voxels: Int[np.ndarray, "taken"]) -> Float[np.ndarray, "trial taken"]:
-        """Responses of some voxels to all trials, float32.
-
-        Args:
-            voxels: numbers of the voxels, in the order of the table of voxels.
-        """
-        rows, back = np.unique(self.rows[voxels], return_inverse=True)
+        """Responses of some voxels (indices in the table of voxels) to all trials, float32."""
+        rows, back = np.unique(self.row_of[voxels], return_inverse=True)
         dense = rows[-1] - rows[0] + 1 == len(rows)
         with reading(self.path, REMEDY):
-            block = self.values[rows[0] : rows[-1] + 1] if dense else self.values[rows]
-        block = block if self.field is None else block[self.field]
+            block = self.block.rows(slice(rows[0], rows[-1] + 1) if dense else rows)
         return np.ascontiguousarray(block[np.ix_(back, self.columns)].T, dtype=np.float32)
 
 
@@ -54,16 +76,8 @@ def tables_folder(root: Path) -> Path:
     return root / "betas_csv" if (root / "betas_csv").is_dir() else root
 
 
-def read_table(path: str | os.PathLike[str], needed: tuple[str, ...]) -> Any:
-    """A table of text (CSV) as a pandas data frame.
-
-    Args:
-        path: the file.
-        needed: columns that it must have.
-
-    Raises:
-        DataError: if it is missing, no table, empty, or lacks a column.
-    """
+def read_table(path: Path, needed: tuple[str, ...]) -> Any:
+    """A table of text (CSV) as a pandas data frame, which has the columns needed and a row at least."""
     import pandas
 
     with reading(path, REMEDY):
@@ -71,21 +85,16 @@ def read_table(path: str | os.PathLike[str], needed: tuple[str, ...]) -> Any:
     missing = [name for name in needed if name not in table.columns]
     if missing or not len(table):
         fault = f"lacks the columns {', '.join(missing)}" if missing else "has no rows"
-        raise DataError(f"{path} {fault}; it is of another kind or truncated: get it again", path=path)
+        raise DataError.of(path, f"{fault}; it is of another kind or truncated: get it again")
     return table
 
 
 def whole_numbers(table: Any, name: str, path: Path) -> Int[np.ndarray, "row"]:
-    """A column of whole numbers.
-
-    Raises:
-        DataError: if one is missing, no number or a fraction.
-    """
+    """A column of whole numbers."""
     values = table[name].to_numpy()
     if values.dtype.kind not in "iufb" or not np.isfinite(values).all() or (values != np.rint(values)).any():
-        raise DataError(
-            f"{path}: column {name} must hold whole numbers, found {values.dtype} or gaps: damaged", path=path
-        )
+        fault = f"column {name} must hold whole numbers, found {values.dtype} or gaps: damaged"
+        raise DataError(f"{path}: {fault}", path=path)
     return np.asarray(values, dtype=np.int64)
 
 
@@ -97,13 +106,10 @@ def open_responses(path: Path, voxel_ids: Int[np.ndarray, "voxel"], trials: int)
     taken to stand in their own order, and their number is checked; where the names are texts, these tell
     the order.
 
-    Args:
-        path: the ``.h5`` file.
-        voxel_ids: of each voxel, in the order wanted.
-        trials: how many there must be.
+    Rows are told by ``voxel_ids``, which are in the order wanted.
 
     Raises:
-        DataError: if the file is damaged, holds no such table, or has other voxels or trials.
+        DataError: if the file is damaged, holds no such table, or has other voxels or number of trials.
     """
     import h5py
 
@@ -116,83 +122,58 @@ def open_responses(path: Path, voxel_ids: Int[np.ndarray, "voxel"], trials: int)
 
 
 def _find(path: Path, file: Any, voxel_ids: np.ndarray, trials: int) -> ResponseTable:
+    blocks = _blocks(file)
+    for block in blocks:
+        check_plausible(path, block.dataset.nbytes, block.dataset.id.get_storage_size())
+    count = len(voxel_ids)
+    for block in blocks:
+        # voxel_id stands among the responses where these are of the same type; pandas puts it first.
+        extra = block.shape[1] - trials
+        if block.shape[0] == count and extra in (0, 1):
+            names = block.names
+            column_of = {name: column for column, name in enumerate(names)}
+            in_order = all(str(trial) in column_of for trial in range(trials))
+            columns = [column_of[str(trial)] if in_order else trial + extra for trial in range(trials)]
+            if extra:
+                stored = block.dataset[:, column_of.get(VOXEL_ID, 0)] if block.field is None else block.rows()[:, 0]
+            else:
+                stored = next((other.rows()[:, 0] for other in blocks if _is_id(other, count)), voxel_ids)
+            return ResponseTable(path, block, np.array(columns), _rows(path, stored, voxel_ids))
+    shapes = ", ".join(str(block.shape) for block in blocks) or "none"
+    fault = f"has tables of shape {shapes}, expected ({count}, {trials}): voxels and trials as the tables beside it say"
+    raise DataError.of(path, f"{fault}; get the three files of one release")
+
+
+def _blocks(file: Any) -> list[_Block]:
+    """All two-dimensional numbers in a file but pandas' own indices, the widest, which the responses are, first."""
     import h5py
 
-    kind: list[Any] = []
-    file.visititems(lambda _, item: kind.append(item) if isinstance(item, h5py.Dataset) else None)
-    blocks = _blocks(kind)
-    for dataset in {dataset.id: dataset for dataset, _, _, _ in blocks}.values():
-        check_plausible(path, dataset.nbytes, dataset.id.get_storage_size())
-    count = len(voxel_ids)
-    for dataset, field, shape, names in blocks:
-        # voxel_id stands among the responses where these are of the same type; pandas puts it first.
-        extra = shape[1] - trials
-        if shape[0] == count and extra in (0, 1):
-            columns = _columns(names, trials, extra)
-            stored = _stored_ids(blocks, dataset, field, extra, names)
-            return ResponseTable(path, dataset, field, columns, _rows(path, stored, voxel_ids))
-    shapes = ", ".join(str(shape) for _, _, shape, _ in blocks) or "none"
-    raise DataError(
-        f"{path} has tables of shape {shapes}, expected ({count}, {trials}): voxels and trials as the tables "
-        "beside it say; get the three files of one release",
-        path=path,
-    )
+    blocks: list[_Block] = []
+
+    def visit(name: str, item: Any) -> None:
+        if not isinstance(item, h5py.Dataset) or "_i_table" in name:
+            return
+        if item.ndim == 2 and item.dtype.kind in "fiu":
+            blocks.append(_Block(item))
+        for field in item.dtype.names or () if item.ndim == 1 else ():
+            kind = item.dtype[field]
+            if kind.subdtype and kind.base.kind in "fiu" and len(kind.shape) == 1:
+                blocks.append(_Block(item, field))
+
+    file.visititems(visit)
+    return sorted(blocks, key=lambda block: -block.shape[1])
 
 
-Candidate = tuple[Any, str | None, tuple[int, int], list[str] | None]
+def _is_id(block: _Block, count: int) -> bool:
+    """Whether a block is one whole number a row."""
+    return block.shape == (count, 1) and block.dtype.kind in "iu"
 
 
-def _blocks(datasets: list[Any]) -> list[Candidate]:
-    """Two-dimensional numbers in a file: dataset, field of its records, (rows, columns), names of columns."""
-    blocks: list[Candidate] = []
-    for dataset in datasets:
-        if dataset.ndim == 2 and dataset.dtype.kind in "fiu" and "_i_table" not in dataset.name:
-            names = dataset.parent.get(dataset.name.rsplit("/", 1)[1].replace("_values", "_items"))
-            blocks.append((dataset, None, dataset.shape, _texts(names, dataset.shape[1])))
-        elif dataset.ndim == 1 and dataset.dtype.names and "_i_table" not in dataset.name:
-            for field in dataset.dtype.names:
-                kind = dataset.dtype[field]
-                if kind.subdtype and kind.subdtype[0].kind in "fiu" and len(kind.shape) == 1:
-                    blocks.append((dataset, field, (len(dataset), kind.shape[0]), None))
-    # Responses are the widest.
-    return sorted(blocks, key=lambda block: -block[2][1])
-
-
-def _texts(names: Any, count: int) -> list[str] | None:
-    """Names that are texts; none where they are something else, not as many, or too large."""
-    if names is None or names.dtype.kind != "S" or names.shape != (count,) or names.nbytes > SMALL:
-        return None
-    return [name.decode("utf-8", errors="replace") for name in names[:]]
-
-
-def _columns(names: list[str] | None, trials: int, extra: int) -> Int[np.ndarray, "trial"]:
-    if names is not None:
-        column_of = {name: column for column, name in enumerate(names)}
-        if all(str(trial) in column_of for trial in range(trials)):
-            return np.array([column_of[str(trial)] for trial in range(trials)])
-    return np.arange(trials) + extra
-
-
-def _stored_ids(
-    blocks: list[Candidate], dataset: Any, field: str | None, extra: int, names: list[str] | None
-) -> np.ndarray | None:
-    """voxel_id of each row: a column of the responses, or a block of one column of whole numbers."""
-    if extra:
-        column = names.index(VOXEL_ID) if names and VOXEL_ID in names else 0
-        return np.asarray(dataset[:, column] if field is None else dataset[field][:, column])
-    for other, other_field, shape, _ in blocks:
-        values = other.dtype if other_field is None else other.dtype[other_field].base
-        if shape[1] == 1 and values.kind in "iu" and shape[0] == len(dataset):
-            return np.asarray(other[:, 0] if other_field is None else other[other_field][:, 0])
-    return None
-
-
-def _rows(path: Path, stored: np.ndarray | None, voxel_ids: np.ndarray) -> Int[np.ndarray, "voxel"]:
-    if stored is None or np.array_equal(stored, voxel_ids):
+def _rows(path: Path, stored: np.ndarray, voxel_ids: np.ndarray) -> Int[np.ndarray, "voxel"]:
+    """The row of each voxel, by the voxel_id of every row."""
+    if np.array_equal(stored, voxel_ids):
         return np.arange(len(voxel_ids))
     row_of = {int(name): row for row, name in enumerate(stored.tolist())} if np.isfinite(stored).all() else {}
     if len(row_of) != len(stored) or set(row_of) != set(voxel_ids.tolist()):
-        raise DataError(
-            f"{path} names other voxels (voxel_id) than the table of voxels; get both of one release", path=path
-        )
+        raise DataError.of(path, "names other voxels (voxel_id) than the table of voxels; get both of one release")
     return np.array([row_of[name] for name in voxel_ids.tolist()])

@@ -35,7 +35,7 @@ from factortopy.subjects import (
 
 BLOCK = 64 * 2**20
 """Bytes of responses held at once beside the rows."""
-PLACE = ("voxel_x", "voxel_y", "voxel_z")
+INDICES = ("voxel_x", "voxel_y", "voxel_z")
 CEILING = "nc_singletrial"
 NO_ROI = ("voxel_", "subject_id", "nc_", "splithalf_", "prf-")
 """How columns begin that are no ROIs."""
@@ -86,22 +86,22 @@ def load_things(
     """
     root, name = Path(path), f"sub-{subject:02d}"
     tables = tables_folder(root)
-    files = {part: tables / f"{name}_{part}" for part in ("ResponseData.h5", "VoxelMetadata.csv")}
+    file = tables / f"{name}_VoxelMetadata.csv"
     shown = _trials(tables / f"{name}_StimulusMetadata.csv")
-    table = read_table(files["VoxelMetadata.csv"], ("voxel_id", *PLACE))
-    everywhere, space = _voxels(root, name, table, files["VoxelMetadata.csv"])
+    table = read_table(file, ("voxel_id", *INDICES))
+    everywhere, space = _voxels(root, name, table, file)
     chosen = everywhere.choose(voxels)
-    ids = np.sort(np.unique(shown["stimulus"]))
-    photographs = None if images is None else images_by_name(images, ids.tolist(), f"{name} stimuli")
-    rows = TrialRows(shown["stimulus"], shown["session"], len(chosen), trials, zscore)
-    with open_responses(files["ResponseData.h5"], everywhere.vertex, len(shown["session"])) as responses:
-        step = max(1, BLOCK // (4 * len(shown["session"])))
+    stimuli = shown["stimulus"].to_numpy(str)
+    photographs = None if images is None else images_by_name(images, np.unique(stimuli).tolist(), f"{name} stimuli")
+    rows = TrialRows(stimuli, shown["session"].to_numpy(), len(chosen), trials, zscore)
+    with open_responses(tables / f"{name}_ResponseData.h5", everywhere.vertex, len(shown)) as responses:
+        step = max(1, BLOCK // (4 * len(shown)))
         with progress_bar("Responses", total=len(chosen), show=progress) as advance:
             for start in range(0, len(chosen), step):
                 part = slice(start, min(start + step, len(chosen)))
                 rows.add(np.arange(len(rows.images)), part, responses.read(chosen.column[part]))
                 advance(part.stop - part.start)
-    ceiling, unknown = _ceiling(table, files["VoxelMetadata.csv"], chosen, rows.repeats)
+    ceiling, unknown = _ceiling(table, file, chosen, rows.repeats)
     if not atlas:
         chosen = replace(chosen, rois={roi: m for roi, m in chosen.rois.items() if not roi.startswith(ATLAS)})
     facts = {
@@ -131,34 +131,31 @@ def things_test_images(path: str | os.PathLike[str], subject: int = 1) -> tuple[
         True
     """
     shown = _trials(tables_folder(Path(path)) / f"sub-{subject:02d}_StimulusMetadata.csv")
-    return tuple(np.unique(shown["stimulus"][shown["trial_type"] == "test"]).tolist())
+    return tuple(sorted(set(shown.loc[shown["trial_type"] == "test", "stimulus"])))
 
 
-def _trials(path: Path) -> dict[str, np.ndarray]:
+def _trials(path: Path) -> Any:
+    """The table of trials: session, stimulus and trial_type of each."""
     table = read_table(path, ("trial_type", "session", "stimulus"))
     kinds = set(table["trial_type"].astype(str)) - {"train", "test"}
     if kinds or table["stimulus"].isna().any():
         fault = f"the trial types {sorted(kinds)}" if kinds else "trials without a stimulus"
-        raise DataError(f"{path} has {fault}; expected train and test, each with a stimulus: get it again", path=path)
-    return {
-        "session": whole_numbers(table, "session", path),
-        "stimulus": table["stimulus"].to_numpy(dtype=str),
-        "trial_type": table["trial_type"].to_numpy(dtype=str),
-    }
+        raise DataError.of(path, f"has {fault}; expected train and test, each with a stimulus: get it again")
+    return table.assign(session=whole_numbers(table, "session", path), stimulus=table["stimulus"].astype(str))
 
 
 def _voxels(root: Path, name: str, table: Any, path: Path) -> tuple[RecordedVoxels, str]:
     """All voxels in the order of their table, and the space of their coordinates."""
-    indices = np.stack([whole_numbers(table, axis, path) for axis in PLACE], axis=1)
+    indices = np.stack([whole_numbers(table, axis, path) for axis in INDICES], axis=1)
     voxel_ids = whole_numbers(table, "voxel_id", path)
     if len(np.unique(voxel_ids)) != len(voxel_ids):
-        raise DataError(f"{path} names a voxel_id twice; it is damaged, get it again", path=path)
+        raise DataError.of(path, "names a voxel_id twice; it is damaged, get it again")
     rois = _rois(table)
     mask = root / "brainmasks" / f"{name}_space-T1w_brainmask.nii.gz"
     if mask.is_file():
         image = open_volume(mask)
         if indices.min() < 0 or (indices >= np.array(image.shape[:3])).any():
-            raise DataError(f"{path} has voxels outside the volume {image.shape} of {mask}; get both again", path=path)
+            raise DataError.of(path, f"has voxels outside the volume {image.shape} of {mask}; get both again")
         coordinates, space = volume_coordinates(indices, image.affine), "mm, T1w space of the subject"
         left = coordinates[:, 0] < 0
     else:

@@ -1,4 +1,4 @@
-"""Checks a subject of own arrays: the files that make it up, their sizes and, where small, their values."""
+"""Own arrays: the folder of a subject, as ``Subject.save`` writes it or made by hand, or a ``subject.toml``."""
 
 from pathlib import Path
 from typing import Any
@@ -6,10 +6,12 @@ from typing import Any
 import numpy as np
 
 from factortopy.cortex import HEMISPHERES
-from factortopy.datasets.findings import SAMPLED, Report
+from factortopy.datasets.data_set import SAMPLED, DataSet, Report, holding
+from factortopy.images import ImageSet, images_from_folder
 from factortopy.storage import ArrayPath, npy_header
 from factortopy.subjects import Subject, described_files, load_subject_folder, read_description, read_ids
 
+_IN_FOLDER = holding("subject.toml", "responses.*")
 LARGEST = 2 * 10**9
 """Bytes of responses that are read whole, which takes seconds; of larger ones some rows are looked at."""
 
@@ -58,3 +60,24 @@ def _check_large(report: Report, folder: Path, responses: Any, ids: Any) -> None
         message = f"{len(read_ids(ids)):,} ids for {header.shape[0]:,} rows of responses"
         report.add("problem", ids, message, "give one id for each row, in the same order")
     report.add("ok", responses, f"{len(sample)} rows sampled; values of the other files were not read")
+
+
+def _images(path: Path) -> ImageSet | None:
+    folder, facts = read_description(path)
+    return images_from_folder(folder / facts["images"]) if "images" in facts else None
+
+
+def _load(path: Path, *, progress: bool = True) -> Subject:
+    del progress  # it is read in seconds
+    return load_subject_folder(path)
+
+
+OWN_ARRAYS = DataSet(
+    name="arrays",
+    title="Own arrays",
+    expected="own arrays (responses.npy or subject.toml)",
+    recognises=lambda path: path.suffix == ".toml" if path.is_file() else _IN_FOLDER(path),
+    load=_load,
+    images=_images,
+    check=check_arrays,
+)

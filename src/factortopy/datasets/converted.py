@@ -15,6 +15,7 @@ from typing import Any, Self
 import numpy as np
 import zarr
 
+from factortopy.datasets.data_set import DataSet, Report, check_recorded
 from factortopy.images import ImageSet
 from factortopy.storage import ShardedStore
 from factortopy.subjects import RecordedVoxels, Recording, Subject, Trials, ZScore, subject_of
@@ -96,10 +97,7 @@ class BetaStore:
             session: its number, from 1.
             part: ``"left"``, ``"right"`` or ``"volume"``.
             columns: indices of the voxels in the part, ascending.
-            trials: of the session; all by default.
-
-        Raises:
-            DataError: if the store is damaged.
+            trials: of the session.
         """
         array: Any = self._group[f"betas/{part}"]
         count = self.recording.trials
@@ -156,3 +154,21 @@ def load_betas(
         facts=recording.facts | {"voxels_read": voxels, "converted": opened.provenance.get("created")},
     )
     return subject_of(recording, trials=trials, zscore=zscore, images=images, progress=progress)
+
+
+def _check(path: Path, report: Report) -> None:
+    """Sizes of all files, and the values of a few voxels."""
+    recording = BetaStore.open(path).recording
+    counted = {"sessions": len(recording.sessions), "trials": recording.images.size}
+    counted |= {"images": len(np.unique(recording.images)), "voxels": len(recording.voxels)}
+    report.count(recording.name, counted)
+    check_recorded(report, path, recording, next(iter(recording.parts)))
+
+
+CONVERTED_BETAS = DataSet(
+    name="betas",
+    title="Converted betas",
+    recognises=BetaFolder.recognises,
+    load=load_betas,
+    check=_check,
+)

@@ -1,10 +1,10 @@
-"""Checks a store of tokens by reading it whole: every checksum, and whether values can be used."""
+"""A network's tokens, which hold no subject but are checked like a data set: every checksum and value is read."""
 
 from pathlib import Path
 
 import torch
 
-from factortopy.datasets.findings import Report
+from factortopy.datasets.data_set import DataSet, Report
 from factortopy.errors import DataError
 from factortopy.progress import progress_bar
 from factortopy.tokens import TokenFolder, TokenStore
@@ -45,3 +45,11 @@ def _check_images(report: Report, store: TokenStore, progress: bool) -> None:
                     ids = f"{store.image_ids[rows.start]!r} to {store.image_ids[rows.stop - 1]!r}"
                     report.add("problem", store.path, f"layer {layer!r} has values that are not finite in {ids}")
             advance(len(rows))
+
+
+STORED_TOKENS = DataSet(
+    name="tokens",
+    title="Tokens of a network",
+    recognises=TokenFolder.recognises,
+    check=check_tokens,
+)

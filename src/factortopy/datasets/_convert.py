@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from factortopy.datasets.betas.store import BetaFolder, BetaStore
+from factortopy.datasets.converted import BetaFolder, BetaStore
 from factortopy.datasets.nsd.reader import PREPARATION, open_nsd
 from factortopy.progress import progress_bar
 from factortopy.provenance import provenance
@@ -37,11 +37,9 @@ class Block:
 
 @dataclass(frozen=True)
 class Shape:
-    """How the betas of a part are divided.
+    """How the betas of a part are divided: chunks and shards are (trials, columns).
 
-    Attributes:
-        columns: of the array; more than there are voxels, so that every shard is whole.
-        chunk, shard: (trials, columns).
+    The array may have more columns than there are voxels, so that every shard is whole.
     """
 
     columns: int
@@ -65,7 +63,7 @@ class Shape:
 def planned_bytes(recording: Recording) -> int:
     """Bytes that the betas take; checksums and what stands beside them are not counted (below 1 per cent)."""
     columns = sum(Shape.of(recording, voxels).columns for voxels in recording.parts.values())
-    return len(recording.sessions) * recording.trials * columns * recording.dtype.itemsize
+    return recording.images.size * columns * recording.dtype.itemsize
 
 
 def blocks_of(recording: Recording) -> Iterator[Block]:
@@ -73,11 +71,10 @@ def blocks_of(recording: Recording) -> Iterator[Block]:
     for number, session in enumerate(recording.sessions):
         for part, voxels in recording.parts.items():
             shape = Shape.of(recording, voxels)
-            first, trials = number * recording.trials, recording.trials
-            for row in range(first, first + trials, shape.shard[0]):
-                for column in range(0, shape.columns, shape.shard[1]):
-                    rows = slice(row, row + shape.shard[0])
-                    yield Block(session, part, rows, slice(column, column + shape.shard[1]))
+            first, (height, width) = number * recording.trials, shape.shard
+            for row in range(first, first + recording.trials, height):
+                for column in range(0, shape.columns, width):
+                    yield Block(session, part, slice(row, row + height), slice(column, column + width))
 
 
 @dataclass(frozen=True)
@@ -137,16 +134,7 @@ def convert_nsd(
 
 
 def convert(recording: Recording, output: str | os.PathLike[str], *, progress: bool = True) -> BetaStore:
-    """Write a recording as a ``BetaStore``; see ``convert_nsd``.
-
-    Args:
-        recording: what to read.
-        output: folder of the store.
-        progress: show a bar.
-
-    Raises:
-        DataError: if the folder holds something else, cannot be written, or the disk is too small.
-    """
+    """Write a recording as a ``BetaStore``; see ``convert_nsd``."""
     store, blocks = BetaFolder(Path(output)), list(blocks_of(recording))
     total, arrays = len(blocks), _arrays(recording)
     if not store.done:
@@ -159,11 +147,10 @@ def convert(recording: Recording, output: str | os.PathLike[str], *, progress: b
         ThreadPoolExecutor(max_workers=1) as reader,
     ):
         # One block is read while the one before it is written.
-        pending = reader.submit(_read, recording, blocks[done]) if done < total else None
+        pending = [reader.submit(_read, recording, block) for block in blocks[done : done + 1]]
         for number in range(done, total):
-            betas = pending.result() if pending is not None else np.empty(0)
-            if number + 1 < total:
-                pending = reader.submit(_read, recording, blocks[number + 1])
+            betas = pending.pop().result()
+            pending += [reader.submit(_read, recording, block) for block in blocks[number + 1 : number + 2]]
             with store.writing(total):
                 _write(store.path, recording, blocks[number], betas)
             store.mark(number + 1, total, filled)
@@ -172,12 +159,7 @@ def convert(recording: Recording, output: str | os.PathLike[str], *, progress: b
 
 
 def estimate_conversion(recording: Recording, output: str | os.PathLike[str]) -> ConversionEstimate:
-    """Disk and time that ``convert`` will take, from converting one block into a folder that is removed.
-
-    Args:
-        recording: as for ``convert``; ``open_nsd`` makes it.
-        output: folder of the store.
-    """
+    """Disk and time that ``convert`` will take, from converting one block into a folder that is removed."""
     existing = standing_folder(output)
     check_writable(existing)
     blocks = list(blocks_of(recording))
@@ -185,20 +167,16 @@ def estimate_conversion(recording: Recording, output: str | os.PathLike[str]) ->
         start = time.perf_counter()
         _write(Path(folder), recording, blocks[0], _read(recording, blocks[0]))
         seconds = (time.perf_counter() - start) * len(blocks)
-    trials = len(recording.sessions) * recording.trials
-    needed = planned_bytes(recording)
-    return ConversionEstimate(trials, len(recording.voxels), needed, shutil.disk_usage(existing).free, seconds)
+    free = shutil.disk_usage(existing).free
+    return ConversionEstimate(recording.images.size, len(recording.voxels), planned_bytes(recording), free, seconds)
 
 
 def _read(recording: Recording, block: Block) -> np.ndarray:
     """A whole shard; columns beyond the voxels are 0."""
-    trials = recording.trials
-    first = block.rows.start % trials
+    first, rows = block.rows.start % recording.trials, block.rows.stop - block.rows.start
     columns = recording.columns(block.part)[block.columns]
-    rows = block.rows.stop - block.rows.start
-    betas = recording.read(block.session, block.part, columns, slice(first, first + rows))
     whole = np.zeros((rows, block.columns.stop - block.columns.start), recording.dtype)
-    whole[:, : len(columns)] = betas
+    whole[:, : len(columns)] = recording.read(block.session, block.part, columns, slice(first, first + rows))
     return whole
 
 
@@ -251,7 +229,7 @@ def _arrays(recording: Recording) -> dict[str, dict[str, Any]]:
     for part, count in recording.parts.items():
         shape = Shape.of(recording, count)
         arrays[f"betas/{part}"] = {
-            "shape": (len(recording.sessions) * recording.trials, shape.columns),
+            "shape": (recording.images.size, shape.columns),
             "dtype": recording.dtype,
             "chunks": shape.chunk,
             "shards": shape.shard,
