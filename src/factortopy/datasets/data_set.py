@@ -25,14 +25,10 @@ SAMPLED = 64
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing found.
+    """What was expected of a file, what was found, and what to do.
 
-    Attributes:
-        level: ``"problem"`` where the data cannot be used as they are, ``"note"`` where they can but differ
-            from the published ones.
-        file: what it is about.
-        message: what was expected and what was found.
-        fix: what to do.
+    It is a ``"problem"`` where the data cannot be used as they are, a ``"note"`` where they can but differ from the
+    published ones.
     """
 
     level: Level

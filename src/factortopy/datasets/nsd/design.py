@@ -1,5 +1,6 @@
 """Which image each trial of NSD showed: MATLAB's ids, counted from 1, become ids counted from 0, once."""
 
+import csv
 from dataclasses import dataclass
 from functools import reduce
 from os import PathLike
@@ -92,10 +93,8 @@ def _ids(variables: dict[str, np.ndarray], name: str, path: Path) -> np.ndarray:
     elif not (np.isfinite(values).all() and (values == np.round(values)).all()):
         fault = "holds values that are no whole numbers; get the file again"
     elif values.min() < 1 or values.max() > IMAGES:
-        fault = (
-            f"goes from {values.min():g} to {values.max():g}; expected 1 to {IMAGES}, for this file counts from 1: "
-            "it was changed, get it again"
-        )
+        expected = f"expected 1 to {IMAGES}, for this file counts from 1"
+        fault = f"goes from {values.min():g} to {values.max():g}; {expected}: it was changed, get it again"
     else:
         return values.astype(np.int64)
     raise DataError(f"{name} of {path} {fault}", path=path)
@@ -118,27 +117,25 @@ def check_stimulus_info(path: Path, design: NsdDesign, subject: int) -> None:
     Raises:
         DataError: if the table is damaged or the two differ.
     """
-    import pandas
-
-    if not path.stat().st_size:
-        return  # a table without rows contradicts nothing
-    columns = [f"subject{subject}_rep{number}" for number in range(REPEATS)]
-    with reading(path, "it is truncated or no table; get nsd_stim_info_merged.csv again"):
-        table = pandas.read_csv(path, dtype=str, keep_default_na=False)
-        nsd_id = table["nsdId"].astype(int)
-        shared = set(nsd_id[table["shared1000"].str.lower().isin(TRUE)]) if "shared1000" in table else set()
-        trials = table[[name for name in columns if name in table]].stack()
-        trials = trials[~trials.isin(NEVER)].astype(float).astype(int)
-        trials = trials[trials.between(1, len(design.images))]
-    expected = nsd_id[trials.index.get_level_values(0)].to_numpy()
-    wrong = np.flatnonzero(design.images[trials - 1] != expected)
+    listed: list[tuple[int, int]] = []
+    shared: set[int] = set()
+    with (
+        reading(path, "it is truncated or no table; get nsd_stim_info_merged.csv again"),
+        open(path, encoding="utf-8", newline="") as file,
+    ):
+        for row in csv.DictReader(file):
+            image = int(row["nsdId"])
+            trials = (row.get(f"subject{subject}_rep{number}", "") for number in range(REPEATS))
+            listed += [(int(float(trial)), image) for trial in trials if trial not in NEVER]
+            if row.get("shared1000", "").lower() in TRUE:
+                shared.add(image)
+    trial, expected = np.array([pair for pair in listed if 1 <= pair[0] <= len(design.images)], int).reshape(-1, 2).T
+    wrong = np.flatnonzero(design.images[trial - 1] != expected)
     if len(wrong):
-        trial = trials.iloc[wrong[0]]
-        raise DataError(
-            f"trial {trial} of subject {subject} shows nsdId {expected[wrong[0]]} by {path} but "
-            f"{design.images[trial - 1]} by {design.path}; get both files again",
-            path=path,
-        )
+        first = wrong[0]
+        fault = f"trial {trial[first]} of subject {subject} shows nsdId {expected[first]} by {path}"
+        other = f"{design.images[trial[first] - 1]} by {design.path}"
+        raise DataError(f"{fault} but {other}; get both files again", path=path)
     if shared and len(design.shared) and shared != set(design.shared.tolist()):
         raise DataError.of(path, f"and {design.path} name different shared images; get both files again")
 
