@@ -15,7 +15,7 @@ from factortopy import plot
 from factortopy.errors import DataError
 from factortopy.fitting import History
 from factortopy.reporting import headline, report
-from factortopy.reporting.tables import flat_rows, recovery_rows, roi_rows, text
+from factortopy.reporting.pages import flat_rows, recovery_rows, roi_rows, text
 
 HISTORY = History(step=[24, 48], loss=[0.5, 0.4], validation_r2=[0.1, 0.25], best_step=48)
 VOID = {"meta", "img", "br", "link", "input", "hr"}

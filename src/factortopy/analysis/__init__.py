@@ -38,7 +38,6 @@ from factortopy.analysis.estimates.estimate_tables import (
     text_in_row,
 )
 from factortopy.analysis.heldout.gauge import Gauge, Selectors, canonical_gauge, canonical_model, canonical_selectors
-from factortopy.analysis.heldout.layer_parts import LeaveOut, Shares, leave_out, shares
 from factortopy.analysis.heldout.predictions import HeldOut, paired_winners, predict
 from factortopy.analysis.heldout.scores import (
     NORMALISED_FORMULA,
@@ -50,7 +49,15 @@ from factortopy.analysis.heldout.scores import (
     r_squared,
     roi_scores,
 )
-from factortopy.analysis.heldout.variables import AlignedBatches, held_out_variables, raw_selectors
+from factortopy.analysis.heldout.variables import (
+    AlignedBatches,
+    LeaveOut,
+    Shares,
+    held_out_variables,
+    leave_out,
+    raw_selectors,
+    shares,
+)
 from factortopy.analysis.hierarchy.nulls import NullTest, correlation_test, slope_test, surrogate_maps
 from factortopy.analysis.hierarchy.orders_fit import HierarchyFit, LevelDepth, fit_hierarchy
 from factortopy.analysis.hierarchy.representational import RepresentationalDepth, representational_depth

@@ -3,8 +3,8 @@
 from factortopy.reporting._report import report
 from factortopy.reporting.comparison import DIFFERENCES, find_results, write_comparison
 from factortopy.reporting.folders import write_averages, write_change, write_channel_images, write_clusters
+from factortopy.reporting.pages import headline
 from factortopy.reporting.ranking import Results, ranked
-from factortopy.reporting.tables import headline
 
 __all__ = [
     "DIFFERENCES",

@@ -11,8 +11,7 @@ from factortopy.errors import DataError, FactortopyError
 from factortopy.fitting import History
 from factortopy.mapping import Mapping, facts_line
 from factortopy.plot import ALL_FIGURES, Palette, certainty, draw, recovery, space_dots, training
-from factortopy.reporting.pages import CAPTIONS, inlined, render
-from factortopy.reporting.tables import Row, flat_rows, headline, recovery_rows, roi_rows
+from factortopy.reporting.pages import Row, captions, flat_rows, headline, inlined, recovery_rows, render, roi_rows
 from factortopy.storage import check_writable, write_text
 from factortopy.subjects import PlantedTruth
 
@@ -125,8 +124,8 @@ def _draw_all(
 
 
 def _inline(figures: "MappingType[str, Figure]", dpi: int) -> list[dict[str, str]]:
-    captions = {name: CAPTIONS.get(name, (name, "")) for name in figures}
-    return [inlined(figure, dpi, captions[name][1], captions[name][0]) for name, figure in figures.items()]
+    words = captions()
+    return [inlined(figure, dpi, **words.get(name, {"title": name, "caption": ""})) for name, figure in figures.items()]
 
 
 def _section(

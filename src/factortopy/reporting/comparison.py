@@ -3,6 +3,7 @@
 import json
 import os
 from collections.abc import Callable, Sequence
+from functools import partial
 from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -47,19 +48,19 @@ DIFFERENCES = ("r2", "depth", "scale")
 Drawings = dict[str, tuple[str, "Callable[[], Figure]"]]
 
 
-def find_results(comparison: Comparison, held: HeldOut | None = None, *, progress: bool = True) -> Results:
+def find_results(comparison: Comparison, held_out: HeldOut | None = None, *, progress: bool = True) -> Results:
     """All tables of a comparison.
 
     Args:
         comparison: what is compared.
-        held: predictions, where tokens are at hand: limits of margins are then paired, and the variance of
+        held_out: predictions, where tokens are at hand: limits of margins are then paired, and the variance of
             two or three mappings is partitioned.
         progress: whether to show progress bars.
     """
-    won = winners(comparison) if held is None else paired_winners(comparison, held)
+    won = winners(comparison) if held_out is None else paired_winners(comparison, held_out)
     parts = None
-    if held is not None and len(comparison.labels) <= 3:
-        parts = partition_variance(held, comparison.labels, comparison.regions, progress=progress)
+    if held_out is not None and len(comparison.labels) <= 3:
+        parts = partition_variance(held_out, comparison.labels, comparison.regions, progress=progress)
     likeness = []
     for name in SIMILARITIES:
         try:
@@ -140,14 +141,14 @@ def _tables(comparison: Comparison, results: Results, quantities: Sequence[str])
     ]
     similarities = [
         {
-            "quantity": found.quantity,
-            "one": found.labels[row],
-            "other": found.labels[column],
-            "correlation": float(found.correlation[row, column]),
-            "voxels": int(found.voxels[row, column]),
+            "quantity": pairs.quantity,
+            "one": pairs.labels[row],
+            "other": pairs.labels[column],
+            "correlation": float(pairs.correlation[row, column]),
+            "voxels": int(pairs.voxels[row, column]),
         }
-        for found in results.similarities
-        for row in range(len(found.labels))
+        for pairs in results.similarities
+        for row in range(len(pairs.labels))
         for column in range(row)
     ]
     return {
@@ -176,40 +177,33 @@ def _voxel_table(comparison: Comparison, results: Results) -> pandas.DataFrame:
 def _figures(comparison: Comparison, results: Results, quantities: Sequence[str], palette: Palette) -> Drawings:
     """Figures by file name, with captions; drawn when called, as each takes seconds."""
     first, *others = comparison.labels
-    parts = results.partition
     planned: Drawings = {
         "ranking": (
             "Mean R² by region; dashes are the noise ceiling.",
-            lambda: ranking_chart(comparison, results.regions, palette=palette),
+            partial(ranking_chart, comparison, results.regions, palette=palette),
         ),
         "ranking-normalised": (
             "Mean R² over mean noise ceiling by region.",
-            lambda: ranking_chart(comparison, results.regions, normalised=True, palette=palette),
+            partial(ranking_chart, comparison, results.regions, normalised=True, palette=palette),
         ),
-        "hierarchy": ("Hierarchy lines.", lambda: lines(comparison, results.lines, palette=palette)),
+        "hierarchy": ("Hierarchy lines.", partial(lines, comparison, results.lines, palette=palette)),
         "winners": (
             "Which network predicts best where.",
-            lambda: winner_map(comparison, results.winners, palette=palette),
+            partial(winner_map, comparison, results.winners, palette=palette),
         ),
         "similarity": (
             "How alike whole mappings are.",
-            lambda: similarity_matrices(comparison, results.similarities, palette=palette),
+            partial(similarity_matrices, comparison, results.similarities, palette=palette),
         ),
     }
-    if parts is not None:
-        planned["variance"] = (
-            "Shared and unique variance.",
-            lambda: partition(comparison, parts, palette=palette),
-        )
-        planned["unique"] = (
-            "Where a network alone predicts.",
-            lambda: unique_maps(comparison, parts, palette=palette),
-        )
+    if results.partition is not None:
+        parts = (comparison, results.partition)
+        planned["variance"] = ("Shared and unique variance.", partial(partition, *parts, palette=palette))
+        planned["unique"] = ("Where a network alone predicts.", partial(unique_maps, *parts, palette=palette))
     for quantity, (number, other) in product(quantities, enumerate(others, start=2)):
+        less = difference(comparison, quantity, other, first)
         planned[f"difference-{quantity}-{number}-1"] = (
             f"Difference of {quantity}: {other} less {first}.",
-            lambda name=quantity, one=other: difference_map(  # type: ignore[misc]
-                comparison, difference(comparison, name, one, first), palette=palette
-            ),
+            partial(difference_map, comparison, less, palette=palette),
         )
     return planned

@@ -74,12 +74,11 @@ def write_averages(
     for mapping in mappings:
         attributes = mapping.dataset.attrs
         networks.setdefault((str(attributes.get("network")), str(attributes.get("recipe"))), []).append(mapping)
-    averages = [subject_average(own) for own in networks.values()]
-    names = [re.sub(r"[^A-Za-z0-9._]+", "-", "-".join(key)) for key in networks]
-    folders = [average.save(folder / "averages" / name) for average, name in zip(averages, names, strict=True)]
-    for average, name in zip(averages, names, strict=True):
+    averages = {re.sub(r"[^A-Za-z0-9._]+", "-", "-".join(key)): subject_average(own) for key, own in networks.items()}
+    folders = [str(average.save(folder / "averages" / name)) for name, average in averages.items()]
+    for name, average in averages.items():
         save(subject_counts(average, palette=palette), folder / f"subjects-{name}")
-    return averages, [str(path) for path in folders]
+    return list(averages.values()), folders
 
 
 def write_clusters(

@@ -1,8 +1,27 @@
-"""Pages that need no network and no other file: figures stand in them as data."""
+"""What pages are made of: templates, figures as data, captions, and rows of text; they need no other file."""
 
 import base64
+import math
+import tomllib
+from collections.abc import Iterator, Sequence
+from collections.abc import Mapping as MappingType
+from dataclasses import asdict
+from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
+from factortopy.analysis import (
+    ALL_VOXELS,
+    Estimate,
+    Recovery,
+    estimate,
+    finite_mean,
+    hierarchy_slope,
+    layer_position,
+)
+from factortopy.errors import FactortopyError
+from factortopy.mapping import Mapping, facts
 from factortopy.plot import alt_text, to_png
 from factortopy.provenance import package_versions
 
@@ -10,13 +29,15 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-def render(template: str, **content: Any) -> str:
-    """A page from a template of this package, with the version that wrote it.
+Row = dict[str, str]
+FACTS = ("network", "subject", "recipe", "split", "seed", "images", "repeats")
+EVERYTHING = "all vertices"
+LONGEST = 160
+"""Longest value printed in full, characters."""
 
-    Args:
-        template: its file name.
-        content: what the template shows; text is escaped.
-    """
+
+def render(template: str, **content: Any) -> str:
+    """A page from a template of this package, with the version that wrote it; text is escaped."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     environment = Environment(
@@ -30,70 +51,125 @@ def render(template: str, **content: Any) -> str:
     return environment.get_template(template).render(version=version, **content)
 
 
-def inlined(figure: "Figure", dpi: int, caption: str, title: str = "") -> dict[str, str]:
-    """A figure as templates take it.
+def captions() -> dict[str, dict[str, str]]:
+    """How to read each figure, by its name: ``title`` and ``caption``."""
+    source = files("factortopy.reporting").joinpath("templates/captions.toml")
+    return tomllib.loads(source.read_text(encoding="utf-8"))
 
-    Args:
-        figure: the figure.
-        dpi: resolution.
-        caption: what it shows.
-        title: of the figure.
-    """
+
+def inlined(figure: "Figure", dpi: int, caption: str, title: str = "") -> dict[str, str]:
+    """A figure as templates take it, at a resolution, with its caption."""
     source = f"data:image/png;base64,{base64.b64encode(to_png(figure, dpi)).decode()}"
     return {"title": title, "caption": caption, "alt": alt_text(figure), "source": source}
 
 
-CAPTIONS: dict[str, tuple[str, str]] = {
-    "layers": (
-        "Layers, by share",
-        "Hue: the layer that contributes most to the predicted responses of a vertex on held-out images "
-        "(its share of the prediction's variance). Brightness: confidence, 1 - H / log L, with H the entropy "
-        "of the shares (negative shares count as 0); dark means that many layers contribute alike. Grey "
-        "cortex was not measured.",
-    ),
-    "layers_selector": (
-        "Layers, by selector",
-        "The same map from the layer selector itself, in the canonical gauge: the scaling of features, which "
-        "the data leave open, is fixed by one rule for all networks.",
-    ),
-    "space": (
-        "Space",
-        "The place in the image that a vertex reads, in the colours of the square key: the left hemisphere "
-        "is expected to read the right half of the image, the right hemisphere the left half.",
-    ),
-    "space_dots": (
-        "Space by layer",
-        "Each dot is a vertex, drawn where it reads the image and coloured by the layer that contributes most.",
-    ),
-    "scale": (
-        "Scale, by share",
-        "How much of a vertex's prediction comes from the global token: 0 is purely local, 1 purely global. "
-        "Shares of correlated parts can lie a little outside 0 to 1.",
-    ),
-    "scale_selector": (
-        "Scale, by selector",
-        "The scale selector itself, in the canonical gauge.",
-    ),
-    "scores": (
-        "Brain score",
-        "Raw R² of every vertex on images the model never saw, with nothing clipped, beside the noise "
-        "ceiling where it is known: the R² that a perfect model would reach.",
-    ),
-    "rois": ("Regions", "The regions used in the tables, with their number of vertices in each hemisphere."),
-    "hierarchy": (
-        "Hierarchy",
-        "Position in the network (0 first layer, 1 last) of the vertices of each region against the level "
-        "that the paper expects of it; violins show the distribution, the bar its quartiles, diamonds the "
-        "mean, the line the least-squares fit; bars and band are 95 % limits over test images. "
-        "A slope of 1 means that the network's depth follows the visual hierarchy.",
-    ),
-    "recovery": (
-        "Found against planted",
-        "Only for simulated subjects: what the fit found against what was planted, for every vertex. On the "
-        "dashed line the two are equal.",
-    ),
-    "training": (
-        "Training",
-        "Training loss and R² on validation images; the dashed line marks the step whose parameters were kept.",
-    ),
-}
+def text(value: Any) -> str:
+    """A value as it is printed: three decimals for fractions, a dash for what is missing."""
+    if isinstance(value, Estimate):
+        return value.text()
+    if isinstance(value, int | np.integer) and not isinstance(value, bool):
+        return f"{int(value):,}"
+    if value is None:
+        return "–"
+    if not isinstance(value, float | np.floating):
+        return str(value)
+    number = float(value)
+    small_or_large = math.isfinite(number) and number != 0 and not 1e-3 <= abs(number) < 1e4
+    return f"{number:.3g}" if small_or_large else Estimate(number).text()
+
+
+def headline(mapping: Mapping) -> Row:
+    """What was fitted, and the key numbers of a mapping with their limits."""
+    about = facts(mapping.dataset)
+    numbers: dict[str, Any] = {
+        **{name.capitalize(): about[name] for name in FACTS},
+        "Vertices": int(mapping.dataset.sizes["voxel"]),
+        "Mean R²": estimate(mapping, "r2"),
+        "Mean noise ceiling": estimate(mapping, "ceiling").value,
+        "R² / ceiling": estimate(mapping, "normalised"),
+        "Hierarchy slope (share)": _slope(mapping, "layer_share"),
+        "Hierarchy slope (selector)": _slope(mapping, "layer"),
+    }
+    return {name: text(value) for name, value in numbers.items()}
+
+
+def roi_rows(mapping: Mapping) -> list[Row]:
+    """One row for each ROI and one for all vertices: scores, depth by share and by selector, scale."""
+    regions = {**mapping.rois, EVERYTHING: np.ones(mapping.dataset.sizes["voxel"], dtype=bool)}
+    return [_roi_row(mapping, name, inside) for name, inside in regions.items()]
+
+
+def recovery_rows(result: Recovery) -> list[Row]:
+    """What was found against what was planted in a simulated subject."""
+    values = asdict(result)
+    lines = [
+        ("Hierarchy slope (layer share)", "slope_found", "slope_planted", None),
+        ("Hierarchy slope (selector)", "slope_selector", "slope_planted", None),
+        ("b0, layer position at level 0", "b0_found", "b0_planted", None),
+        ("b1, layer position at level 1", "b1_found", "b1_planted", None),
+        ("Depth (layer share)", None, None, "depth_r"),
+        ("Space, x", None, None, "space_x_r"),
+        ("Space, y", None, None, "space_y_r"),
+        ("Scale (scale share)", None, None, "scale_r"),
+    ]
+    columns = ("Found", "Planted", "Correlation over vertices")
+    return [
+        {
+            "Quantity": name,
+            **{column: text(values[key] if key else None) for column, key in zip(columns, keys, strict=True)},
+        }
+        for name, *keys in lines
+    ]
+
+
+def flat_rows(facts: MappingType[str, Any]) -> list[Row]:
+    """Nested settings or provenance as rows of dotted names and values; long lists are cut and say so."""
+    return [{"Name": name, "Value": _shortened(value)} for name, value in _flatten(facts)]
+
+
+def _flatten(facts: MappingType[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for name, value in facts.items():
+        if isinstance(value, MappingType):
+            yield from _flatten(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", value
+
+
+def _shortened(value: Any) -> str:
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        # Settings are shown as they are, without rounding.
+        shown = ", ".join(str(item) for item in value)
+        return shown if len(shown) <= LONGEST else f"{shown[:LONGEST]} … ({len(value)} in all)"
+    return str(value)
+
+
+def _roi_row(mapping: Mapping, name: str, inside: np.ndarray) -> Row:
+    region = ALL_VOXELS if name == EVERYTHING else name
+    numbers: dict[str, Any] = {
+        "ROI": name,
+        "Vertices": int(inside.sum()),
+        "Mean R²": estimate(mapping, "r2", region),
+        "Noise ceiling": _mean(mapping, "ceiling", inside),
+        "R² / ceiling": estimate(mapping, "normalised", region),
+        "Depth (share)": estimate(mapping, "depth", region),
+        "Depth (selector)": finite_mean(layer_position(mapping.dataset["layer"].values)[inside]),
+        "Scale (share)": estimate(mapping, "scale", region),
+        "Scale (selector)": _mean(mapping, "scale", inside),
+    }
+    return {column: text(value) for column, value in numbers.items()}
+
+
+def _mean(mapping: Mapping, variable: str, inside: np.ndarray) -> float:
+    return finite_mean(mapping.dataset[variable].values[inside]) if variable in mapping.dataset else np.nan
+
+
+def _slope(mapping: Mapping, source: str) -> str | None:
+    try:
+        line = hierarchy_slope(mapping, source)
+    except FactortopyError:
+        # A subject without the paper's ROIs has no slope; the table shows a dash.
+        return None
+    if source != "layer_share":
+        return f"{line.slope:.3f}, b0 {line.b0:.3f}, b1 {line.b1:.3f}"
+    slope, b0, b1 = (estimate(mapping, name).text() for name in ("slope", "b0", "b1"))
+    return f"{slope}, b0 {b0}, b1 {b1}"

@@ -21,14 +21,12 @@ from factortopy.analysis import (
 )
 from factortopy.errors import DataError
 from factortopy.mapping import facts_line
-from factortopy.reporting.pages import inlined, render
-from factortopy.reporting.tables import text
+from factortopy.reporting.pages import Row, inlined, render, text
 from factortopy.storage import write_text
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-Row = dict[str, str]
 DPI = 130
 
 
@@ -57,20 +55,7 @@ def ranking(
     path: str | os.PathLike[str],
     figures: "MappingType[str, Figure] | None" = None,
 ) -> Path:
-    """Write one self-contained page: it needs no network and no other file.
-
-    Args:
-        comparison: what is compared.
-        results: what was found.
-        path: the HTML file.
-        figures: figures by caption.
-
-    Returns:
-        The path of the file.
-
-    Raises:
-        DataError: if the file cannot be written.
-    """
+    """Write one self-contained page with figures by caption, and return its path."""
     if Path(path).is_dir():
         raise DataError(f"{path} is a folder; give the path of the HTML file", path=path)
     page = render(
@@ -100,11 +85,14 @@ def _tables(results: Results) -> dict[str, list[Row]]:
     if len(results.lines):
         tables["Hierarchy line, by layer share"] = _line_rows(results.lines)
     tables |= {f"Ranking in {roi}": _region_rows(results.regions, roi) for roi in rois}
-    for found in results.similarities:
-        tables[f"Correlation of {SIMILARITIES[found.quantity]} over voxels"] = _similarity_rows(found)
+    for pairs in results.similarities:
+        tables[f"Correlation of {SIMILARITIES[pairs.quantity]} over voxels"] = _similarity_rows(pairs)
     if results.partition is not None:
         tables["Shared and unique variance"] = _part_rows(results.partition.table)
-        tables["Agreement of halves of the test images"] = _agreement_rows(results.partition)
+        tables["Agreement of halves of the test images"] = [
+            {"Part": part_name(results.partition.labels, subset), "Correlation over voxels": text(value)}
+            for subset, value in zip(results.partition.subsets, results.partition.agreement, strict=True)
+        ]
     return tables
 
 
@@ -134,16 +122,16 @@ def _line_rows(lines: pandas.DataFrame) -> list[Row]:
     return list(rows.values())
 
 
-def _similarity_rows(found: Similarity) -> list[Row]:
+def _similarity_rows(pairs: Similarity) -> list[Row]:
     return [
         {
             "Network": label,
             **{
-                other: f"{text(found.correlation[row, column])} ({found.voxels[row, column]:,})"
-                for column, other in enumerate(found.labels)
+                other: f"{text(pairs.correlation[row, column])} ({pairs.voxels[row, column]:,})"
+                for column, other in enumerate(pairs.labels)
             },
         }
-        for row, label in enumerate(found.labels)
+        for row, label in enumerate(pairs.labels)
     ]
 
 
@@ -155,10 +143,3 @@ def _part_rows(parts: pandas.DataFrame) -> list[Row]:
         if part["roi"] == ALL_VOXELS:
             row["Halves, all voxels"] = f"{part['half_one']:+.3f}, {part['half_two']:+.3f}"
     return list(rows.values())
-
-
-def _agreement_rows(found: Partition) -> list[Row]:
-    return [
-        {"Part": part_name(found.labels, subset), "Correlation over voxels": text(value)}
-        for subset, value in zip(found.subsets, found.agreement, strict=True)
-    ]

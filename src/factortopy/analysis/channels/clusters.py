@@ -74,12 +74,9 @@ def channel_clusters(
 
     Args:
         mapping: what to cluster.
-        count: clusters wanted.
-        way: ``"paper"`` clusters the channel selectors as trained, ``"gauge-free"`` what they predict.
+        count, way, centroids, seed: as in :func:`cluster_channels`.
         tokens: batches of a common set of images over which predictions correlate, for the gauge-free way;
             if None, the mapping's test images, whose covariances its canonical gauge holds.
-        centroids: groups that k-means makes before the tree; as many as voxels, there is no k-means.
-        seed: of the start of k-means.
 
     Raises:
         UnknownNameError: if there is no such way.
@@ -102,8 +99,9 @@ def cluster_channels(
         channels: channel selectors; for the gauge-free way of channels that are white over images, such as
             those of the canonical gauge. Voxels whose row is 0 or not finite belong to no cluster.
         count: clusters wanted, at least 2.
-        way: ``"paper"`` or ``"gauge-free"``.
-        centroids: groups that k-means makes before the tree, at least ``count``.
+        way: ``"paper"`` clusters the channel selectors as trained, ``"gauge-free"`` what they predict.
+        centroids: groups that k-means makes before the tree, at least ``count``; as many as voxels, there is
+            no k-means.
         seed: of the start of k-means.
 
     Raises:

@@ -198,18 +198,13 @@ def check_comparable(mappings: Sequence[Mapping], labels: Sequence[str]) -> None
 
 def differing(one: Mapping, other: Mapping) -> list[str]:
     """What keeps two mappings from being compared voxel by voxel, in words; empty if nothing does."""
+    words = {"subject": "subject", "split": "split", "images_test": "number of test images"}
+    pairs = {name: (one.dataset.attrs.get(name), other.dataset.attrs.get(name)) for name in words}
     differences = [
-        f"{words} ({_short(left)} and {_short(right)})"
-        for name, words in (
-            ("subject", "subject"),
-            ("split", "split"),
-            ("images_test", "number of test images"),
-        )
-        for left, right in [(one.dataset.attrs.get(name), other.dataset.attrs.get(name))]
-        if left != right
+        f"{words[name]} ({_short(left)} and {_short(right)})" for name, (left, right) in pairs.items() if left != right
     ]
     hashes = [mapping.provenance.get("responses_hash") for mapping in (one, other)]
-    if "subject" not in {part.split(" (")[0] for part in differences} and None not in hashes and len(set(hashes)) > 1:
+    if pairs["subject"][0] == pairs["subject"][1] and None not in hashes and hashes[0] != hashes[1]:
         differences.append(f"responses ({_short(hashes[0])} and {_short(hashes[1])})")
     voxels = differing_voxels(one, other)
     return differences + differing_ceiling(one, other, values=not voxels) + voxels

@@ -50,9 +50,7 @@ def paired_difference(
     Args:
         one: a mapping.
         other: another network's mapping of the same subject and split, or average of the same subjects.
-        quantity: as in :func:`estimate`.
-        region: as in :func:`estimate`.
-        confidence: part of the draws between the limits.
+        quantity, region, confidence: as in :func:`estimate`.
 
     Returns:
         As :func:`estimate`; without limits where the two have no draws, or not as many.

@@ -180,12 +180,7 @@ def canonical_selectors(model: FactorTopy, aligned: Iterable[AlignedTokens]) -> 
 def canonical_model(model: FactorTopy, aligned: Iterable[AlignedTokens]) -> FactorTopy:
     """A model in the canonical gauge: the same predictions, its channels white over some images.
 
-    Args:
-        model: a trained model; it is left as it is.
-        aligned: its aligned tokens of the images on which the gauge is fixed.
-
-    Raises:
-        DataError: if all aligned features are constant.
+    Arguments and errors are those of :func:`canonical_selectors`.
     """
     with torch.no_grad():
         return _gauge(_before(model), aligned).model(model)

@@ -133,11 +133,8 @@ def slope_test(
 
     Args:
         depth: relative depth of every voxel, such as ``layer_position(layer_share)``.
-        rois: membership of ROIs by name.
-        coordinates: position of every voxel, mm.
-        levels: ideal depth in 0..1 of the ROIs to use.
-        count: number of surrogates.
-        seed: of the choice of voxels and of the surrogates.
+        rois, levels: as in :func:`fit_slope`.
+        coordinates, count, seed: as in :func:`correlation_test`.
 
     Raises:
         UnknownNameError: if an ROI of ``levels`` is not among ``rois``.
@@ -151,7 +148,7 @@ def slope_test(
 
 
 def _thinned(usable: Bool[np.ndarray, "voxel"], seed: int) -> np.ndarray:
-    """Indices of at most ``MOST_VOXELS`` of the usable ones."""
+    """Indices of the usable voxels, at most ``MOST_VOXELS`` of them."""
     voxels = np.flatnonzero(usable)
     if len(voxels) < 10:
         raise DataError(f"a spatial null needs ten voxels or more with values, got {len(voxels)}")
