@@ -92,11 +92,8 @@ class Voxels:
         }
         return replace(self, **arrays, rois={name: mask[chosen] for name, mask in self.rois.items()})
 
-    def check(self, name: str = "voxels") -> None:
+    def check(self) -> None:
         """Refuse what no voxels can be.
-
-        Args:
-            name: whose voxels they are, for the messages.
 
         Raises:
             ShapeError: if an array has another shape than the others imply.
@@ -109,21 +106,19 @@ class Voxels:
         for part, array in arrays.items():
             shape = expected.get(part, (count,))
             if array.shape != shape:
-                raise ShapeError(f"{name}: {part} has shape {array.shape}, expected {shape} for {count} voxels")
+                raise ShapeError(f"{part} has shape {array.shape}, expected {shape} for {count} voxels")
         for part in ("coordinates", "bounds"):
             if not np.isfinite(getattr(self, part)).all():
-                raise DataError(f"{name}: {part} hold NaN or infinity; leave out voxels without a position")
+                raise DataError(f"{part} hold NaN or infinity; leave out voxels without a position")
         low, high = self.bounds
         if (low > high).any() or (self.coordinates < low).any() or (self.coordinates > high).any():
-            raise DataError(
-                f"{name}: coordinates lie outside their bounds (coordinate_bounds); take the bounds over all voxels"
-            )
+            raise DataError("coordinates lie outside their bounds (coordinate_bounds); take the bounds over all voxels")
         unknown = set(np.unique(self.hemisphere)) - set(HEMISPHERES)
         if unknown:
-            raise DataError(f"{name}: hemisphere must be 'left' or 'right', got {sorted(map(str, unknown))}")
+            raise DataError(f"hemisphere must be 'left' or 'right', got {sorted(map(str, unknown))}")
         for roi, mask in self.rois.items():
             if mask.dtype != bool:
-                raise DataError(f"{name}: ROI {roi!r} is {mask.dtype}; give a mask of booleans")
+                raise DataError(f"ROI {roi!r} is {mask.dtype}; give a mask of booleans")
 
     def with_labels(
         self, files: Mapping[str, str | os.PathLike[str]], *, vertices: Mapping[str, int] | None = None

@@ -1,7 +1,13 @@
 """Mappings to and from the weights that the paper's authors released (`docs/authors-weights.md`)."""
 
-from factortopy.exchange.voxels import LabelFiles, voxels_from_coordinates, voxels_from_labels
-from factortopy.exchange.weights import export_weights, import_weights, score_weights
+from factortopy.exchange.weights import (
+    LabelFiles,
+    export_weights,
+    import_weights,
+    score_weights,
+    voxels_from_coordinates,
+    voxels_from_labels,
+)
 
 __all__ = [
     "LabelFiles",

@@ -1,5 +1,6 @@
-"""Weights under the authors' names as a mapping, and a mapping's weights under the authors' names (`method.md`)."""
+"""Weights under the authors' names as a mapping and back (`method.md`), and where their voxels lie."""
 
+import os
 from collections.abc import Mapping as MappingType
 from collections.abc import Sequence
 from dataclasses import replace
@@ -10,7 +11,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from factortopy.cortex import Voxels, coordinate_bounds
+from factortopy.cortex import HEMISPHERES, VERTICES, Voxels, coordinate_bounds, read_labels
+from factortopy.datasets import AREAS
 from factortopy.errors import DataError, ShapeError
 from factortopy.fitting import build_paper_model, build_selectors, fit_settings, split_examples
 from factortopy.images import Split
@@ -19,10 +21,14 @@ from factortopy.mapping import Mapping, load_model, mapping_dataset, voxel_varia
 from factortopy.model import ChannelAlign, ChannelMap, FactorTopy, TopologicalSelectors
 from factortopy.networks import Network
 from factortopy.provenance import provenance
+from factortopy.storage import read_array
 from factortopy.subjects import Subject
 from factortopy.tokens import TokenStore
 from factortopy.workflow import score_model
 
+LabelFiles = tuple[str | os.PathLike[str], str | os.PathLike[str]]
+"""Label files of the left and the right hemisphere."""
+SURFACE = "fsaverage"
 Bounds = Literal["voxels", "surface"]
 NEAR = 0.1
 """Farthest that a subject's voxel may lie from the imported one, mm."""
@@ -30,6 +36,47 @@ LOCAL, GLOBAL = "local_token_bottleneck", "global_token_bottleneck"
 SELECTORS = {"space": "space_selector_mlp", "layer": "layer_selector_mlp", "scale": "scale_selector_mlp"}
 # The authors' first module is the position code, so their linear layers are numbered 1, 3 and 5.
 NUMBERS = {"1.weight": 0, "1.bias": 0, "3.weight": 2, "3.bias": 2, "5.weight": 4}
+
+
+def voxels_from_labels(voxels: LabelFiles, rois: Sequence[LabelFiles] = ()) -> Voxels:
+    """The vertices of fsaverage that have a label above 0, left hemisphere first.
+
+    With NSD's ``lh.nsdgeneral.mgz`` and ``rh.nsdgeneral.mgz`` they are the 37,984 vertices of the paper.
+
+    Args:
+        voxels: labels that say which vertices are meant.
+        rois: labels whose regions become ROIs; V1, V2V3, V4 and FFA are put together of their parts.
+
+    Raises:
+        DataError: if a file cannot be read, has another number of vertices, or labels none.
+    """
+    vertices = [np.flatnonzero(read_labels(file, vertices=VERTICES[SURFACE]).values > 0) for file in voxels]
+    vertex = np.concatenate(vertices)
+    if not len(vertex):
+        raise DataError(f"{voxels[0]} and {voxels[1]} label no vertex; give labels of the voxels")
+    chosen = Voxels.on_sphere(SURFACE, np.repeat(HEMISPHERES, [len(part) for part in vertices]), vertex)
+    for files in rois:
+        chosen = chosen.with_labels(dict(zip(HEMISPHERES, files, strict=True)))
+    masks = chosen.rois
+    for name, parts in AREAS.items():
+        if set(parts) <= set(masks):
+            masks[name] = np.any([masks[part] for part in parts], axis=0)
+    return replace(chosen, rois={name: mask for name, mask in masks.items() if mask.any()})
+
+
+def voxels_from_coordinates(path: str | os.PathLike[str]) -> Voxels:
+    """Voxels from an array of coordinates (voxel, 3) in mm, on no surface.
+
+    Raises:
+        DataError: if the file cannot be read or holds NaN.
+        ShapeError: if it is no such array.
+    """
+    coordinates = np.asarray(read_array(path))
+    if coordinates.ndim != 2 or coordinates.shape[1] != 3 or not len(coordinates):
+        raise ShapeError.of(path, f"has shape {coordinates.shape}; coordinates must be (voxel, 3) in mm")
+    if coordinates.dtype.kind != "f" or not np.isfinite(coordinates).all():
+        raise DataError.of(path, f"({coordinates.dtype}) must hold finite decimal numbers")
+    return Voxels.at(coordinates)
 
 
 def import_weights(

@@ -131,9 +131,12 @@ class Subject:
     provenance: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        _check_shapes(self)
-        self.voxels.check(f"subject {self.name!r}")
-        _check_values(self)
+        try:
+            _check_shapes(self)
+            self.voxels.check()
+            _check_values(self)
+        except DataError as error:
+            raise type(error)(f"subject {self.name!r}: {error}") from None
 
     @property
     def simulated(self) -> bool:
@@ -228,48 +231,38 @@ def _without_none(value: Any) -> Any:
 
 
 def _check_shapes(subject: Subject) -> None:
-    where = f"subject {subject.name!r}"
-    if subject.responses.ndim != 2 or not subject.responses.size:
-        raise ShapeError(
-            f"{where}: responses must be (image, voxel) and not empty, got shape {subject.responses.shape}; "
-            "give one row an image"
-        )
-    images, voxels = subject.responses.shape
+    shape = subject.responses.shape
+    if len(shape) != 2 or 0 in shape:
+        raise ShapeError(f"responses must be (image, voxel) and not empty, got shape {shape}; give one row an image")
+    images, voxels = shape
     if len(subject.image_ids) != images:
-        raise ShapeError(
-            f"{where}: {images} rows of responses but {len(subject.image_ids)} image ids; "
-            "give one id for each row, in the same order"
-        )
+        counts = f"{images} rows of responses but {len(subject.image_ids)} image ids"
+        raise ShapeError(f"{counts}; give one id for each row, in the same order")
     if len(subject.voxels) != voxels:
-        raise ShapeError(f"{where}: {voxels} columns of responses but {len(subject.voxels)} voxels; give one for each")
-    for name, shape in (("noise_ceiling", (voxels,)), ("repeats", (images,))):
+        raise ShapeError(f"{voxels} columns of responses but {len(subject.voxels)} voxels; give one for each")
+    for name, length in (("noise_ceiling", voxels), ("repeats", images)):
         array = getattr(subject, name)
-        if array is not None and array.shape != shape:
-            raise ShapeError(
-                f"{where}: {name} has shape {array.shape}, expected {shape} "
-                f"for responses of {images} images and {voxels} voxels"
-            )
+        if array is not None and array.shape != (length,):
+            responses = f"responses of {images} images and {voxels} voxels"
+            raise ShapeError(f"{name} has shape {array.shape}, expected {(length,)} for {responses}")
 
 
 def _check_values(subject: Subject) -> None:
-    where = f"subject {subject.name!r}"
     if subject.responses.dtype != np.float32:
-        raise DataError(f"{where}: responses are {subject.responses.dtype}; convert with .astype('float32')")
+        raise DataError(f"responses are {subject.responses.dtype}; convert with .astype('float32')")
     # One pass without a copy: a NaN or an infinity anywhere makes the sum of its column not finite.
     if not np.isfinite(subject.responses.sum(axis=0, dtype=np.float64)).all():
         bad = ~np.isfinite(subject.responses)
-        raise DataError(
-            f"{where}: responses hold NaN or infinity in {bad.any(axis=0).sum()} voxels and "
-            f"{bad.any(axis=1).sum()} images; leave those voxels (or images) out before fitting"
-        )
+        counts = f"{bad.any(axis=0).sum()} voxels and {bad.any(axis=1).sum()} images"
+        raise DataError(f"responses hold NaN or infinity in {counts}; leave them out before fitting")
     if not subject.single_trials and len(subject.distinct_image_ids) != len(subject.image_ids):
         twice = next(name for name in subject.image_ids if subject.image_ids.count(name) > 1)
-        raise DataError(f"{where}: image id {twice!r} occurs more than once; average its trials or rename")
+        raise DataError(f"image id {twice!r} occurs more than once; average its trials or rename")
     unseen = set(subject.image_ids) - set(subject.images.ids if subject.images else subject.image_ids)
     if unseen:
-        raise DataError(f"{where}: {len(unseen)} images are not among the photographs (first: {min(unseen)!r})")
+        raise DataError(f"{len(unseen)} images are not among the photographs (first: {min(unseen)!r})")
     ceiling = subject.noise_ceiling
     if ceiling is not None and not ((ceiling >= 0) & (ceiling <= 1)).all():
-        raise DataError(f"{where}: noise_ceiling must lie in 0..1; divide percentages by 100")
+        raise DataError("noise_ceiling must lie in 0..1; divide percentages by 100")
     if subject.repeats is not None and (subject.repeats < 1).any():
-        raise DataError(f"{where}: repeats must be at least 1 for each image")
+        raise DataError("repeats must be at least 1 for each image")
