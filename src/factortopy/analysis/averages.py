@@ -204,7 +204,7 @@ class _Vertices:
         right, self.vertex = np.divmod(codes[self._here], RIGHT)
         self.hemisphere = np.array(HEMISPHERES)[right]
 
-    def spread(self, values: Sequence[np.ndarray]) -> Float[np.ndarray, "person voxel *rest"]:
+    def spread(self, values: Sequence[np.ndarray]) -> Float[np.ndarray, "subject voxel *rest"]:
         """Each subject's values on all vertices, NaN where it has none."""
         shape = (len(values), len(self._here), *values[0].shape[1:])
         stacked = np.full(shape, np.nan)

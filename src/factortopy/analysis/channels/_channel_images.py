@@ -69,7 +69,7 @@ class ChannelImages:
             np.savez(file, **vars(self))
 
     def part(self, images: Sequence[int], regions: Sequence[int]) -> "ChannelImages":
-        """The maps of some images and regions, by their places."""
+        """The maps of some images and regions, by their indices."""
         rows, columns = list(images), list(regions)
         return ChannelImages(
             tuple(self.images[row] for row in rows),

@@ -85,7 +85,7 @@ def _above(
     tree: Float[np.ndarray, "merge 4"], labels: Int[np.ndarray, "leaf"], height: float
 ) -> Float[np.ndarray, "merge_above 4"]:
     """The merges above a height, between the clusters below it."""
-    # Where every node of the tree is found: leaves and low merges in their cluster, others one by one.
+    # The cluster that every node of the tree belongs to: leaves and low merges in their cluster, others one by one.
     node, sizes = (labels - 1).tolist(), [1] * int(labels.max())
     merges = []
     for left, right, at, _ in tree.tolist():

@@ -1,6 +1,6 @@
 """Shared and unique variance of two or three networks, on held-out images.
 
-A joint predictor of some networks is the sum of their predictions by weights that are found for each voxel on
+A joint predictor of some networks is the sum of their predictions by weights that are fitted for each voxel on
 the validation images, by ridge regression that shrinks towards the plain mean of the predictions::
 
     minimise |y - b - X w|^2 / n + penalty * v |w - 1/K|^2        v: mean variance of the K predictions

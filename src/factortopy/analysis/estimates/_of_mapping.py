@@ -102,7 +102,7 @@ def _value(mapping: Mapping, quantity: str, region: str) -> float:
     return math.nan if inside is None else float(finite_mean(values[inside]))
 
 
-def _by_subject(mapping: Mapping, quantity: str, region: str) -> Float[np.ndarray, "person"] | None:
+def _by_subject(mapping: Mapping, quantity: str, region: str) -> Float[np.ndarray, "subject"] | None:
     """The number of every subject of an average."""
     if quantity == RATIO:
         parts = [_by_subject(mapping, name, region) for name in ("r2", "ceiling")]

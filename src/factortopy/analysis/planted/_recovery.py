@@ -1,6 +1,6 @@
 """How well a mapping of a simulated subject finds what was planted."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 from factortopy.analysis.hierarchy.slope import fit_slope, layer_position
 from factortopy.analysis.quantities import map_correlation
@@ -13,17 +13,13 @@ class Recovery:
     """Found against planted, over all voxels of a simulated subject.
 
     Attributes:
-        slope_found: hierarchy slope of the layer share.
+        slope_found, slope_planted: hierarchy slope of the found and of the planted layer share.
         slope_selector: hierarchy slope of the layer selector.
-        slope_planted: hierarchy slope of the planted layer share.
-        b0_found: depth on the found line at level 0.
-        b0_planted: the same on the planted line.
-        b1_found: depth on the found line at level 1.
-        b1_planted: the same on the planted line.
+        b0_found, b0_planted: depth at level 0 on the found and on the planted line.
+        b1_found, b1_planted: depth at level 1.
         depth_r: correlation of found and planted depth, by layer share.
-        space_x_r: correlation of found and planted horizontal position.
-        space_y_r: correlation of found and planted vertical position.
-        scale_r: correlation of found and planted scale share.
+        space_x_r, space_y_r: of found and planted position in the image.
+        scale_r: of found and planted scale share.
     """
 
     slope_found: float
@@ -38,10 +34,6 @@ class Recovery:
     space_y_r: float
     scale_r: float
 
-    def as_dict(self) -> dict[str, float]:
-        """All values by name."""
-        return asdict(self)
-
 
 def recovery(mapping: Mapping, truth: PlantedTruth) -> Recovery:
     """Compare a mapping with the planted truth of the simulated subject it was fitted to.
@@ -49,8 +41,8 @@ def recovery(mapping: Mapping, truth: PlantedTruth) -> Recovery:
     Like is compared with like: shares, which are identifiable, with the shares of the noise-free signal.
 
     Example:
-        >>> found = ft.recovery(mapping, subject.truth)
-        >>> -1 <= found.depth_r <= 1
+        >>> result = ft.recovery(mapping, subject.truth)
+        >>> -1 <= result.depth_r <= 1
         True
     """
     data = mapping.dataset
