@@ -20,8 +20,9 @@ def choose_device(device: str | torch.device | None = None) -> torch.device:
         UnavailableError: if it is not in this machine.
     """
     present = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    available = [name for name, is_there in present.items() if is_there]
     if device is None:
-        return torch.device(next(name for name, there in present.items() if there))
+        return torch.device(available[0])
     try:
         chosen = torch.device(device)
     except RuntimeError:
@@ -29,9 +30,8 @@ def choose_device(device: str | torch.device | None = None) -> torch.device:
     if chosen.type not in present:
         raise UnknownNameError("device", str(device), present)
     missing_card = chosen.type == "cuda" and (chosen.index or 0) >= torch.cuda.device_count()
-    if not present[chosen.type] or missing_card:
-        there = ", ".join(name for name, is_there in present.items() if is_there)
-        raise UnavailableError(f"device {str(device)!r} is not available here; there is {there}")
+    if chosen.type not in available or missing_card:
+        raise UnavailableError(f"device {str(device)!r} is not available here; there is {', '.join(available)}")
     return chosen
 
 

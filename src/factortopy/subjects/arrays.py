@@ -12,7 +12,7 @@ from jaxtyping import Float
 from factortopy.cortex import HEMISPHERES, VERTICES, Voxels, standard_name
 from factortopy.errors import DataError, ShapeError
 from factortopy.images import ImageSet, images_from_folder
-from factortopy.storage import ArraySource, read_array
+from factortopy.storage import ArraySource, read_array, reading
 from factortopy.subjects.subject import Subject
 
 
@@ -22,11 +22,8 @@ def read_ids(path: str | os.PathLike[str]) -> tuple[str, ...]:
     Raises:
         DataError: if the file is missing or not UTF-8 text.
     """
-    try:
+    with reading(path, "give a UTF-8 text file with one image id a line"):
         return tuple(Path(path).read_text(encoding="utf-8").splitlines())
-    except (OSError, UnicodeDecodeError) as error:
-        remedy = "give a UTF-8 text file with one image id a line"
-        raise DataError(f"cannot read {path} ({error}); {remedy}", path=path) from error
 
 
 def load_arrays(
