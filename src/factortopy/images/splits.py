@@ -91,8 +91,14 @@ def split_images(
         >>> len(split.train), len(split.validation), len(split.test)
         (80, 10, 10)
     """
+    if len(fractions) != len(SIDES) or min(fractions) <= 0 or abs(sum(fractions) - 1) > 1e-6:
+        fault = f"fractions must be three positive numbers that sum to 1, got {fractions}"
+        raise DataError(f"{fault}; e.g. (0.8, 0.1, 0.1)")
     groups = ids if groups is None else groups
-    _check(ids, groups, fractions)
+    _check_ids(ids, groups)
+    if len(set(groups)) < len(SIDES):
+        fault = f"{len(ids)} images in {len(set(groups))} groups cannot stand on three sides"
+        raise DataError(f"{fault}; give at least three images or groups")
     return Split(*_deal(ids, groups, np.array(fractions), seed))
 
 
@@ -184,19 +190,6 @@ def _assign(sizes: dict[str, int], fractions: np.ndarray) -> list[list[str]]:
         donor = max(range(len(sides)), key=lambda number: len(sides[number]))
         sides[empty].append(sides[donor].pop())
     return sides
-
-
-def _check(ids: Sequence[str], groups: Sequence[str], fractions: tuple[float, float, float]) -> None:
-    if len(fractions) != len(SIDES) or min(fractions) <= 0 or abs(sum(fractions) - 1) > 1e-6:
-        raise DataError(
-            f"fractions must be three positive numbers that sum to 1, got {fractions}; e.g. (0.8, 0.1, 0.1)"
-        )
-    _check_ids(ids, groups)
-    if len(set(groups)) < len(SIDES):
-        raise DataError(
-            f"{len(ids)} images in {len(set(groups))} groups cannot stand on three sides; "
-            "give at least three images or groups"
-        )
 
 
 def _check_ids(ids: Sequence[str], groups: Sequence[str]) -> None:

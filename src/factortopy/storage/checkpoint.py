@@ -52,11 +52,7 @@ class Checkpoint:
         return time.monotonic() - self._written > SECONDS
 
     def save(self, name: str, part: Part) -> None:
-        """Write a part, whole or not at all.
-
-        Raises:
-            DataError: if the folder cannot be written or the disk is full.
-        """
+        """Write a part, whole or not at all."""
         metadata = {"identity": self.identity, "facts": json.dumps(part.facts)}
         tensors = {key: value.detach().cpu().contiguous() for key, value in part.tensors.items()}
         with atomic_path(self._file(name)) as file:

@@ -28,11 +28,7 @@ EMPTY = np.iinfo(np.uint64).max
 def write_shard(
     path: Path, values: Shaped[np.ndarray, "row ..."], chunk: tuple[int, ...], shard: tuple[int, ...]
 ) -> None:
-    """Write a shard (at ``shard_path``), or the beginning of one; the shape of a chunk divides that of the values.
-
-    Raises:
-        OSError: if the disk is full or the folder cannot be written; no part of the file stays.
-    """
+    """Write a shard (at ``shard_path``), or the beginning of one; the shape of a chunk divides that of the values."""
     values = values.astype(values.dtype.newbyteorder("<"), copy=False)
     index = np.full((*_divided(shard, chunk), 2), EMPTY, dtype="<u8")
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -54,11 +50,7 @@ def _divided(shape: tuple[int, ...], chunk: tuple[int, ...]) -> tuple[int, ...]:
 def read_rows(
     array: Path, rows: Sequence[int] | np.ndarray, item: tuple[int, ...], dtype: str, chunk_images: int = 1
 ) -> np.ndarray:
-    """Images of one array, each of shape ``item``, in the order given; repeats allowed.
-
-    Raises:
-        DataError: if a file of the array is missing or damaged.
-    """
+    """Images of one array, each of shape ``item``, in the order given; repeats allowed."""
     wanted = np.asarray(rows, dtype=np.int64)
     values = np.empty((len(wanted), *item), dtype=dtype)
     order = np.argsort(wanted, kind="stable")

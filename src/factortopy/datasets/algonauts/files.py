@@ -72,11 +72,7 @@ def images_folder(folder: Path, split: str = "training") -> Path:
 
 
 def nsd_ids(folder: Path, split: str, names: Sequence[str]) -> list[int]:
-    """NSD ids of the images of a split by their names, which number the rows of responses.
-
-    Raises:
-        DataError: if an image is named otherwise than the challenge names it, or one is missing.
-    """
+    """NSD ids of the images of a split by their names, which number the rows of responses."""
     ids, stem = [], "train" if split == "training" else split
     for number, name in enumerate(names, start=1):
         match = re.fullmatch(rf"{stem}-(\d{{4,}})_nsd-(\d{{5}})\.png", name)
@@ -110,11 +106,7 @@ def response_headers(folder: Path) -> dict[str, NpyHeader]:
 def read_responses(
     folder: Path, headers: Mapping[str, NpyHeader], chosen: Bool[np.ndarray, "vertex"]
 ) -> Float[np.ndarray, "image voxel"]:
-    """The training responses of some vertices of both hemispheres, the left first; no more than these are in memory.
-
-    Raises:
-        DataError: if responses hold NaN or infinity.
-    """
+    """The training responses of some vertices of both hemispheres, the left first; no more than these are in memory."""
     left, right = np.split(chosen, [headers["lh"].shape[1]])
     responses = np.empty((headers["lh"].shape[0], int(chosen.sum())), np.float32)
     parts = np.split(responses, [int(left.sum())], axis=1)

@@ -103,11 +103,7 @@ def load_algonauts(
 
 
 def training_images(folder: Path, rows: int | None = None) -> ImageSet:
-    """The training images in the order of the rows of responses, of which there must be ``rows``.
-
-    Raises:
-        DataError: if images are missing, or one is named otherwise than the challenge names it.
-    """
+    """The training images in the order of the rows of responses, of which there must be ``rows``."""
     path = images_folder(folder)
     images = images_from_folder(path)
     nsd_ids(path, "training", images.ids)

@@ -85,11 +85,7 @@ class BoldFiles:
 
     @classmethod
     def find(cls, root: Path, subject: int, preparation: str) -> "BoldFiles":
-        """The betas in a folder or in one folder below it.
-
-        Raises:
-            DataError: if there are none, or a session is there twice or missing between others.
-        """
+        """The betas in a folder or in one folder below it."""
         name = f"CSI{subject}"
         sessions: dict[int, Path] = {}
         for number, file in betas_in(root).get((name, preparation), ()):
@@ -110,11 +106,7 @@ class BoldFiles:
         return next(iter(self.sessions.values())).parent
 
     def image_names(self, trials: int) -> np.ndarray:
-        """File name of the image of each trial; the list may be longer where later sessions are not there.
-
-        Raises:
-            DataError: if the list is missing or too short.
-        """
+        """File name of the image of each trial; the list may be longer where later sessions are not there."""
         file = f"{self.name}_imgnames.txt"
         candidates = [self.folder / file, self.root / file, self.root / LISTS / self.name / file]
         path = next((candidate for candidate in candidates if candidate.is_file()), None)
@@ -145,11 +137,7 @@ class BoldFiles:
 
 
 def read_mask(path: Path, grid: tuple[int, ...]) -> tuple[Bool[np.ndarray, "x y z"], Float[np.ndarray, "4 4"]]:
-    """A mask on the grid of the betas, and its affine.
-
-    Raises:
-        DataError: if it is damaged, lies on another grid, or holds nothing.
-    """
+    """A mask on the grid of the betas, and its affine."""
     image = open_volume(path)
     if tuple(image.shape) != grid:
         raise DataError.of(path, f"has shape {image.shape}, the betas {grid}; get masks and betas of one release")

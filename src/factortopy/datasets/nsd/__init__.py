@@ -85,8 +85,8 @@ def _note_sessions(report: Report, files: NsdFiles, sessions: list[int]) -> None
 
 def _load(path: Path, subject: int, **options: Any) -> Subject:
     """By default the first space and preparation that are there."""
-    there = preparations_in(path / "nsddata_betas" / "ppdata" / f"subj{subject:02d}")
-    return load_nsd(path, subject=subject, **(there[0] if there else {}) | options)
+    present = preparations_in(path / "nsddata_betas" / "ppdata" / f"subj{subject:02d}")
+    return load_nsd(path, subject=subject, **(present[0] if present else {}) | options)
 
 
 def _images(path: Path) -> ImageSet | None:

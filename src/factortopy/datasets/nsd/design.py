@@ -42,11 +42,7 @@ class NsdDesign:
     shared: Int[np.ndarray, "shared"]
 
     def session(self, session: int, trials: int) -> Int[np.ndarray, "trial"]:
-        """nsdId of every trial of a session, counted from 1, whose betas have so many trials.
-
-        Raises:
-            DataError: if the design has another number of trials, or not so many sessions.
-        """
+        """nsdId of every trial of a session, counted from 1, whose betas have so many trials."""
         planned = self.trials[session - 1] if 0 < session <= len(self.trials) else trials
         if planned != trials or len(self.images) % trials:
             listed = f"{planned} in this session" if planned != trials else f"{len(self.images)} in all"
@@ -60,11 +56,7 @@ class NsdDesign:
 
 
 def read_design(path: Path, subject: int) -> NsdDesign:
-    """Read ``nsd_expdesign.mat``: trial t showed ``subjectim[subject, masterordering[t]]``, all from 1.
-
-    Raises:
-        DataError: if the file is missing, damaged, or its ids are not counted from 1.
-    """
+    """Read ``nsd_expdesign.mat``: trial t showed ``subjectim[subject, masterordering[t]]``, all from 1."""
     from scipy.io import loadmat
 
     names = ("masterordering", "subjectim", "sharedix", "stimpattern")

@@ -61,12 +61,7 @@ def preparations_in(folder: Path) -> list[dict[str, str]]:
 
 @dataclass(frozen=True)
 class NsdFiles:
-    """The files of one subject in one space and preparation; none is opened here.
-
-    Raises:
-        UnknownNameError: if there is no such space or preparation.
-        DataError: if there is no such subject, or the folder of its betas is missing.
-    """
+    """The files of one subject in one space and preparation; none is opened here."""
 
     root: Path
     subject: int
@@ -136,11 +131,7 @@ class NsdFiles:
         return self.betas / f"{PREFIXES[part]}betas_session{session:02d}.{suffix}"
 
     def sessions(self, chosen: Iterable[int] | None = None) -> tuple[int, ...]:
-        """The sessions on disk, or those chosen of them, in order.
-
-        Raises:
-            DataError: if there is none, one is there for one hemisphere only, or a chosen one is missing.
-        """
+        """The sessions on disk, or those chosen of them, in order."""
         names = {self.session(part, number).name: number for number in range(100) for part in self.parts}
         numbers = {names[file] for file in os.listdir(self.betas) if file in names}
         wanted = sorted(numbers if chosen is None else set(chosen))
@@ -182,14 +173,14 @@ class MghSession:
         first, last, _ = trials.indices(self.trials)
         rows = np.empty((last - first, len(columns)), self.dtype)
         raw = np.empty((min(TRIALS_AT_ONCE, last - first), self.voxels), ">f4")
-        whole = len(columns) == self.voxels
+        every_voxel = len(columns) == self.voxels
         with open(self.path, "rb", buffering=0) as file:
             file.seek(self._start + first * raw.itemsize * self.voxels)
             for done in range(0, len(rows), len(raw)):
                 part = raw[: len(rows) - done]
                 if file.readinto(part.data.cast("B")) != part.nbytes:
                     raise DataError.of(self.path, "was cut while it was read; get it again")
-                rows[done : done + len(part)] = part if whole else part[:, columns]
+                rows[done : done + len(part)] = part if every_voxel else part[:, columns]
         return rows
 
 

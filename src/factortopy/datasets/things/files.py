@@ -48,14 +48,7 @@ class _Block:
 
 @dataclass(frozen=True, eq=False)
 class ResponseTable:
-    """Responses of all voxels to all trials in a file; nothing is read until asked for.
-
-    Attributes:
-        path: the file.
-        block: its numbers, (voxel, column).
-        columns: column of each trial.
-        row_of: row of each voxel.
-    """
+    """Responses in a file: the column of each trial and the row of each voxel; nothing is read until asked for."""
 
     path: Path
     block: _Block
@@ -107,9 +100,6 @@ def open_responses(path: Path, voxel_ids: Int[np.ndarray, "voxel"], trials: int)
     the order.
 
     Rows are told by ``voxel_ids``, which are in the order wanted.
-
-    Raises:
-        DataError: if the file is damaged, holds no such table, or has other voxels or number of trials.
     """
     import h5py
 
