@@ -89,7 +89,7 @@ def _names(random, trials, repeated, repeats):
     kinds = list(SOURCES.values())
     images = [kinds[number % 3].format(number) for number in range(singles + repeated)]
     shown = images[:singles] + images[singles:] * repeats
-    return [shown[place] for place in random.permutation(trials)]
+    return [shown[index] for index in random.permutation(trials)]
 
 
 def _write_regions(root, name, brain, random):

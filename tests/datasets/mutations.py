@@ -12,8 +12,8 @@ GIANT = 10**9
 def flip(random, content):
     """Change one to eight bytes anywhere."""
     content = bytearray(content)
-    for place in random.integers(0, len(content), random.integers(1, 9)):
-        content[place] ^= int(random.integers(1, 256))
+    for position in random.integers(0, len(content), random.integers(1, 9)):
+        content[position] ^= int(random.integers(1, 256))
     return bytes(content)
 
 

@@ -142,9 +142,9 @@ def write_design(root, subject, planned, trials, seed=0, stimulus_info="shown"):
 
 def _write_stimulus_info(path, ordering, subjectim, shared, rows):
     trials = {}
-    for trial, place in enumerate(ordering, start=1):
+    for trial, position in enumerate(ordering, start=1):
         for subject in range(SUBJECTS):
-            trials.setdefault((subjectim[subject, place - 1] - 1, subject), []).append(trial)
+            trials.setdefault((subjectim[subject, position - 1] - 1, subject), []).append(trial)
     names = ["", "cocoId", "cocoSplit", "cropBox", "loss", "nsdId", "flagged", "BOLD5000", "shared1000"]
     names += [f"subject{subject + 1}" for subject in range(SUBJECTS)]
     names += [f"subject{subject + 1}_rep{number}" for subject in range(SUBJECTS) for number in range(3)]

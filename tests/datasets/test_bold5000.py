@@ -58,7 +58,7 @@ def test_z_scores_by_session(written):
     )
 
 
-def test_places_are_mm_by_the_mask_not_by_the_wrong_affine_of_the_betas(written):
+def test_coordinates_are_mm_by_the_mask_not_by_the_wrong_affine_of_the_betas(written):
     subject = load(written)
     expected = nib.affines.apply_affine(AFFINE, np.argwhere(written.brain))
     np.testing.assert_allclose(subject.voxels.coordinates, expected)

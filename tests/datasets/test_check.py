@@ -52,10 +52,10 @@ WRITERS = {
 
 @pytest.fixture(scope="module")
 def folders(tmp_path_factory):
-    place = tmp_path_factory.mktemp("data")
+    folder = tmp_path_factory.mktemp("data")
     for kind, write in WRITERS.items():
-        write(place / kind / "subj01")
-    return {kind: place / kind / "subj01" for kind in WRITERS}
+        write(folder / kind / "subj01")
+    return {kind: folder / kind / "subj01" for kind in WRITERS}
 
 
 @pytest.fixture
@@ -72,10 +72,10 @@ def test_sound_folders_are_recognised_and_have_no_problem(folders, kind):
     assert recognise(folders[kind]).name == kind
     result = command(folders[kind], "--json")
     assert result.exit_code == 0, (result.stdout, result.exception)
-    found = json.loads(result.stdout)
-    assert found["kind"] == kind
-    assert found["problems"] == 0
-    assert {"subject", "what", "found", "published"} == set(found["counts"][0])
+    reported = json.loads(result.stdout)
+    assert reported["kind"] == kind
+    assert reported["problems"] == 0
+    assert {"subject", "what", "found", "published"} == set(reported["counts"][0])
     table = command(folders[kind])
     assert table.exit_code == 0
     assert "No problem" in table.stdout
@@ -189,11 +189,11 @@ def test_a_new_data_set_is_one_object(tmp_path, monkeypatch):
     register_data_set(toy)
     assert data_set_of(tmp_path / "toy") is toy
     assert load_subject(tmp_path / "toy", progress=False, voxels=3).responses.shape == (6, 3)
-    found = command(tmp_path / "toy")
-    assert found.exit_code == 2
-    assert "Toy: " in found.stdout
-    assert "5 of 7" in found.stdout
-    assert "is no good; get it again" in found.stdout
+    reported = command(tmp_path / "toy")
+    assert reported.exit_code == 2
+    assert "Toy: " in reported.stdout
+    assert "5 of 7" in reported.stdout
+    assert "is no good; get it again" in reported.stdout
     with pytest.raises(DataError, match=r"Toy \(toy.txt\)"):
         load_subject(tmp_path)
     with pytest.raises(DataError, match="registered already"):
@@ -254,8 +254,8 @@ def test_faults_of_algonauts(copy, fault):
     root = copy("algonauts")
     damage, file, message = ALGONAUTS[fault]
     damage(root)
-    found = problems(root)
-    assert message in found[file], found
+    reported = problems(root)
+    assert message in reported[file], reported
 
 
 def scale_hdf5(root, factor, dtype=None):
@@ -299,8 +299,8 @@ def test_sessions_and_ids_of_nsd(copy):
     path = root / "nsddata/experiments/nsd/nsd_expdesign.mat"
     design = {key: value for key, value in loadmat(path).items() if not key.startswith("__")}
     savemat(path, design | {"subjectim": design["subjectim"] - 1})
-    found = problems(root)
-    assert "counts from 1" in found["nsddata/experiments/nsd/nsd_expdesign.mat"]
+    reported = problems(root)
+    assert "counts from 1" in reported["nsddata/experiments/nsd/nsd_expdesign.mat"]
 
 
 def test_faults_of_things(copy):
@@ -325,5 +325,5 @@ def test_faults_of_bold5000(copy):
 def test_faults_of_own_arrays(copy):
     root = copy("arrays")
     save(root / "coords.npy", lambda a: a[1:])
-    found = problems(root)
-    assert any("coordinates must be of shape (5, 3)" in message for message in found.values())
+    reported = problems(root)
+    assert any("coordinates must be of shape (5, 3)" in message for message in reported.values())

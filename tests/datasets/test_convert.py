@@ -15,9 +15,8 @@ from hypothesis import strategies as st
 from nsd_fixture import write_nsd
 from zarr.codecs import Crc32cCodec
 
-from factortopy.datasets import BetaStore, convert_nsd, load_betas, load_nsd, open_nsd
+from factortopy.datasets import BetaStore, betas, convert_nsd, load_betas, load_nsd, open_nsd
 from factortopy.datasets import _convert as conversion
-from factortopy.datasets import converted as betas
 from factortopy.errors import DataError, UnknownNameError
 from factortopy.storage import ShardedStore, write_shard
 
@@ -68,9 +67,9 @@ def test_numbers_are_those_of_the_files_bit_by_bit(written, tmp_path, space):
     assert len(shards(store.path)) > 6
     for part in written[space].betas:
         expected = stored_numbers(written[space], space, part)
-        found = group[f"betas/{part}"][:, : expected.shape[1]]
-        assert found.dtype == expected.dtype.newbyteorder("=")
-        assert found.tobytes() == expected.astype(found.dtype).tobytes()  # NaN too
+        actual = group[f"betas/{part}"][:, : expected.shape[1]]
+        assert actual.dtype == expected.dtype.newbyteorder("=")
+        assert actual.tobytes() == expected.astype(actual.dtype).tobytes()  # NaN too
 
 
 @pytest.mark.parametrize("space", SPACES)
@@ -80,24 +79,24 @@ def test_subject_is_that_of_the_folder(written, tmp_path, space, voxels, trials)
     for scaling in ("session", "none"):
         options = {"voxels": voxels, "trials": trials, "zscore": scaling, "progress": False}
         expected = load_nsd(written[space].root, 2, space=space, **options)
-        found = load_betas(store.path, **options)
+        actual = load_betas(store.path, **options)
         for name in ("responses", "repeats"):
-            np.testing.assert_array_equal(getattr(found, name), getattr(expected, name))
+            np.testing.assert_array_equal(getattr(actual, name), getattr(expected, name))
         for name in ("coordinates", "bounds", "hemisphere", "vertex"):
-            np.testing.assert_array_equal(getattr(found.voxels, name), getattr(expected.voxels, name))
-        np.testing.assert_array_equal(found.noise_ceiling, expected.noise_ceiling)
-        assert (found.image_ids, found.voxels.surface) == (expected.image_ids, expected.voxels.surface)
-        assert found.voxels.rois.keys() == expected.voxels.rois.keys()
-        assert all(np.array_equal(found.voxels.rois[name], expected.voxels.rois[name]) for name in found.voxels.rois)
-        assert found.provenance["left_out"] == expected.provenance["left_out"]
+            np.testing.assert_array_equal(getattr(actual.voxels, name), getattr(expected.voxels, name))
+        np.testing.assert_array_equal(actual.noise_ceiling, expected.noise_ceiling)
+        assert (actual.image_ids, actual.voxels.surface) == (expected.image_ids, expected.voxels.surface)
+        assert actual.voxels.rois.keys() == expected.voxels.rois.keys()
+        assert all(np.array_equal(actual.voxels.rois[name], expected.voxels.rois[name]) for name in actual.voxels.rois)
+        assert actual.provenance["left_out"] == expected.provenance["left_out"]
 
 
 @pytest.mark.parametrize("space", SPACES)
 def test_some_voxels_and_sessions_converted(written, tmp_path, space):
     store = run(written, tmp_path / "betas", space, voxels="nsdgeneral", sessions=[1, 3])
     expected = load_nsd(written[space].root, 2, space=space, sessions=[3], progress=False)
-    found = load_betas(store, sessions=[3], progress=False)
-    np.testing.assert_array_equal(found.responses, expected.responses)
+    actual = load_betas(store, sessions=[3], progress=False)
+    np.testing.assert_array_equal(actual.responses, expected.responses)
     with pytest.raises(DataError, match=r"not \[2\]"):
         load_betas(store, sessions=[2], progress=False)
     with pytest.raises(UnknownNameError, match="'EBB'; did you mean 'EBA'"):
@@ -125,8 +124,8 @@ def test_any_size(tmp_path_factory, space, trials, vertices, grid):
     store = convert_nsd(root, 2, root / "betas", space=space, progress=False)
     for part in written.betas:
         columns = np.arange(store.recording.parts[part])
-        found = np.concatenate([store.read(session, part, columns) for session in (1, 2)])
-        np.testing.assert_array_equal(found, stored_numbers(written, space, part))
+        actual = np.concatenate([store.read(session, part, columns) for session in (1, 2)])
+        np.testing.assert_array_equal(actual, stored_numbers(written, space, part))
 
 
 @pytest.mark.parametrize("kill_at", ["creation", "first block", "fourth block", "before the mark", "last mark"])
@@ -271,13 +270,13 @@ def test_stores_are_never_mixed(written, tmp_path, options, text):
 def test_estimate_is_what_is_written(written, tmp_path):
     for space in SPACES:
         recording = open_nsd(written[space].root, 2, space=space, voxels="all")
-        estimate = conversion.estimate_conversion(recording, tmp_path / space)
+        cost = conversion.estimate_conversion(recording, tmp_path / space)
         assert list(tmp_path.glob("*")) == [tmp_path / name for name in SPACES[: SPACES.index(space)]]
-        assert (estimate.trials, estimate.voxels) == (18, len(recording.voxels))
+        assert (cost.facts["trials"], cost.facts["voxels"]) == ("18", f"{len(recording.voxels):,}")
         store = conversion.convert(recording, tmp_path / space, progress=False)
         arrays = zarr.open_group(store.path, mode="r")["betas"].arrays()
-        assert estimate.bytes == sum(array.nbytes for _, array in arrays)
-        assert 0 < estimate.seconds < 100
+        assert cost.disk == sum(array.nbytes for _, array in arrays)
+        assert 0 < cost.seconds < 100
 
 
 @settings(max_examples=8, deadline=None)

@@ -48,8 +48,8 @@ def read_independently(root, subject, space, sessions, trials, preparation="beta
     images = []
     for session in sessions:
         for trial in range((session - 1) * trials, session * trials):
-            place = int(design["masterordering"][0, trial])
-            images.append(int(design["subjectim"][subject - 1, place - 1]) - 1)
+            position = int(design["masterordering"][0, trial])
+            images.append(int(design["subjectim"][subject - 1, position - 1]) - 1)
     return Independent(np.stack(blocks), np.array(images))
 
 
@@ -72,18 +72,18 @@ def folder(request, tmp_path_factory):
 def test_responses_are_those_of_other_libraries(folder, trials, scaling):
     space, written = folder
     subject = load_nsd(written.root, 3, space=space, voxels="all", trials=trials, zscore=scaling, progress=False)
-    found = read_independently(written.root, 3, space, written.sessions, written.trials)
-    betas = found.betas[:, :, column_of(subject, written)]
+    actual = read_independently(written.root, 3, space, written.sessions, written.trials)
+    betas = actual.betas[:, :, column_of(subject, written)]
     if scaling == "session":
         betas = zscore(betas, axis=1)
     betas = betas.reshape(-1, betas.shape[2])
     if trials == "averaged":
-        images = sorted(set(found.images.tolist()))
-        rows = [np.flatnonzero(found.images == image) for image in images]
+        images = sorted(set(actual.images.tolist()))
+        rows = [np.flatnonzero(actual.images == image) for image in images]
         betas = np.stack([betas[row].mean(axis=0) for row in rows])
         assert subject.repeats.tolist() == [len(row) for row in rows]
     else:
-        images = found.images.tolist()
+        images = actual.images.tolist()
         assert subject.repeats.tolist() == [1] * len(images)
     assert subject.image_ids == tuple(f"nsd-{image:05d}" for image in images)
     np.testing.assert_allclose(subject.responses, betas, rtol=1e-5, atol=1e-5)
@@ -104,8 +104,8 @@ def test_vertices_without_values_are_left_out_and_remembered(folder):
 def test_rois_have_the_names_of_their_tables(folder):
     space, written = folder
     subject = load_nsd(written.root, 3, space=space, voxels="all", progress=False)
-    known = {"prf-visualrois": VISUAL, "floc-bodies": BODIES, "nsdgeneral": ("", "nsdgeneral")}
-    for kind, names in known.items():
+    kinds = {"prf-visualrois": VISUAL, "floc-bodies": BODIES, "nsdgeneral": ("", "nsdgeneral")}
+    for kind, names in kinds.items():
         for number, name in enumerate(names):
             if number == 0:
                 assert name not in subject.voxels.rois
@@ -145,7 +145,7 @@ def test_ceiling_counts_the_repeats(folder, trials):
     np.testing.assert_allclose(subject.noise_ceiling, ncsnr**2 / (ncsnr**2 + noise), rtol=1e-5)
 
 
-def test_places(folder):
+def test_coordinates(folder):
     space, written = folder
     subject = load_nsd(written.root, 3, space=space, voxels="all", progress=False)
     if space.startswith("func"):
@@ -186,11 +186,11 @@ def test_trials_of_an_image_never_part(folder):
 def test_single_trials_are_saved_and_read_again(folder, tmp_path):
     space, written = folder
     subject = load_nsd(written.root, 3, space=space, trials="single", progress=False)
-    found = load_subject_folder(subject.save(tmp_path / "subject"))
-    assert found.single_trials
-    assert found.image_ids == subject.image_ids
-    np.testing.assert_array_equal(found.responses, subject.responses)
-    assert found.provenance == subject.provenance
+    actual = load_subject_folder(subject.save(tmp_path / "subject"))
+    assert actual.single_trials
+    assert actual.image_ids == subject.image_ids
+    np.testing.assert_array_equal(actual.responses, subject.responses)
+    assert actual.provenance == subject.provenance
 
 
 def test_provenance_says_what_was_used(folder):
@@ -216,9 +216,9 @@ def test_all_preparations_and_subjects(tmp_path):
     names = ("betas_fithrf_GLMdenoise_RR", "betas_fithrf", "betas_assumehrf")
     for subject, preparation in zip((1, 4, 8), names, strict=True):
         written = write_nsd(tmp_path, subject, preparation=preparation)
-        found = load_nsd(tmp_path, subject, preparation=preparation, voxels="all", progress=False)
+        actual = load_nsd(tmp_path, subject, preparation=preparation, voxels="all", progress=False)
         others = read_independently(tmp_path, subject, "fsaverage", (1, 2, 3), 6, preparation)
-        assert set(found.image_ids) == {f"nsd-{image:05d}" for image in others.images}
+        assert set(actual.image_ids) == {f"nsd-{image:05d}" for image in others.images}
         assert np.array_equal(np.sort(written.images), np.sort(others.images))
 
 
@@ -228,8 +228,8 @@ def test_real_fsaverage_needs_no_sphere(tmp_path):
         file.unlink()
     subject = load_nsd(tmp_path, 1, progress=False)
     assert subject.voxels.surface == "fsaverage"
-    place = subject.voxels.vertex + np.where(subject.voxels.hemisphere == "right", 163_842, 0)
-    np.testing.assert_array_equal(subject.voxels.coordinates, sphere_coordinates("fsaverage")[place])
+    position = subject.voxels.vertex + np.where(subject.voxels.hemisphere == "right", 163_842, 0)
+    np.testing.assert_array_equal(subject.voxels.coordinates, sphere_coordinates("fsaverage")[position])
 
 
 def test_native_file_with_its_axes_the_other_way_round(tmp_path):
@@ -284,11 +284,11 @@ def test_any_size(tmp_path_factory, space, trials, sessions, vertices, grid, not
     )
     subject = load_nsd(root, 1, space=space, voxels="all", trials="single", zscore="none", progress=False)
     planted = np.concatenate([values.reshape(len(values), -1) for values in written.betas.values()], axis=1)
-    found = read_independently(root, 1, space, sessions, trials)
+    actual = read_independently(root, 1, space, sessions, trials)
     columns = column_of(subject, written)
     np.testing.assert_allclose(subject.responses, planted[:, columns], rtol=1e-6, atol=1e-6)
     np.testing.assert_allclose(
-        subject.responses, found.betas.reshape(-1, planted.shape[1])[:, columns], rtol=1e-6, atol=1e-6
+        subject.responses, actual.betas.reshape(-1, planted.shape[1])[:, columns], rtol=1e-6, atol=1e-6
     )
     assert len(subject.voxels) >= planted.shape[1] - len(written.betas) * not_measured
     assert subject.image_ids == tuple(f"nsd-{image:05d}" for image in written.images)

@@ -97,8 +97,8 @@ def test_flipped_bytes_end_in_one_line_or_in_numbers(copy, space, name):
     content = file.read_bytes()
     for _ in range(12):
         changed = bytearray(content)
-        for place in random.integers(0, min(len(content), 4096), random.integers(1, 9)):
-            changed[place] = random.integers(0, 256)
+        for position in random.integers(0, min(len(content), 4096), random.integers(1, 9)):
+            changed[position] = random.integers(0, 256)
         file.write_bytes(changed)
         assert "\n" not in failure(root, space)
 
@@ -235,8 +235,8 @@ def test_sessions(copy):
     fails(root, space, "lh.betas_session07.mgh", "missing", sessions=[1, 7])
     (folder / "rh.betas_session02.mgh").unlink()
     fails(root, space, "rh.betas_session02.mgh", "missing")
-    found = load_nsd(root, 1, sessions=[1, 3], progress=False)
-    assert found.provenance["sessions"] == [1, 3]
+    actual = load_nsd(root, 1, sessions=[1, 3], progress=False)
+    assert actual.provenance["sessions"] == [1, 3]
     for session in (5, 6):
         for side in ("lh", "rh"):
             shutil.copy(folder / "lh.betas_session01.mgh", folder / f"{side}.betas_session0{session}.mgh")

@@ -39,11 +39,11 @@ def test_images_that_all_saw_three_times(tmp_path):
     for seed in range(4):
         root = tmp_path / str(seed)
         write_design(root, 1, PLANNED, TRIALS, seed)
-        found = loadmat(design_file(root))
-        order, known = found["masterordering"].ravel(), found["subjectim"]
-        expected = {int(number) for number in found["sharedix"].ravel()}
+        variables = loadmat(design_file(root))
+        order, shown = variables["masterordering"].ravel(), variables["subjectim"]
+        expected = {int(number) for number in variables["sharedix"].ravel()}
         for row, sessions in enumerate(SESSIONS):
-            seen = Counter(int(known[row, place - 1]) for place in order[: sessions * TRIALS])
+            seen = Counter(int(shown[row, position - 1]) for position in order[: sessions * TRIALS])
             expected &= {number for number, count in seen.items() if count >= 3}
         names = nsd_shared_images(root, three_times=True)
         assert names == tuple(f"nsd-{number - 1:05d}" for number in sorted(expected))
@@ -60,7 +60,7 @@ def test_they_become_the_test_images_of_a_split(root):
 
 
 def test_a_file_without_them_is_one_clear_line(root):
-    found = {name: value for name, value in loadmat(design_file(root)).items() if not name.startswith("_")}
-    savemat(design_file(root), {name: np.asarray(value) for name, value in found.items() if name != "sharedix"})
+    variables = {name: value for name, value in loadmat(design_file(root)).items() if not name.startswith("_")}
+    savemat(design_file(root), {name: np.asarray(value) for name, value in variables.items() if name != "sharedix"})
     with pytest.raises(DataError, match="has no sharedix"):
         nsd_shared_images(root)

@@ -14,10 +14,10 @@ def test_paper_protocol_is_single_trials_split_by_image(tmp_path):
     protocols = paper_protocol(tmp_path, subjects=(1, 2), space="nativesurface", progress=False)
     assert "raw R^2" in protocols[0].score
     for truth, protocol in zip(planted.values(), protocols, strict=True):
-        person, split = protocol.subject, protocol.split
-        assert person.single_trials
-        assert [int(name.removeprefix("nsd-")) for name in person.image_ids] == truth.images.tolist()
-        assert (person.repeats == 1).all()
+        subject, split = protocol.subject, protocol.split
+        assert subject.single_trials
+        assert [int(name.removeprefix("nsd-")) for name in subject.image_ids] == truth.images.tolist()
+        assert (subject.repeats == 1).all()
         sides = [set(side) for side in (split.train, split.validation, split.test)]
         assert sum(map(len, sides)) == len(set.union(*sides)) == len(set(truth.images))
         np.testing.assert_allclose([len(side) / len(set(truth.images)) for side in sides], (0.8, 0.1, 0.1), atol=0.02)

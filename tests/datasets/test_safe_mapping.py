@@ -56,8 +56,8 @@ def test_a_payload_does_not_run(tmp_path, function, place):
     loot = tmp_path / "loot"
     word = f"touch {loot}" if function is os.system else f"open({str(loot)!r}, 'w')"
     payload = Payload(function, word)
-    held = {"alone": payload, "value": {0: payload}, "key": {payload: "V1"}}
-    content = np.array(held.get(place, [payload]), dtype=object)
+    contents = {"alone": payload, "value": {0: payload}, "key": {payload: "V1"}}
+    content = np.array(contents.get(place, [payload]), dtype=object)
     path = write_pickle(tmp_path / "mapping.npy", pickle.dumps(content, protocol=4))
     with pytest.raises(DataError, match=r"mapping\.npy.*names '.*(system|eval|exec)'") as caught:
         read_mapping(path)
@@ -84,9 +84,9 @@ def test_a_payload_does_not_run(tmp_path, function, place):
     ],
 )
 def test_other_contents_are_refused(tmp_path, content):
-    held = np.empty((), dtype=object)
-    held[()] = content
-    path = write_pickle(tmp_path / "mapping.npy", pickle.dumps(held))
+    contents = np.empty((), dtype=object)
+    contents[()] = content
+    path = write_pickle(tmp_path / "mapping.npy", pickle.dumps(contents))
     with pytest.raises(DataError, match=r"mapping\.npy"):
         read_mapping(path)
 

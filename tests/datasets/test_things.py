@@ -85,7 +85,7 @@ def test_z_scores_by_session(written):
         np.testing.assert_allclose(subject.responses[here], expected, rtol=1e-3, atol=1e-4)
 
 
-def test_places_are_mm_by_the_brain_mask(written):
+def test_coordinates_are_mm_by_the_brain_mask(written):
     subject = load(written)
     indices = written.voxels[["voxel_x", "voxel_y", "voxel_z"]].to_numpy()
     np.testing.assert_allclose(subject.voxels.coordinates, indices * 2.0 + AFFINE[:3, 3])
@@ -95,7 +95,7 @@ def test_places_are_mm_by_the_brain_mask(written):
 
 
 @pytest.mark.parametrize("flipped", [False, True])
-def test_without_a_mask_places_are_indices_and_regions_tell_the_sides(tmp_path, flipped):
+def test_without_a_mask_coordinates_are_indices_and_regions_tell_the_sides(tmp_path, flipped):
     written = write_things(tmp_path, brain_mask=False)
     if flipped:
         table = written.voxels.assign(voxel_x=18 - written.voxels["voxel_x"])

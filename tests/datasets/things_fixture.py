@@ -91,8 +91,8 @@ def _trials(random, subject, concepts, images, test_images, sessions):
 
 def _voxels(random, subject, count):
     # Distinct voxels of the volume, in its order, as the release has them.
-    places = np.sort(random.choice(np.prod(GRID), count, replace=False))
-    x, y, z = np.unravel_index(places, GRID)
+    indices = np.sort(random.choice(np.prod(GRID), count, replace=False))
+    x, y, z = np.unravel_index(indices, GRID)
     single = np.where(random.random(count) < 0.3, 0, random.uniform(0, 40, count))
     columns = {
         "voxel_id": np.arange(count),

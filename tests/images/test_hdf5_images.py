@@ -38,8 +38,8 @@ def test_many_threads(brick):
     images = images_from_hdf5(brick)
     wanted = np.random.default_rng(1).integers(0, COUNT, 200)
     with ThreadPoolExecutor(8) as pool:
-        found = list(pool.map(lambda index: np.asarray(images.image(index)), wanted.tolist()))
-    np.testing.assert_array_equal(found, PIXELS[wanted])
+        actual = list(pool.map(lambda index: np.asarray(images.image(index)), wanted.tolist()))
+    np.testing.assert_array_equal(actual, PIXELS[wanted])
 
 
 def test_one_image_is_read_at_a_time(tmp_path):

@@ -32,11 +32,11 @@ class Outlying(PixelNetwork):
 
 
 def test_planted_outliers_are_found():
-    found = outliers(norm(planted_map()))
+    actual = outliers(norm(planted_map()))
     expected = torch.zeros(8, 8, dtype=torch.bool)
-    for place in PLANTED:
-        expected[place] = True
-    assert bool((found == expected).all())
+    for position in PLANTED:
+        expected[position] = True
+    assert bool((actual == expected).all())
 
 
 def test_masked_places_are_the_mean_of_their_whole_neighbours():
@@ -52,8 +52,8 @@ def test_masked_places_are_the_mean_of_their_whole_neighbours():
         ]
         np.testing.assert_allclose(masked.local[0][:, :, row, column], np.mean(near, axis=0), rtol=1e-4, atol=1e-5)
     elsewhere = torch.ones(8, 8, dtype=torch.bool)
-    for place in PLANTED:
-        elsewhere[place] = False
+    for position in PLANTED:
+        elsewhere[position] = False
     assert torch.equal(masked.local[0][:, :, elsewhere], local[:, :, elsewhere])
     assert torch.equal(masked.global_[0], local.mean((2, 3)))
 

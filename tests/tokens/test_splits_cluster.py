@@ -47,10 +47,10 @@ def test_whole_planted_clusters_are_held_out():
     tokens = PlantedTokens()
     split = split_clusters(tokens, clusters=CLUSTERS, progress=False)
     cluster = dict(zip(tokens.image_ids, tokens.cluster.tolist(), strict=True))
-    found = [{cluster[image] for image in side} for side in sides(split)]
-    assert sum(len(side) for side in found) == CLUSTERS == len(set.union(*found))
+    groups_of_sides = [{cluster[image] for image in side} for side in sides(split)]
+    assert sum(len(side) for side in groups_of_sides) == CLUSTERS == len(set.union(*groups_of_sides))
     assert set.union(*sides(split)) == set(tokens.image_ids)
-    assert [len(side) for side in found] == [10, 1, 1]
+    assert [len(side) for side in groups_of_sides] == [10, 1, 1]
 
 
 def test_some_images_in_another_order():
@@ -64,8 +64,8 @@ def test_scenes_stay_whole():
     tokens = PlantedTokens(scenes=True)
     split = split_clusters(tokens, clusters=5, progress=False)
     scene = dict(zip(tokens.image_ids, tokens.image_groups, strict=True))
-    found = [{scene[image] for image in side} for side in sides(split)]
-    assert sum(map(len, found)) == len(set(tokens.image_groups))
+    groups_of_sides = [{scene[image] for image in side} for side in sides(split)]
+    assert sum(map(len, groups_of_sides)) == len(set(tokens.image_groups))
 
 
 def test_seed_decides_and_repeats():
@@ -92,13 +92,13 @@ def test_too_few_or_unknown_images():
 )
 def test_given_test_images_stand_alone_and_their_groups_nowhere_else(groups, seed):
     ids = [f"image{number}" for number in range(len(groups))]
-    held = ids[:2]
-    split = split_with_test(ids, held, groups, seed=seed)
-    assert list(split.test) == held
+    test_ids = ids[:2]
+    split = split_with_test(ids, test_ids, groups, seed=seed)
+    assert list(split.test) == test_ids
     group = dict(zip(ids, groups, strict=True))
     train, validation, test = ({group[image] for image in side} for side in sides(split))
     assert len(train | validation | test) == len(train) + len(validation) + len(test)
-    left = {image for image in ids if group[image] not in {group[image] for image in held}}
+    left = {image for image in ids if group[image] not in {group[image] for image in test_ids}}
     assert set(split.train) | set(split.validation) == left
 
 

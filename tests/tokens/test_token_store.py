@@ -159,10 +159,10 @@ def test_check_finds_every_damaged_shard(whole, tmp_path):
         data = bytearray((path / file).read_bytes())
         data[5] ^= 128
         (path / file).write_bytes(data)
-    found = check_path(path).findings
-    assert [finding.level for finding in found] == ["problem", "problem"]
-    assert "local/fine/c/0/0/0/0" in found[0].message
-    assert "global/coarse/c/1/0" in found[1].message
+    findings = check_path(path).findings
+    assert [finding.level for finding in findings] == ["problem", "problem"]
+    assert "local/fine/c/0/0/0/0" in findings[0].message
+    assert "global/coarse/c/1/0" in findings[1].message
 
 
 def test_missing_store_and_foreign_folder(tmp_path):

@@ -112,7 +112,9 @@ def print_cost(title: str, cost: "Cost", rows: Iterable[tuple[str, str]] = ()) -
 
 def cost_rows(cost: "Cost") -> list[tuple[str, str]]:
     """Facts, memory, disk and time of a cost."""
-    rows = [*cost.facts.items(), ("memory", f"about {readable_bytes(cost.memory)}")]
+    rows = list(cost.facts.items())
+    if cost.memory:
+        rows.append(("memory", f"about {readable_bytes(cost.memory)}"))
     if cost.device_memory:
         rows.append(("GPU memory", f"about {readable_bytes(cost.device_memory)}"))
     meanwhile = f", and {readable_bytes(cost.temporary)} until it is done" if cost.temporary else ""

@@ -1,9 +1,9 @@
 """Published data sets as they lie on disk, each with its reader and its check."""
 
-from factortopy.datasets._convert import ConversionEstimate, convert, convert_nsd, estimate_conversion
+from factortopy.datasets._convert import convert, convert_nsd, estimate_conversion
 from factortopy.datasets.algonauts.reader import load_algonauts
+from factortopy.datasets.betas import BetaStore, load_betas
 from factortopy.datasets.bold5000.reader import load_bold5000
-from factortopy.datasets.converted import BetaStore, load_betas
 from factortopy.datasets.data_set import Count, DataSet, Report, holding, numbered
 from factortopy.datasets.nsd.design import nsd_shared_images
 from factortopy.datasets.nsd.reader import load_nsd, open_nsd
@@ -22,7 +22,6 @@ from factortopy.datasets.things.reader import load_things, things_test_images
 __all__ = [
     "AREAS",
     "BetaStore",
-    "ConversionEstimate",
     "Count",
     "DataSet",
     "Protocol",

@@ -1,7 +1,6 @@
 """Reading a data set's betas once, block by block, and writing them as one Zarr that goes on when stopped."""
 
 import os
-import shutil
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
@@ -12,8 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from factortopy.datasets.converted import BetaFolder, BetaStore
+from factortopy.datasets.betas import BetaFolder, BetaStore
 from factortopy.datasets.nsd.reader import PREPARATION, open_nsd
+from factortopy.machine import Cost
 from factortopy.progress import progress_bar
 from factortopy.provenance import provenance
 from factortopy.storage import check_writable, sha256_array, shard_path, standing_folder, write_shard
@@ -75,24 +75,6 @@ def blocks_of(recording: Recording) -> Iterator[Block]:
             for row in range(first, first + recording.trials, height):
                 for column in range(0, shape.columns, width):
                     yield Block(session, part, slice(row, row + height), slice(column, column + width))
-
-
-@dataclass(frozen=True)
-class ConversionEstimate:
-    """What a conversion will take.
-
-    Attributes:
-        trials, voxels: how many.
-        bytes: on disk.
-        free: bytes free there.
-        seconds: from the time that one block took.
-    """
-
-    trials: int
-    voxels: int
-    bytes: int
-    free: int
-    seconds: float
 
 
 def convert_nsd(
@@ -158,17 +140,16 @@ def convert(recording: Recording, output: str | os.PathLike[str], *, progress: b
     return BetaStore.open(store.path)
 
 
-def estimate_conversion(recording: Recording, output: str | os.PathLike[str]) -> ConversionEstimate:
+def estimate_conversion(recording: Recording, output: str | os.PathLike[str]) -> Cost:
     """Disk and time that ``convert`` will take, from converting one block into a folder that is removed."""
-    existing = standing_folder(output)
-    check_writable(existing)
+    existing = check_writable(standing_folder(output))
     blocks = list(blocks_of(recording))
     with tempfile.TemporaryDirectory(dir=existing) as folder:
         start = time.perf_counter()
         _write(Path(folder), recording, blocks[0], _read(recording, blocks[0]))
         seconds = (time.perf_counter() - start) * len(blocks)
-    free = shutil.disk_usage(existing).free
-    return ConversionEstimate(recording.images.size, len(recording.voxels), planned_bytes(recording), free, seconds)
+    facts = {"trials": f"{recording.images.size:,}", "voxels": f"{len(recording.voxels):,}", "measured on": "one block"}
+    return Cost(seconds, disk=planned_bytes(recording), facts=facts)
 
 
 def _read(recording: Recording, block: Block) -> np.ndarray:

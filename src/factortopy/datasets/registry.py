@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from factortopy.datasets.algonauts import ALGONAUTS
+from factortopy.datasets.betas import CONVERTED_BETAS
 from factortopy.datasets.bold5000 import BOLD5000
-from factortopy.datasets.converted import CONVERTED_BETAS
 from factortopy.datasets.data_set import DataSet, Report
 from factortopy.datasets.nsd import NSD
 from factortopy.datasets.own_arrays import OWN_ARRAYS

@@ -51,10 +51,8 @@ class ImageSet:
             repeated = next(image_id for image_id in self.ids if self.ids.count(image_id) > 1)
             raise DataError(f"image set {self.name!r} has the id {repeated!r} more than once; ids must differ")
         if self.groups is not None and len(self.groups) != len(self.ids):
-            raise DataError(
-                f"image set {self.name!r} has {len(self.ids)} images but {len(self.groups)} groups; "
-                "give one group an image"
-            )
+            fault = f"image set {self.name!r} has {len(self.ids)} images but {len(self.groups)} groups"
+            raise DataError(f"{fault}; give one group an image")
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -88,9 +86,8 @@ def read_image(path: Path) -> Image.Image:
         with Image.open(path) as image:
             return ImageOps.exif_transpose(image).convert("RGB")
     except FAULTS as error:
-        raise DataError(
-            f"cannot read image {path}: {_reason(error)}; replace or remove this file", path=path
-        ) from error
+        fault = f"cannot read image {path}: {_reason(error)}; replace or remove this file"
+        raise DataError(fault, path=path) from error
 
 
 def header_fault(path: Path) -> str | None:

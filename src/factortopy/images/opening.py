@@ -32,9 +32,8 @@ def images_from_path(path: str | os.PathLike[str], *, array: str = "imgBrick", c
     if path.is_dir():
         return images_from_folder(path, check=check)
     if not path.exists():
-        raise DataError(
-            f"there is nothing at {path}; give a folder of images, a list of them or an HDF5 file", path=path
-        )
+        fault = f"there is nothing at {path}; give a folder of images, a list of them or an HDF5 file"
+        raise DataError(fault, path=path)
     return images_from_hdf5(path, array) if path.suffix.lower() in HDF5 else images_from_list(path, check=check)
 
 
@@ -99,10 +98,8 @@ def _check_headers(files: dict[str, Path], source: Path) -> None:
     broken = {name: reason for name, file in files.items() if (reason := header_fault(file)) is not None}
     if broken:
         named = ", ".join(f"{name} ({reason})" for name, reason in broken.items())
-        raise DataError(
-            f"{len(broken)} of {len(files)} images in {source} cannot be read: {named}; replace or remove them",
-            path=source,
-        )
+        fault = f"{len(broken)} of {len(files)} images in {source} cannot be read: {named}; replace or remove them"
+        raise DataError(fault, path=source)
 
 
 def images_by_name(folder: str | os.PathLike[str], ids: Sequence[str], name: str) -> ImageSet:

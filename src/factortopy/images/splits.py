@@ -37,10 +37,8 @@ class Split:
         for side in SIDES:
             for name in getattr(self, side):
                 if name in seen:
-                    raise DataError(
-                        f"image {name!r} stands on {seen[name]} and again on {side} of the split; "
-                        "each image may stand on one side, once"
-                    )
+                    fault = f"image {name!r} stands on {seen[name]} and again on {side} of the split"
+                    raise DataError(f"{fault}; each image may stand on one side, once")
                 seen[name] = side
 
     @property
@@ -131,19 +129,15 @@ def split_with_test(
     unknown = test_ids - set(ids)
     if unknown or not test_ids:
         first = f" (first: {min(unknown)!r})" if unknown else ""
-        raise DataError(
-            f"{len(unknown) or 'no'} of {len(test_ids)} test images are not among the {len(ids)} images{first}; "
-            "give test images that the subject saw"
-        )
+        fault = f"{len(unknown) or 'no'} of {len(test_ids)} test images are not among the {len(ids)} images{first}"
+        raise DataError(f"{fault}; give test images that the subject saw")
     groups = ids if groups is None else groups
     _check_ids(ids, groups)
     seen = {group for name, group in zip(ids, groups, strict=True) if name in test_ids}
     rest = [(name, group) for name, group in zip(ids, groups, strict=True) if group not in seen]
     if len({group for _, group in rest}) < 2 or not 0 < validation < 1:
-        raise DataError(
-            f"{len(rest)} images beside the test images cannot be split with validation={validation}; "
-            "give two images or groups more, and a share between 0 and 1"
-        )
+        fault = f"{len(rest)} images beside the test images cannot be split with validation={validation}"
+        raise DataError(f"{fault}; give two images or groups more, and a share between 0 and 1")
     fractions = np.array([1 - validation, validation])
     train, stop = _deal([name for name, _ in rest], [group for _, group in rest], fractions, seed)
     return Split(train, stop, tuple(name for name in ids if name in test_ids))

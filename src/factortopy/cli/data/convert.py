@@ -1,12 +1,13 @@
 """``factortopy convert``: a data set's betas into one Zarr that is quick to read."""
 
 from pathlib import Path
+from shutil import disk_usage
 from typing import Annotated
 
 import typer
 
-from factortopy.cli.options import DryRun, Quiet, check_place, readable_bytes, readable_seconds
-from factortopy.cli.tables import print_table
+from factortopy.cli.options import DryRun, Quiet, check_place, readable_bytes
+from factortopy.cli.tables import print_cost
 
 
 def convert(
@@ -26,18 +27,16 @@ def convert(
     check_place(output)
     from factortopy.datasets import convert as write_betas
     from factortopy.datasets import estimate_conversion, open_nsd
+    from factortopy.storage import standing_folder
 
     recording = open_nsd(path, subject, space=space, preparation=preparation, voxels=mask)
     if dry_run:
-        estimate = estimate_conversion(recording, output)
+        cost = estimate_conversion(recording, output)
         rows = [
             ("sessions", f"{len(recording.sessions)} of {recording.facts['sessions_published']} published"),
-            ("trials", f"{estimate.trials:,}"),
-            ("voxels", f"{estimate.voxels:,}"),
-            ("disk", f"{readable_bytes(estimate.bytes)}, free {readable_bytes(estimate.free)}"),
-            ("time", f"about {readable_seconds(estimate.seconds)}, from one block"),
+            ("free disk", readable_bytes(disk_usage(standing_folder(output)).free)),
         ]
-        print_table(f"Conversion of {recording.name}: nothing was written", ("", ""), rows)
+        print_cost(f"Conversion of {recording.name}", cost, rows)
         return
     store = write_betas(recording, output, progress=not quiet)
     if not quiet:
