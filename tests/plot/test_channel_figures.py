@@ -9,7 +9,7 @@ from skimage.color import deltaE_ciede2000, rgb2lab
 from factortopy.analysis import ChannelImages, cluster_channels, cluster_facts, cluster_table
 from factortopy.errors import DataError, UnknownNameError
 from factortopy.plot import alt_text, channel_images, clusters, to_png
-from factortopy.plot.colours import cluster_colours
+from factortopy.plot.colours import CLUSTER_COLOURS, class_colours
 
 COUNT = 6
 
@@ -26,14 +26,14 @@ def found(mapping):
 
 def test_twenty_cluster_colours_are_apart_from_each_other_and_from_the_cortex():
     for palette in ("default", "colour-blind"):
-        colours = np.vstack([cluster_colours(20, palette)[:, :3], np.full((1, 3), 0.8), np.ones((1, 3))])
+        colours = np.vstack([class_colours(20, palette, CLUSTER_COLOURS)[:, :3], np.full((1, 3), 0.8), np.ones((1, 3))])
         lab = rgb2lab(colours)
         apart = deltaE_ciede2000(lab[:, None], lab[None])[np.triu_indices(len(lab), 1)]
         assert apart.min() > 9, palette
 
 
 def test_more_clusters_than_colours_still_differ():
-    colours = cluster_colours(45)
+    colours = class_colours(45, named=CLUSTER_COLOURS)
     assert len(np.unique(colours.round(4), axis=0)) == 45
 
 
@@ -43,7 +43,7 @@ def test_the_map_shows_every_cluster_in_its_colour_and_number(mapping, found):
     assert {"tree", "similarity", "numbers", "rois"} <= set(axes)
     picture = next(item for item in figure.axes if item.images and item.images[0].get_gid() == "flatmap")
     pixels = picture.images[0].get_array()[..., :3].reshape(-1, 3)
-    for colour in cluster_colours(COUNT)[:, :3]:
+    for colour in class_colours(COUNT, named=CLUSTER_COLOURS)[:, :3]:
         assert (np.abs(pixels - colour).max(axis=1) < 0.02).sum() > 50
     numbers = {text.get_text() for text in picture.texts if text.get_gid() == "label"}
     assert numbers == {str(number) for number in range(1, COUNT + 1)}

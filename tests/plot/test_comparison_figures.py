@@ -30,7 +30,7 @@ from factortopy.plot import (
     unique_maps,
     winner_map,
 )
-from factortopy.plot.colours import diverging_colormap, roi_colours
+from factortopy.plot.colours import class_colours, scalar_colormap
 
 NAMES = ("one network", "other network")
 
@@ -77,7 +77,7 @@ def test_the_winner_of_each_hemisphere_has_its_colour(comparison):
     image = picture(figure)
     half = image.shape[1] // 2
     for place, side in enumerate((slice(0, half), slice(half, None))):
-        found = close_to(image, roi_colours(2)[place])
+        found = close_to(image, class_colours(2)[place])
         assert found[side].sum() > 0.95 * found.sum() > 1_000
     said = words(figure)
     for name in (*NAMES, "SIMULATED", "in doubt", "share of voxels", "V1 ("):
@@ -95,7 +95,7 @@ def test_bars_hold_the_share_of_voxels(comparison):
         for bar in axes.patches
         if round(bar.get_y() + bar.get_height() / 2) == last and bar.get_width() > 0
     }
-    assert own[to_hex(roi_colours(2)[0])] == pytest.approx(left)
+    assert own[to_hex(class_colours(2)[0])] == pytest.approx(left)
     assert sum(own.values()) == pytest.approx(1)
 
 
@@ -106,8 +106,10 @@ def test_a_difference_is_red_where_it_is_more_and_white_at_none(comparison):
     saturated = painted[np.ptp(painted[..., :3], axis=-1) > 0.2]
     assert (saturated[:, 0] > saturated[:, 2]).all()
     assert "+0.300" in words(figure)
-    np.testing.assert_allclose(scalar_colours(np.zeros(1), (-1.0, 1.0), diverging_colormap())[0, :3], 0.97, atol=0.01)
-    assert scalar_colours(np.array([np.nan]), (-1.0, 1.0), diverging_colormap("colour-blind"))[0, 3] == 0
+    np.testing.assert_allclose(
+        scalar_colours(np.zeros(1), (-1.0, 1.0), scalar_colormap("difference"))[0, :3], 0.97, atol=0.01
+    )
+    assert scalar_colours(np.array([np.nan]), (-1.0, 1.0), scalar_colormap("difference", "colour-blind"))[0, 3] == 0
 
 
 def test_no_known_difference_is_refused(comparison):

@@ -178,15 +178,13 @@ def test_space_dots_show_the_image(mapping):
     np.testing.assert_allclose(shown[5, 5], [1.0, 0.5, 0.5], atol=0.01)
 
 
-def test_hierarchy_draws_the_lines_it_is_given(mapping):
-    class Line:
-        slope, b0, b1 = 0.5, 0.2, 0.7
-
-    figure = plot.hierarchy(mapping, {"share": Line(), "selector": Line()})
-    for line in with_gid(figure, "fitted-line"):
-        np.testing.assert_allclose(line.get_ydata(), [0.2, 0.7])
-    assert len(with_gid(figure, "fitted-line")) == 2
-    assert "slope 0.50" in plot.alt_text(figure)
+def test_hierarchy_draws_the_fitted_lines(drawn, mapping):
+    figure = drawn["hierarchy"]
+    fits = [hierarchy_slope(mapping, variable) for variable in ("layer_share", "layer")]
+    drawn_lines = [line.get_ydata() for line in with_gid(figure, "fitted-line")]
+    np.testing.assert_allclose(drawn_lines, [[fit.b0, fit.b1] for fit in fits])
+    for fit in fits:
+        assert f"slope {fit.slope:.2f}" in plot.alt_text(figure)
 
 
 def test_hierarchy_shows_limits_over_test_images(mapping):

@@ -1,13 +1,11 @@
 """Figures of a mapping: flat maps of the cortex, their keys, and charts; as PNG and SVG."""
 
-from factortopy.plot._channel_images import channel_images, channel_pages
-from factortopy.plot._clusters import clusters
 from factortopy.plot._hierarchy import hierarchy, hierarchy_orders
+from factortopy.plot.channels import channel_images, channel_pages, clusters
 from factortopy.plot.charts import recovery, space_dots, token_norms, training
 from factortopy.plot.colours import (
     Palette,
     Quantity,
-    diverging_colormap,
     layer_colours,
     scalar_colormap,
     scalar_colours,
@@ -55,7 +53,6 @@ __all__ = [
     "channel_pages",
     "clusters",
     "difference_map",
-    "diverging_colormap",
     "dot_chart",
     "draw",
     "draw_key",

@@ -3,15 +3,20 @@
 from collections.abc import Mapping as MappingType
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Protocol, cast
+from typing import cast
 
 import numpy as np
 from jaxtyping import Float
+from matplotlib.axes import Axes
+from matplotlib.collections import PolyCollection
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from factortopy.analysis import (
     PAPER_LEVELS,
     Estimate,
     HierarchyFit,
+    HierarchySlope,
     RepresentationalDepth,
     hierarchy_slope,
     layer_position,
@@ -23,15 +28,10 @@ from factortopy.plot.colours import Palette, layer_colours
 from factortopy.plot.dots import Grid, Look, draw_key
 from factortopy.plot.style import INK, LINE_COLOUR, MUTED, PAGE, add_axes, new_figure, selector_name, styled, values_of
 
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.collections import PolyCollection
-    from matplotlib.figure import Figure
-
+LINE_NUMBERS = ("slope", "b0", "b1")
 SOURCES = {"share": "layer_share", "selector": "layer"}
 ASIDE = 0.05
 """How far right of its level the mean of an ROI stands, so that it does not hide the quartiles."""
-
 TOP = 1.45
 """Of the panels: room for the legend above the last layer."""
 MEAN = Look(INK, "D", "mean of the ROI", width=1.2, size=3.0)
@@ -53,25 +53,10 @@ NUDGE = 0.012
 """How far apart series of one level stand."""
 
 
-class Slope(Protocol):
-    """A line ``depth = slope * level + b0``; b1 is its value at level 1."""
-
-    @property
-    def slope(self) -> float: ...
-    @property
-    def b0(self) -> float: ...
-    @property
-    def b1(self) -> float: ...
-
-
 @styled
 def hierarchy(
-    mapping: Mapping,
-    slopes: MappingType[str, Slope] | None = None,
-    *,
-    levels: MappingType[str, float] = PAPER_LEVELS,
-    palette: Palette = "default",
-) -> "Figure":
+    mapping: Mapping, *, levels: MappingType[str, float] = PAPER_LEVELS, palette: Palette = "default"
+) -> Figure:
     """Layer position of the vertices of each ROI against its ideal level, with the fitted line (table 2).
 
     Limits over test images stand at the means of ROIs by share, around the line by share and with its
@@ -79,21 +64,15 @@ def hierarchy(
 
     Args:
         mapping: what to show.
-        slopes: lines by source, ``"share"`` and ``"selector"``, shown without limits; fitted here if None.
-        levels: ideal level in 0..1 of the ROIs.
-        palette: ``"default"`` or ``"colour-blind"``.
+        levels: ideal level in 0..1 of the ROIs; limits are known of the paper's.
 
     Raises:
         UnknownNameError: if an ROI of ``levels`` is not among the mapping's.
         DataError: if fewer than two levels have voxels.
     """
-    drawn = _drawn_line(mapping) if slopes is None and levels == PAPER_LEVELS else {}
-    if slopes is None:
-        slopes = {
-            source: hierarchy_slope(mapping, variable, levels)
-            for source, variable in SOURCES.items()
-            if variable in mapping.dataset
-        }
+    drawn = _drawn_line(mapping) if levels == PAPER_LEVELS else {}
+    sources = {name: variable for name, variable in SOURCES.items() if variable in mapping.dataset}
+    slopes = {name: hierarchy_slope(mapping, variable, levels) for name, variable in sources.items()}
     texts = {name: _line_text(line, drawn if name == "share" else {}) for name, line in slopes.items()}
     limits = ["95 % limits over test images"] if drawn else []
     figure = new_figure(
@@ -109,8 +88,7 @@ def hierarchy(
         if share:
             _draw_means(axes, mapping, levels)
         _draw_slope(axes, line, texts[source], drawn if share else {}, palette)
-        name = "layer share (identifiable)" if share else selector_name(mapping, "layer")
-        axes.set_title(name)
+        axes.set_title("layer share (identifiable)" if share else selector_name(mapping, "layer"))
     figure.axes[0].set_ylabel("layer position (0 first layer, 1 last)")
     return figure
 
@@ -118,7 +96,7 @@ def hierarchy(
 @styled
 def hierarchy_orders(
     mapping: Mapping, fits: Sequence[HierarchyFit], distance: RepresentationalDepth | None = None
-) -> "Figure":
+) -> Figure:
     """Mean depth of each level of every order, a panel an order, and distances from the pixels.
 
     Args:
@@ -153,19 +131,20 @@ def hierarchy_orders(
 
 def _drawn_line(mapping: Mapping) -> dict[str, Float[np.ndarray, "draw"]]:
     """The line by share in every draw of test images; empty where the mapping has no draws of it."""
-    names = {name: f"drawn_{name}" for name in ("slope", "b0", "b1")}
-    if not all(variable in mapping.dataset for variable in names.values()):
+    if not {f"drawn_{name}" for name in LINE_NUMBERS} <= set(mapping.dataset):
         return {}
-    return {name: mapping.dataset[variable].values for name, variable in names.items()}
+    return {name: mapping.dataset[f"drawn_{name}"].values for name in LINE_NUMBERS}
 
 
-def _line_text(line: Slope, drawn: MappingType[str, np.ndarray]) -> str:
+def _line_text(line: HierarchySlope, drawn: MappingType[str, np.ndarray]) -> str:
     return ", ".join(
-        f"{name} {Estimate.of_draws(getattr(line, name), drawn.get(name)).text(2)}" for name in ("slope", "b0", "b1")
+        f"{name} {Estimate.of_draws(getattr(line, name), drawn.get(name)).text(2)}" for name in LINE_NUMBERS
     )
 
 
-def _draw_slope(axes: "Axes", line: Slope, text: str, drawn: MappingType[str, np.ndarray], palette: Palette) -> None:
+def _draw_slope(
+    axes: Axes, line: HierarchySlope, text: str, drawn: MappingType[str, np.ndarray], palette: Palette
+) -> None:
     axes.plot([0, 1], [0, 1], "--", color=MUTED, linewidth=0.8, label="ideal")
     if drawn:
         x = np.linspace(0, 1, 21)
@@ -179,11 +158,7 @@ def _draw_slope(axes: "Axes", line: Slope, text: str, drawn: MappingType[str, np
 
 
 def _draw_levels(
-    axes: "Axes",
-    mapping: Mapping,
-    depth: Float[np.ndarray, "voxel"],
-    levels: MappingType[str, float],
-    palette: Palette,
+    axes: Axes, mapping: Mapping, depth: Float[np.ndarray, "voxel"], levels: MappingType[str, float], palette: Palette
 ) -> None:
     """The distribution of depth in each ROI as a violin with quartiles, coloured by the ideal level."""
     counts = {}
@@ -194,7 +169,7 @@ def _draw_levels(
             continue
         colour = layer_colours(np.array(level), palette=palette)
         violin = axes.violinplot([depth[inside]], positions=[level], widths=0.2, showextrema=False)
-        for body in cast("list[PolyCollection]", violin["bodies"]):
+        for body in cast(list[PolyCollection], violin["bodies"]):
             body.set(facecolor=colour, edgecolor=MUTED, alpha=0.75, linewidth=0.5)
         low, middle, high = np.percentile(depth[inside], (25, 50, 75))
         axes.plot([level, level], [low, high], color=INK, linewidth=2.2, solid_capstyle="butt")
@@ -205,19 +180,18 @@ def _draw_levels(
     axes.set(xlabel="ROI and its ideal level", yticks=(0, 0.25, 0.5, 0.75, 1))
 
 
-def _draw_means(axes: "Axes", mapping: Mapping, levels: MappingType[str, float]) -> None:
+def _draw_means(axes: Axes, mapping: Mapping, levels: MappingType[str, float]) -> None:
     """Mean depth of each ROI with its limits over test images, beside the violin."""
     if not {"drawn_depth", "depth"} <= set(mapping.dataset):
         return
-    names = [str(name) for name in mapping.dataset["region"].values]
     for number, (name, level) in enumerate(levels.items()):
         mean = float(np.nanmean(mapping.dataset["depth"].values[mapping.rois[name]]))
-        drawn = mapping.dataset["drawn_depth"].values[:, names.index(name)]
+        drawn = mapping.dataset["drawn_depth"].sel(region=name).values
         look = MEAN if number == 0 else replace(MEAN, name="")
         look.draw(axes, level + ASIDE, Estimate.of_draws(mean, drawn), upright=True, gid="roi-mean")
 
 
-def _draw_order(axes: "Axes", fits: list[HierarchyFit], series: list[tuple[str, str]]) -> None:
+def _draw_order(axes: Axes, fits: list[HierarchyFit], series: list[tuple[str, str]]) -> None:
     axes.plot([0, 1], [0, 1], "--", color=MUTED, linewidth=0.6)
     for fit in fits:
         number = series.index((fit.source, fit.axis))
@@ -238,9 +212,7 @@ def _draw_order(axes: "Axes", fits: list[HierarchyFit], series: list[tuple[str, 
     axes.set_ylabel("depth", labelpad=1)
 
 
-def _draw_distance(axes: "Axes", distance: RepresentationalDepth) -> None:
-    from matplotlib.ticker import MaxNLocator
-
+def _draw_distance(axes: Axes, distance: RepresentationalDepth) -> None:
     layers = range(1, len(distance.layers) + 1)
     axes.plot(layers, distance.distance, "-", marker=".", color=INK, linewidth=1, markersize=4)
     axes.set(xlabel=f"layer, {distance.images:,} images", ylim=(-0.05, 1.05), yticks=(0, 0.5, 1))
@@ -249,7 +221,7 @@ def _draw_distance(axes: "Axes", distance: RepresentationalDepth) -> None:
     axes.set_ylabel("1 - CKA", labelpad=1)
 
 
-def _title(axes: "Axes", text: str, lines: int) -> None:
+def _title(axes: Axes, text: str, lines: int) -> None:
     """A panel's title above so many lines of numbers."""
     height = 1 + (lines * LINE + 1.5) / PANEL
     axes.text(INDENT, height, text, transform=axes.transAxes, fontsize=8, fontweight="bold")

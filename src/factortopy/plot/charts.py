@@ -1,8 +1,10 @@
 """Figures that are no flat maps: dots over an image, recovery of a planted truth, training, norms of tokens."""
 
-from typing import TYPE_CHECKING
-
 import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.colors import Colormap, LogNorm, Normalize
+from matplotlib.figure import Figure
+from PIL.Image import Image
 
 from factortopy.analysis import layer_position
 from factortopy.cortex import HEMISPHERES
@@ -19,22 +21,14 @@ from factortopy.plot.style import (
     MUTED,
     PAGE,
     WARNING,
-    Which,
     add_axes,
     chosen,
-    name_of,
     new_figure,
     styled,
     values_of,
 )
 from factortopy.subjects import PlantedTruth
 from factortopy.tokens import OUTLIER_RATIO, TokenNorms
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
-    from PIL.Image import Image
-
 
 DENSEST = 100
 """Vertices in a cell of the recovery figure from which on the colour no longer changes."""
@@ -49,21 +43,19 @@ LARGEST_RATIO = 5.0
 
 
 @styled
-def space_dots(mapping: Mapping, *, image: "Image | None" = None, palette: Palette = "default") -> "Figure":
+def space_dots(mapping: Mapping, *, image: Image | None = None, palette: Palette = "default") -> Figure:
     """Every vertex as a dot where it reads the image, coloured by the layer of largest share.
 
     Args:
         mapping: what to show; the selector gives the colours where the mapping holds no layer share.
         image: an example as the network sees it (square); a plain field if None.
-        palette: ``"default"`` or ``"colour-blind"``.
     """
-    which: Which = "share" if "layer_share" in mapping.dataset else "selector"
-    variable, name = chosen(which, ("layer_share", "layer")), name_of(mapping, "layer", which)
+    weights, name = chosen(mapping, "layer", "share" if "layer_share" in mapping.dataset else "selector")
     figure = new_figure(
         mapping, "Where in the image each vertex reads, by layer", 88, source=f"space selector, {name}",
         alt=f"Dots over an image, one for each vertex; colour shows the layer of largest {name}.",
     )  # fmt: skip
-    colours = layer_colours(best_layer(values_of(mapping, variable)), palette=palette)
+    colours = layer_colours(best_layer(weights), palette=palette)
     space = values_of(mapping, "space")
     for column, side in enumerate(HEMISPHERES):
         axes = add_axes(figure, 13 + column * 67, 12, 61, 61)
@@ -76,13 +68,12 @@ def space_dots(mapping: Mapping, *, image: "Image | None" = None, palette: Palet
 
 
 @styled
-def recovery(mapping: Mapping, truth: PlantedTruth, *, palette: Palette = "default") -> "Figure":
+def recovery(mapping: Mapping, truth: PlantedTruth, *, palette: Palette = "default") -> Figure:
     """Found against planted for depth, place and scale of a simulated subject.
 
     Args:
         mapping: what was found.
         truth: what was planted, voxel by voxel as in the mapping.
-        palette: ``"default"`` or ``"colour-blind"``.
 
     Raises:
         DataError: if the truth has another number of voxels.
@@ -93,11 +84,9 @@ def recovery(mapping: Mapping, truth: PlantedTruth, *, palette: Palette = "defau
             f"{mapping.dataset.sizes['voxel']}; give the truth of the subject that was fitted"
         )
     space = values_of(mapping, "space")
+    depth = layer_position(truth.layer_share), layer_position(values_of(mapping, "layer_share"))
     pairs = {
-        "depth (layer share)": (
-            layer_position(truth.layer_share),
-            layer_position(values_of(mapping, "layer_share")),
-        ),
+        "depth (layer share)": depth,
         "x in the image": (truth.space[:, 0], space[:, 0]),
         "y in the image": (truth.space[:, 1], space[:, 1]),
         "scale (scale share)": (truth.scale_share, values_of(mapping, "scale_share")),
@@ -111,7 +100,7 @@ def recovery(mapping: Mapping, truth: PlantedTruth, *, palette: Palette = "defau
     )  # fmt: skip
     for column, (name, (planted, fitted)) in enumerate(finite.items()):
         axes = add_axes(figure, 13 + column * 43, 23, 32, 32)
-        _draw_agreement(axes, planted, fitted, palette)
+        _draw_agreement(axes, planted, fitted, scalar_colormap("scale", palette).reversed())
         axes.set_title(f"{name}\nr = {correlations[name]:.3f}")
         axes.set_xlabel("planted")
     figure.axes[0].set_ylabel("found")
@@ -120,13 +109,8 @@ def recovery(mapping: Mapping, truth: PlantedTruth, *, palette: Palette = "defau
 
 
 @styled
-def training(mapping: Mapping, history: History, *, palette: Palette = "default") -> "Figure":
-    """Training loss and validation R^2 against the step.
-
-    Args:
-        mapping: what came out, for the header.
-        history: what was seen while training.
-        palette: ``"default"`` or ``"colour-blind"``.
+def training(mapping: Mapping, history: History, *, palette: Palette = "default") -> Figure:
+    """Training loss and validation R^2 against the step; the header is the mapping's.
 
     Raises:
         DataError: if the history is empty.
@@ -150,12 +134,8 @@ def training(mapping: Mapping, history: History, *, palette: Palette = "default"
 
 
 @styled
-def token_norms(norms: TokenNorms) -> "Figure":
-    """Mean norm by place over the layer's median, and the share of outliers, for each layer.
-
-    Args:
-        norms: of a store, see :func:`factortopy.tokens.token_norms`.
-    """
+def token_norms(norms: TokenNorms) -> Figure:
+    """Mean norm by place over the layer's median, and the share of outliers, for each layer."""
     layers, share = len(norms.layers), norms.outliers.mean(axis=(1, 2))
     worst = int(share.argmax())
     height = -(-layers // MAP_COLUMNS) * ROW + CHART + 14
@@ -168,12 +148,18 @@ def token_norms(norms: TokenNorms) -> "Figure":
         left = MARGIN + (index % MAP_COLUMNS) * (MAP + GAP)
         bottom = height - (index // MAP_COLUMNS + 1) * ROW + 5
         _draw_norms(add_axes(figure, left, bottom, MAP, MAP), norms, index)
-    _ratio_key(figure)
+    bar = colour_bar(
+        add_axes(figure, 130, 24, 42, 2.2),
+        "magma",
+        Normalize(0, LARGEST_RATIO),
+        label="mean norm / median of the layer",
+    )
+    bar.set_ticks([0, 1, 3, LARGEST_RATIO], labels=["0", "1", "3", f"≥ {LARGEST_RATIO:g}"])
     _draw_share(add_axes(figure, 16, 12, 100, CHART - 8), norms, share)
     return figure
 
 
-def _draw_dots(axes: "Axes", space: np.ndarray, colours: np.ndarray, image: "Image | None") -> None:
+def _draw_dots(axes: Axes, space: np.ndarray, colours: np.ndarray, image: Image | None) -> None:
     if image is not None:
         # Half way to white, so that the dots stand out from the photograph.
         axes.imshow(0.5 + 0.5 * np.asarray(image.convert("RGB")) / 255, extent=(-1, 1, 1, -1), aspect="auto")
@@ -185,22 +171,20 @@ def _draw_dots(axes: "Axes", space: np.ndarray, colours: np.ndarray, image: "Ima
     axes.spines[["top", "right"]].set_visible(True)
 
 
-def _draw_agreement(axes: "Axes", planted: np.ndarray, fitted: np.ndarray, palette: Palette) -> None:
+def _draw_agreement(axes: Axes, planted: np.ndarray, fitted: np.ndarray, colormap: Colormap) -> None:
     low, high = float(min(planted.min(), fitted.min())), float(max(planted.max(), fitted.max()))
     margin = 0.04 * (high - low)
     low, high = low - margin, high + margin
     axes.hexbin(
         planted, fitted, gridsize=28, extent=(low, high, low, high), mincnt=1, bins="log", linewidths=0.1,
-        cmap=scalar_colormap("scale", palette).reversed(), vmin=1, vmax=DENSEST,
+        cmap=colormap, vmin=1, vmax=DENSEST,
     )  # fmt: skip
     axes.plot([low, high], [low, high], "--", color=INK, linewidth=0.8)
     axes.set(xlim=(low, high), ylim=(low, high), aspect="equal")
     axes.locator_params(nbins=4)
 
 
-def _density_key(figure: "Figure", palette: Palette) -> None:
-    from matplotlib.colors import LogNorm
-
+def _density_key(figure: Figure, palette: Palette) -> None:
     axes = add_axes(figure, PAGE - MARGIN - 42, 5, 36, 2)
     bar = colour_bar(axes, scalar_colormap("scale", palette).reversed(), LogNorm(1, DENSEST))
     bar.set_ticks([1, 10, DENSEST], labels=["1", "10", f"≥ {DENSEST}"])
@@ -209,7 +193,7 @@ def _density_key(figure: "Figure", palette: Palette) -> None:
     bar.ax.set_ylabel("vertices per cell  ", rotation=0, ha="right", va="center")
 
 
-def _draw_norms(axes: "Axes", norms: TokenNorms, index: int) -> None:
+def _draw_norms(axes: Axes, norms: TokenNorms, index: int) -> None:
     ratio = norms.mean[index] / max(float(norms.median[index]), 1e-12)
     axes.imshow(ratio, cmap="magma", vmin=0, vmax=LARGEST_RATIO, interpolation="nearest")
     axes.set(xticks=(), yticks=())
@@ -217,15 +201,7 @@ def _draw_norms(axes: "Axes", norms: TokenNorms, index: int) -> None:
     axes.set_xlabel(f"median {norms.median[index]:.3g}", fontsize=4.8, labelpad=1.5, color=MUTED)
 
 
-def _ratio_key(figure: "Figure") -> None:
-    from matplotlib.colors import Normalize
-
-    axes = add_axes(figure, 130, 24, 42, 2.2)
-    bar = colour_bar(axes, "magma", Normalize(0, LARGEST_RATIO), label="mean norm / median of the layer")
-    bar.set_ticks([0, 1, 3, LARGEST_RATIO], labels=["0", "1", "3", f"≥ {LARGEST_RATIO:g}"])
-
-
-def _draw_share(axes: "Axes", norms: TokenNorms, share: np.ndarray) -> None:
+def _draw_share(axes: Axes, norms: TokenNorms, share: np.ndarray) -> None:
     layers = np.arange(len(share))
     axes.bar(layers, 100 * share, color=WARNING, width=0.7)
     step = -(-len(share) // MAP_COLUMNS)

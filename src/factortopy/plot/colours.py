@@ -1,17 +1,20 @@
 """Colours of layers, places and scalars; every map has an alternative safe for colour-blind readers."""
 
-from typing import TYPE_CHECKING, Literal, get_args
+from collections.abc import Mapping as MappingType
+from collections.abc import Sequence
+from typing import Literal, get_args
 
 import numpy as np
 from jaxtyping import Float
+from matplotlib import colormaps
+from matplotlib.colors import Colormap, Normalize, to_rgb, to_rgba_array
+from skimage.color import lab2rgb, rgb2lab
 
 from factortopy.errors import UnknownNameError
 
-if TYPE_CHECKING:
-    from matplotlib.colors import Colormap
-
 Palette = Literal["default", "colour-blind"]
-Quantity = Literal["scale", "score"]
+"""Colours of every figure; the colour-blind ones are told apart without red or green cones as well."""
+Quantity = Literal["scale", "score", "difference"]
 
 # First to last layer. The colour-blind ramp rises in lightness and in blue-yellow together: the two
 # directions that people without red or green cones see as well as anybody.
@@ -28,10 +31,9 @@ SPACE_CORNERS: dict[str, tuple[str, str, str, str]] = {
 # Lightness added at the image's centre, where four hues meet in a grey that would look like bare cortex.
 CENTRE_LIGHTNESS = {"default": 11.0, "colour-blind": 0.0}
 SCALAR_MAPS: dict[str, dict[str, str]] = {
-    "default": {"scale": "viridis", "score": "inferno"},
-    "colour-blind": {"scale": "cividis", "score": "cividis"},
+    "default": {"scale": "viridis", "score": "inferno", "difference": "RdBu_r"},
+    "colour-blind": {"scale": "cividis", "score": "cividis", "difference": "PuOr_r"},
 }
-DIVERGING_MAPS = {"default": "RdBu_r", "colour-blind": "PuOr_r"}
 # Colours of regions: neighbours in the list differ strongly; the safe ones are Okabe and Ito's (2008).
 ROI_COLOURS: dict[str, tuple[str, ...]] = {
     "default": ("#4c78c9", "#f2a93b", "#59a35c", "#d9534f", "#8f6bc1", "#49b3c1", "#d477b0", "#9c755f"),
@@ -70,13 +72,9 @@ def layer_colours(
     Args:
         position: 0 first layer to 1 last layer; NaN becomes transparent.
         confidence: 0 dark to 1 full colour; None means 1.
-        palette: ``"default"`` or ``"colour-blind"``.
 
     Returns:
         RGBA in 0..1.
-
-    Raises:
-        UnknownNameError: if there is no such palette.
     """
     position = np.asarray(position, dtype=float)
     anchors = _hex_to_lab(LAYER_ANCHORS[_checked(palette)])
@@ -94,13 +92,9 @@ def space_colours(space: Float[np.ndarray, "*shape 2"], palette: Palette = "defa
 
     Args:
         space: x (right) and y (down) in -1..1; places beyond are shown as the edge, NaN transparent.
-        palette: ``"default"`` or ``"colour-blind"``.
 
     Returns:
         RGBA in 0..1.
-
-    Raises:
-        UnknownNameError: if there is no such palette.
     """
     space = np.asarray(space, dtype=float)
     corners = _hex_to_lab(SPACE_CORNERS[_checked(palette)])
@@ -112,40 +106,25 @@ def space_colours(space: Float[np.ndarray, "*shape 2"], palette: Palette = "defa
     return _rgba(lab, visible=np.isfinite(space).all(axis=-1))
 
 
-def scalar_colormap(quantity: Quantity, palette: Palette = "default") -> "Colormap":
+def scalar_colormap(quantity: Quantity, palette: Palette = "default") -> Colormap:
     """The matplotlib colour map of a quantity; values that are NaN are transparent.
 
     Args:
-        quantity: ``"scale"`` (local to global) or ``"score"`` (R^2, noise ceiling).
-        palette: ``"default"`` or ``"colour-blind"``.
+        quantity: ``"scale"`` (local to global), ``"score"`` (R^2, noise ceiling) or ``"difference"``, which
+            is white in the middle.
 
     Raises:
-        UnknownNameError: if there is no such palette or quantity.
+        UnknownNameError: if there is no such quantity.
     """
-    from matplotlib import colormaps
-
     maps = SCALAR_MAPS[_checked(palette)]
     if quantity not in maps:
         raise UnknownNameError("quantity", quantity, maps)
-    return colormaps[maps[quantity]].with_extremes(bad=(0, 0, 0, 0), under="#5b6670")
-
-
-def diverging_colormap(palette: Palette = "default") -> "Colormap":
-    """The matplotlib colour map of differences, white in the middle; values that are NaN are transparent.
-
-    Args:
-        palette: ``"default"`` or ``"colour-blind"``.
-
-    Raises:
-        UnknownNameError: if there is no such palette.
-    """
-    from matplotlib import colormaps
-
-    return colormaps[DIVERGING_MAPS[_checked(palette)]].with_extremes(bad=(0, 0, 0, 0))
+    under = None if quantity == "difference" else "#5b6670"
+    return colormaps[maps[quantity]].with_extremes(bad=(0, 0, 0, 0), under=under)
 
 
 def scalar_colours(
-    values: Float[np.ndarray, "*shape"], limits: tuple[float, float], colormap: "Colormap"
+    values: Float[np.ndarray, "*shape"], limits: tuple[float, float], colormap: Colormap
 ) -> Float[np.ndarray, "*shape 4"]:
     """Colour of a scalar between two limits.
 
@@ -153,46 +132,19 @@ def scalar_colours(
         values: any numbers; NaN becomes transparent, values below the limits slate grey (the first colour,
             of differences), above them the last colour.
         limits: values of the first and the last colour.
-        colormap: from :func:`scalar_colormap` or :func:`diverging_colormap`.
+        colormap: from :func:`scalar_colormap`.
 
     Returns:
         RGBA in 0..1.
     """
-    from matplotlib.colors import Normalize
-
     return np.asarray(colormap(Normalize(*limits)(np.ma.masked_invalid(values))), dtype=float)
 
 
-def roi_colours(count: int, palette: Palette = "default") -> Float[np.ndarray, "roi 4"]:
-    """RGBA of regions; after eight the colours come again, lighter.
-
-    Args:
-        count: number of regions.
-        palette: ``"default"`` or ``"colour-blind"``.
-
-    Raises:
-        UnknownNameError: if there is no such palette.
-    """
-    return _listed(ROI_COLOURS[_checked(palette)], count)
-
-
-def cluster_colours(count: int, palette: Palette = "default") -> Float[np.ndarray, "cluster 4"]:
-    """RGBA of clusters; after twenty the colours come again, lighter.
-
-    Args:
-        count: number of clusters.
-        palette: ``"default"`` or ``"colour-blind"``.
-
-    Raises:
-        UnknownNameError: if there is no such palette.
-    """
-    return _listed(CLUSTER_COLOURS[_checked(palette)], count)
-
-
-def _listed(named: tuple[str, ...], count: int) -> Float[np.ndarray, "count 4"]:
-    from matplotlib.colors import to_rgba_array
-
-    base = to_rgba_array(named)
+def class_colours(
+    count: int, palette: Palette = "default", named: MappingType[str, Sequence[str]] = ROI_COLOURS
+) -> Float[np.ndarray, "roi 4"]:
+    """RGBA of so many regions, or clusters (``CLUSTER_COLOURS``); after the last the colours come again, lighter."""
+    base = to_rgba_array(named[_checked(palette)])
     lighter = np.arange(count) // len(base) / (1 + count // len(base))
     colours = base[np.arange(count) % len(base)]
     colours[:, :3] += (1 - colours[:, :3]) * lighter[:, None]
@@ -200,21 +152,17 @@ def _listed(named: tuple[str, ...], count: int) -> Float[np.ndarray, "count 4"]:
 
 
 def _checked(palette: str) -> str:
+    """The name of a palette, or an UnknownNameError."""
     if palette not in LAYER_ANCHORS:
         raise UnknownNameError("palette", palette, get_args(Palette))
     return palette
 
 
 def _hex_to_lab(colours: tuple[str, ...]) -> Float[np.ndarray, "colour 3"]:
-    from matplotlib.colors import to_rgb
-    from skimage.color import rgb2lab
-
     return np.asarray(rgb2lab(np.array([to_rgb(colour) for colour in colours])))
 
 
 def _rgba(lab: Float[np.ndarray, "*shape 3"], visible: np.ndarray) -> Float[np.ndarray, "*shape 4"]:
-    from skimage.color import lab2rgb
-
     # lab2rgb works along the last axis of arrays of at least two dimensions.
     rgb = np.clip(lab2rgb(lab.reshape(-1, 1, 3)), 0.0, 1.0).reshape(lab.shape)
     return np.concatenate([rgb, np.asarray(visible, dtype=float)[..., None]], axis=-1)

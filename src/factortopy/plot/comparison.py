@@ -1,17 +1,23 @@
-"""Maps of a comparison: differences, who predicts best, what is unique to a network, before and after, counts."""
+"""Maps of a comparison: differences, who predicts best, what is unique to a network, before and after, counts.
+
+What they show comes from :mod:`factortopy.analysis`; all maps raise :class:`DataError` where nothing is known or the
+mappings lie on no surface that can be painted.
+"""
 
 import math
-import textwrap
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float
+from matplotlib import colormaps
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
 from factortopy.analysis import QUANTITIES, SIMILARITIES, Change, Comparison, Difference, Partition, Similarity, Winners
 from factortopy.errors import DataError
 from factortopy.mapping import Mapping
-from factortopy.plot.colours import UNCOLOURED, Palette, diverging_colormap, roi_colours
+from factortopy.plot.colours import UNCOLOURED, Palette, class_colours, scalar_colormap
 from factortopy.plot.keys import BarKey, LayerKey, ListKey
 from factortopy.plot.panels import FlatPanel, map_page
 from factortopy.plot.style import (
@@ -24,12 +30,8 @@ from factortopy.plot.style import (
     network_names,
     new_figure,
     styled,
-    values_of,
+    wrap,
 )
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 NOBODY = np.array([0.36, 0.40, 0.44, 1.0])
 """Slate grey: voxels that no network predicts."""
@@ -40,17 +42,8 @@ MATRIX_LEFT, SMALLEST_CELL = 38.0, 6.0
 
 
 @styled
-def difference_map(comparison: Comparison, difference: Difference, *, palette: Palette = "default") -> "Figure":
-    """One mapping's quantity less another's, painted; the colour of no difference is white.
-
-    Args:
-        comparison: what is compared.
-        difference: from :func:`factortopy.analysis.difference`.
-        palette: ``"default"`` or ``"colour-blind"``.
-
-    Raises:
-        DataError: if the mapping lies on no surface that can be painted, or nothing is known.
-    """
+def difference_map(comparison: Comparison, difference: Difference, *, palette: Palette = "default") -> Figure:
+    """One mapping's quantity less another's, painted; the colour of no difference is white."""
     name = QUANTITIES.get(difference.quantity, difference.quantity)
     key = BarKey.diverging(difference.values, palette, "difference")
     means = [
@@ -67,18 +60,9 @@ def difference_map(comparison: Comparison, difference: Difference, *, palette: P
 
 
 @styled
-def winner_map(comparison: Comparison, won: Winners, *, palette: Palette = "default") -> "Figure":
-    """Which mapping predicts each voxel best, pale where that is in doubt, and its share of each ROI.
-
-    Args:
-        comparison: what is compared.
-        won: from :func:`factortopy.analysis.winners` or ``paired_winners``.
-        palette: ``"default"`` or ``"colour-blind"``.
-
-    Raises:
-        DataError: if the mapping lies on no surface that can be painted.
-    """
-    colours, regions = roi_colours(len(comparison.labels), palette), comparison.regions
+def winner_map(comparison: Comparison, won: Winners, *, palette: Palette = "default") -> Figure:
+    """Which mapping predicts each voxel best, pale where that is in doubt, and its share of each ROI."""
+    colours, regions = class_colours(len(comparison.labels), palette), comparison.regions
     rgba = np.where((won.best >= 0)[:, None], colours[won.best], NOBODY)
     entries: list[tuple[Any, str]] = list(zip(colours, comparison.labels, strict=True))
     if won.clear is not None:
@@ -96,17 +80,8 @@ def winner_map(comparison: Comparison, won: Winners, *, palette: Palette = "defa
 
 
 @styled
-def unique_maps(comparison: Comparison, partition: Partition, *, palette: Palette = "default") -> "Figure":
-    """R^2 that is unique to each network, painted side by side; negative values are shown as they are.
-
-    Args:
-        comparison: what is compared.
-        partition: from :func:`factortopy.analysis.partition_variance`.
-        palette: ``"default"`` or ``"colour-blind"``.
-
-    Raises:
-        DataError: if the mapping lies on no surface that can be painted.
-    """
+def unique_maps(comparison: Comparison, partition: Partition, *, palette: Palette = "default") -> Figure:
+    """R^2 that is unique to each network, painted side by side; negative values are shown as they are."""
     values, mapping = partition.parts[: len(partition.labels)], comparison.mappings[0]
     key = BarKey.diverging(values, palette, "unique R²")
     panels = [
@@ -121,19 +96,13 @@ def unique_maps(comparison: Comparison, partition: Partition, *, palette: Palett
 
 
 @styled
-def change_maps(change: Change, which: Which = "share", *, palette: Palette = "default") -> "Figure":
+def change_maps(change: Change, which: Which = "share", *, palette: Palette = "default") -> Figure:
     """Layer maps before and after (figure 7), and below them the change of depth and of R^2.
 
     Args:
-        change: from :func:`factortopy.analysis.change`.
         which: ``"share"`` for layer shares on held-out images, ``"selector"`` for selectors.
-        palette: ``"default"`` or ``"colour-blind"``.
-
-    Raises:
-        DataError: if the mappings lie on no surface that can be painted.
     """
-    variable = chosen(which, ("layer_share", "layer"))
-    weights = [values_of(mapping, variable) for mapping in change.mappings]
+    weights = [chosen(mapping, "layer", which)[0] for mapping in change.mappings]
     key, names = LayerKey.of(weights, palette, change.mappings[0].layers), network_names(change.mappings)
     panels = [
         FlatPanel(mapping, key.colours(values), f"{label}: {name}")
@@ -152,20 +121,14 @@ def change_maps(change: Change, which: Which = "share", *, palette: Palette = "d
 
 
 @styled
-def subject_counts(average: Mapping, *, palette: Palette = "default") -> "Figure":
-    """How many subjects have each vertex of an average.
-
-    Args:
-        average: from :func:`factortopy.analysis.subject_average`.
-        palette: ``"default"`` or ``"colour-blind"``.
+def subject_counts(average: Mapping, *, palette: Palette = "default") -> Figure:
+    """How many subjects have each vertex of an average (:func:`factortopy.analysis.subject_average`).
 
     Raises:
-        DataError: if the mapping is no average, or lies on no surface that can be painted.
+        DataError: if the mapping is no average.
     """
     if "subjects" not in average.dataset:
         raise DataError("this mapping is no average over subjects; make one with subject_average")
-    from matplotlib import colormaps
-
     counts, most = average.dataset["subjects"].values, average.dataset.sizes["person"]
     steps = colormaps["cividis" if palette == "colour-blind" else "viridis"](np.linspace(0.1, 0.95, most))
     entries = [
@@ -180,40 +143,31 @@ def subject_counts(average: Mapping, *, palette: Palette = "default") -> "Figure
 @styled
 def similarity_matrices(
     comparison: Comparison, similarities: Sequence[Similarity], *, palette: Palette = "default"
-) -> "Figure":
-    """Correlations between whole mappings, a matrix a quantity, with the number of voxels.
-
-    Args:
-        comparison: what is compared.
-        similarities: from :func:`factortopy.analysis.similarity`, of the same mappings.
-        palette: ``"default"`` or ``"colour-blind"``.
-    """
+) -> Figure:
+    """Correlations between whole mappings, a matrix a quantity, with the number of voxels."""
     count = len(similarities[0].labels)
     cell = min(12.0, 120.0 / count)
-    columns = max(1, int((PAGE - MATRIX_LEFT) // (count * cell + 8)))
-    lines_ = math.ceil(len(similarities) / columns)
     side = count * cell
+    columns = max(1, int((PAGE - MATRIX_LEFT) // (side + 8)))
+    rows = math.ceil(len(similarities) / columns)
     names = [f"{number}" for number in range(1, count + 1)]
-    key = ", ".join(f"{number} {label}" for number, label in enumerate(similarities[0].labels, start=1))
+    numbered = [f"{number} {label}" for number, label in enumerate(similarities[0].labels, start=1)]
     figure = new_figure(
-        comparison, "How alike whole mappings are", lines_ * (side + 18) + 4,
-        source="correlation over voxels",
-        alt=f"Matrices of correlations between {key}.",
+        comparison, "How alike whole mappings are", rows * (side + 18) + 4, source="correlation over voxels",
+        alt=f"Matrices of correlations between {', '.join(numbered)}.",
     )  # fmt: skip
     for number, matrix in enumerate(similarities):
-        line, column = divmod(number, columns)
-        left = MATRIX_LEFT + column * (side + 8)
-        axes = add_axes(figure, left, 6 + (lines_ - 1 - line) * (side + 18), side, side)
-        axes.imshow(matrix.correlation, cmap=diverging_colormap(palette), vmin=-1, vmax=1, gid="matrix")
+        row, column = divmod(number, columns)
+        axes = add_axes(figure, MATRIX_LEFT + column * (side + 8), 6 + (rows - 1 - row) * (side + 18), side, side)
+        axes.imshow(matrix.correlation, cmap=scalar_colormap("difference", palette), vmin=-1, vmax=1, gid="matrix")
         if cell >= SMALLEST_CELL:
             _write_cells(axes, matrix.correlation)
-        own = [_wrapped(f"{name} {label}") for name, label in zip(names, matrix.labels, strict=True)]
-        axes.set_yticks(range(count), own if column == 0 else names)
+        axes.set_yticks(range(count), [wrap(label, 22) for label in numbered] if column == 0 else names)
         axes.set_xticks(range(count), names)
         axes.tick_params(length=0)
         few, many = matrix.voxels.min(), matrix.voxels.max()
         voxels = f"{many:,} voxels" if few == many else f"{few:,}-{many:,} voxels"
-        axes.set_title(f"{_wrapped(SIMILARITIES[matrix.quantity])}\n{voxels}", fontsize=7)
+        axes.set_title(f"{wrap(SIMILARITIES[matrix.quantity], 22)}\n{voxels}", fontsize=7)
     return figure
 
 
@@ -221,21 +175,21 @@ def _pale(rgba: Float[np.ndarray, "*voxel 4"]) -> Float[np.ndarray, "*voxel 4"]:
     return np.concatenate([0.3 * rgba[..., :3] + 0.7 * UNCOLOURED, rgba[..., 3:]], axis=-1)
 
 
-def _winner_bars(
-    axes: "Axes", regions: dict[str, Bool[np.ndarray, "voxel"]], won: Winners, colours: np.ndarray
-) -> None:
+def _winner_bars(axes: Axes, regions: dict[str, Bool[np.ndarray, "voxel"]], won: Winners, colours: np.ndarray) -> None:
     """Share of each ROI's voxels by winner; what is beyond doubt in full colour, the rest pale."""
     for row, inside in enumerate(regions.values()):
-        left = 0.0
+        parts = []
         for network, colour in [*enumerate(colours), (-1, NOBODY)]:
             whole = won.share(inside, network)
-            clear = won.share(inside, network, clear=True)
-            parts = [(whole, colour)]
             if won.clear is not None and network >= 0:
-                parts = [(clear, colour), (whole - clear, _pale(colour))]
-            for share, shade in parts:
-                axes.barh(row, share, left=left, color=shade, height=0.78, edgecolor="white", linewidth=0.4)
-                left += share
+                clear = won.share(inside, network, clear=True)
+                parts += [(clear, colour), (whole - clear, _pale(colour))]
+            else:
+                parts.append((whole, colour))
+        left = 0.0
+        for share, colour in parts:
+            axes.barh(row, share, left=left, color=colour, height=0.78, edgecolor="white", linewidth=0.4)
+            left += share
     axes.set_yticks(range(len(regions)), [f"{name} ({int(inside.sum()):,})" for name, inside in regions.items()])
     axes.set(xlim=(0, 1), ylim=(len(regions) - 0.5, -0.5), xlabel="share of voxels")
     axes.set_xticks([0, 0.25, 0.5, 0.75, 1], ["0", "25 %", "50 %", "75 %", "100 %"])
@@ -244,15 +198,7 @@ def _winner_bars(
         axes.axvline(line, color=INK, linewidth=0.3, alpha=0.4)
 
 
-def _write_cells(axes: "Axes", values: np.ndarray) -> None:
-    for row, column in np.ndindex(*values.shape):
-        value = values[row, column]
-        dark = abs(value) > 0.7
-        axes.text(
-            column, row, "–" if np.isnan(value) else f"{value:.2f}", ha="center", va="center", fontsize=7,
-            color="white" if dark else INK,
-        )  # fmt: skip
-
-
-def _wrapped(label: str) -> str:
-    return "\n".join(textwrap.wrap(label, 22)) or label
+def _write_cells(axes: Axes, values: np.ndarray) -> None:
+    for (row, column), value in np.ndenumerate(values):
+        text, colour = "–" if np.isnan(value) else f"{value:.2f}", "white" if abs(value) > 0.7 else INK
+        axes.text(column, row, text, ha="center", va="center", fontsize=7, color=colour)

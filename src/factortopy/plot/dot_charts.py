@@ -1,19 +1,17 @@
 """Charts of dots with limits: ranking, hierarchy lines, shared variance, baselines, what changed."""
 
 from collections.abc import Mapping as MappingType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pandas
+from matplotlib.figure import Figure
 
 from factortopy.analysis import Change, Comparison, Estimate, Partition
 from factortopy.baselines import METHODS, REFERENCE, BaselineScores
 from factortopy.errors import DataError
-from factortopy.plot.colours import Palette, roi_colours
+from factortopy.plot.colours import Palette, class_colours
 from factortopy.plot.dots import Dot, DotPanel, Look, dot_chart
 from factortopy.plot.style import INK, LINE_COLOUR, MUTED, network_names
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 CEILING = Look(INK, "", "noise ceiling", style="--", width=0.9)
 ZERO = Look(MUTED, "", width=0.6)
@@ -27,19 +25,14 @@ FAMILIES = {
 
 
 def ranking(
-    comparison: Comparison,
-    regions: pandas.DataFrame,
-    *,
-    normalised: bool = False,
-    palette: Palette = "default",
-) -> "Figure":
+    comparison: Comparison, regions: pandas.DataFrame, *, normalised: bool = False, palette: Palette = "default"
+) -> Figure:
     """Mean R^2 of each network in each ROI, a panel an ROI, with limits and the noise ceiling.
 
     Args:
         comparison: what is compared.
         regions: from :func:`factortopy.analysis.region_table`.
         normalised: show mean R^2 over mean ceiling instead.
-        palette: ``"default"`` or ``"colour-blind"``.
 
     Raises:
         DataError: if normalised values are wanted and there is no ceiling.
@@ -55,13 +48,12 @@ def ranking(
     )  # fmt: skip
 
 
-def lines(comparison: Comparison, table: pandas.DataFrame, *, palette: Palette = "default") -> "Figure":
+def lines(comparison: Comparison, table: pandas.DataFrame, *, palette: Palette = "default") -> Figure:
     """Slope, b0 and b1 of the hierarchy line of each network by layer share, with limits.
 
     Args:
         comparison: what is compared.
         table: from :func:`factortopy.analysis.line_table`.
-        palette: ``"default"`` or ``"colour-blind"``.
 
     Raises:
         DataError: if the ROIs allow no line.
@@ -75,14 +67,8 @@ def lines(comparison: Comparison, table: pandas.DataFrame, *, palette: Palette =
     )  # fmt: skip
 
 
-def partition(comparison: Comparison, parts: Partition, *, palette: Palette = "default") -> "Figure":
-    """Shared and unique variance in each ROI, with limits; small marks are halves of the test images.
-
-    Args:
-        comparison: what is compared.
-        parts: from :func:`factortopy.analysis.partition_variance`.
-        palette: ``"default"`` or ``"colour-blind"``.
-    """
+def partition(comparison: Comparison, parts: Partition, *, palette: Palette = "default") -> Figure:
+    """Shared and unique variance in each ROI, with limits; small marks are halves of the test images."""
     labels = []
     for subset in parts.subsets:
         names = ", ".join(str(network + 1) for network in subset)
@@ -95,12 +81,8 @@ def partition(comparison: Comparison, parts: Partition, *, palette: Palette = "d
     )  # fmt: skip
 
 
-def baselines(scores: BaselineScores) -> "Figure":
-    """Mean R^2 of each method in each ROI, a panel a ROI; dashes are the noise ceiling, a line is FactorTopy.
-
-    Args:
-        scores: what to show.
-    """
+def baselines(scores: BaselineScores) -> Figure:
+    """Mean R^2 of each method in each ROI, a panel a ROI; dashes are the noise ceiling, a line is FactorTopy."""
     table, panels = scores.table(), []
     for _, rows in table.groupby("roi", sort=False):
         records = rows.to_dict("records")
@@ -123,13 +105,8 @@ def baselines(scores: BaselineScores) -> "Figure":
     )  # fmt: skip
 
 
-def change_bars(change: Change, *, palette: Palette = "default") -> "Figure":
-    """R^2 before and after, forgetting index and change of depth in each ROI, with limits over test images.
-
-    Args:
-        change: from :func:`factortopy.analysis.change`.
-        palette: ``"default"`` or ``"colour-blind"``.
-    """
+def change_bars(change: Change, *, palette: Palette = "default") -> Figure:
+    """R^2 before and after, forgetting index and change of depth in each ROI, with limits over test images."""
     rows = change.regions.to_dict("records")
     line = ", ".join(
         f"{row['quantity']} {row['before']:.2f} → {row['after']:.2f}"
@@ -166,7 +143,7 @@ def _panels(
     panels = []
     for name, rows in table.groupby(by, sort=False):
         records, dots = rows.to_dict("records"), []
-        for line, (row, colour) in enumerate(zip(records, roi_colours(len(records), palette), strict=True)):
+        for line, (row, colour) in enumerate(zip(records, class_colours(len(records), palette), strict=True)):
             halves = (row["half_one"], row["half_two"]) if "half_one" in row else ()
             dots.append(Dot(line, Estimate.in_row(row, quantity), Look(colour), halves))
         guides = {"ceiling": (records[0]["ceiling"], CEILING)} if ceiling else None

@@ -1,18 +1,17 @@
 """The chart of numbers with their limits: a dot each, in panels with the same lines."""
 
 import math
-import textwrap
 from collections.abc import Mapping as MappingType
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
 from factortopy.analysis import Estimate
-from factortopy.plot.style import GRID, MARGIN, MUTED, PAGE, Described, add_axes, new_figure, styled
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
+from factortopy.plot.style import GRID, MARGIN, MUTED, PAGE, Described, add_axes, new_figure, styled, wrap
 
 LINE, KEY, NOTE = 5.0, 10.0, 9.0
 """Heights of a line, of the key and of a note below the chart, mm."""
@@ -42,13 +41,13 @@ class Look:
     width: float = 1.4
     size: float = 5.0
 
-    def draw(self, axes: "Axes", at: float, estimate: Estimate, *, upright: bool = False, gid: str = "") -> None:
-        """Draw a number, and the line of its limits where they are known.
+    def draw(self, axes: Axes, at: float, estimate: Estimate, *, upright: bool = False, gid: str = "") -> None:
+        """Draw a number, if there is one, and the line of its limits where they are known.
 
         Args:
             axes: where to draw.
             at: on which line, from 0; or at which x, if upright.
-            estimate: the number; nothing is drawn if there is none.
+            estimate: the number.
             upright: whether values lie along y.
             gid: of the dot.
         """
@@ -133,7 +132,7 @@ class Grid:
         """Height of all rows and the foot."""
         return self.foot + self._rows * self._row
 
-    def add(self, figure: "Figure", number: int) -> "Axes":
+    def add(self, figure: Figure, number: int) -> Axes:
         """The axes of a panel, counted from 0 row by row."""
         row, column = divmod(number, self.columns)
         width = (PAGE - self.left - 5 - (self.columns - 1) * self.gap) / self.columns
@@ -162,7 +161,7 @@ def dot_chart(
     limits: tuple[float, float] | None = None,
     key: Sequence[Look] = (),
     note: str = "",
-) -> "Figure":
+) -> Figure:
     """Numbers with their limits: a panel each quantity or region, and in every panel the same lines.
 
     Args:
@@ -177,7 +176,7 @@ def dot_chart(
         key: what is explained below.
         note: in words, below.
     """
-    wrapped = ["\n".join(textwrap.wrap(label, WRAP)) or label for label in labels]
+    wrapped = [wrap(label, WRAP) for label in labels]
     line = LINE * max(label.count("\n") + 1 for label in wrapped) ** 0.5
     foot = 2 + KEY * bool(key) + NOTE * bool(note)
     grid = Grid(len(panels), line * len(labels), columns=min(columns, len(panels)), foot=foot)
@@ -198,10 +197,8 @@ def dot_chart(
     return figure
 
 
-def draw_key(figure: "Figure", looks: Sequence[Look], rows: int = 1) -> None:
+def draw_key(figure: Figure, looks: Sequence[Look], rows: int = 1) -> None:
     """Names of looks at the foot of a figure, in so many rows."""
-    from matplotlib.lines import Line2D
-
     entries = [
         Line2D([], [], color=look.colour, marker=look.marker, linestyle=look.style, linewidth=look.width,
                markersize=4.5, markerfacecolor=look.colour if look.filled else "white", label=look.name)
@@ -210,7 +207,7 @@ def draw_key(figure: "Figure", looks: Sequence[Look], rows: int = 1) -> None:
     figure.legend(handles=entries, loc="lower center", ncols=math.ceil(len(entries) / rows), borderaxespad=0.6)
 
 
-def _draw_panel(axes: "Axes", panel: DotPanel) -> None:
+def _draw_panel(axes: Axes, panel: DotPanel) -> None:
     axes.set_title(panel.title, loc="left", pad=3)
     axes.set_xlabel(panel.axis, labelpad=1)
     axes.tick_params(axis="y", length=0)

@@ -6,6 +6,8 @@ from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
+from scipy.ndimage import map_coordinates
+from scipy.spatial import KDTree
 
 from factortopy.cortex import HEMISPHERES, Hemisphere, Surface
 from factortopy.errors import DataError, ShapeError
@@ -21,13 +23,14 @@ LONGEST_FACE = 4.0
 """Triangles with an edge of this many median edges span a cut of the mesh and are not drawn."""
 
 
-class Raster(NamedTuple):
-    """The covered pixels of a picture.
+Extent = tuple[float, float, float, float]
+"""Left, right, bottom and top of a picture, mm."""
 
-    Attributes:
-        row, column: where the pixel is; row 0 on top.
-        vertices: corners of the triangle that covers it.
-        weights: barycentric weight of each corner at the pixel's centre, summing to 1.
+
+class Raster(NamedTuple):
+    """The covered pixels of a picture, row 0 on top, with the corners of the triangle that covers each.
+
+    Weights are barycentric, of the corners at the pixel's centre, summing to 1.
     """
 
     row: Int[np.ndarray, "pixel"]
@@ -55,24 +58,20 @@ class FlatMap:
 
     Attributes:
         image: RGBA in 0..1, the first row on top; alpha 0 off the cortex.
-        extent: left, right, bottom and top of the picture, mm.
+        extent: of the picture.
         sheets: where each hemisphere's mesh lies, by ``"left"`` and ``"right"``.
         measured: which vertices were painted with a colour of their own, by hemisphere.
         zoomed: whether only the measured part is shown.
     """
 
     image: Float[np.ndarray, "row column 4"]
-    extent: tuple[float, float, float, float]
+    extent: Extent
     sheets: dict[str, FlatSheet]
     measured: dict[str, Bool[np.ndarray, "vertex"]]
     zoomed: bool
 
     def pixel(self, hemisphere: str, vertex: int) -> tuple[int, int]:
-        """Row and column of the pixel in which a vertex lies.
-
-        Raises:
-            DataError: if the vertex is not in the picture (medial wall, a cut, or outside the zoom).
-        """
+        """Row and column of the pixel in which a vertex lies; a DataError if it is not in the picture."""
         left, right, bottom, top = self.extent
         rows, columns = self.image.shape[:2]
         x, y = self.sheets[hemisphere].points[vertex]
@@ -149,7 +148,7 @@ def _check(hemisphere: Hemisphere, colours: MappingType[str, np.ndarray]) -> Flo
 
 def _lay_out(
     sheets: dict[str, FlatSheet], measured: dict[str, np.ndarray], zoom: bool
-) -> tuple[dict[str, FlatSheet], tuple[float, float, float, float]]:
+) -> tuple[dict[str, FlatSheet], Extent]:
     """Put the part to be shown of each hemisphere side by side; returns the shifted sheets and the extent."""
     placed, left, bottom, top = {}, 0.0, np.inf, -np.inf
     for side, sheet in sheets.items():
@@ -168,8 +167,6 @@ def _lay_out(
 
 
 def _within_reach(sheet: FlatSheet, shown: Float[np.ndarray, "measured 2"]) -> Bool[np.ndarray, "face"]:
-    from scipy.spatial import KDTree
-
     distance = np.full(len(sheet.points), np.inf)
     drawn = np.isfinite(sheet.points).all(axis=1)
     distance[drawn], _ = KDTree(shown).query(sheet.points[drawn], distance_upper_bound=2 * REACH)
@@ -192,15 +189,9 @@ def _shade(
 
 
 def _nearness(
-    raster: Raster,
-    points: Float[np.ndarray, "measured 2"],
-    extent: tuple[float, float, float, float],
-    size: tuple[int, int],
+    raster: Raster, points: Float[np.ndarray, "measured 2"], extent: Extent, size: tuple[int, int]
 ) -> Float[np.ndarray, "pixel"]:
     """1 within reach of a measured vertex, falling smoothly to 0."""
-    from scipy.ndimage import map_coordinates
-    from scipy.spatial import KDTree
-
     left, right, bottom, top = extent
     # Distances are smooth: they are asked for on a grid of one mm and interpolated to pixels.
     x, y = np.arange(left, right + 1.0), np.arange(bottom, top + 1.0)
@@ -213,21 +204,13 @@ def _nearness(
 
 
 def rasterise(
-    points: Float[np.ndarray, "vertex 2"],
-    faces: Int[np.ndarray, "face 3"],
-    extent: tuple[float, float, float, float],
-    size: tuple[int, int],
+    points: Float[np.ndarray, "vertex 2"], faces: Int[np.ndarray, "face 3"], extent: Extent, size: tuple[int, int]
 ) -> Raster:
-    """Find the triangle under every pixel centre, all triangles at once.
+    """Find the triangle under every pixel centre of a picture of so many rows and columns, all triangles at once.
 
     Each triangle proposes the pixels of its bounding box; those with three non-negative barycentric
-    weights lie inside. A pixel on a shared edge comes twice, with the same colour either way.
-
-    Args:
-        points: positions of the vertices.
-        faces: triangles; none may have a corner without a position.
-        extent: left, right, bottom and top of the picture in the units of ``points``.
-        size: rows and columns of the picture.
+    weights lie inside. A pixel on a shared edge comes twice, with the same colour either way. No triangle
+    may have a corner without a position.
     """
     left, right, bottom, top = extent
     # Pixel coordinates: (column, row), integers at pixel centres.

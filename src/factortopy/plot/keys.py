@@ -2,17 +2,21 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 from jaxtyping import Float
+from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.colorbar import Colorbar
+from matplotlib.colors import Colormap, Normalize
+from matplotlib.figure import Figure
 
 from factortopy.errors import DataError
 from factortopy.mapping import best_layer, layer_confidence
 from factortopy.plot.colours import (
     Palette,
     Quantity,
-    diverging_colormap,
     layer_colours,
     scalar_colormap,
     scalar_colours,
@@ -20,11 +24,7 @@ from factortopy.plot.colours import (
 )
 from factortopy.plot.style import INK, MUTED, add_axes
 
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.colors import Colormap, Normalize
-    from matplotlib.figure import Figure
-
+Extend = Literal["neither", "min", "max", "both"]
 BAR = 3.5
 """Height of a colour bar, mm."""
 LINE = 4.4
@@ -38,19 +38,8 @@ TEXT = 3.3
 class Key(Protocol):
     """What a page of maps asks of a key."""
 
-    def draw(self, figure: "Figure", left: float, top: float, width: float, room: float) -> float:
-        """Draw it; lengths in mm.
-
-        Args:
-            figure: where to draw.
-            left: left side of its axes.
-            top: their upper edge.
-            width: their width.
-            room: their largest height.
-
-        Returns:
-            The lower edge of its labels.
-        """
+    def draw(self, figure: Figure, left: float, top: float, width: float, room: float) -> float:
+        """Draw it, its axes no higher than ``room``; returns the lower edge of its labels. All lengths in mm."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +49,7 @@ class LayerKey:
     Attributes:
         layers: names of the layers; empty where maps of several networks share the key.
         largest: confidence shown at full brightness.
-        palette: ``"default"`` or ``"colour-blind"``.
+        palette: of the hues.
         confidence: whether brightness is drawn.
     """
 
@@ -82,7 +71,7 @@ class LayerKey:
         """Hue of the layer of largest weight, brightness of its confidence."""
         return layer_colours(best_layer(weights), layer_confidence(weights) / self.largest, self.palette)
 
-    def draw(self, figure: "Figure", left: float, top: float, width: float, room: float) -> float:
+    def draw(self, figure: Figure, left: float, top: float, width: float, room: float) -> float:
         """See :class:`Key`."""
         height, low = min(room, 30.0), room < 20
         count, rows = len(self.layers) or 48, 64 if self.confidence else 1
@@ -95,8 +84,7 @@ class LayerKey:
             gid="key",
         )  # fmt: skip
         if self.layers:
-            ticks = sorted({1, *np.linspace(1, count, min(count, 5)).round().astype(int).tolist(), count})
-            axes.set_xticks(ticks)
+            axes.set_xticks(np.unique(np.linspace(1, count, min(count, 5)).round().astype(int)))
             axes.set_xlabel(f"layer\n1: {_short(self.layers[0])}\n{count}: {_short(self.layers[-1])}")
         else:
             axes.set_xticks([0.5, count + 0.5], ["first", "last layer"])
@@ -113,11 +101,7 @@ class LayerKey:
 
 @dataclass(frozen=True)
 class SpaceKey:
-    """The image, each place in its colour.
-
-    Attributes:
-        palette: ``"default"`` or ``"colour-blind"``.
-    """
+    """The image, each place in its colour."""
 
     palette: Palette = "default"
 
@@ -125,7 +109,7 @@ class SpaceKey:
         """Colour of the place that each voxel reads."""
         return space_colours(space, self.palette)
 
-    def draw(self, figure: "Figure", left: float, top: float, width: float, room: float) -> float:
+    def draw(self, figure: Figure, left: float, top: float, width: float, room: float) -> float:
         """See :class:`Key`."""
         side = min(width, room)
         axes = add_axes(figure, left + (width - side) / 2, top - side, side, side)
@@ -152,17 +136,15 @@ class BarKey:
 
     Attributes:
         colormap: the colours.
-        limits: values of the first and the last colour.
+        limits: values of the first and the last colour; signs are shown where they lie around 0.
         label: what the values are.
         values: all that is painted.
-        centred: whether the limits lie around 0, so that their signs are shown.
     """
 
-    colormap: "Colormap"
+    colormap: Colormap
     limits: tuple[float, float]
     label: str
     values: Float[np.ndarray, "*map voxel"]
-    centred: bool = False
 
     @classmethod
     def scalar(
@@ -192,24 +174,21 @@ class BarKey:
         largest = max(float(np.nanpercentile(np.abs(values), 98)), 1e-3)
         step = 10.0 ** np.floor(np.log10(largest)) / 2
         largest = float(np.ceil(largest / step) * step)
-        return cls(diverging_colormap(palette), (-largest, largest), label, values, centred=True)
+        return cls(scalar_colormap("difference", palette), (-largest, largest), label, values)
 
     def colours(self, values: Float[np.ndarray, "voxel"]) -> Float[np.ndarray, "voxel 4"]:
         """Colours of values; NaN is transparent."""
         return scalar_colours(values, self.limits, self.colormap)
 
-    def draw(self, figure: "Figure", left: float, top: float, width: float, room: float) -> float:  # noqa: ARG002
+    def draw(self, figure: Figure, left: float, top: float, width: float, room: float) -> float:  # noqa: ARG002
         """See :class:`Key`."""
-        from matplotlib.colors import Normalize
-
         low, high = self.limits
-        beyond = bool(np.nanmin(self.values) < low), bool(np.nanmax(self.values) > high)
-        extend = {(False, False): "neither", (True, False): "min", (False, True): "max", (True, True): "both"}
+        below, above = np.nanmin(self.values) < low, np.nanmax(self.values) > high
+        extend: Extend = ("both" if above else "min") if below else ("max" if above else "neither")
         axes = add_axes(figure, left, top - BAR, width, BAR)
-        bar = colour_bar(axes, self.colormap, Normalize(low, high), extend=extend[beyond], label=self.label)
-        middle = (low + high) / 2
-        labels = [f"−{high:g}", "0", f"+{high:g}"] if self.centred else None
-        bar.set_ticks([low, middle, high], labels=labels)
+        bar = colour_bar(axes, self.colormap, Normalize(low, high), extend=extend, label=self.label)
+        labels = [f"−{high:g}", "0", f"+{high:g}"] if low == -high else None
+        bar.set_ticks([low, (low + high) / 2, high], labels=labels)
         return top - BAR - (2 + self.label.count("\n")) * TEXT
 
 
@@ -225,7 +204,7 @@ class ListKey:
     entries: Sequence[tuple[Any, ...]]
     heads: tuple[str, ...] = ()
 
-    def draw(self, figure: "Figure", left: float, top: float, width: float, room: float) -> float:  # noqa: ARG002
+    def draw(self, figure: Figure, left: float, top: float, width: float, room: float) -> float:  # noqa: ARG002
         """See :class:`Key`."""
         entries = [(None, "", *self.heads), *self.entries] if any(self.heads) else self.entries
         bottom = top - LINE * len(entries)
@@ -243,26 +222,11 @@ class ListKey:
 
 
 def colour_bar(
-    axes: "Axes", colormap: "Colormap | str", norm: "Normalize", *, label: str = "", extend: str = "neither"
+    axes: Axes, colormap: Colormap | str, norm: Normalize, *, label: str = "", extend: Extend = "neither"
 ) -> Any:
-    """A horizontal colour bar that fills its axes.
-
-    Args:
-        axes: where it goes.
-        colormap: the colours.
-        norm: from values to colours.
-        label: below it.
-        extend: which ends are pointed, as matplotlib takes it.
-
-    Returns:
-        matplotlib's colour bar.
-    """
-    from matplotlib.cm import ScalarMappable
-
+    """matplotlib's horizontal colour bar, filling its axes; ``extend`` names the ends that are pointed."""
     axes.set_gid("key")
-    figure = axes.get_figure()
-    mappable = ScalarMappable(norm, colormap)
-    bar = figure.colorbar(mappable, cax=axes, orientation="horizontal", extend=extend)  # type: ignore[union-attr]
+    bar = Colorbar(axes, ScalarMappable(norm, colormap), orientation="horizontal", extend=extend)
     bar.outline.set_linewidth(0.4)  # type: ignore[operator]
     bar.set_label(label, labelpad=2)
     return bar

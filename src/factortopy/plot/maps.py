@@ -1,40 +1,35 @@
-"""Figures that paint a mapping on the flat cortex, and all figures of a mapping by name."""
+"""Figures that paint a mapping on the flat cortex, and all figures of a mapping by name.
+
+All raise :class:`DataError` where the mapping lacks what is painted, or lies on no surface that can be painted.
+``fade=True`` makes voxels pale whose prediction is uncertain (:func:`certainty`).
+"""
 
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING
 
 import numpy as np
 from jaxtyping import Float
+from matplotlib.figure import Figure
 
 from factortopy.errors import DataError, UnknownNameError
 from factortopy.mapping import Mapping
 from factortopy.plot._hierarchy import hierarchy
 from factortopy.plot.charts import space_dots
-from factortopy.plot.colours import UNCOLOURED, Palette, roi_colours
+from factortopy.plot.colours import UNCOLOURED, Palette, class_colours
 from factortopy.plot.keys import BarKey, Key, LayerKey, ListKey, SpaceKey, round_up
 from factortopy.plot.panels import FlatPanel, map_page
-from factortopy.plot.style import Which, chosen, name_of, styled, values_of
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+from factortopy.plot.style import Which, chosen, styled, values_of
 
 
 @styled
-def layers(mapping: Mapping, which: Which = "share", *, palette: Palette = "default", fade: bool = False) -> "Figure":
+def layers(mapping: Mapping, which: Which = "share", *, palette: Palette = "default", fade: bool = False) -> Figure:
     """Layer map: hue is the layer of largest weight, brightness the confidence, with a key of both.
 
     Args:
-        mapping: what to paint.
         which: ``"share"`` for the layer share on held-out images, ``"selector"`` for the selector.
-        palette: ``"default"`` or ``"colour-blind"``.
-        fade: pale where the prediction is uncertain.
-
-    Raises:
-        DataError: if the mapping lacks the variable or lies on no surface that can be painted.
     """
-    weights = values_of(mapping, chosen(which, ("layer_share", "layer")))
-    key, name = LayerKey.of([weights], palette, mapping.layers), name_of(mapping, "layer", which)
+    weights, name = chosen(mapping, "layer", which)
+    key = LayerKey.of([weights], palette, mapping.layers)
     return _page(
         mapping, key.colours(weights), key, fade, f"Which layer each vertex reads (layer {which})", source=name,
         alt=f"Flat map of the cortex; hue: the layer of largest {name}; brightness: its confidence.",
@@ -42,17 +37,8 @@ def layers(mapping: Mapping, which: Which = "share", *, palette: Palette = "defa
 
 
 @styled
-def space(mapping: Mapping, *, palette: Palette = "default", fade: bool = False) -> "Figure":
-    """Space map: the place in the image that each vertex reads, in the colours of a square key.
-
-    Args:
-        mapping: what to paint.
-        palette: ``"default"`` or ``"colour-blind"``.
-        fade: pale where the prediction is uncertain.
-
-    Raises:
-        DataError: if the mapping lies on no surface that can be painted.
-    """
+def space(mapping: Mapping, *, palette: Palette = "default", fade: bool = False) -> Figure:
+    """Space map: the place in the image that each vertex reads, in the colours of a square key."""
     key = SpaceKey(palette)
     return _page(
         mapping, key.colours(values_of(mapping, "space")), key, fade,
@@ -62,22 +48,15 @@ def space(mapping: Mapping, *, palette: Palette = "default", fade: bool = False)
 
 
 @styled
-def scale(mapping: Mapping, which: Which = "share", *, palette: Palette = "default", fade: bool = False) -> "Figure":
+def scale(mapping: Mapping, which: Which = "share", *, palette: Palette = "default", fade: bool = False) -> Figure:
     """Scale map: how much of each vertex's prediction comes from the global token.
 
     Args:
-        mapping: what to paint.
         which: ``"share"`` for the scale share on held-out images, ``"selector"`` for the selector.
-        palette: ``"default"`` or ``"colour-blind"``.
-        fade: pale where the prediction is uncertain.
-
-    Raises:
-        DataError: if the mapping lacks the variable or lies on no surface that can be painted.
     """
-    values = values_of(mapping, chosen(which, ("scale_share", "scale")))
-    token, name = mapping.dataset.attrs.get("global_token", "global"), name_of(mapping, "scale", which)
-    label = f"scale {which}\n0 local, 1 global ({token} token)"
-    key = BarKey.scalar(values, (0.0, 1.0), "scale", palette, label)
+    values, name = chosen(mapping, "scale", which)
+    token = mapping.dataset.attrs.get("global_token", "global")
+    key = BarKey.scalar(values, (0.0, 1.0), "scale", palette, f"scale {which}\n0 local, 1 global ({token} token)")
     return _page(
         mapping, key.colours(values), key, fade, f"Local or global: the scale each vertex reads (scale {which})",
         source=name, alt=f"Flat map of the cortex; colour shows the {name} from local (0) to global (1).",
@@ -85,15 +64,11 @@ def scale(mapping: Mapping, which: Which = "share", *, palette: Palette = "defau
 
 
 @styled
-def scores(mapping: Mapping, *, palette: Palette = "default") -> "Figure":
+def scores(mapping: Mapping, *, palette: Palette = "default") -> Figure:
     """Brain score: raw R^2 on held-out images, and the noise ceiling beside it where it is known.
 
-    Args:
-        mapping: what to paint.
-        palette: ``"default"`` or ``"colour-blind"``.
-
     Raises:
-        DataError: if the mapping lies on no surface that can be painted, or no R² is known.
+        DataError: if no R² is known.
     """
     shown = {"R² on held-out images": values_of(mapping, "r2")}
     if not np.isfinite(shown["R² on held-out images"]).any():
@@ -111,22 +86,18 @@ def scores(mapping: Mapping, *, palette: Palette = "default") -> "Figure":
 
 
 @styled
-def rois(mapping: Mapping, *, palette: Palette = "default") -> "Figure":
+def rois(mapping: Mapping, *, palette: Palette = "default") -> Figure:
     """Regions of interest of the subject, with their number of vertices.
 
-    Args:
-        mapping: what to paint.
-        palette: ``"default"`` or ``"colour-blind"``.
-
     Raises:
-        DataError: if the mapping has no ROIs or lies on no surface that can be painted.
+        DataError: if the mapping has no ROIs.
     """
     if not mapping.rois:
         raise DataError("this mapping has no ROIs to show; give the subject's ROIs when it is loaded")
     left = mapping.dataset["hemisphere"].values == "left"
     rgba = np.tile(np.append(UNCOLOURED, 1.0), (len(left), 1))
     entries = []
-    for colour, (name, inside) in zip(roi_colours(len(mapping.rois), palette), mapping.rois.items(), strict=True):
+    for colour, (name, inside) in zip(class_colours(len(mapping.rois), palette), mapping.rois.items(), strict=True):
         rgba[inside] = colour
         entries.append((colour, name, (inside & left).sum(), (inside & ~left).sum()))
     alt = f"Flat map of the cortex with the regions {', '.join(mapping.rois)}."
@@ -157,14 +128,14 @@ def fade_out(mapping: Mapping, rgba: Float[np.ndarray, "voxel 4"]) -> Float[np.n
 
 def _page(
     mapping: Mapping, rgba: Float[np.ndarray, "voxel 4"], key: Key, fade: bool, title: str, *, source: str, alt: str
-) -> "Figure":
+) -> Figure:
     """One map of what each voxel reads, pale where that is uncertain if ``fade`` is set."""
     if fade:
         rgba, source = fade_out(mapping, rgba), f"{source}, pale where R² is uncertain"
     return map_page(mapping, title, [FlatPanel(mapping, rgba)], [key], source=source, alt=alt)
 
 
-ALL_FIGURES: "dict[str, Callable[..., Figure]]" = {
+ALL_FIGURES: dict[str, Callable[..., Figure]] = {
     "layers": layers,
     "layers_selector": partial(layers, which="selector"),
     "space": space,
@@ -180,18 +151,16 @@ FADING = ("layers", "layers_selector", "space", "scale", "scale_selector")
 """Figures of what is read, which means little where R^2 is uncertain."""
 
 
-def draw(name: str, mapping: Mapping, *, palette: Palette = "default", fade: bool = False) -> "Figure":
+def draw(name: str, mapping: Mapping, *, palette: Palette = "default", fade: bool = False) -> Figure:
     """Draw a figure by its name.
 
     Args:
         name: one of ``ALL_FIGURES``.
         mapping: what to show.
-        palette: ``"default"`` or ``"colour-blind"``.
-        fade: pale where the prediction is uncertain, in the figures of ``FADING``.
+        fade: in the figures of ``FADING``.
 
     Raises:
         UnknownNameError: if there is no such figure, or an ROI it needs is missing.
-        DataError: if the mapping lacks what the figure shows, or limits of R^2 to fade by.
     """
     if name not in ALL_FIGURES:
         raise UnknownNameError("figure", name, ALL_FIGURES)

@@ -1,7 +1,12 @@
 """Outlines of regions on a flat mesh, and where their names can stand without touching."""
 
+from itertools import combinations
+
 import numpy as np
 from jaxtyping import Bool, Float
+from scipy.ndimage import gaussian_filter
+from scipy.spatial import KDTree
+from skimage.measure import find_contours
 
 from factortopy.plot.flatmap import FlatSheet, rasterise
 
@@ -12,16 +17,8 @@ FINENESS = 4.0
 def outline(sheet: FlatSheet, inside: Bool[np.ndarray, "vertex"]) -> list[Float[np.ndarray, "point 2"]]:
     """Lines around a region: halfway along the edges that lead out of it, and along the mesh's own border.
 
-    Args:
-        sheet: the flat mesh.
-        inside: which vertices belong to the region.
-
-    Returns:
-        Closed polylines in mm, smoothed by less than the length of an edge.
+    They are closed polylines in mm, smoothed by less than the length of an edge.
     """
-    from scipy.ndimage import gaussian_filter
-    from skimage.measure import find_contours
-
     faces = sheet.faces[inside[sheet.faces].any(axis=1)]
     if not len(faces):
         return []
@@ -38,14 +35,7 @@ def outline(sheet: FlatSheet, inside: Bool[np.ndarray, "vertex"]) -> list[Float[
 
 
 def label_anchor(sheet: FlatSheet, inside: Bool[np.ndarray, "vertex"]) -> Float[np.ndarray, "2"] | None:
-    """The vertex deepest inside a region: the one farthest from anything outside it; None if none is drawn.
-
-    Args:
-        sheet: the flat mesh.
-        inside: which vertices belong to the region.
-    """
-    from scipy.spatial import KDTree
-
+    """The vertex deepest inside a region: the one farthest from anything outside it; None if none is drawn."""
     drawn = np.isfinite(sheet.points).all(axis=1)
     members, others = sheet.points[drawn & inside], sheet.points[drawn & ~inside]
     if not len(members):
@@ -63,29 +53,23 @@ def spread(
 ) -> Float[np.ndarray, "label 2"]:
     """Shifts that move boxes apart, each step along the axis on which two boxes overlap least.
 
-    Args:
-        boxes: left, bottom, width, height of each box, in pixels.
-        padding: free space to leave between boxes, pixels.
-        rounds: largest number of passes; it ends as soon as nothing overlaps.
-
-    Returns:
-        Shift of each box, pixels.
+    Boxes are left, bottom, width and height in pixels, of which ``padding`` stay free between them. It ends as
+    soon as nothing overlaps.
     """
     corner, size = boxes[:, :2].astype(float), boxes[:, 2:] + padding
     start = corner.copy()
     for _ in range(rounds):
         moved = False
-        for first in range(len(corner)):
-            for second in range(first + 1, len(corner)):
-                gap = corner[second] + size[second] / 2 - corner[first] - size[first] / 2
-                overlap = (size[first] + size[second]) / 2 - np.abs(gap)
-                if (overlap <= 1e-9).any():
-                    continue
-                axis = int(overlap.argmin())
-                push = 0.51 * overlap[axis] * (1.0 if gap[axis] >= 0 else -1.0)
-                corner[first, axis] -= push
-                corner[second, axis] += push
-                moved = True
+        for first, second in combinations(range(len(corner)), 2):
+            gap = corner[second] + size[second] / 2 - corner[first] - size[first] / 2
+            overlap = (size[first] + size[second]) / 2 - np.abs(gap)
+            if (overlap <= 1e-9).any():
+                continue
+            axis = int(overlap.argmin())
+            push = 0.51 * overlap[axis] * (1.0 if gap[axis] >= 0 else -1.0)
+            corner[first, axis] -= push
+            corner[second, axis] += push
+            moved = True
         if not moved:
             break
     return np.asarray(corner - start)

@@ -2,22 +2,22 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 import numpy as np
 from jaxtyping import Float, Int, Shaped
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.collections import LineCollection
+from matplotlib.figure import Figure
 
 from factortopy.cortex import HEMISPHERES, SURFACES, VERTICES, Surface, load_surface, standard_name
 from factortopy.errors import DataError, UnavailableError
 from factortopy.mapping import Mapping
-from factortopy.plot.flatmap import FlatMap, FlatSheet, paint
+from factortopy.plot.flatmap import FlatMap, paint
 from factortopy.plot.keys import Key
 from factortopy.plot.outlines import label_anchor, outline, spread
 from factortopy.plot.style import INK, MARGIN, MUTED, PAGE, Described, add_axes, new_figure
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 FOOT = 9.0
 """Space below a flat map for the hemispheres' names and the scale bar, mm on the page."""
@@ -82,23 +82,21 @@ def to_vertices(
     Voxels beyond the surface's vertices are left out: a mapping on fsaverage is sliced to fsaverage5.
     """
     hemisphere, vertex = mapping.dataset["hemisphere"].values, mapping.dataset["vertex"].values
-    spread_out = {}
+    arrays = {}
     for side in HEMISPHERES:
         count = surface.hemisphere(side).vertices
-        array = np.zeros((count, *values.shape[1:]), dtype=values.dtype)
+        arrays[side] = np.zeros((count, *values.shape[1:]), dtype=values.dtype)
         here = (hemisphere == side) & (vertex < count)
-        array[vertex[here]] = values[here]
-        spread_out[side] = array
-    return spread_out
+        arrays[side][vertex[here]] = values[here]
+    return arrays
 
 
 def paint_mapping(mapping: Mapping, rgba: Float[np.ndarray, "voxel 4"], width: float = MAP_WIDTH) -> FlatMap:
     """Paint the voxels of a mapping for a width in mm; zoomed unless most of the cortex was measured, or none."""
     surface = surface_of(mapping)
-    vertices = sum(int(hemisphere.vertices) for hemisphere in surface.hemispheres)
     colours = to_vertices(mapping, surface, rgba)
-    shown = sum(int((colour[:, 3] > 0).sum()) for colour in colours.values())
-    return paint(surface, colours, zoom=0 < shown < WHOLE * vertices, width=round(DOTS * width))
+    shown = np.concatenate([colour[:, 3] > 0 for colour in colours.values()])
+    return paint(surface, colours, zoom=0 < shown.mean() < WHOLE, width=round(DOTS * width))
 
 
 def map_page(
@@ -112,7 +110,7 @@ def map_page(
     columns: int = 2,
     below: float = 0.0,
     names: bool = True,
-) -> "Figure":
+) -> Figure:
     """A page of flat maps: one with its keys on the right, or rows of several with their keys below.
 
     Args:
@@ -184,18 +182,9 @@ def map_height(flat_map: FlatMap, width: float) -> float:
 
 
 def draw_map(
-    figure: "Figure", panel: FlatPanel, flat_map: FlatMap, place: Place, *, names: bool = True, foot: bool = True
-) -> "Axes":
-    """Put a flat map on a figure: picture, ROI outlines and names, hemispheres' names, scale bar.
-
-    Args:
-        figure: the figure.
-        panel: whose ROIs and numbers are drawn.
-        flat_map: the picture.
-        place: left, bottom and width in mm.
-        names: write the ROIs' names.
-        foot: write the hemispheres' names and draw the scale bar.
-    """
+    figure: Figure, panel: FlatPanel, flat_map: FlatMap, place: Place, *, names: bool = True, foot: bool = True
+) -> Axes:
+    """Put a flat map on a figure: picture, outlines, with ``names`` the ROIs', with ``foot`` hemispheres and scale."""
     left, right, bottom, top = flat_map.extent
     axes = add_axes(figure, *place, map_height(flat_map, place[2]))
     axes.imshow(flat_map.image, extent=flat_map.extent, interpolation="antialiased", gid="flatmap")
@@ -219,25 +208,22 @@ def draw_map(
     return axes
 
 
-def _draw_rois(axes: "Axes", mapping: Mapping, surface: Surface, flat_map: FlatMap, names: bool) -> None:
-    from matplotlib.collections import LineCollection
-
+def _draw_rois(axes: Axes, mapping: Mapping, surface: Surface, flat_map: FlatMap, names: bool) -> None:
     labels = []
     for name, members in mapping.rois.items():
         inside = to_vertices(mapping, surface, members)
         for side in HEMISPHERES:
-            sheet: FlatSheet = flat_map.sheets[side]
-            lines = outline(sheet, inside[side])
+            lines = outline(flat_map.sheets[side], inside[side])
             for colour, width in (("white", 1.7), (INK, 0.8)):
                 collection = LineCollection(lines, colors=colour, linewidths=width, capstyle="round")
                 axes.add_collection(collection, autolim=False)
-            anchor = label_anchor(sheet, inside[side])
+            anchor = label_anchor(flat_map.sheets[side], inside[side])
             if anchor is not None and names:
                 labels.append((name, anchor))
     _draw_names(axes, labels)
 
 
-def _draw_labels(axes: "Axes", labels: dict[str, Int[np.ndarray, "vertex"]], flat_map: FlatMap) -> None:
+def _draw_labels(axes: Axes, labels: dict[str, Int[np.ndarray, "vertex"]], flat_map: FlatMap) -> None:
     """Every number in the widest place that it has in each hemisphere."""
     box = {"boxstyle": "circle,pad=0.15", "facecolor": "white", "edgecolor": INK, "linewidth": 0.3}
     style: dict[str, Any] = {"fontsize": 4.5, "ha": "center", "va": "center", "bbox": box, "zorder": 6}
@@ -248,18 +234,16 @@ def _draw_labels(axes: "Axes", labels: dict[str, Int[np.ndarray, "vertex"]], fla
                 axes.text(float(anchor[0]), float(anchor[1]), str(number), gid="label", **style)
 
 
-def _draw_names(axes: "Axes", labels: list[tuple[str, np.ndarray]]) -> None:
+def _draw_names(axes: Axes, labels: list[tuple[str, np.ndarray]]) -> None:
     """Write ROI names on white, moved apart where they would touch; a line leads from one moved far."""
     if not labels:
         return
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-
     box = {"boxstyle": "round,pad=0.18", "facecolor": "white", "edgecolor": "none", "alpha": 0.82}
     texts = [
         axes.text(x, y, name, ha="center", va="center", fontsize=7, bbox=box, zorder=5, gid="roi-name")
         for name, (x, y) in labels
     ]
-    figure = cast("Figure", axes.figure)
+    figure = cast(Figure, axes.figure)
     renderer = FigureCanvasAgg(figure).get_renderer()  # type: ignore[no-untyped-call]
     boxes = [text.get_window_extent(renderer).padded(NAME_PADDING).bounds for text in texts]
     for text, (_, anchor), shift in zip(texts, labels, spread(np.array(boxes)), strict=True):
@@ -271,14 +255,14 @@ def _draw_names(axes: "Axes", labels: list[tuple[str, np.ndarray]]) -> None:
             axes.plot(*np.stack([anchor, target]).T, color=INK, linewidth=0.6, zorder=4)
 
 
-def _draw_scale_bar(axes: "Axes", middle: float, height: float, width: float, note: str) -> None:
+def _draw_scale_bar(axes: Axes, middle: float, height: float, width: float, note: str) -> None:
     length = 20.0 if width < 400 else 50.0
     axes.plot([middle - length, middle], [height, height], color=INK, linewidth=1.2)
-    start = middle + 0.012 * width
-    axes.text(start, height, f"{length:.0f} mm, flattened{note}", ha="left", va="center", fontsize=7, color=MUTED)
+    text = f"{length:.0f} mm, flattened{note}"
+    axes.text(middle + 0.012 * width, height, text, ha="left", va="center", fontsize=7, color=MUTED)
 
 
-def draw_inset(figure: "Figure", mapping: Mapping, place: Place) -> None:
+def draw_inset(figure: Figure, mapping: Mapping, place: Place) -> None:
     """A small map of the whole cortex that shows in black where the voxels lie; ``place`` as in draw_map."""
     surface = surface_of(mapping)
     ink = np.tile(np.array([0.1, 0.12, 0.14, 1.0]), (mapping.dataset.sizes["voxel"], 1))

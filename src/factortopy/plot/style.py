@@ -7,18 +7,17 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, ParamSpec, Protocol
+from typing import Any, Literal, ParamSpec, Protocol
 
 import numpy as np
+import xarray as xr
+from matplotlib import rc_context
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
 from factortopy.errors import DataError, UnknownNameError
 from factortopy.mapping import Mapping, facts_line
 from factortopy.storage import atomic_path
-
-if TYPE_CHECKING:
-    import xarray as xr
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 Which = Literal["share", "selector"]
 Parameters = ParamSpec("Parameters")
@@ -67,13 +66,11 @@ STYLE: dict[Any, Any] = {
 }
 
 
-def styled(function: Callable[Parameters, "Figure"]) -> "Callable[Parameters, Figure]":
+def styled(function: Callable[Parameters, Figure]) -> Callable[Parameters, Figure]:
     """Run a figure function under the house style and leave matplotlib's settings as they were."""
 
     @wraps(function)
-    def wrapper(*args: Parameters.args, **kwargs: Parameters.kwargs) -> "Figure":
-        from matplotlib import rc_context
-
+    def wrapper(*args: Parameters.args, **kwargs: Parameters.kwargs) -> Figure:
         with rc_context(STYLE):
             return function(*args, **kwargs)
 
@@ -84,7 +81,7 @@ class Described(Protocol):
     """What a figure's header is made of: a mapping, or a comparison of methods."""
 
     @property
-    def dataset(self) -> "xr.Dataset": ...
+    def dataset(self) -> xr.Dataset: ...
     @property
     def simulated(self) -> bool: ...
 
@@ -98,18 +95,12 @@ class Header:
         simulated: whether any subject was simulated.
     """
 
-    dataset: "xr.Dataset"
+    dataset: xr.Dataset
     simulated: bool
 
     @classmethod
     def of(cls, mappings: Sequence[Mapping]) -> "Header":
-        """What the mappings have in common, else how many there are.
-
-        Args:
-            mappings: at least one.
-        """
-        import xarray as xr
-
+        """What the mappings, at least one, have in common, else how many there are."""
         facts: dict[str, Any] = {}
         for name in dict.fromkeys(str(name) for mapping in mappings for name in mapping.dataset.attrs):
             values = [mapping.dataset.attrs.get(name) for mapping in mappings]
@@ -123,7 +114,7 @@ class Header:
         return cls(xr.Dataset(attrs=facts), any(mapping.simulated for mapping in mappings))
 
 
-def new_figure(header: Described | str, title: str, height: float, *, source: str = "", alt: str) -> "Figure":
+def new_figure(header: Described | str, title: str, height: float, *, source: str = "", alt: str) -> Figure:
     """An empty figure with its header: title, what was mapped, and a mark if the subject was simulated.
 
     Args:
@@ -134,8 +125,6 @@ def new_figure(header: Described | str, title: str, height: float, *, source: st
         source: what the values are taken from, e.g. ``"layer share"``.
         alt: description for readers who cannot see the figure; kept as the figure's label.
     """
-    from matplotlib.figure import Figure
-
     line = header if isinstance(header, str) else facts_line(header.dataset, source)
     # Lines break between facts, not inside one.
     unbroken = line.replace(" ", "\xa0").replace("\xa0·\xa0", " · ")
@@ -155,18 +144,14 @@ def new_figure(header: Described | str, title: str, height: float, *, source: st
     return figure
 
 
-def add_axes(figure: "Figure", left: float, bottom: float, width: float, height: float) -> "Axes":
+def add_axes(figure: Figure, left: float, bottom: float, width: float, height: float) -> Axes:
     """Axes whose left side and bottom are given in mm from the lower left corner of the figure, with their size."""
     page_width, page_height = figure.get_size_inches() * 25.4
     return figure.add_axes((left / page_width, bottom / page_height, width / page_width, height / page_height))
 
 
 def values_of(mapping: Mapping, variable: str) -> np.ndarray:
-    """A variable of the mapping as an array.
-
-    Raises:
-        DataError: if the mapping does not hold it.
-    """
+    """A variable of the mapping as an array; a DataError if the mapping does not hold it."""
     if variable not in mapping.dataset:
         raise DataError(
             f"this mapping holds no {variable!r} (it holds {', '.join(map(str, mapping.dataset))}); "
@@ -175,24 +160,18 @@ def values_of(mapping: Mapping, variable: str) -> np.ndarray:
     return np.asarray(mapping.dataset[variable].values)
 
 
-def chosen(which: str, names: tuple[str, str]) -> str:
-    """The variable that ``which`` stands for.
-
-    Args:
-        which: ``"share"`` or ``"selector"``.
-        names: variable of the share and of the selector.
+def chosen(mapping: Mapping, kind: Literal["layer", "scale"], which: str) -> tuple[np.ndarray, str]:
+    """Values of the share or the selector, and their name: a selector's says in which gauge it is.
 
     Raises:
-        UnknownNameError: if ``which`` is neither.
+        UnknownNameError: if ``which`` is neither ``"share"`` nor ``"selector"``.
+        DataError: if the mapping does not hold it.
     """
     if which not in ("share", "selector"):
         raise UnknownNameError("source", which, ("share", "selector"))
-    return names[0] if which == "share" else names[1]
-
-
-def name_of(mapping: Mapping, kind: str, which: Which) -> str:
-    """Name of what is shown: a share, or a selector in its gauge."""
-    return f"{kind} share" if which == "share" else selector_name(mapping, kind)
+    if which == "share":
+        return values_of(mapping, f"{kind}_share"), f"{kind} share"
+    return values_of(mapping, kind), selector_name(mapping, kind)
 
 
 def selector_name(mapping: Mapping, kind: str) -> str:
@@ -201,46 +180,42 @@ def selector_name(mapping: Mapping, kind: str) -> str:
     return f"{kind} selector, {gauge} gauge" if gauge else f"raw {kind} selector"
 
 
+def wrap(label: str, characters: int) -> str:
+    """A label in lines of so many characters."""
+    return "\n".join(textwrap.wrap(label, characters)) or label
+
+
 def network_names(mappings: Iterable[Mapping]) -> list[str]:
     """Names of the networks of mappings, long ones shortened in the middle to 44 characters."""
     names = [str(mapping.dataset.attrs.get("network", "unnamed")) for mapping in mappings]
     return [name if len(name) <= 44 else f"{name[:20]}…{name[-22:]}" for name in names]
 
 
-def alt_text(figure: "Figure") -> str:
+def alt_text(figure: Figure) -> str:
     """What the figure shows, in words, for readers who cannot see it."""
     return str(figure.get_label())
 
 
-def to_png(figure: "Figure", dpi: int = DPI) -> bytes:
-    """The figure as PNG bytes, its description inside; the same figure gives the same bytes.
-
-    Args:
-        figure: the figure.
-        dpi: pixels per inch.
-    """
+def to_png(figure: Figure, dpi: int = DPI) -> bytes:
+    """The figure as PNG bytes, its description inside; the same figure gives the same bytes."""
     return _render(figure, "png", dpi, {"Description": alt_text(figure), "Software": None})
 
 
-def save(figure: "Figure", path: str | os.PathLike[str]) -> tuple[Path, Path]:
-    """Write a figure as PNG (300 dpi) and SVG (text stays text) beside each other.
+def save(figure: Figure, path: str | os.PathLike[str]) -> tuple[Path, Path]:
+    """Write a figure as PNG (300 dpi) and SVG (text stays text) beside each other, and return both paths.
 
     Args:
-        figure: the figure.
+        figure: what to write.
         path: where to write; its suffix, if any, is replaced by ``.png`` and ``.svg``.
-
-    Returns:
-        The paths of the PNG and the SVG.
 
     Raises:
         DataError: if the files cannot be written or the suffix is of another format.
     """
     path = Path(path)
-    known = path.suffix.lower() in (".png", ".svg")
     if path.suffix.lower() in (".pdf", ".jpg", ".jpeg", ".eps", ".tif", ".tiff"):
         raise DataError(f"cannot write {path}: figures are written as .png and .svg; leave the suffix out", path=path)
-    stem = path.with_suffix("") if known else path
-    png, svg = stem.with_name(f"{stem.name}.png"), stem.with_name(f"{stem.name}.svg")
+    stem = path.with_suffix("") if path.suffix.lower() in (".png", ".svg") else path
+    png, svg = (stem.with_name(f"{stem.name}.{kind}") for kind in ("png", "svg"))
     title = {"Title": alt_text(figure), "Date": None, "Creator": "factortopy"}
     for target, data in ((png, to_png(figure)), (svg, _render(figure, "svg", DPI, title))):
         with atomic_path(target) as temporary:
@@ -248,9 +223,7 @@ def save(figure: "Figure", path: str | os.PathLike[str]) -> tuple[Path, Path]:
     return png, svg
 
 
-def _render(figure: "Figure", kind: str, dpi: int, metadata: dict[str, str | None]) -> bytes:
-    from matplotlib import rc_context
-
+def _render(figure: Figure, kind: str, dpi: int, metadata: dict[str, str | None]) -> bytes:
     buffer = io.BytesIO()
     with rc_context(STYLE):
         figure.savefig(buffer, format=kind, dpi=dpi, metadata=metadata)
