@@ -9,10 +9,9 @@ from sklearn.metrics import root_mean_squared_error
 from factortopy.cortex import load_surface
 from factortopy.errors import DataError
 from factortopy.paper import Member
-from factortopy.paper.items.table1 import table1_rows
-from factortopy.paper.items.table2 import subject_rows, table2_rows
-from factortopy.paper.measures import distance_to_max, hierarchy_row, max_model, roi_mean, roughness
 from factortopy.paper.members import STAND_INS
+from factortopy.paper.network_tables import subject_rows, table1_rows, table2_rows
+from factortopy.paper.numbers import distance_to_max, hierarchy_row, max_model, roi_mean, roughness
 
 LEVELS = {"V1": 0.0, "V2V3": 0.33, "OPA": 0.66, "EBA": 1.0}
 

@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 from fake_mapping import fake_mapping_and_truth
 
-from factortopy.paper.items.chart import numbers_chart
-from factortopy.paper.items.panels import Panel, map_grid
+from factortopy.paper.pictures import Panel, map_grid, numbers_chart
 from factortopy.plot import Header
 
 

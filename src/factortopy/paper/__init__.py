@@ -2,13 +2,11 @@
 
 from factortopy.paper.costs import estimate_items
 from factortopy.paper.item import Item
-from factortopy.paper.items import ITEMS, find_item
-from factortopy.paper.members import Member
+from factortopy.paper.members import TINY_DIFFUSION, Member
 from factortopy.paper.numbers import paper_table
 from factortopy.paper.plan import StudyPlan
-from factortopy.paper.run import Outcome, run_items
+from factortopy.paper.run import ITEMS, Outcome, find_item, run_items
 from factortopy.paper.study import Job, Study
-from factortopy.paper.tiny_diffusion import TINY_DIFFUSION
 
 __all__ = [
     "ITEMS",

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any, cast
 
 import numpy as np
@@ -12,10 +13,9 @@ from factortopy.errors import UnavailableError
 from factortopy.machine import Cost
 from factortopy.networks import Network, Tokens, estimate_cost, load_network, network_skeleton
 from factortopy.paper.item import Item
-from factortopy.paper.members import Member
+from factortopy.paper.members import TINY_DIFFUSION, Member
 from factortopy.paper.plan import StudyPlan
 from factortopy.paper.study import Study
-from factortopy.paper.tiny_diffusion import TINY_DIFFUSION
 from factortopy.subjects import Subject
 from factortopy.tokens import TokenStore, planned_bytes
 from factortopy.workflow import settings_cost
@@ -27,13 +27,7 @@ TINY_SPEED = 20.0
 
 
 class RandomTokens:
-    """Tokens of no network, of the sizes of one: enough to time a fit with.
-
-    Args:
-        channels: of each layer.
-        grid: height and width.
-        image_ids: ids of the images.
-    """
+    """Tokens of no network, of the sizes of one: enough to time a fit with."""
 
     network, weights_hash, global_token, precision, outliers = "random", "", "class", "fp32", "kept"
     image_groups = None
@@ -55,10 +49,6 @@ class RandomTokens:
 
 def estimate_items(items: Sequence[Item], study: Study) -> tuple[Cost, Cost]:
     """What items need beyond what is in the work folder, save what follows fine-tuning.
-
-    Args:
-        items: what is to be made.
-        study: the plan and its folder.
 
     Returns:
         What extractions take, with the facts of the whole, and what fits take.
@@ -89,8 +79,7 @@ def estimate_items(items: Sequence[Item], study: Study) -> tuple[Cost, Cost]:
     }
     if missing:
         facts["not to be had"] = "; ".join(f"{label}: {reason}" for label, reason in missing.items())
-    more = dict.fromkeys(item.more for item in items if item.more)
-    if more:
+    if more := dict.fromkeys(item.more for item in items if item.more):
         facts["also"] = "; ".join(more)
     return replace(extraction, facts=facts), replace(fitting, facts={})
 
@@ -124,21 +113,11 @@ def _images(plan: StudyPlan) -> int:
 
 def _extraction(member: Member, network: Network, plan: StudyPlan) -> Cost:
     """Of one network's tokens of one subject's images."""
-    disk = planned_bytes(_images(plan), network.channels, plan.grid)
-    return Cost(seconds=_images(plan) / _speed(member, network, plan), disk=disk)
-
-
-def _speed(member: Member, network: Network, plan: StudyPlan) -> float:
-    """Images a second."""
-    if member.network.startswith(TINY_DIFFUSION):
-        return TINY_SPEED
-    machine = plan.machine
-    return estimate_cost(
-        network,
-        lambda: load_network(member.network, untrained=True),
-        machine.device,
-        machine.precision,
-    ).images_per_second
+    images, machine, speed = _images(plan), plan.machine, TINY_SPEED
+    if not member.network.startswith(TINY_DIFFUSION):
+        untrained = partial(load_network, member.network, untrained=True)
+        speed = estimate_cost(network, untrained, machine.device, machine.precision).images_per_second
+    return Cost(seconds=images / speed, disk=planned_bytes(images, network.channels, plan.grid))
 
 
 def _fit(network: Network, plan: StudyPlan) -> Cost:

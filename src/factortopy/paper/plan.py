@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from factortopy.datasets import data_set_of, load_subject
 from factortopy.errors import DataError
 from factortopy.fitting import FitSettings, Recipe, fit_settings
 from factortopy.machine import Machine
@@ -18,12 +19,8 @@ PAPER_SUBJECTS = (1, 2, 3)
 SIMULATED_CHANGES: MappingType[str, Any] = {"steps": 40, "validate_every": 20, "width": 32, "components": 32}
 """Of the default recipe: enough to show each figure, far from enough to judge a network."""
 SIMULATED_FINETUNING: MappingType[str, Any] = {
-    "per_class": 10,
-    "validation_per_class": 10,
-    "steps": 25,
-    "validate_every": 25,
-    "learning_rate": 1e-4,
-}
+    "per_class": 10, "validation_per_class": 10, "steps": 25, "validate_every": 25, "learning_rate": 1e-4
+}  # fmt: skip
 """Of the paper's 50 images a class, 3,000 steps at 3e-5."""
 SIMULATED_GRID, PAPER_GRID = (4, 4), (8, 8)
 FEWEST_VIEWS = 100
@@ -79,24 +76,18 @@ class StudyPlan:
     @property
     def subject_sources(self) -> tuple[tuple[Path | None, int | None], ...]:
         """Each subject: its folder and, where that holds several, its number."""
-        if self.simulated:
-            return tuple((None, number) for number in self.subjects or SIMULATED_SUBJECTS)
-        if len(self.data) > 1:
+        numbers = self.subjects or (SIMULATED_SUBJECTS if self.simulated else PAPER_SUBJECTS)
+        if self.simulated or not self.data:
+            return tuple((None, number) for number in numbers)
+        folder = self.data[0]
+        if len(self.data) > 1 or not data_set_of(folder).subject_numbers(folder):
             return tuple((folder, None) for folder in self.data)
-        if not self.data:
-            return tuple((None, number) for number in self.subjects or PAPER_SUBJECTS)
-        from factortopy.datasets import data_set_of
-
-        if not data_set_of(self.data[0]).subject_numbers(self.data[0]):
-            return ((self.data[0], None),)
-        return tuple((self.data[0], number) for number in self.subjects or PAPER_SUBJECTS)
+        return tuple((folder, number) for number in numbers)
 
     def open_subject(self, index: int, sees: TokenStore | None = None) -> Subject:
-        """A subject; of NSD with single trials, as in the paper.
+        """A subject by its index in the plan, from 0; of NSD with single trials, as in the paper.
 
-        Args:
-            index: of the subject in the plan, from 0.
-            sees: tokens of the network through which a simulated subject sees.
+        A simulated one sees through the network whose tokens are given.
 
         Raises:
             DataError: if no data were given, or they cannot be read.
@@ -105,16 +96,11 @@ class StudyPlan:
         if sees is not None:
             number = number or 1
             return simulate_subject(
-                sees,
-                seed=self.seed + number - 1,
-                planted_channels=PLANTED_CHANNELS,
-                name=f"simulated-{number:02d}",
-                progress=self.progress,
-            )
+                sees, seed=self.seed + number - 1, planted_channels=PLANTED_CHANNELS,
+                name=f"simulated-{number:02d}", progress=self.progress,
+            )  # fmt: skip
         if folder is None:
             raise DataError("no data were given; give the folder of NSD, Algonauts 2023 or your own")
-        from factortopy.datasets import data_set_of, load_subject
-
         return load_subject(folder, subject=number, progress=self.progress, **data_set_of(folder).paper_options)
 
     @property

@@ -1,4 +1,4 @@
-"""Items one after another: one that fails does not stop the others, and all failures are told."""
+"""All items by name, and their making one after another: one that fails does not stop the others."""
 
 import time
 from collections.abc import Callable, Iterable
@@ -6,9 +6,26 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from factortopy.errors import FactortopyError, MissingExtraError
+from factortopy.errors import FactortopyError, MissingExtraError, UnknownNameError
+from factortopy.paper.fine_tuned import FIGURE7, TABLE3
 from factortopy.paper.item import Item, write_result
+from factortopy.paper.network_tables import FIGURE4, FIGURE5, TABLE1, TABLE2
+from factortopy.paper.single_networks import FIGURE3, FIGURE6, FIGURE8, FIGURE9
 from factortopy.paper.study import Study
+
+IN_ORDER = (FIGURE3, FIGURE4, TABLE1, FIGURE5, TABLE2, FIGURE6, FIGURE7, TABLE3, FIGURE8, FIGURE9)
+ITEMS = {item.name: item for item in IN_ORDER}
+
+
+def find_item(name: str) -> Item:
+    """An item by its name.
+
+    Raises:
+        UnknownNameError: if there is none.
+    """
+    if name not in ITEMS:
+        raise UnknownNameError("figure or table", name, ["list", "all", *ITEMS])
+    return ITEMS[name]
 
 
 @dataclass
@@ -62,16 +79,11 @@ def run_items(items: Iterable[Item], study: Study, tell: Callable[[str], None] =
             outcome.done[item.name] = write_result(item, item.make(study), study)
         except Exception as error:
             # Whatever goes wrong in one item, the others are still made; the reason is told at the end.
-            missing = isinstance(error, MissingExtraError)
-            reason = _reason(error)
+            text, missing = " ".join(str(error).split()), isinstance(error, MissingExtraError)
+            # A fault of the program says its kind.
+            reason = text if isinstance(error, FactortopyError) else f"{type(error).__name__}: {text}"
             (outcome.skipped if missing else outcome.failed)[item.name] = reason
             tell(f"{item.name} {'skipped' if missing else 'failed'}: {reason}")
         outcome.times[item.name] = time.perf_counter() - start
     outcome.fitted, outcome.reused = study.fitted, study.reused
     return outcome
-
-
-def _reason(error: Exception) -> str:
-    """One line; a fault of the program says its kind."""
-    text = " ".join(str(error).split())
-    return text if isinstance(error, FactortopyError) else f"{type(error).__name__}: {text}"

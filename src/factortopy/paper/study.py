@@ -39,6 +39,8 @@ class Job:
 class Study:
     """Subjects, tokens and fits of a plan; whatever is in its folder already is not made again.
 
+    All methods raise :class:`UnavailableError` where a network cannot be had.
+
     Attributes:
         plan: what the study is of.
         fitted: fits that were run.
@@ -53,11 +55,7 @@ class Study:
     _open: tuple[int, Subject] | None = None
 
     def subject(self, index: int = 0) -> Subject:
-        """A subject; only the last one asked for is held in memory.
-
-        Args:
-            index: of the subject in the plan, from 0.
-        """
+        """A subject by its index in the plan, from 0; only the last one asked for is held in memory."""
         if self._open is None or self._open[0] != index:
             self._open = None
             sees = self.tokens(STAND_INS[0], index) if self.plan.simulated else None
@@ -65,11 +63,7 @@ class Study:
         return self._open[1]
 
     def images(self, index: int = 0) -> ImageSet:
-        """The photographs that a subject saw.
-
-        Raises:
-            DataError: if they are not known.
-        """
+        """The photographs that a subject saw; a DataError if they are not known."""
         if self.plan.simulated:
             return sample_views(self.plan.views, self.plan.seed)
         subject = self.subject(index)
@@ -78,20 +72,11 @@ class Study:
         return subject.images.subset(subject.distinct_image_ids)
 
     def network(self, member: Member) -> Network:
-        """A network with its weights.
-
-        Raises:
-            UnavailableError: if it cannot be had.
-        """
-        weights = self.plan.weights.get(member.network)
-        return member.load(weights, self.plan.device, self.plan.progress)
+        """A network with its weights."""
+        return member.load(self.plan.weights.get(member.network), self.plan.device, self.plan.progress)
 
     def tokens(self, member: Member, index: int = 0) -> TokenStore:
-        """Tokens of a subject's images, extracted if they are not there.
-
-        Raises:
-            UnavailableError: if the network cannot be had.
-        """
+        """Tokens of a subject's images, extracted if they are not there."""
         return self.tokens_of(member, self.images(index), self.plan.grid)
 
     def tokens_of(
@@ -104,9 +89,6 @@ class Study:
             images: the photographs.
             grid: height and width of the maps that are kept.
             network: the network itself, where it is loaded already.
-
-        Raises:
-            UnavailableError: if the network cannot be had.
         """
         source = member.folder or self.plan.weights.get(member.network)
         marks = ("" if source is None else _digest(source), str(grid), *images.ids)
@@ -116,14 +98,8 @@ class Study:
                 return TokenStore.open(folder)
             except DataError:
                 pass  # begun and not finished, or damaged: extraction goes on, or says what is wrong
-        return extract(
-            network or self.network(member),
-            images,
-            folder,
-            grid,
-            precision=self.plan.precision,
-            progress=self.plan.progress,
-        )
+        network, plan = network or self.network(member), self.plan
+        return extract(network, images, folder, grid, precision=plan.precision, progress=plan.progress)
 
     def fine_tuned(self, member: Member, source: str) -> Member:
         """A network fine-tuned on labelled images, in the paper's way; trained if it is not there.
@@ -133,61 +109,36 @@ class Study:
             source: the labelled images, as ``open_labelled`` takes them.
 
         Raises:
-            UnavailableError: if the network cannot be had or trained.
             DataError: if the labelled images cannot be had.
         """
-        images = open_labelled(source, root=self.plan.root)
-        changes = dict(self.plan.finetuning)
-        mark = sha256_text(json.dumps(changes, sort_keys=True), str(self.plan.seed), source)[:8]
-        name = f"{_slug(member.network)}-{_slug(images.images.name)}-{mark}"
-        folder = self.plan.work / "finetuned" / name
+        plan, images = self.plan, open_labelled(source, root=self.plan.root)
+        changes, name = dict(plan.finetuning), images.images.name
+        mark = sha256_text(json.dumps(changes, sort_keys=True), str(plan.seed), source)[:8]
+        folder = plan.work / "finetuned" / f"{_slug(member.network)}-{_slug(name)}-{mark}"
         if not (folder / "provenance.json").is_file():
-            finetune(
-                self.network(member),
-                images,
-                folder,
-                seed=self.plan.seed,
-                precision=self.plan.precision,
-                progress=self.plan.progress,
-                **changes,
-            )
-        label = f"{member.label}, after {images.images.name}"
-        return Member(f"{member.network}-{images.images.name}", label, folder=folder)
+            settings = {"seed": plan.seed, "precision": plan.precision, "progress": plan.progress, **changes}
+            finetune(self.network(member), images, folder, **settings)
+        return Member(f"{member.network}-{name}", f"{member.label}, after {name}", folder=folder)
 
     def fit(self, job: Job) -> Mapping:
-        """A mapping, fitted if it is not there; a fit that was stopped goes on.
-
-        Raises:
-            UnavailableError: if the network cannot be had.
-        """
-        tokens, subject = self.tokens(job.member, job.subject), self.subject(job.subject)
-        settings, machine = self.plan.settings(job.topology), self.plan.machine
-        split = default_split(tokens, subject, self.plan.seed)
+        """A mapping, fitted if it is not there; a fit that was stopped goes on."""
+        plan, tokens, subject = self.plan, self.tokens(job.member, job.subject), self.subject(job.subject)
+        settings, machine = plan.settings(job.topology), plan.machine
+        split = default_split(tokens, subject, plan.seed)
         made_of = fit_identity(tokens, subject, split, settings, None, machine)
-        key = sha256_text(json.dumps([made_of, self.plan.bootstrap], sort_keys=True))[:12]
-        folder = self.plan.work / "fits" / f"{_slug(job.member.network)}-{_slug(subject.name)}-{key}"
+        key = sha256_text(json.dumps([made_of, plan.bootstrap], sort_keys=True))[:12]
+        folder = plan.work / "fits" / f"{_slug(job.member.network)}-{_slug(subject.name)}-{key}"
         if folder.is_dir():
             self.reused += 1
         else:
             self.fitted += 1
         return fit_to_folder(
-            tokens,
-            subject,
-            folder,
-            settings,
-            split=split,
-            machine=machine,
-            bootstrap=self.plan.bootstrap,
-            progress=self.plan.progress,
-            description=f"{job.member.label[:20]}",
-        )
+            tokens, subject, folder, settings, split=split, machine=machine, bootstrap=plan.bootstrap,
+            progress=plan.progress, description=job.member.label[:20],
+        )  # fmt: skip
 
     def fits(self, members: Sequence[Member], index: int = 0) -> dict[Member, Mapping]:
-        """A mapping of each network that can be had; the others go to ``left_out``.
-
-        Raises:
-            UnavailableError: if none can be had.
-        """
+        """A mapping of each network that can be had, at least one; the others go to ``left_out``."""
         fits: dict[Member, Mapping] = {}
         missing: list[UnavailableError] = []
         for member in members:

@@ -4,11 +4,9 @@ from factortopy.analysis import Change, Estimate, change, record_of, records_of
 from factortopy.errors import DataError
 from factortopy.mapping import Mapping
 from factortopy.paper.item import Item, Result
-from factortopy.paper.items.chart import numbers_chart
-from factortopy.paper.items.panels import Panel, map_grid
-from factortopy.paper.measures import selector_weights
 from factortopy.paper.members import STAND_INS, Member, base_members
-from factortopy.paper.numbers import Row
+from factortopy.paper.numbers import Row, selector_weights
+from factortopy.paper.pictures import Panel, map_grid, numbers_chart
 from factortopy.paper.study import Job, Study
 
 LEFT_OUT = "mocov3-b"
@@ -19,11 +17,8 @@ NOTES = (
     "forgetting: 1 - mean R^2 after / mean R^2 before, where R^2 before is above 0 beyond doubt",
     "limits: 95 % over draws of test images, in pairs",
 )
-QUANTITIES = {
-    "drop": "drop of R²",
-    "forgetting": "forgetting index",
-    "slope_change": "change of slope (share)",
-}
+QUANTITIES = {"drop": "drop of R²", "forgetting": "forgetting index", "slope_change": "change of slope (share)"}
+LABELLED = "labelled images (--labelled)"
 
 
 def members(study: Study) -> tuple[Member, ...]:
@@ -74,11 +69,7 @@ def make_table(study: Study) -> Result:
 
 
 def sources(study: Study) -> tuple[str, ...]:
-    """The labelled images.
-
-    Raises:
-        DataError: if none were given.
-    """
+    """The labelled images; a DataError if none were given."""
     if not study.plan.labelled_sources:
         raise DataError(
             "fine-tuning needs labelled images: --labelled FOLDER of one folder a class (ISIC), or "
@@ -100,11 +91,7 @@ def tables(study: Study, before: dict[Member, Mapping]) -> tuple[list[Row], list
 
 
 def change_row(changed: Change) -> Row:
-    """One line of table 3.
-
-    Args:
-        changed: before against after.
-    """
+    """One line of table 3."""
     whole = changed.regions.to_dict("records")[-1]
     row: Row = {name: whole[name] for name in ("r2_before", "r2_after")}
     row |= {"drop": -Estimate.in_row(whole, "r2_change"), "forgetting": changed.forgetting}
@@ -116,11 +103,5 @@ def change_row(changed: Change) -> Row:
     return record_of(row)
 
 
-FIGURE7 = Item(
-    "figure7", "layer maps before and after fine-tuning", jobs, make_maps,
-    "labelled images (--labelled)", fine_tuned,
-)  # fmt: skip
-TABLE3 = Item(
-    "table3", "brain score and slope lost by fine-tuning", jobs, make_table,
-    "labelled images (--labelled)", fine_tuned,
-)  # fmt: skip
+FIGURE7 = Item("figure7", "layer maps before and after fine-tuning", jobs, make_maps, LABELLED, fine_tuned)
+TABLE3 = Item("table3", "brain score and slope lost by fine-tuning", jobs, make_table, LABELLED, fine_tuned)
