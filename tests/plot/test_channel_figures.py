@@ -92,7 +92,7 @@ def test_each_photograph_has_a_map_of_every_region(mapping, kind):
     by_kind = {gid: [axes for axes in figure.axes if axes.get_gid() == gid] for gid in ("photograph", "map", "key")}
     assert [len(held) for held in by_kind.values()] == [2, 6, 3 if kind == "response" else 0]
     if kind == "components":
-        np.testing.assert_allclose(by_kind["map"][4].images[0].get_array(), shown.colours[1, 1])
+        np.testing.assert_allclose(by_kind["map"][3].images[0].get_array(), shown.colours[1, 1])
         assert by_kind["map"][0].get_title() == "R0\n60%"
     else:
         low, high = np.percentile(shown.response[:, 2], [5, 95])
