@@ -113,11 +113,16 @@ def _images(plan: StudyPlan) -> int:
 
 def _extraction(member: Member, network: Network, plan: StudyPlan) -> Cost:
     """Of one network's tokens of one subject's images."""
-    images, machine, speed = _images(plan), plan.machine, TINY_SPEED
-    if not member.network.startswith(TINY_DIFFUSION):
-        untrained = partial(load_network, member.network, untrained=True)
-        speed = estimate_cost(network, untrained, machine.device, machine.precision).images_per_second
-    return Cost(seconds=images / speed, disk=planned_bytes(images, network.channels, plan.grid))
+    disk = planned_bytes(_images(plan), network.channels, plan.grid)
+    return Cost(seconds=_images(plan) / _speed(member, network, plan), disk=disk)
+
+
+def _speed(member: Member, network: Network, plan: StudyPlan) -> float:
+    """Images a second."""
+    if member.network.startswith(TINY_DIFFUSION):
+        return TINY_SPEED
+    untrained, machine = partial(load_network, member.network, untrained=True), plan.machine
+    return estimate_cost(network, untrained, machine.device, machine.precision).images_per_second
 
 
 def _fit(network: Network, plan: StudyPlan) -> Cost:
