@@ -7,7 +7,7 @@ from tiny_mappings import tiny_mapping
 
 from factortopy.analysis import HeldOut, compare, paired_winners, partition_variance
 from factortopy.analysis.comparing.partition import half_rows, join, left_out_error, mixing_of, ridge
-from factortopy.analysis.heldout.predictions import Predicted
+from factortopy.analysis.comparing.predictions import Predicted
 from factortopy.errors import DataError
 
 IMAGES, VOXELS = 3_000, 60

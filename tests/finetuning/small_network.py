@@ -8,7 +8,7 @@ from torch import nn
 from factortopy.finetuning import LabelledImages
 from factortopy.images import ImageSet
 from factortopy.networks import Preprocessing
-from factortopy.networks.adapters.module import network_from_module
+from factortopy.networks.module import network_from_module
 
 SEEN = Preprocessing((16, 16), (0.5, 0.5, 0.5), (0.25, 0.25, 0.25), "bilinear", 1.0)
 COLOURS = {"blue": (0, 0, 1), "green": (0, 1, 0), "red": (1, 0, 0)}

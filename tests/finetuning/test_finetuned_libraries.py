@@ -12,10 +12,10 @@ from factortopy.errors import DataError, UnavailableError
 from factortopy.finetuning import finetune, labelled_digits
 from factortopy.images import sample_views
 from factortopy.networks import load_network, read_weights
-from factortopy.networks.adapters.module import network_from_module
 from factortopy.networks.adapters.open_clip import OPEN_CLIP
 from factortopy.networks.adapters.timm import TimmNetwork
 from factortopy.networks.adapters.transformers import create_from_config
+from factortopy.networks.module import network_from_module
 from factortopy.tokens import extract
 
 BRIEF = {"per_class": 2, "validation_per_class": 1, "steps": 2, "batch_size": 2, "learning_rate": 1e-3}

@@ -10,8 +10,8 @@ from torchvision import models
 from factortopy.errors import ShapeError
 from factortopy.networks import Preprocessing, describe, network_from_function
 from factortopy.networks.adapters import open_clip as open_clip_adapter
-from factortopy.networks.adapters.module import network_from_module
 from factortopy.networks.adapters.transformers import create_from_config
+from factortopy.networks.module import network_from_module
 
 SMALL = {
     "image_size": 32,

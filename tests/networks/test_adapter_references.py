@@ -13,11 +13,11 @@ from factortopy.errors import DataError, UnavailableError, UnknownNameError
 from factortopy.images import sample_views
 from factortopy.networks import Preprocessing
 from factortopy.networks.adapters import open_clip as open_clip_adapter
-from factortopy.networks.adapters.module import network_from_module
 from factortopy.networks.adapters.open_clip import OPEN_CLIP
 from factortopy.networks.adapters.torchvision import TORCHVISION, torchvision_preprocessing
 from factortopy.networks.adapters.transformers import TRANSFORMERS
 from factortopy.networks.adapters.transformers_preprocessing import transformers_preprocessing
+from factortopy.networks.module import network_from_module
 from factortopy.networks.reading.hooked import HookedNetwork
 from factortopy.networks.reading.outputs import TokenRule
 

@@ -7,8 +7,8 @@ import torch
 from torch import nn
 
 from factortopy.networks import NetworkCost, Preprocessing, cost, estimate_cost, load_network, network_skeleton
-from factortopy.networks.adapters.module import network_from_module
 from factortopy.networks.cost import MemoryMeter
+from factortopy.networks.module import network_from_module
 
 SEEN = Preprocessing((32, 32), (0.5,) * 3, (0.5,) * 3, "bicubic", 1.0)
 CPU = torch.device("cpu")

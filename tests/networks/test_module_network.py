@@ -9,7 +9,7 @@ from torch import nn
 
 from factortopy.errors import DataError, ShapeError, UnknownNameError
 from factortopy.networks import Preprocessing, describe, network_from_function
-from factortopy.networks.adapters.module import network_from_module
+from factortopy.networks.module import network_from_module
 
 WIDE = Preprocessing((16, 24), (0.5, 0.5, 0.5), (0.5, 0.5, 0.5), "bilinear", 1.0)
 SQUARE = Preprocessing((16, 16), (0.5, 0.5, 0.5), (0.5, 0.5, 0.5), "bilinear", 1.0)

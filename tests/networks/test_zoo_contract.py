@@ -10,9 +10,9 @@ from torchvision import models
 from factortopy.networks import find_entry, list_networks
 from factortopy.networks.adapters import mocov3
 from factortopy.networks.adapters import open_clip as open_clip_adapter
-from factortopy.networks.adapters.module import network_from_module
 from factortopy.networks.adapters.timm import TimmNetwork, build_timm, timm_preprocessing
 from factortopy.networks.families import parse_source
+from factortopy.networks.module import network_from_module
 from factortopy.networks.network import IMAGENET_PREPROCESSING
 
 # A diffusion network is no stack of layers over one image: tests of its own hold it to its contract.

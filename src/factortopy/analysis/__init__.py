@@ -16,6 +16,7 @@ from factortopy.analysis.channels.clusters import (
 from factortopy.analysis.comparing._change import Change, change, forgetting_index
 from factortopy.analysis.comparing.comparison import Comparison, Winners, compare, labels_of, winners
 from factortopy.analysis.comparing.partition import Partition, part_name, partition_variance
+from factortopy.analysis.comparing.predictions import HeldOut, paired_winners, predict
 from factortopy.analysis.comparing.tables import (
     SIMILARITIES,
     Difference,
@@ -38,7 +39,6 @@ from factortopy.analysis.estimates.estimate_tables import (
     text_in_row,
 )
 from factortopy.analysis.heldout.gauge import Gauge, Selectors, canonical_gauge, canonical_model, canonical_selectors
-from factortopy.analysis.heldout.predictions import HeldOut, paired_winners, predict
 from factortopy.analysis.heldout.scores import (
     NORMALISED_FORMULA,
     NormalisedScore,
@@ -61,7 +61,10 @@ from factortopy.analysis.heldout.variables import (
 from factortopy.analysis.hierarchy.nulls import NullTest, correlation_test, slope_test, surrogate_maps
 from factortopy.analysis.hierarchy.orders_fit import HierarchyFit, LevelDepth, fit_hierarchy
 from factortopy.analysis.hierarchy.representational import RepresentationalDepth, representational_depth
-from factortopy.analysis.hierarchy.slope import (
+from factortopy.analysis.planted._recovery import Recovery, recovery
+from factortopy.analysis.planted.forecast import Expectation, RecoveryForecast, forecast_recovery, load_recovery_table
+from factortopy.analysis.quantities import ALL_VOXELS, QUANTITIES, finite_mean, region_names, regions_of, voxel_values
+from factortopy.analysis.slope import (
     DEPTH_SOURCES,
     PAPER_LEVELS,
     HierarchySlope,
@@ -72,9 +75,6 @@ from factortopy.analysis.hierarchy.slope import (
     orders_of,
     parse_order,
 )
-from factortopy.analysis.planted._recovery import Recovery, recovery
-from factortopy.analysis.planted.forecast import Expectation, RecoveryForecast, forecast_recovery, load_recovery_table
-from factortopy.analysis.quantities import ALL_VOXELS, QUANTITIES, finite_mean, region_names, regions_of, voxel_values
 
 __all__ = [
     "ALL_VOXELS",

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float
 
-from factortopy.analysis.hierarchy.slope import layer_position
+from factortopy.analysis.slope import layer_position
 from factortopy.errors import UnknownNameError
 from factortopy.mapping import Mapping
 

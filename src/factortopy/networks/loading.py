@@ -9,9 +9,9 @@ from torch import nn
 
 from factortopy.errors import DataError
 from factortopy.machine import choose_device
-from factortopy.networks.adapters.module import network_from_module
 from factortopy.networks.families import parse_source
 from factortopy.networks.family import Family, ModuleFamily, NetworkSource, Wanted
+from factortopy.networks.module import network_from_module
 from factortopy.networks.network import Network
 from factortopy.networks.weights.finetuned import find_finetuned
 from factortopy.networks.weights.matching import fit_weights

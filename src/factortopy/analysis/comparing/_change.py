@@ -13,8 +13,8 @@ from jaxtyping import Bool, Float
 from factortopy.analysis.comparing.comparison import Comparison, compare
 from factortopy.analysis.estimates._of_mapping import drawn, estimate, paired_difference
 from factortopy.analysis.estimates.estimate_tables import CONFIDENCE, Estimate, records_of, table_of
-from factortopy.analysis.hierarchy.slope import LINE, hierarchy_slope, layer_position
 from factortopy.analysis.quantities import finite_mean, voxel_values
+from factortopy.analysis.slope import LINE, hierarchy_slope, layer_position
 from factortopy.errors import DataError, FactortopyError
 from factortopy.mapping import Mapping
 from factortopy.storage import write_table, write_text

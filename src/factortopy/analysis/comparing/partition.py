@@ -21,9 +21,9 @@ import numpy as np
 import pandas
 from jaxtyping import Bool, Float
 
+from factortopy.analysis.comparing.predictions import HeldOut
 from factortopy.analysis.estimates.bootstrap import chunks, draw_r2, draw_roi_r2
 from factortopy.analysis.estimates.estimate_tables import Estimate, table_of
-from factortopy.analysis.heldout.predictions import HeldOut
 from factortopy.analysis.heldout.scores import r_squared
 from factortopy.analysis.quantities import map_correlation
 from factortopy.errors import DataError

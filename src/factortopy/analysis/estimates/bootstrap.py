@@ -19,7 +19,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from factortopy.analysis.estimates.estimate_tables import CONFIDENCE, percentiles
-from factortopy.analysis.hierarchy.slope import PAPER_LEVELS
+from factortopy.analysis.slope import PAPER_LEVELS
 from factortopy.errors import DataError, ShapeError
 
 CHUNK = 1_024

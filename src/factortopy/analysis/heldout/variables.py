@@ -22,7 +22,7 @@ from torch import Tensor
 from factortopy.analysis.estimates.bootstrap import PredictedParts, error_limits, uncertainty
 from factortopy.analysis.heldout.gauge import canonical_selectors
 from factortopy.analysis.heldout.scores import correlation, r_squared
-from factortopy.analysis.hierarchy.slope import layer_position
+from factortopy.analysis.slope import layer_position
 from factortopy.model import AlignedTokens, FactorTopy, Selection
 from factortopy.networks import Tokens
 

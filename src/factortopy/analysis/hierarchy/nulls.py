@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float
 
-from factortopy.analysis.hierarchy.slope import PAPER_LEVELS, fit_slope
+from factortopy.analysis.slope import PAPER_LEVELS, fit_slope
 from factortopy.errors import DataError, ShapeError
 
 MOST_VOXELS = 2_000

@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from factortopy.analysis.estimates.estimate_tables import CONFIDENCE, Estimate
-from factortopy.analysis.hierarchy.slope import DEPTH_SOURCES, LINE, Order, depth_source, fit_slope
+from factortopy.analysis.slope import DEPTH_SOURCES, LINE, Order, depth_source, fit_slope
 from factortopy.errors import DataError, ShapeError
 from factortopy.mapping import Mapping
 

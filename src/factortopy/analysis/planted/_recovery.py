@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-from factortopy.analysis.hierarchy.slope import fit_slope, layer_position
 from factortopy.analysis.quantities import map_correlation
+from factortopy.analysis.slope import fit_slope, layer_position
 from factortopy.mapping import Mapping
 from factortopy.subjects import PlantedTruth
 
