@@ -10,7 +10,7 @@ from functools import partial
 from itertools import permutations
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Int, Real
 
 from factortopy.analysis.estimates.estimate_tables import CONFIDENCE, Estimate
 from factortopy.analysis.slope import DEPTH_SOURCES, LINE, Order, depth_source, fit_slope
@@ -85,7 +85,7 @@ def fit_hierarchy(
     order: Order,
     source: str = "layer_share",
     *,
-    distance: Float[np.ndarray, "layer"] | None = None,
+    distance: Real[np.ndarray, "layer"] | None = None,
     permutations: int = PERMUTATIONS,
     seed: int = 0,
     confidence: float = CONFIDENCE,
@@ -162,7 +162,7 @@ def _members(
     return members
 
 
-def _positions(mapping: Mapping, distance: Float[np.ndarray, "layer"] | None) -> Float[np.ndarray, "layer"]:
+def _positions(mapping: Mapping, distance: Real[np.ndarray, "layer"] | None) -> Float[np.ndarray, "layer"]:
     layers = mapping.dataset.sizes["layer"]
     if layers < 2:
         raise DataError("a hierarchy needs a network of two layers or more; this mapping has one")
