@@ -7,8 +7,9 @@ a message.
 import os
 from collections.abc import Iterable
 from difflib import get_close_matches
+from importlib import import_module
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 
 class FactortopyError(Exception):
@@ -84,6 +85,23 @@ class UnknownNameError(FactortopyError, LookupError):
         else:
             hint = f"{len(known)} are known, the nearest {', '.join(map(repr, self.nearest))}"
         super().__init__(f"unknown {kind} {name!r}; {hint}")
+
+
+def import_extra(module: str, extra: str, need: str = "", otherwise: str = "") -> Any:
+    """Import a module of a library that an extra of this package brings.
+
+    Args:
+        module: its full name.
+        extra, need, otherwise: as in ``MissingExtraError``; that it is not installed if ``need`` is empty.
+
+    Raises:
+        MissingExtraError: if it is not installed.
+    """
+    try:
+        return import_module(module)
+    except ImportError as error:
+        need = need or f"{error.name} is not installed; install it"
+        raise MissingExtraError(extra, need, otherwise) from None
 
 
 def first_line(error: BaseException) -> str:

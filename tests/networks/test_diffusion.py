@@ -1,7 +1,7 @@
 """Stable Diffusion's features: inversion by an independent formula, there and back, names of its units."""
 
-import builtins
 import copy
+import sys
 
 import diffusers
 import numpy as np
@@ -224,13 +224,6 @@ def test_names_that_cannot_be_read_and_weights_that_cannot_be_had(monkeypatch, t
         load_diffusion("other@t=3", untrained=True, device="cpu")
     with pytest.raises(UnavailableError, match="diffusers' layout"):
         load_diffusion(f"{tmp_path}@t=3", device="cpu")
-    real = builtins.__import__
-
-    def without(name, *arguments, **options):
-        if name == "diffusers":
-            raise ModuleNotFoundError("No module named 'diffusers'", name="diffusers")
-        return real(name, *arguments, **options)
-
-    monkeypatch.setattr(builtins, "__import__", without)
+    monkeypatch.setitem(sys.modules, "diffusers", None)
     with pytest.raises(UnavailableError, match=r"pip install 'factortopy\[diffusion\]'"):
         load_diffusion("stable-diffusion-1.5@t=3", untrained=True, device="cpu")

@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Float, Int
 
 from factortopy.baselines.features import Sides
-from factortopy.errors import MissingExtraError
+from factortopy.errors import import_extra
 
 PENALTIES = np.logspace(0, 6, 13, dtype=np.float32)
 """Ridge penalties tried, for features of mean variance 1."""
@@ -131,11 +131,9 @@ def himalaya_search() -> Callable[..., Any]:
     Raises:
         MissingExtraError: if himalaya is not installed.
     """
-    try:
-        from himalaya.ridge import solve_group_ridge_random_search
-    except ImportError:
-        raise MissingExtraError("baselines", "the linear baselines need himalaya", "name other methods") from None
-    return partial(solve_group_ridge_random_search, return_weights=False)
+    need = "the linear baselines need himalaya"
+    library = import_extra("himalaya.ridge", "baselines", need, "name other methods")
+    return partial(library.solve_group_ridge_random_search, return_weights=False)
 
 
 def _predict(

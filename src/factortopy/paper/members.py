@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 
-from factortopy.errors import MissingExtraError
+from factortopy.errors import import_extra
 from factortopy.machine import seeded
 from factortopy.networks import (
     STABLE_DIFFUSION_SCHEDULE,
@@ -139,10 +139,7 @@ def tiny_diffusion(choice: str) -> Network:
 
 
 def _parts() -> DiffusionParts:
-    try:
-        import diffusers
-    except ImportError as error:
-        raise MissingExtraError("diffusion", f"{error.name} is not installed; install it") from None
+    diffusers = import_extra("diffusers", "diffusion")
     with seeded(0):
         unet = diffusers.UNet2DConditionModel(
             sample_size=16,

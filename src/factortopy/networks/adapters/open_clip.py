@@ -5,7 +5,7 @@ from typing import Any
 
 from torch import nn
 
-from factortopy.errors import MissingExtraError, UnavailableError, UnknownNameError
+from factortopy.errors import UnavailableError, UnknownNameError, import_extra
 from factortopy.machine import seeded
 from factortopy.networks.adapters.timm import TimmNetwork
 from factortopy.networks.family import Layers, ModuleAndPreprocessing, ModuleFamily, NetworkSource, StateDict
@@ -94,10 +94,7 @@ def open_clip_preprocessing(visual: nn.Module) -> Preprocessing:
 
 def _library(source: NetworkSource) -> Any:
     """open_clip, which is known to have the architecture and the tag."""
-    try:
-        import open_clip
-    except ImportError:
-        raise MissingExtraError("open-clip", "open_clip is not installed; install it") from None
+    open_clip = import_extra("open_clip", "open-clip")
     if source.architecture not in open_clip.list_models():
         raise UnknownNameError("open_clip architecture", source.architecture, open_clip.list_models())
     tags = open_clip.list_pretrained_tags_by_model(source.architecture)

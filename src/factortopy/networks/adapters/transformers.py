@@ -11,12 +11,13 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from factortopy.errors import DataError, FactortopyError, MissingExtraError, UnavailableError, first_line
+from factortopy.errors import DataError, FactortopyError, UnavailableError, first_line, import_extra
 from factortopy.machine import seeded
 from factortopy.networks.adapters.transformers_preprocessing import transformers_preprocessing
 from factortopy.networks.family import Layers, ModuleAndPreprocessing, ModuleFamily, NetworkSource, StateDict
 from factortopy.networks.network import IMAGENET_PREPROCESSING, Network, Preprocessing, preprocessing_or_usual
 from factortopy.networks.reading.layered import LayeredNetwork, choose_layers
+from factortopy.networks.weights.matching import refuse_misfits
 from factortopy.networks.weights.remote import HubFile
 
 # Where two-tower models keep the part that sees images
@@ -114,17 +115,14 @@ def image_tower(model: nn.Module) -> nn.Module:
 
 def _configuration(architecture: str) -> tuple[Any, Preprocessing]:
     """The configuration of a model, and its preprocessing."""
-    try:
-        from transformers import AutoConfig
-    except ImportError:
-        raise MissingExtraError("transformers", "transformers is not installed; install it") from None
+    library = import_extra("transformers", "transformers")
     folder = Path(architecture)
     files = [
         folder / file if folder.is_dir() else HubFile(architecture, [file]).fetch()
         for file in ("config.json", "preprocessor_config.json")
     ]
     try:
-        config = AutoConfig.from_pretrained(files[0].parent)
+        config = library.AutoConfig.from_pretrained(files[0].parent)
         seen = transformers_preprocessing(json.loads(files[1].read_text(encoding="utf-8")))
     except (OSError, ValueError, KeyError) as error:
         if isinstance(error, FactortopyError):
@@ -155,9 +153,7 @@ def create_from_config(config: Any, state: Mapping[str, Tensor] | None, seed: in
         "unexpected": [key for key in report["unexpected_keys"] if key.startswith(tuple(f"{part}." for part in parts))],
         "of another shape": [str(key) for key in report["mismatched_keys"]],
     }
-    found = [f"{len(keys)} {kind} ({', '.join(sorted(keys)[:4])})" for kind, keys in faults.items() if keys]
-    if found:
-        raise DataError(f"the weights do not fit {name}: {'; '.join(found)}; give those of this network")
+    refuse_misfits(name, faults)
     return model
 
 

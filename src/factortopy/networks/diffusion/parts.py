@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from factortopy.errors import MissingExtraError, UnavailableError, first_line
+from factortopy.errors import UnavailableError, first_line, import_extra
 from factortopy.machine import seeded
 from factortopy.networks.weights.remote import HubFile
 
@@ -50,9 +50,10 @@ def load_parts(source: str) -> DiffusionParts:
     """Trained parts from a hub's repository, or from a folder of diffusers' layout; safetensors only.
 
     Raises:
-        MissingExtraError: if diffusers is not installed, or the weights cannot be had.
+        MissingExtraError: if diffusers is not installed.
+        UnavailableError: if the weights cannot be had.
     """
-    diffusers, transformers = _libraries()
+    diffusers, transformers = (import_extra(name, "diffusion") for name in ("diffusers", "transformers"))
     if not Path(source).is_dir():
         HubFile(source, ["unet/config.json"]).fetch()  # one short question, as the libraries ask for minutes
     try:
@@ -79,7 +80,7 @@ def untrained_parts(seed: int) -> DiffusionParts:
     Raises:
         MissingExtraError: if diffusers is not installed.
     """
-    diffusers, _ = _libraries()
+    diffusers = import_extra("diffusers", "diffusion")
     with seeded(seed):
         unet = diffusers.UNet2DConditionModel(sample_size=64, cross_attention_dim=768)
         vae = diffusers.AutoencoderKL(
@@ -138,17 +139,8 @@ def _residual_units(block: Any) -> list[nn.Module]:
 
 
 def _inverse(config: Any) -> Any:
-    diffusers, _ = _libraries()
+    diffusers = import_extra("diffusers", "diffusion")
     facts = {fact: config[fact] for fact in SCHEDULE_FACTS if fact in config}
     # As of Stable Diffusion: the image is taken to have the least noise, not none; latents are no pictures
     # and may lie beyond what a scheduler would clip.
     return diffusers.DDIMInverseScheduler(**facts, set_alpha_to_one=False, clip_sample=False)
-
-
-def _libraries() -> tuple[Any, Any]:
-    try:
-        import diffusers
-        import transformers
-    except ImportError as error:
-        raise MissingExtraError("diffusion", f"{error.name} is not installed; install it") from None
-    return diffusers, transformers

@@ -49,11 +49,25 @@ def fit_weights(
             f"{name} is {tuple(inside[name].shape)} for {tuple(wanted[name].shape)}" for name in differ - may_lack
         },
     }
-    found = [f"{len(names)} {kind} ({_some(sorted(names))})" for kind, names in faults.items() if names]
-    if found:
-        under = f" under {prefix!r}" if prefix else ""
-        raise DataError(f"the weights{under} do not fit {network}: {'; '.join(found)}; give those of this network")
+    refuse_misfits(network, faults, prefix)
     return {name: wanted[name] if name in differ else inside.get(name, wanted[name]) for name in wanted}
+
+
+def refuse_misfits(network: str, faults: Mapping[str, Collection[str]], prefix: str = "") -> None:
+    """Refuse weights that do not fit a network.
+
+    Args:
+        network: its name.
+        faults: names of tensors by what is wrong with them; nothing is refused if there are none.
+        prefix: beginning of the names in the file.
+
+    Raises:
+        DataError: if there is a fault.
+    """
+    told = [f"{len(names)} {kind} ({_some(sorted(names))})" for kind, names in faults.items() if names]
+    if told:
+        under = f" under {prefix!r}" if prefix else ""
+        raise DataError(f"the weights{under} do not fit {network}: {'; '.join(told)}; give those of this network")
 
 
 def find_prefix(names: Iterable[str], wanted: Collection[str], network: str) -> str:
