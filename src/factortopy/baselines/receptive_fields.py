@@ -38,7 +38,7 @@ class _Solved:
 
     vectors: Float[Tensor, "K K"]
     values: Float[Tensor, "K"]
-    seen: dict[str, Float[Tensor, "image K"]]
+    seen: dict[str, Float[Tensor, "_image K"]]
     penalties: Float[Tensor, "penalty"]
 
 
@@ -137,7 +137,7 @@ def _fit_voxels(
     tokens: _Centred,
     fields: Sequence[Field],
     solved: Sequence[_Solved],
-    responses: dict[str, Float[Tensor, "image V"]],
+    responses: dict[str, Float[Tensor, "_image V"]],
     advance: Callable[[], None],
 ) -> tuple[Float[Tensor, "test V"], Float[Tensor, "V"], Float[Tensor, "V"]]:
     """Predictions of the test images, number of the best field and its score, for some voxels."""
