@@ -172,7 +172,7 @@ def sphere_coordinates(surface: Surface | str) -> Float[np.ndarray, "vertex 3"]:
 
 
 def side_by_side(
-    left: Float[np.ndarray, "vertex 3"], right: Float[np.ndarray, "vertex 3"]
+    left: Float[np.ndarray, "left 3"], right: Float[np.ndarray, "right 3"]
 ) -> Float[np.ndarray, "both 3"]:
     """Two spheres in one space, so that no voxel has another's position.
 

@@ -52,8 +52,8 @@ def mean_inverse(counts: Sequence[int] | Int[np.ndarray, "repeats"]) -> float:
 
 def noise_ceiling_at(
     ceiling: Float[np.ndarray, "voxel"],
-    given: Sequence[int] | Int[np.ndarray, "repeats"],
-    wanted: Sequence[int] | Int[np.ndarray, "repeats"],
+    given: Sequence[int] | Int[np.ndarray, "_repeats"],
+    wanted: Sequence[int] | Int[np.ndarray, "_repeats"],
 ) -> Float[np.ndarray, "voxel"]:
     """The ceiling of the same voxels for other numbers of repeats, ``c m / (c m + (1 - c) m')``.
 
