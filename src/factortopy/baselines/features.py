@@ -22,7 +22,7 @@ FIELD_PLACES = 8
 FIELD_SIZES = (0.5, 1.0, 2.0)
 """Standard deviations of receptive fields, in distances between neighbouring centres."""
 
-Sides = dict[str, Float[np.ndarray, "_image number"]]
+Sides = dict[str, Float[np.ndarray, "_image _number"]]
 """Numbers of every image, by side of the split."""
 
 

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from factortopy.baselines.features import Features, Field, Sides, field_weights
@@ -139,7 +139,7 @@ def _fit_voxels(
     solved: Sequence[_Solved],
     responses: dict[str, Float[Tensor, "_image V"]],
     advance: Callable[[], None],
-) -> tuple[Float[Tensor, "test V"], Float[Tensor, "V"], Float[Tensor, "V"]]:
+) -> tuple[Float[Tensor, "test V"], Int[Tensor, "V"], Float[Tensor, "V"]]:
     """Predictions of the test images, number of the best field and its score, for some voxels."""
     mean = responses["train"].mean(dim=0)
     observed = responses["validation"] - mean

@@ -171,9 +171,7 @@ def sphere_coordinates(surface: Surface | str) -> Float[np.ndarray, "vertex 3"]:
     return side_by_side(left.coordinates, right.coordinates)
 
 
-def side_by_side(
-    left: Float[np.ndarray, "left 3"], right: Float[np.ndarray, "right 3"]
-) -> Float[np.ndarray, "both 3"]:
+def side_by_side(left: Float[np.ndarray, "left 3"], right: Float[np.ndarray, "right 3"]) -> Float[np.ndarray, "both 3"]:
     """Two spheres in one space, so that no voxel has another's position.
 
     The right one is shifted along x so that its smallest x equals the left's smallest x plus 1.5 times the
