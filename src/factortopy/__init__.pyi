@@ -1,6 +1,25 @@
-"""Names at the root, each loaded from its stage on first use."""
+"""Names at the root: stages, and what users need of them, each loaded on first use."""
 
+from . import analysis as analysis
+from . import baselines as baselines
+from . import cortex as cortex
+from . import datasets as datasets
+from . import demo as demo
+from . import exchange as exchange
+from . import finetuning as finetuning
+from . import fitting as fitting
+from . import images as images
+from . import machine as machine
+from . import mapping as mapping
+from . import networks as networks
+from . import paper as paper
 from . import plot as plot
+from . import progress as progress
+from . import provenance as provenance
+from . import reporting as reporting
+from . import storage as storage
+from . import tokens as tokens
+from . import workflow as workflow
 from .analysis import algonauts_score as algonauts_score
 from .analysis import change as change
 from .analysis import compare as compare

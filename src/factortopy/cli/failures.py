@@ -45,8 +45,8 @@ def failure_line(error: BaseException) -> str | None:
     if _out_of_memory(error):
         return _line("memory is full; take a smaller batch size, fewer layers or fewer voxels")
     if isinstance(error, OSError) and error.errno in MACHINE_ERRORS:
-        place = f"{error.filename}: " if error.filename else ""
-        return _line(f"{place}{error.strerror}; {MACHINE_ERRORS[error.errno]}")
+        file = f"{error.filename}: " if error.filename else ""
+        return _line(f"{file}{error.strerror}; {MACHINE_ERRORS[error.errno]}")
     return None
 
 

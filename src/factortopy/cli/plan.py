@@ -2,15 +2,14 @@
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any
 
 import typer
+from typer import Option
 
-from factortopy.cli.options import Json
+import factortopy as ft
+from factortopy.cli import options as opt
 from factortopy.cli.tables import Rows, print_table
-
-if TYPE_CHECKING:
-    from factortopy.analysis import Expectation, RecoveryForecast
 
 ROWS = {
     "slope_error": ("error of the hierarchy slope", "0"),
@@ -36,67 +35,54 @@ FORMATS = dict.fromkeys(ROWS, ".2f") | {"ceiling": ".2g"}
 
 def plan(
     *,
-    images: Annotated[int, typer.Option(min=1, help="Training images, each shown REPEATS times.")],
-    ceiling: Annotated[float, typer.Option(help="Mean noise ceiling (R², 0 to 1) of responses averaged over REPEATS.")],
-    repeats: Annotated[int, typer.Option(min=1, help="Trials that each response averages.")] = 1,
-    voxels: Annotated[int | None, typer.Option(min=1, help="Take cases of the nearest number.")] = None,
-    network: Annotated[
-        str | None, typer.Option(help="Among the measured. [dim]\\[default: the most measured][/dim]")
-    ] = None,
-    kind: Annotated[str, typer.Option("--planted", help="Kind of simulated subject.")] = "smooth",
-    recipe: Annotated[Literal["default", "paper"], typer.Option(help="How it is fitted.")] = "default",
+    images: Annotated[int, Option(min=1, help="Training images, each shown REPEATS times.")],
+    ceiling: Annotated[float, Option(help="Mean noise ceiling (R², 0 to 1) of responses averaged over REPEATS.")],
+    repeats: Annotated[int, Option(min=1, help="Trials that each response averages.")] = 1,
+    voxels: Annotated[int | None, Option(min=1, help="Take cases of the nearest number.")] = None,
+    network: Annotated[str | None, Option(help="Among the measured. [dim]\\[default: the most measured][/dim]")] = None,
+    kind: Annotated[str, Option("--planted", help="Kind of simulated subject.")] = "smooth",
+    recipe: Annotated[opt.Recipe, Option(help="How it is fitted.")] = "default",
     table: Annotated[
         Path | None,
-        typer.Option(
+        Option(
             help="Own measurements, by [bold]benchmarks/recovery.py --table[/bold]. "
             "[dim]\\[default: those of the package][/dim]"
         ),
     ] = None,
-    as_json: Json = False,
+    as_json: opt.Json = False,
 ) -> None:
     """Say how well a map can be recovered from so many images and such a noise ceiling.
 
     The numbers are interpolated from fits to SIMULATED subjects; outside what was measured it says so.
     """
-    from factortopy.analysis import forecast_recovery, load_recovery_table
-
-    cases = load_recovery_table(table)
-    made = forecast_recovery(
-        images,
-        ceiling,
-        repeats=repeats,
-        voxels=voxels,
-        network=network,
-        kind=kind,
-        recipe=recipe,
-        table=cases,
+    cases = ft.analysis.load_recovery_table(table)
+    made = ft.analysis.forecast_recovery(
+        images, ceiling, repeats=repeats, voxels=voxels, network=network, kind=kind, recipe=recipe, table=cases
     )
+    asked = made.asked
     if as_json:
         typer.echo(json.dumps(made.as_dict() | {"advice": advice(made)}))
         return
-    print_table(
-        f"What to expect of {setup(made.asked)}, SIMULATED",
-        ("", "expected", "at best"),
-        [
-            (label, _text(made.asked.measures[name]) if made.asked.inside else "not measured", best)
-            for name, (label, best) in ROWS.items()
-        ],
-        note=f"{_where(made.asked)}\n{_what(made, voxels)}",
-    )
-    if not made.asked.inside:
+    rows = [
+        (label, _text(asked.measures[name]) if asked.inside else "not measured", best)
+        for name, (label, best) in ROWS.items()
+    ]
+    note = f"{_where(asked)}\n{_what(made, voxels)}"
+    print_table(f"What to expect of {setup(asked)}, SIMULATED", rows, ("", "expected", "at best"), note=note)
+    if not asked.inside:
         typer.echo(advice(made))
         return
-    variants = [made.asked, *made.same_time, *made.twice_the_time]
-    Rows("What a change would do", [_row(made, item) for item in variants], CHANGES, advice(made), FORMATS).print()
+    variants = [_row(made, item) for item in (asked, *made.same_time, *made.twice_the_time)]
+    Rows("What a change would do", variants, CHANGES, advice(made), FORMATS).print()
 
 
-def setup(item: "Expectation") -> str:
+def setup(item: "ft.analysis.Expectation") -> str:
     """Images, repeats and ceiling in words."""
     each = "once" if item.repeats == 1 else f"{item.repeats} times each"
     return f"{item.images:,} images {each} at a noise ceiling of {item.ceiling:.2g}"
 
 
-def advice(made: "RecoveryForecast") -> str:
+def advice(made: "ft.analysis.RecoveryForecast") -> str:
     """Which change would help most, of those that were measured."""
     best, asked = made.best_in_time, made.asked
     if not asked.inside:
@@ -117,20 +103,18 @@ def advice(made: "RecoveryForecast") -> str:
     return f"{now}; of twice the time, {what} would make the most."
 
 
-def _where(item: "Expectation") -> str:
+def _where(item: "ft.analysis.Expectation") -> str:
     images, ceiling = item.nearest
     near = f"{images:,} images at a ceiling of {ceiling:g}"
     if not item.inside:
-        expected = ", ".join(
-            f"{label.partition(',')[0]} {_text(item.measures[name])}" for name, (label, _) in ROWS.items()
-        )
-        return f"OUTSIDE what was measured, and nothing is extrapolated. The nearest case, {near}: {expected}."
+        values = [f"{label.partition(',')[0]} {_text(item.measures[name])}" for name, (label, _) in ROWS.items()]
+        return f"OUTSIDE what was measured, and nothing is extrapolated. The nearest case, {near}: {', '.join(values)}."
     if item.far:
         return f"Far from every measured case, so only a rough guess; the nearest is {near}."
     return f"Interpolated in log images and log ceiling; the nearest measured case is {near}."
 
 
-def _what(made: "RecoveryForecast", voxels: int | None) -> str:
+def _what(made: "ft.analysis.RecoveryForecast", voxels: int | None) -> str:
     first = made.cases[0]
     asked = "" if voxels in (None, first.voxels) else f" ({voxels:,} were asked for: their number is not modelled)"
     seeds = sorted({seed for case in made.cases for seed in case.seeds})
@@ -142,7 +126,7 @@ def _what(made: "RecoveryForecast", voxels: int | None) -> str:
     )
 
 
-def _row(made: "RecoveryForecast", item: "Expectation") -> dict[str, Any]:
+def _row(made: "ft.analysis.RecoveryForecast", item: "ft.analysis.Expectation") -> dict[str, Any]:
     label = "same time" if item in made.same_time else "twice the time"
     return {
         "label": "as asked" if item is made.asked else label,

@@ -1,0 +1,214 @@
+"""``factortopy score --order`` and ``--nulls``: does depth follow an order of areas, beyond what smoothness gives?"""
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import factortopy as ft
+from factortopy.cli import options as opt
+from factortopy.cli.tables import Answer, Rows
+from factortopy.errors import DataError
+
+ALL = "all"
+"""What ``--order`` says for every order in the package that the ROIs allow."""
+ORDERS = {
+    "order": "order",
+    "by": "depth by",
+    "slope": "slope",
+    "slope_p": "p",
+    "spearman": "rank r",
+    "spearman_p": "p",
+    "r2": "R² line, monotone",
+    "in_order": "rises",
+}
+FORMATS = {"slope": ".2f", "spearman": ".2f", "in_order": ".0%"}
+LEGEND = (
+    "Limits: 95 % of draws of test images. p: against shuffled layers, two-sided. R²: of "
+    "depth over voxels. Rises: share of draws in which depth rises at every step."
+)
+MAPS = {"r2": "R² raw", "depth": "depth (layer share)", "scale": "scale share"}
+NULLS = {
+    "quantity": "",
+    "value": "observed",
+    "p": "p",
+    "surrogate_values": "95 % of surrogates",
+    "surrogates": "surrogates",
+    "voxels": "voxels used",
+}
+
+
+def order_answer(
+    paths: list[Path],
+    mappings: "list[ft.Mapping]",
+    orders: list[str],
+    distances: "dict[tuple[str, ...], ft.analysis.RepresentationalDepth]",
+    permutations: int,
+    seed: int,
+    drawing: Path | None,
+) -> Answer:
+    """Slope, rank correlation and monotone fit of depth along orders of ROIs, with limits and a null.
+
+    Args:
+        paths: of the mappings.
+        mappings: any.
+        orders: as the user gave them.
+        distances: distances from the pixels by network and layers, see :func:`read_distances`.
+        permutations: orders of the layers that the null tries.
+        seed: of these orders.
+        drawing: where a figure goes; of several mappings, one each.
+
+    Raises:
+        DataError: if an order cannot be read, or a mapping allows none.
+    """
+    parsed = [ft.analysis.parse_order(text) for text in orders if text != ALL]
+    records, tables = [], []
+    for number, (path, mapping) in enumerate(zip(paths, mappings, strict=True), start=1):
+        distance = distances.get(_layers_of(mapping))
+        wanted = parsed + (list(ft.analysis.orders_of(mapping.rois)) if ALL in orders else [])
+        if not wanted:
+            rois = ", ".join(mapping.rois) or "none"
+            raise DataError(f"no known order of ROIs fits this mapping (its ROIs: {rois}); name one with --order")
+        fits = [
+            ft.analysis.fit_hierarchy(mapping, order, source, distance=axis, permutations=permutations, seed=seed)
+            for order in wanted
+            for axis in ([None] if distance is None else [None, distance.distance])
+            for source in ft.analysis.DEPTH_SOURCES
+            if source in mapping.dataset
+        ]
+        records.append(_order_facts(path, mapping, fits, distance))
+        tables.append(_order_table(records[-1], ft.mapping.facts_line(mapping.dataset)))
+        if drawing is not None:
+            stem = drawing if len(paths) == 1 else drawing.with_name(f"{drawing.name}-{number}")
+            ft.plot.save(ft.plot.hierarchy_orders(mapping, fits, distance), stem)
+    return Answer({"mappings": records}, [row for facts in records for row in _order_rows(facts)], tables)
+
+
+def read_distances(
+    mappings: "list[ft.Mapping]",
+    stores: list[Path],
+    photographs: Path | None,
+    split: Path | None,
+    seed: int,
+    progress: bool,
+) -> "dict[tuple[str, ...], ft.analysis.RepresentationalDepth]":
+    """Distances from the pixels by network and layers.
+
+    Args:
+        mappings: of these networks.
+        stores: tokens of the networks.
+        photographs: what the tokens are of.
+        split: whose test images are taken; None for random ones.
+        seed: of random images.
+        progress: whether to show progress bars.
+
+    Raises:
+        DataError: if tokens, photographs and mappings do not go together.
+    """
+    if not stores:
+        if photographs is not None or split is not None:
+            raise DataError("--photographs and --split are for distances from pixels; give --tokens STORE as well")
+        return {}
+    if photographs is None:
+        raise DataError("distances from pixels need the photographs; give --photographs as well as --tokens")
+    sides = opt.read_split(split)
+    ids = None if sides is None else sides.test
+    images, distances = ft.open_images(photographs), {}
+    for path in stores:
+        store = ft.TokenStore.open(path)
+        layers = (store.network, *store.layers)
+        if layers not in map(_layers_of, mappings):
+            raise DataError(f"{path} holds layers of {store.network}, which no mapping here is of; leave it out")
+        distances[layers] = ft.analysis.representational_depth(store, images, ids=ids, seed=seed, progress=progress)
+    return distances
+
+
+def _layers_of(mapping: "ft.Mapping") -> tuple[str, ...]:
+    """Network and layers, by which tokens are told apart."""
+    return str(mapping.dataset.attrs.get("network")), *mapping.layers
+
+
+def _order_facts(
+    path: Path,
+    mapping: "ft.Mapping",
+    fits: "list[ft.analysis.HierarchyFit]",
+    distance: "ft.analysis.RepresentationalDepth | None",
+) -> dict[str, Any]:
+    attributes = mapping.dataset.attrs
+    names = ("network", "subject", "recipe", "seed", "split", "images_test", "bootstrap")
+    facts = {name: attributes[name] for name in names if name in attributes}
+    facts = {"mapping": str(path), **facts, "simulated": mapping.simulated}
+    if distance is not None:
+        values = dict(zip(distance.layers, distance.distance.tolist(), strict=True))
+        facts["distance_from_pixels"] = {"images": distance.images, "layers": values}
+    return facts | {"orders": [ft.analysis.record_of(fit) for fit in fits]}
+
+
+def _order_rows(facts: dict[str, Any]) -> list[dict[str, Any]]:
+    """A row a level of an order."""
+    shared = {name: facts.get(name) for name in ("mapping", "network", "subject", "recipe", "simulated")}
+    return [
+        shared | {name: value for name, value in fit.items() if name != "levels"} | level
+        for fit in facts["orders"]
+        for level in fit["levels"]
+    ]
+
+
+def _order_table(facts: dict[str, Any], line: str) -> Rows:
+    rows = [
+        fit
+        | {
+            "by": fit["source"].replace("_", " ") + ("" if fit["axis"] == "layer index" else ", distance"),
+            "r2": ", ".join(ft.analysis.text_in_row(fit, name, ".2f") for name in ("r2_line", "r2_monotone")),
+        }
+        for fit in facts["orders"]
+    ]
+    return Rows(facts["mapping"], rows, ORDERS, f"{LEGEND}\n{line}", FORMATS, facts["simulated"])
+
+
+def null_answer(mappings: "list[ft.Mapping]", count: int, seed: int, progress: bool) -> Answer:
+    """The hierarchy slope of a mapping, or the likeness of two, against ``count`` random maps just as smooth.
+
+    Voxels next to each other are alike, so counting them as independent makes almost anything significant.
+    Moran spectral randomisation suits a cortex measured in part.
+
+    Raises:
+        DataError: if there are more than two mappings, two of other voxels, or too few voxels.
+    """
+    if len(mappings) > 2:
+        raise DataError(f"--nulls takes one mapping, or two whose maps are compared, got {len(mappings)}")
+    if len(mappings) == 1:
+        what, rows = "Hierarchy slope", [_slope(mappings[0], count, seed)]
+    else:
+        what, rows = "Correlation of maps", _likeness(mappings, count, seed, progress)
+    lines = [ft.mapping.facts_line(mapping.dataset) for mapping in mappings]
+    table = Rows(
+        f"{what} against spatial nulls",
+        [row | {"surrogate_values": f"{row['low']:.3f} to {row['high']:.3f}"} for row in rows],
+        NULLS,
+        "\n".join([*lines, "p is two-sided and does not count voxels as independent."]),
+        {"p": ".4f"},
+        any(mapping.simulated for mapping in mappings),
+    )
+    return Answer({"mappings": lines, "rows": rows}, rows, [table])
+
+
+def _slope(mapping: "ft.Mapping", count: int, seed: int) -> dict[str, Any]:
+    depth, coordinates = ft.analysis.voxel_values(mapping, "depth"), mapping.voxels.coordinates
+    test = ft.analysis.slope_test(depth, mapping.rois, coordinates, count=count, seed=seed)
+    return {"quantity": "slope (layer share)", **asdict(test)}
+
+
+def _likeness(mappings: "list[ft.Mapping]", count: int, seed: int, progress: bool) -> list[dict[str, Any]]:
+    import numpy as np
+
+    coordinates, others = (mapping.voxels.coordinates for mapping in mappings)
+    if not np.array_equal(coordinates, others):
+        raise DataError("the two mappings are of other voxels; give mappings of one subject's voxels")
+    rows = []
+    with ft.progress.progress_bar("Surrogates", len(MAPS), show=progress) as advance:
+        for quantity, name in MAPS.items():
+            left, right = (ft.analysis.voxel_values(mapping, quantity) for mapping in mappings)
+            test = ft.analysis.correlation_test(left, right, coordinates, count=count, seed=seed)
+            rows.append({"quantity": name, **asdict(test)})
+            advance()
+    return rows

@@ -1,0 +1,196 @@
+"""``factortopy plot``, ``report`` and ``paper``: figures, a page, and the paper's figures and tables."""
+
+import json
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+from typer import Argument, Option
+
+import factortopy as ft
+from factortopy.cli import options as opt
+from factortopy.cli.tables import print_cost, print_table, readable_seconds
+from factortopy.errors import DataError, FactortopyError, UnknownNameError
+
+
+def plot(
+    mapping: opt.MappingFolder,
+    *,
+    figure: Annotated[
+        list[str] | None, Option("--figure", "-f", metavar="NAME", help="May be repeated. Default: all.")
+    ] = None,
+    output: Annotated[
+        Path | None, Option("--output", "-o", help="Folder of the figures. Default: MAPPING/figures.")
+    ] = None,
+    file_format: Annotated[Literal["png", "svg", "both"], Option("--format", help="Kind of file.")] = "both",
+    palette: opt.Palette = "default",
+    fade: opt.Fade = False,
+    quiet: opt.Quiet = False,
+) -> None:
+    """Draw layers, space, scale, scores, ROIs and hierarchy on the cortex."""
+    folder = mapping / "figures" if output is None else output
+    opt.check_writable(folder / "figure")
+    loaded = ft.Mapping.load(mapping)
+    wanted_all = figure is None or "all" in figure
+    names = list(ft.plot.ALL_FIGURES) if wanted_all else list(dict.fromkeys(figure or ()))
+    for name in names:
+        if name not in ft.plot.ALL_FIGURES:
+            raise UnknownNameError("figure", name, [*ft.plot.ALL_FIGURES, "all"])
+    written: list[Path] = []
+    left_out: dict[str, list[str]] = {}
+    with ft.progress.progress_bar("Figures", len(names), show=not quiet) as advance:
+        for name in names:
+            try:
+                drawn = ft.plot.draw(name, loaded, palette=palette, fade=fade)
+            except FactortopyError as error:
+                if not wanted_all:
+                    raise
+                left_out.setdefault(str(error), []).append(name)
+            else:
+                written += _write(drawn, folder / name, file_format)
+            advance()
+    if not quiet:
+        for path in written:
+            typer.echo(path)
+        for reason, which in left_out.items():
+            typer.echo(f"left out {', '.join(which)}: {reason}")
+
+
+def _write(figure: object, stem: Path, file_format: str) -> list[Path]:
+    """Write a figure in the formats wanted, each file whole or not at all."""
+    written = []
+    with tempfile.TemporaryDirectory() as folder:
+        for path in ft.plot.save(figure, Path(folder) / stem.name):  # type: ignore[arg-type]
+            if file_format in ("both", path.suffix.removeprefix(".")):
+                written.append(stem.with_name(path.name))
+                with ft.storage.atomic_path(written[-1]) as temporary:
+                    shutil.copyfile(path, temporary)
+    return written
+
+
+def report(
+    mappings: opt.MappingFolders,
+    output: Annotated[Path, Argument(metavar="OUTPUT.html", help="The page; it needs no other file.")],
+    palette: opt.Palette = "default",
+    fade: opt.Fade = False,
+    quiet: opt.Quiet = False,
+) -> None:
+    """Write one self-contained page with numbers, figures, tables, settings and provenance."""
+    if output.suffix.lower() not in (".html", ".htm"):
+        raise DataError(f"{output} does not end in .html; name the page last, after the mappings")
+    opt.check_writable(output)
+    loaded = [ft.Mapping.load(folder) for folder in mappings]
+    training = [mapping.provenance.get("training") for mapping in loaded]
+    histories = [ft.fitting.History(**values) if values else None for values in training]
+    page = ft.reporting.report(loaded, output, histories=histories, palette=palette, fade=fade)
+    if not quiet:
+        typer.echo(f"Report: {page}")
+
+
+def paper(
+    item: Annotated[str, Argument(metavar="ITEM", help="list, all, or the name of a figure or table.")],
+    *,
+    data: Annotated[
+        list[Path] | None,
+        Option(
+            metavar="FOLDER",
+            help="NSD, Algonauts 2023 or another data set with photographs; may be given once a subject.",
+        ),
+    ] = None,
+    simulated: Annotated[
+        bool, Option("--simulated", help="SIMULATED subjects and networks that need no model hub.")
+    ] = False,
+    work: Annotated[
+        Path, Option("--work", "-w", help="Folder of tokens, fits and results, shared by all items.")
+    ] = Path("paper-run"),
+    subjects: Annotated[
+        str | None, Option(metavar="N,N", help="Numbers of subjects in FOLDER. [dim]\\[default: 1,2,3][/dim]")
+    ] = None,
+    networks: Annotated[str | None, Option(metavar="NAME,NAME", help="Networks instead of the paper's.")] = None,
+    weights: Annotated[
+        list[str] | None, Option(metavar="NAME=FILE", help="Local file of a network's weights, such as MoCo v3's.")
+    ] = None,
+    labelled: Annotated[
+        list[str] | None,
+        Option(metavar="IMAGES", help="Fine-tuning: folder of one folder a class, or torchvision/EuroSAT."),
+    ] = None,
+    root: Annotated[Path | None, Option(metavar="FOLDER", help="Where torchvision keeps its data sets.")] = None,
+    recipe: Annotated[opt.Recipe | None, Option(help="[dim]\\[default: paper; with --simulated default][/dim]")] = None,
+    changes: opt.Changes = None,
+    images: Annotated[int, Option(help="Photographs of a simulated subject.")] = 160,
+    seed: opt.Seed = 0,
+    palette: opt.Palette = "default",
+    device: opt.Device = None,
+    precision: opt.Precision = None,
+    as_json: opt.Json = False,
+    dry_run: opt.DryRun = False,
+    quiet: opt.Quiet = False,
+) -> None:
+    """Make a figure or table of the paper, the paper's own numbers beside yours, as PNG, SVG, CSV and JSON.
+
+    Tokens and fits are kept in the work folder: what was stopped goes on, and what another item made is used.
+    """
+    items = ft.paper.ITEMS
+    if item == "list":
+        print_table("Figures and tables", [(one.name, one.title) for one in items.values()], ("name", "shows"))
+        return
+    chosen = list(items.values()) if item == "all" else [ft.paper.find_item(item)]
+    if simulated == bool(data) and (simulated or not dry_run):
+        raise DataError("give --data FOLDER of measured responses, or --simulated; one of them")
+    opt.check_writable(work / "fits")
+    study = ft.paper.Study(
+        ft.paper.StudyPlan(
+            work=work,
+            simulated=simulated,
+            data=tuple(data or ()),
+            subjects=_numbers(subjects),
+            networks=tuple(opt.split_names(networks) or ()),
+            weights={name: Path(file) for name, file in map(_pair, weights or [])},
+            labelled=tuple(labelled or ()),
+            root=root,
+            recipe=recipe,
+            changes=opt.parse_changes(changes),
+            views=images,
+            seed=seed,
+            device=device,
+            precision=precision,
+            palette=palette,
+            progress=not quiet,
+        )
+    )
+    if dry_run:
+        extraction, fitting = ft.paper.estimate_items(chosen, study)
+        parts = {"extraction": extraction, "fitting": fitting}
+        rows = [(part, f"about {readable_seconds(cost.seconds)}") for part, cost in parts.items()]
+        print_cost("Needs of a first run: nothing was written", extraction + fitting, after=rows)
+        return
+    outcome = ft.paper.run_items(chosen, study, lambda line: None if quiet else typer.echo(line, err=True))
+    if not quiet:
+        states = {name: f"done: {work / name}" for name in outcome.done}
+        states |= {name: f"skipped: {reason}" for name, reason in outcome.skipped.items()}
+        states |= dict.fromkeys(outcome.failed, "failed")
+        times = [(name, readable_seconds(seconds), states[name]) for name, seconds in outcome.times.items()]
+        title = "Figures and tables" + (", SIMULATED subjects" if study.plan.simulated else "")
+        print_table(title, times, ("", "time", ""), names=True)
+    for name, reason in outcome.failed.items():
+        typer.echo(f"error: {name}: {reason}", err=True)
+    if as_json:
+        typer.echo(json.dumps(outcome.as_dict()))
+    if outcome.failed:
+        raise typer.Exit(2)
+
+
+def _numbers(text: str | None) -> tuple[int, ...]:
+    try:
+        return () if text is None else tuple(int(number) for number in text.split(","))
+    except ValueError:
+        raise DataError(f"--subjects {text!r} is no list of numbers; e.g. --subjects 1,2,3") from None
+
+
+def _pair(text: str) -> tuple[str, str]:
+    name, equals, file = text.partition("=")
+    if not equals or not name or not file:
+        raise DataError(f"--weights {text!r} is not NAME=FILE; e.g. --weights mocov3-b=vit-b-300ep.pth.tar")
+    return name, file

@@ -1,0 +1,175 @@
+"""``factortopy fit`` and ``baselines``: tokens and a subject in; a mapping, or simpler models beside it, out."""
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from typer import Argument, Option
+
+import factortopy as ft
+from factortopy.cli import options as opt
+from factortopy.cli.tables import print_cost, print_table
+from factortopy.errors import DataError
+
+CLUSTER = "cluster"
+"""What ``--split`` says for whole clusters of images."""
+
+
+def fit(
+    tokens: opt.TokenFolder,
+    data: Annotated[
+        Path,
+        Argument(
+            metavar="SUBJECT",
+            help="Folder of own arrays (responses.npy, coordinates.npy, image_ids.txt, or subject.toml), "
+            "Algonauts 2023, NSD, THINGS-fMRI or BOLD5000.",
+        ),
+    ],
+    output: Annotated[Path, Argument(help="Folder of the mapping.")],
+    *,
+    subject: opt.Subject = None,
+    recipe: Annotated[opt.Recipe, Option(help="Well-conditioned, or exactly the authors'.")] = "default",
+    seed: opt.Seed = 0,
+    split: Annotated[
+        str | None,
+        Option(
+            metavar="FILE.json|cluster",
+            help="Image ids of train, validation, test; or 8:1:1 by whole clusters of similar images. "
+            "Default: 8:1:1 by image.",
+        ),
+    ] = None,
+    changes: opt.Changes = None,
+    device: opt.Device = None,
+    precision: opt.Precision = None,
+    memory: Annotated[
+        float | None,
+        Option(
+            min=0,
+            metavar="GB",
+            help="That tokens may take; beyond, they are read from disk. [dim]\\[default: half of what is free][/dim]",
+        ),
+    ] = None,
+    bootstrap: Annotated[int, Option(min=0, metavar="N", help="Draws of test images for limits; 0 for none.")] = 1_000,
+    overwrite: Annotated[bool, Option("--overwrite", help="Replace the mapping at OUTPUT.")] = False,
+    dry_run: opt.DryRun = False,
+    quiet: opt.Quiet = False,
+) -> None:
+    """Train FactorTopy on a subject, score it on held-out images, write the mapping.
+
+    A fit that was stopped goes on where it was, from OUTPUT.checkpoint, when the same command is given again.
+    """
+    _check_output(output, overwrite or dry_run)
+    changed = opt.parse_changes(changes)
+    sides = None if split == CLUSTER else opt.read_split(split)
+    settings = ft.fitting.fit_settings(recipe, seed=seed, **changed)
+    machine = ft.machine.Machine.choose(device, precision, memory)
+    store, measured = ft.TokenStore.open(tokens), ft.load_subject(data, subject=subject, progress=not quiet)
+    if split == CLUSTER:
+        sides = ft.tokens.split_clusters(store, measured.distinct_image_ids, seed=seed, progress=not quiet)
+    if dry_run:
+        cost = ft.workflow.settings_cost(store, measured, settings, sides, machine)
+        print_cost(f"Fit of {store.network} to {measured.name}: nothing was written", cost)
+        return
+    options: dict[str, Any] = {"split": sides, "machine": machine, "bootstrap": bootstrap, "progress": not quiet}
+    mapping = ft.workflow.fit_to_folder(store, measured, output, settings, overwrite=True, **options)
+    if not quiet:
+        print_scores(mapping)
+        typer.echo(f"Mapping: {output}")
+
+
+def print_scores(mapping: "ft.Mapping") -> None:
+    """Print the key numbers of a mapping with limits: score, ceiling, slopes where its ROIs allow them."""
+    note = (
+        "R² is raw. In brackets: 95 % limits over test images. Trust the slope by share: it does not "
+        "depend on how features are scaled."
+    )
+    rows = ft.reporting.headline(mapping).items()
+    print_table("Held-out scores", rows, note=note, simulated=mapping.simulated)
+
+
+def _check_output(output: Path, overwrite: bool) -> None:
+    opt.check_writable(output)
+    if not output.exists() or (output.is_dir() and not any(output.iterdir())):
+        return
+    if not (output / "provenance.json").is_file() or not (output / "dataset.zarr").is_dir():
+        raise DataError(f"{output} exists and is no mapping; choose another folder")
+    if not overwrite:
+        raise DataError(f"{output} holds a mapping already; choose another folder or give --overwrite")
+
+
+def baselines(
+    tokens: opt.TokenFolder,
+    data: Annotated[Path, Argument(metavar="SUBJECT", help="Folder of a subject, as for [bold]fit[/bold].")],
+    output: Annotated[Path, Argument(help="Folder of the table, the figure and what was fitted.")],
+    *,
+    which: Annotated[
+        str | None, Option(metavar="NAME,NAME", help="Methods, parted by commas. [dim]\\[default: all][/dim]")
+    ] = None,
+    untrained: Annotated[
+        Path | None,
+        Option(
+            "--untrained-tokens",
+            metavar="STORE",
+            help="Tokens that extract --untrained wrote; without them, they are made if the subject's "
+            "photographs are known, else the untrained network is left out.",
+        ),
+    ] = None,
+    features: Annotated[int, Option(min=2, help="Numbers an image that each linear baseline uses.")] = 768,
+    subject: opt.Subject = None,
+    seed: opt.Seed = 0,
+    split: opt.SplitFile = None,
+    changes: opt.Changes = None,
+    device: opt.Device = None,
+    precision: opt.Precision = None,
+    as_json: opt.Json = False,
+    dry_run: opt.DryRun = False,
+    quiet: opt.Quiet = False,
+) -> None:
+    """Fit baselines, ablations and controls with the same tokens, split and scoring; write table and figure.
+
+    A run that was stopped goes on after the last method that was done.
+    """
+    opt.check_writable(output)
+    names = opt.split_names(which)
+    arguments: dict[str, Any] = {
+        "which": names,
+        "split": opt.read_split(split),
+        "features": features,
+        "seed": seed,
+        "device": device,
+        "precision": precision,
+        **opt.parse_changes(changes),
+    }
+    store, measured = ft.TokenStore.open(tokens), ft.load_subject(data, subject=subject, progress=not quiet)
+    random = opt.open_store(untrained)
+    if dry_run:
+        cost = ft.estimate_baselines(store, measured, untrained=random, **arguments)
+        print_cost(f"Baselines of {store.network} on {measured.name}: nothing was written", cost)
+        return
+    if random is None and (names is None or "untrained-network" in names):
+        folder = output / "untrained-tokens"
+        random = ft.baselines.extract_untrained(store, measured.images, folder, progress=not quiet)
+    scores = ft.run_baselines(store, measured, output, untrained=random, progress=not quiet, **arguments)
+    ft.plot.save(ft.plot.baselines(scores), output / "baselines")
+    if as_json:
+        typer.echo(json.dumps(scores.to_dict()))
+    elif not quiet:
+        _print_baselines(scores)
+        typer.echo(f"Table and figure: {output / 'baselines'}.csv, .json, .png, .svg")
+
+
+def _print_baselines(scores: "ft.baselines.BaselineScores") -> None:
+    """Print the mean R^2 of each method by ROI, and its difference from FactorTopy over all voxels."""
+    table, rois, estimate = scores.table(), scores.rois, ft.analysis.Estimate
+    rows = []
+    for method in scores.methods:
+        own = {row["roi"]: row for row in table[table["method"] == method].to_dict("records")}
+        difference = estimate.in_row(own[rois[-1]], "difference").text(sign=True)
+        rows.append([own[rois[-1]]["label"], *(estimate(own[roi]["r2"]).text() for roi in rois), difference])
+    ceilings = table.drop_duplicates("roi")["ceiling"]
+    if ceilings.notna().any():
+        rows.append(["noise ceiling", *(estimate(ceiling).text() for ceiling in ceilings), ""])
+    columns = ["method", *rois, "all voxels, less FactorTopy"]
+    note = ft.mapping.facts_line(scores.dataset, scores.dataset.attrs["score"])
+    print_table("R² on test images", rows, columns, note=note, names=True, simulated=scores.simulated)

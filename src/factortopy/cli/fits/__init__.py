@@ -1,1 +1,0 @@
-"""Commands that train: fits, baselines, fine-tuning, and the weights of others."""

@@ -1,1 +1,0 @@
-"""Commands that say and show what was fitted."""

@@ -1,0 +1,176 @@
+"""``factortopy score``: what a mapping scores and how deep it reads, by ROI and over subjects or seeds."""
+
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Any
+
+from typer import Option
+
+import factortopy as ft
+from factortopy.cli import options as opt
+from factortopy.cli.depth import null_answer, order_answer, read_distances
+from factortopy.cli.tables import Answer, Rows
+from factortopy.errors import DataError
+
+NORMALISED = ("normalised", "masked")
+ROIS = {
+    "roi": "ROI",
+    "voxels": "voxels",
+    "r2": "R²",
+    "ceiling": "ceiling",
+    "normalised": "R² / ceiling",
+    "masked": "masked",
+}
+MEANS = {"r2": "R²", "normalised": "R² / ceiling", "depth": "depth (share)", "scale": "scale (share)"}
+
+OrderOption = partial(Option, rich_help_panel="Orders of ROIs, instead of scores")
+
+
+def score(
+    mappings: opt.MappingFolders,
+    *,
+    normalised: Annotated[
+        bool, Option("--normalised", help="Of one mapping: also R² divided by the noise ceiling, voxel by voxel.")
+    ] = False,
+    threshold: Annotated[
+        float, Option(help="Smallest noise ceiling of voxels that are normalised; others are masked.")
+    ] = 0.05,
+    output: Annotated[
+        Path | None, Option("--output", "-o", help="Write the average over seeds here, a mapping like any other.")
+    ] = None,
+    orders: Annotated[
+        list[str] | None,
+        OrderOption(
+            "--order",
+            metavar="ROI,ROI,...",
+            help="Does depth follow this order, evenly spaced, or with levels: V1=0,V2+V3=0.33,EBA=1? May be "
+            "repeated; all takes the paper's, V1 to V4, and the three streams.",
+        ),
+    ] = None,
+    permutations: Annotated[int, OrderOption(min=1, help="Orders of the layers that the null tries.")] = 1_000,
+    tokens: Annotated[
+        list[Path] | None,
+        OrderOption(metavar="STORE", help="Tokens of a mapping's network: also depth by distance from pixels."),
+    ] = None,
+    photographs: Annotated[
+        Path | None,
+        OrderOption(metavar="IMAGES", help="The photographs of these tokens, as for [bold]extract[/bold]."),
+    ] = None,
+    split: Annotated[
+        Path | None,
+        OrderOption(metavar="FILE.json", help="Distances on the test images of this split, not on random ones."),
+    ] = None,
+    draw: Annotated[
+        Path | None,
+        OrderOption(metavar="FILE", help="Draw them here (PNG and SVG); of several mappings, FILE-1, FILE-2, ..."),
+    ] = None,
+    nulls: Annotated[
+        int | None,
+        Option(
+            metavar="N",
+            min=19,
+            help="Instead of scores: compare the hierarchy slope, or the likeness of two mappings' maps, with N random "
+            "maps just as smooth.",
+        ),
+    ] = None,
+    seed: opt.Seed = 0,
+    as_csv: opt.Csv = False,
+    as_json: opt.Json = False,
+    quiet: opt.Quiet = False,
+) -> None:
+    """Print scores by ROI and the hierarchy line; of several mappings of one network, their means with limits.
+
+    Means are over subjects where there are several, else over seeds; a subject counts once however many seeds
+    it has. Limits are over test images, subjects or seeds; none is over voxels. --order and --nulls test depth.
+    """
+    if as_csv and as_json:
+        raise DataError("give --json or --csv, not both")
+    asked = {"--order": orders is not None, "--nulls": nulls is not None}
+    asked |= {"--output": output is not None, "--normalised": normalised}
+    if sum(asked.values()) > 1:
+        words = " and ".join(name for name, given in asked.items() if given)
+        raise DataError(f"{words} ask for different tables; give one of them")
+    if normalised and len(mappings) > 1:
+        raise DataError("--normalised is of one mapping; means of several always show R² / ceiling: leave it out")
+    if orders is None and any(given is not None for given in (tokens, photographs, split, draw)):
+        raise DataError("--tokens, --photographs, --split and --draw are for orders of ROIs; give --order all as well")
+    for path in (output, draw):
+        if path is not None:
+            opt.check_writable(path)
+    loaded = [ft.Mapping.load(folder) for folder in mappings]
+    if orders is not None:
+        distances = read_distances(loaded, tokens or [], photographs, split, seed, not quiet)
+        answer = order_answer(mappings, loaded, orders, distances, permutations, seed, draw)
+    elif nulls is not None:
+        answer = null_answer(loaded, nulls, seed, not quiet)
+    elif len(loaded) > 1 or output is not None:
+        answer = _mean_answer(loaded, output)
+    else:
+        answer = _roi_answer(mappings[0], loaded[0], normalised, threshold)
+    answer.print(as_json, as_csv)
+
+
+def _roi_answer(path: Path, mapping: "ft.Mapping", normalised: bool, threshold: float) -> Answer:
+    """Raw scores, noise ceilings and, where asked for, normalised scores of each ROI."""
+    if normalised and "ceiling" not in mapping.dataset:
+        raise DataError(f"{path} has no noise ceiling, so its scores stay raw; leave out --normalised")
+    left_out = () if normalised else NORMALISED
+    columns = {name: heading for name, heading in ROIS.items() if name not in left_out}
+    rows = ft.analysis.records_of(ft.analysis.roi_scores(mapping, threshold).drop(columns=list(left_out)))
+    facts = _roi_facts(mapping, threshold if normalised else None)
+    note = "\n".join(f"{name}: {value}" for name, value in facts.items() if value not in (None, {}))
+    table = Rows("Scores on held-out images", rows, columns, note, simulated=mapping.simulated)
+    return Answer(facts | {"rois": rows}, rows, [table])
+
+
+def _roi_facts(mapping: "ft.Mapping", threshold: float | None) -> dict[str, Any]:
+    """What was fitted, on which images, and what the numbers are: formulas, threshold, numbers of trials."""
+    formula, repeats = ft.analysis.ceiling_facts(mapping)
+    line = {name: ft.analysis.estimate(mapping, name) for name in ("slope", "b0", "b1")}
+    facts: dict[str, Any] = {
+        **ft.mapping.facts(mapping.dataset),
+        "score": "R^2 on held-out images, raw, mean over voxels",
+        "hierarchy_line": ", ".join(f"{name} {value.text()}" for name, value in line.items() if value.known) or None,
+        "limits": "95 % of draws of test images" if "drawn_r2" in mapping.dataset else "none",
+        "ceiling": formula if "ceiling" in mapping.dataset else "none",
+        "test_responses_by_trials_averaged": repeats,
+        "simulated": mapping.simulated,
+    }
+    if threshold is not None:
+        facts |= {"normalised": ft.analysis.NORMALISED_FORMULA, "masked_where_ceiling_below": threshold}
+    return facts
+
+
+def _mean_answer(mappings: "list[ft.Mapping]", output: Path | None) -> Answer:
+    """Means with Student's limits of one network's scores, shares and hierarchy line, over subjects or seeds.
+
+    Raises:
+        DataError: if the mappings do not belong together, or there is something at ``output``, where the average
+            over seeds is written.
+    """
+    summary = ft.analysis.summarise_fits(mappings)
+    over = summary["limits"][0]
+    each = [ft.mapping.facts(mapping.dataset) for mapping in mappings]
+    names = ("network", "subject", "recipe", "split", "seed", "images", "repeats")
+    facts = {name: ", ".join(dict.fromkeys(one[name] for one in each)) for name in names} | {
+        "score": "R^2 on held-out images, raw; R^2 / ceiling: ratio of the two means",
+        "limits": f"95 %, Student's, of the mean over {over}",
+        "simulated": any(mapping.simulated for mapping in mappings),
+    }
+    if output is not None:
+        average = ft.analysis.seed_average(mappings)
+        opt.check_new(output)
+        facts["average_over_seeds"] = str(average.save(output))
+    rows = ft.analysis.records_of(summary)
+    printed: dict[str, dict[str, str]] = {}
+    for row in rows:
+        text = ft.analysis.text_in_row(row, "mean")
+        if row["quantity"] in MEANS:
+            printed.setdefault(row["region"], {"region": row["region"]})[row["quantity"]] = text
+        else:
+            name = f"hierarchy line, {row['quantity']}"
+            printed[name] = {"region": name, "depth": text}
+    note = "\n".join(f"{name}: {value}" for name, value in facts.items())
+    columns, simulated = {"region": "ROI", **MEANS}, bool(facts["simulated"])
+    table = Rows(f"Means over {over}", list(printed.values()), columns, note, simulated=simulated)
+    return Answer(facts | {"rows": rows}, rows, [table])

@@ -1,1 +1,0 @@
-"""Commands for a first look: the demo, networks, a plan, this machine."""

@@ -1,0 +1,125 @@
+"""``factortopy weights``: the weights that the paper's authors released as a mapping, and a mapping's as theirs."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+from typer import Argument, Option
+
+import factortopy as ft
+from factortopy.cli import options as opt
+from factortopy.cli.figures import plot
+from factortopy.cli.fit import print_scores
+from factortopy.errors import DataError
+
+UNTRAINED = "-untrained-0"
+KINDS = (".pth", ".pt", ".safetensors")
+WHOLE = (
+    "Coordinates were scaled by the whole surface: import with --bounds surface. The authors' program scales "
+    "by the voxels alone and would read other places with these weights."
+)
+
+
+def import_file(
+    file: Annotated[Path, Argument(help="State dict: .pth, .pt or .safetensors.")],
+    output: Annotated[Path, Argument(help="Folder of the mapping.")],
+    *,
+    network: Annotated[str, Option(help="Whose layers the weights read, e.g. clip-b16-datacomp-l.")],
+    layers: opt.Layers = None,
+    data: Annotated[
+        Path | None, Option(metavar="FOLDER", help="A subject, as for [bold]fit[/bold], of the same voxels.")
+    ] = None,
+    subject: opt.Subject = None,
+    labels: Annotated[
+        str | None, Option(metavar="LEFT,RIGHT", help="Label files on fsaverage: the voxels are what they label.")
+    ] = None,
+    roi_labels: Annotated[
+        list[str] | None,
+        Option(metavar="LEFT,RIGHT", help="With --labels: label files of ROIs. May be repeated."),
+    ] = None,
+    coordinates: Annotated[Path | None, Option(metavar="FILE", help="Array (voxel, 3) in mm, on no surface.")] = None,
+    bounds: Annotated[
+        Literal["voxels", "surface"],
+        Option(help="What coordinates are scaled by: voxels for the authors' weights, surface for own."),
+    ] = "voxels",
+    tokens: Annotated[
+        Path | None, Option(metavar="STORE", help="Tokens of the subject's images: also shares, scores and limits.")
+    ] = None,
+    split: opt.SplitFile = None,
+    figures: Annotated[bool, Option(help="Draw the figures into OUTPUT/figures.")] = True,
+    quiet: opt.Quiet = False,
+) -> None:
+    """Make a mapping of released FactorTopy weights: selectors, maps, slope; with data, shares and scores.
+
+    The weights do not say where their voxels lie: give --data, --labels or --coordinates.
+    """
+    opt.check_new(output)
+    if (tokens is None) != (split is None) or (tokens is not None and data is None):
+        raise DataError("scores need --tokens, --data and --split together: test images must be new ones")
+    released = ft.networks.read_weights(file)
+    measured = None if data is None else ft.load_subject(data, subject=subject, progress=not quiet)
+    voxels = _voxels(measured, labels, roi_labels or [], coordinates)
+    skeleton = ft.networks.network_skeleton(network, opt.split_names(layers))
+    store, sides = opt.open_store(tokens), opt.read_split(split)
+    # The shapes come from random weights, so the name says untrained, as only tokens of such weights do rightly.
+    untrained = store is not None and store.network == skeleton.name
+    name = skeleton.name if untrained else skeleton.name.removesuffix(UNTRAINED)
+    mapping = ft.exchange.import_weights(released, voxels, skeleton, name=name, bounds=bounds, source=file.name)
+    if store is not None and measured is not None and sides is not None:
+        mapping = ft.exchange.score_weights(mapping, store, measured, sides)
+    mapping.save(output)
+    if not quiet:
+        print_scores(mapping)
+        typer.echo(f"Mapping: {output}")
+    if figures:
+        plot(output, quiet=quiet)
+
+
+def export_file(
+    mapping: opt.MappingFolder,
+    file: Annotated[Path, Argument(help="State dict to write: .pth, .pt or .safetensors.")],
+    *,
+    overwrite: Annotated[bool, Option("--overwrite", help="Replace FILE.")] = False,
+    quiet: opt.Quiet = False,
+) -> None:
+    """Write the trained weights of a mapping that fit --recipe paper made under the authors' names."""
+    if file.suffix not in KINDS:
+        raise DataError(f"{file} must end in {', '.join(KINDS)}")
+    if file.exists() and not overwrite:
+        raise DataError(f"{file} exists; choose another name or give --overwrite")
+    opt.check_writable(file)
+    import numpy as np
+    import torch
+    from safetensors.torch import save_file
+
+    loaded = ft.Mapping.load(mapping)
+    state = {name: value.contiguous() for name, value in ft.exchange.export_weights(loaded).items()}
+    with ft.storage.atomic_path(file) as temporary:
+        (save_file if file.suffix == ".safetensors" else torch.save)(state, temporary)
+    if quiet:
+        return
+    typer.echo(f"Weights of {len(state['bias']):,} voxels: {file}")
+    own = loaded.dataset["coordinates"].values
+    scaled = np.reshape(loaded.dataset.attrs["coordinate_bounds"], (2, 3))
+    if not np.allclose([own.min(axis=0), own.max(axis=0)], scaled, atol=1e-3):
+        typer.echo(WHOLE)
+
+
+def _voxels(
+    subject: "ft.Subject | None", labels: str | None, rois: list[str], coordinates: Path | None
+) -> "ft.cortex.Voxels | ft.Subject":
+    if sum(given is not None for given in (subject, labels, coordinates)) != 1 or (rois and labels is None):
+        raise DataError("say where the voxels lie: give one of --data, --labels (with --roi-labels), --coordinates")
+    if subject is not None:
+        return subject
+    if coordinates is not None:
+        return ft.exchange.voxels_from_coordinates(coordinates)
+    pairs = [_pair("--roi-labels", text) for text in rois]
+    return ft.exchange.voxels_from_labels(_pair("--labels", str(labels)), pairs)
+
+
+def _pair(option: str, text: str) -> "ft.exchange.LabelFiles":
+    files = [part.strip() for part in text.split(",")]
+    if len(files) != 2 or not all(files):
+        raise DataError(f"{option} {text!r}: give two files, left,right, e.g. lh.nsdgeneral.mgz,rh.nsdgeneral.mgz")
+    return files[0], files[1]
