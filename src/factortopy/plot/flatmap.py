@@ -150,20 +150,20 @@ def _lay_out(
     sheets: dict[str, FlatSheet], measured: dict[str, np.ndarray], zoom: bool
 ) -> tuple[dict[str, FlatSheet], Extent]:
     """Put the part to be shown of each hemisphere side by side; returns the shifted sheets and the extent."""
-    placed, left, bottom, top = {}, 0.0, np.inf, -np.inf
+    shifted, left, bottom, top = {}, 0.0, np.inf, -np.inf
     for side, sheet in sheets.items():
         shown = sheet.points[measured[side]] if zoom else sheet.points
         shown = shown[np.isfinite(shown).all(axis=1)]
         if not len(shown):
-            placed[side] = FlatSheet(np.full_like(sheet.points, np.nan), sheet.faces[:0])
+            shifted[side] = FlatSheet(np.full_like(sheet.points, np.nan), sheet.faces[:0])
             continue
         margin = REACH if zoom else 0.0
         low, high = shown.min(axis=0) - margin, shown.max(axis=0) + margin
         faces = sheet.faces[_within_reach(sheet, shown)] if zoom else sheet.faces
-        placed[side] = FlatSheet(sheet.points + np.array([left - low[0], 0.0]), faces)
+        shifted[side] = FlatSheet(sheet.points + np.array([left - low[0], 0.0]), faces)
         left += high[0] - low[0] + GAP
         bottom, top = min(bottom, low[1]), max(top, high[1])
-    return placed, (0.0, left - GAP, bottom, top)
+    return shifted, (0.0, left - GAP, bottom, top)
 
 
 def _within_reach(sheet: FlatSheet, shown: Float[np.ndarray, "measured 2"]) -> Bool[np.ndarray, "face"]:

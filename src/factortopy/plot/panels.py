@@ -33,7 +33,7 @@ GAP, LINE, KEYS, SMALL = 3.0, 3.0, 30.0, 70.0
 """Between many maps, of a line of their titles, of keys below, mm; width below which maps carry fewer words."""
 
 
-Place = tuple[float, float, float]
+Position = tuple[float, float, float]
 """Left side, bottom and width, mm."""
 
 
@@ -134,11 +134,11 @@ def map_page(
     if not any(visible.any() for flat_map in maps for visible in flat_map.measured.values()):
         raise DataError("no voxel has a colour: none has a value of what is shown")
     title_lines = 1 + max(panel.title.count("\n") for panel in panels)
-    height, places = _beside_keys(maps[0], below) if single else _in_rows(maps, columns, width, title_lines)
+    height, positions = _beside_keys(maps[0], below) if single else _in_rows(maps, columns, width, title_lines)
     figure = new_figure(header, title, height, source=source, alt=alt)
-    for number, (panel, flat_map, place) in enumerate(zip(panels, maps, places, strict=True)):
+    for number, (panel, flat_map, position) in enumerate(zip(panels, maps, positions, strict=True)):
         full = width > SMALL or number == 0
-        axes = draw_map(figure, panel, flat_map, place, names=names and full, foot=full)
+        axes = draw_map(figure, panel, flat_map, position, names=names and full, foot=full)
         if not single:
             axes.set_title(panel.title, fontsize=7.5, pad=2)
     if not single:
@@ -153,26 +153,26 @@ def map_page(
     return figure
 
 
-def _beside_keys(flat_map: FlatMap, below: float) -> tuple[float, list[Place]]:
-    """Height of a page of one map, which stands on the left, and its place."""
+def _beside_keys(flat_map: FlatMap, below: float) -> tuple[float, list[Position]]:
+    """Height of a page of one map, which stands on the left, and its position."""
     tall = map_height(flat_map, MAP_WIDTH)
     height = max(tall, 86.0)
     return below + height + 2, [(MARGIN, below + (height - tall) / 2 + 1, MAP_WIDTH)]
 
 
-def _in_rows(maps: Sequence[FlatMap], columns: int, width: float, title_lines: int) -> tuple[float, list[Place]]:
-    """Height of a page of maps row by row above their keys, and their places."""
+def _in_rows(maps: Sequence[FlatMap], columns: int, width: float, title_lines: int) -> tuple[float, list[Position]]:
+    """Height of a page of maps row by row above their keys, and their positions."""
     heights = [map_height(flat_map, width) for flat_map in maps]
     starts = range(0, len(maps), columns)
     # Of small maps only the first row has room for hemispheres' names and a scale bar.
     feet = [FOOT - GAP if width < SMALL and start else 0.0 for start in starts]
     title = 4 + LINE * title_lines
     rows = [max(heights[start : start + columns]) + title - foot for start, foot in zip(starts, feet, strict=True)]
-    places = []
+    positions = []
     for number in range(len(maps)):
         row, column = divmod(number, columns)
-        places.append((MARGIN + column * (width + GAP), KEYS + sum(rows[row + 1 :]) - feet[row], width))
-    return KEYS + sum(rows), places
+        positions.append((MARGIN + column * (width + GAP), KEYS + sum(rows[row + 1 :]) - feet[row], width))
+    return KEYS + sum(rows), positions
 
 
 def map_height(flat_map: FlatMap, width: float) -> float:
@@ -182,13 +182,13 @@ def map_height(flat_map: FlatMap, width: float) -> float:
 
 
 def draw_map(
-    figure: Figure, panel: FlatPanel, flat_map: FlatMap, place: Place, *, names: bool = True, foot: bool = True
+    figure: Figure, panel: FlatPanel, flat_map: FlatMap, position: Position, *, names: bool = True, foot: bool = True
 ) -> Axes:
     """Put a flat map on a figure: picture, outlines, with ``names`` the ROIs', with ``foot`` hemispheres and scale."""
     left, right, bottom, top = flat_map.extent
-    axes = add_axes(figure, *place, map_height(flat_map, place[2]))
+    axes = add_axes(figure, *position, map_height(flat_map, position[2]))
     axes.imshow(flat_map.image, extent=flat_map.extent, interpolation="antialiased", gid="flatmap")
-    axes.set(xlim=(left, right), ylim=(bottom - FOOT * (right - left) / place[2], top))
+    axes.set(xlim=(left, right), ylim=(bottom - FOOT * (right - left) / position[2], top))
     axes.set_axis_off()
     surface = surface_of(panel.mapping)
     _draw_rois(axes, panel.mapping, surface, flat_map, names)
@@ -203,7 +203,7 @@ def draw_map(
             axes.text(middle, bottom, f"{side} hemisphere", ha="center", va="top", color=MUTED, fontsize=7)
     own = standard_name(panel.mapping.dataset.attrs["surface"])
     note = "" if surface.name == own else f"; {own} on {surface.name}"
-    height = bottom - 0.72 * FOOT * (right - left) / place[2]
+    height = bottom - 0.72 * FOOT * (right - left) / position[2]
     _draw_scale_bar(axes, (left + right) / 2, height, right - left, note)
     return axes
 
@@ -224,7 +224,7 @@ def _draw_rois(axes: Axes, mapping: Mapping, surface: Surface, flat_map: FlatMap
 
 
 def _draw_labels(axes: Axes, labels: dict[str, Int[np.ndarray, "vertex"]], flat_map: FlatMap) -> None:
-    """Every number in the widest place that it has in each hemisphere."""
+    """Every number where it has most room, in each hemisphere."""
     box = {"boxstyle": "circle,pad=0.15", "facecolor": "white", "edgecolor": INK, "linewidth": 0.3}
     style: dict[str, Any] = {"fontsize": 4.5, "ha": "center", "va": "center", "bbox": box, "zorder": 6}
     for side, numbers in labels.items():
@@ -262,13 +262,13 @@ def _draw_scale_bar(axes: Axes, middle: float, height: float, width: float, note
     axes.text(middle + 0.012 * width, height, text, ha="left", va="center", fontsize=7, color=MUTED)
 
 
-def draw_inset(figure: Figure, mapping: Mapping, place: Place) -> None:
-    """A small map of the whole cortex that shows in black where the voxels lie; ``place`` as in draw_map."""
+def draw_inset(figure: Figure, mapping: Mapping, position: Position) -> None:
+    """A small map of the whole cortex that shows in black where the voxels lie; ``position`` as in draw_map."""
     surface = surface_of(mapping)
     ink = np.tile(np.array([0.1, 0.12, 0.14, 1.0]), (mapping.dataset.sizes["voxel"], 1))
     whole = paint(surface, to_vertices(mapping, surface, ink), zoom=False, width=500)
     left, right, bottom, top = whole.extent
-    axes = add_axes(figure, *place, place[2] * (top - bottom) / (right - left))
+    axes = add_axes(figure, *position, position[2] * (top - bottom) / (right - left))
     axes.imshow(whole.image, extent=whole.extent, interpolation="antialiased")
     axes.set_axis_off()
     axes.set_title("both hemispheres, flattened;\nblack: shown here", fontsize=7, fontweight="normal", color=MUTED)
