@@ -1,16 +1,5 @@
 """Baselines and ablations at equal budget: what a simpler model would have said (`docs/baselines.md`)."""
 
-from factortopy.baselines.costs import estimate_baselines
-from factortopy.baselines.methods import METHODS, REFERENCE, Method, extract_untrained
-from factortopy.baselines.run import run_baselines
-from factortopy.baselines.scores import BaselineScores
+import lazy_loader
 
-__all__ = [
-    "METHODS",
-    "REFERENCE",
-    "BaselineScores",
-    "Method",
-    "estimate_baselines",
-    "extract_untrained",
-    "run_baselines",
-]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

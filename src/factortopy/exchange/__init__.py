@@ -1,19 +1,5 @@
 """Mappings to and from the weights that the paper's authors released (`docs/authors-weights.md`)."""
 
-from factortopy.exchange.weights import (
-    LabelFiles,
-    export_weights,
-    import_weights,
-    score_weights,
-    voxels_from_coordinates,
-    voxels_from_labels,
-)
+import lazy_loader
 
-__all__ = [
-    "LabelFiles",
-    "export_weights",
-    "import_weights",
-    "score_weights",
-    "voxels_from_coordinates",
-    "voxels_from_labels",
-]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -1,13 +1,5 @@
 """Where to compute: device, precision, memory, seeds."""
 
-from factortopy.machine.cost import Cost
-from factortopy.machine.machine import Machine, autocast, choose_device, choose_precision, seeded
+import lazy_loader
 
-__all__ = [
-    "Cost",
-    "Machine",
-    "autocast",
-    "choose_device",
-    "choose_precision",
-    "seeded",
-]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -1,31 +1,5 @@
 """FactorTopy, the encoding model: position code, selectors, channel align and read-out."""
 
-from factortopy.model.factortopy import AlignedTokens, ChannelAlign, ChannelMap, FactorTopy, UnitChannelMap
-from factortopy.model.readout import read_out
-from factortopy.model.selectors import (
-    FixedSelectors,
-    FreeSelectors,
-    PartlyFixedSelectors,
-    PositionEncoding,
-    Selection,
-    TopologicalSelectors,
-    confidence,
-    softness_penalty,
-)
+import lazy_loader
 
-__all__ = [
-    "AlignedTokens",
-    "ChannelAlign",
-    "ChannelMap",
-    "FactorTopy",
-    "FixedSelectors",
-    "FreeSelectors",
-    "PartlyFixedSelectors",
-    "PositionEncoding",
-    "Selection",
-    "TopologicalSelectors",
-    "UnitChannelMap",
-    "confidence",
-    "read_out",
-    "softness_penalty",
-]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

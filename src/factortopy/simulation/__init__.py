@@ -1,9 +1,5 @@
 """Simulated subjects with a planted truth."""
 
-from factortopy.simulation.planting import Planted
-from factortopy.simulation.simulate import simulate_subject
+import lazy_loader
 
-__all__ = [
-    "Planted",
-    "simulate_subject",
-]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -1,23 +1,5 @@
 """The stages from tokens and a subject to a scored mapping, in their order."""
 
-from factortopy.workflow._fit import Fit, fit, fit_identity, fit_model, fit_options
-from factortopy.workflow.costs import LIBRARIES_MEMORY, estimate_fit, settings_cost
-from factortopy.workflow.folder import fit_to_folder, map_before_and_after
-from factortopy.workflow.scoring import HeldOutScores, ceiling_on_test, fit_facts, score_model
+import lazy_loader
 
-__all__ = [
-    "LIBRARIES_MEMORY",
-    "Fit",
-    "HeldOutScores",
-    "ceiling_on_test",
-    "estimate_fit",
-    "fit",
-    "fit_facts",
-    "fit_identity",
-    "fit_model",
-    "fit_options",
-    "fit_to_folder",
-    "map_before_and_after",
-    "score_model",
-    "settings_cost",
-]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -1,0 +1,10 @@
+from ._facts import facts as facts
+from ._facts import facts_line as facts_line
+from .mapping import Mapping as Mapping
+from .quantities import best_layer as best_layer
+from .quantities import layer_confidence as layer_confidence
+from .rebuild import load_mapped_network as load_mapped_network
+from .rebuild import load_model as load_model
+from .schema import mapping_dataset as mapping_dataset
+from .schema import voxel_variables as voxel_variables
+from .schema import with_values as with_values

@@ -1,0 +1,14 @@
+from .factortopy import AlignedTokens as AlignedTokens
+from .factortopy import ChannelAlign as ChannelAlign
+from .factortopy import ChannelMap as ChannelMap
+from .factortopy import FactorTopy as FactorTopy
+from .factortopy import UnitChannelMap as UnitChannelMap
+from .readout import read_out as read_out
+from .selectors import FixedSelectors as FixedSelectors
+from .selectors import FreeSelectors as FreeSelectors
+from .selectors import PartlyFixedSelectors as PartlyFixedSelectors
+from .selectors import PositionEncoding as PositionEncoding
+from .selectors import Selection as Selection
+from .selectors import TopologicalSelectors as TopologicalSelectors
+from .selectors import confidence as confidence
+from .selectors import softness_penalty as softness_penalty

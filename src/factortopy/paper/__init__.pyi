@@ -1,0 +1,12 @@
+from .costs import estimate_items as estimate_items
+from .item import Item as Item
+from .members import TINY_DIFFUSION as TINY_DIFFUSION
+from .members import Member as Member
+from .numbers import paper_table as paper_table
+from .plan import StudyPlan as StudyPlan
+from .run import ITEMS as ITEMS
+from .run import Outcome as Outcome
+from .run import find_item as find_item
+from .run import run_items as run_items
+from .study import Job as Job
+from .study import Study as Study

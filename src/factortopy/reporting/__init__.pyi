@@ -1,0 +1,11 @@
+from ._report import report as report
+from .comparison import DIFFERENCES as DIFFERENCES
+from .comparison import find_results as find_results
+from .comparison import write_comparison as write_comparison
+from .folders import write_averages as write_averages
+from .folders import write_change as write_change
+from .folders import write_channel_images as write_channel_images
+from .folders import write_clusters as write_clusters
+from .pages import headline as headline
+from .ranking import Results as Results
+from .ranking import ranked as ranked

@@ -1,0 +1,10 @@
+from ._extract import estimate_extraction as estimate_extraction
+from ._extract import extract as extract
+from .clusters import split_clusters as split_clusters
+from .outliers import OUTLIER_RATIO as OUTLIER_RATIO
+from .outliers import TokenNorms as TokenNorms
+from .outliers import token_norms as token_norms
+from .store import TokenFolder as TokenFolder
+from .store import TokenStore as TokenStore
+from .store import images_done as images_done
+from .store import planned_bytes as planned_bytes

@@ -1,0 +1,14 @@
+from ._fit import Fit as Fit
+from ._fit import fit as fit
+from ._fit import fit_identity as fit_identity
+from ._fit import fit_model as fit_model
+from ._fit import fit_options as fit_options
+from .costs import LIBRARIES_MEMORY as LIBRARIES_MEMORY
+from .costs import estimate_fit as estimate_fit
+from .costs import settings_cost as settings_cost
+from .folder import fit_to_folder as fit_to_folder
+from .folder import map_before_and_after as map_before_and_after
+from .scoring import HeldOutScores as HeldOutScores
+from .scoring import ceiling_on_test as ceiling_on_test
+from .scoring import fit_facts as fit_facts
+from .scoring import score_model as score_model
