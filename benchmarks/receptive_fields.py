@@ -16,8 +16,8 @@ import numpy as np
 import torch
 
 from factortopy.baselines.features import Features, Field
+from factortopy.baselines.linear import fit_candidates
 from factortopy.baselines.receptive_fields import fit_fields
-from factortopy.baselines.ridge import fit_candidates
 from factortopy.networks import Tokens
 
 LAYERS, COMPONENTS, GRID = 12, 32, 8

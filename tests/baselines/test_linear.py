@@ -9,9 +9,8 @@ from sklearn.model_selection import PredefinedSplit
 
 from factortopy.analysis import draw_roi_r2, r_squared
 from factortopy.baselines import receptive_fields
-from factortopy.baselines.features import Field, field_weights, measure_features
-from factortopy.baselines.linear import fit_linear
-from factortopy.baselines.ridge import PENALTIES, band_weightings, choose, fit_candidates
+from factortopy.baselines.features import PENALTIES, Field, field_weights, measure_features
+from factortopy.baselines.linear import band_weightings, choose, fit_candidates, fit_linear
 from factortopy.fitting import fit_settings, split_examples
 
 COUNTS = {"train": 60, "validation": 25, "test": 20}

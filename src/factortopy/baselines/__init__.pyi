@@ -4,4 +4,4 @@ from .methods import REFERENCE as REFERENCE
 from .methods import Method as Method
 from .methods import extract_untrained as extract_untrained
 from .run import run_baselines as run_baselines
-from .scores import BaselineScores as BaselineScores
+from .methods import BaselineScores as BaselineScores

@@ -10,8 +10,8 @@ import torch
 
 from factortopy.baselines import receptive_fields
 from factortopy.baselines.features import FIELD_PLACES, FIELD_SIZES, Features
+from factortopy.baselines.linear import BAND_WEIGHTS, VOXELS, choose
 from factortopy.baselines.methods import is_linear
-from factortopy.baselines.ridge import BAND_WEIGHTS, VOXELS, choose
 from factortopy.baselines.run import FEATURES, check_methods
 from factortopy.fitting import default_split
 from factortopy.images import Split
@@ -73,30 +73,26 @@ def _linear(
     features: int,
     device: torch.device,
 ) -> Cost:
-    """What the linear baselines take."""
+    """What the linear baselines take: memory by counting, time from one candidate and the fields of one position."""
     if not methods:
         return Cost()
-    fields = len(FIELD_SIZES) * min(FIELD_PLACES, tokens.grid[0]) * min(FIELD_PLACES, tokens.grid[1])
+    voxels, positions = len(subject.voxels), tokens.grid[0] * tokens.grid[1]
     candidates = {"ridge-best-layer": len(tokens.layers), "ridge-all-layers": 1, "banded-ridge": BAND_WEIGHTS}
-    ridges = sum(candidates.get(name, 0) for name in methods)
+    ridges, fields = sum(candidates.get(name, 0) for name in methods), 0
+    if "fwrf" in methods:
+        fields = len(FIELD_SIZES) * min(FIELD_PLACES, tokens.grid[0]) * min(FIELD_PLACES, tokens.grid[1])
     seconds = 0.0
     if ridges:
-        seconds += ridges * _ridge_seconds(images, len(subject.voxels), features, device)
-    if "fwrf" in methods:
-        seconds += fields * _field_seconds(images, len(subject.voxels), features, device)
-    memory = _memory(tokens, subject, features, fields if "fwrf" in methods else 0, sum(images.values()))
-    return Cost(seconds, memory)
-
-
-def _memory(tokens: TokenStore, subject: Subject, features: int, fields: int, images: int) -> float:
-    """Bytes at the peak of the linear baselines."""
-    positions = tokens.grid[0] * tokens.grid[1]
+        seconds += ridges * _ridge_seconds(images, voxels, features, device)
+    if fields:
+        seconds += fields * _field_seconds(images, voxels, features, device)
     # Components in float16, twice while they are joined; responses; one candidate and its penalised inverses.
-    needed = 2 * 2.0 * images * features * (positions + 1) / 2
-    needed += 4.0 * images * (2 * len(subject.voxels) + 16 * features)
+    count = sum(images.values())
+    memory = 2 * 2.0 * count * features * (positions + 1) / 2 + 4.0 * count * (2 * voxels + 16 * features)
     # Receptive fields: eigenvectors of each, and products of positions with some voxels.
     products = positions * receptive_fields.VOXELS if fields else 0
-    return LIBRARIES_MEMORY + needed + 4.0 * features * (fields * features + products / 2)
+    memory += LIBRARIES_MEMORY + 4.0 * features * (fields * features + products / 2)
+    return Cost(seconds, memory)
 
 
 def _ridge_seconds(images: dict[str, int], voxels: int, features: int, device: torch.device) -> float:
@@ -113,7 +109,7 @@ def _ridge_seconds(images: dict[str, int], voxels: int, features: int, device: t
 
 
 def _field_seconds(images: dict[str, int], voxels: int, features: int, device: torch.device) -> float:
-    """Of one receptive field for all voxels: of the fields of a single place, some voxels are timed."""
+    """Of one receptive field for all voxels: of the fields of a single position, some voxels are timed."""
     random = torch.Generator().manual_seed(0)
     some, half = min(voxels, receptive_fields.VOXELS), max(1, features // 2)
 

@@ -1,4 +1,4 @@
-"""Features of the linear baselines: equally many numbers an image for each of them.
+"""What linear baselines start from, equally many numbers an image for each, and what they come to.
 
 All start from the same principal components of tokens, as the default recipe does: ``K = features / (2 L)``
 of every layer, for local and for global tokens.
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from factortopy.fitting import Examples, FitSettings, join_tokens, measure_reduction
@@ -22,19 +22,31 @@ FIELD_PLACES = 8
 FIELD_SIZES = (0.5, 1.0, 2.0)
 """Standard deviations of receptive fields, in distances between neighbouring centres."""
 
+PENALTIES = np.logspace(0, 6, 13, dtype=np.float32)
+"""Ridge penalties tried, for features of mean variance 1."""
+
 Sides = dict[str, Float[np.ndarray, "_image _number"]]
 """Numbers of every image, by side of the split."""
 
 
-@dataclass(frozen=True)
-class Field:
-    """A Gaussian receptive field.
+@dataclass(frozen=True, eq=False)
+class LinearFit:
+    """What a linear baseline predicts and what it chose on the validation images.
 
     Attributes:
-        x: centre in [-1, 1], to the right.
-        y: centre in [-1, 1], down.
-        size: standard deviation, in the same unit.
+        predictions: of the responses to the test images.
+        chosen: candidate (layer, receptive field) that predicted each voxel's validation responses best.
+        score: negative mean squared error there, as himalaya gives it.
     """
+
+    predictions: Float[np.ndarray, "image voxel"]
+    chosen: Int[np.ndarray, "voxel"]
+    score: Float[np.ndarray, "voxel"]
+
+
+@dataclass(frozen=True)
+class Field:
+    """A Gaussian receptive field: its centre in [-1, 1], x to the right and y down, and its standard deviation."""
 
     x: float
     y: float
@@ -59,27 +71,27 @@ class Features:
         return len(self.tokens["train"].local)
 
     def of_layer(self, layer: int, count: int) -> Sides:
-        """``count`` principal components of a layer's tokens, those of all places and the global one."""
+        """``count`` principal components of a layer's tokens, those of all positions and the global one."""
+        from sklearn.decomposition import PCA
+
         parts = {
-            side: torch.cat([tokens.local[layer].flatten(1), tokens.global_[layer]], dim=1).float()
+            side: torch.cat([tokens.local[layer].flatten(1), tokens.global_[layer]], dim=1).float().numpy()
             for side, tokens in self.tokens.items()
         }
-        return _unit(_principal({side: part.numpy() for side, part in parts.items()}, count))
+        most = min(count, len(parts["train"]) - 1, parts["train"].shape[1])
+        components = PCA(most, random_state=0).fit(parts["train"])
+        return _unit({side: components.transform(part) for side, part in parts.items()})
 
     def of_field(self, field: Field) -> Sides:
         """Components of all layers: local ones weighed by a receptive field, and global ones."""
         first = self.tokens["train"].local[0]
         weights = field_weights(field, *first.shape[-2:]).flatten()
-        return _unit(
-            {
-                side: torch.cat(
-                    [layer.float().flatten(2) @ weights for layer in tokens.local]
-                    + [layer.float() for layer in tokens.global_],
-                    dim=1,
-                ).numpy()
-                for side, tokens in self.tokens.items()
-            }
-        )
+
+        def of(tokens: Tokens) -> np.ndarray:
+            local = [layer.float().flatten(2) @ weights for layer in tokens.local]
+            return torch.cat([*local, *(layer.float() for layer in tokens.global_)], dim=1).numpy()
+
+        return _unit({side: of(tokens) for side, tokens in self.tokens.items()})
 
     def fields(self) -> list[Field]:
         """The grid of receptive fields: centres of the token grid's cells, at most 8 x 8, in three sizes."""
@@ -97,15 +109,7 @@ class Features:
 def measure_features(
     sides: dict[str, Examples], layers: int, count: int, settings: FitSettings, progress: bool = True
 ) -> Features:
-    """Reduce the tokens of all sides to principal components of the training images.
-
-    Args:
-        sides: examples by side of the split.
-        layers: number of layers L.
-        count: numbers an image that a baseline may use in all.
-        settings: of the fit, for their damping and seed.
-        progress: whether to show a progress bar.
-    """
+    """Tokens of all sides in principal components of the training images, for ``count`` numbers an image in all."""
     components = max(1, count // (2 * layers))
     reduction = measure_reduction(sides["train"], components, settings.damping, settings.seed)
 
@@ -125,14 +129,6 @@ def field_weights(field: Field, height: int, width: int) -> Float[Tensor, "H W"]
     distance = (x[None, :] - field.x).square() + (y[:, None] - field.y).square()
     weights = (-distance / (2 * field.size**2)).exp()
     return weights / weights.sum()
-
-
-def _principal(sides: Sides, count: int) -> Sides:
-    from sklearn.decomposition import PCA
-
-    training = sides["train"]
-    components = PCA(min(count, len(training) - 1, training.shape[1]), random_state=0).fit(training)
-    return {side: components.transform(part) for side, part in sides.items()}
 
 
 def _unit(sides: Sides) -> Sides:

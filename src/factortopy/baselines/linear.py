@@ -1,16 +1,27 @@
-"""The linear baselines by name: ridge on one layer, on all, on weighted ones, and in receptive fields."""
+"""The linear baselines: himalaya chooses on the validation images, scikit-learn fits the training images."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
+from jaxtyping import Float
 
 from factortopy.baselines import receptive_fields
-from factortopy.baselines.features import Features, Sides
-from factortopy.baselines.ridge import Bands, LinearFit, band_weightings, fit_candidates
+from factortopy.baselines.features import PENALTIES, Features, LinearFit, Sides
+from factortopy.errors import MissingExtraError
 from factortopy.progress import progress_bar
+
+BAND_WEIGHTS = 20
+"""Weightings of the layers that banded ridge tries."""
+SMALLEST_WEIGHT = 1e-6
+VOXELS, PENALTIES_AT_ONCE = 2_048, 4
+"""Voxels and penalties computed at a time, which bounds the memory."""
+
+Bands = Callable[[], Sequence[Sides]]
+"""Makes the feature spaces of one candidate."""
 
 
 def fit_linear(
@@ -23,19 +34,10 @@ def fit_linear(
     progress: bool = True,
     description: str = "Ridge",
 ) -> LinearFit:
-    """Fit one of the linear baselines.
-
-    Args:
-        name: ``"ridge-best-layer"``, ``"ridge-all-layers"``, ``"banded-ridge"`` or ``"fwrf"``.
-        features: of the images.
-        responses: to the images of every side.
-        seed: of the weightings that banded ridge tries.
-        device: where to compute; the CPU if None.
-        progress: whether to show a progress bar.
-        description: what the bar calls this.
+    """Fit a linear baseline of ``METHODS``; the seed is of the weightings that banded ridge tries.
 
     Raises:
-        UnavailableError: if himalaya is not installed and the name is not ``"fwrf"``.
+        MissingExtraError: if himalaya is not installed and the name is not ``"fwrf"``.
     """
     if name == "fwrf":
         rounds = -(-responses["train"].shape[1] // receptive_fields.VOXELS)
@@ -43,22 +45,150 @@ def fit_linear(
             return receptive_fields.fit_fields(features, responses, device=device, advance=advance)
     layers = range(features.layers)
 
+    def one(layer: int) -> list[Sides]:
+        return [features.of_layer(layer, features.count)]
+
     def by_layer() -> list[Sides]:
         return [features.of_layer(layer, max(1, features.count // len(layers))) for layer in layers]
 
-    candidates: list[Bands] = [by_layer]
-    if name == "ridge-best-layer":
-        candidates = [partial(_alone, features.of_layer, layer, features.count) for layer in layers]
-    elif name == "ridge-all-layers":
-        candidates = [lambda: [_side_by_side(by_layer())]]
+    def together() -> list[Sides]:
+        bands = by_layer()
+        return [{side: np.concatenate([band[side] for band in bands], axis=1) for side in bands[0]}]
+
+    candidates: dict[str, list[Bands]] = {
+        "ridge-best-layer": [partial(one, layer) for layer in layers],
+        "ridge-all-layers": [together],
+        "banded-ridge": [by_layer],
+    }
     weightings = band_weightings(len(layers), seed) if name == "banded-ridge" else None
-    with progress_bar(description, 2 * len(candidates), show=progress) as advance:
-        return fit_candidates(candidates, responses, weightings, device=device, advance=advance)
+    with progress_bar(description, 2 * len(candidates[name]), show=progress) as advance:
+        return fit_candidates(candidates[name], responses, weightings, device=device, advance=advance)
 
 
-def _alone(make: Callable[..., Sides], *arguments: Any) -> list[Sides]:
-    return [make(*arguments)]
+def fit_candidates(
+    candidates: Sequence[Bands],
+    responses: Sides,
+    weightings: Float[np.ndarray, "weighting band"] | None = None,
+    *,
+    device: torch.device | None = None,
+    advance: Callable[[], None] = lambda: None,
+) -> LinearFit:
+    """Banded ridge on the candidate that is best for each voxel; plain ridge where there is one band.
+
+    Minimises ``|y - sum_b sqrt(g_b) X_b w_b|^2 + penalty |w|^2`` over the training images; candidate,
+    weighting g and penalty are those of the least squared error on the validation images, voxel by voxel.
+    Validation images are not trained on, as for FactorTopy. Each row of the weightings sums to 1; only equal
+    weights are tried if None. ``advance`` is called twice a candidate.
+    """
+    voxels = responses["train"].shape[1]
+    best = np.full(voxels, -np.inf, np.float32)
+    chosen, penalty = np.zeros(voxels, int), np.ones(voxels, np.float32)
+    weights: np.ndarray | None = None
+    for number, candidate in enumerate(candidates):
+        score, tried_penalty, tried_weights = choose(candidate(), responses, weightings, device)
+        better = score > best
+        best[better], chosen[better], penalty[better] = score[better], number, tried_penalty[better]
+        weights = tried_weights if weights is None else np.where(better[:, None], tried_weights, weights)
+        advance()
+    predictions = np.empty((len(responses["test"]), voxels), np.float32)
+    for number, candidate in enumerate(candidates):
+        here = np.flatnonzero(chosen == number)
+        if len(here) and weights is not None:
+            training = responses["train"][:, here]
+            predictions[:, here] = _predict(candidate(), training, penalty[here], weights[here])
+        advance()
+    return LinearFit(predictions, chosen, best)
 
 
-def _side_by_side(bands: list[Sides]) -> Sides:
-    return {side: np.concatenate([band[side] for band in bands], axis=1) for side in bands[0]}
+def choose(
+    bands: Sequence[Sides],
+    responses: Sides,
+    weightings: Float[np.ndarray, "weighting band"] | None,
+    device: torch.device | None,
+) -> tuple[Float[np.ndarray, "voxel"], Float[np.ndarray, "voxel"], Float[np.ndarray, "voxel band"]]:
+    """Score, penalty and band weights that predict the validation images best, voxel by voxel.
+
+    Raises:
+        MissingExtraError: if himalaya is not installed.
+    """
+    from sklearn.model_selection import PredefinedSplit
+
+    search = himalaya_search()
+    tried = np.full((1, len(bands)), 1 / len(bands)) if weightings is None else weightings
+    training, validation = len(responses["train"]), len(responses["validation"])
+    fold = PredefinedSplit(np.r_[np.full(training, -1), np.zeros(validation, int)])
+    both = np.concatenate([responses["train"], responses["validation"]])
+    with _backend(device) as backend:
+        array = backend.asarray
+        deltas, _, scores, _ = search(
+            [array(np.concatenate([band["train"], band["validation"]])) for band in bands],
+            array(both),
+            n_iter=array(tried.astype(np.float32)),
+            alphas=array(PENALTIES),
+            fit_intercept=True,
+            cv=fold,
+            n_targets_batch=VOXELS,
+            n_alphas_batch=PENALTIES_AT_ONCE,
+            return_weights=False,
+            progress_bar=False,
+            warn=False,
+        )
+        # himalaya gives log(weight / penalty), and the weights sum to 1.
+        ratios = np.exp(backend.to_numpy(deltas))
+        return backend.to_numpy(scores).max(axis=0), 1 / ratios.sum(axis=0), (ratios / ratios.sum(axis=0)).T
+
+
+def band_weightings(bands: int, seed: int) -> Float[np.ndarray, "weighting band"]:
+    """Weightings of bands to try: equal ones, then random ones, sparse (0.1) and even (1) by turns."""
+    random = np.random.default_rng(seed)
+    drawn = [random.dirichlet(np.full(bands, (0.1, 1.0)[number % 2])) for number in range(BAND_WEIGHTS - 1)]
+    weightings = np.maximum(np.stack([np.full(bands, 1 / bands), *drawn]), SMALLEST_WEIGHT)
+    return np.asarray(weightings / weightings.sum(axis=1, keepdims=True))
+
+
+def himalaya_search() -> Callable[..., Any]:
+    """himalaya's search over penalties and band weights.
+
+    Raises:
+        MissingExtraError: if himalaya is not installed.
+    """
+    try:
+        from himalaya.ridge import solve_group_ridge_random_search
+    except ImportError:
+        raise MissingExtraError("baselines", "the linear baselines need himalaya", "name other methods") from None
+    search: Callable[..., Any] = solve_group_ridge_random_search
+    return search
+
+
+def _predict(
+    bands: Sequence[Sides],
+    responses: Float[np.ndarray, "image voxel"],
+    penalty: Float[np.ndarray, "voxel"],
+    weights: Float[np.ndarray, "voxel band"],
+) -> Float[np.ndarray, "test voxel"]:
+    """Predictions of the test images from ridge regression on the training images."""
+    from sklearn.linear_model import Ridge
+
+    predictions = np.empty((len(bands[0]["test"]), responses.shape[1]), np.float32)
+    distinct, which = np.unique(weights.round(5), axis=0, return_inverse=True)
+    for number, row in enumerate(distinct):
+        here = np.flatnonzero(which.ravel() == number)
+        training, test = (
+            np.concatenate([root * band[side] for root, band in zip(np.sqrt(row), bands, strict=True)], axis=1)
+            for side in ("train", "test")
+        )
+        ridge = Ridge(alpha=penalty[here], solver="svd").fit(training, responses[:, here])
+        predictions[:, here] = ridge.predict(test).reshape(len(test), -1)
+    return predictions
+
+
+@contextmanager
+def _backend(device: torch.device | None) -> Iterator[Any]:
+    """himalaya's functions on a device, and its own setting left as it was."""
+    from himalaya.backend import get_backend, set_backend
+
+    before = get_backend()
+    try:
+        yield set_backend("torch_cuda" if device is not None and device.type == "cuda" else "numpy")
+    finally:
+        set_backend(before)

@@ -1,18 +1,22 @@
-"""The methods that are compared, by name: linear baselines, FactorTopy, its ablations, controls; and what the
-ablations and controls are fitted to.
-"""
+"""The methods that are compared, by name; what ablations and controls are fitted to; the scores of all."""
 
+import json
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from os import PathLike
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+import pandas
+import xarray as xr
 
-from factortopy.errors import DataError
+from factortopy.analysis import Estimate, finite_mean, normalised, records_of, table_of
 from factortopy.fitting import FitSettings
 from factortopy.images import ImageSet, Split
 from factortopy.networks import Tokens, load_network
+from factortopy.storage import write_table, write_text
 from factortopy.subjects import Subject
 from factortopy.tokens import TokenStore, extract
 
@@ -36,6 +40,7 @@ class Method:
 
 REFERENCE = "factortopy"
 """The method that all others are compared with."""
+UNTRAINED = "untrained-network"
 
 METHODS: dict[str, Method] = {
     "ridge-best-layer": Method("ridge, best layer", "linear baseline"),
@@ -48,14 +53,9 @@ METHODS: dict[str, Method] = {
     "local-only": Method("scale 0: local only", "ablation", {"fixed_scale": 0.0}),
     "global-only": Method("scale 1: global only", "ablation", {"fixed_scale": 1.0}),
     "without-layers": Method("without layer selection", "ablation", {"uniform_layers": True}),
-    "untrained-network": Method("untrained network", "control"),
+    UNTRAINED: Method("untrained network", "control"),
     "shuffled-images": Method("shuffled images", "control"),
 }
-
-
-def needs_himalaya(name: str) -> bool:
-    """Whether a method is computed by himalaya, an extra."""
-    return is_linear(name) and name != "fwrf"
 
 
 def is_linear(name: str) -> bool:
@@ -63,12 +63,8 @@ def is_linear(name: str) -> bool:
     return METHODS[name].family == "linear baseline"
 
 
-class PlaceMeans(TokenStore):
-    """A token store whose local maps are their means over places: nothing of where is left to read.
-
-    Args:
-        store: the store it reads from.
-    """
+class _MeanTokens(TokenStore):
+    """A token store whose local maps are their means over positions: nothing of where is left to read."""
 
     def __init__(self, store: TokenStore) -> None:
         self.__dict__.update(vars(store))
@@ -90,21 +86,10 @@ def variant(
     split: Split,
     untrained: TokenStore | None,
 ) -> tuple[TokenStore, Subject, FitSettings]:
-    """Tokens, subject and settings of FactorTopy or of one of its variants.
-
-    Args:
-        name: of ``METHODS``, no linear baseline.
-        tokens: of the network.
-        subject: responses.
-        settings: of FactorTopy; the variant's differ by what it lacks.
-        split: of the images.
-        untrained: tokens of the untrained network, where it is wanted.
-    """
+    """Tokens, subject and settings of FactorTopy or of one of its variants, which differ by what it lacks."""
     if name == "without-space":
-        tokens = PlaceMeans(tokens)
-    elif name == "untrained-network":
-        if untrained is None:
-            raise DataError("the untrained network has no tokens; give a store of them")
+        tokens = _MeanTokens(tokens)
+    elif name == UNTRAINED and untrained is not None:
         tokens = untrained
     elif name == "shuffled-images":
         subject = shuffled(subject, split, settings.seed)
@@ -141,14 +126,91 @@ def extract_untrained(
 
 
 def shuffled(subject: Subject, split: Split, seed: int) -> Subject:
-    """The subject with the responses to its training images permuted over these images.
-
-    Args:
-        subject: responses.
-        split: whose training images are meant.
-        seed: of the permutation.
-    """
+    """The subject with the responses to its training images permuted over these images."""
     rows = np.flatnonzero(np.isin(subject.image_ids, split.train))
     responses = subject.responses.copy()
     responses[rows] = responses[np.random.default_rng(seed).permutation(rows)]
     return replace(subject, responses=responses)
+
+
+@dataclass(frozen=True, eq=False)
+class BaselineScores:
+    """Methods at equal budget on one subject.
+
+    Attributes:
+        dataset: ``r2`` (method, voxel); ``resampled`` (method, resample, roi); ``member`` (roi, voxel);
+            ``ceiling`` (voxel) where known; attributes say what was compared and how.
+    """
+
+    dataset: xr.Dataset
+
+    @property
+    def simulated(self) -> bool:
+        """Whether the responses were simulated."""
+        return bool(self.dataset.attrs["simulated"])
+
+    @property
+    def methods(self) -> list[str]:
+        """Names of the methods that were fitted."""
+        return [str(name) for name in self.dataset["method"].values]
+
+    @property
+    def rois(self) -> list[str]:
+        """Names of the ROIs; the last one is all voxels."""
+        return [str(name) for name in self.dataset["roi"].values]
+
+    def table(self) -> pandas.DataFrame:
+        """Score of each method in each ROI, method by method.
+
+        Returns:
+            Columns ``method``, ``label`` (its name in figures), ``family`` (linear baseline, FactorTopy, ablation or
+            control), ``roi``, ``voxels``; ``r2``, the mean over voxels of raw R^2 on the test images, and
+            ``difference``, that from FactorTopy's R^2 in pairs, with ``_low`` and ``_high`` over draws of test
+            images; ``ceiling``, mean noise ceiling; ``normalised``, mean of R^2 over ceiling, voxels of ceiling
+            below 0.05 left out. NaN what is not known.
+        """
+        return table_of(self._row(method, roi) for roi in self.rois for method in self.methods)
+
+    def save(self, folder: str | PathLike[str]) -> tuple[Path, Path]:
+        """Write ``baselines.csv`` and ``baselines.json`` to a folder; returns their paths.
+
+        Raises:
+            DataError: if they cannot be written.
+        """
+        return (
+            write_table(Path(folder) / "baselines.csv", self.table()),
+            write_text(Path(folder) / "baselines.json", json.dumps(self.to_dict(), indent=1) + "\n"),
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """What was compared, and the table; JSON-ready."""
+        return {**self.dataset.attrs, "rows": records_of(self.table())}
+
+    def _row(self, method: str, roi: str) -> dict[str, object]:
+        inside = self.dataset["member"].sel(roi=roi).values
+
+        def of(name: str) -> tuple[np.ndarray, np.ndarray]:
+            """R^2 of the ROI's voxels, and draws of their mean."""
+            # By a dictionary, as ``sel(method=...)`` would mean a method of interpolation.
+            own = self.dataset.sel({"method": name, "roi": roi})
+            return own["r2"].values[inside], own["resampled"].values
+
+        r2, draws = of(method)
+        row: dict[str, object] = {
+            "method": method,
+            "label": METHODS[method].label,
+            "family": METHODS[method].family,
+            "roi": roi,
+            "voxels": int(inside.sum()),
+            "r2": Estimate.of_draws(finite_mean(r2), draws),
+            "ceiling": math.nan,
+            "normalised": math.nan,
+            "difference": Estimate(),
+        }
+        if "ceiling" in self.dataset:
+            ceiling = self.dataset["ceiling"].values[inside]
+            row |= {"ceiling": finite_mean(ceiling), "normalised": finite_mean(normalised(r2, ceiling).values)}
+        if REFERENCE in self.methods and method != REFERENCE:
+            reference, redrawn = of(REFERENCE)
+            row["difference"] = Estimate.of_draws(finite_mean(r2 - reference), draws - redrawn)
+        return row

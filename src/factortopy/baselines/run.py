@@ -15,10 +15,8 @@ import xarray as xr
 
 from factortopy.analysis import ALL_VOXELS, draw_roi_r2, r_squared
 from factortopy.baselines.features import Features, measure_features
-from factortopy.baselines.linear import fit_linear
-from factortopy.baselines.methods import METHODS, is_linear, needs_himalaya, variant
-from factortopy.baselines.ridge import himalaya_search
-from factortopy.baselines.scores import BaselineScores
+from factortopy.baselines.linear import fit_linear, himalaya_search
+from factortopy.baselines.methods import METHODS, UNTRAINED, BaselineScores, is_linear, variant
 from factortopy.errors import DataError, UnknownNameError
 from factortopy.fitting import Examples, FitSettings, default_split, image_of_rows, split_examples
 from factortopy.images import Split
@@ -31,7 +29,6 @@ from factortopy.workflow import ceiling_on_test, fit_facts, fit_identity, fit_mo
 FEATURES = 768
 """Numbers an image that every linear baseline uses: the channels of a base-size transformer."""
 RESAMPLES = 1_000
-UNTRAINED = "untrained-network"
 
 
 def run_baselines(
@@ -81,17 +78,7 @@ def run_baselines(
     if features < 2 * len(tokens.layers):
         raise DataError(f"features are {features}; {len(tokens.layers)} layers need {2 * len(tokens.layers)}")
     split = split or default_split(tokens, subject, settings.seed)
-    run = _Run(
-        tokens,
-        subject,
-        settings,
-        split,
-        features,
-        untrained,
-        machine,
-        Path(output),
-        progress,
-    )
+    run = _Run(tokens, subject, settings, split, features, untrained, machine, Path(output), progress)
     parts = [run.result(name, f"{number}/{len(names)} {name}") for number, name in enumerate(names, start=1)]
     scores = BaselineScores(run.dataset(names, parts))
     scores.save(output)
@@ -99,16 +86,7 @@ def run_baselines(
 
 
 def check_methods(which: Sequence[str] | None, tokens: TokenStore, untrained: TokenStore | None) -> list[str]:
-    """Names of the methods to fit, in their order, after proof that they can be.
-
-    Args:
-        which: names asked for; all that can be fitted if None.
-        tokens: of the network.
-        untrained: of the network with random weights.
-
-    Raises:
-        UnknownNameError, UnavailableError, DataError: as :func:`run_baselines`.
-    """
+    """Names of the methods to fit, in their order, after proof that they can be; see :func:`run_baselines`."""
     for name in which or ():
         if name not in METHODS:
             raise UnknownNameError("method", name, METHODS)
@@ -123,7 +101,7 @@ def check_methods(which: Sequence[str] | None, tokens: TokenStore, untrained: To
             f"{untrained.path} has the weights of {tokens.path}; give tokens of an untrained network",
             path=untrained.path,
         )
-    if any(map(needs_himalaya, wanted)):
+    if any(is_linear(name) and name != "fwrf" for name in wanted):
         himalaya_search()
     return wanted
 
@@ -163,12 +141,22 @@ class _Run:
 
     def result(self, name: str, description: str) -> Part:
         """Scores of a method, read where they were kept, else fitted and kept."""
-        checkpoint = Checkpoint(self.output / "methods", self.identity(name))
+        folder = self.output / "methods"
+        checkpoint, state = Checkpoint(folder, self.identity(name)), folder / f"{name}.state"
         kept = checkpoint.load(name)
         if kept is not None:
             return kept
-        started = time.perf_counter()
-        predictions, tensors = self.fit(name, description)
+        started, tensors = time.perf_counter(), {}
+        bar: dict[str, Any] = {"progress": self.progress, "description": description}
+        if is_linear(name):
+            seed, device = self.settings.seed, self.machine.device
+            fitted = fit_linear(name, self.features, self.responses, seed=seed, device=device, **bar)
+            predictions, tensors["chosen"] = fitted.predictions, fitted.chosen
+        else:
+            made_of = variant(name, self.tokens, self.subject, self.settings, self.split, self.untrained)
+            predictions = fit_model(
+                *made_of, split=self.split, bootstrap=0, machine=self.machine, checkpoint=state, **bar
+            ).predictions
         observed = self.responses["test"]
         rows = image_of_rows(self.subject, self.split.test)
         tensors["r2"] = r_squared(observed, predictions)
@@ -176,44 +164,15 @@ class _Run:
         facts = {"seconds": round(time.perf_counter() - started, 1)}
         part = Part({key: torch.from_numpy(value) for key, value in tensors.items()}, facts)
         checkpoint.save(name, part)
-        remove(self.state(name))
+        remove(state)
         return part
-
-    def fit(self, name: str, description: str) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-        """Predictions of the test images, and what else is kept of a method."""
-        if is_linear(name):
-            fitted = fit_linear(
-                name,
-                self.features,
-                self.responses,
-                seed=self.settings.seed,
-                device=self.machine.device,
-                progress=self.progress,
-                description=description,
-            )
-            return fitted.predictions, {"chosen": fitted.chosen}
-        predictions = fit_model(
-            *variant(name, self.tokens, self.subject, self.settings, self.split, self.untrained),
-            split=self.split,
-            bootstrap=0,
-            machine=self.machine,
-            checkpoint=self.state(name),
-            progress=self.progress,
-            description=description,
-        ).predictions
-        return predictions, {}
-
-    def state(self, name: str) -> Path:
-        """Where a fit that is under way keeps its state."""
-        return self.output / "methods" / f"{name}.state"
 
     def identity(self, name: str) -> str:
         """Digest of what decides the result of a method."""
         made_of = fit_identity(self.tokens, self.subject, self.split, self.settings, None, self.machine)
         rois = [f"{roi} {np.packbits(mask).tobytes().hex()}" for roi, mask in self.rois.items()]
-        other = self.untrained.weights_hash if self.untrained is not None and name == UNTRAINED else ""
-        own = [str(self.count)] if is_linear(name) else [other]
-        return sha256_text(name, json.dumps(made_of), *rois, *own)
+        own = self.untrained.weights_hash if self.untrained is not None and name == UNTRAINED else ""
+        return sha256_text(name, json.dumps(made_of), *rois, str(self.count) if is_linear(name) else own)
 
     def dataset(self, names: list[str], parts: list[Part]) -> xr.Dataset:
         """All results with what the tables and figures say about them."""
