@@ -5,9 +5,10 @@ import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import tomli_w
@@ -35,6 +36,13 @@ IMAGES = 720
 FEWEST_IMAGES = 100
 PLANTED_CHANNELS = 5
 """Few enough to be learnt from some 600 images: the demo is about maps, and says what was planted."""
+PLANTED = (
+    ("hierarchy slope (share)", "slope_found", "slope_planted"),
+    ("hierarchy slope (selector)", "slope_selector", "slope_planted"),
+    ("b0 (share)", "b0_found", "b0_planted"),
+    ("b1 (share)", "b1_found", "b1_planted"),
+)
+CORRELATIONS = {"depth": "depth_r", "space x": "space_x_r", "space y": "space_y_r", "scale": "scale_r"}
 EXAMPLE = "china-r1c0"
 """Scene that is shown under the dots of the space map: a pagoda among trees."""
 
@@ -64,28 +72,18 @@ class DemoResult:
         compared = ("slope_found", "slope_planted", "depth_r", "space_x_r", "space_y_r", "scale_r")
         return {
             "seconds": round(sum(self.times.values()), 1),
-            "r2": self.r2,
-            "oracle_r2": self.oracle_r2,
-            "ceiling_r2": self.ceiling_r2,
+            **{name: getattr(self, name) for name in ("r2", "oracle_r2", "ceiling_r2")},
             **{name: getattr(self.recovery, name) for name in compared},
             "report": str(self.report),
         }
 
     def rows(self) -> list[tuple[str, str, str]]:
         """The closing table: what, found, and the planted value or limit."""
-        recovery = self.recovery
-        planted = [
-            ("hierarchy slope (share)", recovery.slope_found, recovery.slope_planted),
-            ("hierarchy slope (selector)", recovery.slope_selector, recovery.slope_planted),
-            ("b0 (share)", recovery.b0_found, recovery.b0_planted),
-            ("b1 (share)", recovery.b1_found, recovery.b1_planted),
-        ]
-        correlations = {"depth": recovery.depth_r, "space x": recovery.space_x_r, "space y": recovery.space_y_r}
-        correlations["scale"] = recovery.scale_r
+        values = self.recovery.as_dict()
         return [
             ("held-out R²", f"{self.r2:.3f}", f"{self.oracle_r2:.3f} oracle, {self.ceiling_r2:.3f} ceiling"),
-            *((name, f"{value:.3f}", f"{limit:.3f} planted") for name, value, limit in planted),
-            *((f"{name}, correlation", f"{value:.3f}", "1 at best") for name, value in correlations.items()),
+            *((label, f"{values[found]:.3f}", f"{values[planted]:.3f} planted") for label, found, planted in PLANTED),
+            *((f"{label}, correlation", f"{values[name]:.3f}", "1 at best") for label, name in CORRELATIONS.items()),
         ]
 
 
@@ -124,21 +122,18 @@ def run_demo(
         loaded = load_network(network)
         advance()
     with _timed(times, "tokens"):
-        tokens = extract(loaded, views, _tokens_folder(folder, network, images, seed), progress=progress)
+        kept = folder / "tokens" / f"{network.replace('/', '_')}-{images}-views-seed-{seed}"
+        tokens = extract(loaded, views, kept, progress=progress)
     with _timed(times, "simulated subject"):
         subject = simulate_subject(
-            tokens,
-            seed=seed,
-            planted_channels=PLANTED_CHANNELS,
-            name="simulated-01",
-            progress=progress,
+            tokens, seed=seed, planted_channels=PLANTED_CHANNELS, name="simulated-01", progress=progress
         )
     settings = fit_settings(seed=seed)
     with _timed(times, "fit"):
         fitted = fit_model(tokens, subject, settings, progress=progress)
         fitted.mapping.save(folder / "mapping")
     with _timed(times, "oracle"):
-        oracle = _fit_oracle(tokens, subject, settings, fitted.split, progress)
+        oracle = _fit_oracle(tokens, subject, settings, split=fitted.split, progress=progress)
     with _timed(times, "figures and report"):
         page = _show(folder, fitted, subject, views, palette, progress)
     result = DemoResult(
@@ -149,14 +144,22 @@ def run_demo(
         report=page,
         times=times,
     )
-    _write_record(folder, result, network=network, seed=seed, images=images)
+    facts: dict[str, Any] = {"simulated": True, "network": network, "seed": seed, "images": images}
+    write_text(folder / "settings.toml", tomli_w.dumps({"command": "demo", **facts}))
+    record = provenance(
+        result=result.as_dict(),
+        recovery=result.recovery.as_dict(),
+        seconds=times,
+        planted_channels=PLANTED_CHANNELS,
+        **facts,
+    )
+    write_text(folder / "provenance.json", json.dumps(record, indent=2))
     return result
 
 
 def ceiling_score(subject: Subject, split: Split) -> float:
     """Mean R^2 of a simulated subject's noise-free responses on the test images."""
-    row = {image: index for index, image in enumerate(subject.image_ids)}
-    rows = np.array([row[image] for image in split.test])
+    rows = np.flatnonzero(np.isin(subject.image_ids, split.test))
     return float(np.nanmean(r_squared(subject.responses[rows], _truth(subject).signal[rows])))
 
 
@@ -166,19 +169,15 @@ def _truth(subject: Subject) -> PlantedTruth:
     return subject.truth
 
 
-def _fit_oracle(tokens: TokenStore, subject: Subject, settings: FitSettings, split: Split, progress: bool) -> Fit:
+def _fit_oracle(tokens: TokenStore, subject: Subject, settings: FitSettings, **options: Any) -> Fit:
     """The same fit with the planted space, layer and scale given: only channels are left to learn."""
     truth = _truth(subject)
     planted = Selection(*(torch.from_numpy(part).float() for part in (truth.space, truth.layer, truth.scale)))
-    return fit_model(tokens, subject, settings, split=split, selection=planted, progress=progress, description="Oracle")
+    return fit_model(tokens, subject, settings, selection=planted, description="Oracle", **options)
 
 
 def _mean_score(fitted: Fit) -> float:
     return float(fitted.mapping.dataset["r2"].mean())
-
-
-def _tokens_folder(folder: Path, network: str, images: int, seed: int) -> Path:
-    return folder / "tokens" / f"{network.replace('/', '_')}-{images}-views-seed-{seed}"
 
 
 def _show(folder: Path, fitted: Fit, subject: Subject, views: ImageSet, palette: Palette, progress: bool) -> Path:
@@ -196,19 +195,6 @@ def _show(folder: Path, fitted: Fit, subject: Subject, views: ImageSet, palette:
             save(drawn[name], folder / "figures" / name)
             advance()
     return report([mapping], folder / "report.html", figures=[drawn], truths=[truth], palette=palette)
-
-
-def _write_record(folder: Path, result: DemoResult, **settings: str | int) -> None:
-    write_text(folder / "settings.toml", tomli_w.dumps({"command": "demo", "simulated": True, **settings}))
-    record = provenance(
-        simulated=True,
-        result=result.as_dict(),
-        recovery=asdict(result.recovery),
-        seconds=result.times,
-        planted_channels=PLANTED_CHANNELS,
-        **settings,
-    )
-    write_text(folder / "provenance.json", json.dumps(record, indent=2))
 
 
 @contextmanager

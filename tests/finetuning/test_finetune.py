@@ -9,7 +9,7 @@ import torch
 from small_network import Small, coloured_images, small_network
 
 from factortopy.errors import DataError, UnavailableError, UnknownNameError
-from factortopy.finetuning import Classifier, Trainer, finetune, finetune_settings, split_classes
+from factortopy.finetuning import Classifier, FinetuneSettings, Trainer, finetune, split_classes
 from factortopy.networks import load_network, network_from_function, read_weights
 from factortopy.networks.network import IMAGENET_PREPROCESSING
 from factortopy.storage import checkpoint as checkpoints
@@ -32,7 +32,7 @@ def run(output, network=None, images=None, **changes):
 
 
 def test_the_recipe_is_the_papers():
-    settings = finetune_settings()
+    settings = FinetuneSettings.checked()
     assert (settings.learning_rate, settings.weight_decay) == (3e-5, 0.01)
     assert (settings.batch_size, settings.steps, settings.per_class) == (4, 3000, 50)
 
@@ -55,7 +55,7 @@ def test_frozen_parameters_stay(tmp_path):
 
 def test_one_step_is_that_of_adamw_written_out(tmp_path):
     """From the gradient by autograd of the formula, with torch's moments at step 1."""
-    images, settings = coloured_images(), finetune_settings(**QUICK, learning_rate=0.01, weight_decay=0.1)
+    images, settings = coloured_images(), FinetuneSettings.checked(**QUICK, learning_rate=0.01, weight_decay=0.1)
     split = split_classes(images, 8, 4, progress=False)
     model = Classifier(small_network(), 3)
     trainer = Trainer(model, images, split, settings, "fp32")
@@ -84,7 +84,7 @@ def test_one_step_is_that_of_adamw_written_out(tmp_path):
 def test_every_image_trains_once_before_any_twice():
     images = coloured_images()
     split = split_classes(images, 8, 4, progress=False)
-    settings = finetune_settings(**QUICK | {"steps": 12, "batch_size": 4})
+    settings = FinetuneSettings.checked(**QUICK | {"steps": 12, "batch_size": 4})
     order = list(Trainer(Classifier(small_network(), 3), images, split, settings, "fp32").training_order())
     assert [len(places) for places in order] == [4] * 12
     seen = [place for places in order for place in places]

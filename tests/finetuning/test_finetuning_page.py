@@ -7,7 +7,7 @@ import pytest
 import typer
 
 from factortopy.cli import app
-from factortopy.finetuning import finetune_settings
+from factortopy.finetuning import FinetuneSettings
 
 PAGE = Path(__file__).parents[2] / "docs" / "finetuning.md"
 
@@ -38,7 +38,7 @@ def test_commands_and_options_exist(page):
 
 
 def test_the_recipe_is_that_of_the_settings(page):
-    settings = finetune_settings()
+    settings = FinetuneSettings()
     table = page[page.index("## The recipe") : page.index("## Labelled images")]
     for text in (
         "learning rate 3e-5, weight decay 0.01",

@@ -9,8 +9,7 @@ import torch
 from factortopy.errors import DataError
 from factortopy.fitting import Examples, StandardisedResponses
 from factortopy.fitting import token_cache as module
-from factortopy.fitting.feed import Feed
-from factortopy.fitting.token_cache import FiledTokens, TokenLayout, cache_tokens
+from factortopy.fitting.token_cache import Feed, FiledTokens, TokenLayout, cache_tokens
 from factortopy.machine import Machine
 from factortopy.networks import Tokens
 

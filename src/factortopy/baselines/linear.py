@@ -11,7 +11,7 @@ from jaxtyping import Float
 
 from factortopy.baselines import receptive_fields
 from factortopy.baselines.features import PENALTIES, Features, LinearFit, Sides
-from factortopy.errors import MissingExtraError
+from factortopy.errors import import_extra
 from factortopy.progress import progress_bar
 
 BAND_WEIGHTS = 20
@@ -129,7 +129,6 @@ def choose(
             cv=fold,
             n_targets_batch=VOXELS,
             n_alphas_batch=PENALTIES_AT_ONCE,
-            return_weights=False,
             progress_bar=False,
             warn=False,
         )
@@ -152,12 +151,9 @@ def himalaya_search() -> Callable[..., Any]:
     Raises:
         MissingExtraError: if himalaya is not installed.
     """
-    try:
-        from himalaya.ridge import solve_group_ridge_random_search
-    except ImportError:
-        raise MissingExtraError("baselines", "the linear baselines need himalaya", "name other methods") from None
-    search: Callable[..., Any] = solve_group_ridge_random_search
-    return search
+    need = "the linear baselines need himalaya"
+    library = import_extra("himalaya.ridge", "baselines", need, "name other methods")
+    return partial(library.solve_group_ridge_random_search, return_weights=False)
 
 
 def _predict(

@@ -65,7 +65,7 @@ def finetune(
     if data is None and (photographs is not None or fit_changes or subject is not None):
         raise DataError("--photographs, --subject and --fit-set are for mappings; give --map SUBJECT as well")
     chosen = {"per_class": per_class, "steps": steps, "seed": seed, **opt.parse_changes(changes)}
-    settings = ft.finetuning.finetune_settings(**chosen)
+    settings = ft.finetuning.FinetuneSettings.checked(**chosen)
     shared: dict[str, Any] = {"precision": precision, "progress": not quiet}
     fetch = download and not dry_run
     pictures = ft.open_labelled(labelled, root=root, download=fetch)

@@ -1,9 +1,9 @@
 from ._finetune import Finetuned as Finetuned
+from ._finetune import estimate_finetuning as estimate_finetuning
 from ._finetune import finetune as finetune
 from ._probe import Probe as Probe
 from ._probe import probe as probe
 from ._probe import probe_before_and_after as probe_before_and_after
-from .estimate import estimate_finetuning as estimate_finetuning
 from .labelled import LabelledImages as LabelledImages
 from .labelled import LabelledSplit as LabelledSplit
 from .labelled import labelled_digits as labelled_digits
@@ -11,8 +11,7 @@ from .labelled import labelled_from_folder as labelled_from_folder
 from .labelled import labelled_from_torchvision as labelled_from_torchvision
 from .labelled import open_labelled as open_labelled
 from .labelled import split_classes as split_classes
-from .settings import FinetuneSettings as FinetuneSettings
-from .settings import finetune_settings as finetune_settings
 from .training import Classifier as Classifier
 from .training import FinetuneHistory as FinetuneHistory
+from .training import FinetuneSettings as FinetuneSettings
 from .training import Trainer as Trainer

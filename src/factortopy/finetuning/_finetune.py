@@ -1,7 +1,7 @@
-"""``finetune``: a network and labelled images in, a folder with the fine-tuned network out."""
+"""``finetune``: a network and labelled images in, a folder with the fine-tuned network out; and what it will take."""
 
 import json
-from collections.abc import Mapping
+import time
 from dataclasses import asdict, dataclass
 from os import PathLike
 from pathlib import Path
@@ -11,17 +11,16 @@ import pandas
 import tomli_w
 import torch
 from safetensors.torch import save_file
-from torch import Tensor
 
 from factortopy.errors import DataError
-from factortopy.finetuning.labelled import LabelledImages, LabelledSplit, split_classes
-from factortopy.finetuning.settings import FinetuneSettings, finetune_settings
-from factortopy.finetuning.training import Classifier, FinetuneHistory, Trainer
-from factortopy.machine import choose_device, choose_precision
-from factortopy.networks import FINETUNED_SETTINGS, FINETUNED_WEIGHTS, Network, read_weights
+from factortopy.finetuning.labelled import LabelledImages
+from factortopy.finetuning.training import VALIDATION_BATCH, FinetuneHistory, FinetuneSettings, Trainer
+from factortopy.machine import Cost, choose_device
+from factortopy.networks import FINETUNED_SETTINGS, FINETUNED_WEIGHTS, Network, peak_memory, read_weights
 from factortopy.provenance import provenance
-from factortopy.storage import Checkpoint, atomic_path, check_writable, remove, sha256_text, write_table
+from factortopy.storage import Checkpoint, atomic_path, check_writable, remove, separate, sha256_text, write_table
 
+TIMED_STEPS = 3
 CLASSIFIER, HISTORY, PROVENANCE = "classifier.safetensors", "history.csv", "provenance.json"
 
 
@@ -90,52 +89,42 @@ def finetune(
         >>> ft.load_network("tuned").layers == network.layers
         True
     """
-    settings, output = finetune_settings(**changes), Path(output)
-    target = network.device if device is None else choose_device(device)
-    precision = choose_precision(target, precision)
-    model = Classifier(network.to(target), len(images.classes), settings.seed).to(target)
-    model.trained()  # says at once if there is nothing to train
-    split = split_classes(
-        images, settings.per_class, settings.validation_per_class, seed=settings.seed, progress=progress
-    )
-    made_of = _made_of(network, images, split, settings, target, precision)
+    settings, output = FinetuneSettings.checked(**changes), Path(output)
+    if device is not None:
+        network.to(choose_device(device))
+    trainer = Trainer.prepare(network, images, settings, precision, progress)
+    made_of = _made_of(trainer)
     identity = sha256_text(json.dumps(made_of, sort_keys=True))
     done = _finished(output, identity)
-    if done is None:
-        check_writable(output.parent)
-        checkpoint = Checkpoint(output.with_name(f"{output.name}.checkpoint"), identity)
-        history = Trainer(model, images, split, settings, precision).run(checkpoint, progress=progress)
-        description = f"fine-tuned on {images.images.name}, {settings.steps} steps; before: {network.description}"
-        network.mark_changed(f"{network.name}-finetuned-{images.images.name}", description)
-        record = _record(network, images, split, made_of, identity, history)
-        _write(output, model, settings, record)
-        remove(checkpoint.folder)
-        return Finetuned(network, history, len(images.classes), output, record)
-    network.module.load_state_dict(read_weights(output / FINETUNED_WEIGHTS))
-    network.mark_changed(done["network"], done["description"])
-    return Finetuned(network, FinetuneHistory(**done["training"]), len(images.classes), output, done)
+    if done is not None:
+        network.module.load_state_dict(read_weights(output / FINETUNED_WEIGHTS))
+        network.mark_changed(done["network"], done["description"])
+        return Finetuned(network, FinetuneHistory(**done["training"]), len(images.classes), output, done)
+    check_writable(output.parent)
+    checkpoint = Checkpoint(output.with_name(f"{output.name}.checkpoint"), identity)
+    history = trainer.run(checkpoint, progress=progress)
+    description = f"fine-tuned on {images.images.name}, {settings.steps} steps; before: {network.description}"
+    network.mark_changed(f"{network.name}-finetuned-{images.images.name}", description)
+    record = _record(trainer, made_of, identity)
+    _write(output, trainer, record)
+    remove(checkpoint.folder)
+    return Finetuned(network, history, len(images.classes), output, record)
 
 
-def _made_of(
-    network: Network,
-    images: LabelledImages,
-    split: LabelledSplit,
-    settings: FinetuneSettings,
-    device: torch.device,
-    precision: str,
-) -> dict[str, Any]:
+def _made_of(trainer: Trainer) -> dict[str, Any]:
     """What decides the result, JSON-ready."""
+    network = trainer.model.network
     frozen = [name for name, value in network.module.named_parameters() if not value.requires_grad]
     return {
         "before": network.name,
         "weights_hash_before": network.weights_hash,
         "layers": list(network.layers),
         "frozen": sha256_text(*frozen),
-        "images": images.images.name,
-        "split": split.digest,
-        "settings": settings.model_dump(),
-        "device": device.type,
-        "precision": precision,
+        "images": trainer.images.images.name,
+        "split": trainer.split.digest,
+        "settings": trainer.settings.model_dump(),
+        "device": trainer.device.type,
+        "precision": trainer.precision,
     }
 
 
@@ -161,39 +150,32 @@ def _finished(output: Path, identity: str) -> dict[str, Any] | None:
     return record
 
 
-def _record(
-    network: Network,
-    images: LabelledImages,
-    split: LabelledSplit,
-    made_of: Mapping[str, Any],
-    identity: str,
-    history: FinetuneHistory,
-) -> dict[str, Any]:
-    ids = images.images.ids
+def _record(trainer: Trainer, made_of: dict[str, Any], identity: str) -> dict[str, Any]:
+    network, split, ids = trainer.model.network, trainer.split, trainer.images.images.ids
     return provenance(
         identity=identity,
         network=network.name,
         description=network.description,
         weights_hash=network.weights_hash,
-        made_of=dict(made_of),
-        classes=list(images.classes),
+        made_of=made_of,
+        classes=list(trainer.images.classes),
         training_ids=[ids[index] for index in split.training],
         validation_ids=[ids[index] for index in split.validation],
         left_out_of_validation=list(split.twins),
-        training=asdict(history),
+        training=asdict(trainer.history),
     )
 
 
-def _write(output: Path, model: Classifier, settings: FinetuneSettings, record: dict[str, Any]) -> None:
-    network = model.network
+def _write(output: Path, trainer: Trainer, record: dict[str, Any]) -> None:
+    network = trainer.model.network
     facts = {"name": network.name, "description": network.description}
     if network.architecture is not None:
         facts["architecture"] = network.architecture
-    text = {"network": facts, "classes": record["classes"], "training": settings.model_dump()}
+    text = {"network": facts, "classes": record["classes"], "training": trainer.settings.model_dump()}
     with atomic_path(output, sign=FINETUNED_WEIGHTS) as folder:
         folder.mkdir()
-        save_file(_plain(network.module.state_dict()), folder / FINETUNED_WEIGHTS)
-        save_file(_plain(model.linear.state_dict()), folder / CLASSIFIER)
+        save_file(separate(network.module.state_dict()), folder / FINETUNED_WEIGHTS)
+        save_file(separate(trainer.model.linear.state_dict()), folder / CLASSIFIER)
         (folder / FINETUNED_SETTINGS).write_text(tomli_w.dumps(text), encoding="utf-8")
         columns = {"step": "step", "training_loss": "loss", "validation_accuracy": "accuracy"}
         history = pandas.DataFrame({name: record["training"][key] for name, key in columns.items()})
@@ -201,6 +183,58 @@ def _write(output: Path, model: Classifier, settings: FinetuneSettings, record: 
         (folder / PROVENANCE).write_text(json.dumps(record, indent=2, sort_keys=True), encoding="utf-8")
 
 
-def _plain(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """On the CPU, no two tensors in one memory, as safetensors wants them."""
-    return {name: value.detach().cpu().clone().contiguous() for name, value in state.items()}
+def estimate_finetuning(
+    network: Network,
+    images: LabelledImages,
+    settings: FinetuneSettings,
+    *,
+    precision: str | None = None,
+    progress: bool = True,
+) -> Cost:
+    """Run some steps and one batch of validation images, and scale their time up.
+
+    Args:
+        network: on the device where it would be trained; the steps change it, so load it for this alone. Its
+            weights may be random.
+        images: images with a class each.
+        settings: of the fine-tuning.
+        precision: of the matrix products; bf16 where computed natively if None.
+        progress: show a bar while images are read.
+
+    Raises:
+        UnavailableError: if the network's weights cannot be trained.
+        DataError: if a class has too few images, or images are broken.
+    """
+    short = settings.model_copy(update={"steps": TIMED_STEPS + 1})
+    trainer = Trainer.prepare(network, images, short, precision, progress)
+    device, split = network.device, trainer.split
+    with peak_memory() as peak:
+        moments = []
+        for batch in trainer.batches(trainer.training_order()):
+            trainer.advance(*batch)
+            float(trainer.losses[-1])  # waits for the device
+            moments.append(time.perf_counter())
+        some = split.validation[:VALIDATION_BATCH]
+        started = time.perf_counter()
+        trainer.accuracy(some)
+        look = (time.perf_counter() - started) * len(split.validation) / len(some)
+    # The first step is slower than the others.
+    step = (moments[-1] - moments[0]) / TIMED_STEPS
+    looks = 2 + (settings.steps - 1) // settings.validate_every
+    moments_of = trainer.optimiser.state_dict()["state"].values()
+    trained = sum(value["exp_avg"].numel() for value in moments_of)
+    parameters = sum(value.numel() for value in network.module.parameters())
+    weights = sum(value.nbytes for value in network.module.state_dict().values())
+    moved = sum(value.numel() * 8 for value in trainer.model.trained() if value.grad is not None)
+    counts = f"{len(split.training):,} training, {len(split.validation):,} validation"
+    return Cost(
+        seconds=step * settings.steps + look * looks,
+        memory=peak[0],
+        disk=weights,
+        device_memory=torch.cuda.max_memory_allocated(device) if device.type == "cuda" else 0,
+        temporary=weights + moved,
+        facts={
+            "images": f"{counts}; {len(images.classes)} classes",
+            "parameters": f"{trained:,} trained of {parameters:,}",
+        },
+    )

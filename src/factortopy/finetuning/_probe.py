@@ -7,10 +7,9 @@ import numpy as np
 import torch
 from jaxtyping import Float
 
-from factortopy.finetuning.labelled import LabelledImages, split_classes
-from factortopy.finetuning.settings import FinetuneSettings
-from factortopy.finetuning.training import Classifier, Trainer, in_batches
-from factortopy.machine import autocast, choose_precision
+from factortopy.finetuning.labelled import LabelledImages
+from factortopy.finetuning.training import FinetuneSettings, Trainer, in_batches
+from factortopy.machine import autocast
 from factortopy.networks import Network
 from factortopy.progress import progress_bar
 
@@ -35,10 +34,8 @@ class Probe:
 def probe(
     network: Network,
     images: LabelledImages,
-    per_class: int = 50,
-    validation_per_class: int = 50,
+    settings: FinetuneSettings,
     *,
-    seed: int = 0,
     precision: str | None = None,
     progress: bool = True,
 ) -> Probe:
@@ -50,9 +47,7 @@ def probe(
     Args:
         network: on the device where it runs.
         images: images of the task, with a class each.
-        per_class: training images of each class.
-        validation_per_class: validation images of each class, at most.
-        seed: of the split.
+        settings: of the fine-tuning, for the numbers of images and the seed.
         precision: ``"bf16"`` or ``"fp32"``; bf16 where computed natively if None.
         progress: show bars.
 
@@ -64,20 +59,13 @@ def probe(
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
-    split = split_classes(images, per_class, validation_per_class, seed=seed, progress=progress)
-    reader = Trainer(
-        Classifier(network, len(images.classes)).to(network.device),
-        images,
-        split,
-        FinetuneSettings(),
-        choose_precision(network.device, precision),
-    )
-    features = _features(reader, [*split.training, *split.validation], progress)
-    labels = np.asarray(images.labels)
-    count = len(split.training)
+    reader = Trainer.prepare(network, images, settings, precision, progress)
+    training, validation = reader.split.training, reader.split.validation
+    features, labels = _features(reader, [*training, *validation], progress), np.asarray(images.labels)
+    count = len(training)
     model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1_000))
-    model.fit(features[:count], labels[list(split.training)])
-    expected = labels[list(split.validation)]
+    model.fit(features[:count], labels[list(training)])
+    expected = labels[list(validation)]
     return Probe(
         accuracy=float((model.predict(features[count:]) == expected).mean()),
         chance=float(np.bincount(expected).max() / len(expected)),
@@ -87,39 +75,19 @@ def probe(
 
 
 def probe_before_and_after(
-    before: Network,
-    after: Network,
-    images: LabelledImages,
-    settings: FinetuneSettings,
-    *,
-    precision: str | None = None,
-    progress: bool = True,
+    before: Network, after: Network, images: LabelledImages, settings: FinetuneSettings, **options: Any
 ) -> dict[str, Any]:
     """Accuracy of a task by :func:`probe` before and after a fine-tuning for another one: what was forgotten.
 
     Args:
         before: the network with its weights before.
         after: the same network with those after.
-        images: images of the original task, with a class each.
-        settings: of the fine-tuning, for the numbers of images and the seed.
-        precision: ``"bf16"`` or ``"fp32"``.
-        progress: show bars.
+        images, settings, options: as for :func:`probe`.
 
     Returns:
         ``before``, ``after`` and ``drop``, ``chance``, ``training``, ``validation`` and ``images``; JSON-ready.
     """
-    old, new = (
-        probe(
-            network,
-            images,
-            settings.per_class,
-            settings.validation_per_class,
-            seed=settings.seed,
-            precision=precision,
-            progress=progress,
-        )
-        for network in (before, after)
-    )
+    old, new = (probe(network, images, settings, **options) for network in (before, after))
     shared = {name: value for name, value in asdict(old).items() if name != "accuracy"}
     drop = old.accuracy - new.accuracy
     return {"images": images.images.name, "before": old.accuracy, "after": new.accuracy, "drop": drop, **shared}

@@ -84,9 +84,8 @@ def labelled_digits() -> LabelledImages:
     digits = load_digits()
     # 17 grey levels, spread over 0..255.
     pixels = (digits.images * (255 / 16)).round().astype(np.uint8)
-    ids = tuple(f"digit-{number:04d}" for number in range(len(pixels)))
-    index = {image_id: number for number, image_id in enumerate(ids)}
-    images = ImageSet("digits", ids, lambda image_id: Image.fromarray(pixels[index[image_id]]))
+    by_id = {f"digit-{number:04d}": digit for number, digit in enumerate(pixels)}
+    images = ImageSet("digits", tuple(by_id), lambda image_id: Image.fromarray(by_id[image_id]))
     return LabelledImages(images, tuple(digits.target.tolist()), tuple("0123456789"))
 
 
@@ -105,25 +104,29 @@ def labelled_from_torchvision(name: str, root: str | Path, *, download: bool = F
     """
     from torchvision import datasets
 
-    if name not in datasets.__all__ or "root" not in (known := _parameters(getattr(datasets, name))):
-        raise UnknownNameError("data set of torchvision", name, _with_root(datasets))
-    if "download" in known:
+    parameters = {kind: inspect.signature(getattr(datasets, kind).__init__).parameters for kind in datasets.__all__}
+    rooted = [kind for kind in parameters if "root" in parameters[kind]]
+    if name not in rooted:
+        raise UnknownNameError("data set of torchvision", name, rooted)
+    if "download" in parameters[name]:
         options["download"] = download
     try:
         items: Any = getattr(datasets, name)(root=root, **options)
     except (RuntimeError, OSError, ValueError, TypeError, ImportError) as error:
-        reason = first_line(error)
         raise DataError(
-            f"torchvision's {name} cannot be read from {root}: {reason} (root=FOLDER says where it is, "
+            f"torchvision's {name} cannot be read from {root}: {first_line(error)} (root=FOLDER says where it is, "
             "download=True fetches it; on the command line --root and --download)",
             path=root,
         ) from error
     labels = _labels(items, name)
-    classes = getattr(items, "classes", None) or range(max(labels) + 1)
+    classes = (
+        ", ".join(map(str, entry)) if isinstance(entry, tuple | list) else str(entry)
+        for entry in getattr(items, "classes", None) or range(max(labels) + 1)
+    )
     width = len(str(len(labels) - 1))
     ids = tuple(f"{name}-{number:0{width}d}" for number in range(len(labels)))
     images = ImageSet(name, ids, lambda image_id: items[int(image_id[len(name) + 1 :])][0])
-    return LabelledImages(images, tuple(labels), tuple(_text(entry) for entry in classes))
+    return LabelledImages(images, tuple(labels), tuple(classes))
 
 
 def open_labelled(source: str | Path, *, root: str | Path | None = None, download: bool = False) -> LabelledImages:
@@ -153,18 +156,11 @@ def open_labelled(source: str | Path, *, root: str | Path | None = None, downloa
     return labelled_from_folder(source)
 
 
-def _parameters(kind: Any) -> Any:
-    return inspect.signature(kind.__init__).parameters
-
-
-def _with_root(datasets: Any) -> list[str]:
-    return [name for name in datasets.__all__ if "root" in _parameters(getattr(datasets, name))]
-
-
 def _labels(items: Any, name: str) -> list[int]:
     """Labels of all items: where the data set keeps them, else from the items one by one."""
     image, first = items[0]
-    if not isinstance(image, Image.Image) or not _whole(first):
+    whole = isinstance(first, int | np.integer) or getattr(first, "ndim", None) == 0
+    if not (isinstance(image, Image.Image) and whole):
         raise DataError(f"torchvision's {name} is no set of images with one class each; choose another")
     for field in LABEL_FIELDS:
         kept = getattr(items, field, None)
@@ -174,14 +170,6 @@ def _labels(items: Any, name: str) -> list[int]:
             if known and values[0] == first and values[-1] == items[len(items) - 1][1]:
                 return [int(value) for value in values]
     return [int(items[number][1]) for number in range(len(items))]
-
-
-def _whole(value: Any) -> bool:
-    return isinstance(value, int | np.integer) or getattr(value, "ndim", None) == 0
-
-
-def _text(entry: Any) -> str:
-    return ", ".join(map(str, entry)) if isinstance(entry, tuple | list) else str(entry)
 
 
 @dataclass(frozen=True)
@@ -232,42 +220,39 @@ def split_classes(
         )
     random = np.random.default_rng(seed)
     orders = [random.permutation(np.flatnonzero(labels == label)) for label in range(len(counts))]
-    training = np.concatenate([order[:per_class] for order in orders])
-    rest = np.concatenate([order[per_class : per_class + validation_per_class] for order in orders])
-    digests = _digests(images, [*training.tolist(), *rest.tolist()], progress)
-    seen = {digests[index] for index in training.tolist()}
-    validation = [index for index in rest.tolist() if digests[index] not in seen]
+    training = np.concatenate([order[:per_class] for order in orders]).tolist()
+    rest = np.concatenate([order[per_class : per_class + validation_per_class] for order in orders]).tolist()
+    digests = _digests(images, [*training, *rest], progress)
+    seen = {digests[index] for index in training}
+    validation = [index for index in rest if digests[index] not in seen]
     if not validation:
         raise DataError(f"all validation images of {images.images.name!r} are training images under other ids")
     ids = images.images.ids
-    sides = [*training.tolist(), -1, *validation]
-    facts = ["|" if index < 0 else f"{ids[index]} {labels[index]} {digests[index]}" for index in sides]
-    return LabelledSplit(
-        tuple(training.tolist()),
-        tuple(validation),
-        tuple(ids[index] for index in rest.tolist() if digests[index] in seen),
-        sha256_text(*images.classes, *facts),
+    twins = tuple(ids[index] for index in rest if digests[index] in seen)
+    first, second = (
+        [f"{ids[index]} {labels[index]} {digests[index]}" for index in side] for side in (training, validation)
     )
+    digest = sha256_text(*images.classes, *first, "|", *second)
+    return LabelledSplit(tuple(training), tuple(validation), twins, digest)
 
 
 def _digests(images: LabelledImages, indices: Sequence[int], progress: bool) -> dict[int, str]:
     """SHA-256 of the pixels of images, by index."""
-    broken: dict[str, str] = {}
 
     def digest(index: int) -> str:
-        try:
-            return sha256_array(np.asarray(images.images.image(index)))
-        except (DataError, OSError) as error:
-            broken[images.images.ids[index]] = str(error)
-            return ""
+        return sha256_array(np.asarray(images.images.image(index)))
 
     digests: dict[int, str] = {}
+    broken: dict[str, str] = {}
     with (
         progress_bar("Reading images", len(indices), show=progress) as advance,
         ThreadPoolExecutor(default_workers()) as pool,
     ):
-        for index, value in zip(indices, pool.map(digest, indices), strict=True):
-            digests[index] = value
+        for index, job in [(index, pool.submit(digest, index)) for index in indices]:
+            try:
+                digests[index] = job.result()
+            except (DataError, OSError) as error:
+                broken[images.images.ids[index]] = str(error)
             advance(1)
     if broken:
         named = ", ".join(sorted(broken))

@@ -2,26 +2,26 @@
 
 import math
 import time
-from collections import deque
-from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from itertools import islice
-from typing import cast
+from typing import Self, cast
 
 import torch
 from jaxtyping import Float, Int
+from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional
 
 from factortopy.errors import DataError
-from factortopy.finetuning.labelled import LabelledImages, LabelledSplit
-from factortopy.finetuning.settings import FinetuneSettings
+from factortopy.finetuning.labelled import LabelledImages, LabelledSplit, split_classes
 from factortopy.images import default_workers
-from factortopy.machine import autocast, seeded
+from factortopy.machine import autocast, choose_precision, seeded
 from factortopy.networks import Network
 from factortopy.progress import progress_bar
-from factortopy.storage import Checkpoint, Part, load_optimiser, named, of_kind, optimiser_tensors
+from factortopy.settings import Settings
+from factortopy.storage import Checkpoint, ResumableTraining, read_ahead
 
 STATE = "finetuning"
 VALIDATION_BATCH = 16
@@ -29,6 +29,30 @@ AHEAD = 3
 """Batches that are decoded ahead of the network."""
 
 Batch = tuple[Float[Tensor, "B 3 H W"], Int[Tensor, "B"]]
+
+
+class FinetuneSettings(Settings):
+    """How a network is fine-tuned; the numbers are the paper's (section 4.4) where it gives them.
+
+    Attributes:
+        per_class: training images of each class.
+        validation_per_class: validation images of each class, at most.
+        steps: optimisation steps.
+        batch_size: images per step.
+        learning_rate: of all parameters (AdamW), constant.
+        weight_decay: of all parameters (AdamW, per unit of learning rate).
+        validate_every: steps between two looks at the validation images.
+        seed: of the split, the head and the order of images.
+    """
+
+    per_class: int = Field(default=50, ge=1)
+    validation_per_class: int = Field(default=50, ge=1)
+    steps: int = Field(default=3_000, ge=1)
+    batch_size: int = Field(default=4, ge=1)
+    learning_rate: float = Field(default=3e-5, gt=0)
+    weight_decay: float = Field(default=0.01, ge=0)
+    validate_every: int = Field(default=250, ge=1)
+    seed: int = Field(default=0, ge=0)
 
 
 @dataclass
@@ -51,10 +75,7 @@ class FinetuneHistory:
 class Classifier(nn.Module):
     """A network's classes from the global token of its last layer: standardised, then one linear map.
 
-    Args:
-        network: whose tokens are read; its weights stay its own.
-        classes: number of classes.
-        seed: of the random weights.
+    The network's weights stay its own; those of the map are random, of a seed.
     """
 
     def __init__(self, network: Network, classes: int, seed: int = 0) -> None:
@@ -74,8 +95,8 @@ class Classifier(nn.Module):
         return [*own, *self.linear.parameters()]
 
 
-class Trainer:
-    """A fine-tuning between two steps: all that the next step depends on.
+class Trainer(ResumableTraining):
+    """A fine-tuning between two steps.
 
     The network stays in eval mode: no dropout, and batch normalisation keeps the statistics it was trained
     with, as batches of four are too small for their own.
@@ -96,43 +117,59 @@ class Trainer:
         settings: FinetuneSettings,
         precision: str,
     ) -> None:
+        rate, decay = settings.learning_rate, settings.weight_decay
+        optimiser = torch.optim.AdamW(model.trained(), rate, weight_decay=decay)
+        super().__init__(optimiser, network=model.network.module, linear=model.linear)
         self.model, self.images, self.split, self.settings = model, images, split, settings
         self.device, self.precision = model.network.device, precision
-        self.optimiser = torch.optim.AdamW(
-            model.trained(), lr=settings.learning_rate, weight_decay=settings.weight_decay
-        )
-        self.step, self.history = 0, FinetuneHistory()
-        self.losses: list[Tensor] = []
+        self.history = FinetuneHistory()
 
-    def run(
-        self, checkpoint: Checkpoint | None = None, *, progress: bool = True, description: str = "Fine-tuning"
-    ) -> FinetuneHistory:
-        """Train to the last step, from a checkpoint's state where there is one.
+    @classmethod
+    def prepare(
+        cls,
+        network: Network,
+        images: LabelledImages,
+        settings: FinetuneSettings,
+        precision: str | None = None,
+        progress: bool = True,
+    ) -> Self:
+        """Before the first step of a network on its device; images are drawn and read.
 
-        Args:
-            checkpoint: where states are written and found.
-            progress: show a bar.
-            description: what the bar calls this.
+        Raises:
+            UnavailableError: if the network's weights cannot be trained.
+            DataError: if a class has too few images, or images are broken.
+        """
+        precision = choose_precision(network.device, precision)
+        model = Classifier(network, len(images.classes), settings.seed).to(network.device)
+        model.trained()  # says at once if there is nothing to train
+        sizes = settings.per_class, settings.validation_per_class
+        split = split_classes(images, *sizes, seed=settings.seed, progress=progress)
+        return cls(model, images, split, settings, precision)
+
+    def run(self, checkpoint: Checkpoint, *, progress: bool = True) -> FinetuneHistory:
+        """Train to the last step, from the checkpoint's state where there is one.
 
         Raises:
             DataError: if the loss is no longer finite, or the checkpoint is another training's.
         """
-        if checkpoint is not None:
-            self._resume(checkpoint.load(STATE))
+        kept = checkpoint.load(STATE)
+        if kept is not None:
+            self.resume(kept)
+            self.history = FinetuneHistory(**kept.facts["history"])
         started, before = time.perf_counter(), self.history.seconds
         if not self.history.step:
             self.look()
         batches = self.batches(self.training_order())
         total = self.settings.steps
-        with progress_bar(description, total, show=progress, done=self.step) as advance:
+        with progress_bar("Fine-tuning", total, show=progress, done=self.step) as advance:
             for pixels, labels in batches:
                 self.advance(pixels, labels)
                 looks = self.step % self.settings.validate_every == 0 or self.step == total
                 if looks:
                     self.look()
                 self.history.seconds = before + time.perf_counter() - started
-                if checkpoint is not None and (checkpoint.due or self.step == total):
-                    checkpoint.save(STATE, self._state())
+                if checkpoint.due or self.step == total:
+                    checkpoint.save(STATE, self.state(asdict(self.history)))
                 advance(note=f"accuracy {self.history.accuracy[-1]:.3f}" if looks else "")
         return self.history
 
@@ -149,13 +186,12 @@ class Trainer:
 
     def look(self) -> None:
         """Note the training loss and the accuracy on the validation images."""
-        loss = float(torch.stack(self.losses).mean()) if self.losses else None
+        loss = self.take_loss() if self.step else None
         if loss is not None and not math.isfinite(loss):
             raise DataError(f"the fine-tuning diverged before step {self.step}: lower learning_rate")
         self.history.step.append(self.step)
         self.history.loss.append(loss)
         self.history.accuracy.append(self.accuracy())
-        self.losses = []
 
     @torch.no_grad()
     def accuracy(self, indices: Sequence[int] | None = None) -> float:
@@ -173,42 +209,19 @@ class Trainer:
         size = min(self.settings.batch_size, len(self.split.training))
         return islice(_shuffled(self.split.training, size, self.settings.seed), self.step, self.settings.steps)
 
-    def batches(self, order: Iterator[Sequence[int]]) -> Iterator[Batch]:
+    def batches(self, order: Iterable[Sequence[int]]) -> Iterator[Batch]:
         """Preprocessed images and labels; the next batches are decoded meanwhile."""
 
         def decode(index: int) -> Tensor:
             return self.model.network.preprocessing(self.images.images.image(index))
 
-        waiting: deque[tuple[Sequence[int], list[Future[Tensor]]]] = deque()
         with ThreadPoolExecutor(default_workers()) as pool:
-            while True:
-                for indices in islice(order, max(0, AHEAD - len(waiting))):
-                    waiting.append((indices, [pool.submit(decode, index) for index in indices]))
-                if not waiting:
-                    return
-                indices, jobs = waiting.popleft()
+
+            def read(indices: Sequence[int]) -> Batch:
                 labels = torch.tensor([self.images.labels[index] for index in indices])
-                yield torch.stack([job.result() for job in jobs]), labels
+                return torch.stack(list(pool.map(decode, indices))), labels
 
-    def _state(self) -> Part:
-        """Everything as tensors by name and JSON-ready facts."""
-        tensors = named("network", self.model.network.module.state_dict()) | optimiser_tensors(self.optimiser)
-        tensors |= named("linear", self.model.linear.state_dict())
-        if self.losses:
-            tensors["losses"] = torch.stack(self.losses)
-        # Tensors that share memory, such as tied weights, are written each for itself.
-        copies = {name: value.detach().clone() for name, value in tensors.items()}
-        return Part(copies, {"step": self.step, "history": asdict(self.history)})
-
-    def _resume(self, state: Part | None) -> None:
-        """Go on from a state; from the start if there is none."""
-        if state is None:
-            return
-        self.step, self.history = state.facts["step"], FinetuneHistory(**state.facts["history"])
-        self.losses = list(state.tensors.get("losses", torch.empty(0)))
-        self.model.network.module.load_state_dict(of_kind("network", state.tensors))
-        self.model.linear.load_state_dict(of_kind("linear", state.tensors))
-        load_optimiser(self.optimiser, state.tensors)
+            yield from read_ahead(read, order, AHEAD, workers=AHEAD)
 
 
 def _shuffled(indices: Sequence[int], size: int, seed: int) -> Iterator[Sequence[int]]:
@@ -223,5 +236,5 @@ def _shuffled(indices: Sequence[int], size: int, seed: int) -> Iterator[Sequence
 
 
 def in_batches(indices: Sequence[int]) -> Iterator[Sequence[int]]:
-    """Places in their order, some at a time, for runs without gradients."""
+    """Indices in their order, some at a time, for runs without gradients."""
     return (indices[i : i + VALIDATION_BATCH] for i in range(0, len(indices), VALIDATION_BATCH))

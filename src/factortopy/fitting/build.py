@@ -43,12 +43,7 @@ def build_selectors(
 
 
 def fix_selectors(settings: FitSettings, selectors: nn.Module) -> nn.Module:
-    """The selectors with those parts fixed that ``settings`` fix; the same ones where they fix none.
-
-    Args:
-        settings: the fit's settings.
-        selectors: gives the selection of all voxels.
-    """
+    """The selectors with those parts fixed that ``settings`` fix; the same ones where they fix none."""
     space, uniform, scale = settings.fixed_space, settings.uniform_layers, settings.fixed_scale
     if space is None and not uniform and scale is None:
         return selectors
@@ -58,19 +53,13 @@ def fix_selectors(settings: FitSettings, selectors: nn.Module) -> nn.Module:
 def build_paper_model(
     settings: FitSettings, selectors: nn.Module, voxels: int, channels: tuple[int, ...]
 ) -> FactorTopy:
-    """The authors' parametrisation: raw tokens, a mean over channels, PyTorch's own starting values.
+    """The authors' parametrisation for N voxels and layers of channels C_l.
 
-    Args:
-        settings: the fit's settings.
-        selectors: gives the selection of all voxels.
-        voxels: number of voxels N.
-        channels: channels C_l of every layer.
+    It takes raw tokens, a mean over channels and PyTorch's own starting values.
     """
     with seeded(settings.seed):
-        align = ChannelAlign(
-            [ChannelMap(count, settings.width) for count in channels],
-            [ChannelMap(count, settings.width) for count in channels],
-        )
+        local, global_ = ([ChannelMap(count, settings.width) for count in channels] for _ in range(2))
+        align = ChannelAlign(local, global_)
         start = nn.Linear(settings.width, voxels)
     model = FactorTopy(align, selectors, start.weight.detach(), settings.factor)
     model.bias.data.copy_(start.bias.detach())
@@ -80,14 +69,7 @@ def build_paper_model(
 def build_default_model(
     settings: FitSettings, selectors: nn.Module, voxels: int, reduction: TokenReduction
 ) -> FactorTopy:
-    """The well-conditioned parametrisation, which takes tokens that ``reduction`` was applied to.
-
-    Args:
-        settings: the fit's settings.
-        selectors: gives the selection of all voxels.
-        voxels: number of voxels N.
-        reduction: principal components of the training tokens.
-    """
+    """The well-conditioned parametrisation for N voxels, which takes tokens that ``reduction`` was applied to."""
     with seeded(settings.seed):
         align = ChannelAlign(
             [UnitChannelMap(layer.variance, settings.width) for layer in reduction.local],

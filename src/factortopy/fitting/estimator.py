@@ -9,7 +9,7 @@ from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.utils.validation import check_is_fitted
 
 from factortopy.errors import DataError, ShapeError
-from factortopy.fitting.examples import Examples
+from factortopy.fitting.examples import Examples, StandardisedResponses
 from factortopy.fitting.recipes import train_model
 from factortopy.fitting.settings import Recipe, fit_settings
 from factortopy.fitting.training import History
@@ -114,21 +114,19 @@ class FactorTopyRegressor(RegressorMixin, BaseEstimator):
                 f"validation_fraction = {self.validation_fraction} of {len(responses)} images leaves {count} "
                 "to validate; at least 2 are needed, and 2 to train"
             )
-        order = torch.from_numpy(np.random.default_rng(settings.seed).permutation(len(responses)))
-        training = order[count:]
-        self._mean = responses[training].mean(axis=0)
-        spread = responses[training].std(axis=0)
-        self._spread = np.where(spread > 0, spread, 1)
-        scored = torch.from_numpy((responses - self._mean) / self._spread)
+        order = np.random.default_rng(settings.seed).permutation(len(responses))
+        scored = StandardisedResponses.by_training(responses, order[count:])
+        self._mean, self._spread = scored.mean, scored.spread
 
-        def examples(rows: torch.Tensor) -> Examples:
-            return Examples(lambda chosen: tokens[rows[chosen]], scored[rows])
+        def examples(rows: np.ndarray) -> Examples:
+            index = torch.from_numpy(rows)
+            return Examples(lambda chosen: tokens[index[chosen]], scored.of(rows))
 
         bounds = np.stack([coordinates.min(axis=0), coordinates.max(axis=0)])
         bounds = bounds if coordinate_bounds is None else np.asarray(coordinate_bounds)
         self.model_, self.history_ = train_model(
             settings,
-            examples(training),
+            examples(order[count:]),
             examples(order[:count]),
             torch.from_numpy(coordinates),
             torch.from_numpy(bounds),

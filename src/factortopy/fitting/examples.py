@@ -125,15 +125,9 @@ def default_split(tokens: TokenStore, subject: Subject, seed: int = 0) -> Split:
 
 
 def split_examples(tokens: TokenStore, subject: Subject, split: Split) -> dict[str, Examples]:
-    """Examples of every side of a split, all trials of each image, responses z-scored by the training rows.
+    """Examples of ``"train"``, ``"validation"`` and ``"test"``, responses z-scored by the training rows.
 
-    Args:
-        tokens: tokens of (at least) the split's images.
-        subject: responses to them.
-        split: which images stand on which side.
-
-    Returns:
-        ``"train"``, ``"validation"`` and ``"test"``.
+    All trials of each image of the split are among them.
 
     Raises:
         DataError: if the split names an image without responses.

@@ -112,14 +112,9 @@ class TokenReduction:
     def measure(
         cls, batches: Iterable[Tokens], images: int, count: int, damping: float, seed: int = 0
     ) -> "TokenReduction":
-        """Measure the components of training tokens, batch by batch.
+        """Measure the components of the tokens of so many training images; see :func:`measure_reduction`.
 
-        Args:
-            batches: tokens of training images.
-            images: how many they are, which bounds the components.
-            count: components kept, at most.
-            damping: fraction of the mean variance added to every component's variance.
-            seed: seed of the choice of local tokens, about ``SAMPLES`` in all.
+        The seed is of the choice of local tokens, about ``SAMPLES`` in all.
         """
         generator = torch.Generator().manual_seed(seed)
         moments: dict[tuple[str, int], Moments] = {}
@@ -140,19 +135,14 @@ class TokenReduction:
 
     def apply(self, tokens: Tokens) -> Tokens:
         """Damped principal components of tokens, as tokens of fewer channels."""
-        return Tokens(
-            local=tuple(
-                layer.apply(values.movedim(1, -1)).movedim(-1, 1)
-                for layer, values in zip(self.local, tokens.local, strict=True)
-            ),
-            global_=tuple(layer.apply(values) for layer, values in zip(self.global_, tokens.global_, strict=True)),
-        )
+        pairs = zip(self.local, tokens.local, strict=True)
+        local = (layer.apply(values.movedim(1, -1)).movedim(-1, 1) for layer, values in pairs)
+        global_ = (layer.apply(values) for layer, values in zip(self.global_, tokens.global_, strict=True))
+        return Tokens(tuple(local), tuple(global_))
 
     def to(self, device: torch.device) -> "TokenReduction":
         """The same components on a device."""
-        return TokenReduction(
-            tuple(layer.to(device) for layer in self.local), tuple(layer.to(device) for layer in self.global_)
-        )
+        return TokenReduction(*(tuple(layer.to(device) for layer in kind) for kind in (self.local, self.global_)))
 
     def to_tensors(self) -> dict[str, Tensor]:
         """All components as tensors by name; :meth:`from_tensors` takes them."""

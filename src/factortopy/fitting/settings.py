@@ -85,46 +85,30 @@ class FitSettings(Settings):
         return 1 / self.width if self.recipe == "paper" else self.width**-0.5
 
 
+_NUMBERS: dict[str, tuple[Any, Any]] = {
+    "width": (128, 64),
+    "loss": ("smooth_l1", "squared"),
+    "steps": (20_000, 300),
+    "batch_size": (8, 64),
+    "learning_rate": (1e-3, 1e-2),
+    "space_learning_rate": (1e-3, 2e-2),
+    "selector_learning_rate": (1e-3, 5e-4),
+    "warmup_steps": (0, 30),
+    "hold_steps": (0, 40),
+    "cosine": (False, True),
+    "align_decay": (0.01, 0.15),
+    "channel_decay": (0.01, 0.15),
+    "selector_decay": (0.01, 0.0),
+    "decay_by_noise": (False, True),
+    "gradient_clip": (0.5, None),
+    "softness_steps": (2_000, 0),  # the closed-form start leaves nothing to keep open
+    "validate_every": (1_000, 25),
+    "patience": (5, None),
+}
+"""Of the recipes ``"paper"`` and ``"default"``."""
 RECIPES: dict[Recipe, dict[str, Any]] = {
-    "paper": {
-        "width": 128,
-        "loss": "smooth_l1",
-        "steps": 20_000,
-        "batch_size": 8,
-        "learning_rate": 1e-3,
-        "space_learning_rate": 1e-3,
-        "selector_learning_rate": 1e-3,
-        "warmup_steps": 0,
-        "hold_steps": 0,
-        "cosine": False,
-        "align_decay": 0.01,
-        "channel_decay": 0.01,
-        "selector_decay": 0.01,
-        "decay_by_noise": False,
-        "gradient_clip": 0.5,
-        "softness_steps": 2_000,
-        "validate_every": 1_000,
-        "patience": 5,
-    },
-    "default": {
-        "width": 64,
-        "loss": "squared",
-        "steps": 300,
-        "batch_size": 64,
-        "learning_rate": 1e-2,
-        "space_learning_rate": 2e-2,
-        "selector_learning_rate": 5e-4,
-        "warmup_steps": 30,
-        "hold_steps": 40,
-        "cosine": True,
-        "align_decay": 0.15,
-        "channel_decay": 0.15,
-        "selector_decay": 0.0,
-        "decay_by_noise": True,
-        "gradient_clip": None,
-        "softness_steps": 0,  # the closed-form start leaves nothing to keep open
-        "validate_every": 25,
-    },
+    "paper": {name: value for name, (value, _) in _NUMBERS.items()},
+    "default": {name: value for name, (_, value) in _NUMBERS.items()},
 }
 
 

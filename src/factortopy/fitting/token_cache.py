@@ -1,33 +1,37 @@
-"""Tokens where training reads them many times: on the GPU, in memory, or in one file on disk."""
+"""Tokens where training reads them many times: on the GPU, in memory, or in one file on disk; and batch by batch."""
 
 import os
 import tempfile
-from collections.abc import Iterable
+import time
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import chain
 from math import prod
 
 import torch
-from jaxtyping import Float16, Int
+from jaxtyping import Float, Float16, Int
 from torch import Tensor
 
 from factortopy.errors import DataError
 from factortopy.fitting.examples import Examples, ReadTokens
 from factortopy.machine import Machine
 from factortopy.networks import Tokens
+from factortopy.storage import read_ahead
 
 BYTES = 2
 """Of a number in float16."""
 RESPONSE_BYTES = 4
+AHEAD = 3
+"""Batches that are read ahead."""
+
+Batch = tuple[Tokens, Float[Tensor, "batch voxel"]]
 
 
 @dataclass(frozen=True)
 class TokenLayout:
     """How the tokens of an image stand in one row: local maps layer by layer, then global tokens.
 
-    Attributes:
-        local: channels, height and width of every layer's map.
-        global_: channels of every layer's global token.
+    The shape of every layer's map is (channels, height, width); of the global tokens the channels are known.
     """
 
     local: tuple[tuple[int, ...], ...]
@@ -59,13 +63,7 @@ class TokenLayout:
 
 
 def cache_tokens(batches: Iterable[Tokens], examples: Examples, layout: TokenLayout, machine: Machine) -> Examples:
-    """The examples with these tokens instead, as close to the processor as they fit.
-
-    Args:
-        batches: the tokens of all images in order.
-        examples: the images.
-        layout: shapes of the tokens of one image.
-        machine: where they are used and what they may take.
+    """The examples with these tokens of all their images in order, as close to the processor as they fit.
 
     Raises:
         DataError: if they must be written to disk and it is full.
@@ -78,7 +76,7 @@ def cache_tokens(batches: Iterable[Tokens], examples: Examples, layout: TokenLay
         read = _in_memory(batches, count, layout, torch.device("cpu"))
         # For a GPU the next batch travels while one is used, as from disk.
         return Examples(read, examples.responses, resident=machine.device.type == "cpu")
-    return Examples(FiledTokens.write(batches, layout), examples.responses, resident=False)
+    return Examples(FiledTokens(batches, layout), examples.responses, resident=False)
 
 
 def fits_device(examples: Examples, layout: TokenLayout, machine: Machine) -> bool:
@@ -130,37 +128,27 @@ class _OnDevice:
 
 
 class FiledTokens:
-    """Tokens in a temporary file, one row an image; reading an image reads just its bytes.
+    """Tokens of batches in a temporary file, one row an image; reading an image reads just its bytes.
 
     The file has no name and vanishes with the process. It lies in the folder for temporary files
     (``TMPDIR``).
 
-    Args:
-        layout: shapes of the tokens of one image.
+    Raises:
+        DataError: if the disk is full.
     """
 
-    def __init__(self, layout: TokenLayout) -> None:
+    def __init__(self, batches: Iterable[Tokens], layout: TokenLayout) -> None:
         self._layout = layout
         self._file = tempfile.TemporaryFile(prefix="factortopy-")  # noqa: SIM115 (open while tokens are read)
-
-    @classmethod
-    def write(cls, batches: Iterable[Tokens], layout: TokenLayout) -> "FiledTokens":
-        """Write the tokens of all images, batch by batch.
-
-        Raises:
-            DataError: if the disk is full.
-        """
-        tokens = cls(layout)
         try:
             for batch in batches:
-                tokens._file.write(layout.pack(batch).cpu().numpy().data)
-            tokens._file.flush()
+                self._file.write(layout.pack(batch).cpu().numpy().data)
+            self._file.flush()
         except OSError as error:
             raise DataError(
                 f"cannot write tokens to {tempfile.gettempdir()}: {error.strerror}; set TMPDIR to a folder "
                 "with more space, or allow them more memory"
             ) from error
-        return tokens
 
     def __call__(self, chosen: Int[Tensor, "batch"]) -> Tokens:
         """Tokens of some images."""
@@ -169,3 +157,28 @@ class FiledTokens:
         for row, image in zip(rows.numpy(), chosen.tolist(), strict=True):
             os.preadv(self._file.fileno(), [row.data], image * size)
         return self._layout.unpack(rows)
+
+
+class Feed:
+    """Tokens and responses batch by batch, on the device that computes; the next ones are read while one is used.
+
+    Attributes:
+        waited: seconds spent waiting for batches.
+    """
+
+    def __init__(self, images: Examples, device: torch.device) -> None:
+        self._images, self._device = images, device
+        self.waited = 0.0
+
+    def batches(self, order: Iterable[Int[Tensor, "batch"]]) -> Iterator[Batch]:
+        """A batch for each set of indices in ``order``, in that order."""
+        reading = map(self._read, order) if self._images.resident else read_ahead(self._read, order, AHEAD)
+        start = time.perf_counter()
+        for batch in reading:
+            self.waited += time.perf_counter() - start
+            yield batch
+            start = time.perf_counter()
+
+    def _read(self, indices: Int[Tensor, "batch"]) -> Batch:
+        tokens = self._images.read(indices).to(self._device)
+        return tokens, self._images.responses[indices].to(self._device)

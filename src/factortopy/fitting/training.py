@@ -3,6 +3,7 @@
 import math
 import time
 from collections.abc import Iterator
+from copy import deepcopy
 from dataclasses import asdict, dataclass, field
 from itertools import islice
 
@@ -13,12 +14,12 @@ from torch.nn import functional
 
 from factortopy.errors import DataError
 from factortopy.fitting.examples import Examples
-from factortopy.fitting.feed import Batch, Feed
 from factortopy.fitting.settings import FitSettings
+from factortopy.fitting.token_cache import Batch, Feed
 from factortopy.machine import Machine
 from factortopy.model import FactorTopy, softness_penalty
 from factortopy.progress import progress_bar
-from factortopy.storage import Checkpoint, Part, load_optimiser, named, of_kind, optimiser_tensors
+from factortopy.storage import Checkpoint, Part, ResumableTraining
 
 STATE = "training"
 
@@ -64,25 +65,19 @@ def train(
 
     Args:
         model: the model to train, on the machine's device.
-        training: training images.
-        validation: images that choose when to stop.
-        settings: how to train.
-        machine: where to train.
-        checkpoint: where states are written and found.
-        progress: whether to show a progress bar.
-        description: what the progress bar calls this.
+        training, validation, settings, machine, checkpoint, progress, description: as for :func:`train_model`.
 
     Raises:
         DataError: if the loss is no longer finite, or the checkpoint is another fit's.
     """
-    run = _Run(model, settings, machine)
-    if checkpoint is not None:
-        run.resume(checkpoint.load(STATE))
+    run, kept = _Run(model, settings, machine), None if checkpoint is None else checkpoint.load(STATE)
+    if kept is not None:
+        run.go_on(kept)
     feed = Feed(training, machine.device)
     order = islice(_shuffled(len(training), settings), run.step, settings.steps)
     total = _total(validation, settings.batch_size)
-    history, started, before = run.history, time.perf_counter(), run.history.seconds
-    waited = history.waited
+    history, started = run.history, time.perf_counter()
+    before, waited = history.seconds, history.waited
     with progress_bar(description, settings.steps, show=progress, done=run.step) as advance:
         for batch in feed.batches(iter(() if run.finished else order)):
             run.advance(batch)
@@ -92,7 +87,7 @@ def train(
             history.seconds = before + time.perf_counter() - started
             history.waited = waited + feed.waited
             if checkpoint is not None and (checkpoint.due or run.finished):
-                checkpoint.save(STATE, run.state())
+                checkpoint.save(STATE, run.state(asdict(history), best=run.best))
             advance(note=f"R² {history.validation_r2[-1]:.3f}" if looks else "")
             if run.finished:
                 break
@@ -100,15 +95,14 @@ def train(
     return history
 
 
-class _Run:
-    """A training between two steps: all that the next step depends on."""
+class _Run(ResumableTraining):
+    """A training with its history and the parameters that were best so far."""
 
     def __init__(self, model: FactorTopy, settings: FitSettings, machine: Machine) -> None:
+        super().__init__(_optimiser(model, settings), model=model)
         self.model, self.settings, self.machine = model, settings, machine
-        self.optimiser = _optimiser(model, settings)
         self.rates = [group["lr"] for group in self.optimiser.param_groups]
-        self.step, self.history, self.best = 0, History(), _copy(model)
-        self.losses: list[Tensor] = []
+        self.history, self.best = History(), deepcopy(model.state_dict())
 
     @property
     def finished(self) -> bool:
@@ -146,36 +140,21 @@ class _Run:
 
     def look(self, score: float) -> None:
         """Note the score on the validation images, and the parameters if they are the best so far."""
-        loss = float(torch.stack(self.losses).mean())
+        loss = self.take_loss()
         if not math.isfinite(loss):
             raise DataError(
                 f"the fit diverged before step {self.step}: lower learning_rate or standardise the responses"
             )
         if not self.history.step or score > max(self.history.validation_r2):
-            self.history.best_step, self.best = self.step, _copy(self.model)
+            self.history.best_step, self.best = self.step, deepcopy(self.model.state_dict())
         self.history.step.append(self.step)
         self.history.loss.append(loss)
         self.history.validation_r2.append(score)
-        self.losses = []
 
-    def state(self) -> Part:
-        """Everything as tensors by name and JSON-ready facts."""
-        tensors = named("model", self.model.state_dict()) | optimiser_tensors(self.optimiser)
-        tensors |= {name: value.clone() for name, value in named("best", self.best).items()}
-        if self.losses:
-            tensors["losses"] = torch.stack(self.losses)
-        return Part(tensors, {"step": self.step, "history": asdict(self.history)})
-
-    def resume(self, state: Part | None) -> None:
-        """Go on from a state; from the start if there is none."""
-        if state is None:
-            return
-        self.step, self.history = state.facts["step"], History(**state.facts["history"])
-        self.losses = list(state.tensors.get("losses", torch.empty(0)))
-        self.model.load_state_dict(of_kind("model", state.tensors))
-        best = of_kind("best", state.tensors)
-        self.best = {name: value.to(self.machine.device) for name, value in best.items()}
-        load_optimiser(self.optimiser, state.tensors)
+    def go_on(self, state: Part) -> None:
+        """Go on from a state."""
+        self.history = History(**state.facts["history"])
+        self.best = {name: value.to(self.machine.device) for name, value in self.resume(state)["best"].items()}
 
 
 @torch.no_grad()
@@ -188,12 +167,8 @@ def mean_r2(
 ) -> float:
     """Mean over voxels of the R^2 of a model's predictions; constant voxels are left out.
 
-    Args:
-        model: a model on the machine's device.
-        images: with their responses.
-        machine: where to compute.
-        batch_size: images at a time.
-        total: squared deviations of the responses from their mean, where they are known.
+    The model is on the machine's device; ``total`` are the squared deviations of the responses from their mean,
+    where they are known.
     """
     total = (_total(images, batch_size) if total is None else total).to(machine.device)
     selection, residual = model.select(), torch.zeros_like(total)
@@ -260,7 +235,3 @@ def _shuffled(count: int, settings: FitSettings) -> Iterator[Int[Tensor, "batch"
         order = torch.randperm(count, generator=generator)
         full = count - count % min(settings.batch_size, count)
         yield from order[:full].split(settings.batch_size)
-
-
-def _copy(model: FactorTopy) -> dict[str, Tensor]:
-    return {name: value.detach().clone() for name, value in model.state_dict().items()}

@@ -1,8 +1,8 @@
 from ._facts import facts as facts
 from ._facts import facts_line as facts_line
 from .mapping import Mapping as Mapping
-from .quantities import best_layer as best_layer
-from .quantities import layer_confidence as layer_confidence
+from .mapping import best_layer as best_layer
+from .mapping import layer_confidence as layer_confidence
 from .rebuild import load_mapped_network as load_mapped_network
 from .rebuild import load_model as load_model
 from .schema import mapping_dataset as mapping_dataset

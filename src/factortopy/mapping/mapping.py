@@ -10,8 +10,9 @@ from typing import Any
 
 import numpy as np
 import tomli_w
+import torch
 import xarray as xr
-from jaxtyping import Bool
+from jaxtyping import Bool, Float
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
@@ -19,14 +20,11 @@ from torch import Tensor
 from factortopy.cortex import VERTICES, Voxels
 from factortopy.errors import DataError
 from factortopy.mapping.schema import ROI, check_dataset
-from factortopy.storage import atomic_path
+from factortopy.model import confidence
+from factortopy.storage import atomic_path, separate
 
-DATASET, PARAMETERS, SETTINGS, PROVENANCE = (
-    "dataset.zarr",
-    "parameters.safetensors",
-    "settings.toml",
-    "provenance.json",
-)
+DATASET, PARAMETERS = "dataset.zarr", "parameters.safetensors"
+SETTINGS, PROVENANCE = "settings.toml", "provenance.json"
 
 
 @dataclass(frozen=True)
@@ -120,8 +118,7 @@ class Mapping:
         with atomic_path(path, sign=DATASET) as folder:
             folder.mkdir()
             _storable(self.dataset).to_zarr(folder / DATASET, mode="w", consolidated=False, zarr_format=3)
-            parameters = {name: value.detach().contiguous().cpu() for name, value in self.parameters.items()}
-            save_file(parameters, folder / PARAMETERS)
+            save_file(separate(self.parameters), folder / PARAMETERS)
             (folder / SETTINGS).write_text(tomli_w.dumps(self.settings), encoding="utf-8")
             (folder / PROVENANCE).write_text(json.dumps(self.provenance, indent=2, sort_keys=True), encoding="utf-8")
         return Path(path)
@@ -172,3 +169,31 @@ def _cast_texts(dataset: xr.Dataset, kinds: str, target: type) -> xr.Dataset:
         if values.dtype.kind in kinds
     }
     return dataset.assign_coords(texts)
+
+
+def best_layer(weights: Float[np.ndarray, "voxel layer"]) -> Float[np.ndarray, "voxel"]:
+    """Position in 0..1 of the layer of largest weight; NaN where the weights are.
+
+    Args:
+        weights: selectors or shares of each layer.
+    """
+    finite = np.isfinite(weights).all(axis=1)
+    best = np.where(finite[:, None], weights, 0.0).argmax(axis=1) / max(weights.shape[1] - 1, 1)
+    return np.where(finite, best, np.nan)
+
+
+def layer_confidence(weights: Float[np.ndarray, "voxel layer"]) -> Float[np.ndarray, "voxel"]:
+    """Confidence of layer weights, ``s_i = 1 - H(w_i) / log L`` (eq. 2): 1 one-hot, 0 uniform.
+
+    Shares may be negative: those are set to 0 and the rest scaled to sum 1 before the entropy is taken.
+
+    Args:
+        weights: selectors or shares of each layer.
+
+    Returns:
+        Values in 0..1; NaN where the weights are; 1 for a network of one layer.
+    """
+    weights = np.clip(np.asarray(weights, dtype=float), 0.0, None)
+    total = weights.sum(axis=1, keepdims=True)
+    weights = np.divide(weights, total, out=np.full_like(weights, np.nan), where=total > 0)
+    return confidence(torch.from_numpy(weights)).numpy()

@@ -4,10 +4,8 @@ from .arrays import npy_header as npy_header
 from .arrays import read_array as read_array
 from .checkpoint import Checkpoint as Checkpoint
 from .checkpoint import Part as Part
-from .checkpoint import load_optimiser as load_optimiser
-from .checkpoint import named as named
-from .checkpoint import of_kind as of_kind
-from .checkpoint import optimiser_tensors as optimiser_tensors
+from .checkpoint import ResumableTraining as ResumableTraining
+from .checkpoint import separate as separate
 from .files import SMALL as SMALL
 from .files import SUFFIXES as SUFFIXES
 from .files import ArrayPath as ArrayPath
@@ -15,6 +13,7 @@ from .files import atomic_path as atomic_path
 from .files import check_plausible as check_plausible
 from .files import check_writable as check_writable
 from .files import csv_of as csv_of
+from .files import read_ahead as read_ahead
 from .files import reading as reading
 from .files import remove as remove
 from .files import sha256_array as sha256_array

@@ -1,6 +1,7 @@
 """Checkpoints: everything that a stopped training needs to go on and end as if it had not been stopped."""
 
 import json
+import math
 import os
 import time
 from collections.abc import Mapping
@@ -8,9 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
-from torch import Tensor
+from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from factortopy.errors import DataError
@@ -54,10 +56,9 @@ class Checkpoint:
     def save(self, name: str, part: Part) -> None:
         """Write a part, whole or not at all."""
         metadata = {"identity": self.identity, "facts": json.dumps(part.facts)}
-        tensors = {key: value.detach().cpu().contiguous() for key, value in part.tensors.items()}
         with atomic_path(self._file(name)) as file:
             try:
-                save_file(tensors, file, metadata)
+                save_file(separate(part.tensors), file, metadata)
             except SafetensorError as error:
                 path = self._file(name)
                 raise DataError(f"cannot write the checkpoint {path}: {error}", path=path) from error
@@ -89,26 +90,62 @@ class Checkpoint:
         return self.folder / f"{name}.safetensors"
 
 
-def named(kind: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Tensors under ``KIND/NAME``, as a part holds several groups of them."""
-    return {f"{kind}/{name}": value for name, value in tensors.items()}
+class ResumableTraining:
+    """A training between two steps: all that the next step depends on, which a checkpoint keeps.
+
+    Attributes:
+        step: steps that are done.
+        losses: of the steps since the last look at validation images.
+
+    Args:
+        optimiser: its own settings stay when a state is loaded.
+        modules: what is trained, by name.
+    """
+
+    def __init__(self, optimiser: Optimizer, **modules: nn.Module) -> None:
+        self.optimiser, self._modules = optimiser, modules
+        self.step = 0
+        self.losses: list[Tensor] = []
+
+    def take_loss(self) -> float:
+        """Mean loss since the last look, which this one is; NaN without steps."""
+        losses, self.losses = self.losses, []
+        return float(torch.stack(losses).mean()) if losses else math.nan
+
+    def state(self, history: Mapping[str, Any], **others: Mapping[str, Tensor]) -> Part:
+        """Everything as tensors by name and JSON-ready facts; others are kept beside the modules."""
+        groups = {name: module.state_dict() for name, module in self._modules.items()} | others
+        moments = self.optimiser.state_dict()["state"].items()
+        groups |= {f"optimiser/{number}": values for number, values in moments}
+        tensors = {f"{group}/{name}": value for group, values in groups.items() for name, value in values.items()}
+        if self.losses:
+            tensors["losses"] = torch.stack(self.losses)
+        return Part(tensors, {"step": self.step, "history": dict(history)})
+
+    def resume(self, state: Part) -> dict[str, dict[str, Tensor]]:
+        """Go on from a state; returns its tensors by group and name."""
+        groups: dict[str, dict[str, Tensor]] = {}
+        for key, value in state.tensors.items():
+            group, _, name = key.partition("/")
+            groups.setdefault(group, {})[name] = value
+        self.step, self.losses = state.facts["step"], list(state.tensors.get("losses", ()))
+        for group, module in self._modules.items():
+            module.load_state_dict(groups.get(group, {}))
+        moments: dict[int, dict[str, Tensor]] = {}
+        for key, value in groups.get("optimiser", {}).items():
+            number, _, name = key.partition("/")
+            moments.setdefault(int(number), {})[name] = value
+        self.optimiser.load_state_dict({"state": moments, "param_groups": self.optimiser.state_dict()["param_groups"]})
+        return groups
 
 
-def of_kind(kind: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The group that :func:`named` put under a kind, by name."""
-    return {name.removeprefix(f"{kind}/"): value for name, value in tensors.items() if name.startswith(f"{kind}/")}
-
-
-def optimiser_tensors(optimiser: Optimizer) -> dict[str, Tensor]:
-    """What an optimiser remembers of its steps, as tensors by name; :func:`load_optimiser` takes them."""
-    states = optimiser.state_dict()["state"].items()
-    return {f"optimiser/{number}/{name}": value for number, moments in states for name, value in moments.items()}
-
-
-def load_optimiser(optimiser: Optimizer, tensors: Mapping[str, Tensor]) -> None:
-    """Give an optimiser of the same parameters back what :func:`optimiser_tensors` took; its own settings stay."""
-    moments: dict[int, dict[str, Tensor]] = {}
-    for key, value in of_kind("optimiser", tensors).items():
-        number, _, name = key.partition("/")
-        moments.setdefault(int(number), {})[name] = value
-    optimiser.load_state_dict({"state": moments, "param_groups": optimiser.state_dict()["param_groups"]})
+def separate(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Tensors as safetensors takes them: on the CPU, contiguous, no two in one memory (as tied weights are)."""
+    plain: dict[str, Tensor] = {}
+    used: set[int] = set()
+    for name, tensor in tensors.items():
+        value = tensor.detach().cpu().contiguous()
+        memory = value.untyped_storage().data_ptr()
+        plain[name] = value.clone() if memory in used else value
+        used.add(memory)
+    return plain

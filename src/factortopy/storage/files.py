@@ -4,11 +4,14 @@ import hashlib
 import os
 import shutil
 import uuid
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
@@ -22,6 +25,8 @@ SMALL = 64 * 2**20
 """Bytes of memory that are always granted: what is left out of a file (fill values) takes no place in it."""
 
 Path_ = str | os.PathLike[str]
+Key = TypeVar("Key")
+Value = TypeVar("Value")
 
 
 @dataclass(frozen=True)
@@ -207,3 +212,18 @@ def sha256_text(*texts: str) -> str:
         encoded = text.encode()
         digest.update(len(encoded).to_bytes(8, "little") + encoded)
     return digest.hexdigest()
+
+
+def read_ahead(read: Callable[[Key], Value], keys: Iterable[Key], ahead: int, workers: int = 1) -> Iterator[Value]:
+    """What ``read`` gives for every key, in their order; so many of the next ones are read meanwhile."""
+    coming = iter(keys)
+    with ThreadPoolExecutor(workers) as pool:
+        waiting = deque(pool.submit(read, key) for key in islice(coming, ahead))
+        try:
+            while waiting:
+                value = waiting.popleft().result()
+                waiting.extend(pool.submit(read, key) for key in islice(coming, 1))
+                yield value
+        finally:
+            for future in waiting:
+                future.cancel()

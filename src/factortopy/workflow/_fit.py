@@ -97,16 +97,8 @@ def fit(
         True
     """
     settings, machine = fit_options(recipe, seed, device, precision, memory_gb, **changes)
-    return fit_model(
-        tokens,
-        subject,
-        settings,
-        split=split,
-        machine=machine,
-        checkpoint=checkpoint,
-        bootstrap=bootstrap,
-        progress=progress,
-    ).mapping
+    kept: dict[str, Any] = {"checkpoint": checkpoint, "bootstrap": bootstrap, "progress": progress}
+    return fit_model(tokens, subject, settings, split=split, machine=machine, **kept).mapping
 
 
 def fit_options(

@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from factortopy.fitting import FitSettings, start_memory
-from factortopy.images import Split, split_images
+from factortopy.fitting import FitSettings, default_split, start_memory
+from factortopy.images import Split
 from factortopy.machine import Cost, Machine
 from factortopy.subjects import Subject
 from factortopy.tokens import TokenStore
@@ -55,10 +55,7 @@ def settings_cost(
     tokens: TokenStore, subject: Subject, settings: FitSettings, split: Split | None, machine: Machine
 ) -> Cost:
     """As :func:`estimate_fit`, of settings on a machine."""
-    if split is None:
-        groups = dict(zip(tokens.image_ids, tokens.image_groups or tokens.image_ids, strict=True))
-        ids = subject.distinct_image_ids
-        split = split_images(ids, [groups.get(image, image) for image in ids], seed=settings.seed)
+    split = split or default_split(tokens, subject, settings.seed)
     sides = ", ".join(f"{len(ids):,} {side}" for side, ids in split.to_dict().items())
     return Cost(
         seconds=_seconds(tokens, subject, settings, split, machine),
@@ -76,27 +73,19 @@ def _seconds(tokens: TokenStore, subject: Subject, settings: FitSettings, split:
     images = min(len(split.train), max(settings.components, settings.batch_size) + MARGIN)
     few = max(3, images // 8)
     part = Split(split.train[:images], split.validation[:few], split.test[:few])
-    short = _time(tokens, subject, settings, part, machine, STEPS[0])
-    longer = _time(tokens, subject, settings, part, machine, STEPS[1])
+
+    def timed(steps: int) -> float:
+        few_steps = settings.model_copy(update={"steps": steps, "validate_every": steps})
+        start = time.perf_counter()
+        fit_model(tokens, subject, few_steps, split=part, machine=machine, progress=False)
+        return time.perf_counter() - start
+
+    short, longer = timed(STEPS[0]), timed(STEPS[1])
     by_step = max(0.0, longer - short) / (STEPS[1] - STEPS[0])
     rest = max(0.0, short - STEPS[0] * by_step) * len(split.train) / images
     # A look at the validation images is a forward pass, a third of a step, for each of their batches.
     looks = settings.steps / settings.validate_every * len(split.validation) / settings.batch_size
     return by_voxels * (rest + by_step * (settings.steps + looks / 3))
-
-
-def _time(
-    tokens: TokenStore,
-    subject: Subject,
-    settings: FitSettings,
-    split: Split,
-    machine: Machine,
-    steps: int,
-) -> float:
-    few_steps = settings.model_copy(update={"steps": steps, "validate_every": steps})
-    start = time.perf_counter()
-    fit_model(tokens, subject, few_steps, split=split, machine=machine, progress=False)
-    return time.perf_counter() - start
 
 
 def _memory(tokens: TokenStore, subject: Subject, settings: FitSettings, split: Split, machine: Machine) -> float:

@@ -8,7 +8,6 @@ from typing import Any
 from factortopy.errors import DataError
 from factortopy.fitting import FitSettings, default_split
 from factortopy.images import ImageSet, Split
-from factortopy.machine import Machine
 from factortopy.mapping import Mapping
 from factortopy.networks import Network
 from factortopy.storage import remove, sha256_array
@@ -24,18 +23,15 @@ def fit_to_folder(
     settings: FitSettings,
     *,
     split: Split | None = None,
-    machine: Machine | None = None,
-    bootstrap: int = 1_000,
     overwrite: bool = False,
-    progress: bool = True,
-    description: str = "Fit",
+    **options: Any,
 ) -> Mapping:
     """Fit, and write the mapping to a folder; a fit that was stopped goes on from ``OUTPUT.checkpoint``.
 
-    A mapping of the same tokens, responses, split and settings that is there already is read and returned. The
-    other arguments are those of :func:`fit_model`.
+    A mapping of the same tokens, responses, split and settings that is there already is read and returned.
 
     Args:
+        tokens, subject, settings, split, options: as for :func:`fit_model`.
         output: folder of the mapping.
         overwrite: whether a mapping that is there is fitted anew and replaced.
 
@@ -47,17 +43,7 @@ def fit_to_folder(
     if output.exists() and not overwrite:
         return _same_fit(output, tokens, subject, split, settings)
     checkpoint = output.with_name(f"{output.name}.checkpoint")
-    mapping = fit_model(
-        tokens,
-        subject,
-        settings,
-        split=split,
-        machine=machine,
-        checkpoint=checkpoint,
-        bootstrap=bootstrap,
-        progress=progress,
-        description=description,
-    ).mapping
+    mapping = fit_model(tokens, subject, settings, split=split, checkpoint=checkpoint, **options).mapping
     mapping.save(output)
     remove(checkpoint)
     return mapping
@@ -115,18 +101,9 @@ def map_before_and_after(
         for name, network in (("before", before), ("after", after))
     )
     split = default_split(old, subject, settings.seed)
-    mappings = (
-        fit_to_folder(
-            tokens,
-            subject,
-            folder / name / "mapping",
-            settings,
-            split=split,
-            machine=machine,
-            progress=progress,
-            description=f"Fit {name}",
-        )
+    shared: dict[str, Any] = {"split": split, "machine": machine, "progress": progress}
+    first, second = (
+        fit_to_folder(tokens, subject, folder / name / "mapping", settings, **shared, description=f"Fit {name}")
         for name, tokens in (("before", old), ("after", new))
     )
-    first, second = mappings
     return first, second

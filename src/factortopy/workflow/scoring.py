@@ -19,13 +19,7 @@ BATCH = 64
 
 
 class HeldOutScores(NamedTuple):
-    """What a model says on the test images.
-
-    Attributes:
-        values: variables of a mapping.
-        facts: attributes of a mapping that belong to them.
-        predictions: of the responses to the test images.
-    """
+    """Variables of a mapping on the test images, attributes that belong to them, and predictions."""
 
     values: dict[str, np.ndarray]
     facts: dict[str, Any]
@@ -46,9 +40,7 @@ def score_model(
 
     Args:
         model: a trained model; it is left on the CPU.
-        test: the test images.
-        subject: whose responses they are.
-        split: whose test images they are.
+        test, subject, split: the test images, whose responses and of which split they are.
         machine: where to compute, and the memory that aligned tokens may take.
         raw: whether the selectors are kept as trained as well.
         bootstrap: draws of test images for limits; 0 for none.
