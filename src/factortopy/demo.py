@@ -5,7 +5,7 @@ import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -79,7 +79,7 @@ class DemoResult:
 
     def rows(self) -> list[tuple[str, str, str]]:
         """The closing table: what, found, and the planted value or limit."""
-        values = self.recovery.as_dict()
+        values = asdict(self.recovery)
         return [
             ("held-out R²", f"{self.r2:.3f}", f"{self.oracle_r2:.3f} oracle, {self.ceiling_r2:.3f} ceiling"),
             *((label, f"{values[found]:.3f}", f"{values[planted]:.3f} planted") for label, found, planted in PLANTED),
@@ -148,7 +148,7 @@ def run_demo(
     write_text(folder / "settings.toml", tomli_w.dumps({"command": "demo", **facts}))
     record = provenance(
         result=result.as_dict(),
-        recovery=result.recovery.as_dict(),
+        recovery=asdict(result.recovery),
         seconds=times,
         planted_channels=PLANTED_CHANNELS,
         **facts,
