@@ -9,7 +9,7 @@ import torch
 from small_network import Small, coloured_images, small_network
 
 from factortopy.errors import DataError, UnavailableError, UnknownNameError
-from factortopy.finetuning import Classifier, FinetuneSettings, Trainer, finetune, split_classes
+from factortopy.finetuning import FinetuneSettings, Trainer, finetune
 from factortopy.networks import load_network, network_from_function, read_weights
 from factortopy.networks.network import IMAGENET_PREPROCESSING
 from factortopy.storage import checkpoint as checkpoints
@@ -56,9 +56,8 @@ def test_frozen_parameters_stay(tmp_path):
 def test_one_step_is_that_of_adamw_written_out(tmp_path):
     """From the gradient by autograd of the formula, with torch's moments at step 1."""
     images, settings = coloured_images(), FinetuneSettings.checked(**QUICK, learning_rate=0.01, weight_decay=0.1)
-    split = split_classes(images, 8, 4, progress=False)
-    model = Classifier(small_network(), 3)
-    trainer = Trainer(model, images, split, settings, "fp32")
+    trainer = Trainer(small_network(), images, settings, "fp32", progress=False)
+    model = trainer.model
     places = next(trainer.training_order())
     pixels = torch.stack([model.network.preprocessing(images.images.image(place)) for place in places])
     labels = torch.tensor([images.labels[place] for place in places])
@@ -82,10 +81,9 @@ def test_one_step_is_that_of_adamw_written_out(tmp_path):
 
 
 def test_every_image_trains_once_before_any_twice():
-    images = coloured_images()
-    split = split_classes(images, 8, 4, progress=False)
     settings = FinetuneSettings.checked(**QUICK | {"steps": 12, "batch_size": 4})
-    order = list(Trainer(Classifier(small_network(), 3), images, split, settings, "fp32").training_order())
+    trainer = Trainer(small_network(), coloured_images(), settings, "fp32", progress=False)
+    order, split = list(trainer.training_order()), trainer.split
     assert [len(places) for places in order] == [4] * 12
     seen = [place for places in order for place in places]
     assert sorted(seen[:24]) == sorted(seen[24:]) == sorted(split.training)

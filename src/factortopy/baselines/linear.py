@@ -80,24 +80,20 @@ def fit_candidates(
     Validation images are not trained on, as for FactorTopy. Each row of the weightings sums to 1; only equal
     weights are tried if None. ``advance`` is called twice a candidate.
     """
-    voxels = responses["train"].shape[1]
-    best = np.full(voxels, -np.inf, np.float32)
-    chosen, penalty = np.zeros(voxels, int), np.ones(voxels, np.float32)
-    weights: np.ndarray | None = None
-    for number, candidate in enumerate(candidates):
-        score, tried_penalty, tried_weights = choose(candidate(), responses, weightings, device)
-        better = score > best
-        best[better], chosen[better], penalty[better] = score[better], number, tried_penalty[better]
-        weights = tried_weights if weights is None else np.where(better[:, None], tried_weights, weights)
+    tried = []
+    for candidate in candidates:
+        tried.append(choose(candidate(), responses, weightings, device))
         advance()
-    predictions = np.empty((len(responses["test"]), voxels), np.float32)
+    scores, penalties, weights = (np.stack(part) for part in zip(*tried, strict=True))
+    chosen = scores.argmax(axis=0)
+    predictions = np.empty((len(responses["test"]), len(chosen)), np.float32)
     for number, candidate in enumerate(candidates):
         here = np.flatnonzero(chosen == number)
-        if len(here) and weights is not None:
+        if len(here):
             training = responses["train"][:, here]
-            predictions[:, here] = _predict(candidate(), training, penalty[here], weights[here])
+            predictions[:, here] = _predict(candidate(), training, penalties[number, here], weights[number, here])
         advance()
-    return LinearFit(predictions, chosen, best)
+    return LinearFit(predictions, chosen, scores.max(axis=0))
 
 
 def choose(

@@ -79,12 +79,7 @@ class _MeanTokens(TokenStore):
 
 
 def variant(
-    name: str,
-    tokens: TokenStore,
-    subject: Subject,
-    settings: FitSettings,
-    split: Split,
-    untrained: TokenStore | None,
+    name: str, tokens: TokenStore, subject: Subject, settings: FitSettings, split: Split, untrained: TokenStore | None
 ) -> tuple[TokenStore, Subject, FitSettings]:
     """Tokens, subject and settings of FactorTopy or of one of its variants, which differ by what it lacks."""
     if name == "without-space":

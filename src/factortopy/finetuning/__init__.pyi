@@ -11,7 +11,6 @@ from .labelled import labelled_from_folder as labelled_from_folder
 from .labelled import labelled_from_torchvision as labelled_from_torchvision
 from .labelled import open_labelled as open_labelled
 from .labelled import split_classes as split_classes
-from .training import Classifier as Classifier
 from .training import FinetuneHistory as FinetuneHistory
 from .training import FinetuneSettings as FinetuneSettings
 from .training import Trainer as Trainer

@@ -92,7 +92,7 @@ def finetune(
     settings, output = FinetuneSettings.checked(**changes), Path(output)
     if device is not None:
         network.to(choose_device(device))
-    trainer = Trainer.prepare(network, images, settings, precision, progress)
+    trainer = Trainer(network, images, settings, precision, progress)
     made_of = _made_of(trainer)
     identity = sha256_text(json.dumps(made_of, sort_keys=True))
     done = _finished(output, identity)
@@ -105,8 +105,7 @@ def finetune(
     history = trainer.run(checkpoint, progress=progress)
     description = f"fine-tuned on {images.images.name}, {settings.steps} steps; before: {network.description}"
     network.mark_changed(f"{network.name}-finetuned-{images.images.name}", description)
-    record = _record(trainer, made_of, identity)
-    _write(output, trainer, record)
+    record = _write(output, trainer, made_of, identity)
     remove(checkpoint.folder)
     return Finetuned(network, history, len(images.classes), output, record)
 
@@ -150,9 +149,10 @@ def _finished(output: Path, identity: str) -> dict[str, Any] | None:
     return record
 
 
-def _record(trainer: Trainer, made_of: dict[str, Any], identity: str) -> dict[str, Any]:
+def _write(output: Path, trainer: Trainer, made_of: dict[str, Any], identity: str) -> dict[str, Any]:
+    """Write the folder of a fine-tuned network; returns the record of how it came to be."""
     network, split, ids = trainer.model.network, trainer.split, trainer.images.images.ids
-    return provenance(
+    record = provenance(
         identity=identity,
         network=network.name,
         description=network.description,
@@ -164,23 +164,20 @@ def _record(trainer: Trainer, made_of: dict[str, Any], identity: str) -> dict[st
         left_out_of_validation=list(split.twins),
         training=asdict(trainer.history),
     )
-
-
-def _write(output: Path, trainer: Trainer, record: dict[str, Any]) -> None:
-    network = trainer.model.network
     facts = {"name": network.name, "description": network.description}
     if network.architecture is not None:
         facts["architecture"] = network.architecture
     text = {"network": facts, "classes": record["classes"], "training": trainer.settings.model_dump()}
+    columns = {"step": "step", "training_loss": "loss", "validation_accuracy": "accuracy"}
+    history = pandas.DataFrame({name: record["training"][key] for name, key in columns.items()})
     with atomic_path(output, sign=FINETUNED_WEIGHTS) as folder:
         folder.mkdir()
         save_file(separate(network.module.state_dict()), folder / FINETUNED_WEIGHTS)
         save_file(separate(trainer.model.linear.state_dict()), folder / CLASSIFIER)
         (folder / FINETUNED_SETTINGS).write_text(tomli_w.dumps(text), encoding="utf-8")
-        columns = {"step": "step", "training_loss": "loss", "validation_accuracy": "accuracy"}
-        history = pandas.DataFrame({name: record["training"][key] for name, key in columns.items()})
         write_table(folder / HISTORY, history)
         (folder / PROVENANCE).write_text(json.dumps(record, indent=2, sort_keys=True), encoding="utf-8")
+    return record
 
 
 def estimate_finetuning(
@@ -206,7 +203,7 @@ def estimate_finetuning(
         DataError: if a class has too few images, or images are broken.
     """
     short = settings.model_copy(update={"steps": TIMED_STEPS + 1})
-    trainer = Trainer.prepare(network, images, short, precision, progress)
+    trainer = Trainer(network, images, short, precision, progress)
     device, split = network.device, trainer.split
     with peak_memory() as peak:
         moments = []

@@ -59,7 +59,7 @@ def probe(
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
-    reader = Trainer.prepare(network, images, settings, precision, progress)
+    reader = Trainer(network, images, settings, precision, progress)
     training, validation = reader.split.training, reader.split.validation
     features, labels = _features(reader, [*training, *validation], progress), np.asarray(images.labels)
     count = len(training)

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from itertools import islice
-from typing import Self, cast
+from typing import cast
 
 import torch
 from jaxtyping import Float, Int
@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from factortopy.errors import DataError
-from factortopy.finetuning.labelled import LabelledImages, LabelledSplit, split_classes
+from factortopy.finetuning.labelled import LabelledImages, split_classes
 from factortopy.images import default_workers
 from factortopy.machine import autocast, choose_precision, seeded
 from factortopy.networks import Network
@@ -102,49 +102,33 @@ class Trainer(ResumableTraining):
     with, as batches of four are too small for their own.
 
     Args:
-        model: the network with its classifier, on the device.
-        images: images with a class each.
-        split: which of them train and validate.
+        network: on the device where it is trained.
+        images: images with a class each; those of the split are read.
         settings: how to train.
-        precision: of the matrix products, ``"bf16"`` or ``"fp32"``.
+        precision: of the matrix products, ``"bf16"`` or ``"fp32"``; bf16 where computed natively if None.
+        progress: show a bar while images are read.
+
+    Raises:
+        UnavailableError: if the network's weights cannot be trained.
+        DataError: if a class has too few images, or images are broken.
     """
 
     def __init__(
         self,
-        model: Classifier,
-        images: LabelledImages,
-        split: LabelledSplit,
-        settings: FinetuneSettings,
-        precision: str,
-    ) -> None:
-        rate, decay = settings.learning_rate, settings.weight_decay
-        optimiser = torch.optim.AdamW(model.trained(), rate, weight_decay=decay)
-        super().__init__(optimiser, network=model.network.module, linear=model.linear)
-        self.model, self.images, self.split, self.settings = model, images, split, settings
-        self.device, self.precision = model.network.device, precision
-        self.history = FinetuneHistory()
-
-    @classmethod
-    def prepare(
-        cls,
         network: Network,
         images: LabelledImages,
         settings: FinetuneSettings,
         precision: str | None = None,
         progress: bool = True,
-    ) -> Self:
-        """Before the first step of a network on its device; images are drawn and read.
-
-        Raises:
-            UnavailableError: if the network's weights cannot be trained.
-            DataError: if a class has too few images, or images are broken.
-        """
-        precision = choose_precision(network.device, precision)
-        model = Classifier(network, len(images.classes), settings.seed).to(network.device)
-        model.trained()  # says at once if there is nothing to train
+    ) -> None:
+        self.device, self.precision = network.device, choose_precision(network.device, precision)
+        self.model = Classifier(network, len(images.classes), settings.seed).to(self.device)
+        trained = self.model.trained()  # says at once if there is nothing to train
+        optimiser = torch.optim.AdamW(trained, settings.learning_rate, weight_decay=settings.weight_decay)
+        super().__init__(optimiser, network=network.module, linear=self.model.linear)
         sizes = settings.per_class, settings.validation_per_class
-        split = split_classes(images, *sizes, seed=settings.seed, progress=progress)
-        return cls(model, images, split, settings, precision)
+        self.split = split_classes(images, *sizes, seed=settings.seed, progress=progress)
+        self.images, self.settings, self.history = images, settings, FinetuneHistory()
 
     def run(self, checkpoint: Checkpoint, *, progress: bool = True) -> FinetuneHistory:
         """Train to the last step, from the checkpoint's state where there is one.

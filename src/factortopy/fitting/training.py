@@ -159,11 +159,7 @@ class _Run(ResumableTraining):
 
 @torch.no_grad()
 def mean_r2(
-    model: FactorTopy,
-    images: Examples,
-    machine: Machine,
-    batch_size: int,
-    total: Float[Tensor, "N"] | None = None,
+    model: FactorTopy, images: Examples, machine: Machine, batch_size: int, total: Float[Tensor, "N"] | None = None
 ) -> float:
     """Mean over voxels of the R^2 of a model's predictions; constant voxels are left out.
 

@@ -56,7 +56,13 @@ def load_model(mapping: Mapping, subject: Subject | None = None) -> FactorTopy:
     except RuntimeError as error:
         reason = str(error).splitlines()[-1].strip()
         raise DataError(f"the parameters of this mapping do not fit together: {reason}") from None
-    _check_positions(model, mapping)
+    with torch.no_grad():
+        space, expected = model.select().space.numpy(), mapping.dataset["space"].values
+    if space.shape != expected.shape or not np.abs(space - expected).max() < TOLERANCE:
+        raise DataError(
+            "the model made from this mapping reads other positions than the mapping says: its coordinates are "
+            "not those of the fit; give the subject it was fitted to"
+        )
     return model.eval()
 
 
@@ -132,14 +138,3 @@ def _selectors(mapping: Mapping, subject: Subject | None) -> nn.Module:
         empty = Selection(torch.zeros(count, 2), torch.zeros(count, layers), torch.zeros(count), size)
         return FixedSelectors(empty)
     return FreeSelectors(count, layers)
-
-
-def _check_positions(model: FactorTopy, mapping: Mapping) -> None:
-    with torch.no_grad():
-        space = model.select().space.numpy()
-    expected = mapping.dataset["space"].values
-    if space.shape != expected.shape or not np.abs(space - expected).max() < TOLERANCE:
-        raise DataError(
-            "the model made from this mapping reads other positions than the mapping says: its coordinates are "
-            "not those of the fit; give the subject it was fitted to"
-        )

@@ -10,15 +10,7 @@ import numpy as np
 import torch
 from jaxtyping import Float
 
-from factortopy.fitting import (
-    FitSettings,
-    History,
-    Recipe,
-    default_split,
-    fit_settings,
-    split_examples,
-    train_model,
-)
+from factortopy.fitting import FitSettings, History, Recipe, default_split, fit_settings, split_examples, train_model
 from factortopy.images import Split
 from factortopy.machine import Machine
 from factortopy.mapping import Mapping, mapping_dataset, voxel_variables

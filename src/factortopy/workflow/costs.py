@@ -19,13 +19,7 @@ LIBRARIES_MEMORY = 600e6
 """Memory of Python and its libraries, bytes."""
 
 
-def estimate_fit(
-    tokens: TokenStore,
-    subject: Subject,
-    *,
-    split: Split | None = None,
-    **options: Any,
-) -> Cost:
+def estimate_fit(tokens: TokenStore, subject: Subject, *, split: Split | None = None, **options: Any) -> Cost:
     """Time, memory and disk that :func:`factortopy.fit` will take with these arguments.
 
     Time from two short fits on this machine; memory and disk by counting the large arrays. A fit of part of the
