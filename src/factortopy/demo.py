@@ -20,7 +20,7 @@ from factortopy.fitting import FitSettings, fit_settings
 from factortopy.images import ImageSet, Split, sample_views
 from factortopy.model import Selection
 from factortopy.networks import load_network
-from factortopy.plot import ALL_FIGURES, Palette, draw, save, space_dots, training
+from factortopy.plot import Palette, draw, figure_names, save, space_dots, training
 from factortopy.plot import recovery as draw_recovery
 from factortopy.progress import progress_bar
 from factortopy.provenance import provenance
@@ -184,7 +184,7 @@ def _show(folder: Path, fitted: Fit, subject: Subject, views: ImageSet, palette:
     """Every figure as PNG and SVG, and the report."""
     mapping, truth = fitted.mapping, _truth(subject)
     example = views.image(next((index for index, name in enumerate(views.ids) if EXAMPLE in name), 0))
-    figures = {name: partial(draw, name, mapping, palette=palette) for name in ALL_FIGURES}
+    figures = {name: partial(draw, name, mapping, palette=palette) for name in figure_names(mapping)}
     figures["space_dots"] = partial(space_dots, mapping, image=example, palette=palette)
     figures["recovery"] = partial(draw_recovery, mapping, truth, palette=palette)
     figures["training"] = partial(training, mapping, fitted.history, palette=palette)

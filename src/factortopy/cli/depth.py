@@ -193,7 +193,7 @@ def null_answer(mappings: "list[ft.Mapping]", count: int, seed: int, progress: b
 
 
 def _slope(mapping: "ft.Mapping", count: int, seed: int) -> dict[str, Any]:
-    depth, coordinates = ft.analysis.voxel_values(mapping, "depth"), mapping.voxels.coordinates
+    depth, coordinates = ft.analysis.voxel_values(mapping, "depth"), mapping.voxels.positions[0]
     test = ft.analysis.slope_test(depth, mapping.rois, coordinates, count=count, seed=seed)
     return {"quantity": "slope (layer share)", **asdict(test)}
 
@@ -201,7 +201,7 @@ def _slope(mapping: "ft.Mapping", count: int, seed: int) -> dict[str, Any]:
 def _likeness(mappings: "list[ft.Mapping]", count: int, seed: int, progress: bool) -> list[dict[str, Any]]:
     import numpy as np
 
-    coordinates, others = (mapping.voxels.coordinates for mapping in mappings)
+    coordinates, others = (mapping.voxels.positions[0] for mapping in mappings)
     if not np.array_equal(coordinates, others):
         raise DataError("the two mappings are of other voxels; give mappings of one subject's voxels")
     rows = []

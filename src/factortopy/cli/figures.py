@@ -34,7 +34,7 @@ def plot(
     opt.check_writable(folder / "figure")
     loaded = ft.Mapping.load(mapping)
     wanted_all = figure is None or "all" in figure
-    names = list(ft.plot.ALL_FIGURES) if wanted_all else list(dict.fromkeys(figure or ()))
+    names = ft.plot.figure_names(loaded) if wanted_all else list(dict.fromkeys(figure or ()))
     for name in names:
         if name not in ft.plot.ALL_FIGURES:
             raise UnknownNameError("figure", name, [*ft.plot.ALL_FIGURES, "all"])

@@ -22,7 +22,7 @@ def fit(
         Path,
         Argument(
             metavar="SUBJECT",
-            help="Folder of own arrays (responses.npy, coordinates.npy, image_ids.txt, or subject.toml), "
+            help="Folder of own arrays (responses.npy, image_ids.txt, coordinates.npy where known, or subject.toml), "
             "Algonauts 2023, NSD, THINGS-fMRI or BOLD5000.",
         ),
     ],
@@ -67,6 +67,8 @@ def fit(
     store, measured = ft.TokenStore.open(tokens), ft.load_subject(data, subject=subject, progress=not quiet)
     if split == CLUSTER:
         sides = ft.tokens.split_clusters(store, measured.distinct_image_ids, seed=seed, progress=not quiet)
+    if measured.voxels.assumption is not None and not quiet:
+        typer.echo(f"Assumed: {measured.voxels.assumption}")
     if dry_run:
         cost = ft.workflow.settings_cost(store, measured, settings, sides, machine)
         print_cost(f"Fit of {store.network} to {measured.name}: nothing was written", cost)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, fields, replace
 from typing import Self
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Int, Shaped
 
 from factortopy.cortex.labels import read_labels, roi_masks
 from factortopy.cortex.mesh import HEMISPHERES, VERTICES, Surface, coordinate_bounds
@@ -16,24 +16,58 @@ from factortopy.errors import DataError, ShapeError
 
 @dataclass(frozen=True, eq=False)
 class Voxels:
-    """Where voxels (or vertices) lie.
+    """Where voxels (or vertices) lie; or units, such as neurons, of which that is not known.
 
     Attributes:
-        coordinates: position of each voxel in mm; on a surface, on its sphere (``sphere_coordinates``).
+        coordinates: position of each voxel in mm; on a surface, on its sphere (``sphere_coordinates``); None
+            where no positions are known.
         bounds: smallest and largest coordinate over the WHOLE surface or volume, so that a subset of voxels
             gets the same position code.
-        hemisphere: ``"left"`` or ``"right"`` for each voxel.
+        hemisphere: ``"left"`` or ``"right"`` for each voxel; without coordinates ``""`` where not known.
         vertex: index within its hemisphere's mesh, or any index of the voxel.
         surface: name of the surface that ``vertex`` refers to; None for voxels in a volume.
         rois: masks by name.
+        groups: label of the area or array of each unit without coordinates; units of a group share a prior.
     """
 
-    coordinates: Float[np.ndarray, "voxel 3"]
-    bounds: Float[np.ndarray, "2 3"]
+    coordinates: Float[np.ndarray, "voxel 3"] | None
+    bounds: Float[np.ndarray, "2 3"] | None
     hemisphere: np.ndarray
     vertex: Int[np.ndarray, "voxel"]
     surface: str | None = None
     rois: dict[str, Bool[np.ndarray, "voxel"]] = field(default_factory=dict)
+    groups: Shaped[np.ndarray, "voxel"] | None = None
+
+    @classmethod
+    def unplaced(
+        cls,
+        count: int,
+        hemisphere: np.ndarray | None = None,
+        vertex: Int[np.ndarray, "voxel"] | None = None,
+        groups: np.ndarray | None = None,
+    ) -> "Voxels":
+        """Units whose positions are not known; without ``vertex`` they are numbered."""
+        sides = np.full(count, "", "<U5") if hemisphere is None else hemisphere
+        return Voxels(None, None, sides, np.arange(count) if vertex is None else vertex, groups=groups)
+
+    @property
+    def positions(self) -> tuple[Float[np.ndarray, "voxel 3"], Float[np.ndarray, "2 3"]]:
+        """Coordinates and bounds, for what cannot do without.
+
+        Raises:
+            DataError: if there are none.
+        """
+        if self.coordinates is None or self.bounds is None:
+            raise DataError("there are no coordinates, which this needs; give the subject's coordinates")
+        return self.coordinates, self.bounds
+
+    @property
+    def assumption(self) -> str | None:
+        """What a fit assumes in place of coordinates; None where there are some."""
+        if self.coordinates is not None:
+            return None
+        units = "all units" if self.groups is None else f"the units of a group ({len(np.unique(self.groups))} groups)"
+        return f"no coordinates: places, layers and scales are free by unit with a prior shared by {units}"
 
     @classmethod
     def at(
@@ -102,18 +136,18 @@ class Voxels:
         count = len(self)
         expected = {"coordinates": (count, 3), "bounds": (2, 3), "hemisphere": (count,), "vertex": (count,)}
         arrays = {part: getattr(self, part) for part in expected}
-        arrays |= {f"ROI {roi!r}": mask for roi, mask in self.rois.items()}
+        arrays |= {f"ROI {roi!r}": mask for roi, mask in self.rois.items()} | {"groups": self.groups}
         for part, array in arrays.items():
+            if array is None:
+                continue
             shape = expected.get(part, (count,))
             if array.shape != shape:
                 raise ShapeError(f"{part} has shape {array.shape}, expected {shape} for {count} voxels")
-        for part in ("coordinates", "bounds"):
-            if not np.isfinite(getattr(self, part)).all():
-                raise DataError(f"{part} hold NaN or infinity; leave out voxels without a position")
-        low, high = self.bounds
-        if (low > high).any() or (self.coordinates < low).any() or (self.coordinates > high).any():
-            raise DataError("coordinates lie outside their bounds (coordinate_bounds); take the bounds over all voxels")
-        unknown = set(np.unique(self.hemisphere)) - set(HEMISPHERES)
+        if self.coordinates is not None:
+            _check_positions(*self.positions)
+        if self.coordinates is not None and self.groups is not None:
+            raise DataError("groups are for units without coordinates; leave one of the two out")
+        unknown = set(np.unique(self.hemisphere)) - {*HEMISPHERES, *([""] if self.coordinates is None else [])}
         if unknown:
             raise DataError(f"hemisphere must be 'left' or 'right', got {sorted(map(str, unknown))}")
         for roi, mask in self.rois.items():
@@ -135,3 +169,12 @@ class Voxels:
         sizes = dict.fromkeys(HEMISPHERES, VERTICES.get(self.surface or "")) | dict(vertices or {})
         labels = {side: read_labels(path, vertices=sizes.get(side)) for side, path in files.items()}
         return replace(self, rois=self.rois | roi_masks(labels, self.hemisphere, self.vertex))
+
+
+def _check_positions(coordinates: Float[np.ndarray, "voxel 3"], bounds: Float[np.ndarray, "2 3"]) -> None:
+    for part, values in (("coordinates", coordinates), ("bounds", bounds)):
+        if not np.isfinite(values).all():
+            raise DataError(f"{part} hold NaN or infinity; leave out voxels without a position")
+    low, high = bounds
+    if (low > high).any() or (coordinates < low).any() or (coordinates > high).any():
+        raise DataError("coordinates lie outside their bounds (coordinate_bounds); take the bounds over all voxels")

@@ -176,7 +176,7 @@ def _identity(recording: Recording) -> dict[str, Any]:
         "dtype": recording.dtype.name,
         "divisor": recording.divisor,
         "facts": recording.facts,
-        "voxels_hash": sha256_array(recording.voxels.vertex, recording.voxels.coordinates),
+        "voxels_hash": sha256_array(recording.voxels.vertex, recording.voxels.positions[0]),
         "images": recording.images.tolist(),
     }
 

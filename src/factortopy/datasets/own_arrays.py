@@ -32,12 +32,14 @@ def _check_subject(report: Report, subject: Subject) -> None:
     voxels, constant = subject.voxels, int((np.ptp(subject.responses, axis=0) == 0).sum())
     counted = {"images": len(subject.image_ids), "voxels": len(voxels), "ROIs": len(voxels.rois)}
     report.count(subject.name, counted)
-    report.count(subject.name, {f"{side} voxels": int((voxels.hemisphere == side).sum()) for side in HEMISPHERES})
+    if voxels.assumption is None:
+        report.count(subject.name, {f"{side} voxels": int((voxels.hemisphere == side).sum()) for side in HEMISPHERES})
     empty = [roi for roi, mask in voxels.rois.items() if not mask.any()]
     notes = {
         f"{constant:,} of {len(voxels):,} voxels never change: they have no R^2; leave them out": constant > 0,
         f"no voxel in the ROI {', '.join(empty)}": bool(empty),
-        "no surface is named: flat maps cannot be drawn": voxels.surface is None,
+        f"{voxels.assumption}; no maps or spatial nulls": voxels.assumption is not None,
+        "no surface is named: flat maps cannot be drawn": voxels.surface is None and voxels.assumption is None,
         "no noise ceiling: scores stay raw": subject.noise_ceiling is None,
         "no folder of images is named; image ids must be those of the tokens": subject.images is None,
     }

@@ -112,10 +112,11 @@ def import_weights(
     subject = voxels if isinstance(voxels, Subject) else None
     voxels = voxels.voxels if isinstance(voxels, Subject) else voxels
     if bounds == "voxels":
-        voxels = replace(voxels, bounds=coordinate_bounds(voxels.coordinates))
+        voxels = replace(voxels, bounds=coordinate_bounds(voxels.positions[0]))
     given = {name: value.float() for name, value in weights.items()}
-    coordinates = torch.from_numpy(voxels.coordinates).float()
-    model = from_paper_weights(given, coordinates, voxels.bounds).eval()
+    positions, scaled = voxels.positions
+    coordinates = torch.from_numpy(positions).float()
+    model = from_paper_weights(given, coordinates, scaled).eval()
     channels = _channels(model)
     if channels != network.channels:
         raise DataError(
@@ -198,7 +199,7 @@ def _check_fit(mapping: Mapping, model: FactorTopy, tokens: TokenStore, subject:
     own, others = mapping.voxels, subject.voxels
     if len(others) != len(own):
         raise ShapeError(f"the weights are of {len(own)} voxels, subject {subject.name!r} has {len(others)}")
-    if not np.abs(others.coordinates - own.coordinates).max() < NEAR:
+    if not np.abs(others.positions[0] - own.positions[0]).max() < NEAR:
         raise DataError(f"the voxels of subject {subject.name!r} lie elsewhere than those of the weights")
 
 

@@ -4,6 +4,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from factortopy.fitting.candidates import Channels
 from factortopy.fitting.reduction import TokenReduction
 from factortopy.fitting.settings import FitSettings
 from factortopy.machine import seeded
@@ -11,6 +12,7 @@ from factortopy.model import (
     ChannelAlign,
     ChannelMap,
     FactorTopy,
+    FixedSelectors,
     FreeSelectors,
     PartlyFixedSelectors,
     PositionEncoding,
@@ -18,6 +20,8 @@ from factortopy.model import (
     UnitChannelMap,
 )
 
+SOLVED_WIDTH = 256
+"""Channels D of the shared space where channels are solved for, at most."""
 SMALL = 0.01
 """Standard deviation of the default recipe's channel selectors at the start: predictions start near 0."""
 
@@ -77,3 +81,33 @@ def build_default_model(
         )
         start = SMALL * torch.randn(voxels, settings.width)
     return FactorTopy(align, selectors, start, settings.factor)
+
+
+def build_solved_model(settings: FitSettings, channels: Channels, reduction: TokenReduction) -> FactorTopy:
+    """The model, on raw tokens, whose channels were solved for in closed form.
+
+    Free coefficients of every component are the model's own form: with singular vectors of them,
+    ``coefficients = U S V'``, the channel align of a block is its columns of V' and the channel selectors are U S.
+    Exact where voxels or components are at most ``SOLVED_WIDTH``, else the leading singular vectors.
+
+    Args:
+        settings: the fit's settings.
+        channels: of every voxel.
+        reduction: whose components they weigh.
+    """
+    left, size, right = torch.linalg.svd(channels.coefficients, full_matrices=False)
+    width = min(len(size), SOLVED_WIDTH)
+    kinds = (reduction.local, reduction.global_)
+    blocks = right[:width].float().split([len(layer.variance) for kind in kinds for layer in kind], dim=1)
+    maps = []
+    for block in blocks:
+        with seeded(settings.seed):
+            maps.append(ChannelMap(block.shape[1], width))
+        maps[-1].weight.data.copy_(block)
+    align = ChannelAlign(maps[: len(kinds[0])], maps[len(kinds[0]) :]).to(reduction.local[0].mean.device)
+    omega = (left[:, :width] * size[:width]).float() / settings.factor
+    model = FactorTopy(
+        reduction.unfold(align), FixedSelectors(channels.selection.map(Tensor.float)), omega, settings.factor
+    )
+    model.bias.data.copy_(channels.bias)
+    return model

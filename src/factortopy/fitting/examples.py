@@ -38,11 +38,13 @@ class Examples:
         read: gives tokens by index.
         responses: responses to the same images.
         resident: whether tokens are in memory; else the next are read ahead while some are used.
+        image: number of the image of every row, the same for all its trials; None where all rows differ.
     """
 
     read: ReadTokens
     responses: Responses
     resident: bool = True
+    image: Int[np.ndarray, "row"] | None = None
 
     def __len__(self) -> int:
         return len(self.responses)
@@ -96,6 +98,32 @@ class StandardisedResponses:
         return torch.from_numpy((self.responses[self.rows[rows.numpy()]] - self.mean) / self.spread)
 
 
+def distinct_images(*sides: Examples) -> tuple[Examples, Float[Tensor, "image"]]:
+    """The images of some sides, each once, with the mean of its responses; and how many trials it has."""
+    parts, counts, rows = [], [], []
+    for side in sides:
+        numbers = np.arange(len(side)) if side.image is None else side.image
+        _, first, trials = np.unique(numbers, return_index=True, return_inverse=True)
+        observed = side.all_responses()
+        total = observed.new_zeros(len(first), observed.shape[1]).index_add_(0, torch.from_numpy(trials), observed)
+        counts.append(torch.from_numpy(np.bincount(trials)).to(observed))
+        parts.append(total / counts[-1][:, None])
+        rows.append(torch.from_numpy(first))
+    number = torch.repeat_interleave(torch.arange(len(sides)), torch.tensor([len(part) for part in rows]))
+    row = torch.cat(rows)
+
+    def read(chosen: Int[Tensor, "batch"]) -> Tokens:
+        inside = [number[chosen] == index for index in range(len(sides))]
+        sides_read = [side.read(row[chosen[own]]) for side, own in zip(sides, inside, strict=True) if own.any()]
+        order = number[chosen].argsort(stable=True).argsort()
+        return Tokens(
+            tuple(torch.cat(layer)[order] for layer in zip(*(tokens.local for tokens in sides_read), strict=True)),
+            tuple(torch.cat(layer)[order] for layer in zip(*(tokens.global_ for tokens in sides_read), strict=True)),
+        )
+
+    return Examples(read, torch.cat(parts)), torch.cat(counts)
+
+
 def image_scenes(tokens: TokenStore, subject: Subject) -> list[str] | None:
     """Scene of each of the subject's distinct images; None if scenes are not known.
 
@@ -145,7 +173,9 @@ def split_examples(tokens: TokenStore, subject: Subject, split: Split) -> dict[s
 
     def examples(side: Int[np.ndarray, "some"]) -> Examples:
         indices = torch.tensor([index_of[subject.image_ids[row]] for row in side])
-        return Examples(lambda chosen: tokens.read(indices[chosen].tolist()), standardised.of(side))
+        return Examples(
+            lambda chosen: tokens.read(indices[chosen].tolist()), standardised.of(side), image=indices.numpy()
+        )
 
     return {name: examples(side) for name, side in rows.items()}
 

@@ -1,14 +1,24 @@
 """The two recipes from start to trained model; either model takes the network's raw tokens."""
 
+import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from factortopy.fitting.build import build_default_model, build_paper_model, build_selectors, fix_selectors
-from factortopy.fitting.examples import Examples
+from factortopy.errors import DataError
+from factortopy.fitting.build import (
+    build_default_model,
+    build_paper_model,
+    build_selectors,
+    build_solved_model,
+    fix_selectors,
+)
+from factortopy.fitting.candidates import select_and_solve
+from factortopy.fitting.examples import Examples, distinct_images
 from factortopy.fitting.reduction import TokenReduction, measure_reduction, spread_evenly
 from factortopy.fitting.settings import FitSettings
 from factortopy.fitting.start import (
@@ -23,7 +33,7 @@ from factortopy.fitting.start import (
 from factortopy.fitting.token_cache import TokenLayout, cache_tokens, fits_device, fits_memory, join_tokens
 from factortopy.fitting.training import STATE, History, train
 from factortopy.machine import Machine
-from factortopy.model import FactorTopy
+from factortopy.model import FactorTopy, FixedSelectors
 from factortopy.networks import Tokens
 from factortopy.progress import Advance, progress_bar
 from factortopy.storage import Checkpoint, Part
@@ -42,10 +52,11 @@ def train_model(
     settings: FitSettings,
     training: Examples,
     validation: Examples,
-    coordinates: Float[Tensor, "N 3"],
-    bounds: Float[Tensor, "2 3"],
+    coordinates: Float[Tensor, "N 3"] | None,
+    bounds: Float[Tensor, "2 3"] | None,
     selectors: nn.Module | None = None,
     *,
+    groups: Int[np.ndarray, "N"] | None = None,
     machine: Machine | None = None,
     checkpoint: Checkpoint | None = None,
     progress: bool = True,
@@ -54,15 +65,17 @@ def train_model(
     """Train a model by the recipe of its settings.
 
     ``"paper"`` trains as the authors do, on raw tokens; ``"default"`` in principal components of the tokens,
-    from a closed-form start. Tokens are held in memory if they fit, else read from disk.
+    from a closed-form start, or wholly in closed form where voxels have no coordinates, on training and validation
+    images (:mod:`factortopy.fitting.candidates`). Tokens are held in memory if they fit, else read from disk.
 
     Args:
         settings: how to train.
         training: training images.
         validation: images that choose when to stop.
-        coordinates: coordinates of the voxels, mm.
+        coordinates: coordinates of the voxels, mm; None where they are not known.
         bounds: smallest and largest coordinate of the whole surface, mm.
         selectors: selectors that are given instead of built.
+        groups: number of the group of every voxel, which shares a prior, without coordinates; one group if None.
         machine: where to compute; the best there is if None.
         checkpoint: where states are written and found.
         progress: whether to show progress bars.
@@ -76,9 +89,21 @@ def train_model(
     """
     machine = machine or Machine.choose()
     task = _Task(
-        settings, training, validation, coordinates, bounds, selectors, machine, checkpoint, progress, description
+        settings,
+        training,
+        validation,
+        coordinates,
+        bounds,
+        selectors,
+        groups,
+        machine,
+        checkpoint,
+        progress,
+        description,
     )
-    return _train_paper(task) if settings.recipe == "paper" else _train_default(task)
+    if settings.recipe == "paper":
+        return _train_paper(task)
+    return _solve(task) if coordinates is None and selectors is None else _train_default(task)
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,9 +113,10 @@ class _Task:
     settings: FitSettings
     training: Examples
     validation: Examples
-    coordinates: Float[Tensor, "N 3"]
-    bounds: Float[Tensor, "2 3"]
+    coordinates: Float[Tensor, "N 3"] | None
+    bounds: Float[Tensor, "2 3"] | None
     selectors: nn.Module | None
+    groups: Int[np.ndarray, "N"] | None
     machine: Machine
     checkpoint: Checkpoint | None
     progress: bool
@@ -99,7 +125,17 @@ class _Task:
     @property
     def voxels(self) -> int:
         """Number of voxels N."""
-        return len(self.coordinates)
+        return self.training.responses[FIRST].shape[1]
+
+    @property
+    def positions(self) -> tuple[Float[Tensor, "N 3"], Float[Tensor, "2 3"]]:
+        """Coordinates of the voxels and bounds of the surface, which selectors are functions of."""
+        if self.coordinates is None or self.bounds is None:
+            raise DataError(
+                f'recipe="{self.settings.recipe}" needs coordinates here; give the subject\'s, or fit with '
+                'recipe="default", which does without'
+            )
+        return self.coordinates, self.bounds
 
     @property
     def generator(self) -> torch.Generator:
@@ -134,7 +170,7 @@ def _train_paper(task: _Task) -> tuple[FactorTopy, History]:
     settings, selectors = task.settings, task.selectors
     layout = TokenLayout.of(task.training.read(FIRST))
     if selectors is None:
-        built = build_selectors(settings, task.coordinates, task.bounds, len(layout.global_))
+        built = build_selectors(settings, *task.positions, len(layout.global_))
         selectors = fix_selectors(settings, built)
     model = build_paper_model(settings, selectors, task.voxels, layout.global_).to(task.machine.device)
     return model, task.train(model, _raw(task, layout))
@@ -146,7 +182,7 @@ def _train_default(task: _Task) -> tuple[FactorTopy, History]:
     examples = _reduced(task, reduction)
     ridge = _ridge(task, examples[0])
     if selectors is None:
-        selectors = build_selectors(settings, task.coordinates, task.bounds, len(reduction.local)).to(device)
+        selectors = build_selectors(settings, *task.positions, len(reduction.local)).to(device)
         if task.kept(STATE) is None:
             _start(task, selectors, examples[0], ridge)
         selectors = fix_selectors(settings, selectors)
@@ -155,6 +191,28 @@ def _train_default(task: _Task) -> tuple[FactorTopy, History]:
     history.ridge = ridge
     model.align = reduction.unfold(model.align).to(device)
     return model, history
+
+
+def _solve(task: _Task) -> tuple[FactorTopy, History]:
+    """Selectors and channels in closed form, on training and validation images."""
+    started = time.perf_counter()
+    # Apple's GPUs have neither float64 nor eigenvectors.
+    device = torch.device("cpu") if task.machine.device.type == "mps" else task.machine.device
+    images, repeats = distinct_images(task.training, task.validation)
+    reduction = _reduction(replace(task, training=images)).to(device)
+    with progress_bar("Principal components", len(images), show=task.progress) as advance:
+        batches = (reduction.apply(batch.to(device)) for batch in _counted(images.batches(BATCH), advance))
+        tokens = join_tokens(batches, len(images), device).to(dtype=torch.float32)
+    channels = select_and_solve(
+        tokens,
+        images.all_responses(device),
+        repeats.to(device),
+        np.zeros(task.voxels, int) if task.groups is None else task.groups,
+        lambda selection: fix_selectors(task.settings, FixedSelectors(selection))(),
+        task.progress,
+    )
+    model = build_solved_model(task.settings, channels, reduction)
+    return model.to(task.machine.device), History(seconds=time.perf_counter() - started)
 
 
 def _raw(task: _Task, layout: TokenLayout) -> tuple[Examples, Examples]:
@@ -224,7 +282,7 @@ def _decayed(settings: FitSettings, ridge: float) -> FitSettings:
 def _start(task: _Task, selectors: nn.Module, training: Examples, ridge: float) -> None:
     """Set selectors to the closed-form start."""
     # Without topology no voxel may learn from its neighbours.
-    topology, coordinates = task.settings.topology, task.coordinates
+    topology, (coordinates, _) = task.settings.topology, task.positions
     some = torch.randperm(task.voxels, generator=task.generator)
     some = some[:SCORED_VOXELS] if topology else torch.arange(task.voxels)
     tokens, responses = _scanned(training, some, task.machine)

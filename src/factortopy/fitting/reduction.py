@@ -91,7 +91,7 @@ class PrincipalComponents:
         """The same components on a device."""
         return PrincipalComponents(*(getattr(self, item.name).to(device) for item in fields(self)))
 
-    def unfold(self, channel_map: UnitChannelMap) -> ChannelMap:
+    def unfold(self, channel_map: ChannelMap | UnitChannelMap) -> ChannelMap:
         """The same map, taking the network's own channels."""
         width = len(channel_map.weight)
         with torch.random.fork_rng(devices=[]):  # its start is drawn, and then written over
@@ -171,7 +171,7 @@ class TokenReduction:
 
         def maps(layers: Sequence[PrincipalComponents], trained: Iterable[nn.Module]) -> list[ChannelMap]:
             pairs = zip(layers, trained, strict=True)
-            return [layer.unfold(unit) for layer, unit in pairs if isinstance(unit, UnitChannelMap)]
+            return [layer.unfold(unit) for layer, unit in pairs if isinstance(unit, ChannelMap | UnitChannelMap)]
 
         return ChannelAlign(maps(self.local, align.local), maps(self.global_, align.global_))
 

@@ -112,6 +112,17 @@ RECIPES: dict[Recipe, dict[str, Any]] = {
 }
 
 
+WITHOUT_COORDINATES = {"components": 96, "damping": 1.0, "topology": False}
+"""What the recipe ``"default"`` takes where voxels have no coordinates: channels are solved, not trained."""
+
+
+def without_coordinates(settings: FitSettings) -> FitSettings:
+    """The settings for voxels whose coordinates are not known; components and damping set by hand stay."""
+    usual = RECIPES[settings.recipe]
+    named = {name: value for name, value in settings.model_dump(exclude_defaults=True).items() if name not in usual}
+    return settings.model_copy(update={**WITHOUT_COORDINATES, **named, "topology": False})
+
+
 def fit_settings(recipe: Recipe = "default", **changes: Any) -> FitSettings:
     """Settings of a recipe with changes.
 

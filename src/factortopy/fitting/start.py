@@ -31,6 +31,8 @@ FOLDS = 5
 """Parts of the images, each predicted from the others."""
 NEIGHBOURS = 30
 """Voxels that scores are averaged over, the voxel itself included."""
+TIED = 1 + 1e-9
+"""Ratio of distances up to which voxels count as equally far."""
 LAYER_POWER, SPACE_POWER = 30, 4
 """Powers of the scores, relative to the best one, in the averages over layers and over places."""
 BLOCK = 1_024
@@ -124,7 +126,7 @@ def start_selection(
         scored: coordinates of these, mm.
         coordinates: coordinates of all voxels, mm.
         grid: height and width of the token grid.
-        neighbours: scored voxels that are averaged over; 1 for no smoothing.
+        neighbours: scored voxels that are averaged over; 1 for no smoothing, where all voxels are scored.
     """
     local, both, global_ = (_smooth(part, scored, coordinates, neighbours) for part in scores)
     layer = _sharpen(both.amax(dim=1), LAYER_POWER)
@@ -229,14 +231,25 @@ def _smooth(
     coordinates: Float[Tensor, "N 3"],
     neighbours: int,
 ) -> Float[Tensor, "*table N"]:
-    """Mean over the scored voxels nearest to each voxel."""
-    voxels, neighbours = len(coordinates), min(neighbours, len(scored))
-    _, nearest = cKDTree(scored.numpy()).query(coordinates.numpy(), k=[*range(1, neighbours + 1)])
-    rows = np.repeat(np.arange(voxels), neighbours)
-    entries = np.full(rows.size, 1 / neighbours, np.float32)
-    mean = csr_array((entries, (rows, nearest.ravel())), shape=(voxels, len(scored)))
+    """Mean over the scored voxels nearest to each voxel; those equally far count alike, whichever comes first."""
+    if neighbours == 1:
+        return scores
+    positions, of_voxel = np.unique(coordinates.numpy(), axis=0, return_inverse=True)
+    tree, neighbours = cKDTree(scored.numpy()), min(neighbours, len(scored))
+    distance, nearest = tree.query(positions, k=[*range(1, neighbours + 1)])
+    radius = TIED * distance[:, -1]
+    columns, entries = list(nearest), [np.full(neighbours, 1 / neighbours, np.float32)] * len(positions)
+    for row in np.flatnonzero(tree.query_ball_point(positions, radius, return_length=True) > neighbours):
+        columns[row] = np.array(tree.query_ball_point(positions[row], radius[row]))
+        away = np.linalg.norm(tree.data[columns[row]] - positions[row], axis=1)
+        border = TIED * away >= distance[row, -1]
+        share = np.where(border, (neighbours - (~border).sum()) / border.sum(), 1) / neighbours
+        entries[row] = share.astype(np.float32)
+    rows = np.repeat(np.arange(len(positions)), [len(part) for part in columns])
+    shape = (len(positions), len(scored))
+    mean = csr_array((np.concatenate(entries), (rows, np.concatenate(columns))), shape=shape)
     smooth = mean @ scores.flatten(0, -2).T.numpy()
-    return torch.from_numpy(np.ascontiguousarray(smooth.T)).view(*scores.shape[:-1], voxels)
+    return torch.from_numpy(np.ascontiguousarray(smooth.T[:, of_voxel])).view(*scores.shape[:-1], len(coordinates))
 
 
 def _sharpen(scores: Float[Tensor, "K N"], power: int) -> Float[Tensor, "K N"]:

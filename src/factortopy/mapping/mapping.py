@@ -98,6 +98,9 @@ class Mapping:
         if "coordinates" in data:
             bounds = np.reshape(data.attrs["coordinate_bounds"], (2, 3))
             return Voxels(data["coordinates"].values, bounds, hemisphere, vertex, surface or None, self.rois)
+        if "assumption" in data.attrs:
+            groups = data["group"].values if "group" in data.coords else None
+            return Voxels(None, None, hemisphere, vertex, rois=self.rois, groups=groups)
         if surface not in VERTICES:
             raise DataError("this mapping holds no coordinates; give the subject it was fitted to")
         return replace(Voxels.on_sphere(surface, hemisphere, vertex), rois=self.rois)

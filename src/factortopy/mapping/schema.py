@@ -27,6 +27,7 @@ DIMENSIONS: dict[str, tuple[str, ...]] = {
 COORDINATES: dict[str, tuple[str, ...]] = {
     "hemisphere": ("voxel",),
     "vertex": ("voxel",),
+    "group": ("voxel",),
     "network_layer": ("layer",),
     **{name: (name,) for name in ("axis", "region", "person")},
 }
@@ -59,8 +60,13 @@ def mapping_dataset(
 
 def voxel_variables(voxels: Voxels) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     """Variables and attributes that say where voxels lie; ``Mapping.voxels`` reads them back."""
-    values = {name: getattr(voxels, name) for name in ("coordinates", "hemisphere", "vertex")}
-    return values, {"surface": voxels.surface or "", "coordinate_bounds": voxels.bounds.ravel().tolist()}
+    values = {"hemisphere": voxels.hemisphere, "vertex": voxels.vertex}
+    if voxels.assumption is not None:
+        groups = {} if voxels.groups is None else {"group": voxels.groups.astype(str)}
+        return values | groups, {"surface": "", "assumption": voxels.assumption}
+    coordinates, bounds = voxels.positions
+    facts = {"surface": voxels.surface or "", "coordinate_bounds": bounds.ravel().tolist()}
+    return {"coordinates": coordinates, **values}, facts
 
 
 def with_values(dataset: xr.Dataset, values: Mapping[str, np.ndarray]) -> xr.Dataset:

@@ -3,6 +3,7 @@ from .factortopy import ChannelAlign as ChannelAlign
 from .factortopy import ChannelMap as ChannelMap
 from .factortopy import FactorTopy as FactorTopy
 from .factortopy import UnitChannelMap as UnitChannelMap
+from .readout import gaussian_pool as gaussian_pool
 from .readout import read_out as read_out
 from .selectors import FixedSelectors as FixedSelectors
 from .selectors import FreeSelectors as FreeSelectors

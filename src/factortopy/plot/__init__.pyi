@@ -41,10 +41,12 @@ from .keys import round_up as round_up
 from .maps import ALL_FIGURES as ALL_FIGURES
 from .maps import certainty as certainty
 from .maps import draw as draw
+from .maps import figure_names as figure_names
 from .maps import layers as layers
 from .maps import rois as rois
 from .maps import scale as scale
 from .maps import scores as scores
+from .maps import size as size
 from .maps import space as space
 from .panels import FlatPanel as FlatPanel
 from .panels import map_page as map_page

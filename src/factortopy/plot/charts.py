@@ -57,11 +57,15 @@ def space_dots(mapping: Mapping, *, image: Image | None = None, palette: Palette
     )  # fmt: skip
     colours = layer_colours(best_layer(weights), palette=palette)
     space = values_of(mapping, "space")
-    for column, side in enumerate(HEMISPHERES):
+    sides = mapping.dataset["hemisphere"].values
+    for column, side in enumerate(HEMISPHERES if np.isin(HEMISPHERES, sides).any() else [""]):
         axes = add_axes(figure, 13 + column * 67, 12, 61, 61)
-        here = mapping.dataset["hemisphere"].values == side
+        here = sides == side
         _draw_dots(axes, space[here], colours[here], image)
-        axes.set(yticks=(-1, 0, 1) if column == 0 else (), title=f"{side} hemisphere, {here.sum():,} vertices")
+        axes.set(
+            yticks=(-1, 0, 1) if column == 0 else (),
+            title=f"{side} hemisphere, {here.sum():,} vertices" if side else f"{here.sum():,} units",
+        )
     figure.axes[0].set_ylabel("y in the image (down +)")
     LayerKey(mapping.layers, palette=palette, confidence=False).draw(figure, 147, 66, 28, 4)
     return figure

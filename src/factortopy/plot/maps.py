@@ -64,6 +64,24 @@ def scale(mapping: Mapping, which: Which = "share", *, palette: Palette = "defau
 
 
 @styled
+def size(mapping: Mapping, *, palette: Palette = "default", fade: bool = False) -> Figure:
+    """Size map: how much of the image each vertex reads around its place, where it reads a Gaussian pool.
+
+    Raises:
+        DataError: if the mapping has no sizes.
+    """
+    values = values_of(mapping, "size")
+    label = "size, standard deviation\n1 is half the image"
+    key = BarKey.scalar(
+        values, (0.0, round_up(float(np.nanpercentile(values, 99)), least=0.1)), "score", palette, label
+    )
+    return _page(
+        mapping, key.colours(values), key, fade, "How much of the image each vertex reads (size)", source="size",
+        alt="Flat map of the cortex; colour shows the size of the part of the image that each vertex reads.",
+    )  # fmt: skip
+
+
+@styled
 def scores(mapping: Mapping, *, palette: Palette = "default") -> Figure:
     """Brain score: raw R^2 on held-out images, and the noise ceiling beside it where it is known.
 
@@ -140,6 +158,7 @@ ALL_FIGURES: dict[str, Callable[..., Figure]] = {
     "layers_selector": partial(layers, which="selector"),
     "space": space,
     "space_dots": space_dots,
+    "size": size,
     "scale": scale,
     "scale_selector": partial(scale, which="selector"),
     "scores": scores,
@@ -147,8 +166,13 @@ ALL_FIGURES: dict[str, Callable[..., Figure]] = {
     "hierarchy": hierarchy,
 }
 """Figures that need nothing but a mapping, by name, in the order in which they are best read."""
-FADING = ("layers", "layers_selector", "space", "scale", "scale_selector")
+FADING = ("layers", "layers_selector", "space", "size", "scale", "scale_selector")
 """Figures of what is read, which means little where R^2 is uncertain."""
+
+
+def figure_names(mapping: Mapping) -> list[str]:
+    """Names of ``ALL_FIGURES`` without those of what only some fits select: sizes."""
+    return [name for name in ALL_FIGURES if name != "size" or name in mapping.dataset]
 
 
 def draw(name: str, mapping: Mapping, *, palette: Palette = "default", fade: bool = False) -> Figure:

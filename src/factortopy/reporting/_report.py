@@ -10,7 +10,7 @@ from factortopy.analysis import recovery as compare_with_planted
 from factortopy.errors import DataError, FactortopyError
 from factortopy.fitting import History
 from factortopy.mapping import Mapping, facts_line
-from factortopy.plot import ALL_FIGURES, Palette, certainty, draw, recovery, space_dots, training
+from factortopy.plot import Palette, certainty, draw, figure_names, recovery, space_dots, training
 from factortopy.reporting.pages import Row, captions, flat_rows, headline, inlined, recovery_rows, render, roi_rows
 from factortopy.storage import check_writable, write_text
 from factortopy.subjects import PlantedTruth
@@ -109,7 +109,7 @@ def _draw_all(
     if fade:
         certainty(mapping)  # Without limits of R^2 there is nothing to fade by: an error, no page without maps.
     drawn = {}
-    for name in ALL_FIGURES:
+    for name in figure_names(mapping):
         try:
             drawn[name] = draw(name, mapping, palette=palette, fade=fade)
         except FactortopyError:
@@ -118,7 +118,7 @@ def _draw_all(
         drawn["space_dots"] = space_dots(mapping, image=image, palette=palette)
     if truth is not None:
         drawn["recovery"] = recovery(mapping, truth, palette=palette)
-    if history is not None:
+    if history is not None and history.step:
         drawn["training"] = training(mapping, history, palette=palette)
     return drawn
 

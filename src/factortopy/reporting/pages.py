@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 
 Row = dict[str, str]
-FACTS = ("network", "subject", "recipe", "split", "seed", "images", "repeats")
+FACTS = ("network", "subject", "recipe", "split", "seed", "images", "repeats", "assumption")
 EVERYTHING = "all vertices"
 LONGEST = 160
 """Longest value printed in full, characters."""
@@ -82,7 +82,7 @@ def headline(mapping: Mapping) -> Row:
     """What was fitted, and the key numbers of a mapping with their limits."""
     about = facts(mapping.dataset)
     numbers: dict[str, Any] = {
-        **{name.capitalize(): about[name] for name in FACTS},
+        **{name.capitalize(): about[name] for name in FACTS if name in about},
         "Vertices": int(mapping.dataset.sizes["voxel"]),
         "Mean R²": estimate(mapping, "r2"),
         "Mean noise ceiling": estimate(mapping, "ceiling").value,

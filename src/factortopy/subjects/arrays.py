@@ -29,12 +29,13 @@ def read_ids(path: str | os.PathLike[str]) -> tuple[str, ...]:
 def load_arrays(
     responses: ArraySource,
     image_ids: Sequence[str] | str | os.PathLike[str] | None,
-    coordinates: ArraySource | None,
+    coordinates: ArraySource | None = None,
     *,
     coordinate_bounds: ArraySource | None = None,
     hemisphere: ArraySource | None = None,
     vertex: ArraySource | None = None,
     surface: str | None = None,
+    groups: ArraySource | None = None,
     rois: Mapping[str, ArraySource] | None = None,
     noise_ceiling: ArraySource | None = None,
     repeats: ArraySource | None = None,
@@ -51,12 +52,14 @@ def load_arrays(
     Args:
         responses: (image, voxel), numbers.
         image_ids: one id for each row, or a text file with one a line; None takes those of ``images``.
-        coordinates: (voxel, 3) in mm; None takes the vertices' positions on the sphere of ``surface``.
+        coordinates: (voxel, 3) in mm; None takes the vertices' positions on the sphere of ``surface``, and without
+            a surface none are known: a fit then finds each unit's place in the image without its neighbours.
         coordinate_bounds: (2, 3) smallest and largest coordinate of the whole surface or volume; without it
             those of the given voxels.
         hemisphere: (voxel,) "left"/"right"; without it two files of responses, or else the sign of x, decide.
         vertex: (voxel,) vertex index; without it the voxel's number.
         surface: surface that ``vertex`` refers to.
+        groups: (voxel,) labels of the areas or arrays of units without coordinates, which share a prior in a fit.
         rois: masks (voxel,) by name; numbers count as true where they are not 0.
         noise_ceiling: (voxel,) R^2 in 0..1.
         repeats: (image,) trials that each row averages.
@@ -82,10 +85,14 @@ def load_arrays(
         vertex = np.concatenate([np.arange(width) for width in widths])
     sides = None if hemisphere is None else _sides(hemisphere, shape)
     indices = _numbers(vertex, "vertex", np.int64, shape)
-    if coordinates is None:
+    if coordinates is not None:
+        voxels = Voxels.at(_numbers(coordinates, "coordinates", np.float32, (*shape, 3), 0), sides, indices, surface)
+    elif surface is not None:
         voxels = _on_sphere(surface, sides, indices, *shape)
     else:
-        voxels = Voxels.at(_numbers(coordinates, "coordinates", np.float32, (*shape, 3), 0), sides, indices, surface)
+        voxels = Voxels.unplaced(*shape, sides, indices, None if groups is None else _labels(groups, shape))
+    if groups is not None and voxels.coordinates is not None:
+        raise DataError("groups are for units without coordinates; leave one of the two out")
     if coordinate_bounds is not None:
         voxels = replace(voxels, bounds=_numbers(coordinate_bounds, "coordinate_bounds", np.float32, (2, 3)))
     masks = {key: _numbers(mask, f"ROI {key!r}", np.bool_, shape) for key, mask in (rois or {}).items()}
@@ -114,10 +121,8 @@ def _responses(source: ArraySource) -> tuple[Float[np.ndarray, "image voxel"], l
     return parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1), [part.shape[1] for part in parts]
 
 
-def _on_sphere(surface: str | None, hemisphere: np.ndarray | None, vertex: np.ndarray | None, voxels: int) -> Voxels:
+def _on_sphere(surface: str, hemisphere: np.ndarray | None, vertex: np.ndarray | None, voxels: int) -> Voxels:
     """Vertices of a standard surface on its two spheres."""
-    if surface is None:
-        raise DataError("give coordinates (voxel, 3) in mm, or the surface that the vertices belong to")
     half = VERTICES[standard_name(surface)]
     if hemisphere is None and vertex is None and voxels == 2 * half:
         hemisphere, vertex = np.repeat(HEMISPHERES, half), np.tile(np.arange(half), 2)
@@ -142,6 +147,14 @@ def _sides(source: ArraySource, shape: tuple[int, ...]) -> np.ndarray:
         fault = f"hemisphere must be 'left' or 'right' for each of {shape[0]} voxels"
         raise _of(source, DataError(f"{fault}, got {array.dtype} of shape {array.shape}"))
     return array
+
+
+def _labels(source: ArraySource, shape: tuple[int, ...]) -> np.ndarray:
+    array = read_array(source)
+    if array.shape != shape or array.dtype.kind not in "iuUSO":
+        fault = f"groups must be a text or a whole number for each of {shape[0]} voxels"
+        raise _of(source, DataError(f"{fault}, got {array.dtype} of shape {array.shape}"))
+    return array.astype(str)
 
 
 def _numbers(

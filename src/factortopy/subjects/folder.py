@@ -15,8 +15,9 @@ from factortopy.storage import SUFFIXES, ArraySource, npy_header, read_array, re
 from factortopy.subjects.arrays import load_arrays
 from factortopy.subjects.subject import PlantedTruth, Subject
 
-REQUIRED = ("responses", "coordinates")
-OPTIONAL = ("coordinate_bounds", "hemisphere", "vertex", "noise_ceiling", "repeats")
+PARTS = (
+    "responses", "coordinates", "coordinate_bounds", "hemisphere", "vertex", "groups", "noise_ceiling", "repeats",
+)  # fmt: skip
 STEMS = {"coordinates": ("coordinates", "coords"), "noise_ceiling": ("noise_ceiling", "ceiling")}
 """Names that a part's file goes by, where that is not the part's own name alone."""
 SPHERE = "sphere"
@@ -30,7 +31,7 @@ SINGLE_TRIALS = "single_trials"
 def load_subject_folder(path: str | os.PathLike[str]) -> Subject:
     """Read a subject's folder, as ``Subject.save`` writes it or made by hand.
 
-    By hand, ``responses.npy``, ``coordinates.npy`` and ``image_ids.txt`` suffice; the other files of
+    By hand, ``responses.npy``, ``image_ids.txt`` and, where known, ``coordinates.npy`` suffice; the other files of
     ``Subject.save`` are read where they are. A ``subject.toml`` can name other files, of any format that
     ``read_array`` knows, and the folder of photographs; see ``described_files``.
 
@@ -76,7 +77,7 @@ def read_description(path: str | os.PathLike[str]) -> tuple[Path, dict[str, Any]
         return path, {}
     with reading(file, "mend it or save the subject again"):
         facts = tomllib.loads(file.read_text(encoding="utf-8"))
-    keys = (*TEXTS, *TABLES, *REQUIRED, *OPTIONAL, "rois", SINGLE_TRIALS)
+    keys = (*TEXTS, *TABLES, *PARTS, "rois", SINGLE_TRIALS)
     for key, value in facts.items():
         if key not in keys:
             raise UnknownNameError(f"key of {file}", key, keys)
@@ -113,7 +114,7 @@ def described_files(folder: Path, facts: dict[str, Any]) -> dict[str, Any]:
     Raises:
         DataError: if a part that is needed is neither named nor there.
     """
-    parts: dict[str, Any] = {name: _named(folder, facts, name) for name in (*REQUIRED, *OPTIONAL)}
+    parts: dict[str, Any] = {name: _named(folder, facts, name) for name in PARTS}
     photographs = folder / facts["images"] if "images" in facts else None
     ids = folder / facts.get("image_ids", "image_ids.txt")
     without_ids = photographs is not None and "image_ids" not in facts and not ids.exists()
@@ -121,7 +122,8 @@ def described_files(folder: Path, facts: dict[str, Any]) -> dict[str, Any]:
         raise DataError.of(folder / "responses.npy", f"is missing; name the file in {folder / 'subject.toml'}")
     if facts.get("coordinates") == SPHERE:
         parts["coordinates"] = None
-    elif parts["coordinates"] is None:
+    elif parts["coordinates"] is None and (parts["coordinate_bounds"] is not None or "surface" in facts):
+        # Without either, positions are not known, which a fit can do without.
         fault = f"is missing; give it, or a surface and coordinates = {SPHERE!r} in subject.toml"
         raise DataError.of(folder / "coordinates.npy", fault)
     return parts | {

@@ -10,7 +10,16 @@ import numpy as np
 import torch
 from jaxtyping import Float
 
-from factortopy.fitting import FitSettings, History, Recipe, default_split, fit_settings, split_examples, train_model
+from factortopy.fitting import (
+    FitSettings,
+    History,
+    Recipe,
+    default_split,
+    fit_settings,
+    split_examples,
+    train_model,
+    without_coordinates,
+)
 from factortopy.images import Split
 from factortopy.machine import Machine
 from factortopy.mapping import Mapping, mapping_dataset, voxel_variables
@@ -130,15 +139,19 @@ def fit_model(
     start = time.perf_counter()
     machine = machine or Machine.choose()
     split = split or default_split(tokens, subject, settings.seed)
+    coordinates, bounds, groups = subject.voxels.coordinates, subject.voxels.bounds, subject.voxels.groups
+    if coordinates is None and selection is None and settings.recipe == "default":
+        settings = without_coordinates(settings)
     examples = split_examples(tokens, subject, split)
     made_of = fit_identity(tokens, subject, split, settings, selection, machine)
     model, history = train_model(
         settings,
         examples["train"],
         examples["validation"],
-        torch.from_numpy(subject.voxels.coordinates).float(),
-        torch.from_numpy(subject.voxels.bounds),
+        None if coordinates is None else torch.from_numpy(coordinates).float(),
+        None if bounds is None else torch.from_numpy(bounds),
         None if selection is None else FixedSelectors(selection),
+        groups=None if groups is None else np.unique(groups, return_inverse=True)[1],
         machine=machine,
         checkpoint=None if checkpoint is None else Checkpoint(checkpoint, sha256_text(json.dumps(made_of))),
         progress=progress,
@@ -176,12 +189,14 @@ def fit_identity(
     machine: Machine,
 ) -> dict[str, Any]:
     """What decides the result of a fit, JSON-ready: see :func:`fit_model` for the arguments."""
-    given = [] if selection is None else [part.numpy() for part in selection if part is not None]
+    voxels = subject.voxels
+    given = [voxels.coordinates, voxels.bounds, voxels.groups]
+    given += [] if selection is None else [part if part is None else part.numpy() for part in selection]
     return {
         "settings": settings.model_dump(),
         "split": split.digest,
         "responses": sha256_array(subject.responses),
-        "coordinates": sha256_array(subject.voxels.coordinates, subject.voxels.bounds, *given),
+        "coordinates": sha256_array(*(part for part in given if part is not None)),
         "tokens": [tokens.network, tokens.weights_hash, tokens.grid, sha256_text(*tokens.image_ids)],
         "machine": [machine.device.type, machine.precision],
     }

@@ -1,0 +1,99 @@
+"""Ridge regression in closed form, with leave-one-image-out scores for many penalties at once.
+
+Rows are distinct images: n of them, image j shown m_j times, ``y`` the mean of its responses. With rows centred and
+multiplied by ``sqrt(m_j)``, ``K = X X'`` and a penalty p (in units of the mean eigenvalue of K)::
+
+    f = K (K + p)^-1 y,     residual without image j = (y_j - f_j) / (1 - H_jj),     H = m m' / sum m + K (K + p)^-1
+
+which is the error of a fit to all other images, all trials of image j left out together, exactly.
+"""
+
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+PENALTIES = torch.logspace(-2, 5, 15, dtype=torch.float64)
+"""Penalties to choose from, in units of the mean eigenvalue: from nearly none to all but the mean."""
+SMALLEST = 1e-12
+
+
+class Spectrum(NamedTuple):
+    """A kernel of centred rows in its principal axes, scaled to a mean eigenvalue of 1 over the n images.
+
+    Attributes:
+        rows: the images in these axes: ``rows @ rows.T`` is the kernel, and their columns are orthogonal.
+        values: the eigenvalues.
+        factor: what the kernel was multiplied by.
+        left: ``1 - m_j / sum m``, what leaving image j out leaves of the mean.
+    """
+
+    rows: Float[Tensor, "n r"]
+    values: Float[Tensor, "r"]
+    factor: Float[Tensor, ""]
+    left: Float[Tensor, "n"]
+
+
+def centre(
+    values: Float[Tensor, "n M"], repeats: Float[Tensor, "n"]
+) -> tuple[Float[Tensor, "n M"], Float[Tensor, "M"]]:
+    """Values of images less their mean over trials, times the root of the repeats; and that mean."""
+    mean = (repeats @ values) / repeats.sum()
+    return repeats.sqrt()[:, None] * (values - mean), mean
+
+
+def decompose(features: Float[Tensor, "n F"], repeats: Float[Tensor, "n"]) -> Spectrum:
+    """Spectrum of ``X X'`` from centred features X (:func:`centre`), by the smaller of its two Gram matrices."""
+    factor = 1 / features.square().sum(dim=1).mean().clamp(min=SMALLEST)
+    if features.shape[0] <= features.shape[1]:
+        return decompose_kernel(features @ features.T, repeats)
+    values, axes = torch.linalg.eigh(factor * (features.T @ features))
+    return Spectrum(factor.sqrt() * (features @ axes), values.clamp(min=0), factor, 1 - repeats / repeats.sum())
+
+
+def decompose_kernel(kernel: Float[Tensor, "n n"], repeats: Float[Tensor, "n"]) -> Spectrum:
+    """Spectrum of a kernel of centred rows."""
+    factor = 1 / kernel.diagonal().mean().clamp(min=SMALLEST)
+    values, axes = torch.linalg.eigh(factor * kernel)
+    values = values.clamp(min=0)
+    return Spectrum(axes * values.sqrt(), values, factor, 1 - repeats / repeats.sum())
+
+
+def leave_one_out(spectrum: Spectrum, responses: Float[Tensor, "n M"]) -> Float[Tensor, "Q M"]:
+    """R^2 of left-out images for every one of ``PENALTIES``, against the mean of the others.
+
+    An infinite penalty scores 0: above 0 is better than the training mean. Constant responses score 0.
+
+    Args:
+        spectrum: of the kernel.
+        responses: centred (:func:`centre`).
+    """
+    total = (responses / spectrum.left[:, None]).square().sum(dim=0)
+    rotated, squares = spectrum.rows.T @ responses, spectrum.rows.square()
+    scores = torch.empty(len(PENALTIES), responses.shape[1], dtype=responses.dtype, device=responses.device)
+    for score, penalty in zip(scores, PENALTIES.tolist(), strict=True):
+        shrunk = 1 / (spectrum.values + penalty)
+        residual = responses - spectrum.rows @ (shrunk[:, None] * rotated)
+        left = spectrum.left - squares @ shrunk
+        torch.div((residual / left[:, None]).square_().sum(dim=0), total.clamp(min=SMALLEST), out=score)
+    return torch.where(total > SMALLEST, 1 - scores, 0.0)
+
+
+def dual_weights(
+    spectrum: Spectrum, responses: Float[Tensor, "n M"], weights: Float[Tensor, "Q M"]
+) -> Float[Tensor, "n M"]:
+    """``alpha = sum_q weights_q (K + p_q)^-1 y``, the mean of the fits over penalties.
+
+    Predictions of new images are ``K_new alpha``, coefficients ``X' alpha``, with K and X as they were given.
+
+    Args:
+        spectrum: of the kernel.
+        responses: centred (:func:`centre`).
+        weights: of every penalty; one column for each response.
+    """
+    penalties = PENALTIES.to(responses)[:, None]
+    by_row = (weights / penalties).sum(dim=0)
+    # (K + p)^-1 = (1 - K (K + p)^-1) / p needs no inverse root of an eigenvalue that may be 0.
+    by_axis = (1 / (penalties * (spectrum.values + penalties))).T @ weights
+    return spectrum.factor * (by_row * responses - spectrum.rows @ (by_axis * (spectrum.rows.T @ responses)))
