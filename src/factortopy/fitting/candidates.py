@@ -27,6 +27,7 @@ from torch import Tensor
 
 from factortopy.fitting.closed_form import centre, decompose, dual_weights, leave_one_out
 from factortopy.fitting.reduction import spread_evenly
+from factortopy.fitting.start import SCANNED_IMAGES, leading
 from factortopy.model import Selection, gaussian_pool
 from factortopy.networks import Tokens
 from factortopy.progress import progress_bar
@@ -38,10 +39,6 @@ POOLS = ((0.2, 6, 0.625), (0.3, 6, 0.625), (0.5, 3, 0.5), (1.0, 2, 0.4))
 """Sizes of candidates in image units, with how many places along each side of the image, and the outermost."""
 BUMPS = ((0.4, 0.2), (0.7, 0.2), (1.0, 0.3))
 """Centre and width, in depth 0..1, of the layer profiles that are tried beside the uniform one."""
-SCANNED = 3_000
-"""Images that candidates are scored on, at most."""
-SCANNED_COMPONENTS = 32
-"""Leading components of a block that candidates are scored by; channels are then solved for all components."""
 DECOMPOSED = 4e11
 """Bound of the last stage: images^3 times the distinct selections that are solved for."""
 
@@ -258,13 +255,10 @@ def select_and_solve(
         change: makes the selection that channels are solved for out of the one found.
         progress: whether to show progress bars.
     """
-    few = spread_evenly(len(repeats), SCANNED).to(responses.device)
+    few = spread_evenly(len(repeats), SCANNED_IMAGES).to(responses.device)
     tried = candidates(len(tokens.local), *tokens.local[0].shape[-2:])
-    leading = Tokens(
-        tuple(layer[few, :SCANNED_COMPONENTS] for layer in tokens.local),
-        tuple(layer[few, :SCANNED_COMPONENTS] for layer in tokens.global_),
-    )
-    scores = score(leading, centre(responses[few], repeats[few])[0], repeats[few], tried, progress)
+    # A place is found from leading components as well; channels are then solved for all of them.
+    scores = score(leading(tokens[few]), centre(responses[few], repeats[few])[0], repeats[few], tried, progress)
     weights = posterior(scores.flatten(0, 1), len(few), groups).view_as(scores)
     selection = change(mean_selection(weights.sum(dim=1), tried))
     prior = torch.empty_like(weights[0])

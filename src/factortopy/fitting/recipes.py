@@ -19,14 +19,16 @@ from factortopy.fitting.build import (
 )
 from factortopy.fitting.candidates import select_and_solve
 from factortopy.fitting.examples import Examples, distinct_images
-from factortopy.fitting.reduction import TokenReduction, measure_reduction, spread_evenly
+from factortopy.fitting.reduction import TokenReduction, measure_reduction
 from factortopy.fitting.settings import FitSettings
 from factortopy.fitting.start import (
     COMPONENTS,
     JUDGES,
+    SCANNED_IMAGES,
     SCORED_VOXELS,
     choose_ridge,
     scan,
+    scanned_tokens,
     start_selection,
     start_selectors,
 )
@@ -40,8 +42,6 @@ from factortopy.storage import Checkpoint, Part
 
 IMAGES_A_COMPONENT = 4
 """Training images for each component, at least: with fewer, more components fit more noise than signal."""
-SCANNED_IMAGES = 3_000
-"""Training images that the closed-form start is found from: it need not be sharper than what follows."""
 RIDGE = 0.75
 """Best penalty of the closed-form start's regressions for which a recipe's weight decays hold as they are."""
 BATCH = 64
@@ -131,10 +131,7 @@ class _Task:
     def positions(self) -> tuple[Float[Tensor, "N 3"], Float[Tensor, "2 3"]]:
         """Coordinates of the voxels and bounds of the surface, which selectors are functions of."""
         if self.coordinates is None or self.bounds is None:
-            raise DataError(
-                f'recipe="{self.settings.recipe}" needs coordinates here; give the subject\'s, or fit with '
-                'recipe="default", which does without'
-            )
+            raise DataError(f'recipe="{self.settings.recipe}" needs coordinates; only recipe="default" can do without')
         return self.coordinates, self.bounds
 
     @property
@@ -265,7 +262,7 @@ def _ridge(task: _Task, training: Examples) -> float:
     if kept is not None:
         return float(kept.facts["ridge"])
     judges = torch.randperm(task.voxels, generator=task.generator)[:JUDGES]
-    ridge = choose_ridge(*_scanned(training, judges, task.machine), progress=task.progress)
+    ridge = choose_ridge(*scanned_tokens(training, judges, task.machine.device), progress=task.progress)
     task.keep("noise", Part({}, {"ridge": ridge}))
     return ridge
 
@@ -285,7 +282,7 @@ def _start(task: _Task, selectors: nn.Module, training: Examples, ridge: float) 
     topology, (coordinates, _) = task.settings.topology, task.positions
     some = torch.randperm(task.voxels, generator=task.generator)
     some = some[:SCORED_VOXELS] if topology else torch.arange(task.voxels)
-    tokens, responses = _scanned(training, some, task.machine)
+    tokens, responses = scanned_tokens(training, some, task.machine.device)
     scores = scan(tokens, responses, ridge, progress=task.progress)
     neighbours = {} if topology else {"neighbours": 1}
     height, width = tokens.local[0].shape[-2:]
@@ -306,26 +303,6 @@ def start_memory(images: int, voxels: int, layers: int, positions: int) -> float
     # Components as read and in float32, and responses; scores before and after smoothing.
     read = 6.0 * scanned * layers * COMPONENTS * positions + 8.0 * scanned * min(voxels, SCORED_VOXELS)
     return read + 3 * 4.0 * layers * positions * voxels
-
-
-def _scanned(training: Examples, voxels: Int[Tensor, "M"], machine: Machine) -> tuple[Tokens, Float[Tensor, "image M"]]:
-    """What the closed-form start looks at: leading components and some voxels of some images."""
-    chosen = spread_evenly(len(training), SCANNED_IMAGES)
-    # Only leading components are looked at, so that the memory stays bounded.
-    batches = (_leading(training.read(rows)) for rows in chosen.split(BATCH))
-    tokens = join_tokens(batches, len(chosen), machine.device)
-    responses = torch.empty(len(chosen), len(voxels), device=machine.device)
-    for rows, part in zip(chosen.split(BATCH), responses.split(BATCH), strict=True):
-        observed = training.responses[rows]
-        part.copy_(observed[:, voxels.to(observed.device)])
-    return tokens, responses
-
-
-def _leading(tokens: Tokens) -> Tokens:
-    return Tokens(
-        tuple(layer[:, :COMPONENTS] for layer in tokens.local),
-        tuple(layer[:, :COMPONENTS] for layer in tokens.global_),
-    )
 
 
 def _counted(batches: Iterator[Tokens], advance: Advance) -> Iterator[Tokens]:

@@ -11,12 +11,15 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from scipy.sparse import csr_array
 from scipy.spatial import cKDTree
 from torch import Tensor, nn
 from torch.nn import functional
 
+from factortopy.fitting.examples import Examples
+from factortopy.fitting.reduction import spread_evenly
+from factortopy.fitting.token_cache import join_tokens
 from factortopy.model import FreeSelectors, Selection
 from factortopy.networks import Tokens
 from factortopy.progress import progress_bar
@@ -35,6 +38,9 @@ TIED = 1 + 1e-9
 """Ratio of distances up to which voxels count as equally far."""
 LAYER_POWER, SPACE_POWER = 30, 4
 """Powers of the scores, relative to the best one, in the averages over layers and over places."""
+SCANNED_IMAGES = 3_000
+"""Training images that the closed-form start is found from: it need not be sharper than what follows."""
+BATCH = 64
 BLOCK = 1_024
 """Voxels scored at a time, which bounds the memory."""
 VOXELS = 4_096
@@ -257,3 +263,26 @@ def _sharpen(scores: Float[Tensor, "K N"], power: int) -> Float[Tensor, "K N"]:
     best = scores.amax(dim=0)
     weights = torch.where(best > 0, scores.clamp(min=0) / best.clamp(min=1e-12), 1.0) ** power
     return weights / weights.sum(dim=0)
+
+
+def scanned_tokens(
+    training: Examples, voxels: Int[Tensor, "M"], device: torch.device
+) -> tuple[Tokens, Float[Tensor, "image M"]]:
+    """What the closed-form start looks at: leading components and some voxels of some images."""
+    chosen = spread_evenly(len(training), SCANNED_IMAGES)
+    # Only leading components are looked at, so that the memory stays bounded.
+    batches = (leading(training.read(rows)) for rows in chosen.split(BATCH))
+    tokens = join_tokens(batches, len(chosen), device)
+    responses = torch.empty(len(chosen), len(voxels), device=device)
+    for rows, part in zip(chosen.split(BATCH), responses.split(BATCH), strict=True):
+        observed = training.responses[rows]
+        part.copy_(observed[:, voxels.to(observed.device)])
+    return tokens, responses
+
+
+def leading(tokens: Tokens) -> Tokens:
+    """The leading components of tokens."""
+    return Tokens(
+        tuple(layer[:, :COMPONENTS] for layer in tokens.local),
+        tuple(layer[:, :COMPONENTS] for layer in tokens.global_),
+    )
