@@ -1,12 +1,17 @@
 """Models as the two recipes start them."""
 
+from collections.abc import Iterator
+
+import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from factortopy.fitting.candidates import Channels
+from factortopy.fitting.candidates import Channels, select_and_solve
+from factortopy.fitting.examples import Examples
 from factortopy.fitting.reduction import TokenReduction
 from factortopy.fitting.settings import FitSettings
+from factortopy.fitting.token_cache import join_tokens
 from factortopy.machine import seeded
 from factortopy.model import (
     ChannelAlign,
@@ -19,9 +24,12 @@ from factortopy.model import (
     TopologicalSelectors,
     UnitChannelMap,
 )
+from factortopy.networks import Tokens
+from factortopy.progress import progress_bar
 
 SOLVED_WIDTH = 256
 """Channels D of the shared space where channels are solved for, at most."""
+BATCH = 64
 SMALL = 0.01
 """Standard deviation of the default recipe's channel selectors at the start: predictions start near 0."""
 
@@ -111,3 +119,33 @@ def build_solved_model(settings: FitSettings, channels: Channels, reduction: Tok
     )
     model.bias.data.copy_(channels.bias)
     return model
+
+
+def solve_model(
+    settings: FitSettings,
+    images: Examples,
+    repeats: Float[Tensor, "image"],
+    reduction: TokenReduction,
+    groups: Int[np.ndarray, "N"],
+    device: torch.device,
+    *,
+    progress: bool,
+) -> FactorTopy:
+    """The model of voxels without coordinates, in closed form; see :mod:`factortopy.fitting.candidates`."""
+    with progress_bar("Principal components", len(images), show=progress) as advance:
+
+        def reduced() -> Iterator[Tokens]:
+            for batch in images.batches(BATCH):
+                yield reduction.apply(batch.to(device))
+                advance(len(batch))
+
+        tokens = join_tokens(reduced(), len(images), device).to(dtype=torch.float32)
+    channels = select_and_solve(
+        tokens,
+        images.all_responses(device),
+        repeats.to(device),
+        groups,
+        lambda selection: fix_selectors(settings, FixedSelectors(selection))(),
+        progress,
+    )
+    return build_solved_model(settings, channels, reduction)

@@ -14,10 +14,9 @@ from factortopy.fitting.build import (
     build_default_model,
     build_paper_model,
     build_selectors,
-    build_solved_model,
     fix_selectors,
+    solve_model,
 )
-from factortopy.fitting.candidates import select_and_solve
 from factortopy.fitting.examples import Examples, distinct_images
 from factortopy.fitting.reduction import TokenReduction, measure_reduction
 from factortopy.fitting.settings import FitSettings
@@ -32,10 +31,10 @@ from factortopy.fitting.start import (
     start_selection,
     start_selectors,
 )
-from factortopy.fitting.token_cache import TokenLayout, cache_tokens, fits_device, fits_memory, join_tokens
+from factortopy.fitting.token_cache import TokenLayout, cache_tokens, fits_device, fits_memory
 from factortopy.fitting.training import STATE, History, train
 from factortopy.machine import Machine
-from factortopy.model import FactorTopy, FixedSelectors
+from factortopy.model import FactorTopy
 from factortopy.networks import Tokens
 from factortopy.progress import Advance, progress_bar
 from factortopy.storage import Checkpoint, Part
@@ -197,18 +196,8 @@ def _solve(task: _Task) -> tuple[FactorTopy, History]:
     device = torch.device("cpu") if task.machine.device.type == "mps" else task.machine.device
     images, repeats = distinct_images(task.training, task.validation)
     reduction = _reduction(replace(task, training=images)).to(device)
-    with progress_bar("Principal components", len(images), show=task.progress) as advance:
-        batches = (reduction.apply(batch.to(device)) for batch in _counted(images.batches(BATCH), advance))
-        tokens = join_tokens(batches, len(images), device).to(dtype=torch.float32)
-    channels = select_and_solve(
-        tokens,
-        images.all_responses(device),
-        repeats.to(device),
-        np.zeros(task.voxels, int) if task.groups is None else task.groups,
-        lambda selection: fix_selectors(task.settings, FixedSelectors(selection))(),
-        task.progress,
-    )
-    model = build_solved_model(task.settings, channels, reduction)
+    groups = np.zeros(task.voxels, int) if task.groups is None else task.groups
+    model = solve_model(task.settings, images, repeats, reduction, groups, device, progress=task.progress)
     return model.to(task.machine.device), History(seconds=time.perf_counter() - started)
 
 
