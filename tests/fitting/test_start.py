@@ -6,7 +6,7 @@ import torch
 from sklearn.linear_model import Ridge
 
 from factortopy.fitting import start
-from factortopy.fitting.start import choose_ridge, scan, start_selection, start_selectors
+from factortopy.fitting.start import _smooth, choose_ridge, scan, start_selection, start_selectors
 from factortopy.model import FreeSelectors, PositionEncoding, Selection, TopologicalSelectors
 from factortopy.networks import Tokens
 
@@ -135,3 +135,24 @@ def test_the_chosen_penalty_is_about_the_best_of_a_fine_grid(tokens, planted):
     found = choose_ridge(tokens, responses, progress=False)
     best = max(quality(ridge) for ridge in np.geomspace(0.125, 8, 25))
     assert quality(found) > best - 0.02 * abs(best)
+
+
+def test_equally_distant_voxels_count_alike_in_whatever_order_they_come():
+    """On a regular grid most voxels have ties at the border of their neighbourhood."""
+    generator = torch.Generator().manual_seed(0)
+    grid = torch.cartesian_prod(*[torch.arange(5.0)] * 3)
+    scores, order = torch.randn(2, 4, 125, generator=generator), torch.randperm(125, generator=generator)
+    smooth = _smooth(scores, grid, grid, 30)
+    torch.testing.assert_close(_smooth(scores[..., order], grid[order], grid, 30), smooth, atol=1e-5, rtol=0)
+    # One voxel by hand: those nearer than the 30th count whole, those as far as it share what is left of 30.
+    away = (grid - grid[62]).norm(dim=1)
+    edge = away.sort().values[29]
+    inside, border = away < edge - 1e-6, (away - edge).abs() < 1e-6
+    by_hand = scores[..., inside].sum(dim=-1) + scores[..., border].mean(dim=-1) * (30 - inside.sum())
+    torch.testing.assert_close(smooth[..., 62], by_hand / 30, atol=1e-5, rtol=0)
+
+
+def test_voxels_at_one_position_share_the_mean_of_all():
+    scores, nowhere = torch.randn(2, 4, 50, generator=torch.Generator().manual_seed(0)), torch.zeros(50, 3)
+    expected = scores.mean(dim=-1, keepdim=True).expand_as(scores)
+    torch.testing.assert_close(_smooth(scores, nowhere, nowhere, 30), expected, atol=1e-6, rtol=0)
