@@ -92,16 +92,16 @@ def test_truncated_image(run, photographs, tmp_path):
 
 
 def test_unknown_names_come_with_the_nearest(run, photographs, mapping, tokens, subject, tmp_path):
-    place = tmp_path / "out"
-    refused(run("extract", "clip-b16-opnai", photographs, place), "'clip-b16-openai'")
+    output = tmp_path / "out"
+    refused(run("extract", "clip-b16-opnai", photographs, output), "'clip-b16-openai'")
     refused(run("networks", "dinov2-b41"), "'dinov2-b14'")
     layers = ("--layers", "block.3", "--untrained")
-    refused(run("extract", "timm/test_vit", photographs, place, *layers), "'blocks.3'")
-    refused(run("plot", mapping, "-f", "layer", "-o", place), "'layers'")
-    refused(run("fit", tokens, subject, place, "--set", "step=3"), "'steps'")
-    refused(run("fit", tokens, subject, place, "--set", "steps=0"), "steps", "0")
-    refused(run("fit", tokens, subject, place, "--set", "steps"), "NAME=VALUE")
-    assert not place.exists()
+    refused(run("extract", "timm/test_vit", photographs, output, *layers), "'blocks.3'")
+    refused(run("plot", mapping, "-f", "layer", "-o", output), "'layers'")
+    refused(run("fit", tokens, subject, output, "--set", "step=3"), "'steps'")
+    refused(run("fit", tokens, subject, output, "--set", "steps=0"), "steps", "0")
+    refused(run("fit", tokens, subject, output, "--set", "steps"), "NAME=VALUE")
+    assert not output.exists()
 
 
 def test_missing_folders(run, tokens, subject, tmp_path):
@@ -119,16 +119,16 @@ def test_unwritable_places_are_found_before_the_work(run, photographs, tokens, s
     # The tests may run as root, whom no permission stops; but nobody writes under a file.
     file = tmp_path / "file"
     file.write_text("kept")
-    place = file / "under"
+    output = file / "under"
     for words in (
-        ("demo", "-o", place),
-        ("extract", "timm/test_vit", photographs, place, "--untrained"),
-        ("fit", tokens, subject, place),
-        ("plot", mapping, "-o", place),
-        ("report", mapping, place / "page.html"),
+        ("demo", "-o", output),
+        ("extract", "timm/test_vit", photographs, output, "--untrained"),
+        ("fit", tokens, subject, output),
+        ("plot", mapping, "-o", output),
+        ("report", mapping, output / "page.html"),
     ):
         start = time.perf_counter()
-        refused(run(*words), place, "choose another place")
+        refused(run(*words), output, "choose another place")
         assert time.perf_counter() - start < 2
     assert file.read_text() == "kept"
 

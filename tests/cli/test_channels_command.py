@@ -80,10 +80,10 @@ def test_channel_images_writes_the_maps_of_the_network_that_was_mapped(run, mapp
     store, loaded = TokenStore.open(tokens), Mapping.load(mapping)
     rois = {name: loaded.rois[name] for name in ("V1", "EBA")}
     expected = channel_images(load_model(loaded), [store.read()], store.image_ids, rois)
-    with np.load(tmp_path / "maps" / "channel_images.npz") as held:
-        assert tuple(held["images"]) == store.image_ids
-        np.testing.assert_allclose(held["response"], expected.response, atol=1e-3)
-        np.testing.assert_allclose(held["components"], expected.components, atol=2e-2)
+    with np.load(tmp_path / "maps" / "channel_images.npz") as arrays:
+        assert tuple(arrays["images"]) == store.image_ids
+        np.testing.assert_allclose(arrays["response"], expected.response, atol=1e-3)
+        np.testing.assert_allclose(arrays["components"], expected.components, atol=2e-2)
 
 
 def test_channel_images_of_clusters_in_the_canonical_gauge(run, mapping, photographs, tokens, clustered, tmp_path):
@@ -103,9 +103,9 @@ def test_channel_images_of_clusters_in_the_canonical_gauge(run, mapping, photogr
     result = run(*words, "--rois", "cluster 2", "--grid", 3)
     assert result.exit_code == 0, result.stderr
     assert "2 images, 1 regions" in result.stdout
-    with np.load(tmp_path / "maps" / "channel_images.npz") as held:
-        assert held["regions"].tolist() == ["cluster 2"]
-        assert held["response"].shape == (2, 1, 3, 3)
+    with np.load(tmp_path / "maps" / "channel_images.npz") as arrays:
+        assert arrays["regions"].tolist() == ["cluster 2"]
+        assert arrays["response"].shape == (2, 1, 3, 3)
 
 
 def test_channel_images_dry_run_writes_nothing_and_bad_names_are_refused(run, mapping, photographs, tmp_path):

@@ -61,7 +61,7 @@ def test_seventeen_commands_whose_options_are_of_one_kind_everywhere():
             kinds.setdefault(max(option.opts, key=len), set()).add(next(iter(get_args(kind)), kind))
     # Of several mappings there are several stores; fit --split also takes `cluster`; paper names whose weights.
     allowed = {"--tokens", "--data", "--split", "--weights", "--recipe"}
-    assert {name for name, found in kinds.items() if len(found) > 1} <= allowed, kinds
+    assert {name for name, types in kinds.items() if len(types) > 1} <= allowed, kinds
 
 
 def test_module_prints_the_version_as_the_package_has_it():

@@ -30,11 +30,11 @@ def test_two_mappings_with_tokens(run, mapping, other, tokens, subject, tmp_path
         "--tokens", tokens, "--tokens", tokens, "--data", subject, "--json", "--quiet",
     )  # fmt: skip
     assert result.exit_code == 0, result.stderr
-    found = json.loads(result.stdout)
-    assert found == json.loads((out / "comparison.json").read_text(encoding="utf-8"))
-    assert found["mappings"] == ["five steps", "eight steps"]
-    assert "paired" in found["limits_of_margins"]
-    assert {row["part"] for row in found["variance"]} == {
+    printed = json.loads(result.stdout)
+    assert printed == json.loads((out / "comparison.json").read_text(encoding="utf-8"))
+    assert printed["mappings"] == ["five steps", "eight steps"]
+    assert "paired" in printed["limits_of_margins"]
+    assert {row["part"] for row in printed["variance"]} == {
         "unique to five steps", "unique to eight steps", "shared by five steps, eight steps", "all together",
     }  # fmt: skip
     expected = {"winners", "ranking", "variance", "unique", "similarity", "hierarchy", "difference-r2-2-1"}

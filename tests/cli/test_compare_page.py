@@ -31,9 +31,9 @@ def test_imports_and_functions_of_the_page_exist(page):
 
 
 def test_options_of_the_page_exist(page, run):
-    said = run("compare", "--help").stdout
+    shown = run("compare", "--help").stdout
     others = {"--normalised"}  # of `score`, which the page names for comparison
     options = set(re.findall(r"--[a-z][a-z-]+", page)) - others
     assert {"--tokens", "--data", "--average-subjects", "--name", "--quantity"} <= options
     for option in options:
-        assert option in said, option
+        assert option in shown, option

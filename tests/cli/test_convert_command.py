@@ -22,8 +22,8 @@ def test_converts(run, folder, tmp_path):
     assert result.exit_code == 0, result.stderr
     assert str(tmp_path / "betas") in result.stdout.replace("\n", "")
     expected = load_nsd(folder, 5, progress=False)
-    found = load_betas(tmp_path / "betas", voxels="nsdgeneral", progress=False)
-    np.testing.assert_array_equal(found.responses, expected.responses)
+    betas = load_betas(tmp_path / "betas", voxels="nsdgeneral", progress=False)
+    np.testing.assert_array_equal(betas.responses, expected.responses)
 
 
 def test_dry_run_writes_nothing(run, folder, tmp_path):

@@ -29,7 +29,7 @@ def planted(tmp_path_factory):
         "layer_share": (("voxel", "layer"), share),
         "drawn_depth": (("draw", "region"), np.pad(drawn, ((0, 0), (0, 1)))),
     }
-    coordinates = {f"roi_{name}": ("voxel", place == INDEX // 10) for place, name in enumerate(NAMES)}
+    coordinates = {f"roi_{name}": ("voxel", index == INDEX // 10) for index, name in enumerate(NAMES)}
     coordinates |= {
         "region": [*NAMES, "all voxels"],
         "network_layer": ("layer", [f"l{n}" for n in range(LAYERS)]),
@@ -47,13 +47,13 @@ def test_orders_of_the_user_are_fitted_by_share_and_selector(run, planted):
     share, selector = facts["orders"]
     assert facts["simulated"] is True
     assert (share["source"], selector["source"]) == ("layer_share", "layer")
-    held, levels = [0, 1, 2, 3, 5], [0, 0.3, 0.3, 0.6, 1]  # ROIs of ten voxels each, and their levels
+    measured, levels = [0, 1, 2, 3, 5], [0, 0.3, 0.3, 0.6, 1]  # ROIs of ten voxels each, and their levels
     # Means of the ROIs, each of ten voxels: 0, 0.3, 0.6 and 1; V2+V3 has twenty.
     assert (share["slope"], share["b0"]) == pytest.approx((1, 0))
     assert selector["slope"] == pytest.approx(-1)
     assert share["slope_low"] < 1 < share["slope_high"]
     assert share["in_order"] == 1
-    every = [np.polyfit(levels, np.array(order)[held], 1)[0] for order in permutations(np.arange(6) / 5)]
+    every = [np.polyfit(levels, np.array(order)[measured], 1)[0] for order in permutations(np.arange(6) / 5)]
     assert share["slope_p"] == pytest.approx(np.mean(np.abs(every) >= 1 - 1e-9))
     assert selector["slope_low"] is None
     assert [level["rois"] for level in share["levels"]] == ["V1", "V2+V3", "V4", "EBA"]

@@ -32,13 +32,13 @@ def test_json_holds_the_interpolated_numbers_and_what_they_are_of(run, table):
     # The geometric means of both edges: the middle of the grid.
     result = plan(run, table, "--images", 1_581, "--ceiling", 0.2, "--json")
     assert result.exit_code == 0, result.stderr
-    found = json.loads(result.stdout)
-    assert found["simulated"] is True
-    assert found["network"] == "some-network"
-    assert found["asked"]["inside"] is True
-    assert found["asked"]["measures"]["depth_r"] == pytest.approx(0.5, abs=1e-3)
-    assert found["asked"]["measures"]["r2_of_oracle"] is None
-    assert found["grid"]["images"] == [500, 5_000]
+    printed = json.loads(result.stdout)
+    assert printed["simulated"] is True
+    assert printed["network"] == "some-network"
+    assert printed["asked"]["inside"] is True
+    assert printed["asked"]["measures"]["depth_r"] == pytest.approx(0.5, abs=1e-3)
+    assert printed["asked"]["measures"]["r2_of_oracle"] is None
+    assert printed["grid"]["images"] == [500, 5_000]
 
 
 def test_text_names_network_plant_and_simulation(run, table):
@@ -61,15 +61,15 @@ def test_outside_the_grid_no_number_stands_as_expected(run, table):
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "message"),
     [
         (("--images", 100, "--ceiling", 20), "divide percentages"),
         (("--images", 100, "--ceiling", 0.2, "--planted", "sharp"), "known: smooth"),
         (("--images", 100, "--ceiling", 0.2, "--network", "other"), "unknown network"),
     ],
 )
-def test_bad_input_is_one_line_and_exit_code_2(run, table, words, said):
+def test_bad_input_is_one_line_and_exit_code_2(run, table, words, message):
     result = plan(run, table, *words)
     assert result.exit_code == 2
-    assert said in result.stderr
+    assert message in result.stderr
     assert len(result.stderr.splitlines()) == 1

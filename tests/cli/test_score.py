@@ -24,23 +24,23 @@ def with_ceiling(mapping, tmp_path):
 def test_json_holds_raw_ceiling_and_normalised(run, with_ceiling):
     result = run("score", with_ceiling, "--normalised", "--threshold", 0.1, "--json")
     assert result.exit_code == 0, result.stderr
-    found = json.loads(result.stdout)
+    printed = json.loads(result.stdout)
     data = Mapping.load(with_ceiling).dataset
     r2, ceiling = data["r2"].values, data["ceiling"].values
-    everything = found["rois"][-1]
+    everything = printed["rois"][-1]
     assert everything["roi"] == "all voxels"
     assert everything["r2"] == pytest.approx(r2.mean())
     assert everything["masked"] == (ceiling < 0.1).sum() > 0
     assert everything["normalised"] == pytest.approx((r2[ceiling >= 0.1] / ceiling[ceiling >= 0.1]).mean())
-    first = found["rois"][0]
+    first = printed["rois"][0]
     assert first["r2"] == pytest.approx(r2[data[f"roi_{first['roi']}"].values].mean())
     low, high = np.quantile(data["drawn_r2"].values[:, -1], (0.025, 0.975))
     assert (everything["r2_low"], everything["r2_high"]) == pytest.approx((low, high))
-    assert (found["recipe"], found["seed"], found["network"]) == ("default", "0", data.attrs["network"])
-    assert data.attrs["split"].startswith(found["split"])
-    assert found["repeats"] == "1 to 3 repeats a test image, mean 2.5"
-    assert found["test_responses_by_trials_averaged"] == {"1": 1, "3": 3}
-    assert found["masked_where_ceiling_below"] == 0.1
+    assert (printed["recipe"], printed["seed"], printed["network"]) == ("default", "0", data.attrs["network"])
+    assert data.attrs["split"].startswith(printed["split"])
+    assert printed["repeats"] == "1 to 3 repeats a test image, mean 2.5"
+    assert printed["test_responses_by_trials_averaged"] == {"1": 1, "3": 3}
+    assert printed["masked_where_ceiling_below"] == 0.1
 
 
 def test_table_says_the_formula_and_how_many_are_masked(run, with_ceiling):

@@ -22,13 +22,13 @@ def seeds(mapping, tmp_path_factory):
 def test_seeds_are_summarised_and_averaged(run, seeds, tmp_path):
     result = run("score", *seeds, "--json", "-o", tmp_path / "average")
     assert result.exit_code == 0, result.stderr
-    found = json.loads(result.stdout)
-    row = next(row for row in found["rows"] if (row["quantity"], row["region"]) == ("r2", "all voxels"))
+    printed = json.loads(result.stdout)
+    row = next(row for row in printed["rows"] if (row["quantity"], row["region"]) == ("r2", "all voxels"))
     r2 = Mapping.load(seeds[0]).dataset["r2"].values.mean()
     assert row["mean"] == pytest.approx(r2 + 0.1)
     assert row["sd"] == pytest.approx(0.1)
-    assert (found["seed"], found["recipe"]) == ("0, 1, 2", "default")
-    assert "seeds" in found["limits"]
+    assert (printed["seed"], printed["recipe"]) == ("0, 1, 2", "default")
+    assert "seeds" in printed["limits"]
     assert Mapping.load(tmp_path / "average").dataset["r2"].values.mean() == pytest.approx(r2 + 0.1)
     table = run("score", *seeds).stdout
     for words in ("all voxels", "slope", "split: ", "seed: 0, 1, 2", "raw", "images: ", "repeats: "):
@@ -46,10 +46,10 @@ def test_what_cannot_be_summarised_is_one_line(run, seeds, tmp_path):
 def test_nulls_of_a_slope_and_of_two_maps(run, seeds):
     result = run("score", seeds[0], "--nulls", 19, "--json")
     assert result.exit_code == 0, result.stderr
-    found = json.loads(result.stdout)
-    (row,) = found["rows"]
+    printed = json.loads(result.stdout)
+    (row,) = printed["rows"]
     assert row["value"] == pytest.approx(hierarchy_slope(Mapping.load(seeds[0])).slope, abs=1e-6)
-    assert "seed 0" in found["mappings"][0]
+    assert "seed 0" in printed["mappings"][0]
     result = run("score", *seeds[:2], "--nulls", 19, "--json", "-q")
     assert result.exit_code == 0, result.stderr
     rows = {row["quantity"]: row for row in json.loads(result.stdout)["rows"]}

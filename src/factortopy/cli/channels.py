@@ -52,7 +52,7 @@ def cluster(
     quiet: opt.Quiet = False,
 ) -> None:
     """Cluster voxels by their channels; write each voxel's cluster, a table of the clusters and a figure."""
-    opt.check_writable(output)
+    opt.check_output(output)
     if tokens is not None and way == "paper":
         raise DataError("--tokens is for --way gauge-free: the paper's way compares no images")
     loaded = ft.Mapping.load(mapping)
@@ -123,7 +123,7 @@ def images(
     quiet: opt.Quiet = False,
 ) -> None:
     """Run photographs through the network that was mapped; show what each region responds to in them."""
-    opt.check_writable(output)
+    opt.check_output(output)
     loaded, pictures = ft.Mapping.load(mapping), ft.open_images(photographs)
     regions = _regions(loaded, opt.split_names(rois), clusters)
     batches = _gauge_tokens(loaded, tokens)

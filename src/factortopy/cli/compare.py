@@ -66,7 +66,7 @@ def compare(
         ),
     ] = None,
     data: Annotated[Path | None, Option(metavar="FOLDER", help="The subject that the mappings were fitted to.")] = None,
-    subject: opt.Subject = None,
+    subject: opt.SubjectNumber = None,
     split: opt.SplitFile = None,
     palette: opt.Palette = "default",
     as_json: opt.Json = False,
@@ -82,7 +82,7 @@ def compare(
         raise DataError("--tokens are of one subject; leave them out with --average-subjects")
     if change and (average or tokens or names or quantities):
         raise DataError("--change takes no --name, --quantity, --average-subjects or --tokens; leave them out")
-    _check_output(output, mappings)
+    _check_results(output, mappings)
     loaded = [ft.Mapping.load(folder) for folder in mappings]
     if change:
         _change(loaded, output, palette, as_json, quiet)
@@ -146,8 +146,8 @@ def print_change(result: "ft.analysis.Change") -> None:
     Rows("Before and after", rows, CHANGE, note, formats, result.comparison.simulated).print()
 
 
-def _check_output(output: Path, mappings: list[Path]) -> None:
-    opt.check_writable(output)
+def _check_results(output: Path, mappings: list[Path]) -> None:
+    opt.check_output(output)
     if (output / "dataset.zarr").exists():
         raise DataError(f"{output} is a mapping; name the folder of the results last, after the mappings")
     if output.is_file():

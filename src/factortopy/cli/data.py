@@ -119,7 +119,7 @@ def convert(
     quiet: opt.Quiet = False,
 ) -> None:
     """Read the betas of an NSD subject once and rewrite them, bit by bit, as one Zarr."""
-    opt.check_writable(output)
+    opt.check_output(output)
     recording = ft.datasets.open_nsd(path, subject, space=space, preparation=preparation, voxels=mask)
     if dry_run:
         free = disk_usage(ft.storage.standing_folder(output)).free
@@ -170,7 +170,7 @@ def extract(
 
     Time, memory and disk are measured on some of the images and printed first.
     """
-    opt.check_writable(output)
+    opt.check_output(output)
     photographs = ft.open_images(images, array=dataset, check=not skip_broken)
     if skip_broken:
         photographs = ft.leave_out_broken(photographs, progress=not quiet)

@@ -48,14 +48,8 @@ def order_answer(
 ) -> Answer:
     """Slope, rank correlation and monotone fit of depth along orders of ROIs, with limits and a null.
 
-    Args:
-        paths: of the mappings.
-        mappings: any.
-        orders: as the user gave them.
-        distances: distances from the pixels by network and layers, see :func:`read_distances`.
-        permutations: orders of the layers that the null tries.
-        seed: of these orders.
-        drawing: where a figure goes; of several mappings, one each.
+    Orders are as the user gave them, distances as of :func:`read_distances`; the null tries ``permutations`` orders
+    of the layers; of several mappings, each has its figure beside ``drawing``.
 
     Raises:
         DataError: if an order cannot be read, or a mapping allows none.
@@ -91,15 +85,7 @@ def read_distances(
     seed: int,
     progress: bool,
 ) -> "dict[tuple[str, ...], ft.analysis.RepresentationalDepth]":
-    """Distances from the pixels by network and layers.
-
-    Args:
-        mappings: of these networks.
-        stores: tokens of the networks.
-        photographs: what the tokens are of.
-        split: whose test images are taken; None for random ones.
-        seed: of random images.
-        progress: whether to show progress bars.
+    """Distances from the pixels by network and layers, on the test images of a split, else on random ones.
 
     Raises:
         DataError: if tokens, photographs and mappings do not go together.

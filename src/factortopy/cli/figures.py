@@ -31,7 +31,7 @@ def plot(
 ) -> None:
     """Draw layers, space, scale, scores, ROIs and hierarchy on the cortex."""
     folder = mapping / "figures" if output is None else output
-    opt.check_writable(folder / "figure")
+    opt.check_output(folder / "figure")
     loaded = ft.Mapping.load(mapping)
     wanted_all = figure is None or "all" in figure
     names = ft.plot.figure_names(loaded) if wanted_all else list(dict.fromkeys(figure or ()))
@@ -80,7 +80,7 @@ def report(
     """Write one self-contained page with numbers, figures, tables, settings and provenance."""
     if output.suffix.lower() not in (".html", ".htm"):
         raise DataError(f"{output} does not end in .html; name the page last, after the mappings")
-    opt.check_writable(output)
+    opt.check_output(output)
     loaded = [ft.Mapping.load(folder) for folder in mappings]
     training = [mapping.provenance.get("training") for mapping in loaded]
     histories = [ft.fitting.History(**values) if values else None for values in training]
@@ -139,7 +139,7 @@ def paper(
     chosen = list(items.values()) if item == "all" else [ft.paper.find_item(item)]
     if simulated == bool(data) and (simulated or not dry_run):
         raise DataError("give --data FOLDER of measured responses, or --simulated; one of them")
-    opt.check_writable(work / "fits")
+    opt.check_output(work / "fits")
     study = ft.paper.Study(
         ft.paper.StudyPlan(
             work=work,

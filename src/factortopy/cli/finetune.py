@@ -32,7 +32,7 @@ def finetune(
     photographs: Annotated[
         Path | None, Option(metavar="IMAGES", help="The subject's photographs, where its folder has none.")
     ] = None,
-    subject: opt.Subject = None,
+    subject: opt.SubjectNumber = None,
     original: Annotated[
         str | None,
         Option(metavar="LABELLED", help="Images of the original task: how much of it is forgotten is measured."),
@@ -61,7 +61,7 @@ def finetune(
     A run that was stopped goes on when the same command is given again. With --map the network is mapped
     before and after, and OUTPUT/change says what changed.
     """
-    opt.check_writable(output)
+    opt.check_output(output)
     if data is None and (photographs is not None or fit_changes or subject is not None):
         raise DataError("--photographs, --subject and --fit-set are for mappings; give --map SUBJECT as well")
     chosen = {"per_class": per_class, "steps": steps, "seed": seed, **opt.parse_changes(changes)}

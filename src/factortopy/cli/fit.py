@@ -28,7 +28,7 @@ def fit(
     ],
     output: Annotated[Path, Argument(help="Folder of the mapping.")],
     *,
-    subject: opt.Subject = None,
+    subject: opt.SubjectNumber = None,
     recipe: Annotated[opt.Recipe, Option(help="Well-conditioned, or exactly the authors'.")] = "default",
     seed: opt.Seed = 0,
     split: Annotated[
@@ -59,7 +59,7 @@ def fit(
 
     A fit that was stopped goes on where it was, from OUTPUT.checkpoint, when the same command is given again.
     """
-    _check_output(output, overwrite or dry_run)
+    _check_mapping(output, overwrite or dry_run)
     changed = opt.parse_changes(changes)
     sides = None if split == CLUSTER else opt.read_split(split)
     settings = ft.fitting.fit_settings(recipe, seed=seed, **changed)
@@ -90,8 +90,8 @@ def print_scores(mapping: "ft.Mapping") -> None:
     print_table("Held-out scores", rows, note=note, simulated=mapping.simulated)
 
 
-def _check_output(output: Path, overwrite: bool) -> None:
-    opt.check_writable(output)
+def _check_mapping(output: Path, overwrite: bool) -> None:
+    opt.check_output(output)
     if not output.exists() or (output.is_dir() and not any(output.iterdir())):
         return
     if not (output / "provenance.json").is_file() or not (output / "dataset.zarr").is_dir():
@@ -118,7 +118,7 @@ def baselines(
         ),
     ] = None,
     features: Annotated[int, Option(min=2, help="Numbers an image that each linear baseline uses.")] = 768,
-    subject: opt.Subject = None,
+    subject: opt.SubjectNumber = None,
     seed: opt.Seed = 0,
     split: opt.SplitFile = None,
     changes: opt.Changes = None,
@@ -132,7 +132,7 @@ def baselines(
 
     A run that was stopped goes on after the last method that was done.
     """
-    opt.check_writable(output)
+    opt.check_output(output)
     names = opt.split_names(which)
     arguments: dict[str, Any] = {
         "which": names,

@@ -17,7 +17,7 @@ MappingFolder = Annotated[Path, Argument(metavar="MAPPING", help="Folder that [b
 MappingFolders = Annotated[list[Path], Argument(metavar="MAPPING...", help="Folders that [bold]fit[/bold] wrote.")]
 TokenFolder = Annotated[Path, Argument(metavar="TOKENS", help="Folder that [bold]extract[/bold] wrote.")]
 
-Subject = Annotated[int | None, Option(metavar="N", min=1, help="Which subject, where the folder holds several.")]
+SubjectNumber = Annotated[int | None, Option(metavar="N", min=1, help="Which subject, where the folder holds several.")]
 Layers = Annotated[str | None, Option(help="Names of layers, parted by commas. [dim]\\[default: all][/dim]")]
 SplitFile = Annotated[Path | None, Option(metavar="FILE.json", help="Image ids of train, validation, test.")]
 Recipe = Literal["default", "paper"]
@@ -67,7 +67,7 @@ def parse_changes(changes: list[str] | None, options: Collection[str] = ("recipe
     return parsed
 
 
-def check_writable(path: Path) -> None:
+def check_output(path: Path) -> None:
     """Prove before long work that ``path`` can be made, without making it.
 
     Raises:
@@ -90,6 +90,6 @@ def check_new(path: Path) -> None:
     Raises:
         DataError: if not.
     """
-    check_writable(path)
+    check_output(path)
     if path.exists():
         raise DataError(f"{path} exists; choose another folder")

@@ -43,7 +43,7 @@ def demo(
     quiet: opt.Quiet = False,
 ) -> None:
     """Photographs, a real network and the real cortex; the responses are SIMULATED."""
-    opt.check_writable(output / "report.html")
+    opt.check_output(output / "report.html")
     result = ft.demo.run_demo(output, network=network, seed=seed, images=images, palette=palette, progress=not quiet)
     if not quiet:
         columns = ("", "found", "planted or limit")

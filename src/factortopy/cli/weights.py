@@ -29,7 +29,7 @@ def import_file(
     data: Annotated[
         Path | None, Option(metavar="FOLDER", help="A subject, as for [bold]fit[/bold], of the same voxels.")
     ] = None,
-    subject: opt.Subject = None,
+    subject: opt.SubjectNumber = None,
     labels: Annotated[
         str | None, Option(metavar="LEFT,RIGHT", help="Label files on fsaverage: the voxels are what they label.")
     ] = None,
@@ -87,7 +87,7 @@ def export_file(
         raise DataError(f"{file} must end in {', '.join(KINDS)}")
     if file.exists() and not overwrite:
         raise DataError(f"{file} exists; choose another name or give --overwrite")
-    opt.check_writable(file)
+    opt.check_output(file)
     import numpy as np
     import torch
     from safetensors.torch import save_file
