@@ -159,15 +159,15 @@ def open_labelled(source: str | Path, *, root: str | Path | None = None, downloa
 def _labels(items: Any, name: str) -> list[int]:
     """Labels of all items: where the data set keeps them, else from the items one by one."""
     image, first = items[0]
-    whole = isinstance(first, int | np.integer) or getattr(first, "ndim", None) == 0
-    if not (isinstance(image, Image.Image) and whole):
+    integer = isinstance(first, int | np.integer) or getattr(first, "ndim", None) == 0
+    if not (isinstance(image, Image.Image) and integer):
         raise DataError(f"torchvision's {name} is no set of images with one class each; choose another")
     for field in LABEL_FIELDS:
         kept = getattr(items, field, None)
         if isinstance(kept, Sequence | np.ndarray) or hasattr(kept, "tolist"):
             values = np.asarray(kept)
-            known = values.ndim == 1 and len(values) == len(items) and values.dtype.kind in "iu"
-            if known and values[0] == first and values[-1] == items[len(items) - 1][1]:
+            whole = values.ndim == 1 and len(values) == len(items) and values.dtype.kind in "iu"
+            if whole and values[0] == first and values[-1] == items[len(items) - 1][1]:
                 return [int(value) for value in values]
     return [int(items[number][1]) for number in range(len(items))]
 

@@ -168,7 +168,8 @@ def mean_r2(
     """
     total = (_total(images, batch_size) if total is None else total).to(machine.device)
     selection, residual = model.select(), torch.zeros_like(total)
-    for tokens, responses in Feed(images, machine.device).batches(_in_order(images, batch_size)):
+    rows = torch.arange(len(images)).split(batch_size)
+    for tokens, responses in Feed(images, machine.device).batches(rows):
         with machine.autocast():
             predictions = model(tokens, selection)
         residual += (responses - predictions).square().sum(dim=0)
@@ -177,13 +178,9 @@ def mean_r2(
 
 def _total(images: Examples, batch_size: int) -> Float[Tensor, "N"]:
     """Squared deviations of the responses from their mean, voxel by voxel."""
-    mean = sum(images.responses[rows].sum(dim=0) for rows in _in_order(images, batch_size)) / len(images)
-    parts = ((images.responses[rows] - mean).square().sum(dim=0) for rows in _in_order(images, batch_size))
-    return torch.stack(list(parts)).sum(dim=0)
-
-
-def _in_order(images: Examples, batch_size: int) -> Iterator[Int[Tensor, "batch"]]:
-    return iter(torch.arange(len(images)).split(batch_size))
+    parts = torch.arange(len(images)).split(batch_size)
+    mean = sum(images.responses[rows].sum(dim=0) for rows in parts) / len(images)
+    return torch.stack([(images.responses[rows] - mean).square().sum(dim=0) for rows in parts]).sum(dim=0)
 
 
 def _optimiser(model: FactorTopy, settings: FitSettings) -> torch.optim.AdamW:
