@@ -60,10 +60,16 @@ def names(folder):
     network = ft.load_network("timm/test_vit", untrained=True)
     images = ft.open_images(folder / "photographs")
     tokens = ft.extract(network, images, folder / "run" / "tokens", progress=False)
-    subject = ft.simulate_subject(tokens, planted_channels=4, progress=False)
+    whole = ft.simulate_subject(tokens, planted_channels=4, progress=False)
+    areas = [np.flatnonzero(inside)[:60] for inside in whole.voxels.rois.values()]
+    subject = whole.select(np.unique(np.concatenate(areas)))
     mapping = ft.fit(tokens, subject, steps=3, bootstrap=0, progress=False)
     other = ft.Mapping(
         mapping.dataset.assign_attrs(subject="another"), mapping.parameters, provenance=mapping.provenance
+    )
+    paper = ft.fit(tokens, subject, recipe="paper", steps=3, bootstrap=0, progress=False)
+    seed = ft.fit(
+        tokens, subject, seed=1, steps=3, bootstrap=0, split=ft.split_images(subject.image_ids), progress=False
     )
     subject = replace(subject, images=images)
     return {
@@ -75,6 +81,8 @@ def names(folder):
         "subject": subject,
         "mapping": mapping,
         "other_subject": other,
+        "other_seed": seed,
+        "paper_mapping": paper,
     }
 
 

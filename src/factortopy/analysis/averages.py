@@ -55,6 +55,11 @@ def summarise_fits(mappings: Sequence[Mapping], confidence: float = CONFIDENCE) 
 
     Raises:
         DataError: if there are fewer than two, one stands twice, or networks or recipes differ.
+
+    Example:
+        >>> table = ft.summarise_fits([mapping, other_seed])
+        >>> "all voxels" in set(table["region"])
+        True
     """
     subjects = _grouped(mappings)
     over = OVER_SUBJECTS if len(subjects) > 1 else OVER_SEEDS
@@ -87,6 +92,11 @@ def seed_average(mappings: Sequence[Mapping]) -> Mapping:
     Raises:
         DataError: if there are fewer than two, a seed stands twice, or networks, recipes or subjects differ.
         ShapeError: if the mappings have other voxels or layers.
+
+    Example:
+        >>> average = ft.seed_average([mapping, other_seed])
+        >>> average.dataset.sizes["voxel"] == mapping.dataset.sizes["voxel"]
+        True
     """
     if len(_grouped(mappings)) > 1:
         raise DataError("an average over seeds needs one subject; for several see subject_average")

@@ -160,6 +160,10 @@ def parse_order(text: str, name: str | None = None) -> Order:
 
     Raises:
         DataError: if there are fewer than two levels, one stands twice, or levels are not rising in 0..1.
+
+    Example:
+        >>> list(ft.parse_order("V1,V2V3,OPA,EBA").levels)
+        ['V1', 'V2V3', 'OPA', 'EBA']
     """
     entries = [entry.strip().partition("=") for entry in text.split(",")]
     names = ["+".join(part.strip() for part in entry[0].split("+")) for entry in entries]
@@ -181,6 +185,10 @@ def orders_of(rois: MappingType[str, Bool[np.ndarray, "voxel"]]) -> list[Order]:
 
     Args:
         rois: membership of ROIs by name.
+
+    Example:
+        >>> [order.name for order in ft.orders_of(subject.voxels.rois)][:1]
+        ['paper']
     """
     with_voxels = {name for name, inside in rois.items() if np.any(inside)}
     orders = [[parse_order(text, name) for text in texts] for name, texts in ORDERS.items()]

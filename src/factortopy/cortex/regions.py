@@ -140,6 +140,11 @@ def visual_vertices(surface: Surface) -> tuple[np.ndarray, np.ndarray]:
 
     Returns:
         hemisphere ("left" or "right") and vertex index within it, both of shape (voxel,).
+
+    Example:
+        >>> hemisphere, vertex = ft.visual_vertices(ft.load_surface("fsaverage5"))
+        >>> str(hemisphere[0]), bool(vertex.max() < 10242)
+        ('left', True)
     """
     vertices = [np.flatnonzero(visual_region(hemisphere)) for hemisphere in surface.hemispheres]
     names = np.repeat([hemisphere.name for hemisphere in surface.hemispheres], [len(v) for v in vertices])

@@ -166,6 +166,10 @@ def sphere_coordinates(surface: Surface | str) -> Float[np.ndarray, "vertex 3"]:
 
     Raises:
         UnknownNameError: if there is no standard surface of that name.
+
+    Example:
+        >>> ft.sphere_coordinates("fsaverage5").shape
+        (20484, 3)
     """
     left, right = standard_spheres(surface) if isinstance(surface, str) else (surface.left.sphere, surface.right.sphere)
     return side_by_side(left.coordinates, right.coordinates)

@@ -28,6 +28,11 @@ class Voxels:
         surface: name of the surface that ``vertex`` refers to; None for voxels in a volume.
         rois: masks by name.
         groups: label of the area or array of each unit without coordinates; units of a group share a prior.
+
+    Example:
+        >>> voxels = subject.voxels.select(subject.voxels.rois["V1"])
+        >>> voxels.rois["V1"].all()
+        np.True_
     """
 
     coordinates: Float[np.ndarray, "voxel 3"] | None

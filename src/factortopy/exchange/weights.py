@@ -105,6 +105,12 @@ def import_weights(
     Raises:
         DataError: if a weight is missing, not expected or not finite, or the network has other layers.
         ShapeError: if weights and coordinates are of other numbers of voxels, or weights do not fit together.
+
+    Example:
+        >>> weights = ft.export_weights(paper_mapping)
+        >>> again = ft.import_weights(weights, subject, network, bounds="surface")
+        >>> bool(np.allclose(again.dataset["space"], paper_mapping.dataset["space"], atol=1e-5))
+        True
     """
     bad = [name for name, value in weights.items() if not bool(torch.isfinite(value).all())]
     if bad:
@@ -180,6 +186,11 @@ def export_weights(mapping: Mapping) -> dict[str, Tensor]:
 
     Raises:
         DataError: if the mapping is of another recipe, was fitted without topology, or holds no weights.
+
+    Example:
+        >>> weights = ft.export_weights(paper_mapping)
+        >>> weights["weight"].shape[0] == paper_mapping.dataset.sizes["voxel"]
+        True
     """
     recipe = mapping.settings.get("recipe")
     if recipe != "paper":

@@ -39,6 +39,11 @@ def load_model(mapping: Mapping, subject: Subject | None = None) -> FactorTopy:
     Raises:
         DataError: if the mapping has no trained parameters, they do not fit together, or the coordinates
             are others than those it was trained with.
+
+    Example:
+        >>> model = ft.load_model(mapping, subject)
+        >>> model(tokens.read([0, 1])).shape == (2, len(subject.voxels))
+        True
     """
     state = dict(mapping.parameters)
     if "channels" not in state:

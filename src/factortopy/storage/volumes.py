@@ -72,6 +72,11 @@ def volume_coordinates(
     Raises:
         ShapeError: if the shapes are others.
         DataError: if the affine is not invertible or not finite.
+
+    Example:
+        >>> indices = np.array([[0, 0, 0], [10, 0, 0]])
+        >>> ft.volume_coordinates(indices, np.diag([1.8, 1.8, 1.8, 1.0]))[1].tolist()
+        [18.0, 0.0, 0.0]
     """
     indices, affine = np.asarray(indices), np.asarray(affine, dtype=float)
     if indices.ndim != 2 or indices.shape[1] != 3 or affine.shape != (4, 4):

@@ -174,8 +174,8 @@ def estimate_extraction(
     of a network so slow that this takes long, smaller batches. The arguments are those of ``extract``.
 
     Example:
-        >>> cost = ft.estimate_extraction(network, ft.open_images("photographs"))
-        >>> cost.disk > 0
+        >>> estimate = ft.estimate_extraction(network, ft.open_images("photographs"))
+        >>> estimate.disk > 0
         True
     """
     extraction = _prepare(network, images, grid, batch_size, workers, device, precision, mask_outliers)

@@ -96,6 +96,11 @@ def channel_images(
 
     Raises:
         DataError: if a region has no more voxels than components, or images and tokens differ in number.
+
+    Example:
+        >>> shown = ft.channel_images(ft.load_model(mapping, subject), [tokens.read([0, 1])], tokens.image_ids[:2], mapping.rois)
+        >>> shown.regions[0] in mapping.rois
+        True
     """
     if not regions:
         raise DataError("no region is given; give masks of voxels by name, such as mapping.rois")

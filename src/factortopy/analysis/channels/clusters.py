@@ -81,6 +81,11 @@ def channel_clusters(
     Raises:
         UnknownNameError: if there is no such way.
         DataError: if the mapping lacks the channels, or the counts are out of range.
+
+    Example:
+        >>> clusters = ft.channel_clusters(mapping, count=3)
+        >>> len(clusters.labels) == mapping.dataset.sizes["voxel"]
+        True
     """
     return cluster_channels(channels_of(mapping, way, tokens), count, way, centroids=centroids, seed=seed)
 
@@ -187,6 +192,11 @@ def cluster_table(mapping: Mapping, clusters: ChannelClusters) -> pandas.DataFra
         mean cosine between its voxels, in -1..1; ``depth``, mean layer position by share in 0..1; ``scale_share``,
         mean share of the global tokens; ``r2``, mean raw R^2 on held-out images; and ``in_ROI`` for each ROI, the
         share of its voxels that lies there (ROIs may overlap or leave voxels out). NaN what is not known.
+
+    Example:
+        >>> table = ft.cluster_table(mapping, ft.channel_clusters(mapping, count=3))
+        >>> int(table["voxels"].sum()) == mapping.dataset.sizes["voxel"]
+        True
     """
     data, members = mapping.dataset, mapping.rois
     rows = []

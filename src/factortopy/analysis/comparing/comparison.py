@@ -136,6 +136,11 @@ def winners(comparison: Comparison) -> Winners:
 
     Args:
         comparison: mappings of the same voxels.
+
+    Example:
+        >>> won = ft.winners(ft.compare([mapping, other_seed], labels=["one", "other"]))
+        >>> len(won.best) == mapping.dataset.sizes["voxel"]
+        True
     """
     r2 = comparison.values("r2")
     best, margin = best_and_margin(r2)

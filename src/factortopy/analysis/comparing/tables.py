@@ -29,6 +29,11 @@ def region_table(comparison: Comparison, won: Winners) -> pandas.DataFrame:
         (mean R^2 over mean ceiling), ``depth`` (mean layer position by share), ``scale`` (mean scale share) and
         ``difference`` (R^2 less the first mapping's, in pairs); ``ceiling``; ``won`` and ``won_clearly``, parts of
         the voxels where this mapping's R^2 is the largest and above 0; ``limits``, what limits are over.
+
+    Example:
+        >>> comparison = ft.compare([mapping, other_seed], labels=["one", "other"])
+        >>> sorted(set(ft.region_table(comparison, ft.winners(comparison))["mapping"]))
+        ['one', 'other']
     """
     return table_of(
         _region_row(comparison, won, index, roi)
@@ -86,6 +91,11 @@ def difference(comparison: Comparison, quantity: str, one: str, other: str) -> D
 
     Raises:
         UnknownNameError: if there is no such mapping or quantity.
+
+    Example:
+        >>> comparison = ft.compare([mapping, other_seed], labels=["one", "other"])
+        >>> len(ft.difference(comparison, "r2", "one", "other").values) == mapping.dataset.sizes["voxel"]
+        True
     """
     left, right = (comparison.mappings[comparison.index(label)] for label in (one, other))
     values = voxel_values(left, quantity) - voxel_values(right, quantity)
@@ -161,6 +171,11 @@ def similarity(mappings: Sequence[Mapping], quantity: str, labels: Sequence[str]
     Raises:
         UnknownNameError: if there is no such quantity.
         DataError: if a mapping lacks it, or the mappings lie on different surfaces.
+
+    Example:
+        >>> comparison = ft.compare([mapping, other_seed], labels=["one", "other"])
+        >>> ft.similarity([mapping, mapping], "depth", labels=["one", "same"]).correlation.round(6).tolist()
+        [[1.0, 1.0], [1.0, 1.0]]
     """
     if quantity not in SIMILARITIES:
         raise UnknownNameError("similarity", quantity, SIMILARITIES)

@@ -35,6 +35,10 @@ def estimate(
 
     Raises:
         UnknownNameError: if there is no such quantity or region.
+
+    Example:
+        >>> ft.estimate(mapping, "depth", "V1").over
+        'test images'
     """
     subjects = _by_subject(mapping, quantity, region)
     if subjects is not None:
@@ -58,6 +62,10 @@ def paired_difference(
     Raises:
         DataError: if they were not scored on the same test images.
         UnknownNameError: if there is no such quantity or region.
+
+    Example:
+        >>> ft.paired_difference(mapping, mapping, "depth").value
+        0.0
     """
     for name in ("subject", "split"):
         names = [str(mapping.dataset.attrs.get(name)) for mapping in (one, other)]

@@ -117,6 +117,10 @@ def over_fits(values: Sequence[float], over: str = OVER_SUBJECTS, confidence: fl
 
     Raises:
         DataError: if there are fewer than two.
+
+    Example:
+        >>> ft.over_fits([0.2, 0.3, 0.4]).text(2)
+        '0.30 [0.05, 0.55]'
     """
     if len(values) < 2:
         raise DataError(f"an interval over fits needs two or more, got {len(values)}")
@@ -161,6 +165,10 @@ def table_of(rows: Iterable[Any]) -> pandas.DataFrame:
 
     Args:
         rows: dataclasses, or numbers, texts and estimates by name.
+
+    Example:
+        >>> list(ft.table_of([{"roi": "V1", "r2": ft.over_fits([0.2, 0.3, 0.4])}]).columns)
+        ['roi', 'r2', 'r2_low', 'r2_high']
     """
     return pandas.DataFrame([_flat(row) for row in rows])
 

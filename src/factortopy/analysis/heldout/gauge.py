@@ -57,6 +57,13 @@ class Gauge:
         layers: factor of every layer's aligned features, above 0.
         kinds: factors of the local and of the global features, above 0.
         mixing: invertible mixing of the shared channels.
+
+    Example:
+        >>> model, layers = ft.load_model(mapping, subject), len(tokens.layers)
+        >>> width = model.channels.shape[1]
+        >>> doubled = ft.Gauge(torch.full((layers,), 2.0), torch.ones(2), torch.eye(width)).model(model)
+        >>> torch.allclose(doubled(tokens.read([0])), model(tokens.read([0])), atol=1e-4)
+        True
     """
 
     layers: Float[Tensor, "L"]
@@ -181,6 +188,12 @@ def canonical_model(model: FactorTopy, aligned: Iterable[AlignedTokens]) -> Fact
     """A model in the canonical gauge: the same predictions, its channels white over some images.
 
     Arguments and errors are those of :func:`canonical_selectors`.
+
+    Example:
+        >>> model, batch = ft.load_model(mapping, subject), tokens.read(range(20))
+        >>> canonical = ft.canonical_model(model, [model.align(batch)])
+        >>> torch.allclose(canonical(batch), model(batch), atol=1e-4)
+        True
     """
     with torch.no_grad():
         return _gauge(_before(model), aligned).model(model)

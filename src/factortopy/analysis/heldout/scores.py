@@ -80,6 +80,10 @@ def normalised(
     Raises:
         ShapeError: if the shapes differ.
         DataError: if the threshold or a ceiling is out of range.
+
+    Example:
+        >>> float(ft.normalised(np.array([0.1]), np.array([0.2])).values[0])
+        0.5
     """
     r2, ceiling = np.asarray(r2), np.asarray(ceiling)
     if r2.shape != ceiling.shape:
@@ -147,6 +151,10 @@ def roi_scores(mapping: Mapping, threshold: float = 0.05) -> pandas.DataFrame:
 
     Raises:
         DataError: if the threshold is not above 0 and at most 1.
+
+    Example:
+        >>> list(ft.roi_scores(mapping)["roi"])[-1]
+        'all voxels'
     """
     r2 = mapping.dataset["r2"].values
     ceiling = mapping.dataset["ceiling"].values if "ceiling" in mapping.dataset else np.full_like(r2, np.nan)

@@ -55,6 +55,12 @@ def shares(model: FactorTopy, aligned: Iterable[AlignedTokens]) -> Shares:
 
     Returns:
         The shares, and the predictions in the order of the images.
+
+    Example:
+        >>> model, batch = ft.load_model(mapping, subject), tokens.read(range(20))
+        >>> share = ft.shares(model, [model.align(batch)]).layer
+        >>> torch.allclose(share.sum(dim=1), torch.ones(len(share)), atol=1e-4)
+        True
     """
     with torch.no_grad():
         frozen = model.select()

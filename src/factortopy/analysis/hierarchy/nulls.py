@@ -59,6 +59,12 @@ def surrogate_maps(
     Raises:
         DataError: if values are not finite, or two voxels lie at one position.
         ShapeError: if the shapes do not fit together.
+
+    Example:
+        >>> some = np.flatnonzero(subject.voxels.rois["V1"])[:60]
+        >>> drawn = ft.surrogate_maps(mapping.dataset["depth"].values[some], subject.voxels.coordinates[some], count=3)
+        >>> drawn.shape == (3, 60)
+        True
     """
     if values.ndim != 1 or coordinates.shape != (len(values), 3):
         raise ShapeError(f"values {values.shape} need coordinates ({len(values)}, 3), got {coordinates.shape}")
@@ -110,6 +116,13 @@ def correlation_test(
 
     Raises:
         DataError: if fewer than ten voxels have values.
+
+    Example:
+        >>> some = np.flatnonzero(subject.voxels.rois["V1"])[:60]
+        >>> where, depth = subject.voxels.coordinates[some], mapping.dataset["depth"].values[some]
+        >>> test = ft.correlation_test(depth, depth, where, count=99)
+        >>> round(test.value, 6), test.p
+        (1.0, 0.01)
     """
     used = _thinned(np.isfinite(left) & np.isfinite(right), seed)
     return _test(
@@ -139,6 +152,12 @@ def slope_test(
     Raises:
         UnknownNameError: if an ROI of ``levels`` is not among ``rois``.
         DataError: if fewer than two levels or ten voxels have values.
+
+    Example:
+        >>> depth, rois = mapping.dataset["depth"].values, mapping.rois
+        >>> test = ft.slope_test(depth, rois, subject.voxels.coordinates, count=19)
+        >>> bool(test.low <= test.high)
+        True
     """
     fit_slope(depth, rois, levels)
     inside = np.any([np.asarray(rois[name], dtype=bool) for name in levels], axis=0)

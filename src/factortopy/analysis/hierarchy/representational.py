@@ -75,6 +75,11 @@ def representational_depth(
 
     Raises:
         DataError: if photographs are missing or broken, fewer than 16 are left, or pixels do not vary.
+
+    Example:
+        >>> depth = ft.representational_depth(tokens, subject.images, progress=False)
+        >>> len(depth.distance) == len(tokens.layers)
+        True
     """
     rows = _chosen(tokens, images, ids, count, seed)
     bytes_each = 2 * sum(tokens.channels) * (tokens.grid[0] * tokens.grid[1] + 1)

@@ -41,8 +41,8 @@ def recovery(mapping: Mapping, truth: PlantedTruth) -> Recovery:
     Like is compared with like: shares, which are identifiable, with the shares of the noise-free signal.
 
     Example:
-        >>> result = ft.recovery(mapping, subject.truth)
-        >>> -1 <= result.depth_r <= 1
+        >>> found = ft.recovery(mapping, subject.truth)
+        >>> -1 <= found.depth_r <= 1
         True
     """
     data = mapping.dataset

@@ -221,6 +221,11 @@ def forecast_recovery(
     Raises:
         DataError: if a number is out of range.
         UnknownNameError: if nothing was measured for such a network, plant or recipe.
+
+    Example:
+        >>> forecast = ft.forecast_recovery(images=2_300, ceiling=0.2)
+        >>> len(forecast.cases) > 0
+        True
     """
     if images < 1 or repeats < 1 or not 0 < ceiling <= 1:
         raise DataError(
