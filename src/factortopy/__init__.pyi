@@ -38,7 +38,10 @@ from .analysis import normalised as normalised
 from .analysis import orders_of as orders_of
 from .analysis import over_fits as over_fits
 from .analysis import paired_difference as paired_difference
+from .analysis import paired_winners as paired_winners
 from .analysis import parse_order as parse_order
+from .analysis import partition_variance as partition_variance
+from .analysis import predict_held_out as predict_held_out
 from .analysis import recovery as recovery
 from .analysis import region_table as region_table
 from .analysis import representational_depth as representational_depth

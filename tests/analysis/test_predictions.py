@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from factortopy.analysis import compare, partition_variance, predict
+from factortopy.analysis import compare, partition_variance, predict_held_out
 from factortopy.errors import DataError
 from factortopy.fitting import fit_settings
 from factortopy.images import ImageSet, Split
@@ -62,7 +62,7 @@ def comparison(fits):
 
 
 def test_predictions_are_those_of_the_fit(comparison, fits, stores, subject):
-    held = predict(comparison, stores, subject, progress=False)
+    held = predict_held_out(comparison, stores, subject, progress=False)
     for found, fit in zip(held.test.predictions, fits, strict=True):
         np.testing.assert_allclose(found, fit.predictions, atol=1e-4)
     split = fits[0].split
@@ -76,7 +76,7 @@ def test_predictions_are_those_of_the_fit(comparison, fits, stores, subject):
 
 
 def test_variance_is_partitioned_from_them(comparison, stores, subject):
-    held = predict(comparison, stores, subject, progress=False)
+    held = predict_held_out(comparison, stores, subject, progress=False)
     found = partition_variance(held, comparison.labels, comparison.regions, resamples=20, progress=False)
     assert set(found.table["roi"]) == {"all voxels"}
     assert found.parts.shape == (3, VOXELS)
@@ -84,18 +84,18 @@ def test_variance_is_partitioned_from_them(comparison, stores, subject):
 
 def test_what_was_not_fitted_is_refused(comparison, fits, stores, subject):
     with pytest.raises(DataError, match="order of the mappings"):
-        predict(comparison, stores[::-1], subject, progress=False)
+        predict_held_out(comparison, stores[::-1], subject, progress=False)
     with pytest.raises(DataError, match="as many token stores"):
-        predict(comparison, stores[:1], subject, progress=False)
+        predict_held_out(comparison, stores[:1], subject, progress=False)
     with pytest.raises(DataError, match="other responses"):
-        predict(comparison, stores, replace(subject, responses=subject.responses + 1), progress=False)
+        predict_held_out(comparison, stores, replace(subject, responses=subject.responses + 1), progress=False)
     with pytest.raises(DataError, match="voxels"):
-        predict(comparison, stores, subject.select(np.arange(5)), progress=False)
+        predict_held_out(comparison, stores, subject.select(np.arange(5)), progress=False)
     split = fits[0].split
     other = Split(split.test, split.validation, split.train)
     with pytest.raises(DataError, match="not the one of the fits"):
-        predict(comparison, stores, subject, other, progress=False)
-    predict(comparison, stores, subject, split, progress=False)
+        predict_held_out(comparison, stores, subject, other, progress=False)
+    predict_held_out(comparison, stores, subject, split, progress=False)
 
 
 def test_a_split_of_its_own_must_be_given(stores, subject):
@@ -105,12 +105,12 @@ def test_a_split_of_its_own_must_be_given(stores, subject):
     mappings = [fit_model(store, subject, settings, split=split, progress=False).mapping for store in stores]
     comparison = compare(mappings)
     with pytest.raises(DataError, match="--split"):
-        predict(comparison, stores, subject, progress=False)
-    assert predict(comparison, stores, subject, split, progress=False).test.images == split.test
+        predict_held_out(comparison, stores, subject, progress=False)
+    assert predict_held_out(comparison, stores, subject, split, progress=False).test.images == split.test
 
 
 def test_changed_parameters_are_noticed(comparison, stores, subject):
     first, second = comparison.mappings
     broken = replace(first, parameters=first.parameters | {"bias": first.parameters["bias"] + 1})
     with pytest.raises(DataError, match="predicts otherwise"):
-        predict(compare([broken, second]), stores, subject, progress=False)
+        predict_held_out(compare([broken, second]), stores, subject, progress=False)

@@ -27,7 +27,7 @@ from .comparing.partition import part_name as part_name
 from .comparing.partition import partition_variance as partition_variance
 from .comparing.predictions import HeldOut as HeldOut
 from .comparing.predictions import paired_winners as paired_winners
-from .comparing.predictions import predict as predict
+from .comparing.predictions import predict_held_out as predict_held_out
 from .comparing.tables import SIMILARITIES as SIMILARITIES
 from .comparing.tables import Difference as Difference
 from .comparing.tables import Similarity as Similarity

@@ -101,7 +101,7 @@ def compare(
     if data is not None:
         stores = [ft.TokenStore.open(store) for store in tokens or []]
         measured = ft.load_subject(data, subject=subject, progress=not quiet)
-        held_out = ft.analysis.predict(comparison, stores, measured, opt.read_split(split), not quiet)
+        held_out = ft.predict_held_out(comparison, stores, measured, opt.read_split(split), not quiet)
     results = ft.reporting.find_results(comparison, held_out, progress=not quiet)
     content = ft.reporting.write_comparison(
         comparison, results, output, quantities=chosen, palette=palette, progress=not quiet

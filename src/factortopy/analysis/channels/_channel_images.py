@@ -98,7 +98,8 @@ def channel_images(
         DataError: if a region has no more voxels than components, or images and tokens differ in number.
 
     Example:
-        >>> shown = ft.channel_images(ft.load_model(mapping, subject), [tokens.read([0, 1])], tokens.image_ids[:2], mapping.rois)
+        >>> model, batch = ft.load_model(mapping, subject), tokens.read([0, 1])
+        >>> shown = ft.channel_images(model, [batch], tokens.image_ids[:2], mapping.rois)
         >>> shown.regions[0] in mapping.rois
         True
     """

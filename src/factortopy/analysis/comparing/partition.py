@@ -82,6 +82,13 @@ def partition_variance(
 
     Raises:
         DataError: if the networks are not two or three, or there are too few images.
+
+    Example:
+        >>> comparison = ft.compare([mapping, mapping], labels=["one", "same"])
+        >>> held_out = ft.predict_held_out(comparison, [tokens, tokens], subject, progress=False)
+        >>> parts = ft.partition_variance(held_out, comparison.labels, comparison.regions, resamples=20, progress=False)
+        >>> "all voxels" in set(parts.table["roi"])
+        True
     """
     count = len(held_out.test.predictions)
     if count not in (2, 3) or len(labels) != count:

@@ -54,7 +54,7 @@ class HeldOut:
     test: Predicted
 
 
-def predict(
+def predict_held_out(
     comparison: Comparison,
     tokens: Sequence[TokenStore],
     subject: Subject,
@@ -72,6 +72,12 @@ def predict(
 
     Raises:
         DataError: if tokens, subject or split are others than those of the fits.
+
+    Example:
+        >>> comparison = ft.compare([mapping, mapping], labels=["one", "same"])
+        >>> held_out = ft.predict_held_out(comparison, [tokens, tokens], subject, progress=False)
+        >>> len(held_out.test.images) == mapping.dataset.attrs["images_test"]
+        True
     """
     if len(tokens) != len(comparison.mappings):
         raise DataError(
@@ -111,6 +117,12 @@ def paired_winners(comparison: Comparison, held_out: HeldOut, resamples: int = 1
         comparison: the mappings.
         held_out: their predictions.
         resamples: draws of test images.
+
+    Example:
+        >>> comparison = ft.compare([mapping, mapping], labels=["one", "same"])
+        >>> held_out = ft.predict_held_out(comparison, [tokens, tokens], subject, progress=False)
+        >>> len(ft.paired_winners(comparison, held_out, resamples=20).best) == len(subject.voxels)
+        True
     """
     r2 = comparison.values("r2")
     best, margin = best_and_margin(r2)

@@ -37,8 +37,9 @@ def estimate(
         UnknownNameError: if there is no such quantity or region.
 
     Example:
-        >>> ft.estimate(mapping, "depth", "V1").over
-        'test images'
+        >>> one = ft.estimate(mapping, "depth", "V1")  # without draws of test images, no limits
+        >>> 0 <= one.value <= 1, one.limited
+        (True, False)
     """
     subjects = _by_subject(mapping, quantity, region)
     if subjects is not None:
