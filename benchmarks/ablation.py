@@ -30,15 +30,7 @@ from factortopy.subjects import Subject
 from factortopy.tokens import TokenStore
 from laboratory import NETWORK, Laboratory, Results, correlation, markdown, write_table
 
-CASES = (
-    "500:0.2:32",
-    "2300:0.05:32",
-    "2300:0.2:32",
-    "2300:0.2:8",
-    "2300:0.6:32",
-    "8000:0.05:32",
-    "8000:0.6:32",
-)
+CASES = ("500:0.2:32", "2300:0.05:32", "2300:0.2:32", "2300:0.2:8", "2300:0.6:32", "8000:0.05:32", "8000:0.6:32")
 VARIANTS: dict[str, dict[str, Any]] = {
     "default": {},
     "no closed-form start": {"start": False},

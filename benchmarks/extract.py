@@ -74,11 +74,7 @@ def measure_speed(folder: Path, options: argparse.Namespace) -> dict[str, float]
             whole.append(time.perf_counter() - start)
     size = sum(file.stat().st_size for file in store_path.rglob("*") if file.is_file())
     bare_seconds, seconds = float(np.median(bare)), float(np.median(whole))
-    ratios = {
-        "time": estimate.seconds / seconds,
-        "memory": estimate.memory / peak[0],
-        "disk": estimate.disk / size,
-    }
+    ratios = {"time": estimate.seconds / seconds, "memory": estimate.memory / peak[0], "disk": estimate.disk / size}
     for name, ratio in ratios.items():
         print(f"{'estimated / real ' + name:<34}{ratio:>10.3f}")
     print(f"{'bare forward, images a second':<34}{options.images / bare_seconds:>10.2f}")

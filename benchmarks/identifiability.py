@@ -84,16 +84,7 @@ def _draw(found: list[dict[str, np.ndarray]], output: str) -> None:
     apart = np.abs(found[0]["predictions"] - found[1]["predictions"]).max()
     rows = ("model A\nas planted", "model B\nlayers rescaled")
     grid = figure.subplots(
-        2,
-        4,
-        gridspec_kw={
-            "left": 0.08,
-            "right": 0.985,
-            "top": 0.78,
-            "bottom": 0.15,
-            "hspace": 0.3,
-            "wspace": 0.12,
-        },
+        2, 4, gridspec_kw={"left": 0.08, "right": 0.985, "top": 0.78, "bottom": 0.15, "hspace": 0.3, "wspace": 0.12}
     )
     for row, held in enumerate(found):
         _draw_maps(grid[row, :3], held, f", {changed:.0%} of best layers changed" if row else "")
@@ -111,11 +102,7 @@ def _draw_maps(row: np.ndarray, held: dict[str, np.ndarray], note: str) -> None:
     from factortopy.mapping import best_layer
     from factortopy.plot import layer_colours
 
-    columns = {
-        "selector": "raw selector",
-        "canonical": "selector, canonical gauge",
-        "share": "layer share",
-    }
+    columns = {"selector": "raw selector", "canonical": "selector, canonical gauge", "share": "layer share"}
     for axes, (name, title) in zip(row, columns.items(), strict=True):
         axes.imshow(layer_colours(best_layer(held[name])).reshape(SIDE, SIDE, 4))
         slope = np.polyfit(np.tile(np.linspace(0, 1, SIDE), SIDE), layer_position(held[name]), 1)[0]

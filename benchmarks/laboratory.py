@@ -134,12 +134,7 @@ class Laboratory:
     """
 
     def __init__(
-        self,
-        folder: Path | None,
-        count: int,
-        work: Path,
-        given: TokenStore | None = None,
-        voxels: int | None = None,
+        self, folder: Path | None, count: int, work: Path, given: TokenStore | None = None, voxels: int | None = None
     ) -> None:
         self.folder, self.count, self.work, self.given, self.voxels = folder, count, work, given, voxels
 
@@ -178,12 +173,7 @@ class Laboratory:
 
     @lru_cache(maxsize=1)  # noqa: B019
     def subject(
-        self,
-        ceiling: float,
-        channels: int,
-        kind: str = "smooth",
-        network: str | None = None,
-        seed: int = 0,
+        self, ceiling: float, channels: int, kind: str = "smooth", network: str | None = None, seed: int = 0
     ) -> Subject:
         """A simulated subject with one noise ceiling everywhere; of the kind "real", with that mean."""
         changes: dict[str, Any] = {"noise_ceiling": ceiling, **KINDS[kind]}

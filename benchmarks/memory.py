@@ -66,12 +66,7 @@ def run(folder: Path, kind: str, voxels: int) -> dict[str, float]:
     responses = generator.standard_normal((len(tokens), voxels), dtype=np.float32)
     if kind == "ours":
         places = generator.uniform(0, 100, (voxels, 3)).astype(np.float32)
-        subject = Subject(
-            name="noise",
-            responses=responses,
-            image_ids=tokens.image_ids,
-            voxels=Voxels.at(places),
-        )
+        subject = Subject(name="noise", responses=responses, image_ids=tokens.image_ids, voxels=Voxels.at(places))
         history = fit_model(tokens, subject, settings, machine=machine, progress=False).history
         seconds, steps = history.seconds, STEPS
     else:

@@ -152,11 +152,7 @@ def draw(rows: list[dict[str, Any]], path: Path) -> None:
 
     figure, panels = pyplot.subplots(1, len(SWEEP), figsize=(11, 3.1), sharey=True, layout="constrained")
     labels = {"plain_ms": "plain formula, float32", "fp32_ms": "ours, float32", "bf16_ms": "ours, bfloat16"}
-    styles = {
-        "plain_ms": ("#000000", "o", "-"),
-        "fp32_ms": ("#0072b2", "s", "-"),
-        "bf16_ms": ("#d55e00", "^", "--"),
-    }
+    styles = {"plain_ms": ("#000000", "o", "-"), "fp32_ms": ("#0072b2", "s", "-"), "bf16_ms": ("#d55e00", "^", "--")}
     for panel, name in zip(panels, SWEEP, strict=True):
         chosen = [row for row in rows if row["varied"] == name]
         for key, label in labels.items():

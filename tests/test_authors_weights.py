@@ -48,9 +48,7 @@ class AuthorsModel(nn.Module):
         for kind, count in outputs.items():
             hidden = [nn.Linear(192, 128), nn.GELU(), nn.Linear(128, 128), nn.GELU()]
             setattr(
-                self,
-                f"{kind}_selector_mlp",
-                nn.Sequential(PositionCode(), *hidden, nn.Linear(128, count, bias=False)),
+                self, f"{kind}_selector_mlp", nn.Sequential(PositionCode(), *hidden, nn.Linear(128, count, bias=False))
             )
         self.weight = nn.Parameter(torch.randn(voxels, width))
         self.bias = nn.Parameter(torch.randn(voxels))

@@ -75,17 +75,7 @@ def test_everything_is_written_and_says_simulated(run):
     assert "SIMULATED" in (folder / "report.html").read_text()
     assert Mapping.load(folder / "mapping").simulated
     names = {path.name for path in (folder / "figures").iterdir()}
-    for name in (
-        "layers",
-        "space",
-        "space_dots",
-        "scale",
-        "scores",
-        "rois",
-        "hierarchy",
-        "recovery",
-        "training",
-    ):
+    for name in ("layers", "space", "space_dots", "scale", "scores", "rois", "hierarchy", "recovery", "training"):
         assert {f"{name}.png", f"{name}.svg"} <= names
     assert all("SIMULATED" in path.read_text() for path in (folder / "figures").glob("*.svg"))
 

@@ -68,10 +68,7 @@ def test_the_response_is_the_prediction_of_a_local_voxel_that_reads_the_place(mo
     middle = torch.tensor([[(2 * 1 + 1) / 3 - 1, (2 * 2 + 1) / 4 - 1]]).double()
     selection = Selection(middle, model.select().layer[inside].mean(dim=0, keepdim=True), torch.zeros(1).double())
     voxel = FactorTopy(
-        model.align,
-        FixedSelectors(selection),
-        model.channels.detach()[inside].mean(dim=0, keepdim=True),
-        0.25,
+        model.align, FixedSelectors(selection), model.channels.detach()[inside].mean(dim=0, keepdim=True), 0.25
     )
     with torch.no_grad():
         predicted = voxel(tokens)[:, 0]

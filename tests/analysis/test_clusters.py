@@ -95,9 +95,7 @@ def test_k_means_is_no_worse_than_its_start_and_ends_where_rows_are_nearest():
 
 @settings(max_examples=150, deadline=None)
 @given(
-    heights=st.lists(st.integers(0, 4), min_size=1, max_size=30),
-    count=st.integers(1, 40),
-    seed=st.integers(0, 1_000),
+    heights=st.lists(st.integers(0, 4), min_size=1, max_size=30), count=st.integers(1, 40), seed=st.integers(0, 1_000)
 )
 def test_the_cut_always_ends_at_the_count_or_the_nearest_there_is(heights, count, seed):
     """Points on a line at few places give many merges of one height."""

@@ -34,14 +34,7 @@ def fitted(r2, slope=0.5, **attributes):
             "region": [*ROIS, "all voxels"],
             **{f"roi_{name}": (("voxel",), inside) for name, inside in ROIS.items()},
         },
-        attrs={
-            "network": "n",
-            "subject": "one",
-            "recipe": "default",
-            "split": "a",
-            "seed": 0,
-            "rois": list(ROIS),
-        }
+        attrs={"network": "n", "subject": "one", "recipe": "default", "split": "a", "seed": 0, "rois": list(ROIS)}
         | attributes,
     )
     return Mapping(dataset)

@@ -90,14 +90,7 @@ def test_repeats_change_the_ceiling_by_its_formula(table):
 
 
 def test_where_only_images_count_they_are_advised(table):
-    flat = tuple(
-        case(
-            item.images,
-            item.ceiling,
-            **surface(item.images, 0.2),
-        )
-        for item in table
-    )
+    flat = tuple(case(item.images, item.ceiling, **surface(item.images, 0.2)) for item in table)
     best = forecast_recovery(3_000, 0.5, repeats=3, table=flat).best_in_time
     assert (best.images, best.repeats) == (9_000, 1)
 

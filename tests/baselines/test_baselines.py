@@ -57,12 +57,7 @@ def test_every_method_is_scored_in_every_roi(comparison, score):
 
 @pytest.mark.parametrize(
     ("method", "roi"),
-    [
-        ("without-space", "local"),
-        ("global-only", "local"),
-        ("local-only", "global"),
-        ("without-layers", "all voxels"),
-    ],
+    [("without-space", "local"), ("global-only", "local"), ("local-only", "global"), ("without-layers", "all voxels")],
 )
 def test_an_ablation_loses_where_what_it_lacks_was_planted(score, method, roi):
     assert score["factortopy", roi].r2 > 0.7

@@ -39,10 +39,7 @@ BAD_SUBJECTS = {
     "shape": (lambda: {"responses": np.zeros(7, np.float32)}, "(7,)"),
     "voxels": (lambda: {"coordinates": np.zeros((3, 3), np.float32)}, "(3, 3)"),
     "NaN": (lambda: {"responses": nan_responses()}, "NaN"),
-    "counts": (
-        lambda: {"responses": np.zeros((IMAGES - 1, VOXELS), np.float32)},
-        f"{IMAGES} image ids",
-    ),
+    "counts": (lambda: {"responses": np.zeros((IMAGES - 1, VOXELS), np.float32)}, f"{IMAGES} image ids"),
     "objects": (lambda: {"responses": np.array(["a", "b"])}, "responses"),
 }
 

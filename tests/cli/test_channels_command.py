@@ -89,17 +89,7 @@ def test_channel_images_writes_the_maps_of_the_network_that_was_mapped(run, mapp
 def test_channel_images_of_clusters_in_the_canonical_gauge(run, mapping, photographs, tokens, clustered, tmp_path):
     few = tmp_path / "few.txt"
     few.write_text("\n".join(str(path) for path in sorted(photographs.iterdir())[:2]))
-    words = (
-        "channels",
-        "images",
-        mapping,
-        few,
-        tmp_path / "maps",
-        "--clusters",
-        clustered[0],
-        "--tokens",
-        tokens,
-    )
+    words = ("channels", "images", mapping, few, tmp_path / "maps", "--clusters", clustered[0], "--tokens", tokens)
     result = run(*words, "--rois", "cluster 2", "--grid", 3)
     assert result.exit_code == 0, result.stderr
     assert "2 images, 1 regions" in result.stdout

@@ -30,10 +30,7 @@ def planted(tmp_path_factory):
         "drawn_depth": (("draw", "region"), np.pad(drawn, ((0, 0), (0, 1)))),
     }
     coordinates = {f"roi_{name}": ("voxel", index == INDEX // 10) for index, name in enumerate(NAMES)}
-    coordinates |= {
-        "region": [*NAMES, "all voxels"],
-        "network_layer": ("layer", [f"l{n}" for n in range(LAYERS)]),
-    }
+    coordinates |= {"region": [*NAMES, "all voxels"], "network_layer": ("layer", [f"l{n}" for n in range(LAYERS)])}
     facts = {"network": "planted", "subject": "by hand", "recipe": "default", "rois": list(NAMES)}
     folder = tmp_path_factory.mktemp("hierarchy") / "mapping"
     return Mapping(xr.Dataset(variables, coordinates, {**facts, "simulated": 1})).save(folder)

@@ -219,11 +219,7 @@ def test_missing_empty_and_truncated_files_are_one_line(tmp_path):
         ("lh.annot", lambda path: path.write_bytes(struct.pack(">3i", 1, 0, 0)), "no colour table"),
         ("lh.annot", lambda path: path.write_bytes(struct.pack(">5i", 1, 0, 0, 1, -7)), "version 7"),
         ("lh.annot", lambda path: path.write_bytes(struct.pack(">i", 2**31 - 1)), "truncated"),
-        (
-            "lh.annot",
-            lambda path: path.write_bytes(struct.pack(">6i", 1, 0, 0, 1, -2, 2**31 - 1)),
-            "truncated",
-        ),
+        ("lh.annot", lambda path: path.write_bytes(struct.pack(">6i", 1, 0, 0, 1, -2, 2**31 - 1)), "truncated"),
     ],
 )
 def test_wrong_content_is_one_line(tmp_path, name, write, message):

@@ -10,11 +10,7 @@ from PIL import Image
 PREPARATION = "TYPED-FITHRF-GLMDENOISE-RR"
 GRID = (9, 8, 7)
 AFFINE = np.array([[2.0, 0, 0, -8], [0, 2.0, 0, -70], [0, 0, 2.0, -20], [0, 0, 0, 1]])
-SOURCES = {
-    "Scene": "scene{:02d}.jpg",
-    "COCO": "COCO_train2014_0000000{:02d}.jpg",
-    "ImageNet": "n01_{:02d}.JPEG",
-}
+SOURCES = {"Scene": "scene{:02d}.jpg", "COCO": "COCO_train2014_0000000{:02d}.jpg", "ImageNet": "n01_{:02d}.JPEG"}
 REGIONS = ("EarlyVis", "LOC", "OPA", "PPA", "RSC")
 
 

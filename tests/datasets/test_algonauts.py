@@ -159,23 +159,14 @@ def poison(values):
 
 
 FAULTS = {
-    "an image too few": (
-        lambda r: next((r / "training_split/training_images").glob("*-0007_*")).unlink(),
-        "0007",
-    ),
-    "the last image": (
-        lambda r: next((r / "training_split/training_images").glob("*-0024_*")).unlink(),
-        "23 im",
-    ),
+    "an image too few": (lambda r: next((r / "training_split/training_images").glob("*-0007_*")).unlink(), "0007"),
+    "the last image": (lambda r: next((r / "training_split/training_images").glob("*-0024_*")).unlink(), "23 im"),
     "no images": (lambda r: shutil.rmtree(r / "training_split/training_images"), "training_images"),
     "an image from elsewhere": (
         lambda r: Image.new("RGB", (2, 2)).save(r / "training_split/training_images/cat.png"),
         "cat.png",
     ),
-    "NaN": (
-        lambda r: save(r / FMRI.format("rh"), poison),
-        "rh_training_fmri.npy holds NaN or infinity in 1 v",
-    ),
+    "NaN": (lambda r: save(r / FMRI.format("rh"), poison), "rh_training_fmri.npy holds NaN or infinity in 1 v"),
     "transposed": (lambda r: save(r / FMRI.format("lh"), lambda a: a.T), "lh_training_fmri.npy"),
     "integers": (lambda r: save(r / FMRI.format("lh"), lambda a: a.astype(int)), "expected float32"),
     "a row too few": (lambda r: save(r / FMRI.format("rh"), lambda a: a[1:]), "rh_training_fmri.npy"),
@@ -208,10 +199,7 @@ FAULTS = {
         "does not name",
     ),
     "half a class": (lambda r: (r / "roi_masks/rh.floc-words_challenge_space.npy").unlink(), "floc-words"),
-    "no names": (
-        lambda r: (r / "roi_masks/mapping_floc-words.npy").unlink(),
-        "mapping_floc-words.npy is miss",
-    ),
+    "no names": (lambda r: (r / "roi_masks/mapping_floc-words.npy").unlink(), "mapping_floc-words.npy is miss"),
     "a ceiling of one side": (
         lambda r: (r / "test_split/noise_ceiling/lh_noise_ceiling.npy").unlink(),
         "lh_noise_ceiling.npy is missing",

@@ -25,11 +25,7 @@ def values():
     ("part", "value", "message"),
     [
         ("coordinates", np.zeros((VOXELS, 3)) * np.nan, r"coordinates\.npy: coordinates hold NaN"),
-        (
-            "coordinates",
-            np.zeros((VOXELS - 1, 3)),
-            r"coordinates\.npy: coordinates must be of shape \(7, 3\)",
-        ),
+        ("coordinates", np.zeros((VOXELS - 1, 3)), r"coordinates\.npy: coordinates must be of shape \(7, 3\)"),
         ("noise_ceiling", np.full(VOXELS, 50.0), "divide percentages by 100"),
         ("noise_ceiling", np.full((2, VOXELS), 0.5), r"noise_ceiling\.npy: noise_ceiling must be of shape"),
         ("repeats", np.full(IMAGES, 1.5), r"repeats\.npy: repeats must be whole numbers"),

@@ -65,15 +65,6 @@ def test_things_to_mapping(tmp_path):
         Image.new("RGB", (8, 8), hash(name) % 2**24).save(tmp_path / "photographs" / name)
     with pytest.raises(DataError, match="no images in"):
         open_images(tmp_path / "things")
-    run(
-        "extract",
-        "timm/test_vit",
-        tmp_path / "photographs",
-        tmp_path / "tokens",
-        "--untrained",
-        "--grid",
-        2,
-        "-q",
-    )
+    run("extract", "timm/test_vit", tmp_path / "photographs", tmp_path / "tokens", "--untrained", "--grid", 2, "-q")
     run("fit", tmp_path / "tokens", tmp_path / "things", tmp_path / "mapping", *FEW)
     assert Mapping.load(tmp_path / "mapping").provenance["subject"]["kind"] == "things"

@@ -26,8 +26,7 @@ def write_pickle(path, content, shape=(), dtype="|O"):
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
-    names=st.dictionaries(st.integers(-(2**40), 2**40), st.text(max_size=20), max_size=40),
-    protocol=st.integers(2, 5),
+    names=st.dictionaries(st.integers(-(2**40), 2**40), st.text(max_size=20), max_size=40), protocol=st.integers(2, 5)
 )
 def test_equals_numpy_for_every_protocol(tmp_path, names, protocol):
     path = tmp_path / "mapping.npy"
@@ -70,18 +69,7 @@ def test_a_payload_does_not_run(tmp_path, function, place):
 
 @pytest.mark.parametrize(
     "content",
-    [
-        {0: 1},
-        {"0": "V1"},
-        {0: b"V1"},
-        {0: ["V1"]},
-        {0.0: "V1"},
-        {True: "V1"},
-        {0: {1: "V1"}},
-        ["V1"],
-        "V1",
-        None,
-    ],
+    [{0: 1}, {"0": "V1"}, {0: b"V1"}, {0: ["V1"]}, {0.0: "V1"}, {True: "V1"}, {0: {1: "V1"}}, ["V1"], "V1", None],
 )
 def test_other_contents_are_refused(tmp_path, content):
     contents = np.empty((), dtype=object)

@@ -123,14 +123,7 @@ def test_a_dry_run_says_what_it_takes_and_writes_nothing(place, tmp_path):
     done = run("finetune", NETWORK[0], place / "colours", tmp_path / "out", *BRIEF, *mapped, "--dry-run", "-q")
     assert done.exit_code == 0, done.output
     assert not list(tmp_path.iterdir())
-    for words in (
-        "12 training, 6 validation; 3 classes",
-        "371,240",
-        "time",
-        "memory",
-        "until it is done",
-        "36 images",
-    ):
+    for words in ("12 training, 6 validation; 3 classes", "371,240", "time", "memory", "until it is done", "36 images"):
         assert words in " ".join(done.stdout.split()), words
 
 

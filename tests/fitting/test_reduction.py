@@ -75,10 +75,7 @@ def test_unit_maps_have_unit_root_mean_square(sample):
 def test_unfolded_maps_give_the_same_from_raw_tokens():
     generator = torch.Generator().manual_seed(0)
     tokens = Tokens(
-        (
-            torch.randn(40, 6, 3, 3, generator=generator) * 5 + 2,
-            torch.randn(40, 9, 3, 3, generator=generator),
-        ),
+        (torch.randn(40, 6, 3, 3, generator=generator) * 5 + 2, torch.randn(40, 9, 3, 3, generator=generator)),
         (torch.randn(40, 6, generator=generator) - 4, torch.randn(40, 9, generator=generator)),
     )
     reduction = TokenReduction.measure([tokens], 40, count=5, damping=0.1)

@@ -100,9 +100,7 @@ def test_noise_starts_in_the_middle(tokens):
 def test_selectors_are_set_to_a_selection(topology):
     along = torch.linspace(0, 1, 50)
     target = Selection(
-        torch.stack([along - 0.5, 0.5 - along], dim=1),
-        torch.stack([1 - along, along], dim=1),
-        0.2 + 0.6 * along,
+        torch.stack([along - 0.5, 0.5 - along], dim=1), torch.stack([1 - along, along], dim=1), 0.2 + 0.6 * along
     )
     coordinates = torch.stack([100 * along, 0 * along, 0 * along], dim=1)
     torch.manual_seed(0)

@@ -170,12 +170,7 @@ def test_dense_form_never_asks_the_device_for_a_value():
 
 @pytest.mark.parametrize(
     ("device", "grid", "form"),
-    [
-        ("cpu", (8, 8), "grouped"),
-        ("cpu", (1, 1), "dense"),
-        ("cuda", (8, 8), "dense"),
-        ("mps", (8, 8), "dense"),
-    ],
+    [("cpu", (8, 8), "grouped"), ("cpu", (1, 1), "dense"), ("cuda", (8, 8), "dense"), ("mps", (8, 8), "dense")],
 )
 def test_the_form_follows_device_and_grid(device, grid, form):
     assert choose_form(torch.device(device), *grid) == form

@@ -13,13 +13,7 @@ from factortopy.networks.adapters import open_clip as open_clip_adapter
 from factortopy.networks.adapters.transformers import create_from_config
 from factortopy.networks.module import network_from_module
 
-SMALL = {
-    "image_size": 32,
-    "patch_size": 8,
-    "hidden_size": 32,
-    "num_hidden_layers": 3,
-    "num_attention_heads": 2,
-}
+SMALL = {"image_size": 32, "patch_size": 8, "hidden_size": 32, "num_hidden_layers": 3, "num_attention_heads": 2}
 SMALL |= {"intermediate_size": 48}
 HALVES = ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5), "bicubic", 1.0)
 SMALL_IMAGES = Preprocessing((32, 32), *HALVES)
@@ -133,15 +127,7 @@ CASES = {
 }
 REGISTERS = {"timm DINOv2 with registers": 4, "timm DINOv3": 4, "transformers DINOv2 with registers": 4}
 REGISTERS |= {"transformers DINOv3": 4}
-NO_CLASS = {
-    "timm SigLIP",
-    "timm SAM",
-    "timm SAM 2",
-    "timm Hiera",
-    "timm Swin",
-    "timm ConvNeXt",
-    "timm ResNet",
-}
+NO_CLASS = {"timm SigLIP", "timm SAM", "timm SAM 2", "timm Hiera", "timm Swin", "timm ConvNeXt", "timm ResNet"}
 NO_CLASS |= {
     "timm EfficientNet",
     "timm Perception Encoder G",

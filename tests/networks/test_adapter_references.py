@@ -63,11 +63,7 @@ def test_layers_taken_alone_are_those_of_the_whole(name):
     network = CASES[name]()
     wanted = [network.layers[0], network.layers[1]]
     part = network_from_module(network._model, wanted[::-1], network.preprocessing)
-    assert (type(part), part.layers, part.prefix_tokens) == (
-        type(network),
-        tuple(wanted),
-        network.prefix_tokens,
-    )
+    assert (type(part), part.layers, part.prefix_tokens) == (type(network), tuple(wanted), network.prefix_tokens)
     images = batch(network, 1)
     with torch.no_grad():
         whole, alone = network.tokens(images), part.tokens(images)

@@ -45,14 +45,7 @@ def pipeline():
         beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear", steps_offset=1, skip_prk_steps=True
     )
     return diffusers.StableDiffusionPipeline(
-        vae,
-        transformers.CLIPTextModel(text),
-        None,
-        unet,
-        scheduler,
-        None,
-        None,
-        requires_safety_checker=False,
+        vae, transformers.CLIPTextModel(text), None, unet, scheduler, None, None, requires_safety_checker=False
     )
 
 

@@ -47,11 +47,7 @@ def test_other_parts_are_left_out():
 
 def test_head_may_be_absent_or_of_other_classes():
     without = {name: tensor for name, tensor in planted().items() if not name.startswith("head.")}
-    other = without | {
-        "head.weight": torch.zeros(9, 4),
-        "head.bias": torch.zeros(9),
-        "head.1.scale": torch.ones(1),
-    }
+    other = without | {"head.weight": torch.zeros(9, 4), "head.bias": torch.zeros(9), "head.1.scale": torch.ones(1)}
     for weights in (without, other):
         found = fit_weights(weights, WANTED, "small", ["head"])
         assert torch.equal(found["head.weight"], WANTED["head.weight"])
@@ -119,12 +115,7 @@ def makers_files():
     state = build_timm(name, None, seed=5, **small).state_dict()
     for prefix in ("", "teacher.backbone."):
         theirs = {prefix + k: v for k, v in (state | {"mask_token": torch.zeros(1, 48)}).items()}
-        yield (
-            name,
-            small,
-            state,
-            theirs | ({"teacher.dino_head.mlp.weight": torch.zeros(3)} if prefix else {}),
-        )
+        yield (name, small, state, theirs | ({"teacher.dino_head.mlp.weight": torch.zeros(3)} if prefix else {}))
     name, small = "vit_base_patch16_224.mae", {**small, "img_size": 64}
     state = build_timm(name, None, seed=5, **small).state_dict()
     yield name, small, state, {k: v for k, v in state.items() if not k.startswith("head.")}

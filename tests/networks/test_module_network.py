@@ -81,11 +81,7 @@ KINDS = {
         {},
         100.0,
     ),
-    "ordered dict": (
-        lambda x: OrderedDict(last_hidden_state=sequence(x), other=torch.zeros(len(x), 2)),
-        {},
-        None,
-    ),
+    "ordered dict": (lambda x: OrderedDict(last_hidden_state=sequence(x), other=torch.zeros(len(x), 2)), {}, None),
 }
 
 

@@ -18,11 +18,7 @@ def clip(tmp_path_factory):
 def test_clip_equals_transformers(clip):
     _network, file, images, tokens = clip
     config = transformers.CLIPVisionConfig(
-        hidden_size=768,
-        intermediate_size=3072,
-        num_attention_heads=12,
-        patch_size=16,
-        hidden_act="quick_gelu",
+        hidden_size=768, intermediate_size=3072, num_attention_heads=12, patch_size=16, hidden_act="quick_gelu"
     )
     state = onnx_state_dict(file, "visual_projection")
     model = transformers_model(transformers.CLIPVisionModelWithProjection, config, state)

@@ -99,11 +99,7 @@ def test_layers_are_chosen_in_order_of_depth():
 
 @pytest.mark.parametrize(
     ("layers", "error", "text"),
-    [
-        (["blocks.99"], UnknownNameError, "blocks.9"),
-        ([], DataError, "empty"),
-        (["blocks.1"] * 2, DataError, "repeat"),
-    ],
+    [(["blocks.99"], UnknownNameError, "blocks.9"), ([], DataError, "empty"), (["blocks.1"] * 2, DataError, "repeat")],
 )
 def test_bad_layers(layers, error, text):
     with pytest.raises(error, match=text):

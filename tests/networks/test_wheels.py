@@ -50,11 +50,7 @@ def small_graph(path):
     ]
     ends = [helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in ("x", "y")]
     graph = helper.make_graph(
-        nodes,
-        "g",
-        ends[:1],
-        ends[1:],
-        [numpy_helper.from_array(array, name) for name, array in arrays.items()],
+        nodes, "g", ends[:1], ends[1:], [numpy_helper.from_array(array, name) for name, array in arrays.items()]
     )
     onnx.save(helper.make_model(graph), path)
     dequantised = np.stack([(quantised[:, k].astype(float) - zero[k]) * scale[k] for k in range(3)])

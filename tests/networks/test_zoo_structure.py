@@ -40,7 +40,4 @@ def test_structure_at_full_size(name):
         stages = [(count, (side, side)) for count, side in STAGES.get(name, [])]
         assert stages in (found, []), found
     registers = 4 if "register" in entry.description else 0
-    assert (network.register_tokens, network.prefix_tokens) == (
-        registers,
-        registers + (entry.global_token == "class"),
-    )
+    assert (network.register_tokens, network.prefix_tokens) == (registers, registers + (entry.global_token == "class"))

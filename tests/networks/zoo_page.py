@@ -6,19 +6,8 @@ from pathlib import Path
 from factortopy.networks import list_networks
 
 PAGE = Path(__file__).parents[2] / "docs" / "zoo.md"
-START, END = (
-    "<!-- the tables below are written by tests/networks/zoo_page.py -->\n",
-    "<!-- end of the tables -->\n",
-)
-HEADINGS = (
-    "name",
-    "what it is",
-    "source and checkpoint",
-    "input",
-    "global token",
-    "paper's table",
-    "weights",
-)
+START, END = ("<!-- the tables below are written by tests/networks/zoo_page.py -->\n", "<!-- end of the tables -->\n")
+HEADINGS = ("name", "what it is", "source and checkpoint", "input", "global token", "paper's table", "weights")
 
 
 def tables():

@@ -15,18 +15,7 @@ from factortopy.paper import study as study_module
 from factortopy.paper.item import Result
 from factortopy.paper.members import STAND_INS, base_members, diffusion_steps, members_of
 
-ALL = [
-    "figure3",
-    "figure4",
-    "table1",
-    "figure5",
-    "table2",
-    "figure6",
-    "figure7",
-    "table3",
-    "figure8",
-    "figure9",
-]
+ALL = ["figure3", "figure4", "table1", "figure5", "table2", "figure6", "figure7", "table3", "figure8", "figure9"]
 
 
 def test_every_figure_and_table_of_the_paper_is_there_by_name():
@@ -165,16 +154,7 @@ def test_a_dry_run_states_its_needs_and_writes_nothing(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     result = run("paper", "figure3", "--dry-run", "-w", tmp_path / "run")
     assert result.exit_code == 0, result.stderr
-    for word in (
-        "CLIP",
-        "memory",
-        "3.0 GB",
-        "disk",
-        "37,984 voxels",
-        "1 subjects",
-        "16 min 40 s",
-        "4 min 0 s",
-    ):
+    for word in ("CLIP", "memory", "3.0 GB", "disk", "37,984 voxels", "1 subjects", "16 min 40 s", "4 min 0 s"):
         assert word in result.stdout, word
     assert not list(tmp_path.iterdir())
 

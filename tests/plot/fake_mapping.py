@@ -24,10 +24,7 @@ def fake_mapping_and_truth(**attributes):
     share /= share.sum(axis=1, keepdims=True)
     ceiling = 0.8 - 0.4 * maps.distance
     variables = {
-        "space": (
-            ("voxel", "axis"),
-            maps.space + generator.normal(0, 0.02, maps.space.shape),
-        ),
+        "space": (("voxel", "axis"), maps.space + generator.normal(0, 0.02, maps.space.shape)),
         "layer": (("voxel", "layer"), layer),
         "scale": ("voxel", 0.3 + 0.4 * maps.scale),
         "layer_share": (("voxel", "layer"), share),

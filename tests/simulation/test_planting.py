@@ -63,10 +63,7 @@ def linear_parts(store, truth):
         channels += torch.from_numpy(near.bias)[:, None, None]
         local = torch.nn.functional.grid_sample(channels, place, align_corners=False)[:, :, 0].numpy()
         whole = store.global_[layer].numpy() @ far.weight.T + far.bias
-        local, whole = (
-            np.einsum("nkv,vk->nv", local, truth.channel_weights),
-            whole @ truth.channel_weights.T,
-        )
+        local, whole = (np.einsum("nkv,vk->nv", local, truth.channel_weights), whole @ truth.channel_weights.T)
         parts.append([(1 - truth.scale) * truth.layer[:, layer] * local, truth.scale * truth.layer[:, layer] * whole])
     return np.array(parts).transpose(1, 0, 2, 3)
 

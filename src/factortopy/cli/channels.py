@@ -101,8 +101,7 @@ def images(
     *,
     rois: Annotated[str | None, Option(metavar="NAME,NAME", help="Regions. [dim]\\[default: all ROIs][/dim]")] = None,
     clusters: Annotated[
-        Path | None,
-        Option(metavar="FOLDER", help="That [bold]cluster[/bold] wrote: its clusters instead of ROIs."),
+        Path | None, Option(metavar="FOLDER", help="That [bold]cluster[/bold] wrote: its clusters instead of ROIs.")
     ] = None,
     tokens: Annotated[
         Path | None,

@@ -42,8 +42,7 @@ def compare(
         ),
     ] = False,
     names: Annotated[
-        list[str] | None,
-        Option("--name", help="Name of a mapping, once for each. [dim]\\[default: networks][/dim]"),
+        list[str] | None, Option("--name", help="Name of a mapping, once for each. [dim]\\[default: networks][/dim]")
     ] = None,
     quantities: Annotated[
         list[str] | None,

@@ -41,8 +41,7 @@ def finetune(
     steps: Annotated[int, Option(min=1, help="Optimisation steps.")] = 3_000,
     changes: opt.Changes = None,
     fit_changes: Annotated[
-        list[str] | None,
-        Option("--fit-set", metavar="NAME=VALUE", help="A setting of the fits, recipe among them."),
+        list[str] | None, Option("--fit-set", metavar="NAME=VALUE", help="A setting of the fits, recipe among them.")
     ] = None,
     root: Annotated[Path | None, Option(help="Folder that torchvision keeps its data sets in.")] = None,
     download: Annotated[bool, Option("--download", help="Let torchvision fetch its data set to ROOT.")] = False,

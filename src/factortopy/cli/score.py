@@ -53,8 +53,7 @@ def score(
         OrderOption(metavar="STORE", help="Tokens of a mapping's network: also depth by distance from pixels."),
     ] = None,
     photographs: Annotated[
-        Path | None,
-        OrderOption(metavar="IMAGES", help="The photographs of these tokens, as for [bold]extract[/bold]."),
+        Path | None, OrderOption(metavar="IMAGES", help="The photographs of these tokens, as for [bold]extract[/bold].")
     ] = None,
     split: Annotated[
         Path | None,

@@ -18,10 +18,7 @@ from factortopy.cli import options as opt
 from factortopy.cli.tables import print_table, readable_bytes, readable_seconds
 
 DEMO_NETWORK = "clip-b16-openai"
-RULES = {
-    "class": "the class token",
-    "pooled": "the mean over places, as there is no class token (pooled)",
-}
+RULES = {"class": "the class token", "pooled": "the mean over places, as there is no class token (pooled)"}
 LEGEND = """\
 px: height and width of its input. global: its global token, the class token or
 the mean over places. table: of the paper. weights: from a model hub, from a

@@ -34,8 +34,7 @@ def import_file(
         str | None, Option(metavar="LEFT,RIGHT", help="Label files on fsaverage: the voxels are what they label.")
     ] = None,
     roi_labels: Annotated[
-        list[str] | None,
-        Option(metavar="LEFT,RIGHT", help="With --labels: label files of ROIs. May be repeated."),
+        list[str] | None, Option(metavar="LEFT,RIGHT", help="With --labels: label files of ROIs. May be repeated.")
     ] = None,
     coordinates: Annotated[Path | None, Option(metavar="FILE", help="Array (voxel, 3) in mm, on no surface.")] = None,
     bounds: Annotated[

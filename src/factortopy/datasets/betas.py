@@ -166,9 +166,5 @@ def _check(path: Path, report: Report) -> None:
 
 
 CONVERTED_BETAS = DataSet(
-    name="betas",
-    title="Converted betas",
-    recognises=BetaFolder.recognises,
-    load=load_betas,
-    check=_check,
+    name="betas", title="Converted betas", recognises=BetaFolder.recognises, load=load_betas, check=_check
 )

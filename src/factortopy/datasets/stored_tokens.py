@@ -48,8 +48,5 @@ def _check_images(report: Report, store: TokenStore, progress: bool) -> None:
 
 
 STORED_TOKENS = DataSet(
-    name="tokens",
-    title="Tokens of a network",
-    recognises=TokenFolder.recognises,
-    check=check_tokens,
+    name="tokens", title="Tokens of a network", recognises=TokenFolder.recognises, check=check_tokens
 )

@@ -190,12 +190,7 @@ class LabelledSplit:
 
 
 def split_classes(
-    images: LabelledImages,
-    per_class: int = 50,
-    validation_per_class: int = 50,
-    *,
-    seed: int = 0,
-    progress: bool = True,
+    images: LabelledImages, per_class: int = 50, validation_per_class: int = 50, *, seed: int = 0, progress: bool = True
 ) -> LabelledSplit:
     """Draw training and validation images of each class, and decode them to find broken ones and twins.
 

@@ -35,10 +35,7 @@ SMALL = 0.01
 
 
 def build_selectors(
-    settings: FitSettings,
-    coordinates: Float[Tensor, "N 3"],
-    bounds: Float[Tensor, "2 3"],
-    layers: int,
+    settings: FitSettings, coordinates: Float[Tensor, "N 3"], bounds: Float[Tensor, "2 3"], layers: int
 ) -> nn.Module:
     """Selectors of ``settings``, with or without topology, at their start.
 

@@ -10,13 +10,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from factortopy.errors import DataError
-from factortopy.fitting.build import (
-    build_default_model,
-    build_paper_model,
-    build_selectors,
-    fix_selectors,
-    solve_model,
-)
+from factortopy.fitting.build import build_default_model, build_paper_model, build_selectors, fix_selectors, solve_model
 from factortopy.fitting.examples import Examples, distinct_images
 from factortopy.fitting.reduction import TokenReduction, measure_reduction
 from factortopy.fitting.settings import FitSettings

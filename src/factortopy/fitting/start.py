@@ -182,10 +182,7 @@ def start_selectors(selectors: nn.Module, target: Selection, steps: int = 200, r
 
 
 def _cross_validate(
-    places: Float[Tensor, "P K n"],
-    whole: Float[Tensor, "1 J n"],
-    responses: Float[Tensor, "n M"],
-    ridge: float,
+    places: Float[Tensor, "P K n"], whole: Float[Tensor, "1 J n"], responses: Float[Tensor, "n M"], ridge: float
 ) -> tuple[Float[Tensor, "P M"], Float[Tensor, "P M"], Float[Tensor, "1 M"]]:
     """R^2 from the token of each place, from that and the global token, and from the global token alone."""
     count = places.shape[1]
@@ -232,10 +229,7 @@ def _explained(
 
 
 def _smooth(
-    scores: Float[Tensor, "*table M"],
-    scored: Float[Tensor, "M 3"],
-    coordinates: Float[Tensor, "N 3"],
-    neighbours: int,
+    scores: Float[Tensor, "*table M"], scored: Float[Tensor, "M 3"], coordinates: Float[Tensor, "N 3"], neighbours: int
 ) -> Float[Tensor, "*table N"]:
     """Mean over the scored voxels nearest to each voxel; those equally far count alike, whichever comes first."""
     if neighbours == 1:
@@ -283,6 +277,5 @@ def scanned_tokens(
 def leading(tokens: Tokens) -> Tokens:
     """The leading components of tokens."""
     return Tokens(
-        tuple(layer[:, :COMPONENTS] for layer in tokens.local),
-        tuple(layer[:, :COMPONENTS] for layer in tokens.global_),
+        tuple(layer[:, :COMPONENTS] for layer in tokens.local), tuple(layer[:, :COMPONENTS] for layer in tokens.global_)
     )

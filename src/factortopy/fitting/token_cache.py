@@ -41,8 +41,7 @@ class TokenLayout:
     def of(cls, tokens: Tokens) -> "TokenLayout":
         """The layout of tokens like these."""
         return cls(
-            tuple(tuple(layer.shape[1:]) for layer in tokens.local),
-            tuple(layer.shape[1] for layer in tokens.global_),
+            tuple(tuple(layer.shape[1:]) for layer in tokens.local), tuple(layer.shape[1] for layer in tokens.global_)
         )
 
     @property

@@ -101,11 +101,7 @@ def split_images(
 
 
 def split_with_test(
-    ids: Sequence[str],
-    test: Iterable[str],
-    groups: Sequence[str] | None = None,
-    validation: float = 0.1,
-    seed: int = 0,
+    ids: Sequence[str], test: Iterable[str], groups: Sequence[str] | None = None, validation: float = 0.1, seed: int = 0
 ) -> Split:
     """Split with given test images, such as NSD's shared ones; the rest is dealt to training and validation.
 

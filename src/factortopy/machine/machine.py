@@ -81,10 +81,7 @@ class Machine:
 
     @classmethod
     def choose(
-        cls,
-        device: str | torch.device | None = None,
-        precision: str | None = None,
-        memory_gb: float | None = None,
+        cls, device: str | torch.device | None = None, precision: str | None = None, memory_gb: float | None = None
     ) -> Self:
         """What is asked for, else the best there is: bf16 where the processor computes in it.
 

@@ -137,13 +137,7 @@ def _time(network: Network, precision: str) -> float:
 def _block_speed(device: torch.device, precision: str) -> float:
     """Operations a second of one block of a vision transformer."""
     block = torch.nn.TransformerEncoderLayer(
-        BLOCK_WIDTH,
-        BLOCK_HEADS,
-        4 * BLOCK_WIDTH,
-        dropout=0.0,
-        activation="gelu",
-        batch_first=True,
-        norm_first=True,
+        BLOCK_WIDTH, BLOCK_HEADS, 4 * BLOCK_WIDTH, dropout=0.0, activation="gelu", batch_first=True, norm_first=True
     )
     block = block.to(device).train()  # in eval mode it takes a fused path, which cannot be counted
     tokens = torch.zeros(BLOCK_IMAGES, BLOCK_TOKENS, BLOCK_WIDTH, device=device)

@@ -65,11 +65,7 @@ class Preprocessing:
 
 
 IMAGENET_PREPROCESSING = Preprocessing(
-    size=(224, 224),
-    mean=(0.485, 0.456, 0.406),
-    std=(0.229, 0.224, 0.225),
-    interpolation="bicubic",
-    crop_fraction=0.875,
+    size=(224, 224), mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225), interpolation="bicubic", crop_fraction=0.875
 )
 
 
@@ -223,15 +219,7 @@ def check_images(network: Network, images: Float[Tensor, "B 3 H W"]) -> None:
 
 def describe(network: Network) -> dict[str, Any]:
     """A network's layers, token shapes and preprocessing as JSON-ready data."""
-    facts = (
-        "name",
-        "description",
-        "pretrained",
-        "prefix_tokens",
-        "register_tokens",
-        "global_token",
-        "weights_hash",
-    )
+    facts = ("name", "description", "pretrained", "prefix_tokens", "register_tokens", "global_token", "weights_hash")
     layers = zip(network.layers, network.channels, network.grids, strict=True)
     return {
         **{fact: getattr(network, fact) for fact in facts},

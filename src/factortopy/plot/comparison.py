@@ -20,18 +20,7 @@ from factortopy.mapping import Mapping
 from factortopy.plot.colours import UNCOLOURED, Palette, class_colours, scalar_colormap
 from factortopy.plot.keys import BarKey, LayerKey, ListKey
 from factortopy.plot.panels import FlatPanel, map_page
-from factortopy.plot.style import (
-    INK,
-    MARGIN,
-    PAGE,
-    Which,
-    add_axes,
-    chosen,
-    network_names,
-    new_figure,
-    styled,
-    wrap,
-)
+from factortopy.plot.style import INK, MARGIN, PAGE, Which, add_axes, chosen, network_names, new_figure, styled, wrap
 
 NOBODY = np.array([0.36, 0.40, 0.44, 1.0])
 """Slate grey: voxels that no network predicts."""

@@ -81,11 +81,7 @@ class FlatMap:
 
 
 def paint(
-    surface: Surface,
-    colours: MappingType[str, Float[np.ndarray, "vertex 4"]],
-    *,
-    zoom: bool = True,
-    width: int = 1600,
+    surface: Surface, colours: MappingType[str, Float[np.ndarray, "vertex 4"]], *, zoom: bool = True, width: int = 1600
 ) -> FlatMap:
     """Paint both hemispheres flat, the left one on the left, occipital poles toward the middle.
 

@@ -14,14 +14,7 @@ from matplotlib.figure import Figure
 
 from factortopy.errors import DataError
 from factortopy.mapping import best_layer, layer_confidence
-from factortopy.plot.colours import (
-    Palette,
-    Quantity,
-    layer_colours,
-    scalar_colormap,
-    scalar_colours,
-    space_colours,
-)
+from factortopy.plot.colours import Palette, Quantity, layer_colours, scalar_colormap, scalar_colours, space_colours
 from factortopy.plot.style import INK, MUTED, add_axes
 
 Extend = Literal["neither", "min", "max", "both"]

@@ -10,14 +10,7 @@ import numpy as np
 import pandas
 from jaxtyping import Float
 
-from factortopy.analysis import (
-    Change,
-    ChannelClusters,
-    ChannelImages,
-    change,
-    cluster_table,
-    subject_average,
-)
+from factortopy.analysis import Change, ChannelClusters, ChannelImages, change, cluster_table, subject_average
 from factortopy.cortex import VERTICES
 from factortopy.mapping import Mapping
 from factortopy.plot import (

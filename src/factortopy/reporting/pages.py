@@ -11,15 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from factortopy.analysis import (
-    ALL_VOXELS,
-    Estimate,
-    Recovery,
-    estimate,
-    finite_mean,
-    hierarchy_slope,
-    layer_position,
-)
+from factortopy.analysis import ALL_VOXELS, Estimate, Recovery, estimate, finite_mean, hierarchy_slope, layer_position
 from factortopy.errors import FactortopyError
 from factortopy.mapping import Mapping, facts
 from factortopy.plot import alt_text, to_png

@@ -136,9 +136,7 @@ def join(held_out: HeldOut, subset: Subset) -> tuple[Float[np.ndarray, "image vo
 
 
 def ridge(
-    predictors: Float[np.ndarray, "network image voxel"],
-    responses: Float[np.ndarray, "image voxel"],
-    penalty: float,
+    predictors: Float[np.ndarray, "network image voxel"], responses: Float[np.ndarray, "image voxel"], penalty: float
 ) -> tuple[Float[np.ndarray, "network voxel"], Float[np.ndarray, "voxel"]]:
     """Weights of networks, voxel by voxel, shrunk towards their mean; and the offset."""
     count = len(predictors)
@@ -151,9 +149,7 @@ def ridge(
 
 
 def left_out_error(
-    predictors: Float[np.ndarray, "network image voxel"],
-    responses: Float[np.ndarray, "image voxel"],
-    penalty: float,
+    predictors: Float[np.ndarray, "network image voxel"], responses: Float[np.ndarray, "image voxel"], penalty: float
 ) -> float:
     """Squared errors of responses left out one at a time, ``e_i / (1 - h_ii)``, summed over voxels."""
     weights, offset = ridge(predictors, responses, penalty)

@@ -105,8 +105,7 @@ def line_weights(
 
 
 def error_limits(
-    values: Float[np.ndarray, "*shape"],
-    error: Float[np.ndarray, "*shape"],
+    values: Float[np.ndarray, "*shape"], error: Float[np.ndarray, "*shape"]
 ) -> tuple[Float[np.ndarray, "*shape"], Float[np.ndarray, "*shape"]]:
     """Limits from standard errors, ``value -+ z error``, z the normal distribution's."""
     reach = NormalDist().inv_cdf((1 + CONFIDENCE) / 2) * error

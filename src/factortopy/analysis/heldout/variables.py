@@ -79,9 +79,7 @@ def shares(model: FactorTopy, aligned: Iterable[AlignedTokens]) -> Shares:
     )
     with torch.no_grad():
         return Shares(
-            predictions,
-            layer * layer_gradient / total[:, None],
-            scale + scale * (1 - scale) * scale_gradient / total,
+            predictions, layer * layer_gradient / total[:, None], scale + scale * (1 - scale) * scale_gradient / total
         )
 
 

@@ -43,10 +43,7 @@ class NullTest:
 
 
 def surrogate_maps(
-    values: Float[np.ndarray, "voxel"],
-    coordinates: Float[np.ndarray, "voxel 3"],
-    count: int = 1_000,
-    seed: int = 0,
+    values: Float[np.ndarray, "voxel"], coordinates: Float[np.ndarray, "voxel 3"], count: int = 1_000, seed: int = 0
 ) -> Float[np.ndarray, "surrogate voxel"]:
     """Random maps with the mean, variance and spatial autocorrelation of a map.
 
@@ -126,11 +123,7 @@ def correlation_test(
     """
     used = _thinned(np.isfinite(left) & np.isfinite(right), seed)
     return _test(
-        lambda values: float(np.corrcoef(values, right[used])[0, 1]),
-        left[used],
-        coordinates[used],
-        count,
-        seed,
+        lambda values: float(np.corrcoef(values, right[used])[0, 1]), left[used], coordinates[used], count, seed
     )
 
 

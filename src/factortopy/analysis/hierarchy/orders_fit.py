@@ -198,9 +198,7 @@ def _drawn_means(
 
 
 def _drawn_lines(
-    drawn: Float[np.ndarray, "draw level"] | None,
-    counts: Int[np.ndarray, "level"],
-    levels: Float[np.ndarray, "level"],
+    drawn: Float[np.ndarray, "draw level"] | None, counts: Int[np.ndarray, "level"], levels: Float[np.ndarray, "level"]
 ) -> dict[str, Float[np.ndarray, "draw"] | None]:
     """Slope, b0 and b1 of every draw: least squares over voxels is that over levels weighted by their voxels."""
     if drawn is None:

@@ -41,10 +41,7 @@ PARTS = ("all", "nsdgeneral")
 
 
 def load_algonauts(
-    path: str | os.PathLike[str],
-    *,
-    vertices: Literal["all", "nsdgeneral"] = "all",
-    surface: Surface | None = None,
+    path: str | os.PathLike[str], *, vertices: Literal["all", "nsdgeneral"] = "all", surface: Surface | None = None
 ) -> Subject:
     """Read one subject's folder of Algonauts 2023, whatever its size.
 

@@ -27,12 +27,7 @@ REBUILT = {
     "_codecs encode",
 }
 """What numpy names in a pickled array of objects; they stay names here."""
-CONSTANTS = {
-    "EMPTY_TUPLE": (),
-    "NONE": None,
-    "NEWTRUE": True,
-    "NEWFALSE": False,
-}
+CONSTANTS = {"EMPTY_TUPLE": (), "NONE": None, "NEWTRUE": True, "NEWFALSE": False}
 VALUES = {
     "BININT",
     "BININT1",

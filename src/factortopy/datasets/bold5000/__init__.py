@@ -4,14 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from factortopy.datasets.bold5000.reader import (
-    STIMULI,
-    BoldFiles,
-    betas_in,
-    listed_images,
-    load_bold5000,
-    read_mask,
-)
+from factortopy.datasets.bold5000.reader import STIMULI, BoldFiles, betas_in, listed_images, load_bold5000, read_mask
 from factortopy.datasets.data_set import DataSet, Report, check_spread, holding, numbered
 from factortopy.images import ImageSet, images_by_name
 from factortopy.storage import open_volume, read_values

@@ -32,12 +32,7 @@ KINDS = (
     "Kastner2015",
 )
 """Kinds of labels that are read where they are there; further ones can be asked for."""
-AREAS = {
-    "V1": ("V1v", "V1d"),
-    "V2V3": ("V2v", "V2d", "V3v", "V3d"),
-    "V4": ("hV4",),
-    "FFA": ("FFA-1", "FFA-2"),
-}
+AREAS = {"V1": ("V1v", "V1d"), "V2V3": ("V2v", "V2d", "V3v", "V3d"), "V4": ("hV4",), "FFA": ("FFA-1", "FFA-2")}
 """Areas that the labels divide, put together under the names that the hierarchy's slope and tables use."""
 STANDARD = {163_842: "fsaverage", 40_962: "fsaverage6", 10_242: "fsaverage5"}
 

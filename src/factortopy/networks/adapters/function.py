@@ -25,11 +25,7 @@ class FunctionNetwork(LayeredNetwork):
     """
 
     def __init__(
-        self,
-        function: Callable[[Tensor], Mapping[str, Any]],
-        name: str,
-        preprocessing: Preprocessing,
-        **options: Any,
+        self, function: Callable[[Tensor], Mapping[str, Any]], name: str, preprocessing: Preprocessing, **options: Any
     ) -> None:
         self._function = function
         super().__init__(None, name, preprocessing, **options)

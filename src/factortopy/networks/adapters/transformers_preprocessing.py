@@ -46,11 +46,7 @@ def _geometry(config: Mapping[str, Any]) -> tuple[tuple[int, int], float, str]:
     short_side = size.get("shortest_edge")
     if short_side and "crop_pct" in config:
         squashed = short_side >= CONVNEXT_SQUASHED
-        return (
-            (short_side, short_side),
-            1.0 if squashed else config["crop_pct"],
-            "squash" if squashed else "center",
-        )
+        return ((short_side, short_side), 1.0 if squashed else config["crop_pct"], "squash" if squashed else "center")
     if short_side:
         height, width = crop.get("height", short_side), crop.get("width", short_side)
         # A little less than the quotient, as size / fraction is rounded down.

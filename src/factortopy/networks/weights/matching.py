@@ -11,10 +11,7 @@ LISTED = 4
 
 
 def fit_weights(
-    weights: Mapping[str, Tensor],
-    wanted: Mapping[str, Tensor],
-    network: str,
-    heads: Iterable[str] = (),
+    weights: Mapping[str, Tensor], wanted: Mapping[str, Tensor], network: str, heads: Iterable[str] = ()
 ) -> dict[str, Tensor]:
     """The weights of a file under the names of a network's state dict.
 
