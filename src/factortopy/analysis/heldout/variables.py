@@ -1,13 +1,12 @@
 """All that a model says on held-out images; above all its shares: what predictions are made of, in any gauge.
 
-The selectors are not identifiable: aligned features of a layer can grow while its weight shrinks, and
-nothing predicted changes (`science.md` 4.1). The *share* of a layer in the variance of a voxel's
-prediction does not depend on that choice::
+The selectors are not identifiable: aligned features of a layer can grow while its weight shrinks, and nothing
+predicted changes. The *share* of a layer in the variance of a voxel's prediction does not depend on that choice::
 
     layer_share_il = cov_n(p_il, yhat_i) / var_n(yhat_i),     sum_l layer_share_il = 1
 
-with p_il the part of the prediction that comes from layer l, over held-out images n. In the same way
-the scale share is the part of the global tokens. Shares of correlated parts can be negative.
+with p_il the part of the prediction that comes from layer l, over held-out images n; the scale share is the part
+of the global tokens alike. Shares of correlated parts can be negative.
 """
 
 import math
@@ -57,9 +56,8 @@ def shares(model: FactorTopy, aligned: Iterable[AlignedTokens]) -> Shares:
         The shares, and the predictions in the order of the images.
 
     Example:
-        >>> model, batch = ft.load_model(mapping, subject), tokens.read(range(20))
-        >>> share = ft.shares(model, [model.align(batch)]).layer
-        >>> torch.allclose(share.sum(dim=1), torch.ones(len(share)), atol=1e-4)
+        >>> model = ft.load_model(mapping, subject)
+        >>> ft.shares(model, [model.align(tokens.read(range(20)))]).layer.shape == mapping.dataset["layer"].shape
         True
     """
     with torch.no_grad():
