@@ -9,7 +9,7 @@ import torch
 from factortopy.errors import DataError
 from factortopy.fitting import Examples, StandardisedResponses
 from factortopy.fitting import token_cache as module
-from factortopy.fitting.token_cache import Feed, FiledTokens, TokenLayout, cache_tokens
+from factortopy.fitting.token_cache import CacheLayout, Feed, FiledTokens, cache_tokens
 from factortopy.machine import Machine
 from factortopy.networks import Tokens
 
@@ -40,7 +40,7 @@ def same(left, right):
 
 
 def test_rows_hold_all_tokens_in_a_known_order(tokens):
-    layout = TokenLayout.of(tokens)
+    layout = CacheLayout.of(tokens)
     assert layout.numbers == 3 * 8 + 5 + 3 + 5
     rows = layout.pack(tokens)
     expected = np.concatenate([part[7].numpy().ravel() for part in (*tokens.local, *tokens.global_)])
@@ -50,7 +50,7 @@ def test_rows_hold_all_tokens_in_a_known_order(tokens):
 
 @pytest.mark.parametrize(("memory", "kind"), [(10**9, "memory"), (0, "disk")])
 def test_cached_tokens_are_those_given(tokens, examples, memory, kind):
-    layout = TokenLayout.of(tokens)
+    layout = CacheLayout.of(tokens)
     cached = cache_tokens(examples.batches(4), examples, layout, cpu(memory))
     assert cached.resident == (kind == "memory")
     assert isinstance(cached.read, FiledTokens) == (kind == "disk")
@@ -60,7 +60,7 @@ def test_cached_tokens_are_those_given(tokens, examples, memory, kind):
 
 
 def test_memory_decides_to_the_byte(tokens, examples):
-    layout = TokenLayout.of(tokens)
+    layout = CacheLayout.of(tokens)
     size = 2 * layout.numbers * IMAGES
     assert module.fits_memory(examples, layout, cpu(size))
     assert not module.fits_memory(examples, layout, cpu(size - 1))
@@ -75,7 +75,7 @@ class RoomyDevice(Machine):
 
 def test_what_fits_on_the_device_stays_there(tokens, examples):
     cached = cache_tokens(
-        examples.batches(4), examples, TokenLayout.of(tokens), RoomyDevice(torch.device("cpu"), "fp32", 0)
+        examples.batches(4), examples, CacheLayout.of(tokens), RoomyDevice(torch.device("cpu"), "fp32", 0)
     )
     assert cached.resident
     assert len(cached) == IMAGES
@@ -91,7 +91,7 @@ def test_a_full_disk_is_one_clear_line(tokens, examples, monkeypatch):
 
     monkeypatch.setattr(module.tempfile, "TemporaryFile", lambda **_: Full())
     with pytest.raises(DataError, match="No space left on device; set TMPDIR"):
-        cache_tokens(examples.batches(4), examples, TokenLayout.of(tokens), cpu(0))
+        cache_tokens(examples.batches(4), examples, CacheLayout.of(tokens), cpu(0))
 
 
 @pytest.mark.parametrize("resident", [True, False])

@@ -54,6 +54,7 @@ def sides(planted):
 
 
 def score(model, images):
+    model.cpu()  # wherever it was trained
     with torch.no_grad():
         predicted = torch.cat([model(tokens) for tokens in images.batches(50)])
     residual = (images.responses - predicted).square().sum(dim=0)

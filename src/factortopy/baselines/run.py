@@ -78,7 +78,7 @@ def run_baselines(
     if features < 2 * len(tokens.layers):
         raise DataError(f"features are {features}; {len(tokens.layers)} layers need {2 * len(tokens.layers)}")
     split = split or default_split(tokens, subject, settings.seed)
-    run = _Run(tokens, subject, settings, split, features, untrained, machine, Path(output), progress)
+    run = _MethodsRun(tokens, subject, settings, split, features, untrained, machine, Path(output), progress)
     parts = [run.result(name, f"{number}/{len(names)} {name}") for number, name in enumerate(names, start=1)]
     scores = BaselineScores(run.dataset(names, parts))
     scores.save(output)
@@ -107,7 +107,7 @@ def check_methods(which: Sequence[str] | None, tokens: TokenStore, untrained: To
 
 
 @dataclass(frozen=True, eq=False)
-class _Run:
+class _MethodsRun:
     """What all methods share."""
 
     tokens: TokenStore

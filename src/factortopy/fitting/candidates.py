@@ -143,9 +143,9 @@ def posterior(scores: Float[Tensor, "K N"], images: int, groups: Int[np.ndarray,
         own = log[:, inside]
         prior = own.new_full((len(own), 1), 1 / len(own))
         for _ in range(ROUNDS):
-            found = (own + prior.log()).softmax(dim=0)
-            prior = found.mean(dim=1, keepdim=True).clamp(min=1e-12)
-        weights[:, inside] = found
+            choice = (own + prior.log()).softmax(dim=0)
+            prior = choice.mean(dim=1, keepdim=True).clamp(min=1e-12)
+        weights[:, inside] = choice
     return weights
 
 
@@ -229,9 +229,9 @@ def solve(
             log = _log_likelihood(score, images) + prior[:, members.cpu()].to(y).clamp(min=1e-12).log()
             weights = log.softmax(dim=0)
             dual = dual_weights(spectrum, y[:, members], weights)
-            found = read.factor[:, None] * (read.features.T @ dual)
-            coefficients[members], scores[members] = found.T, (weights * score).sum(dim=0)
-            bias[members] -= (read.mean * read.weight) @ found
+            weighed = read.factor[:, None] * (read.features.T @ dual)
+            coefficients[members], scores[members] = weighed.T, (weights * score).sum(dim=0)
+            bias[members] -= (read.mean * read.weight) @ weighed
             advance()
     rows = torch.from_numpy(labels)
     return Channels(shared.map(lambda part: part[rows]), coefficients.cpu(), bias.cpu(), scores.cpu())

@@ -25,7 +25,7 @@ from factortopy.fitting.start import (
     start_selection,
     start_selectors,
 )
-from factortopy.fitting.token_cache import TokenLayout, cache_tokens, fits_device, fits_memory
+from factortopy.fitting.token_cache import CacheLayout, cache_tokens, fits_device, fits_memory
 from factortopy.fitting.training import STATE, History, train
 from factortopy.machine import Machine
 from factortopy.model import FactorTopy
@@ -158,7 +158,7 @@ class _Task:
 
 def _train_paper(task: _Task) -> tuple[FactorTopy, History]:
     settings, selectors = task.settings, task.selectors
-    layout = TokenLayout.of(task.training.read(FIRST))
+    layout = CacheLayout.of(task.training.read(FIRST))
     if selectors is None:
         built = build_selectors(settings, *task.positions, len(layout.global_))
         selectors = fix_selectors(settings, built)
@@ -195,7 +195,7 @@ def _solve(task: _Task) -> tuple[FactorTopy, History]:
     return model.to(task.machine.device), History(seconds=time.perf_counter() - started)
 
 
-def _raw(task: _Task, layout: TokenLayout) -> tuple[Examples, Examples]:
+def _raw(task: _Task, layout: CacheLayout) -> tuple[Examples, Examples]:
     """Training and validation examples with raw tokens as close to the processor as they fit."""
     sides = task.training, task.validation
     if not (fits_device(sides[0], layout, task.machine) or fits_memory(sides[0], layout, task.machine)):
@@ -225,7 +225,7 @@ def _reduced(task: _Task, reduction: TokenReduction) -> tuple[Examples, Examples
     """Training and validation examples with reduced tokens, close to the processor."""
     sides, device = (task.training, task.validation), task.machine.device
     there = reduction.to(device)
-    layout = TokenLayout.of(reduction.apply(sides[0].read(FIRST)))
+    layout = CacheLayout.of(reduction.apply(sides[0].read(FIRST)))
     with progress_bar("Principal components", sum(map(len, sides)), show=task.progress) as advance:
         training, validation = (
             cache_tokens(

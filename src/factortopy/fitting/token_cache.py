@@ -28,7 +28,7 @@ Batch = tuple[Tokens, Float[Tensor, "batch voxel"]]
 
 
 @dataclass(frozen=True)
-class TokenLayout:
+class CacheLayout:
     """How the tokens of an image stand in one row: local maps layer by layer, then global tokens.
 
     The shape of every layer's map is (channels, height, width); of the global tokens the channels are known.
@@ -38,7 +38,7 @@ class TokenLayout:
     global_: tuple[int, ...]
 
     @classmethod
-    def of(cls, tokens: Tokens) -> "TokenLayout":
+    def of(cls, tokens: Tokens) -> "CacheLayout":
         """The layout of tokens like these."""
         return cls(
             tuple(tuple(layer.shape[1:]) for layer in tokens.local), tuple(layer.shape[1] for layer in tokens.global_)
@@ -61,7 +61,7 @@ class TokenLayout:
         return Tokens(tuple(local), tuple(parts[len(self.local) :]))
 
 
-def cache_tokens(batches: Iterable[Tokens], examples: Examples, layout: TokenLayout, machine: Machine) -> Examples:
+def cache_tokens(batches: Iterable[Tokens], examples: Examples, layout: CacheLayout, machine: Machine) -> Examples:
     """The examples with these tokens of all their images in order, as close to the processor as they fit.
 
     Raises:
@@ -78,13 +78,13 @@ def cache_tokens(batches: Iterable[Tokens], examples: Examples, layout: TokenLay
     return Examples(FiledTokens(batches, layout), examples.responses, resident=False)
 
 
-def fits_device(examples: Examples, layout: TokenLayout, machine: Machine) -> bool:
+def fits_device(examples: Examples, layout: CacheLayout, machine: Machine) -> bool:
     """Whether tokens and responses fit on the GPU."""
     voxels = examples.responses[torch.tensor([0])].shape[1]
     return len(examples) * (BYTES * layout.numbers + RESPONSE_BYTES * voxels) <= machine.device_memory()
 
 
-def fits_memory(examples: Examples, layout: TokenLayout, machine: Machine) -> bool:
+def fits_memory(examples: Examples, layout: CacheLayout, machine: Machine) -> bool:
     """Whether tokens fit in main memory."""
     return len(examples) * BYTES * layout.numbers <= machine.memory
 
@@ -93,12 +93,12 @@ def join_tokens(batches: Iterable[Tokens], images: int, device: torch.device | N
     """Tokens of images that come batch by batch, together in float16 on a device; the CPU if None."""
     coming = iter(batches)
     first = next(coming)
-    layout = TokenLayout.of(first)
+    layout = CacheLayout.of(first)
     return layout.unpack(_gather(chain([first], coming), images, layout, device or torch.device("cpu")))
 
 
 def _gather(
-    batches: Iterable[Tokens], images: int, layout: TokenLayout, device: torch.device
+    batches: Iterable[Tokens], images: int, layout: CacheLayout, device: torch.device
 ) -> Float16[Tensor, "images numbers"]:
     rows = torch.empty(images, layout.numbers, dtype=torch.float16, device=device)
     start = 0
@@ -108,7 +108,7 @@ def _gather(
     return rows
 
 
-def _in_memory(batches: Iterable[Tokens], images: int, layout: TokenLayout, device: torch.device) -> ReadTokens:
+def _in_memory(batches: Iterable[Tokens], images: int, layout: CacheLayout, device: torch.device) -> ReadTokens:
     rows = _gather(batches, images, layout, device)
     return lambda chosen: layout.unpack(rows[chosen.to(device, non_blocking=True)])
 
@@ -136,7 +136,7 @@ class FiledTokens:
         DataError: if the disk is full.
     """
 
-    def __init__(self, batches: Iterable[Tokens], layout: TokenLayout) -> None:
+    def __init__(self, batches: Iterable[Tokens], layout: CacheLayout) -> None:
         self._layout = layout
         self._file = tempfile.TemporaryFile(prefix="factortopy-")  # noqa: SIM115 (open while tokens are read)
         try:
