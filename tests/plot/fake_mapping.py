@@ -27,6 +27,7 @@ def fake_mapping_and_truth(**attributes):
         "space": (("voxel", "axis"), maps.space + generator.normal(0, 0.02, maps.space.shape)),
         "layer": (("voxel", "layer"), layer),
         "scale": ("voxel", 0.3 + 0.4 * maps.scale),
+        "size": ("voxel", 0.1 + 0.4 * maps.depth),
         "layer_share": (("voxel", "layer"), share),
         "scale_share": ("voxel", maps.scale + generator.normal(0, 0.02, voxels)),
         "r2": ("voxel", ceiling - 0.5 + generator.normal(0, 0.05, voxels)),

@@ -38,7 +38,7 @@ def test_the_figure_says_that_it_is_faded(limited):
 @pytest.mark.parametrize("name", plot.ALL_FIGURES)
 def test_figures_by_name_fade_where_they_show_what_is_read(limited, name):
     figure = plot.draw(name, limited, fade=True)
-    faded = name.startswith(("layers", "scale")) or name == "space"
+    faded = name.startswith(("layers", "scale")) or name in ("space", "size")
     assert ("pale where" in figure.get_label()) == faded
 
 

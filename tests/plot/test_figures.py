@@ -71,7 +71,7 @@ def test_every_figure_says_what_it_shows_and_that_it_is_simulated(drawn, mapping
 @pytest.mark.parametrize("name", [name for name in plot.ALL_FIGURES if name not in ("scores", "rois")])
 def test_figures_of_what_is_read_say_share_or_selector(drawn, name):
     (line,) = with_gid(drawn[name], "facts")
-    assert ("selector" if name.endswith("selector") else "share") in line.get_text() or name == "space"
+    assert ("selector" if name.endswith("selector") else "share") in line.get_text() or name in ("space", "size")
     assert "space selector" in line.get_text() or not name.startswith("space")
 
 
