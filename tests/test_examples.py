@@ -30,12 +30,14 @@ def folder(tmp_path_factory):
     from algonauts_fixture import write_algonauts
     from bold5000_fixture import write_bold5000
     from nsd_fixture import write_nsd
+    from nsd_synthetic_fixture import write_nsd_synthetic
     from things_fixture import write_things
 
     root = tmp_path_factory.mktemp("examples")
     write_algonauts(root / "algonauts_2023" / "subj01", images=30, left=9, right=7, side_pixels=2)
     write_bold5000(root / "bold5000")
-    write_nsd(root / "nsd", 1, space="func1pt8mm", sessions=(1, 2), planned=2)
+    nsd = write_nsd(root / "nsd", 1, space="func1pt8mm", sessions=(1, 2), planned=2)
+    write_nsd_synthetic(root / "nsd", 1, space="func1pt8mm", nsd=nsd)
     write_things(root / "things")
     views = ft.sample_views(100).subset(ft.sample_views(100).ids[:IMAGES])
     (root / "photographs").mkdir()

@@ -67,9 +67,11 @@ from .datasets import load_algonauts as load_algonauts
 from .datasets import load_betas as load_betas
 from .datasets import load_bold5000 as load_bold5000
 from .datasets import load_nsd as load_nsd
+from .datasets import load_nsd_synthetic as load_nsd_synthetic
 from .datasets import load_subject as load_subject
 from .datasets import load_things as load_things
 from .datasets import nsd_shared_images as nsd_shared_images
+from .datasets import nsd_synthetic_images as nsd_synthetic_images
 from .datasets import open_images as open_images
 from .datasets import paper_protocol as paper_protocol
 from .datasets import register_data_set as register_data_set

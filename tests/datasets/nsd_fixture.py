@@ -56,6 +56,7 @@ def write_nsd(
     image_side=12,
     stimuli=True,
     stimulus_info="shown",
+    form="hdf5",
     seed=0,
 ):
     """Write a folder of one subject in one space; call again for other subjects or spaces.
@@ -68,6 +69,7 @@ def write_nsd(
         grid: X, Y, Z of a volume.
         not_measured: vertices with NaN (0 in HDF5) in each part.
         stimulus_info: rows of the csv: "shown", "all" (73,000 as in the real one, a second) or None.
+        form: of a volume's betas, "hdf5" or "nii.gz".
     """
     root, random = Path(root), np.random.default_rng([seed, subject])
     images, shared = write_design(root, subject, planned, trials, seed, stimulus_info)
@@ -93,7 +95,7 @@ def write_nsd(
         betas[part] = _stored(values, space)
         for number, session in enumerate(sessions):
             block = betas[part][number * trials : (number + 1) * trials]
-            _write_session(folder, part, session, block, space, grid)
+            write_session(folder, part, f"betas_session{session:02d}", block, space, grid, form)
     _write_anatomy(root, name, space, sizes, grid, ncsnr, labels, folder, random)
     truth = WrittenNsd(root, subject, trials, tuple(sessions), images[rows], betas, ncsnr, labels, shared)
     for part in ("volume",) if "volume" in sizes else ():
@@ -189,9 +191,9 @@ def _labels(size, random, volume):
     return kinds
 
 
-def _write_session(folder, part, session, block, space, grid):
-    prefix = {"left": "lh.", "right": "rh.", "volume": ""}[part]
-    path = folder / f"{prefix}betas_session{session:02d}"
+def write_session(folder, part, stem, block, space, grid, form="hdf5"):
+    """The betas (trial, voxel) of a session in one part, as NSD writes them."""
+    path = folder / ({"left": "lh.", "right": "rh.", "volume": ""}[part] + stem)
     if space == "fsaverage":
         # nibabel writes MGH as it is defined: big-endian, the first axis fastest.
         image = nib.MGHImage(block.T.reshape(-1, 1, 1, len(block)).astype(np.float32), np.eye(4))
@@ -199,8 +201,13 @@ def _write_session(folder, part, session, block, space, grid):
         return
     raw = np.round(block * 300).astype(np.int16)
     if part == "volume":
+        raw = raw.reshape(len(raw), *grid)
+    if part == "volume" and form == "nii.gz":
+        nib.Nifti1Image(raw.transpose(1, 2, 3, 0), affine()).to_filename(f"{path}.nii.gz")
+        return
+    if part == "volume":
         # MATLAB writes (X, Y, Z, trial); every other program sees the axes the other way round.
-        raw = raw.reshape(len(raw), *grid).transpose(0, 3, 2, 1)
+        raw = raw.transpose(0, 3, 2, 1)
     with h5py.File(f"{path}.hdf5", "w") as file:
         file.create_dataset("betas", data=raw, chunks=(len(raw), *[1] * (raw.ndim - 1)))
 

@@ -14,6 +14,8 @@ from .nsd.design import nsd_shared_images as nsd_shared_images
 from .nsd.reader import load_nsd as load_nsd
 from .nsd.reader import open_nsd as open_nsd
 from .nsd.voxels import AREAS as AREAS
+from .nsd_synthetic.reader import load_nsd_synthetic as load_nsd_synthetic
+from .nsd_synthetic.stimuli import nsd_synthetic_images as nsd_synthetic_images
 from .protocols import Protocol as Protocol
 from .protocols import algonauts_protocol as algonauts_protocol
 from .protocols import paper_protocol as paper_protocol

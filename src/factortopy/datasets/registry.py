@@ -9,6 +9,7 @@ from factortopy.datasets.betas import CONVERTED_BETAS
 from factortopy.datasets.bold5000 import BOLD5000
 from factortopy.datasets.data_set import DataSet, Report
 from factortopy.datasets.nsd import NSD
+from factortopy.datasets.nsd_synthetic import NSD_SYNTHETIC
 from factortopy.datasets.own_arrays import OWN_ARRAYS
 from factortopy.datasets.stored_tokens import STORED_TOKENS
 from factortopy.datasets.things import THINGS
@@ -16,7 +17,7 @@ from factortopy.errors import DataError, UnknownNameError
 from factortopy.images import ImageSet, images_from_path
 from factortopy.subjects import Subject
 
-_DATA_SETS = [ALGONAUTS, STORED_TOKENS, CONVERTED_BETAS, NSD, THINGS, BOLD5000, OWN_ARRAYS]
+_DATA_SETS = [ALGONAUTS, STORED_TOKENS, CONVERTED_BETAS, NSD_SYNTHETIC, NSD, THINGS, BOLD5000, OWN_ARRAYS]
 """In the order in which a folder is asked."""
 
 

@@ -57,13 +57,9 @@ class NsdDesign:
 
 def read_design(path: Path, subject: int) -> NsdDesign:
     """Read ``nsd_expdesign.mat``: trial t showed ``subjectim[subject, masterordering[t]]``, all from 1."""
-    from scipy.io import loadmat
-
-    names = ("masterordering", "subjectim", "sharedix", "stimpattern")
-    with reading(path, "it is truncated or no MATLAB file; get nsd_expdesign.mat again"):
-        variables = loadmat(path, variable_names=names)
-    order = _ids(variables, "masterordering", path).reshape(-1)
-    shown = _ids(variables, "subjectim", path)
+    variables = read_variables(path, "masterordering", "subjectim", "sharedix", "stimpattern")
+    order = numbers_from_one(variables, "masterordering", path, IMAGES).reshape(-1)
+    shown = numbers_from_one(variables, "subjectim", path, IMAGES)
     if shown.ndim != 2 or len(shown) < subject:
         fault = f"has shape {shown.shape}; expected (8, 10000), a row for subject {subject}"
         raise DataError(f"subjectim of {path} {fault}", path=path)
@@ -71,21 +67,31 @@ def read_design(path: Path, subject: int) -> NsdDesign:
         fault = f"goes up to {order.max()}, subjectim has {shown.shape[1]} columns; get the file again"
         raise DataError(f"masterordering of {path} {fault}", path=path)
     images = shown[subject - 1, order - 1] - 1
-    shared = _ids(variables, "sharedix", path).reshape(-1) - 1 if "sharedix" in variables else np.zeros(0, np.int64)
+    shared = np.zeros(0, np.int64)
+    if "sharedix" in variables:
+        shared = numbers_from_one(variables, "sharedix", path, IMAGES).reshape(-1) - 1
     return NsdDesign(path, images, _trials(variables, len(order)), shared)
 
 
-def _ids(variables: dict[str, np.ndarray], name: str, path: Path) -> np.ndarray:
-    """Whole numbers from 1 to 73000."""
+def read_variables(path: Path, *names: str) -> dict[str, np.ndarray]:
+    """Those variables of a MATLAB file that are there."""
+    from scipy.io import loadmat
+
+    with reading(path, f"it is truncated or no MATLAB file; get {path.name} again"), open(path, "rb") as file:
+        return dict(loadmat(file, variable_names=names))
+
+
+def numbers_from_one(variables: dict[str, np.ndarray], name: str, path: Path, most: int) -> np.ndarray:
+    """A variable of a MATLAB file, which must be whole numbers from 1 to ``most``."""
     if name not in variables:
-        raise DataError.of(path, f"has no {name}; get nsd_expdesign.mat again")
+        raise DataError.of(path, f"has no {name}; get {path.name} again")
     values = np.asarray(variables[name])
     if values.dtype.kind not in "iuf" or not values.size:
         fault = f"is {values.dtype} of shape {values.shape}, expected numbers"
     elif not (np.isfinite(values).all() and (values == np.round(values)).all()):
         fault = "holds values that are no whole numbers; get the file again"
-    elif values.min() < 1 or values.max() > IMAGES:
-        expected = f"expected 1 to {IMAGES}, for this file counts from 1"
+    elif values.min() < 1 or values.max() > most:
+        expected = f"expected 1 to {most}, for this file counts from 1"
         fault = f"goes from {values.min():g} to {values.max():g}; {expected}: it was changed, get it again"
     else:
         return values.astype(np.int64)

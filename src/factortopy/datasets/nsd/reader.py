@@ -1,22 +1,17 @@
 """The Natural Scenes Dataset (Allen et al. 2022, Nature Neuroscience 25:116-126) as it lies on disk."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import product
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from factortopy.datasets.nsd.design import check_stimulus_info, image_name, read_design
-from factortopy.datasets.nsd.files import (
-    Hdf5Session,
-    MghSession,
-    NsdFiles,
-    design_file,
-    published_sessions,
-    stimuli_file,
-)
-from factortopy.datasets.nsd.voxels import KINDS, read_voxels
+from factortopy.datasets.nsd.files import NsdFiles, design_file, published_sessions, stimuli_file
+from factortopy.datasets.nsd.sessions import Hdf5Session, MghSession, NiftiSession, SessionFile
+from factortopy.datasets.nsd.voxels import KINDS, read_voxels, volume_image
 from factortopy.errors import DataError
 from factortopy.images import images_from_hdf5
 from factortopy.subjects import Recording, Subject, Trials, ZScore, subject_of
@@ -93,51 +88,84 @@ def open_nsd(
     """
     files = NsdFiles(Path(path), subject, space, preparation)
     used = files.sessions(sessions)
+
+    def images(file: SessionFile) -> np.ndarray:
+        design = read_design(design_file(files.root), subject)
+        if files.stimulus_info.is_file():
+            check_stimulus_info(files.stimulus_info, design, subject)
+        return np.array([[image_name(image) for image in design.session(s, file.trials)] for s in used])
+
+    facts = {"kind": "NSD", "sessions_published": published_sessions()[subject]}
+    return record(files, f"nsd-{files.name}", used, images, voxels, rois, facts)
+
+
+def record(
+    files: NsdFiles,
+    name: str,
+    sessions: tuple[int, ...],
+    images: Callable[[SessionFile], np.ndarray],
+    voxels: str,
+    rois: Sequence[str],
+    facts: dict[str, Any],
+) -> Recording:
+    """All that is known of a subject in NSD's layout but the betas.
+
+    Args:
+        files: of the subject.
+        name: of the recording.
+        sessions: numbers of those to use.
+        images: gives the id of the image of every trial (session, trial), by the first file of betas.
+        voxels, rois: as for ``load_nsd``.
+        facts: what is recorded besides.
+
+    Raises:
+        DataError: if a file is missing, truncated or does not fit the others.
+    """
     kinds = (*KINDS, *rois) if voxels == "all" or "." in voxels else (*KINDS, *rois, voxels)
-    everything, shapes = read_voxels(files, used[0], kinds)
+    everything, shapes = read_voxels(files, sessions[0], kinds)
     if voxels in KINDS and voxels not in everything.kinds:
         raise DataError.of(files.label(files.parts[0], voxels), "is missing; get it, or take voxels='all'")
     chosen = everything.choose(voxels)
-    opened = _session_files(files, used, shapes)
-    design = read_design(design_file(files.root), subject)
-    if files.stimulus_info.is_file():
-        check_stimulus_info(files.stimulus_info, design, subject)
+    opened = _session_files(files, sessions, shapes)
     first = next(iter(opened.values()))
-    shown = np.array([[image_name(image) for image in design.session(s, first.trials)] for s in used])
-    facts = {
-        "kind": "NSD",
-        "subject": subject,
-        "space": space,
-        "preparation": preparation,
+    described = {
+        "subject": files.subject,
+        "space": files.space,
+        "preparation": files.preparation,
         "voxels": voxels,
         "voxels_chosen": len(chosen),
-        "sessions_published": published_sessions()[subject],
         "scaling": "none, the file is in per cent signal change"
-        if space == "fsaverage"
+        if files.space == "fsaverage"
         else "int16 / 300 = per cent signal change",
     }
     return Recording(
-        name=f"nsd-{files.name}",
-        sessions=used,
-        images=shown,
+        name=name,
+        sessions=sessions,
+        images=images(first),
         voxels=chosen,
         dtype=first.dtype,
         divisor=first.divisor,
         by_trial=first.by_trial,
         read=lambda session, part, columns, trials=slice(None): opened[session, part].read(columns, trials),
-        source=lambda session, part: str(files.session(part, session)),
-        facts=facts,
+        source=lambda session, part: str(opened[session, part].path),
+        facts=facts | described,
     )
 
 
 def _session_files(
     files: NsdFiles, sessions: Sequence[int], shapes: dict[str, tuple[int, ...]]
-) -> dict[tuple[int, str], MghSession | Hdf5Session]:
+) -> dict[tuple[int, str], SessionFile]:
     """The betas of every session and part, their headers checked; no betas are read."""
-    opened: dict[tuple[int, str], MghSession | Hdf5Session] = {}
+    opened: dict[tuple[int, str], SessionFile] = {}
     for session, (part, shape) in product(sessions, shapes.items()):
         path = files.session(part, session)
-        file = MghSession(path, shape[0]) if files.space == "fsaverage" else Hdf5Session(path, shape)
+        file: SessionFile
+        if path.suffix == ".mgh":
+            file = MghSession(path, shape[0])
+        elif path.suffix == ".gz":
+            file = NiftiSession(path, shape, volume_image(files).affine)
+        else:
+            file = Hdf5Session(path, shape)
         opened[session, part] = file
         first = next(iter(opened.values()))
         if file.trials != first.trials:

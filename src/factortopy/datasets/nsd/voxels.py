@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float
@@ -86,15 +87,21 @@ def _surfaces(files: NsdFiles, session: int) -> tuple[RecordedVoxels, dict[str, 
     return RecordedVoxels(**vars(voxels), part=part, column=vertex), {name: (size,) for name, size in sizes.items()}
 
 
-def _volume(files: NsdFiles) -> tuple[RecordedVoxels, dict[str, tuple[int, ...]]]:
+def volume_image(files: NsdFiles) -> Any:
+    """A volume without trials, whose header says where the voxels lie, opened."""
     candidates = [files.label("volume", kind) for kind in KINDS] + [files.ncsnr("volume")]
     path = next((file for file in candidates if file.is_file()), None)
     if path is None:
         raise DataError.of(candidates[0], "is missing; its header says where the voxels lie: get it")
     image = open_volume(path)
+    if len(image.shape) != 3:
+        raise DataError.of(path, f"has shape {tuple(image.shape)}, expected (X, Y, Z)")
+    return image
+
+
+def _volume(files: NsdFiles) -> tuple[RecordedVoxels, dict[str, tuple[int, ...]]]:
+    image = volume_image(files)
     shape = tuple(int(length) for length in image.shape)
-    if len(shape) != 3:
-        raise DataError.of(path, f"has shape {shape}, expected (X, Y, Z)")
     # The betas count x fastest, arrays of labels z fastest.
     z, y, x = np.unravel_index(np.arange(np.prod(shape)), shape[::-1])
     coordinates = volume_coordinates(np.stack([x, y, z], axis=1), image.affine)
