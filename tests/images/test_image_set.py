@@ -146,7 +146,7 @@ def test_all_files_that_are_no_images_are_named(tmp_path):
         grey(1).save(tmp_path / name)
     for name in ("a.png", "c.png"):
         (tmp_path / name).write_bytes(b"no image")
-    with pytest.raises(DataError, match=r"2 of 3 .*a\.png \(it is no image\), c\.png"):
+    with pytest.raises(DataError, match=r"2 of 3 .*a\.png \(it is no PNG.*\), c\.png"):
         images_from_folder(tmp_path)
     images = images_from_folder(tmp_path, check=False)
     assert list(find_broken(images, workers=2, progress=False)) == ["a.png", "c.png"]

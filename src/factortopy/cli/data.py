@@ -176,6 +176,8 @@ def extract(
         photographs = ft.leave_out_broken(photographs, progress=not quiet)
         for image_id, reason in photographs.left_out.items():
             typer.echo(f"left out: {image_id}: {reason}", err=True)
+    if photographs.assumption is not None:
+        typer.echo(f"note: {photographs.assumption}", err=True)
     # The time does not depend on what the weights are, so a dry run downloads none.
     random = untrained or dry_run
     loaded = ft.load_network(

@@ -29,6 +29,8 @@ def check_tokens(path: Path, report: Report, *, progress: bool = True) -> None:
     left_out = store.provenance.get("images_left_out", {})
     if left_out:
         report.add("note", path, f"{len(left_out)} broken images were left out: {', '.join(left_out)}")
+    if store.provenance.get("images_assumption"):
+        report.add("note", path, store.provenance["images_assumption"])
 
 
 def _check_images(report: Report, store: TokenStore, progress: bool) -> None:

@@ -3,13 +3,14 @@ from .image_set import broken_error as broken_error
 from .image_set import default_workers as default_workers
 from .image_set import find_broken as find_broken
 from .image_set import leave_out_broken as leave_out_broken
-from .image_set import read_image as read_image
 from .opening import SUFFIXES as SUFFIXES
 from .opening import images_by_name as images_by_name
 from .opening import images_from_folder as images_from_folder
 from .opening import images_from_hdf5 as images_from_hdf5
 from .opening import images_from_list as images_from_list
 from .opening import images_from_path as images_from_path
+from .pictures import decode_image as decode_image
+from .pictures import read_image as read_image
 from .samples import sample_views as sample_views
 from .splits import Split as Split
 from .splits import read_split as read_split

@@ -4,15 +4,12 @@ import os
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image
 
 from factortopy.errors import DataError, UnknownNameError
+from factortopy.images.pictures import TRANSPARENT, rgb_of
 from factortopy.progress import progress_bar
-
-FAULTS = (OSError, SyntaxError, ValueError, Image.DecompressionBombError)
-"""What Pillow raises for a file that is missing, damaged, no image or dangerously large."""
 
 
 @dataclass(frozen=True)
@@ -26,6 +23,7 @@ class ImageSet:
         groups: the scene of each image; images of one scene share pixels, so that a split must keep
             them on one side.
         left_out: broken images that were left out, with the reason of each.
+        transparent: ids of those that may have transparent parts, which stand on white.
 
     Raises:
         DataError: if ids repeat, there are none, or the number of groups is not that of ids.
@@ -43,6 +41,7 @@ class ImageSet:
     loader: Callable[[str], Image.Image]
     groups: tuple[str, ...] | None = None
     left_out: Mapping[str, str] = field(default_factory=dict)
+    transparent: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
         if not self.ids:
@@ -58,8 +57,18 @@ class ImageSet:
         return len(self.ids)
 
     def image(self, index: int) -> Image.Image:
-        """The image at an index of the set, as 8-bit RGB."""
-        return self.loader(self.ids[index]).convert("RGB")
+        """The image at an index of the set, as 8-bit RGB, on white where it is transparent.
+
+        Raises:
+            DataError: if it is broken, or not one of which the range of colours is known.
+        """
+        return rgb_of(self.loader(self.ids[index]), self.ids[index])
+
+    @property
+    def assumption(self) -> str | None:
+        """What was assumed to show the images, in one line; None if nothing was."""
+        count = len(self.transparent)
+        return f"{count} of {len(self)} images have an alpha channel: {TRANSPARENT}" if count else None
 
     def subset(self, ids: Iterable[str]) -> "ImageSet":
         """The set of some images, in the order of ``ids``.
@@ -73,36 +82,7 @@ class ImageSet:
             if image_id not in index_of:
                 raise UnknownNameError("image", image_id, self.ids)
         groups = None if self.groups is None else tuple(self.groups[index_of[i]] for i in chosen)
-        return replace(self, ids=chosen, groups=groups)
-
-
-def read_image(path: Path) -> Image.Image:
-    """Read one image as RGB, turned upright by its EXIF orientation.
-
-    Raises:
-        DataError: if the file is missing, truncated or no image.
-    """
-    try:
-        with Image.open(path) as image:
-            return ImageOps.exif_transpose(image).convert("RGB")
-    except FAULTS as error:
-        fault = f"cannot read image {path}: {_reason(error)}; replace or remove this file"
-        raise DataError(fault, path=path) from error
-
-
-def header_fault(path: Path) -> str | None:
-    """Why the head of a file is that of no image; None if it is one."""
-    try:
-        with Image.open(path):
-            return None
-    except FAULTS as error:
-        return _reason(error)
-
-
-def _reason(error: Exception) -> str:
-    if isinstance(error, UnidentifiedImageError):
-        return "it is no image"
-    return error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        return replace(self, ids=chosen, groups=groups, transparent=self.transparent & set(chosen))
 
 
 def default_workers() -> int:

@@ -8,10 +8,11 @@ import numpy as np
 from PIL import Image
 
 from factortopy.errors import DataError
-from factortopy.images.image_set import ImageSet, header_fault, read_image
+from factortopy.images.image_set import ImageSet
+from factortopy.images.pictures import picture_head, read_image
 from factortopy.storage import reading
 
-SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
+SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff")
 HDF5 = (".hdf5", ".h5")
 PREFIX = "nsd-"
 REMEDY = "get the HDF5 file again"
@@ -42,7 +43,7 @@ def images_from_folder(path: str | Path, *, check: bool = True) -> ImageSet:
 
     Args:
         path: the folder.
-        check: read every file's header at once, so that broken images are found before long work starts.
+        check: refuse files that are no pictures by their headers at once, before long work starts.
 
     Raises:
         DataError: if the folder does not exist, has no images, or files are no images; all are named.
@@ -59,9 +60,10 @@ def images_from_folder(path: str | Path, *, check: bool = True) -> ImageSet:
     names = sorted(file.name for file in files if not file.name.startswith("."))
     if not names:
         raise DataError(f"no images in {folder}; expected files ending in {', '.join(SUFFIXES)}", path=folder)
-    if check:
-        _check_headers({name: folder / name for name in names}, folder)
-    return ImageSet(folder.resolve().name, tuple(names), lambda name: read_image(folder / name))
+    transparent = _look_at_heads({name: folder / name for name in names}, folder, check)
+    return ImageSet(
+        folder.resolve().name, tuple(names), lambda name: read_image(folder / name), transparent=transparent
+    )
 
 
 def images_from_list(path: str | Path, *, check: bool = True) -> ImageSet:
@@ -71,7 +73,7 @@ def images_from_list(path: str | Path, *, check: bool = True) -> ImageSet:
 
     Args:
         path: the text file, UTF-8.
-        check: read every image's header at once.
+        check: refuse files that are no pictures by their headers at once.
 
     Raises:
         DataError: if the file cannot be read, names nothing or a line twice, or images are missing or broken.
@@ -89,17 +91,19 @@ def images_from_list(path: str | Path, *, check: bool = True) -> ImageSet:
     ids = tuple(line for line in lines if line)
     if not ids:
         raise DataError.of(file, "names no images; write the path of one image a line")
-    if check:
-        _check_headers({line: file.parent / line for line in ids}, file)
-    return ImageSet(file.stem, ids, lambda line: read_image(file.parent / line))
+    transparent = _look_at_heads({line: file.parent / line for line in ids}, file, check)
+    return ImageSet(file.stem, ids, lambda line: read_image(file.parent / line), transparent=transparent)
 
 
-def _check_headers(files: dict[str, Path], source: Path) -> None:
-    broken = {name: reason for name, file in files.items() if (reason := header_fault(file)) is not None}
-    if broken:
-        named = ", ".join(f"{name} ({reason})" for name, reason in broken.items())
+def _look_at_heads(files: dict[str, Path], source: Path, check: bool) -> frozenset[str]:
+    """The pictures that may have transparent parts; with ``check``, files that are no pictures are refused."""
+    heads = {name: picture_head(file) for name, file in files.items()}
+    broken = {name: head.fault for name, head in heads.items() if head.fault is not None}
+    if broken and check:
+        named = ", ".join(f"{name} ({fault})" for name, fault in broken.items())
         fault = f"{len(broken)} of {len(files)} images in {source} cannot be read: {named}; replace or remove them"
         raise DataError(fault, path=source)
+    return frozenset(name for name, head in heads.items() if head.transparent)
 
 
 def images_by_name(folder: str | os.PathLike[str], ids: Sequence[str], name: str) -> ImageSet:

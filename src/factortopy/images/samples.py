@@ -9,7 +9,8 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from factortopy.errors import DataError, UnavailableError
-from factortopy.images.image_set import ImageSet, read_image
+from factortopy.images.image_set import ImageSet
+from factortopy.images.pictures import read_image
 
 # (package, file, side in pixels that a scene should have). Of scikit-image's files only photographs are
 # taken, no drawings, text, phantoms or microscopy; of its stereo pair one eye, for both show one scene.

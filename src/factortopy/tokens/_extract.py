@@ -94,6 +94,7 @@ def extract(
         native_grids=[list(layer_grid) for layer_grid in network.grids],
         image_set=images.name,
         images_left_out=dict(images.left_out),
+        images_assumption=images.assumption,
         batch_size=batch_size,
         device=str(network.device),
     )

@@ -1,0 +1,166 @@
+"""One picture as networks see it: upright, 8-bit RGB, on white where it is transparent."""
+
+import os
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import ExifTags, Image, UnidentifiedImageError
+
+from factortopy.errors import DataError, FactortopyError
+
+FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF")
+"""What is read, told by a file's content."""
+GROUND = (255, 255, 255)
+"""Under transparent parts, as most viewers show them; what colours lie hidden in them is not seen."""
+TRANSPARENT = "transparent parts stand on white"
+TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+"""What turns a picture upright, by its EXIF orientation; all other numbers are reserved and shown as stored."""
+PHOTOMETRIC, BITS, SAMPLE_FORMAT = 262, 258, 339
+"""TIFF tags: whether 0 is white, bits of a sample, and whether it is unsigned (1), signed or a float."""
+
+
+@dataclass(frozen=True)
+class PictureHead:
+    """What the head of a picture's file says.
+
+    Attributes:
+        fault: why it is no picture; None if it is one.
+        transparent: whether parts of it may be transparent.
+    """
+
+    fault: str | None = None
+    transparent: bool = False
+
+
+def picture_head(path: Path) -> PictureHead:
+    """Read the head of a file; pixels are not decoded."""
+    try:
+        with Image.open(path, formats=FORMATS) as image:
+            return PictureHead(transparent=image.has_transparency_data)
+    except Exception as error:
+        return PictureHead(_reason(error))
+
+
+def read_image(path: str | os.PathLike[str]) -> Image.Image:
+    """Read one picture as 8-bit RGB, turned upright by its EXIF orientation; see ``decode_image``.
+
+    Raises:
+        DataError: if the file is missing, truncated or no picture, or its colours cannot be told.
+    """
+    try:
+        content = Path(path).read_bytes()
+    except OSError as error:
+        raise _unreadable(path, error) from error
+    return decode_image(content, path)
+
+
+def decode_image(content: bytes, path: str | os.PathLike[str]) -> Image.Image:
+    """Decode the bytes of a PNG, JPEG, WebP, GIF, BMP or TIFF as 8-bit RGB, upright by its EXIF orientation.
+
+    Transparent parts stand on white. 16-bit greys are scaled to 8 bits. Colour profiles are not applied, as in
+    the training of the networks.
+
+    Args:
+        content: the whole file.
+        path: what messages call it.
+
+    Raises:
+        DataError: if it is truncated or no picture, has several frames, or its range is not known (floats, 32 bits).
+    """
+    try:
+        with Image.open(BytesIO(content), formats=FORMATS) as image:
+            frames = getattr(image, "n_frames", 1)
+            if frames > 1 and image.format != "MPO":  # a JPEG, with others behind the picture that is shown
+                raise DataError(f"it has {frames} frames, expected one picture; save the one that was shown")
+            image.load()
+            turn = _turn(image)
+            picture = _plain(image, content)
+    # Pillow raises anything on damaged bytes: struct.error, TypeError, KeyError, OverflowError, ...
+    except Exception as error:
+        raise _unreadable(path, error) from error
+    return picture if turn is None else picture.transpose(turn)
+
+
+def rgb_of(image: Any, name: str) -> Image.Image:
+    """A picture in memory as 8-bit RGB, on white where it is transparent.
+
+    Raises:
+        DataError: if it is no PIL image or its range is not known.
+    """
+    if not isinstance(image, Image.Image):
+        raise DataError(f"the loader gives {type(image).__name__} for image {name!r}; it must give a PIL.Image")
+    try:
+        return image if image.mode == "RGB" and not image.has_transparency_data else _plain(image)
+    except Exception as error:
+        raise DataError(f"cannot use image {name!r}: {_reason(error)}") from error
+
+
+def _turn(image: Image.Image) -> Image.Transpose | None:
+    """What turns it upright. Of EXIF only the orientation is looked at: the other tags may be odd."""
+    orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
+    if not isinstance(orientation, int):
+        raise DataError(f"its EXIF orientation is {orientation!r}, no whole number; save it upright without EXIF")
+    return TURNS.get(orientation)
+
+
+def _plain(image: Image.Image, content: bytes = b"") -> Image.Image:
+    """8-bit RGB of what was decoded, and of what Pillow does not say, from the bytes of a file."""
+    bits, inverted = _samples(image, content)
+    clear = image.info.get("transparency")
+    if image.mode == "F" or (image.mode == "I" and bits is None):
+        raise DataError(f"its greys are of mode {image.mode}, whose range is not known; save it with 8 or 16 bits")
+    if image.mode.startswith("I"):
+        return _of_deep_greys(np.asarray(image), bits or 16, inverted, clear)
+    if image.format == "PNG" and clear is not None and image.mode == "L" and bits is not None:
+        # One grey is transparent; Pillow gives it as stored, and pixels stretched to 8 bits.
+        image.info["transparency"] = clear * 255 // (2**bits - 1)
+    if image.format == "PNG" and clear is not None and image.mode == "RGB" and bits == 16:
+        raise DataError("one colour of 16 bits is transparent; save it with an alpha channel or 8 bits")
+    if not image.has_transparency_data:
+        return image.convert("RGB")
+    seen = image.convert("RGBA")
+    return Image.alpha_composite(Image.new("RGBA", seen.size, (*GROUND, 255)), seen).convert("RGB")
+
+
+def _samples(image: Image.Image, content: bytes) -> tuple[int | None, bool]:
+    """Bits of a sample in a PNG or TIFF, None where they are not known, and whether 0 is white and still is so."""
+    if image.format == "PNG":
+        return (content[24] if content else 16 if image.mode.startswith("I") else None), False
+    if image.format != "TIFF":
+        return None, False
+    tags: Any = image.tag_v2  # type: ignore[attr-defined]
+    if set(tags.get(SAMPLE_FORMAT, (1,))) != {1} and image.mode != "F":
+        raise DataError("its samples are signed, so that their range is not known; save it with 8 or 16 bits, unsigned")
+    return (None if image.mode == "I" else tags.get(BITS, (1,))[0]), tags.get(PHOTOMETRIC) == 0
+
+
+def _of_deep_greys(values: np.ndarray, bits: int, inverted: bool, clear: int | None) -> Image.Image:
+    """Greys of more than 8 bits; the largest one is white, or black where they are inverted."""
+    most = 2**bits - 1
+    greys = ((values.astype(np.uint32) * 255 + most // 2) // most).astype(np.uint8)
+    greys = 255 - greys if inverted else greys
+    if clear is not None:
+        greys[values == clear] = GROUND[0]
+    return Image.fromarray(greys).convert("RGB")
+
+
+def _unreadable(path: str | os.PathLike[str], error: Exception) -> DataError:
+    return DataError(f"cannot read image {path}: {_reason(error)}; replace or remove this file", path=path)
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, UnidentifiedImageError):
+        return "it is no PNG, JPEG, WebP, GIF, BMP or TIFF"
+    text = str(error.strerror) if isinstance(error, OSError) and error.strerror else str(error)
+    return text if isinstance(error, FactortopyError) else " ".join(text.split())[:200] or type(error).__name__
