@@ -138,7 +138,7 @@ def test_a_whole_surface_needs_no_vertices(values):
     subject = load_arrays(whole, ["a", "b"], None, surface="fsaverage5")
     assert (subject.voxels.hemisphere == "right").sum() == 10_242
     assert subject.voxels.vertex.max() == 10_241
-    with pytest.raises(DataError, match="give coordinates, or hemisphere and vertex"):
+    with pytest.raises(DataError, match="give hemisphere and vertex of each"):
         load_arrays(values, list("abcde"), None, surface="fsaverage5")
     assert load_arrays(values, list("abcde"), None).voxels.coordinates is None  # neurons, whose place is not known
     with pytest.raises(DataError, match="0 to 10241"):

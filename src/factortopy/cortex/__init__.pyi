@@ -13,9 +13,15 @@ from .regions import ROI_NAMES as ROI_NAMES
 from .regions import hemisphere_rois as hemisphere_rois
 from .regions import visual_region as visual_region
 from .regions import visual_vertices as visual_vertices
+from .sides import Grayordinates as Grayordinates
+from .sides import file_side as file_side
+from .sides import file_sides as file_sides
+from .sides import grayordinates as grayordinates
+from .surfaces import NATIVE as NATIVE
 from .surfaces import SURFACES as SURFACES
 from .surfaces import load_surface as load_surface
 from .surfaces import side_by_side as side_by_side
 from .surfaces import sphere_coordinates as sphere_coordinates
 from .surfaces import standard_name as standard_name
+from .surfaces import surface_name as surface_name
 from .voxels import Voxels as Voxels

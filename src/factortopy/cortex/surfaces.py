@@ -14,6 +14,8 @@ from factortopy.errors import DataError, UnavailableError, UnknownNameError
 SURFACES = ("fsaverage5", "fsaverage6", "fsaverage")
 """Each a refinement of the one before."""
 ALIASES = {"fsaverage7": "fsaverage"}
+NATIVE = "native-"
+"""Starts the name of a surface of a subject's own (``native-subj01``), which no figure can paint."""
 MESHES = ("white", "pial", "inflated", "sphere")
 MORPHS = ("sulc", "curv")
 # File stems of nilearn's that differ from the names used here.
@@ -30,6 +32,15 @@ def standard_name(name: str) -> str:
     if name not in SURFACES:
         raise UnknownNameError("surface", name, SURFACES)
     return name
+
+
+def surface_name(name: str) -> str:
+    """As :func:`standard_name`, but the name of a surface of a subject's own (``NATIVE``) stays as it is.
+
+    Raises:
+        UnknownNameError: if it is neither.
+    """
+    return name if name.startswith(NATIVE) else standard_name(name)
 
 
 def load_surface(name: str = "fsaverage5", *, fetch: bool = False) -> Surface:

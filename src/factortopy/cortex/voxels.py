@@ -10,7 +10,8 @@ from jaxtyping import Bool, Float, Int, Shaped
 
 from factortopy.cortex.labels import read_labels, roi_masks
 from factortopy.cortex.mesh import HEMISPHERES, VERTICES, Surface, coordinate_bounds
-from factortopy.cortex.surfaces import sphere_coordinates, standard_name
+from factortopy.cortex.sides import file_side
+from factortopy.cortex.surfaces import sphere_coordinates, standard_name, surface_name
 from factortopy.errors import DataError, ShapeError
 
 
@@ -25,7 +26,8 @@ class Voxels:
             gets the same position code.
         hemisphere: ``"left"`` or ``"right"`` for each voxel; without coordinates ``""`` where not known.
         vertex: index within its hemisphere's mesh, or any index of the voxel.
-        surface: name of the surface that ``vertex`` refers to; None for voxels in a volume.
+        surface: name of the surface that ``vertex`` refers to, a standard one (``SURFACES``) or, as
+            ``native-NAME``, a subject's own; None for voxels in a volume.
         rois: masks by name.
         groups: label of the area or array of each unit without coordinates; units of a group share a prior.
 
@@ -136,6 +138,7 @@ class Voxels:
 
         Raises:
             ShapeError: if an array has another shape than the others imply.
+            UnknownNameError: if there is no such surface.
             DataError: if a value is impossible.
         """
         count = len(self)
@@ -152,6 +155,8 @@ class Voxels:
             _check_positions(*self.positions)
         if self.coordinates is not None and self.groups is not None:
             raise DataError("groups are for units without coordinates; leave one of the two out")
+        if self.surface is not None:
+            _check_vertices(self.surface, self.hemisphere, self.vertex)
         unknown = set(np.unique(self.hemisphere)) - {*HEMISPHERES, *([""] if self.coordinates is None else [])}
         if unknown:
             raise DataError(f"hemisphere must be 'left' or 'right', got {sorted(map(str, unknown))}")
@@ -169,11 +174,31 @@ class Voxels:
             vertices: number of vertices of each hemisphere; those of fsaverage surfaces are known.
 
         Raises:
-            DataError: if a file cannot be read or does not fit the vertices.
+            DataError: if a file cannot be read, is of the other hemisphere, or does not fit the vertices.
         """
+        for side, path in files.items():
+            if (stated := file_side(path)) not in (None, side):
+                raise DataError.of(path, f"is of the {stated} hemisphere, given for the {side} one; exchange them")
         sizes = dict.fromkeys(HEMISPHERES, VERTICES.get(self.surface or "")) | dict(vertices or {})
         labels = {side: read_labels(path, vertices=sizes.get(side)) for side, path in files.items()}
         return replace(self, rois=self.rois | roi_masks(labels, self.hemisphere, self.vertex))
+
+
+def _check_vertices(surface: str, hemisphere: np.ndarray, vertex: Int[np.ndarray, "voxel"]) -> None:
+    """Each voxel is a vertex that its surface has, and a vertex is one voxel."""
+    most, low, high = VERTICES.get(surface_name(surface)), int(vertex.min()), int(vertex.max())
+    if low < 0 or (most is not None and high >= most):
+        has = "has no negative vertices" if most is None else f"has 0 to {most - 1}"
+        raise DataError(
+            f"vertex runs from {low} to {high}, but {surface} {has}; name the surface that the vertices belong to, "
+            "and leave out what is no vertex"
+        )
+    numbers = vertex.astype(np.int64) + np.where(hemisphere == HEMISPHERES[1], high + 1, 0)
+    if len(np.unique(numbers)) < len(numbers):
+        values, counts = np.unique(numbers, return_counts=True)
+        side, number = divmod(int(values[counts.argmax()]), high + 1)
+        fault = f"vertex {number} of the {HEMISPHERES[side]} hemisphere stands {counts.max()} times among the voxels"
+        raise DataError(f"{fault}; give each vertex once, and the hemisphere of each")
 
 
 def _check_positions(coordinates: Float[np.ndarray, "voxel 3"], bounds: Float[np.ndarray, "2 3"]) -> None:

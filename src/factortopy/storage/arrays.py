@@ -158,7 +158,10 @@ def _read_zarr(path: ArrayPath) -> np.ndarray:
 
 
 def _read_gifti(path: ArrayPath) -> np.ndarray:
-    """The arrays of a GIfTI file: one as it is, several stacked, a row an image; of a mesh, its points."""
+    """The arrays of a GIfTI file, a row an image: several stacked, one transposed; of a mesh, its points as they are.
+
+    One array of values is (vertex, image), as nilearn writes it.
+    """
     import nibabel
 
     image = nibabel.load(path.file)
@@ -166,7 +169,10 @@ def _read_gifti(path: ArrayPath) -> np.ndarray:
     arrays = [np.asarray(array.data) for array in of_intent]
     if not arrays:
         raise DataError.of(path, "holds no data array; export the values to GIfTI again")
-    return arrays[0] if len(arrays) == 1 else np.stack(arrays)
+    if len(arrays) > 1:
+        return np.stack(arrays)
+    kept = nibabel.nifti1.intent_codes.niistring[of_intent[0].intent].endswith(("POINTSET", "TRIANGLE", "VECTOR"))
+    return arrays[0] if kept else arrays[0].T
 
 
 def _read_mgh(path: ArrayPath) -> np.ndarray:

@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from factortopy.cortex import HEMISPHERES, VERTICES, Voxels, standard_name
+from factortopy.cortex import HEMISPHERES, Voxels, surface_name
 from factortopy.errors import DataError, ShapeError
 from factortopy.images import ImageSet, images_from_folder
 from factortopy.storage import ArraySource, read_array, reading
+from factortopy.subjects.places import StatedPlaces, in_order, on_surface
 from factortopy.subjects.subject import Subject
 
 
@@ -47,7 +48,8 @@ def load_arrays(
 
     An array is given as it is, as the path of a file that ``read_array`` knows (``.npy``, ``.npz``, HDF5 as
     ``file.h5:dataset``, Zarr, GIfTI, MGH/MGZ, CIFTI), or as several paths that are joined along the voxels.
-    Two files of responses are taken for the left and the right hemisphere.
+    Which hemisphere a file is of, it says itself (``file_side``); two files of responses that say nothing are the left
+    and the right one. Several files of one value a voxel are put into the order of the responses.
 
     Args:
         responses: (image, voxel), numbers.
@@ -56,9 +58,9 @@ def load_arrays(
             a surface none are known: a fit then finds each unit's place in the image without its neighbours.
         coordinate_bounds: (2, 3) smallest and largest coordinate of the whole surface or volume; without it
             those of the given voxels.
-        hemisphere: (voxel,) "left"/"right"; without it two files of responses, or else the sign of x, decide.
-        vertex: (voxel,) vertex index; without it the voxel's number.
-        surface: surface that ``vertex`` refers to.
+        hemisphere: (voxel,) "left"/"right"; without it what the files of responses say, or else the sign of x, decides.
+        vertex: (voxel,) vertex index; without it what the files say, or else the voxel's number.
+        surface: surface that ``vertex`` refers to: a standard one, or ``"native-NAME"``, the subject's own.
         groups: (voxel,) labels of the areas or arrays of units without coordinates, which share a prior in a fit.
         rois: masks (voxel,) by name; numbers count as true where they are not 0.
         noise_ceiling: (voxel,) R^2 in 0..1.
@@ -69,6 +71,7 @@ def load_arrays(
 
     Raises:
         DataError: if a file cannot be read or the arrays do not fit together; the file is named.
+        UnknownNameError: if there is no such surface.
 
     Example:
         >>> responses = np.random.default_rng(0).normal(size=(40, 5))
@@ -80,27 +83,32 @@ def load_arrays(
     photographs = images if images is None or isinstance(images, ImageSet) else images_from_folder(Path(images))
     rows, widths = _responses(responses)
     shape = (rows.shape[1],)
-    if hemisphere is None and vertex is None and len(widths) == 2:
-        hemisphere = np.repeat(["left", "right"], widths)
-        vertex = np.concatenate([np.arange(width) for width in widths])
-    sides = None if hemisphere is None else _sides(hemisphere, shape)
+    surface = surface and surface_name(surface)
+    stated = StatedPlaces.of(responses, widths)
+    sides = stated.agreed(None if hemisphere is None else _sides(hemisphere, shape))
+    vertex = stated.vertex if vertex is None and sides is stated.hemisphere else in_order(vertex, sides)
     indices = _numbers(vertex, "vertex", np.int64, shape)
+    if surface is not None:
+        sides, indices = on_surface(surface, sides, indices, *shape, stated.vertices)
     if coordinates is not None:
-        voxels = Voxels.at(_numbers(coordinates, "coordinates", np.float32, (*shape, 3), 0), sides, indices, surface)
-    elif surface is not None:
-        voxels = _on_sphere(surface, sides, indices, *shape)
+        positions = _numbers(in_order(coordinates, sides), "coordinates", np.float32, (*shape, 3), 0)
+        voxels = Voxels.at(positions, sides, indices, surface)
+    elif sides is not None and indices is not None and surface is not None:
+        voxels = Voxels.on_sphere(surface, sides, indices)
     else:
         voxels = Voxels.unplaced(*shape, sides, indices, None if groups is None else _labels(groups, shape))
     if groups is not None and voxels.coordinates is not None:
         raise DataError("groups are for units without coordinates; leave one of the two out")
     if coordinate_bounds is not None:
         voxels = replace(voxels, bounds=_numbers(coordinate_bounds, "coordinate_bounds", np.float32, (2, 3)))
-    masks = {key: _numbers(mask, f"ROI {key!r}", np.bool_, shape) for key, mask in (rois or {}).items()}
+    masks = {
+        key: _numbers(in_order(mask, sides), f"ROI {key!r}", np.bool_, shape) for key, mask in (rois or {}).items()
+    }
     parts: dict[str, Any] = {
         "image_ids": _ids(image_ids, photographs),
         "images": photographs,
         "voxels": replace(voxels, rois=masks),
-        "noise_ceiling": _numbers(noise_ceiling, "noise_ceiling", np.float32, shape),
+        "noise_ceiling": _numbers(in_order(noise_ceiling, sides), "noise_ceiling", np.float32, shape),
         "repeats": _numbers(repeats, "repeats", np.int64, (len(rows),)),
         "single_trials": single_trials,
     }
@@ -119,18 +127,6 @@ def _responses(source: ArraySource) -> tuple[Float[np.ndarray, "image voxel"], l
             expected = "responses must be (image, voxel) and not empty, as many images in every file"
             raise _of(file, ShapeError(f"{expected}, got shape {part.shape}; give one row an image"))
     return parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1), [part.shape[1] for part in parts]
-
-
-def _on_sphere(surface: str, hemisphere: np.ndarray | None, vertex: np.ndarray | None, voxels: int) -> Voxels:
-    """Vertices of a standard surface on its two spheres."""
-    half = VERTICES[standard_name(surface)]
-    if hemisphere is None and vertex is None and voxels == 2 * half:
-        hemisphere, vertex = np.repeat(HEMISPHERES, half), np.tile(np.arange(half), 2)
-    if hemisphere is None or vertex is None:
-        raise DataError(
-            f"{voxels} voxels on {surface}, which has 2 x {half}: give coordinates, or hemisphere and vertex"
-        )
-    return Voxels.on_sphere(surface, hemisphere, vertex)
 
 
 def _ids(source: Sequence[str] | str | os.PathLike[str] | None, images: ImageSet | None) -> tuple[str, ...]:

@@ -238,7 +238,9 @@ def _check_shapes(subject: Subject) -> None:
     images, voxels = shape
     if len(subject.image_ids) != images:
         counts = f"{images} rows of responses but {len(subject.image_ids)} image ids"
-        raise ShapeError(f"{counts}; give one id for each row, in the same order")
+        turned = len(subject.image_ids) == voxels
+        remedy = "they are (voxel, image): transpose them" if turned else "give one id for each row, in the same order"
+        raise ShapeError(f"{counts}; {remedy}")
     if len(subject.voxels) != voxels:
         raise ShapeError(f"{voxels} columns of responses but {len(subject.voxels)} voxels; give one for each")
     for name, length in (("noise_ceiling", voxels), ("repeats", images)):

@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from factortopy.cortex import (
+    NATIVE,
     Labels,
     Voxels,
     read_colour_table,
@@ -68,7 +69,7 @@ def _surfaces(files: NsdFiles, session: int) -> tuple[RecordedVoxels, dict[str, 
     if all(meshes):
         left, right = (read_mesh(paths[0]).coordinates for paths in meshes)
         coordinates, split = side_by_side(left, right), len(left)
-        surface = STANDARD.get(split) if common else f"nsd-{files.name}"
+        surface = STANDARD.get(split) if common else f"{NATIVE}{files.name}"
     elif common:
         path = files.session("left", session)
         split = int(open_volume(path).shape[0])
