@@ -7,10 +7,11 @@ import numpy as np
 import torch
 
 from factortopy.images import Split
-from factortopy.networks import Tokens
+from factortopy.networks import Preprocessing, Tokens
 from factortopy.subjects import load_arrays
 
 IMAGES, LAYERS, CHANNELS, GRID = 260, 3, 6, 4
+SEEN = Preprocessing((8, 8), (0.5,) * 3, (0.5,) * 3, "bilinear", 1.0)
 IDS = tuple(f"image-{number:03d}" for number in range(IMAGES))
 SPLIT = Split(IDS[:180], IDS[180:220], IDS[220:])
 
@@ -28,6 +29,7 @@ class PlantedTokens:
     channels: tuple = (CHANNELS,) * LAYERS
     grid: tuple = (GRID, GRID)
     global_token: str = "class"
+    preprocessing: Preprocessing = SEEN
     provenance: dict = field(default_factory=dict)
 
     def __post_init__(self):

@@ -57,7 +57,7 @@ def test_clusters_refuses_tokens_of_another_network_and_too_many_clusters(run, m
     free = ("--way", "gauge-free", "--tokens", other)
     result = run("channels", "cluster", mapping, tmp_path / "a", *free)
     assert result.exit_code == 2
-    assert "same weights and layers" in result.stderr
+    assert "give that network" in result.stderr
     result = run("channels", "cluster", mapping, tmp_path / "a", "--tokens", tokens)
     assert result.exit_code == 2
     assert "gauge-free" in result.stderr

@@ -11,7 +11,7 @@ from factortopy.baselines import extract_untrained
 from factortopy.errors import DataError, UnavailableError
 from factortopy.finetuning import finetune, labelled_digits
 from factortopy.images import sample_views
-from factortopy.networks import load_network, read_weights
+from factortopy.networks import authors_preprocessing, load_network, read_weights
 from factortopy.networks.adapters.open_clip import OPEN_CLIP
 from factortopy.networks.adapters.timm import TimmNetwork
 from factortopy.networks.adapters.transformers import create_from_config
@@ -48,6 +48,13 @@ def test_a_network_by_name_is_read_by_its_folder(tmp_path, name):
     assert "fine-tuned on colours, 2 steps" in again.description
     assert same(tokens(again), tokens(network))
     assert not same(tokens(again), before)
+
+
+def test_a_network_is_read_with_the_preprocessing_it_was_fine_tuned_with(tmp_path):
+    network = load_network("timm/test_vit", untrained=True, device="cpu", preprocessing="authors")
+    tune(network, tmp_path / "out")
+    again = load_network(str(tmp_path / "out"), device="cpu")
+    assert again.preprocessing == network.preprocessing == authors_preprocessing((160, 160))
 
 
 def test_tokens_say_what_the_network_is_built_as(tmp_path):

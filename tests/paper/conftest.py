@@ -22,10 +22,10 @@ GONE = "squeezenet-1.1"
 def tiny_networks():
     """Every network is timm's test_vit with random weights of a seed of its own, but one; few vertices."""
 
-    def load(name, **_options):
+    def load(name, preprocessing=None, **_options):
         if name == GONE:
             raise UnavailableError(f"{name} cannot be had: no hub in tests")
-        return load_network("timm/test_vit", untrained=True, seed=len(name), device="cpu")
+        return load_network("timm/test_vit", untrained=True, seed=len(name), device="cpu", preprocessing=preprocessing)
 
     def open_few(*arguments):
         subject = open_subject(*arguments)

@@ -2,6 +2,7 @@
 
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -38,6 +39,20 @@ def test_the_paper_s_recipe_is_fitted_to_each_subject_once(measured):
     assert "layer_raw" in mapping.dataset
 
 
+def test_the_paper_s_recipe_shows_photographs_as_the_authors_did_unless_told_otherwise(measured):
+    plan, study, _ = measured
+    mapping = study.fit(ITEMS["table2"].jobs(study)[0])
+    assert mapping.dataset.attrs["preprocessing"].startswith("the authors': 160 x 160, whole picture, bilinear")
+    facts = json.loads((plan.work / "table2" / "table2.json").read_text())
+    assert facts["preprocessing"] == "authors"
+    assert any("as the paper's authors showed them" in note for note in facts["notes"])
+    other = Study(replace(plan, preprocessing="own"))
+    job = ITEMS["table2"].jobs(other)[0]
+    assert other.tokens(job.member).path != study.tokens(job.member).path
+    assert "the authors'" not in str(other.tokens(job.member).preprocessing)
+    assert StudyPlan(work=plan.work, simulated=True).shown is None
+
+
 def test_the_table_has_the_paper_s_number_and_no_word_of_simulation(measured):
     plan, _, _ = measured
     facts = json.loads((plan.work / "table2" / "table2.json").read_text())
@@ -52,7 +67,5 @@ def test_the_table_has_the_paper_s_number_and_no_word_of_simulation(measured):
 
 def test_a_subject_that_is_not_there_is_named(measured):
     plan, _, _ = measured
-    from dataclasses import replace
-
     outcome = run_items([ITEMS["figure8"]], Study(replace(plan, subjects=(7,))))
     assert "no subject 7" in outcome.failed["figure8"]

@@ -108,7 +108,7 @@ def extract_untrained(
     if images is None or not tokens.provenance.get("pretrained", True):
         return None
     name = tokens.provenance.get("architecture") or tokens.network
-    network = load_network(name, list(tokens.layers), untrained=True)
+    network = load_network(name, list(tokens.layers), untrained=True, preprocessing=tokens.preprocessing)
     return extract(
         network,
         images,

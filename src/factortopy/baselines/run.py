@@ -101,6 +101,12 @@ def check_methods(which: Sequence[str] | None, tokens: TokenStore, untrained: To
             f"{untrained.path} has the weights of {tokens.path}; give tokens of an untrained network",
             path=untrained.path,
         )
+    if untrained is not None and untrained.preprocessing != tokens.preprocessing:
+        raise DataError(
+            f"{untrained.path} was shown photographs as {untrained.preprocessing}, {tokens.path} as "
+            f"{tokens.preprocessing}; extract both with the same preprocessing",
+            path=untrained.path,
+        )
     if any(is_linear(name) and name != "fwrf" for name in wanted):
         himalaya_search()
     return wanted

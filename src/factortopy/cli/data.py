@@ -155,6 +155,12 @@ def extract(
     precision: opt.Precision = None,
     weights: opt.WeightsFile = None,
     untrained: opt.Untrained = False,
+    preprocessing: Annotated[
+        opt.Preprocessing,
+        Option(
+            help="How the network sees a photograph: as it was trained, or as the paper's authors showed them to all."
+        ),
+    ] = "own",
     seed: opt.Seed = 0,
     dataset: Annotated[str, Option(help="Name of the array in an HDF5 file.")] = "imgBrick",
     skip_broken: Annotated[
@@ -180,9 +186,9 @@ def extract(
         typer.echo(f"note: {photographs.assumption}", err=True)
     # The time does not depend on what the weights are, so a dry run downloads none.
     random = untrained or dry_run
-    loaded = ft.load_network(
-        network, opt.split_names(layers), untrained=random, seed=seed, device=device, weights=weights
-    )
+    options: dict[str, Any] = {"untrained": random, "seed": seed, "device": device, "weights": weights}
+    options["preprocessing"] = "authors" if preprocessing == "authors" else None
+    loaded = ft.load_network(network, opt.split_names(layers), **options)
     settings: dict[str, Any] = {"batch_size": batch_size, "workers": workers, "precision": precision}
     settings |= {"grid": (grid, grid), "mask_outliers": mask_outliers}
     if dry_run or not quiet:
@@ -208,6 +214,7 @@ def _announce(
     rows = [
         ("images", f"{len(left):,}" + (f" left, {done:,} are done" if done else "")),
         ("layers", f"{len(network.layers)}, maps of {', '.join('{} x {}'.format(*grid) for grid in grids)}"),
+        ("preprocessing", str(network.preprocessing)),
         ("device", str(network.device)),
     ]
     print_cost(title, ft.estimate_extraction(network, left, **settings), rows)

@@ -118,6 +118,10 @@ def paper(
     ] = None,
     root: Annotated[Path | None, Option(metavar="FOLDER", help="Where torchvision keeps its data sets.")] = None,
     recipe: Annotated[opt.Recipe | None, Option(help="[dim]\\[default: paper; with --simulated default][/dim]")] = None,
+    preprocessing: Annotated[
+        opt.Preprocessing | None,
+        Option(help="How networks see photographs. [dim]\\[default: authors with the paper's recipe, else own][/dim]"),
+    ] = None,
     changes: opt.Changes = None,
     images: Annotated[int, Option(help="Photographs of a simulated subject.")] = 160,
     seed: opt.Seed = 0,
@@ -151,6 +155,7 @@ def paper(
             labelled=tuple(labelled or ()),
             root=root,
             recipe=recipe,
+            preprocessing=preprocessing,
             changes=opt.parse_changes(changes),
             views=images,
             seed=seed,

@@ -23,6 +23,7 @@ SplitFile = Annotated[Path | None, Option(metavar="FILE.json", help="Image ids o
 Recipe = Literal["default", "paper"]
 Changes = Annotated[list[str] | None, Option("--set", metavar="NAME=VALUE", help="A setting other than the recipe's.")]
 WeightsFile = Annotated[Path | None, Option(metavar="FILE", help="Local file of the network's weights.")]
+Preprocessing = Literal["own", "authors"]
 Untrained = Annotated[bool, Option("--untrained", help="Random weights, as a control.")]
 Seed = Annotated[int, Option(min=0, help="Of everything random.")]
 Device = Annotated[str | None, Option(help="cuda, mps or cpu. [dim]\\[default: the best there is][/dim]")]

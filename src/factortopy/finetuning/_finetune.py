@@ -118,6 +118,7 @@ def _made_of(trainer: Trainer) -> dict[str, Any]:
         "before": network.name,
         "weights_hash_before": network.weights_hash,
         "layers": list(network.layers),
+        "preprocessing": vars(network.preprocessing),
         "frozen": sha256_text(*frozen),
         "images": trainer.images.images.name,
         "split": trainer.split.digest,
@@ -164,7 +165,8 @@ def _write(output: Path, trainer: Trainer, made_of: dict[str, Any], identity: st
         left_out_of_validation=list(split.twins),
         training=asdict(trainer.history),
     )
-    facts = {"name": network.name, "description": network.description}
+    facts: dict[str, Any] = {"name": network.name, "description": network.description}
+    facts["preprocessing"] = vars(network.preprocessing)
     if network.architecture is not None:
         facts["architecture"] = network.architecture
     text = {"network": facts, "classes": record["classes"], "training": trainer.settings.model_dump()}

@@ -1,5 +1,6 @@
 from ._facts import facts as facts
 from ._facts import facts_line as facts_line
+from ._tokens import check_tokens as check_tokens
 from .mapping import Mapping as Mapping
 from .mapping import best_layer as best_layer
 from .mapping import layer_confidence as layer_confidence

@@ -19,7 +19,7 @@ from factortopy.model import (
     Selection,
     TopologicalSelectors,
 )
-from factortopy.networks import Network, load_network
+from factortopy.networks import Network, Preprocessing, load_network
 from factortopy.subjects import Subject
 
 UNTRAINED = "-untrained-"
@@ -106,6 +106,7 @@ def load_mapped_network(
         device=device,
         weights=weights,
         progress=progress,
+        preprocessing=Preprocessing.from_dict(facts["preprocessing"]) if "preprocessing" in facts else None,
     )
     if network.weights_hash != facts.get("weights_hash", network.weights_hash):
         raise DataError(

@@ -17,6 +17,7 @@ from .loading import network_skeleton as network_skeleton
 from .network import Network as Network
 from .network import Preprocessing as Preprocessing
 from .network import Tokens as Tokens
+from .network import authors_preprocessing as authors_preprocessing
 from .network import describe as describe
 from .reading.hooked import HookedNetwork as HookedNetwork
 from .reading.layered import LayeredNetwork as LayeredNetwork

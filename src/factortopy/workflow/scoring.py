@@ -71,6 +71,7 @@ def fit_facts(tokens: TokenStore, subject: Subject, split: Split, settings: FitS
     """What :func:`factortopy.mapping._facts` says of a fit, as attributes of a dataset."""
     facts = {
         "network": tokens.network,
+        "preprocessing": str(tokens.preprocessing),
         "subject": subject.name,
         "simulated": int(subject.simulated),
         "recipe": settings.recipe,

@@ -22,7 +22,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from factortopy.errors import DataError
-from factortopy.mapping import Mapping
+from factortopy.mapping import Mapping, check_tokens
 from factortopy.model import FactorTopy
 from factortopy.networks import Tokens
 from factortopy.storage import atomic_path
@@ -152,14 +152,8 @@ def gauge_tokens(store: TokenStore, mapping: Mapping) -> Iterator[Tokens]:
         mapping: whose channels they are.
 
     Raises:
-        DataError: if the store is of another network or of other layers than the mapping.
+        DataError: if the store is of another network, other layers or another preprocessing than the mapping.
     """
-    mapped = mapping.provenance.get("tokens", {}).get("weights_hash", store.weights_hash)
-    if store.weights_hash != mapped or store.layers != mapping.layers:
-        raise DataError(
-            f"{store.path} holds tokens of {store.network}, {len(store.layers)} layers; this mapping is of "
-            f"{mapping.dataset.attrs.get('network')}, {len(mapping.layers)} layers: extract tokens of "
-            "the same weights and layers"
-        )
+    check_tokens(mapping, store)
     chosen = list(range(0, len(store), -(-len(store) // MOST_IMAGES)))
     return (store.read(chosen[first : first + BATCH]) for first in range(0, len(chosen), BATCH))

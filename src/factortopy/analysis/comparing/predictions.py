@@ -14,7 +14,7 @@ from factortopy.analysis.heldout.scores import r_squared
 from factortopy.errors import DataError
 from factortopy.fitting import Examples, default_split, image_of_rows, split_examples
 from factortopy.images import Split
-from factortopy.mapping import Mapping, load_model
+from factortopy.mapping import Mapping, check_tokens, load_model
 from factortopy.model import FactorTopy
 from factortopy.progress import progress_bar
 from factortopy.storage import sha256_array
@@ -93,7 +93,7 @@ def predict_held_out(
     count = len(tokens) * sum(len(getattr(split, side)) for side in sides)
     with progress_bar("Predictions", count, show=progress) as advance:
         for mapping, store in zip(comparison.mappings, tokens, strict=True):
-            _check_tokens(mapping, store)
+            check_tokens(mapping, store)
             model, examples = load_model(mapping, subject), split_examples(store, subject, split)
             for side in sides:
                 predictions[side].append(_predictions(model, examples[side]))
@@ -159,18 +159,6 @@ def _check_subject(mapping: Mapping, subject: Subject) -> None:
         )
     if expected is not None and sha256_array(subject.responses) != expected:
         raise DataError(f"subject {subject.name!r} has other responses than those the mappings were fitted to")
-
-
-def _check_tokens(mapping: Mapping, store: TokenStore) -> None:
-    name, facts = mapping.dataset.attrs.get("network"), mapping.provenance.get("tokens", {})
-    same_weights = facts.get("weights_hash", store.weights_hash) == store.weights_hash
-    if store.network != name or store.layers != mapping.layers or not same_weights:
-        raise DataError(
-            f"{store.path} holds tokens of {store.network!r} ({len(store.layers)} layers), but the mapping "
-            f"is of {name!r} ({len(mapping.layers)} layers) or of other weights; give the stores in the "
-            "order of the mappings",
-            path=store.path,
-        )
 
 
 def _check_scores(comparison: Comparison, test: Predicted) -> None:

@@ -16,7 +16,6 @@ in batches whose estimates are averaged (Nguyen et al. 2021), which stays unbias
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -25,7 +24,7 @@ from torch import Tensor
 
 from factortopy.errors import DataError
 from factortopy.images import ImageSet
-from factortopy.networks import Preprocessing, Tokens
+from factortopy.networks import Tokens
 from factortopy.progress import progress_bar
 from factortopy.tokens import TokenStore
 
@@ -129,10 +128,7 @@ def _chosen(tokens: TokenStore, images: ImageSet, ids: Sequence[str] | None, cou
 
 def _pixels(tokens: TokenStore, images: ImageSet, rows: np.ndarray) -> Float[Tensor, "image number"]:
     """The images as the network sees them, at a coarser resolution."""
-    facts: dict[str, Any] = {
-        name: tuple(value) if isinstance(value, list) else value for name, value in tokens.preprocessing.items()
-    }
-    see = Preprocessing(**facts)
+    see = tokens.preprocessing
     index = {image: number for number, image in enumerate(images.ids)}
     seen = torch.stack([see(images.image(index[tokens.image_ids[row]])) for row in rows])
     height, width = (min(side, PIXELS) for side in see.size)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from factortopy.errors import DataError
+from factortopy.networks.network import Preprocessing
 
 FINETUNED_WEIGHTS, FINETUNED_SETTINGS = "weights.safetensors", "settings.toml"
 
@@ -18,12 +19,14 @@ class FinetunedFolder:
         name: of the fine-tuned network, in every result.
         description: where its weights come from.
         weights: the file that holds them.
+        preprocessing: with which it was fine-tuned; the architecture's own if None.
     """
 
     architecture: str
     name: str
     description: str
     weights: Path
+    preprocessing: Preprocessing | None = None
 
 
 def find_finetuned(path: str | Path) -> FinetunedFolder | None:
@@ -39,6 +42,7 @@ def find_finetuned(path: str | Path) -> FinetunedFolder | None:
     try:
         facts = tomllib.loads(file.read_text(encoding="utf-8"))["network"]
         name, description = str(facts["name"]), str(facts["description"])
+        seen = Preprocessing.from_dict(facts["preprocessing"]) if "preprocessing" in facts else None
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DataError(f"{file} does not name a fine-tuned network ({error!r})", path=file) from error
     if "architecture" not in facts:
@@ -47,4 +51,4 @@ def find_finetuned(path: str | Path) -> FinetunedFolder | None:
             f"load_network(module, layers=[...], weights={str(folder / FINETUNED_WEIGHTS)!r})",
             path=folder,
         )
-    return FinetunedFolder(str(facts["architecture"]), name, description, folder / FINETUNED_WEIGHTS)
+    return FinetunedFolder(str(facts["architecture"]), name, description, folder / FINETUNED_WEIGHTS, seen)
