@@ -89,7 +89,8 @@ def load_network(
     if tuned:
         network.name, network.description = tuned.name, f"{tuned.description}; {source}"
     network.architecture = entry.name if entry else str(source)
-    return shown(network, preprocessing or (tuned.preprocessing if tuned else None)).to(target)
+    tuned_with = Preprocessing.from_dict(tuned.preprocessing) if tuned else None
+    return shown(network, preprocessing or tuned_with).to(target)
 
 
 def network_skeleton(name: str, layers: Sequence[str] | None = None) -> Network:

@@ -3,9 +3,9 @@
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from factortopy.errors import DataError
-from factortopy.networks.network import Preprocessing
 
 FINETUNED_WEIGHTS, FINETUNED_SETTINGS = "weights.safetensors", "settings.toml"
 
@@ -19,14 +19,14 @@ class FinetunedFolder:
         name: of the fine-tuned network, in every result.
         description: where its weights come from.
         weights: the file that holds them.
-        preprocessing: with which it was fine-tuned; the architecture's own if None.
+        preprocessing: with which it was fine-tuned, as ``Preprocessing.from_dict`` takes it.
     """
 
     architecture: str
     name: str
     description: str
     weights: Path
-    preprocessing: Preprocessing | None = None
+    preprocessing: dict[str, Any]
 
 
 def find_finetuned(path: str | Path) -> FinetunedFolder | None:
@@ -42,7 +42,7 @@ def find_finetuned(path: str | Path) -> FinetunedFolder | None:
     try:
         facts = tomllib.loads(file.read_text(encoding="utf-8"))["network"]
         name, description = str(facts["name"]), str(facts["description"])
-        seen = Preprocessing.from_dict(facts["preprocessing"]) if "preprocessing" in facts else None
+        seen = dict(facts["preprocessing"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DataError(f"{file} does not name a fine-tuned network ({error!r})", path=file) from error
     if "architecture" not in facts:
