@@ -114,7 +114,7 @@ def test_one_value_a_voxel_of_every_surface_format(tmp_path, values):
         cifti(tmp_path / "c.dscalar.nii", ceiling[None]),
         hdf5(tmp_path / "c.h5", ceiling),
     ]
-    mask = gifti(tmp_path / "m.label.gii", (np.arange(VOXELS) % 3).astype(np.int32), intent="NIFTI_INTENT_LABEL")
+    mask = gifti(tmp_path / "m.label.gii", (np.arange(VOXELS) % 3 > 0).astype(np.int32), intent="NIFTI_INTENT_LABEL")
     for source in sources:
         subject = load_arrays(values, list("abcde"), np.eye(VOXELS, 3), noise_ceiling=source, rois={"R": mask})
         np.testing.assert_array_equal(subject.noise_ceiling, ceiling)

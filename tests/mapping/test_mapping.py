@@ -12,7 +12,7 @@ from factortopy.errors import DataError
 from factortopy.mapping import Mapping
 from factortopy.mapping.mapping import _storable
 
-ROIS = ["V1", "V2V3", "OPA", "EBA", "A1", "LO1 (prf)"]
+ROIS = ["V1", "V2V3", "OPA", "EBA", "A1", "LO1 (prf)", "V1/V2", "../x", "v1", '<b>&"', "区", "x" * 300]
 
 
 @pytest.fixture
@@ -97,6 +97,8 @@ def test_a_foreign_dataset_is_refused_by_the_name_of_its_variable(mapping, tmp_p
     dataset = mapping.dataset.drop_vars(name, errors="ignore").assign({name: changed})
     with pytest.raises(DataError, match=message):
         Mapping(dataset)
+    if name.startswith("roi_"):
+        return  # on disk all masks are one array
     folder = mapping.save(tmp_path / "mapping")
     _storable(dataset).to_zarr(folder / "dataset.zarr", mode="w", consolidated=False, zarr_format=3)
     with pytest.raises(DataError, match=message) as error:

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from fake_mapping import fake_mapping_and_truth
 
-from factortopy.analysis import ALL_VOXELS, change, layer_position
+from factortopy.analysis import change, layer_position
+from factortopy.cortex import ALL_VOXELS
 from factortopy.plot import change_bars, change_maps, to_png
 
 AFTER = "timm/vit_test-finetuned-EuroSAT"

@@ -150,7 +150,7 @@ def test_roi_table_holds_the_means(fake):
     weights, layers = data["layer_share"].values[inside], data.sizes["layer"]
     depth = sum(weights[:, layer] * layer / (layers - 1) for layer in range(layers)).mean()
     assert rows["V1"]["Depth (share)"] == f"{depth:.3f}"
-    assert rows["all vertices"]["Vertices"] == f"{data.sizes['voxel']:,}"
+    assert rows["all voxels"]["Vertices"] == f"{data.sizes['voxel']:,}"
 
 
 def test_a_mapping_without_ceiling_and_shares_is_reported(fake, tmp_path):

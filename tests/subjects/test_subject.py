@@ -62,6 +62,9 @@ def moved(subject, **changes):
         (lambda s: moved(s, hemisphere=np.array(["lh", "lh", "rh", "rh"])), "'left' or 'right'"),
         (lambda s: moved(s, rois={"V1": np.array([True])}), "ROI 'V1' has shape"),
         (lambda s: moved(s, rois={"V1": np.arange(4)}), "mask of booleans"),
+        (lambda s: moved(s, rois={" ": s.voxels.rois["V1"]}), "ROI name ' ' is empty or has line breaks"),
+        (lambda s: moved(s, rois={"V1\nV2": s.voxels.rois["V1"]}), "ROI name .* has line breaks"),
+        (lambda s: moved(s, rois={"All voxels": s.voxels.rois["V1"]}), "stands for every voxel"),
         (lambda s: {"noise_ceiling": np.full(VOXELS, 50.0)}, "divide percentages by 100"),
         (lambda s: {"repeats": np.zeros(IMAGES, dtype=int)}, "repeats must be at least 1"),
     ],
@@ -88,8 +91,8 @@ def test_saving_replaces_the_whole_folder_or_nothing(subject, tmp_path):
     subject.save(tmp_path / "s")
     replace(subject, repeats=None, **moved(subject, rois={})).save(tmp_path / "s")
     assert not (tmp_path / "s" / "repeats.npy").exists()
-    with pytest.raises(DataError, match="ROI name"):
-        replace(subject, **moved(subject, rois={"../V1": subject.voxels.rois["V1"]})).save(tmp_path / "t")
+    with pytest.raises(DataError, match="image ids must be single lines"):
+        replace(subject, image_ids=("a\nb", *"bcdef")).save(tmp_path / "t")
     assert [path.name for path in tmp_path.iterdir()] == ["s"]
 
 

@@ -81,7 +81,6 @@ from .planted.forecast import Expectation as Expectation
 from .planted.forecast import RecoveryForecast as RecoveryForecast
 from .planted.forecast import forecast_recovery as forecast_recovery
 from .planted.forecast import load_recovery_table as load_recovery_table
-from .quantities import ALL_VOXELS as ALL_VOXELS
 from .quantities import QUANTITIES as QUANTITIES
 from .quantities import finite_mean as finite_mean
 from .quantities import region_names as region_names

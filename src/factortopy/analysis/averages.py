@@ -18,9 +18,9 @@ from factortopy.analysis.estimates.estimate_tables import (
     student_limits,
     table_of,
 )
-from factortopy.analysis.quantities import ALL_VOXELS, finite_mean, region_names, regions_of, voxel_values
+from factortopy.analysis.quantities import finite_mean, region_names, regions_of, voxel_values
 from factortopy.analysis.slope import LINE, hierarchy_slope
-from factortopy.cortex import HEMISPHERES
+from factortopy.cortex import ALL_VOXELS, HEMISPHERES
 from factortopy.errors import DataError, ShapeError, UnknownNameError
 from factortopy.mapping import Mapping, mapping_dataset
 from factortopy.provenance import provenance

@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from factortopy.analysis.slope import layer_position
+from factortopy.cortex import ALL_VOXELS
 from factortopy.errors import UnknownNameError
 from factortopy.mapping import Mapping
 
@@ -72,10 +73,6 @@ def map_correlation(
     a, b = pair[:, finite] - pair[:, finite].mean(axis=1, keepdims=True)
     norm = np.sqrt(np.square(a).sum() * np.square(b).sum())
     return float((a * b).sum() / norm) if norm > 0 else math.nan, int(finite.sum())
-
-
-ALL_VOXELS = "all voxels"
-"""Name of the region that holds every voxel."""
 
 
 def region_names(rois: Iterable[str]) -> list[str]:

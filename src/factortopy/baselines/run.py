@@ -13,10 +13,11 @@ import numpy as np
 import torch
 import xarray as xr
 
-from factortopy.analysis import ALL_VOXELS, draw_roi_r2, r_squared
+from factortopy.analysis import draw_roi_r2, r_squared
 from factortopy.baselines.features import Features, measure_features
 from factortopy.baselines.linear import fit_linear, himalaya_search
 from factortopy.baselines.methods import METHODS, UNTRAINED, BaselineScores, is_linear, variant
+from factortopy.cortex import ALL_VOXELS
 from factortopy.errors import DataError, UnknownNameError
 from factortopy.fitting import Examples, FitSettings, default_split, image_of_rows, split_examples
 from factortopy.images import Split

@@ -125,7 +125,7 @@ def _change(mappings: "list[ft.Mapping]", output: Path, palette: opt.PaletteName
 
 def _print_ranking(comparison: "ft.analysis.Comparison", results: "ft.reporting.Results") -> None:
     """Print the ranking over all voxels."""
-    rows = ft.reporting.ranked(results.regions, ft.analysis.ALL_VOXELS)
+    rows = ft.reporting.ranked(results.regions, ft.cortex.ALL_VOXELS)
     limits = f"95 % limits over {rows[0]['limits']}; the first is {comparison.labels[0]}."
     note = f"{limits}\n{ft.mapping.facts_line(comparison.dataset)}"
     formats = {"difference": "+.3f", "won": ".0%"}

@@ -24,4 +24,5 @@ from .surfaces import side_by_side as side_by_side
 from .surfaces import sphere_coordinates as sphere_coordinates
 from .surfaces import standard_name as standard_name
 from .surfaces import surface_name as surface_name
+from .voxels import ALL_VOXELS as ALL_VOXELS
 from .voxels import Voxels as Voxels

@@ -4,6 +4,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Self
+from unicodedata import category
 
 import numpy as np
 from jaxtyping import Bool, Float, Int, Shaped
@@ -13,6 +14,11 @@ from factortopy.cortex.mesh import HEMISPHERES, VERTICES, Surface, coordinate_bo
 from factortopy.cortex.sides import file_side
 from factortopy.cortex.surfaces import sphere_coordinates, standard_name, surface_name
 from factortopy.errors import DataError, ShapeError
+
+ALL_VOXELS = "all voxels"
+"""Name of the region that holds every voxel, which no ROI can have."""
+BREAKING = ("Cc", "Cs", "Zl", "Zp")
+"""Categories of characters that no name can have: control characters, halves of pairs, line breaks."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -161,6 +167,10 @@ class Voxels:
         if unknown:
             raise DataError(f"hemisphere must be 'left' or 'right', got {sorted(map(str, unknown))}")
         for roi, mask in self.rois.items():
+            if not roi.strip() or any(category(letter) in BREAKING for letter in roi):
+                raise DataError(f"ROI name {roi!r} is empty or has line breaks or control characters; rename it")
+            if roi.lower() == ALL_VOXELS:
+                raise DataError(f"ROI name {roi!r} stands for every voxel in tables; rename the ROI")
             if mask.dtype != bool:
                 raise DataError(f"ROI {roi!r} is {mask.dtype}; give a mask of booleans")
 

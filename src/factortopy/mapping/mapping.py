@@ -25,6 +25,8 @@ from factortopy.storage import atomic_path, separate
 
 DATASET, PARAMETERS = "dataset.zarr", "parameters.safetensors"
 SETTINGS, PROVENANCE = "settings.toml", "provenance.json"
+MASKS = "rois"
+"""Array of the masks of all ROIs on disk, and attribute of their names in its order."""
 
 
 @dataclass(frozen=True)
@@ -141,7 +143,7 @@ class Mapping:
                 )
         try:
             return cls(
-                dataset=_fixed_width(xr.open_zarr(folder / DATASET, consolidated=False).load()),
+                dataset=_as_saved(xr.open_zarr(folder / DATASET, consolidated=False).load()),
                 parameters=load_file(folder / PARAMETERS),
                 settings=tomllib.loads((folder / SETTINGS).read_text(encoding="utf-8")),
                 provenance=json.loads((folder / PROVENANCE).read_text(encoding="utf-8")),
@@ -153,15 +155,24 @@ class Mapping:
 
 
 def _storable(dataset: xr.Dataset) -> xr.Dataset:
-    """Texts as variable-length strings: Zarr v3 has no settled form of NumPy's fixed-width ones."""
-    # On disk, xarray takes the name of a coordinate with a space for several.
-    spaced = [name for name in dataset.coords if " " in str(name)]
-    return _cast_texts(dataset, "U", object).reset_coords(spaced)
+    """Masks as one array, as not every ROI's name can be that of a file; texts as strings of any length.
+
+    Zarr v3 has no settled form of NumPy's strings of fixed width.
+    """
+    rois = [str(name) for name in dataset.coords if str(name).startswith(ROI)]
+    dataset, masks = dataset.drop_vars(rois), [dataset[name].values.astype(bool) for name in rois]
+    if rois:
+        dataset = dataset.assign({MASKS: (("roi", "voxel"), np.stack(masks))})
+        dataset = dataset.assign_attrs({MASKS: [name.removeprefix(ROI) for name in rois]})
+    return _cast_texts(dataset, "U", object)
 
 
-def _fixed_width(dataset: xr.Dataset) -> xr.Dataset:
-    rois = [name for name in dataset if str(name).startswith(ROI)]
-    return _cast_texts(dataset.set_coords(rois), "OT", str)
+def _as_saved(dataset: xr.Dataset) -> xr.Dataset:
+    """What :func:`_storable` was given."""
+    if MASKS in dataset:
+        masks = zip(dataset.attrs[MASKS], dataset[MASKS].values, strict=True)
+        dataset = dataset.drop_vars(MASKS).assign_coords({f"{ROI}{name}": (("voxel",), mask) for name, mask in masks})
+    return _cast_texts(dataset, "OT", str)
 
 
 def _cast_texts(dataset: xr.Dataset, kinds: str, target: type) -> xr.Dataset:

@@ -16,7 +16,7 @@ from factortopy.mapping import Mapping
 from factortopy.plot.colours import CLUSTER_COLOURS, UNCOLOURED, Palette, class_colours, scalar_colormap
 from factortopy.plot.keys import colour_bar
 from factortopy.plot.panels import FlatPanel, map_page
-from factortopy.plot.style import INK, MARGIN, MUTED, PAGE, add_axes, new_figure, styled
+from factortopy.plot.style import INK, MARGIN, MUTED, PAGE, add_axes, new_figure, shortened, styled
 
 WAYS = {
     "paper": "channel selectors as trained, the paper's way",
@@ -152,7 +152,14 @@ def _draw_rois(figure: Figure, mapping: Mapping, rows: list[dict[str, Any]]) -> 
         if value >= 0.005:
             axes.text(column + 1, line + 1, text, ha="center", va="center", fontsize=5.5, color=colour)
     axes.xaxis.tick_top()
-    axes.set_xticks(range(1, len(names) + 1), names, fontsize=5.5, rotation=60, ha="left", rotation_mode="anchor")
+    axes.set_xticks(
+        range(1, len(names) + 1),
+        [shortened(name, 16) for name in names],
+        fontsize=5.5,
+        rotation=60,
+        ha="left",
+        rotation_mode="anchor",
+    )
     axes.tick_params(length=0, pad=0)
 
 
@@ -199,7 +206,7 @@ def channel_images(
     bottoms = [BELOW + (images - 1 - row) * (side + GAP) for row in range(images)]
     for bottom, photograph in zip(bottoms, photographs, strict=True):
         _picture(figure, (MARGIN, bottom, side, side), photograph, "photograph", "antialiased")
-    for column, name in enumerate(maps.regions):
+    for column, name in enumerate(shortened(region, 24) for region in maps.regions):
         left = MARGIN + (column + 1) * (side + GAP)
         pictures = maps.colours[:, column]
         if kind == "response":

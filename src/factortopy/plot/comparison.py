@@ -20,7 +20,19 @@ from factortopy.mapping import Mapping
 from factortopy.plot.colours import UNCOLOURED, Palette, class_colours, scalar_colormap
 from factortopy.plot.keys import BarKey, LayerKey, ListKey
 from factortopy.plot.panels import FlatPanel, map_page
-from factortopy.plot.style import INK, MARGIN, PAGE, Which, add_axes, chosen, network_names, new_figure, styled, wrap
+from factortopy.plot.style import (
+    INK,
+    MARGIN,
+    PAGE,
+    Which,
+    add_axes,
+    chosen,
+    network_names,
+    new_figure,
+    shortened,
+    styled,
+    wrap,
+)
 
 NOBODY = np.array([0.36, 0.40, 0.44, 1.0])
 """Slate grey: voxels that no network predicts."""
@@ -179,7 +191,9 @@ def _winner_bars(axes: Axes, regions: dict[str, Bool[np.ndarray, "voxel"]], won:
         for share, colour in parts:
             axes.barh(row, share, left=left, color=colour, height=0.78, edgecolor="white", linewidth=0.4)
             left += share
-    axes.set_yticks(range(len(regions)), [f"{name} ({int(inside.sum()):,})" for name, inside in regions.items()])
+    axes.set_yticks(
+        range(len(regions)), [f"{shortened(name, 24)} ({int(inside.sum()):,})" for name, inside in regions.items()]
+    )
     axes.set(xlim=(0, 1), ylim=(len(regions) - 0.5, -0.5), xlabel="share of voxels")
     axes.set_xticks([0, 0.25, 0.5, 0.75, 1], ["0", "25 %", "50 %", "75 %", "100 %"])
     axes.tick_params(axis="y", length=0)

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from factortopy.analysis import Estimate
-from factortopy.plot.style import GRID, MARGIN, MUTED, PAGE, Described, add_axes, new_figure, styled, wrap
+from factortopy.plot.style import GRID, MARGIN, MUTED, PAGE, Described, add_axes, new_figure, shortened, styled, wrap
 
 LINE, KEY, NOTE = 5.0, 10.0, 9.0
 """Heights of a line, of the key and of a note below the chart, mm."""
@@ -176,7 +176,7 @@ def dot_chart(
         key: what is explained below.
         note: in words, below.
     """
-    wrapped = [wrap(label, WRAP) for label in labels]
+    wrapped = [wrap(shortened(label, 2 * WRAP), WRAP) for label in labels]
     line = LINE * max(label.count("\n") + 1 for label in wrapped) ** 0.5
     foot = 2 + KEY * bool(key) + NOTE * bool(note)
     grid = Grid(len(panels), line * len(labels), columns=min(columns, len(panels)), foot=foot)

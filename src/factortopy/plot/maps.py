@@ -18,7 +18,7 @@ from factortopy.plot.charts import space_dots
 from factortopy.plot.colours import UNCOLOURED, Palette, class_colours
 from factortopy.plot.keys import BarKey, Key, LayerKey, ListKey, SpaceKey, round_up
 from factortopy.plot.panels import FlatPanel, map_page
-from factortopy.plot.style import Which, chosen, styled, values_of
+from factortopy.plot.style import Which, chosen, shortened, styled, values_of
 
 
 @styled
@@ -117,7 +117,7 @@ def rois(mapping: Mapping, *, palette: Palette = "default") -> Figure:
     entries = []
     for colour, (name, inside) in zip(class_colours(len(mapping.rois), palette), mapping.rois.items(), strict=True):
         rgba[inside] = colour
-        entries.append((colour, name, (inside & left).sum(), (inside & ~left).sum()))
+        entries.append((colour, shortened(name, 20), (inside & left).sum(), (inside & ~left).sum()))
     alt = f"Flat map of the cortex with the regions {', '.join(mapping.rois)}."
     key = ListKey(entries, ("left", "right"))
     return map_page(mapping, "Regions of interest", [FlatPanel(mapping, rgba)], [key], alt=alt)

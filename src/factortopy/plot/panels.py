@@ -17,7 +17,7 @@ from factortopy.mapping import Mapping
 from factortopy.plot.flatmap import FlatMap, paint
 from factortopy.plot.keys import Key
 from factortopy.plot.outlines import label_anchor, outline, spread
-from factortopy.plot.style import INK, MARGIN, MUTED, PAGE, Described, add_axes, new_figure
+from factortopy.plot.style import INK, MARGIN, MUTED, PAGE, Described, add_axes, new_figure, shortened
 
 FOOT = 9.0
 """Space below a flat map for the hemispheres' names and the scale bar, mm on the page."""
@@ -219,7 +219,7 @@ def _draw_rois(axes: Axes, mapping: Mapping, surface: Surface, flat_map: FlatMap
                 axes.add_collection(collection, autolim=False)
             anchor = label_anchor(flat_map.sheets[side], inside[side])
             if anchor is not None and names:
-                labels.append((name, anchor))
+                labels.append((shortened(name, 30), anchor))
     _draw_names(axes, labels)
 
 

@@ -185,10 +185,15 @@ def wrap(label: str, characters: int) -> str:
     return "\n".join(textwrap.wrap(label, characters)) or label
 
 
+def shortened(name: str, longest: int = 44) -> str:
+    """A name of no more than so many characters; a longer one without its middle."""
+    half = longest // 2
+    return name if len(name) <= longest else f"{name[: half - 2]}…{name[-half:]}"
+
+
 def network_names(mappings: Iterable[Mapping]) -> list[str]:
-    """Names of the networks of mappings, long ones shortened in the middle to 44 characters."""
-    names = [str(mapping.dataset.attrs.get("network", "unnamed")) for mapping in mappings]
-    return [name if len(name) <= 44 else f"{name[:20]}…{name[-22:]}" for name in names]
+    """Names of the networks of mappings, long ones shortened."""
+    return [shortened(str(mapping.dataset.attrs.get("network", "unnamed"))) for mapping in mappings]
 
 
 def alt_text(figure: Figure) -> str:

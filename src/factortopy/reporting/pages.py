@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from factortopy.analysis import ALL_VOXELS, Estimate, Recovery, estimate, finite_mean, hierarchy_slope, layer_position
+from factortopy.analysis import Estimate, Recovery, estimate, finite_mean, hierarchy_slope, layer_position
+from factortopy.cortex import ALL_VOXELS
 from factortopy.errors import FactortopyError
 from factortopy.mapping import Mapping, facts
 from factortopy.plot import alt_text, to_png
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
 
 Row = dict[str, str]
 FACTS = ("network", "subject", "recipe", "split", "seed", "images", "repeats", "assumption")
-EVERYTHING = "all vertices"
 LONGEST = 160
 """Longest value printed in full, characters."""
 
@@ -86,8 +86,8 @@ def headline(mapping: Mapping) -> Row:
 
 
 def roi_rows(mapping: Mapping) -> list[Row]:
-    """One row for each ROI and one for all vertices: scores, depth by share and by selector, scale."""
-    regions = {**mapping.rois, EVERYTHING: np.ones(mapping.dataset.sizes["voxel"], dtype=bool)}
+    """One row for each ROI and one for all voxels: scores, depth by share and by selector, scale."""
+    regions = {**mapping.rois, ALL_VOXELS: np.ones(mapping.dataset.sizes["voxel"], dtype=bool)}
     return [_roi_row(mapping, name, inside) for name, inside in regions.items()]
 
 
@@ -136,16 +136,15 @@ def _shortened(value: Any) -> str:
 
 
 def _roi_row(mapping: Mapping, name: str, inside: np.ndarray) -> Row:
-    region = ALL_VOXELS if name == EVERYTHING else name
     numbers: dict[str, Any] = {
         "ROI": name,
         "Vertices": int(inside.sum()),
-        "Mean R²": estimate(mapping, "r2", region),
+        "Mean R²": estimate(mapping, "r2", name),
         "Noise ceiling": _mean(mapping, "ceiling", inside),
-        "R² / ceiling": estimate(mapping, "normalised", region),
-        "Depth (share)": estimate(mapping, "depth", region),
+        "R² / ceiling": estimate(mapping, "normalised", name),
+        "Depth (share)": estimate(mapping, "depth", name),
         "Depth (selector)": finite_mean(layer_position(mapping.dataset["layer"].values)[inside]),
-        "Scale (share)": estimate(mapping, "scale", region),
+        "Scale (share)": estimate(mapping, "scale", name),
         "Scale (selector)": _mean(mapping, "scale", inside),
     }
     return {column: text(value) for column, value in numbers.items()}

@@ -9,16 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import pandas
 
-from factortopy.analysis import (
-    ALL_VOXELS,
-    SIMILARITIES,
-    Comparison,
-    Partition,
-    Similarity,
-    Winners,
-    part_name,
-    text_in_row,
-)
+from factortopy.analysis import SIMILARITIES, Comparison, Partition, Similarity, Winners, part_name, text_in_row
+from factortopy.cortex import ALL_VOXELS
 from factortopy.errors import DataError
 from factortopy.mapping import facts_line
 from factortopy.reporting.pages import Row, inlined, render, text

@@ -13,6 +13,7 @@ from .folder import read_description as read_description
 from .recording import RecordedVoxels as RecordedVoxels
 from .recording import Recording as Recording
 from .recording import subject_of as subject_of
+from .regions import LabelledRegion as LabelledRegion
 from .subject import PlantedTruth as PlantedTruth
 from .subject import Projection as Projection
 from .subject import Subject as Subject

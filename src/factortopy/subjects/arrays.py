@@ -14,6 +14,7 @@ from factortopy.errors import DataError, ShapeError
 from factortopy.images import ImageSet, images_from_folder
 from factortopy.storage import ArraySource, read_array, reading
 from factortopy.subjects.places import StatedPlaces, in_order, on_surface
+from factortopy.subjects.regions import LabelledRegion, RegionSource, mask_of
 from factortopy.subjects.subject import Subject
 
 
@@ -37,7 +38,7 @@ def load_arrays(
     vertex: ArraySource | None = None,
     surface: str | None = None,
     groups: ArraySource | None = None,
-    rois: Mapping[str, ArraySource] | None = None,
+    rois: Mapping[str, RegionSource] | None = None,
     noise_ceiling: ArraySource | None = None,
     repeats: ArraySource | None = None,
     single_trials: bool = False,
@@ -62,7 +63,7 @@ def load_arrays(
         vertex: (voxel,) vertex index; without it what the files say, or else the voxel's number.
         surface: surface that ``vertex`` refers to: a standard one, or ``"native-NAME"``, the subject's own.
         groups: (voxel,) labels of the areas or arrays of units without coordinates, which share a prior in a fit.
-        rois: masks (voxel,) by name; numbers count as true where they are not 0.
+        rois: masks (voxel,) by name, true, or one number other than 0, inside; or ``LabelledRegion``s.
         noise_ceiling: (voxel,) R^2 in 0..1.
         repeats: (image,) trials that each row averages.
         single_trials: rows are trials, so that image ids may repeat.
@@ -101,9 +102,7 @@ def load_arrays(
         raise DataError("groups are for units without coordinates; leave one of the two out")
     if coordinate_bounds is not None:
         voxels = replace(voxels, bounds=_numbers(coordinate_bounds, "coordinate_bounds", np.float32, (2, 3)))
-    masks = {
-        key: _numbers(in_order(mask, sides), f"ROI {key!r}", np.bool_, shape) for key, mask in (rois or {}).items()
-    }
+    masks = {key: _mask(key, mask, sides, shape) for key, mask in (rois or {}).items()}
     parts: dict[str, Any] = {
         "image_ids": _ids(image_ids, photographs),
         "images": photographs,
@@ -127,6 +126,17 @@ def _responses(source: ArraySource) -> tuple[Float[np.ndarray, "image voxel"], l
             expected = "responses must be (image, voxel) and not empty, as many images in every file"
             raise _of(file, ShapeError(f"{expected}, got shape {part.shape}; give one row an image"))
     return parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1), [part.shape[1] for part in parts]
+
+
+def _mask(name: str, source: RegionSource, sides: np.ndarray | None, shape: tuple[int, ...]) -> np.ndarray:
+    if isinstance(source, LabelledRegion):
+        labels = _numbers(in_order(source.labels, sides), f"labels of ROI {name!r}", np.int64, shape)
+        return np.isin(labels, source.values)
+    values = _numbers(in_order(source, sides), f"ROI {name!r}", np.float64, shape)
+    try:
+        return mask_of(name, values)
+    except DataError as error:
+        raise _of(source, error) from None
 
 
 def _ids(source: Sequence[str] | str | os.PathLike[str] | None, images: ImageSet | None) -> tuple[str, ...]:

@@ -1,18 +1,15 @@
 """A subject from its folder: arrays, image ids as text, the rest in ``subject.toml``; nothing is unpickled."""
 
-import json
 import os
 import tomllib
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from factortopy.errors import DataError, UnknownNameError
-from factortopy.storage import SUFFIXES, ArraySource, npy_header, read_array, reading
+from factortopy.storage import SUFFIXES, ArraySource, reading
 from factortopy.subjects.arrays import load_arrays
+from factortopy.subjects.regions import beside, described_regions
 from factortopy.subjects.subject import PlantedTruth, Subject
 
 PARTS = (
@@ -23,7 +20,7 @@ STEMS = {"coordinates": ("coordinates", "coords"), "noise_ceiling": ("noise_ceil
 SPHERE = "sphere"
 """Stands for coordinates where vertices of a standard surface lie on its sphere."""
 TEXTS = ("name", "surface", "images", "image_ids")
-TABLES = ("provenance", "truth")
+TABLES = ("provenance", "truth", "rois")
 SINGLE_TRIALS = "single_trials"
 """True where rows are trials, so that image ids repeat."""
 
@@ -77,7 +74,7 @@ def read_description(path: str | os.PathLike[str]) -> tuple[Path, dict[str, Any]
         return path, {}
     with reading(file, "mend it or save the subject again"):
         facts = tomllib.loads(file.read_text(encoding="utf-8"))
-    keys = (*TEXTS, *TABLES, *PARTS, "rois", SINGLE_TRIALS)
+    keys = (*TEXTS, *TABLES, *PARTS, SINGLE_TRIALS)
     for key, value in facts.items():
         if key not in keys:
             raise UnknownNameError(f"key of {file}", key, keys)
@@ -94,8 +91,7 @@ def _check_kind(path: Path, key: str, value: Any) -> None:
         fits, wanted = isinstance(value, bool), "true or false"
     else:
         texts = isinstance(value, list) and bool(value) and all(isinstance(item, str) for item in value)
-        fits = texts or (value == [] or isinstance(value, dict) if key == "rois" else isinstance(value, str))
-        wanted = "a table or a list of names" if key == "rois" else "a path or a list of paths"
+        fits, wanted = texts or isinstance(value, str), "a path or a list of paths"
     if not fits:
         raise DataError(f"{key} must be {wanted}, got {value!r}").at(path)
 
@@ -104,8 +100,8 @@ def described_files(folder: Path, facts: dict[str, Any]) -> dict[str, Any]:
     """The arguments of ``load_arrays`` for a subject's folder.
 
     A part that ``subject.toml`` does not name is looked for under its own name: ``responses.npy``,
-    ``coordinates.npy`` (or ``coords.npy``), ``noise_ceiling.npy`` (or ``ceiling.npy``), ``rois/NAME.npy``,
-    ``rois.json``, ... in any known format.
+    ``coordinates.npy`` (or ``coords.npy``), ``noise_ceiling.npy`` (or ``ceiling.npy``), ``rois/NAME.npy``, ...
+    in any known format; and regions in ``rois.json``.
 
     Args:
         folder: what paths are relative to.
@@ -130,53 +126,16 @@ def described_files(folder: Path, facts: dict[str, Any]) -> dict[str, Any]:
         "image_ids": None if without_ids else ids,
         "images": photographs,
         SINGLE_TRIALS: facts.get(SINGLE_TRIALS, False),
-        "rois": _rois(folder, facts.get("rois"), parts["responses"]),
+        "rois": described_regions(folder, facts.get("rois", {}), parts["responses"]),
     }
 
 
 def _named(folder: Path, facts: dict[str, Any], part: str) -> ArraySource | None:
     if part in facts:
-        return _beside(folder, facts[part])
+        return beside(folder, facts[part])
     stems = STEMS.get(part, (part,))
-    files = (folder / f"{stem}{suffix}" for stem in stems for suffix in SUFFIXES)
-    return next((file for file in files if file.exists()), None)
-
-
-def _beside(folder: Path, paths: str | list[str]) -> ArraySource:
-    return folder / paths if isinstance(paths, str) else [folder / path for path in paths]
-
-
-def _rois(folder: Path, named: Any, responses: ArraySource) -> Mapping[str, ArraySource]:
-    if isinstance(named, dict):
-        return {name: _roi(folder, name, value) for name, value in named.items()}
-    names = named or sorted(file.stem for file in (folder / "rois").glob("*.npy"))
-    if not names and (folder / "rois.json").is_file():
-        npy = isinstance(responses, Path) and responses.suffix == ".npy"
-        shape = npy_header(responses).shape if npy else read_array(responses).shape  # type: ignore[arg-type]
-        return _rois_of_json(folder / "rois.json", shape[-1] if shape else 0)
-    return {name: folder / "rois" / f"{name}.npy" for name in names}
-
-
-def _roi(folder: Path, name: str, value: Any) -> ArraySource:
-    """A mask from a file, or from the labels in a file: ``{ labels = "atlas.mgz", values = [1, 2] }``."""
-    if isinstance(value, str) or (isinstance(value, list) and all(isinstance(item, str) for item in value)):
-        return _beside(folder, value)
-    if not isinstance(value, dict) or set(value) != {"labels", "values"}:
-        raise DataError(f"ROI {name!r} must be a file, or labels with values").at(folder / "subject.toml")
-    labels = read_array(_beside(folder, value["labels"]))
-    with reading(folder / "subject.toml", f"give ROI {name!r} a list of whole numbers as values"):
-        return np.isin(labels, np.array(value["values"], dtype=np.int64))
-
-
-def _rois_of_json(path: Path, voxels: int) -> dict[str, np.ndarray]:
-    """ROIs as an object of lists: a mask of 0 and 1 for every voxel, or the indices of its voxels."""
-    with reading(path, "give an object of lists: a mask, or indices of voxels"):
-        masks = {name: np.asarray(values) for name, values in json.loads(path.read_text("utf-8")).items()}
-    for name, values in masks.items():
-        if values.shape == (voxels,) and np.isin(values, (0, 1)).all():
-            continue
-        whole = values.ndim == 1 and (values.dtype.kind in "iu" or not values.size)
-        if not whole or (values < 0).any() or (values >= voxels).any():
-            raise DataError(f"ROI {name!r} must be a mask or indices from 0 to {voxels - 1}").at(path)
-        masks[name] = np.isin(np.arange(voxels), values)
-    return masks
+    named = (folder / f"{stem}{suffix}" for stem in stems for suffix in SUFFIXES)
+    files = [file for file in named if file.exists()]
+    if len(files) > 1:
+        raise DataError.of(files[0], f"and {files[1].name} are both there; name one as {part} in subject.toml")
+    return files[0] if files else None

@@ -13,6 +13,7 @@ from factortopy.cortex import Voxels
 from factortopy.errors import DataError, ShapeError
 from factortopy.images import ImageSet
 from factortopy.storage import atomic_path, read_array
+from factortopy.subjects.regions import region_files
 
 TRUTH_ARRAYS = (
     "space", "layer", "scale", "depth", "layer_share", "scale_share", "noise_ceiling", "signal", "channel_weights",
@@ -152,24 +153,23 @@ class Subject:
         """Write the subject to a folder, all of it or nothing; ``load_subject`` reads it.
 
         The folder holds ``subject.toml`` (name, surface, provenance), ``image_ids.txt`` (one a line),
-        ``responses.npy``, ``coordinates.npy`` and so on, ``rois/NAME.npy``, and for a simulated subject
-        ``truth/*.npy``; nothing is pickled.
+        ``responses.npy``, ``coordinates.npy`` and so on, ``rois/NAME.npy`` (``rois/NUMBER.npy``
+        where a name cannot be a file's), and for a simulated subject ``truth/*.npy``; nothing is pickled.
 
         Args:
             path: the folder; one that stands there is replaced as a whole.
 
         Raises:
-            DataError: if it cannot be written, or an id or a ROI's name cannot stand in a file.
+            DataError: if it cannot be written, or an id cannot stand in a file.
         """
         if any(len(name.splitlines()) != 1 for name in self.image_ids):
             raise DataError("image ids must be single lines and not empty to be written; rename the images")
-        for name in self.voxels.rois:
-            if not name or name.startswith(".") or set(name) & set("/\\:"):
-                raise DataError(f"ROI name {name!r} cannot be a file's name; rename the ROI")
         with atomic_path(path, sign="subject.toml") as folder:
             (folder / "rois").mkdir(parents=True)
             for name, array in _arrays(self).items():
                 np.save(folder / f"{name}.npy", array, allow_pickle=False)
+            for name, file in region_files(self.voxels.rois).items():
+                np.save(folder / file, self.voxels.rois[name], allow_pickle=False)
             (folder / "image_ids.txt").write_text("\n".join(self.image_ids) + "\n", encoding="utf-8")
             if self.truth is not None:
                 self.truth.save(folder / "truth")
@@ -204,7 +204,6 @@ def _arrays(subject: Subject) -> dict[str, np.ndarray]:
         "groups": voxels.groups,
         "noise_ceiling": subject.noise_ceiling,
         "repeats": subject.repeats,
-        **{f"rois/{name}": mask for name, mask in voxels.rois.items()},
     }
     return {name: array for name, array in arrays.items() if array is not None}
 
@@ -214,10 +213,10 @@ def _facts(subject: Subject) -> dict[str, Any]:
     truth = subject.truth
     return {
         "name": subject.name,
-        "rois": list(subject.voxels.rois),
-        "provenance": subject.provenance,
         "surface": subject.voxels.surface,
         "single_trials": subject.single_trials or None,
+        "rois": region_files(subject.voxels.rois),
+        "provenance": subject.provenance,
         "truth": None if truth is None else {"seed": truth.seed, "layers": len(truth.local_projections)},
     }
 

@@ -11,8 +11,9 @@ from jaxtyping import Float, Int
 from factortopy.analysis.comparing.comparison import Comparison, Winners, labels_of
 from factortopy.analysis.estimates._of_mapping import RATIO, estimate, paired_difference
 from factortopy.analysis.estimates.estimate_tables import Estimate, table_of
-from factortopy.analysis.quantities import ALL_VOXELS, finite_mean, map_correlation, voxel_values
+from factortopy.analysis.quantities import finite_mean, map_correlation, voxel_values
 from factortopy.analysis.slope import LINE
+from factortopy.cortex import ALL_VOXELS
 from factortopy.errors import DataError, UnknownNameError
 from factortopy.mapping import Mapping
 

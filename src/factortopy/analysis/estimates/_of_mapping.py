@@ -6,8 +6,9 @@ import numpy as np
 from jaxtyping import Float
 
 from factortopy.analysis.estimates.estimate_tables import CONFIDENCE, OVER_SUBJECTS, Estimate
-from factortopy.analysis.quantities import ALL_VOXELS, QUANTITIES, finite_mean, regions_of, voxel_values
+from factortopy.analysis.quantities import QUANTITIES, finite_mean, regions_of, voxel_values
 from factortopy.analysis.slope import LINE, hierarchy_slope
+from factortopy.cortex import ALL_VOXELS
 from factortopy.errors import DataError, FactortopyError, UnknownNameError
 from factortopy.mapping import Mapping
 

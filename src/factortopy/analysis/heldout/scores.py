@@ -8,7 +8,8 @@ from jaxtyping import Float
 
 from factortopy.analysis.estimates._of_mapping import drawn
 from factortopy.analysis.estimates.estimate_tables import Estimate, table_of
-from factortopy.analysis.quantities import ALL_VOXELS, finite_mean
+from factortopy.analysis.quantities import finite_mean
+from factortopy.cortex import ALL_VOXELS
 from factortopy.errors import DataError, ShapeError
 from factortopy.mapping import Mapping
 
