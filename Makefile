@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 DEVELOPER := $(VENV)/.developer
 
-.PHONY: demo test check wheel clean
+.PHONY: demo test check wheel viewer clean
 
 demo: $(READY)
 	$(BIN)/factortopy demo $(ARGS)
@@ -27,6 +27,10 @@ wheel: $(DEVELOPER)
 	$(BIN)/python -m build --wheel --outdir build/wheel
 	$(BIN)/python -m pip install --quiet --no-deps --target build/wheel/unpacked build/wheel/*.whl
 	cd build/wheel && PYTHONPATH=unpacked $(abspath $(BIN))/python -P ../../.ci/wheel_works.py
+
+# The page's program, from TypeScript; what is built is kept in the package, so that users need no Node.
+viewer:
+	cd viewer && npm ci --no-audit --no-fund && npm run build
 
 $(READY): pyproject.toml
 	$(PYTHON) -m venv $(VENV)

@@ -12,6 +12,7 @@ from . import images as images
 from . import machine as machine
 from . import mapping as mapping
 from . import networks as networks
+from . import page as page
 from . import paper as paper
 from . import plot as plot
 from . import progress as progress
@@ -98,6 +99,7 @@ from .networks import list_networks as list_networks
 from .networks import load_diffusion as load_diffusion
 from .networks import load_network as load_network
 from .networks import network_from_function as network_from_function
+from .page import write_page as write_page
 from .reporting import report as report
 from .simulation import Planted as Planted
 from .simulation import simulate_subject as simulate_subject

@@ -75,6 +75,9 @@ def report(
     output: Annotated[Path, Argument(metavar="OUTPUT.html", help="The page; it needs no other file.")],
     palette: opt.Palette = "default",
     fade: opt.Fade = False,
+    only_picture: Annotated[
+        bool, Option("--only-picture", help="Only the cortex that unfolds, filling the window: for talks.")
+    ] = False,
     quiet: opt.Quiet = False,
 ) -> None:
     """Write one self-contained page with numbers, figures, tables, settings and provenance."""
@@ -82,6 +85,11 @@ def report(
         raise DataError(f"{output} does not end in .html; name the page last, after the mappings")
     opt.check_output(output)
     loaded = [ft.Mapping.load(folder) for folder in mappings]
+    if only_picture:
+        page = ft.write_page(loaded, output, palette=palette)
+        if not quiet:
+            typer.echo(f"Page: {page}")
+        return
     training = [mapping.provenance.get("training") for mapping in loaded]
     histories = [ft.fitting.History(**values) if values else None for values in training]
     page = ft.reporting.report(loaded, output, histories=histories, palette=palette, fade=fade)

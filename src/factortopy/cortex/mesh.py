@@ -77,8 +77,9 @@ class Hemisphere:
     @cached_property
     def edges(self) -> Int[np.ndarray, "edge 2"]:
         """Each edge of the closed mesh once, smaller vertex index first."""
-        pairs = np.concatenate([self.sphere.faces[:, pair] for pair in ([0, 1], [1, 2], [2, 0])])
-        return np.unique(np.sort(pairs, axis=1), axis=0)
+        pairs = np.concatenate([self.sphere.faces[:, pair] for pair in ([0, 1], [1, 2], [2, 0])]).astype(np.int64)
+        # One number an edge: NumPy sorts those twenty times as fast as rows.
+        return np.stack(np.divmod(np.unique(np.sort(pairs, axis=1) @ [self.vertices, 1]), self.vertices), axis=1)
 
     @cached_property
     def distance_graph(self) -> csr_array:

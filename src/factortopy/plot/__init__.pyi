@@ -7,8 +7,11 @@ from .charts import recovery as recovery
 from .charts import space_dots as space_dots
 from .charts import token_norms as token_norms
 from .charts import training as training
+from .colours import CLUSTER_COLOURS as CLUSTER_COLOURS
+from .colours import UNCOLOURED as UNCOLOURED
 from .colours import Palette as Palette
 from .colours import Quantity as Quantity
+from .colours import class_colours as class_colours
 from .colours import layer_colours as layer_colours
 from .colours import scalar_colormap as scalar_colormap
 from .colours import scalar_colours as scalar_colours
@@ -31,6 +34,8 @@ from .dots import Look as Look
 from .dots import dot_chart as dot_chart
 from .dots import draw_key as draw_key
 from .flatmap import FlatMap as FlatMap
+from .flatmap import FlatSheet as FlatSheet
+from .flatmap import flat_sheet as flat_sheet
 from .flatmap import paint as paint
 from .keys import BarKey as BarKey
 from .keys import Key as Key
@@ -48,6 +53,7 @@ from .maps import scale as scale
 from .maps import scores as scores
 from .maps import size as size
 from .maps import space as space
+from .outlines import label_anchor as label_anchor
 from .panels import FlatPanel as FlatPanel
 from .panels import map_page as map_page
 from .panels import surface_of as surface_of

@@ -1,0 +1,140 @@
+"""What the page holds of a mapping: numbers of every voxel, what can be shown of them, and its regions."""
+
+import base64
+import io
+import math
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from factortopy.analysis import ALL_VOXELS, estimate, layer_position, region_names
+from factortopy.cortex import HEMISPHERES, Surface
+from factortopy.mapping import Mapping, best_layer, facts_line, layer_confidence
+from factortopy.page.codec import Blob, parents_among, parents_of
+from factortopy.plot import flat_sheet, label_anchor, round_up
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+BITS, PROFILE_BITS = 12, 10
+"""Of a number of a voxel, and of its weight of a layer."""
+SCALARS = ("r2", "r2_low", "r2_high", "ceiling", "scale", "scale_share", "size", "depth", "depth_low", "depth_high")
+"""Variables of one number a voxel that are taken where the mapping has them."""
+WEIGHTS = {"share": "layer_share", "selector": "layer"}
+TABLE = ("r2", "ceiling", "normalised", "depth", "scale")
+"""Numbers of a region."""
+SIDE = 320
+"""Longest side of an example image, pixels."""
+
+
+def write_mapping(
+    mapping: Mapping, surface: Surface, blob: Blob, image: "Image | None" = None, clusters: np.ndarray | None = None
+) -> dict[str, Any]:
+    """Write the numbers of a mapping's voxels; returns what the page needs to read and to show them."""
+    data, attributes = mapping.dataset, mapping.dataset.attrs
+    voxel, position = _measured(mapping, surface)
+    parents = parents_among(parents_of(surface.name), position)
+    everywhere = np.zeros(2 * surface.left.vertices, dtype=bool)
+    everywhere[position] = True
+    scalars = {name: data[name].values for name in SCALARS if name in data}
+    if "ceiling" in data:
+        ceiling = data["ceiling"].values
+        scalars["normalised"] = np.divide(data["r2"].values, ceiling, np.full(len(ceiling), np.nan), where=ceiling > 0)
+    scalars |= {axis: data["space"].values[:, number] for number, axis in enumerate("xy")}
+    written = {name: blob.values(values[voxel], parents, BITS) for name, values in scalars.items()}
+    if clusters is not None:
+        written["cluster"] = blob.values(np.where(clusters > 0, clusters, np.nan)[voxel], parents, BITS)
+    weights = {
+        source: _weights(data[name].values, voxel, parents, blob) for source, name in WEIGHTS.items() if name in data
+    }
+    return {
+        "network": str(attributes.get("network", "unnamed")),
+        "subject": str(attributes.get("subject", "unnamed")),
+        "facts": facts_line(data),
+        "simulated": mapping.simulated,
+        "token": str(attributes.get("global_token", "global")),
+        "layers": list(mapping.layers),
+        "measured": blob.bits(everywhere),
+        "values": written,
+        "weights": weights,
+        "limits": _limits(scalars),
+        "rois": _regions(mapping, surface, voxel, blob),
+        "table": [_numbers(mapping, name) for name in region_names(mapping.rois)],
+        "image": None if image is None else _inlined(image),
+    }
+
+
+def _measured(mapping: Mapping, surface: Surface) -> tuple[Int[np.ndarray, "voxel"], Int[np.ndarray, "voxel"]]:
+    """Voxels that lie on the surface, and their vertices counted over both hemispheres, in rising order."""
+    hemisphere, vertex = mapping.dataset["hemisphere"].values, mapping.dataset["vertex"].values
+    count = surface.left.vertices
+    inside = np.flatnonzero(np.isin(hemisphere, HEMISPHERES) & (vertex < count))
+    position, first = np.unique(vertex[inside] + count * (hemisphere[inside] == HEMISPHERES[1]), return_index=True)
+    return inside[first], position
+
+
+def _weights(
+    weights: Float[np.ndarray, "all_voxels layer"], voxel: np.ndarray, parents: np.ndarray, blob: Blob
+) -> dict[str, Any]:
+    """Weights of layers, the largest one's number and its confidence, all from the mapping's exact numbers."""
+    chosen = weights[voxel]
+    confidence = layer_confidence(chosen)
+    best = best_layer(chosen) * max(chosen.shape[1] - 1, 1)
+    known = confidence[np.isfinite(confidence)]
+    return {
+        "profile": blob.values(chosen, parents, PROFILE_BITS),
+        "best": blob.values(np.rint(best), parents, BITS),
+        "confidence": blob.values(confidence, parents, BITS),
+        "position": blob.values(layer_position(chosen), parents, BITS),
+        # As the figures' key has it: soft selections would else be too dark to tell apart.
+        "largest": round_up(float(np.percentile(known, 95)), least=0.1) if len(known) else 1.0,
+        "highest": round_up(float(np.nanpercentile(chosen, 99.5)), least=0.1) if len(known) else 1.0,
+    }
+
+
+def _limits(scalars: dict[str, np.ndarray]) -> dict[str, tuple[float, float]]:
+    """Values of the first and the last colour; scores share theirs, as in the figures."""
+    scores = [scalars[name] for name in ("r2", "ceiling") if name in scalars and np.isfinite(scalars[name]).any()]
+    score = round_up(max((float(np.nanpercentile(values, 99)) for values in scores), default=0.0), least=0.05)
+    limits = dict.fromkeys(("r2", "ceiling"), (0.0, score))
+    limits |= dict.fromkeys(("scale", "scale_share", "depth", "normalised"), (0.0, 1.0))
+    if "size" in scalars:
+        limits["size"] = (0.0, round_up(float(np.nanpercentile(scalars["size"], 99)), least=0.1))
+    return {name: pair for name, pair in limits.items() if name in scalars}
+
+
+def _regions(mapping: Mapping, surface: Surface, voxel: np.ndarray, blob: Blob) -> list[dict[str, Any]]:
+    """Regions with their voxels, and in each hemisphere the vertex at which the name stands best."""
+    vertex, hemisphere = mapping.dataset["vertex"].values, mapping.dataset["hemisphere"].values
+    sheets = {half.name: flat_sheet(half) for half in surface.hemispheres}
+    written = []
+    for name, members in mapping.rois.items():
+        anchors: list[int | None] = []
+        for side in HEMISPHERES:
+            inside = np.zeros(surface.left.vertices, dtype=bool)
+            inside[vertex[voxel[members[voxel] & (hemisphere[voxel] == side)]]] = True
+            place = label_anchor(sheets[side], inside)
+            distance = None if place is None else np.linalg.norm(sheets[side].points - place, axis=1)
+            anchors.append(None if distance is None else int(np.nanargmin(np.where(inside, distance, np.nan))))
+        written.append({"name": name, "members": blob.bits(members[voxel]), "anchors": anchors})
+    return written
+
+
+def _numbers(mapping: Mapping, region: str) -> dict[str, Any]:
+    """The row of a region in the table: numbers with their limits, None where there are none."""
+    inside = mapping.rois.get(region, np.ones(mapping.dataset.sizes["voxel"], dtype=bool))
+    row: dict[str, Any] = {"region": region, "all": region == ALL_VOXELS, "voxels": int(inside.sum())}
+    for quantity in TABLE if inside.any() else ():
+        found = estimate(mapping, quantity, region)
+        row[quantity] = [value if math.isfinite(value) else None for value in (found.value, found.low, found.high)]
+    return row
+
+
+def _inlined(image: "Image") -> str:
+    """An example image, no larger than it is shown."""
+    small = image.convert("RGB")
+    small.thumbnail((SIDE, SIDE))
+    data = io.BytesIO()
+    small.save(data, "JPEG", quality=82)
+    return f"data:image/jpeg;base64,{base64.b64encode(data.getvalue()).decode()}"

@@ -1,0 +1,157 @@
+/** One picture: its data, its state, and the drawing of a frame whenever something changed. */
+
+import type { Cortex } from "./data/cortex";
+import type { Header, Palette } from "./data/header";
+import type { Mapping } from "./data/mapping";
+import { type Map, mapsOf } from "./paint/maps";
+import { paint } from "./paint/paint";
+import { type Colours, coloursOf } from "./paint/tables";
+import { focusOf, type Focus, type Frame, frameOf, seenAt } from "./scene/camera";
+import { outlinesOf } from "./scene/outlines";
+import { type Panel, panelsOf } from "./scene/panels";
+import { placeOf, type Pose, poseOf } from "./scene/pose";
+import { CortexScene } from "./scene/scene";
+import { Sight } from "./scene/sight";
+import { START, type State, Store } from "./state";
+
+/** What of the state decides colours; all else moves or marks. */
+const COLOURING: readonly (keyof State)[] = [
+  "map", "layer", "threshold", "fade", "palette", "place", "reach", "brush", "region",
+];
+
+export interface View {
+  panel: Panel;
+  frame: Frame;
+}
+
+export class App {
+  readonly start: State;
+  readonly store: Store;
+  readonly scene: CortexScene;
+  readonly colours: Record<Palette, Colours>;
+  readonly focus: Focus;
+  private readonly stale: Set<number>;
+  private readonly afterFrame: (() => void)[] = [];
+  private waiting = false;
+  /** Which vertices are seen; the same in all panels, which show one view. */
+  sight!: Sight;
+
+  constructor(
+    readonly header: Header,
+    readonly cortex: Cortex,
+    readonly mappings: Mapping[],
+    readonly canvas: HTMLCanvasElement,
+  ) {
+    this.start = { ...START, palette: header.palette, map: mapsOf(mappings[0], START, mappings)[0].id };
+    this.store = new Store(this.start);
+    this.colours = coloursOf(header.colours);
+    this.focus = focusOf(cortex, mappings);
+    this.scene = new CortexScene(canvas, cortex, mappings.map((mapping) => outlinesOf(cortex, mapping)));
+    this.stale = new Set(mappings.keys());
+    this.store.listen((_, changed) => {
+      if (COLOURING.some((key) => changed.has(key))) for (const number of mappings.keys()) this.stale.add(number);
+      this.ask();
+    });
+  }
+
+  /** Called after every frame, for what stands on top of it. */
+  onFrame(call: () => void): void {
+    this.afterFrame.push(call);
+  }
+
+  /** Draw at the next chance. */
+  ask(): void {
+    if (this.waiting) return;
+    this.waiting = true;
+    requestAnimationFrame(() => {
+      this.waiting = false;
+      this.draw();
+    });
+  }
+
+  maps(mapping = this.store.state.mapping): Map[] {
+    return mapsOf(this.mappings[mapping], this.store.state, this.mappings);
+  }
+
+  map(mapping = this.store.state.mapping): Map | undefined {
+    return this.maps(mapping).find((map) => map.id === this.store.state.map);
+  }
+
+  get mapping(): Mapping {
+    return this.mappings[this.store.state.mapping];
+  }
+
+  get palette(): Colours {
+    return this.colours[this.store.state.palette];
+  }
+
+  get pose(): Pose {
+    return poseOf(this.store.state);
+  }
+
+  /** Panels of the picture with what is seen in them. */
+  views(): View[] {
+    const { state } = this.store;
+    const shown = state.grid ? [...this.mappings.keys()] : [state.mapping];
+    const { clientWidth: width, clientHeight: height } = this.canvas;
+    const shape = (this.focus.halfWidth / this.focus.halfHeight) * 0.5 + 0.7;
+    return panelsOf(shown, width, height, shape).map((panel) => ({
+      panel,
+      frame: frameOf(this.focus, this.pose, state, panel.area.width / panel.area.height),
+    }));
+  }
+
+  /** Place of a vertex in a panel, CSS pixels of the picture. */
+  seen(vertex: number, { panel, frame }: View): [number, number] {
+    const { x, y, width, height } = panel.area;
+    const [across, down] = seenAt(placeOf(this.cortex, this.pose, vertex), frame, width / height);
+    return [x + across * width, y + down * height];
+  }
+
+  draw(): void {
+    const { state } = this.store;
+    const views = this.views();
+    for (const { panel } of views) {
+      if (!this.stale.delete(panel.mapping)) continue;
+      const map = this.map(panel.mapping);
+      this.scene.paint(panel.mapping, (colours) => paint(this.mappings[panel.mapping], map, this.palette, state, colours));
+    }
+    this.scene.setPose(this.pose);
+    this.scene.clear();
+    for (const { panel, frame } of views) this.scene.draw(panel.mapping, panel.area, frame, state.outlines);
+    const [{ panel, frame }] = views;
+    this.sight = new Sight(this.cortex, this.pose, this.scene, frame, panel.area.width / panel.area.height);
+    for (const call of this.afterFrame) call();
+  }
+
+  /** Take the size of the element; `ratio` pixels a CSS pixel. */
+  resize(ratio = Math.min(2, devicePixelRatio)): void {
+    const { clientWidth, clientHeight } = this.canvas;
+    if (!clientWidth || !clientHeight) return;
+    this.scene.renderer.setPixelRatio(ratio);
+    this.scene.renderer.setSize(clientWidth, clientHeight, false);
+    this.ask();
+  }
+
+  /** The vertex seen at a place of the picture, CSS pixels; null beside the cortex. */
+  vertexAt(x: number, y: number): number | null {
+    const view = this.views().find(({ panel: { area } }) =>
+      x >= area.x && x < area.x + area.width && y >= area.y && y < area.y + area.height);
+    if (!view) return null;
+    const { area } = view.panel;
+    this.scene.setPose(this.pose);
+    const found = this.scene.vertexAt((x - area.x) / area.width, (y - area.y) / area.height, area, view.frame);
+    return found < 0 ? null : this.nearest(found, x, y, view);
+  }
+
+  /** Of a vertex and its neighbours the one seen nearest to a place: a face shows only one of its corners. */
+  private nearest(vertex: number, x: number, y: number, view: View): number {
+    const { start, vertex: neighbours } = this.cortex.neighbours;
+    const candidates = [vertex, ...neighbours.subarray(start[vertex], start[vertex + 1])];
+    const distance = (candidate: number) => {
+      const [across, down] = this.seen(candidate, view);
+      return Math.hypot(across - x, down - y);
+    };
+    return candidates.reduce((best, candidate) => (distance(candidate) < distance(best) ? candidate : best));
+  }
+}

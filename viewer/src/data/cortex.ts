@@ -1,0 +1,129 @@
+/** Both hemispheres as one mesh in three shapes, turned so that a viewer stands behind the head. */
+
+import { ABSENT, readBits, readNumbers, readValues } from "./codec";
+import type { ShapePlace, SurfaceHeader } from "./header";
+import { icosphere } from "./icosphere";
+
+export interface Shapes {
+  pial: Float32Array;
+  inflated: Float32Array;
+  flat: Float32Array;
+}
+
+export interface Cortex {
+  name: string;
+  /** Vertices of a hemisphere; those of the right one follow the left one's. */
+  side: number;
+  count: number;
+  /** Three numbers a vertex: x to the right, y up, z to the viewer. */
+  shapes: Shapes;
+  /** Of the pial and the inflated shape, -127..127. */
+  normals: { pial: Int8Array; inflated: Int8Array };
+  /** Faces of the flat sheet first. */
+  faces: Uint32Array;
+  sheetFaces: number;
+  onSheet: Uint8Array;
+  cortex: Uint8Array;
+  folding: Float32Array;
+  parents: Int32Array;
+  neighbours: Neighbours;
+}
+
+export interface Neighbours {
+  start: Uint32Array;
+  vertex: Uint32Array;
+}
+
+export function readCortex(header: SurfaceHeader, blob: Uint8Array): Cortex {
+  const side = header.vertices;
+  const sphere = icosphere(side);
+  const parents = bothSides(sphere.parents, side);
+  const { faces, sheetFaces } = sortedFaces(sphere.faces, side, readBits(blob, header.sheet));
+  const onSheet = new Uint8Array(2 * side);
+  for (let k = 0; k < sheetFaces; k++) onSheet[faces[k]] = 1;
+  const shapes = {
+    pial: readShape(blob, header.shapes.pial, parents),
+    inflated: readShape(blob, header.shapes.inflated, parents),
+    flat: readShape(blob, header.shapes.flat, parents),
+  };
+  return {
+    name: header.name,
+    side,
+    count: 2 * side,
+    shapes,
+    normals: { pial: normalsOf(shapes.pial, faces), inflated: normalsOf(shapes.inflated, faces) },
+    faces,
+    sheetFaces,
+    onSheet,
+    cortex: readBits(blob, header.cortex),
+    folding: readValues(blob, header.folding, parents)[0],
+    parents,
+    neighbours: neighboursOf(faces, 2 * side),
+  };
+}
+
+function bothSides(parents: Int32Array, side: number): Int32Array {
+  const both = new Int32Array(2 * parents.length);
+  both.set(parents);
+  for (let i = 0; i < parents.length; i++) both[parents.length + i] = parents[i] === ABSENT ? ABSENT : parents[i] + side;
+  return both;
+}
+
+function sortedFaces(faces: Uint32Array, side: number, sheet: Uint8Array): { faces: Uint32Array; sheetFaces: number } {
+  const sorted = new Uint32Array(2 * faces.length);
+  let to = 0;
+  for (const wanted of [1, 0]) {
+    for (let k = 0; k < sheet.length; k++) {
+      if (sheet[k] !== wanted) continue;
+      const right = 3 * k >= faces.length;
+      const from = right ? 3 * k - faces.length : 3 * k;
+      for (let corner = 0; corner < 3; corner++) sorted[to++] = faces[from + corner] + (right ? side : 0);
+    }
+  }
+  const sheetFaces = 3 * sheet.reduce((sum, one) => sum + one, 0);
+  return { faces: sorted, sheetFaces };
+}
+
+/** From x right, y anterior, z superior to x right, y up, z to a viewer behind the head; flat shapes lie in z = 0. */
+function readShape(blob: Uint8Array, place: ShapePlace, parents: Int32Array): Float32Array {
+  const numbers = readNumbers(blob, place, parents);
+  const points = new Float32Array(3 * place.count);
+  const at = (axis: number, i: number) => place.origin[axis] + numbers[axis][i] * place.step;
+  for (let i = 0; i < place.count; i++) {
+    points[3 * i] = at(0, i);
+    points[3 * i + 1] = at(place.components === 3 ? 2 : 1, i);
+    points[3 * i + 2] = place.components === 3 ? -at(1, i) : 0;
+  }
+  return points;
+}
+
+function normalsOf(points: Float32Array, faces: Uint32Array): Int8Array {
+  const sums = new Float32Array(points.length);
+  for (let f = 0; f < faces.length; f += 3) {
+    const [a, b, c] = [3 * faces[f], 3 * faces[f + 1], 3 * faces[f + 2]];
+    const ux = points[b] - points[a], uy = points[b + 1] - points[a + 1], uz = points[b + 2] - points[a + 2];
+    const vx = points[c] - points[a], vy = points[c + 1] - points[a + 1], vz = points[c + 2] - points[a + 2];
+    const nx = uy * vz - uz * vy, ny = uz * vx - ux * vz, nz = ux * vy - uy * vx;
+    sums[a] += nx; sums[a + 1] += ny; sums[a + 2] += nz;
+    sums[b] += nx; sums[b + 1] += ny; sums[b + 2] += nz;
+    sums[c] += nx; sums[c + 1] += ny; sums[c + 2] += nz;
+  }
+  const normals = new Int8Array(points.length);
+  for (let i = 0; i < sums.length; i += 3) {
+    const length = Math.hypot(sums[i], sums[i + 1], sums[i + 2]) || 1;
+    for (let axis = 0; axis < 3; axis++) normals[i + axis] = Math.round((127 * sums[i + axis]) / length);
+  }
+  return normals;
+}
+
+function neighboursOf(faces: Uint32Array, count: number): Neighbours {
+  const start = new Uint32Array(count + 1);
+  for (let k = 0; k < faces.length; k++) start[faces[k] + 1]++;
+  for (let i = 0; i < count; i++) start[i + 1] += start[i];
+  const filled = start.slice(0, count);
+  const vertex = new Uint32Array(faces.length);
+  // The mesh is closed: each neighbour follows a vertex in exactly one of its faces.
+  for (let f = 0; f < faces.length; f += 3)
+    for (let corner = 0; corner < 3; corner++) vertex[filled[faces[f + corner]]++] = faces[f + ((corner + 1) % 3)];
+  return { start, vertex };
+}

@@ -1,0 +1,219 @@
+/** What the graphics card holds: the cortex once, its colours once a mapping, and the lines around regions. */
+
+import {
+  BufferAttribute, BufferGeometry, DoubleSide, DynamicDrawUsage, GLSL3, InstancedBufferAttribute,
+  InstancedBufferGeometry, type IUniform, Matrix3, Mesh, NearestFilter, PerspectiveCamera, RawShaderMaterial, Scene,
+  Vector2, Vector3, WebGLRenderer, WebGLRenderTarget,
+} from "three";
+
+import type { Cortex } from "../data/cortex";
+import { distanceOf, type Frame, VIEW_ANGLE } from "./camera";
+import type { Lines } from "./outlines";
+import { PIAL_MIDDLE, type Pose } from "./pose";
+import { CORTEX_FRAGMENT, CORTEX_VERTEX, ID_FRAGMENT, ID_VERTEX, LINE_FRAGMENT, LINE_VERTEX } from "./shaders";
+
+/** Nearest and farthest that anything stands from the middle of the world, mm. */
+const REACH = 420;
+/** Of lines, pixels, and their colours: dark on white, so that they show on any colour. */
+const LINES: { width: number; ink: [number, number, number] }[] = [
+  { width: 4.2, ink: [1, 1, 1] },
+  { width: 2.2, ink: [0.1, 0.115, 0.13] },
+];
+
+/** A rectangle of the picture in CSS pixels, from its upper left corner. */
+export interface Rectangle {
+  x: number;
+  y: number;
+  width: number;
+  height: number;
+}
+
+interface Layer {
+  cortex: Mesh;
+  lines: Mesh[];
+  paint: Uint8Array;
+  attribute: BufferAttribute;
+}
+
+export class CortexScene {
+  readonly renderer: WebGLRenderer;
+  private readonly scene = new Scene();
+  private readonly ids = new Scene();
+  private readonly camera = new PerspectiveCamera(VIEW_ANGLE, 1, 1, 2000);
+  private readonly target = new WebGLRenderTarget(1, 1, { minFilter: NearestFilter, magFilter: NearestFilter });
+  private readonly layers: Layer[];
+  private readonly uniforms: Record<string, IUniform> = {
+    inflating: { value: 0 },
+    flattening: { value: 0 },
+    opening: { value: 0 },
+    shift: { value: 0 },
+    turn: { value: new Matrix3() },
+    pialMiddle: { value: new Vector3(...PIAL_MIDDLE) },
+    sideVertices: { value: 0 },
+    pixels: { value: new Vector2(1, 1) },
+  };
+  private readonly dissolved: IUniform = { value: 0 };
+
+  constructor(canvas: HTMLCanvasElement, cortex: Cortex, lines: Lines[]) {
+    this.renderer = new WebGLRenderer({ canvas, antialias: true, alpha: true, preserveDrawingBuffer: true });
+    this.renderer.autoClear = false;
+    this.renderer.setScissorTest(true);
+    this.uniforms.sideVertices.value = cortex.side;
+    const shared = sharedGeometry(cortex);
+    const materials = [this.material(CORTEX_VERTEX, CORTEX_FRAGMENT, false), this.material(CORTEX_VERTEX, CORTEX_FRAGMENT, true)];
+    const inks = LINES.map(({ width, ink }) => {
+      const material = this.material(LINE_VERTEX, LINE_FRAGMENT, false);
+      Object.assign(material.uniforms, { width: { value: width }, ink: { value: new Vector3(...ink) } });
+      return Object.assign(material, { transparent: true, depthWrite: false });
+    });
+    this.layers = lines.map((own) => this.addLayer(cortex, shared, materials, own, inks));
+    const pointing = [this.material(ID_VERTEX, ID_FRAGMENT, false), this.material(ID_VERTEX, ID_FRAGMENT, true)];
+    this.ids.add(unculled(new Mesh(shared, pointing)));
+  }
+
+  /** Colours of every vertex for a mapping, written by `change`. */
+  paint(mapping: number, change: (colours: Uint8Array) => void): void {
+    const layer = this.layers[mapping];
+    change(layer.paint);
+    layer.attribute.needsUpdate = true;
+  }
+
+  setPose(pose: Pose): void {
+    this.uniforms.inflating.value = pose.inflated;
+    this.uniforms.flattening.value = pose.flat;
+    this.uniforms.opening.value = pose.open;
+    this.uniforms.shift.value = pose.shift;
+    (this.uniforms.turn.value as Matrix3).fromArray(pose.turn);
+    // What the flat sheets have not goes away as they open.
+    this.dissolved.value = Math.min(1, pose.flat * 6);
+  }
+
+  clear(): void {
+    const size = this.renderer.getSize(new Vector2());
+    this.renderer.setScissor(0, 0, size.x, size.y);
+    this.renderer.setClearColor(0, 0);
+    this.renderer.clear();
+  }
+
+  draw(mapping: number, area: Rectangle, frame: Frame, outlines: boolean): void {
+    const height = this.renderer.getSize(new Vector2()).y;
+    const bottom = height - area.y - area.height;
+    this.renderer.setViewport(area.x, bottom, area.width, area.height);
+    this.renderer.setScissor(area.x, bottom, area.width, area.height);
+    this.look(frame, area.width / area.height);
+    this.uniforms.pixels.value.set(area.width, area.height);
+    this.layers.forEach((layer, number) => {
+      layer.cortex.visible = number === mapping;
+      for (const line of layer.lines) line.visible = number === mapping && outlines;
+    });
+    this.renderer.render(this.scene, this.camera);
+  }
+
+  /** A vertex of the face that is seen at a place in parts of the width and height; -1 beside the cortex. */
+  vertexAt(x: number, y: number, area: Rectangle, frame: Frame): number {
+    this.look(frame, area.width / area.height);
+    this.camera.setViewOffset(area.width, area.height, x * area.width - 0.5, y * area.height - 0.5, 1, 1);
+    const [vertex] = this.readIds(1, 1);
+    this.camera.clearViewOffset();
+    return vertex;
+  }
+
+  /** The same for every cell of a coarse picture, row by row from the top. */
+  verticesIn(columns: number, rows: number, frame: Frame, aspect: number): Int32Array {
+    this.look(frame, aspect);
+    const fromBelow = this.readIds(columns, rows);
+    const vertices = new Int32Array(columns * rows);
+    for (let row = 0; row < rows; row++)
+      vertices.set(fromBelow.subarray((rows - 1 - row) * columns, (rows - row) * columns), row * columns);
+    return vertices;
+  }
+
+  private readIds(columns: number, rows: number): Int32Array {
+    this.target.setSize(columns, rows);
+    this.renderer.setRenderTarget(this.target);
+    this.renderer.setClearColor(0, 0);
+    this.renderer.clear();
+    this.renderer.render(this.ids, this.camera);
+    const pixels = new Uint8Array(4 * columns * rows);
+    this.renderer.readRenderTargetPixels(this.target, 0, 0, columns, rows, pixels);
+    this.renderer.setRenderTarget(null);
+    return Int32Array.from({ length: columns * rows }, (_, k) =>
+      pixels[4 * k] + (pixels[4 * k + 1] << 8) + (pixels[4 * k + 2] << 16) - 1);
+  }
+
+  private look(frame: Frame, aspect: number): void {
+    const distance = distanceOf(frame);
+    this.camera.aspect = aspect;
+    this.camera.position.set(frame.x, frame.y, distance);
+    this.camera.near = Math.max(1, distance - REACH);
+    this.camera.far = distance + REACH;
+    this.camera.updateProjectionMatrix();
+  }
+
+  private material(vertexShader: string, fragmentShader: string, wall: boolean): RawShaderMaterial {
+    const uniforms = { ...this.uniforms, dissolved: wall ? this.dissolved : { value: 0 } };
+    return new RawShaderMaterial({ vertexShader, fragmentShader, uniforms, glslVersion: GLSL3, side: DoubleSide });
+  }
+
+  private addLayer(
+    cortex: Cortex, shared: BufferGeometry, materials: RawShaderMaterial[], lines: Lines, inks: RawShaderMaterial[],
+  ): Layer {
+    const paint = new Uint8Array(4 * cortex.count);
+    const attribute = new BufferAttribute(paint, 4, true).setUsage(DynamicDrawUsage);
+    const geometry = new BufferGeometry();
+    for (const [name, values] of Object.entries(shared.attributes)) geometry.setAttribute(name, values);
+    geometry.setIndex(shared.index);
+    geometry.groups = shared.groups;
+    geometry.setAttribute("paint", attribute);
+    const strips = lineGeometry(lines);
+    const layer = {
+      cortex: unculled(new Mesh(geometry, materials)),
+      lines: inks.map((ink) => unculled(new Mesh(strips, ink))),
+      paint,
+      attribute,
+    };
+    layer.lines.forEach((line, order) => (line.renderOrder = 1 + order));
+    this.scene.add(layer.cortex, ...layer.lines);
+    return layer;
+  }
+}
+
+function unculled(mesh: Mesh): Mesh {
+  mesh.frustumCulled = false;
+  return mesh;
+}
+
+function sharedGeometry(cortex: Cortex): BufferGeometry {
+  const geometry = new BufferGeometry();
+  geometry.setAttribute("pial", new BufferAttribute(cortex.shapes.pial, 3));
+  geometry.setAttribute("inflated", new BufferAttribute(cortex.shapes.inflated, 3));
+  geometry.setAttribute("flatShape", new BufferAttribute(cortex.shapes.flat, 3));
+  geometry.setAttribute("pialNormal", new BufferAttribute(cortex.normals.pial, 3, true));
+  geometry.setAttribute("inflatedNormal", new BufferAttribute(cortex.normals.inflated, 3, true));
+  geometry.setAttribute("folding", new BufferAttribute(cortex.folding, 1));
+  geometry.setAttribute("isCortex", new BufferAttribute(Uint8Array.from(cortex.cortex, (one) => 255 * one), 1, true));
+  geometry.setIndex(new BufferAttribute(cortex.faces, 1));
+  geometry.addGroup(0, cortex.sheetFaces, 0);
+  geometry.addGroup(cortex.sheetFaces, cortex.faces.length - cortex.sheetFaces, 1);
+  return geometry;
+}
+
+function lineGeometry(lines: Lines): InstancedBufferGeometry {
+  const geometry = new InstancedBufferGeometry();
+  geometry.setAttribute("corner", new BufferAttribute(new Float32Array([0, -0.5, 1, -0.5, 1, 0.5, 0, 0.5]), 2));
+  geometry.setIndex([0, 1, 2, 0, 2, 3]);
+  const ends = (points: Float32Array, second: number) => {
+    const chosen = new Float32Array(3 * lines.count);
+    for (let k = 0; k < lines.count; k++) chosen.set(points.subarray(6 * k + 3 * second, 6 * k + 3 * second + 3), 3 * k);
+    return new InstancedBufferAttribute(chosen, 3);
+  };
+  for (const name of ["pial", "inflated", "flat"] as const) {
+    geometry.setAttribute(`${name}A`, ends(lines.shapes[name], 0));
+    geometry.setAttribute(`${name}B`, ends(lines.shapes[name], 1));
+  }
+  const both = new Float32Array(2 * lines.count);
+  for (let k = 0; k < lines.count; k++) both.set([lines.side[k], lines.kind[k]], 2 * k);
+  geometry.setAttribute("sideAndKind", new InstancedBufferAttribute(both, 2));
+  geometry.instanceCount = lines.count;
+  return geometry;
+}

@@ -1,0 +1,55 @@
+/** Elements made from words: text is always text, never markup, whatever a name holds. */
+
+type Child = Node | string | null;
+type Attributes = Record<string, string | number | boolean | ((event: Event) => void)>;
+
+export function h<Tag extends keyof HTMLElementTagNameMap>(
+  tag: Tag, attributes: Attributes = {}, ...children: Child[]
+): HTMLElementTagNameMap[Tag] {
+  return filled(document.createElement(tag), attributes, children);
+}
+
+export function svg<Tag extends keyof SVGElementTagNameMap>(
+  tag: Tag, attributes: Attributes = {}, ...children: Child[]
+): SVGElementTagNameMap[Tag] {
+  return filled(document.createElementNS("http://www.w3.org/2000/svg", tag), attributes, children);
+}
+
+function filled<Made extends Element>(element: Made, attributes: Attributes, children: Child[]): Made {
+  for (const [name, value] of Object.entries(attributes)) {
+    if (typeof value === "function") element.addEventListener(name, value);
+    else if (value === true) element.setAttribute(name, "");
+    else if (value !== false) element.setAttribute(name, String(value));
+  }
+  element.append(...children.filter((child) => child !== null));
+  return element;
+}
+
+export function button(text: string, press: () => void, attributes: Attributes = {}): HTMLButtonElement {
+  return h("button", { type: "button", click: press, ...attributes }, text);
+}
+
+let counted = 0;
+
+/** A name that no other element of the page has. */
+export function freshId(): string {
+  counted += 1;
+  return `ft-${counted}`;
+}
+
+/** A number as it is printed: a true minus sign, and a dash where there is none. */
+export function number(value: number | null | undefined, digits = 2): string {
+  if (value === null || value === undefined || !Number.isFinite(value)) return "–";
+  return value.toFixed(digits).replace("-", "−");
+}
+
+export function cssColour([r, g, b]: readonly number[]): string {
+  return `rgb(${r} ${g} ${b})`;
+}
+
+/** Hand text or bytes to the reader as a file. */
+export function download(content: Blob, name: string): void {
+  const address = URL.createObjectURL(content);
+  h("a", { href: address, download: name }).click();
+  setTimeout(() => URL.revokeObjectURL(address), 10_000);
+}
