@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from jaxtyping import Float, Int
 
-from factortopy.analysis import ALL_VOXELS, estimate, layer_position, region_names
-from factortopy.cortex import HEMISPHERES, Surface
+from factortopy.analysis import estimate, layer_position, region_names
+from factortopy.cortex import ALL_VOXELS, HEMISPHERES, Surface
 from factortopy.mapping import Mapping, best_layer, facts_line, layer_confidence
 from factortopy.page.codec import Blob, parents_among, parents_of
 from factortopy.plot import flat_sheet, label_anchor, round_up
