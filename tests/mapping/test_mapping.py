@@ -100,7 +100,9 @@ def test_a_foreign_dataset_is_refused_by_the_name_of_its_variable(mapping, tmp_p
     if name.startswith("roi_"):
         return  # on disk all masks are one array
     folder = mapping.save(tmp_path / "mapping")
-    _storable(dataset).to_zarr(folder / "dataset.zarr", mode="w", consolidated=False, zarr_format=3)
+    _storable(dataset).to_zarr(
+        folder / "dataset.zarr", mode="w", consolidated=False, zarr_format=3, write_empty_chunks=True
+    )
     with pytest.raises(DataError, match=message) as error:
         Mapping.load(folder)
     assert "\n" not in str(error.value)
@@ -115,3 +117,12 @@ def test_an_unwritable_place_is_one_clear_error(mapping, tmp_path):
 def test_provenance_is_plain_json(mapping, tmp_path):
     folder: Path = mapping.save(tmp_path / "mapping")
     assert json.loads((folder / "provenance.json").read_text()) == mapping.provenance
+
+
+def test_a_lost_chunk_of_a_mapping_does_not_read_as_zeros(mapping, tmp_path):
+    zeros = mapping.with_variables({"scale": (("voxel",), np.zeros(4))})
+    folder = zeros.save(tmp_path / "mapping")
+    assert not Mapping.load(folder).dataset["scale"].any()
+    next(file for file in (folder / "dataset.zarr" / "scale").rglob("*") if file.name == "0").unlink()
+    with pytest.raises(DataError, match=r"dataset\.zarr/scale is not whole: 1 of 1 files of chunks are missing"):
+        Mapping.load(folder)

@@ -7,7 +7,7 @@ import typer
 
 import factortopy as ft
 from factortopy.cli import channels, compare, data, figures, finetune, fit, plan, score, start, weights
-from factortopy.cli.failures import Commands, failure_line
+from factortopy.cli.failures import Commands, failure_line, print_readably
 
 __all__ = ["app", "main"]
 
@@ -67,6 +67,7 @@ def main() -> None:
     Bad input and Ctrl-C end in one line on standard error and exit code 2; a fault of the program
     keeps its traceback.
     """
+    print_readably()
     try:
         app(prog_name="factortopy")
     except BaseException as error:

@@ -1,5 +1,6 @@
-"""Bad input and interruptions as one line on standard error and exit code 2."""
+"""What commands print: bad input and interruptions as one line, and only characters that the terminal knows."""
 
+import codecs
 import errno
 import sys
 from typing import Any
@@ -19,6 +20,36 @@ MACHINE_ERRORS = {
     errno.ENOTDIR: "choose another place",
 }
 """Errors of the disk that a user can mend, with the remedy."""
+PLAIN = {
+    "²": "2",
+    "–": "-",
+    "−": "-",
+    "…": "...",
+    "·": "-",
+    "→": "->",
+    "≥": ">=",
+    "≤": "<=",
+    "×": "x",
+    "■": "#",
+    "●": "*",
+}
+"""For characters of our own texts that a terminal lacks; all others are written as Python writes them (``\\xe9``)."""
+
+
+def print_readably() -> None:
+    """Let standard output and error replace characters that their encoding lacks, where they would raise."""
+    codecs.register_error("factortopy", _replace)
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):  # not where a notebook or a test stands for it
+            stream.reconfigure(errors="factortopy")
+
+
+def _replace(error: UnicodeError) -> tuple[str | bytes, int]:
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    character = error.object[error.start]
+    one = UnicodeEncodeError(error.encoding, error.object, error.start, error.start + 1, error.reason)
+    return (PLAIN[character], one.end) if character in PLAIN else codecs.backslashreplace_errors(one)
 
 
 class Commands(TyperGroup):

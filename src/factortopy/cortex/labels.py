@@ -10,7 +10,7 @@ from jaxtyping import Bool, Int
 
 from factortopy.cortex.mesh import HEMISPHERES
 from factortopy.errors import DataError
-from factortopy.storage import VOLUME_ENDINGS, read_array, read_volume, reading
+from factortopy.storage import VOLUME_ENDINGS, open_gifti, read_array, read_text, read_volume, reading
 
 BACKGROUND = ("unknown", "???", "none", "background", "medial_wall", "medial wall", "")
 """Names, in lower case, of what is no region."""
@@ -65,15 +65,16 @@ def read_labels(path: str | os.PathLike[str], *, vertices: int | None = None) ->
     path = Path(path)
     if not path.is_file():
         raise DataError.of(path, "is missing; give a file of labels (.annot, .label, .mgz, .gii or .npy)")
-    if path.suffix == ".label":
+    ending = path.suffix.lower()
+    if ending == ".label":
         return _read_label(path, vertices)
-    if path.suffix == ".annot":
+    if ending == ".annot":
         labels = Labels(*read_annotation(path))
-    elif path.suffix == ".gii":
+    elif ending == ".gii":
         labels = _read_gifti(path)
-    elif path.suffix == ".npy":
+    elif ending == ".npy":
         labels = Labels(_whole_numbers(read_array(path), path), {})
-    elif path.name.endswith(VOLUME_ENDINGS):
+    elif path.name.lower().endswith(VOLUME_ENDINGS):
         labels = Labels(_whole_numbers(read_volume(path), path), read_colour_table(path))
     else:
         raise DataError.of(path, "holds no labels; give .annot, .label, .mgz, .nii.gz, .gii or .npy")
@@ -125,13 +126,14 @@ def read_colour_table(path: str | os.PathLike[str]) -> dict[int, str]:
         DataError: if a line of the table has no number.
     """
     path = Path(path)
-    stem = next((path.name.removesuffix(end) for end in VOLUME_ENDINGS if path.name.endswith(end)), path.name)
+    endings = (end for end in VOLUME_ENDINGS if path.name.lower().endswith(end))
+    stem = next((path.name[: -len(end)] for end in endings), path.name)
     tables = (path.with_name(f"{name}.ctab") for name in (path.name, stem))
     table = next((file for file in tables if file.is_file()), None)
     if table is None:
         return {}
     with reading(table, "expected lines of a number and a name"):
-        lines = [line.split() for line in table.read_text(encoding="utf-8").splitlines()]
+        lines = [line.split() for line in read_text(table).splitlines()]
         lines = [words for words in lines if words and not words[0].startswith("#")]
         return {int(number): "".join(rest[:1]) for number, *rest in lines}
 
@@ -141,7 +143,7 @@ def _read_label(path: Path, vertices: int | None) -> Labels:
         raise DataError.of(path, "lists vertices but not how many there are; say vertices=, e.g. 163842")
     with reading(path, "expected a FreeSurfer label"):
         # A line of comment, the number of vertices, and a line of each: its number, position and value.
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = read_text(path).splitlines()
         count = int(lines[1])
         listed = np.array([int(line.split()[0]) for line in lines[2 : 2 + count]], dtype=np.int64)
     if len(listed) != count:
@@ -156,10 +158,8 @@ def _read_label(path: Path, vertices: int | None) -> Labels:
 
 
 def _read_gifti(path: Path) -> Labels:
-    import nibabel
-
     with reading(path, "expected a GIfTI file of labels"):
-        image = nibabel.GiftiImage.from_filename(path)
+        image = open_gifti(path)
         values = [np.asarray(array.data) for array in image.darrays]
         names = {int(label.key): str(label.label or "") for label in image.labeltable.labels}
     if len(values) != 1:

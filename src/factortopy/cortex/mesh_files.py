@@ -9,7 +9,7 @@ from jaxtyping import Bool, Float, Int
 
 from factortopy.cortex.mesh import Mesh
 from factortopy.errors import DataError
-from factortopy.storage import reading
+from factortopy.storage import open_gifti, reading
 
 TRIANGLES = b"\xff\xff\xfe"
 """The first bytes of FreeSurfer's triangle files."""
@@ -28,7 +28,7 @@ def read_mesh(path: str | os.PathLike[str]) -> Mesh:
         DataError: if it is missing, truncated, of another kind, or its triangles name missing vertices.
     """
     path = Path(path)
-    if path.name.endswith((".gii", ".gii.gz")):
+    if path.name.lower().endswith((".gii", ".gii.gz")):
         arrays = _read_gifti(path)
         if len(arrays) != 2:
             raise DataError.of(path, f"has {len(arrays)} arrays, expected two: vertices and triangles")
@@ -77,7 +77,7 @@ def read_morph(path: str | os.PathLike[str], vertices: int) -> Float[np.ndarray,
         DataError: if it is missing, truncated, of another kind, or has another number of vertices.
     """
     path = Path(path)
-    if path.name.endswith((".gii", ".gii.gz")):
+    if path.name.lower().endswith((".gii", ".gii.gz")):
         values = np.concatenate([array.reshape(-1) for array in _read_gifti(path)])
     else:
         with reading(path, REMEDY), path.open("rb") as file:
@@ -150,7 +150,4 @@ def flat_mesh(path: str | os.PathLike[str], closed: Mesh) -> Mesh:
 
 
 def _read_gifti(path: Path) -> list[np.ndarray]:
-    import nibabel
-
-    with reading(path, "expected a GIfTI file"):
-        return [np.asarray(array.data) for array in nibabel.GiftiImage.from_filename(path).darrays]
+    return [np.asarray(array.data) for array in open_gifti(path).darrays]

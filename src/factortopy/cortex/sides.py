@@ -13,7 +13,7 @@ from jaxtyping import Int
 
 from factortopy.cortex.mesh import HEMISPHERES
 from factortopy.errors import DataError
-from factortopy.storage import ArrayPath, reading
+from factortopy.storage import ArrayPath, open_cifti, reading
 
 STRUCTURES = {"CortexLeft": "left", "CortexRight": "right"}
 """GIfTI's ``AnatomicalStructurePrimary``."""
@@ -85,8 +85,8 @@ def grayordinates(path: str | os.PathLike[str]) -> Grayordinates | None:
     if not file.name.lower().endswith(CIFTI) or not file.is_file():
         return None
     with reading(file):
-        image = nibabel.load(file)
-        axis = image.header.get_axis(image.ndim - 1) if isinstance(image, nibabel.Cifti2Image) else None
+        image = open_cifti(file)
+        axis = image.header.get_axis(image.ndim - 1)
         if not isinstance(axis, nibabel.cifti2.BrainModelAxis):
             return None
         names = np.char.lower(np.asarray(axis.name, dtype=str))

@@ -17,7 +17,7 @@ import zarr
 
 from factortopy.datasets.data_set import DataSet, Report, check_recorded
 from factortopy.images import ImageSet
-from factortopy.storage import ShardedStore
+from factortopy.storage import ShardedStore, check_zarr
 from factortopy.subjects import RecordedVoxels, Recording, Subject, Trials, ZScore, subject_of
 
 COLUMNS_AT_ONCE = 16_384
@@ -60,7 +60,10 @@ class BetaStore:
         )
 
     def _voxels(self, facts: dict[str, Any]) -> RecordedVoxels:
-        arrays = {name: np.asarray(array[:]) for name, array in self._group["voxels"].arrays()}  # type: ignore[union-attr,index]
+        arrays = dict(self._group["voxels"].arrays())  # type: ignore[union-attr]
+        for name, array in arrays.items():
+            check_zarr(array, self.path / "voxels" / name)
+        arrays = {name: np.asarray(array[:]) for name, array in arrays.items()}
         left = arrays["left"]
         return RecordedVoxels(
             part=np.repeat(list(facts["parts"]), list(facts["parts"].values())),

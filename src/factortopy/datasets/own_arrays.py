@@ -49,7 +49,7 @@ def _check_subject(report: Report, subject: Subject) -> None:
 
 
 def _check_large(report: Report, folder: Path, responses: Any, ids: Any) -> None:
-    if not isinstance(responses, Path) or responses.suffix != ".npy":
+    if not isinstance(responses, Path) or responses.suffix.lower() != ".npy":
         report.add("note", folder, "responses are too large to look at in seconds in this format")
         return
     header = npy_header(responses)
@@ -78,7 +78,7 @@ OWN_ARRAYS = DataSet(
     name="arrays",
     title="Own arrays",
     expected="own arrays (responses.npy or subject.toml)",
-    recognises=lambda path: path.suffix == ".toml" if path.is_file() else _IN_FOLDER(path),
+    recognises=lambda path: path.suffix.lower() == ".toml" if path.is_file() else _IN_FOLDER(path),
     load=_load,
     images=_images,
     check=check_arrays,

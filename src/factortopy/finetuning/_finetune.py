@@ -18,7 +18,16 @@ from factortopy.finetuning.training import VALIDATION_BATCH, FinetuneHistory, Fi
 from factortopy.machine import Cost, choose_device
 from factortopy.networks import FINETUNED_SETTINGS, FINETUNED_WEIGHTS, Network, peak_memory, read_weights
 from factortopy.provenance import provenance
-from factortopy.storage import Checkpoint, atomic_path, check_writable, remove, separate, sha256_text, write_table
+from factortopy.storage import (
+    Checkpoint,
+    atomic_path,
+    check_writable,
+    read_text,
+    remove,
+    separate,
+    sha256_text,
+    write_table,
+)
 
 TIMED_STEPS = 3
 CLASSIFIER, HISTORY, PROVENANCE = "classifier.safetensors", "history.csv", "provenance.json"
@@ -137,7 +146,7 @@ def _finished(output: Path, identity: str) -> dict[str, Any] | None:
     if not output.exists() or (output.is_dir() and not any(output.iterdir())):
         return None
     try:
-        record: dict[str, Any] = json.loads((output / PROVENANCE).read_text(encoding="utf-8"))
+        record: dict[str, Any] = json.loads(read_text(output / PROVENANCE))
         kept = record["identity"]
     except (OSError, ValueError, KeyError):
         raise DataError(f"{output} exists and is no fine-tuned network; choose another folder", path=output) from None

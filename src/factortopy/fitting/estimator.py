@@ -16,6 +16,7 @@ from factortopy.fitting.training import History
 from factortopy.machine import Machine
 from factortopy.model import FactorTopy, Selection
 from factortopy.networks import Tokens
+from factortopy.storage import as_array
 
 BATCH = 64
 
@@ -105,7 +106,8 @@ class FactorTopyRegressor(RegressorMixin, BaseEstimator):
             ShapeError: if images or voxels differ in number.
             DataError: if responses or coordinates are not finite, or there are too few images.
         """
-        responses, coordinates = np.asarray(responses, np.float32), np.asarray(coordinates, np.float32)
+        responses = as_array(responses, "responses").astype(np.float32, copy=False)
+        coordinates = as_array(coordinates, "coordinates").astype(np.float32, copy=False)
         _check(tokens, responses, coordinates)
         settings = fit_settings(self.recipe, seed=self.seed, **self.changes)
         count = round(self.validation_fraction * len(responses))

@@ -10,7 +10,7 @@ from PIL import Image
 from factortopy.errors import DataError
 from factortopy.images.image_set import ImageSet
 from factortopy.images.pictures import picture_head, read_image
-from factortopy.storage import reading
+from factortopy.storage import missing_part, read_text, reading, row_is_stored
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff")
 HDF5 = (".hdf5", ".h5")
@@ -87,7 +87,7 @@ def images_from_list(path: str | Path, *, check: bool = True) -> ImageSet:
     """
     file = Path(path)
     with reading(file, "give a list of images as a text file, UTF-8, one path a line"):
-        lines = [line.strip() for line in file.read_text(encoding="utf-8-sig").splitlines()]
+        lines = [line.strip() for line in read_text(file).splitlines()]
     ids = tuple(line for line in lines if line)
     if not ids:
         raise DataError.of(file, "names no images; write the path of one image a line")
@@ -155,7 +155,7 @@ def images_from_hdf5(path: str | Path, dataset: str = "imgBrick", ids: Sequence[
         3
     """
     file = Path(path)
-    count = _count(file, dataset)
+    count, whole = _count(file, dataset)
     number_of = {f"{PREFIX}{number:05d}": number for number in range(count)}
     unknown = [image_id for image_id in ids or () if image_id not in number_of]
     if unknown:
@@ -167,13 +167,16 @@ def images_from_hdf5(path: str | Path, dataset: str = "imgBrick", ids: Sequence[
         import h5py
 
         with reading(file, REMEDY), h5py.File(file, "r") as opened:
-            return Image.fromarray(np.asarray(opened[dataset][number_of[image_id]]))
+            array, number = opened[dataset], number_of[image_id]
+            if not whole and not row_is_stored(array, number):
+                raise DataError(f"image {image_id!r} was never written to {file}: it would be black", path=file)
+            return Image.fromarray(np.asarray(array[number]))
 
     return ImageSet(file.stem, tuple(number_of if ids is None else ids), load)
 
 
-def _count(path: Path, dataset: str) -> int:
-    """How many images an array has, which must be one of images."""
+def _count(path: Path, dataset: str) -> tuple[int, bool]:
+    """How many images an array has, which must be one of images, and whether all of them are stored."""
     import h5py
 
     with reading(path, REMEDY), h5py.File(path, "r") as file:
@@ -186,5 +189,8 @@ def _count(path: Path, dataset: str) -> int:
         elif brick.shape[1] * brick.shape[2] > Image.MAX_IMAGE_PIXELS:
             fault = f"announces images of {brick.shape[1:3]} pixels in {dataset!r}; damaged?"
         else:
-            return int(brick.shape[0])
+            missing = missing_part(brick)
+            if missing is None or brick.chunks:
+                return int(brick.shape[0]), missing is None
+            fault = f"is not whole: {missing}; {REMEDY}"
     raise DataError.of(path, fault)

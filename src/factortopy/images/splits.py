@@ -4,13 +4,12 @@ import json
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from factortopy.errors import DataError, ShapeError
-from factortopy.storage import reading, sha256_text
+from factortopy.storage import read_text, reading, sha256_text
 
 SIDES = ("train", "validation", "test")
 
@@ -149,7 +148,7 @@ def read_split(path: str | os.PathLike[str]) -> Split:
         DataError: if it is missing, no such JSON, or an image stands on two sides.
     """
     with reading(path, "give a split as JSON with train, validation and test"):
-        sides = json.loads(Path(path).read_text(encoding="utf-8"))
+        sides = json.loads(read_text(path))
     if not isinstance(sides, dict) or not all(isinstance(ids, list) for ids in sides.values()):
         raise DataError.of(path, "is no split: give an object of three lists, train, validation and test")
     return Split.from_dict(sides)

@@ -12,6 +12,7 @@ import numpy as np
 import tomli_w
 import torch
 import xarray as xr
+import zarr
 from jaxtyping import Bool, Float
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
@@ -21,7 +22,7 @@ from factortopy.cortex import VERTICES, Voxels
 from factortopy.errors import DataError
 from factortopy.mapping.schema import ROI, check_dataset
 from factortopy.model import confidence
-from factortopy.storage import atomic_path, separate
+from factortopy.storage import atomic_path, check_zarr, read_text, separate
 
 DATASET, PARAMETERS = "dataset.zarr", "parameters.safetensors"
 SETTINGS, PROVENANCE = "settings.toml", "provenance.json"
@@ -122,7 +123,9 @@ class Mapping:
         """
         with atomic_path(path, sign=DATASET) as folder:
             folder.mkdir()
-            _storable(self.dataset).to_zarr(folder / DATASET, mode="w", consolidated=False, zarr_format=3)
+            _storable(self.dataset).to_zarr(
+                folder / DATASET, mode="w", consolidated=False, zarr_format=3, write_empty_chunks=True
+            )
             save_file(separate(self.parameters), folder / PARAMETERS)
             (folder / SETTINGS).write_text(tomli_w.dumps(self.settings), encoding="utf-8")
             (folder / PROVENANCE).write_text(json.dumps(self.provenance, indent=2, sort_keys=True), encoding="utf-8")
@@ -142,11 +145,13 @@ class Mapping:
                     f"{folder} is no mapping: {part} is missing; give the folder that `fit` wrote", path=folder
                 )
         try:
+            for _, array in zarr.open_group(folder / DATASET, mode="r").arrays():
+                check_zarr(array, folder / DATASET / array.path)
             return cls(
                 dataset=_as_saved(xr.open_zarr(folder / DATASET, consolidated=False).load()),
                 parameters=load_file(folder / PARAMETERS),
-                settings=tomllib.loads((folder / SETTINGS).read_text(encoding="utf-8")),
-                provenance=json.loads((folder / PROVENANCE).read_text(encoding="utf-8")),
+                settings=tomllib.loads(read_text(folder / SETTINGS)),
+                provenance=json.loads(read_text(folder / PROVENANCE)),
             )
         except (SafetensorError, ValueError, KeyError, OSError) as error:
             raise DataError(

@@ -1,11 +1,17 @@
 from .arrays import ArraySource as ArraySource
 from .arrays import NpyHeader as NpyHeader
 from .arrays import npy_header as npy_header
+from .arrays import parts_of as parts_of
+from .arrays import paths_of as paths_of
 from .arrays import read_array as read_array
 from .checkpoint import Checkpoint as Checkpoint
 from .checkpoint import Part as Part
 from .checkpoint import ResumableTraining as ResumableTraining
 from .checkpoint import separate as separate
+from .chunked import check_dataset as check_dataset
+from .chunked import check_zarr as check_zarr
+from .chunked import missing_part as missing_part
+from .chunked import row_is_stored as row_is_stored
 from .files import SMALL as SMALL
 from .files import SUFFIXES as SUFFIXES
 from .files import ArrayPath as ArrayPath
@@ -14,6 +20,7 @@ from .files import check_plausible as check_plausible
 from .files import check_writable as check_writable
 from .files import csv_of as csv_of
 from .files import read_ahead as read_ahead
+from .files import read_text as read_text
 from .files import reading as reading
 from .files import remove as remove
 from .files import sha256_array as sha256_array
@@ -28,7 +35,10 @@ from .shards import read_rows as read_rows
 from .shards import shard_bytes as shard_bytes
 from .shards import shard_path as shard_path
 from .shards import write_shard as write_shard
+from .values import as_array as as_array
 from .volumes import VOLUME_ENDINGS as VOLUME_ENDINGS
+from .volumes import open_cifti as open_cifti
+from .volumes import open_gifti as open_gifti
 from .volumes import open_volume as open_volume
 from .volumes import read_values as read_values
 from .volumes import read_volume as read_volume

@@ -3,17 +3,21 @@
 import math
 import os
 import zipfile
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import IO, Any
+from typing import IO, Any, TypeAlias
 
 import numpy as np
 
 from factortopy.errors import DataError
+from factortopy.storage.chunked import check_dataset, check_zarr, hdf5_dataset
 from factortopy.storage.files import SUFFIXES, ArrayPath, Path_, check_plausible, reading
-from factortopy.storage.volumes import open_volume, read_values
+from factortopy.storage.values import as_array
+from factortopy.storage.volumes import open_cifti, open_gifti, open_volume, read_values
 
-ArraySource = Path_ | np.ndarray | Sequence[Path_]
+NO_INTENT = 0
+"""NIfTI's code of an array that does not say what it holds."""
+ArraySource: TypeAlias = Any
+"""A path, several paths or arrays that are joined, or what ``as_array`` makes an array of."""
 
 
 @dataclass(frozen=True)
@@ -67,25 +71,49 @@ def _check_size(path: Path_ | ArrayPath, header: NpyHeader, size: int) -> None:
         raise DataError.of(path, f"is {fault}: {takes}; get it again or save it again with numpy.save")
 
 
-def read_array(source: ArraySource, *, axis: int = -1) -> np.ndarray:
-    """An array as it is, or read from a file; several files are joined.
+def paths_of(source: ArraySource) -> list[Path_]:
+    """The files that an array is to be read from; none of an array in memory."""
+    if isinstance(source, str | os.PathLike):
+        return [source]
+    several = isinstance(source, list | tuple) and all(isinstance(part, str | os.PathLike) for part in source)
+    return list(source) if several else []
+
+
+def parts_of(source: ArraySource) -> list[ArraySource]:
+    """The paths or arrays that are joined to one array; what is one array, such as a list of numbers, alone."""
+    if isinstance(source, list | tuple) and source:
+        parts = (
+            isinstance(part, str | os.PathLike) or (hasattr(part, "__array__") and np.ndim(part)) for part in source
+        )
+        return list(source) if all(parts) else [source]
+    return [source]
+
+
+def read_array(source: ArraySource, *, axis: int = -1, what: str = "the array") -> np.ndarray:
+    """An array in memory, or read from a file; several are joined.
 
     Known files: ``.npy``; ``.npz``, HDF5 and Zarr, where ``file.h5:name`` picks one of several arrays; GIfTI
-    and MGH/MGZ, one row an image; CIFTI. Objects (pickles) are refused.
+    and MGH/MGZ, one row an image; CIFTI. Objects (pickles) are refused, and so are arrays of which parts were never
+    stored.
 
     Args:
-        source: an array, a path, or several paths, e.g. of the left and the right hemisphere.
+        source: an array or what is like one (``as_array``), a path, or several of them, e.g. of the left and the
+            right hemisphere.
         axis: along which several are joined.
+        what: what messages call an array in memory.
 
     Raises:
-        DataError: if a file is missing, truncated, damaged, of an unknown kind or holds no plain array.
+        DataError: if a file is missing, truncated, damaged, of an unknown kind or holds no plain array, or values
+            are masked.
     """
-    if isinstance(source, np.ndarray):
-        return source
+    parts = parts_of(source)
+    if len(parts) > 1:
+        arrays = [read_array(part, what=what) for part in parts]
+        with reading(" + ".join(map(str, paths_of(source))) or what, f"give parts that differ along axis {axis} only"):
+            return np.concatenate(arrays, axis=axis)
+    source = parts[0]
     if not isinstance(source, str | os.PathLike):
-        parts = [read_array(part) for part in source]
-        with reading(" + ".join(map(str, source)), f"give files that differ along axis {axis} only"):
-            return np.concatenate(parts, axis=axis)
+        return as_array(source, what)
     path = ArrayPath.parse(source)
     if not path.file.exists():
         raise DataError.of(path.file, f"is missing; give the path of an array ({', '.join(SUFFIXES)})")
@@ -115,7 +143,7 @@ def _read_npy(path: ArrayPath) -> np.ndarray:
 def _read_npz(path: ArrayPath) -> np.ndarray:
     with zipfile.ZipFile(path.file) as archive:
         members = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
-        info = members[_choose_member(path, list(members))]
+        info = members[path.choose(list(members))]
         check_plausible(path, info.file_size, info.compress_size)
         with archive.open(info) as file:
             _check_size(path, _npy_header(file, path), info.file_size)
@@ -128,14 +156,8 @@ def _read_hdf5(path: ArrayPath) -> np.ndarray:
     import h5py
 
     with h5py.File(path.file, "r") as file:
-        names: list[str] = []
-        file.visititems(lambda name, item: names.append(name) if isinstance(item, h5py.Dataset) else None)
-        dataset = file[_choose_member(path, names)]
-        if dataset.dtype.hasobject or dataset.shape is None:
-            raise DataError.of(path, f"holds {dataset.dtype}, no numbers; give a data set of numbers")
-        check_plausible(path, dataset.nbytes, dataset.id.get_storage_size())
-        if dataset.chunks:
-            check_plausible(path, math.prod(dataset.chunks) * dataset.dtype.itemsize, path.file.stat().st_size)
+        dataset = hdf5_dataset(file, path)
+        check_dataset(dataset, path)
         return np.asarray(dataset[()])
 
 
@@ -146,7 +168,7 @@ def _read_zarr(path: ArrayPath) -> np.ndarray:
     node: Any = zarr.open(path.file, mode="r")
     if isinstance(node, zarr.Group):
         names = [name for name, item in node.members(max_depth=None) if isinstance(item, zarr.Array)]
-        node = node[_choose_member(path, names)]
+        node = node[path.choose(names)]
     elif path.member:
         raise DataError.of(path.file, f"is one array and has no {path.member!r}; leave the name out")
     if node.dtype.hasobject:
@@ -154,25 +176,23 @@ def _read_zarr(path: ArrayPath) -> np.ndarray:
     stored = sum(file.stat().st_size for file in path.file.rglob("*") if file.is_file())
     for shape in (node.shape, node.chunks, node.shards or ()):
         check_plausible(path, math.prod(shape) * node.dtype.itemsize, stored)
+    check_zarr(node, path)
     return np.asarray(node[...])
 
 
 def _read_gifti(path: ArrayPath) -> np.ndarray:
-    """The arrays of a GIfTI file, a row an image: several stacked, one transposed; of a mesh, its points as they are.
+    """The arrays of a GIfTI file, a row an image: several are stacked; of a mesh, its points.
 
-    One array of values is (vertex, image), as nilearn writes it.
+    One array is as it is, (image, vertex), unless it says nothing of what it holds: then it is nilearn's, (vertex, image).
     """
-    import nibabel
-
-    image = nibabel.load(path.file)
+    image = open_gifti(path.file)
     of_intent = image.get_arrays_from_intent("NIFTI_INTENT_POINTSET") or image.darrays
     arrays = [np.asarray(array.data) for array in of_intent]
     if not arrays:
         raise DataError.of(path, "holds no data array; export the values to GIfTI again")
     if len(arrays) > 1:
         return np.stack(arrays)
-    kept = nibabel.nifti1.intent_codes.niistring[of_intent[0].intent].endswith(("POINTSET", "TRIANGLE", "VECTOR"))
-    return arrays[0] if kept else arrays[0].T
+    return arrays[0].T if of_intent[0].intent == NO_INTENT else arrays[0]
 
 
 def _read_mgh(path: ArrayPath) -> np.ndarray:
@@ -186,27 +206,11 @@ def _read_mgh(path: ArrayPath) -> np.ndarray:
 
 def _read_cifti(path: ArrayPath) -> np.ndarray:
     """The matrix of a CIFTI-2 file, (row, grayordinate)."""
-    import nibabel
-
-    image = nibabel.load(path.file)
-    if not isinstance(image, nibabel.Cifti2Image):
-        fault = "is a plain NIfTI volume, expected CIFTI; give responses as (image, voxel)"
-        raise DataError.of(path, f"{fault}, e.g. .npy of the voxels inside a mask")
+    image = open_cifti(path.file)
     announced = math.prod(map(int, image.shape)) * image.get_data_dtype().itemsize
     size = path.file.stat().st_size
-    if path.file.name.endswith(".nii") and announced > size:
+    if path.file.name.lower().endswith(".nii") and announced > size:
         fault = f"is truncated: shape {image.shape} takes {announced:,} bytes, it has {size:,}; get it again"
         raise DataError.of(path, fault)
     check_plausible(path, announced, size)
     return np.asarray(image.dataobj)
-
-
-def _choose_member(path: ArrayPath, members: Sequence[str]) -> str:
-    """The array asked for in a file that can hold several; the only one where none is asked for."""
-    if path.member in members:
-        return path.member
-    if not path.member and len(members) == 1:
-        return members[0]
-    names = ", ".join(sorted(members)[:8]) or "no array"
-    fault = f"has no {path.member!r}" if path.member else f"is an archive of {len(members)} arrays"
-    raise DataError.of(path.file, f"{fault}; it holds {names}: name one as {path.file.name}:NAME")

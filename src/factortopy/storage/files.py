@@ -5,7 +5,7 @@ import os
 import shutil
 import uuid
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -44,6 +44,20 @@ class ArrayPath:
         if colon and not os.path.exists(text) and file.lower().endswith(SUFFIXES):
             return cls(Path(file), member.strip("/"))
         return cls(Path(text))
+
+    def choose(self, members: Sequence[str]) -> str:
+        """The array asked for in a file that can hold several; the only one where none is asked for.
+
+        Raises:
+            DataError: if there is no such array, or several and none is asked for.
+        """
+        if self.member in members:
+            return self.member
+        if not self.member and len(members) == 1:
+            return members[0]
+        names = ", ".join(sorted(members)[:8]) or "no array"
+        fault = f"has no {self.member!r}" if self.member else f"is an archive of {len(members)} arrays"
+        raise DataError.of(self.file, f"{fault}; it holds {names}: name one as {self.file.name}:NAME")
 
     def __str__(self) -> str:
         return f"{self.file}:{self.member}" if self.member else str(self.file)
@@ -158,6 +172,11 @@ def write_table(path: Path_, table: "pandas.DataFrame") -> Path:
         DataError: if it cannot be written.
     """
     return write_text(path, csv_of(table))
+
+
+def read_text(path: Path_) -> str:
+    """The text of a UTF-8 file, without the byte order mark that some editors put before it."""
+    return Path(path).read_text(encoding="utf-8-sig")
 
 
 def write_text(path: Path_, text: str) -> Path:

@@ -178,7 +178,7 @@ class ShardedStore:
     def _create(self, group: zarr.Group, arrays: Mapping[str, Mapping[str, Any]]) -> None:
         # Tokens and betas hardly shrink under compression, so there is none: every chunk has a checksum instead.
         for name, layout in arrays.items():
-            group.create_array(name, compressors=[Crc32cCodec()], **layout)
+            group.create_array(name, compressors=[Crc32cCodec()], config={"write_empty_chunks": True}, **layout)
 
     def _stored_bytes(self, array: str) -> int:
         return sum(file.stat().st_size for file in (self.path / array / "c").rglob("*") if file.is_file())

@@ -9,10 +9,45 @@ from jaxtyping import Float, Int
 
 from factortopy.errors import DataError, ShapeError
 from factortopy.storage.files import COMPRESSION, Path_, reading
+from factortopy.storage.values import as_array
 
 VOLUME_ENDINGS = (".mgz", ".mgh", ".nii", ".nii.gz")
 
 REMEDY = "it is truncated or no MGH or NIfTI image; get it again"
+
+
+def open_gifti(path: Path_) -> Any:
+    """The nibabel image of a GIfTI file, whatever the case of its name.
+
+    Raises:
+        DataError: if it is missing or no GIfTI file.
+    """
+    import nibabel
+
+    with reading(path, "expected a GIfTI file"):
+        return nibabel.GiftiImage.from_file_map(_file_map(path))
+
+
+def open_cifti(path: Path_) -> Any:
+    """The nibabel image of a CIFTI-2 file, whatever the case of its name; no values are read yet.
+
+    Raises:
+        DataError: if it is missing, or no CIFTI file.
+    """
+    import nibabel
+
+    remedy = (
+        "is it a plain NIfTI volume? Expected CIFTI: give responses as (image, voxel), e.g. .npy of a mask's voxels"
+    )
+    with reading(path, remedy):
+        return nibabel.Cifti2Image.from_file_map(_file_map(path))
+
+
+def _file_map(path: Path_) -> Any:
+    # nibabel itself tells files by their names, and takes mixed case for another kind.
+    import nibabel
+
+    return {"image": nibabel.FileHolder(str(path))}
 
 
 def open_volume(path: Path_) -> Any:
@@ -24,15 +59,15 @@ def open_volume(path: Path_) -> Any:
     import nibabel
 
     path = Path(path)
-    kind = nibabel.MGHImage if path.name.endswith((".mgz", ".mgh")) else nibabel.Nifti1Image
+    kind = nibabel.MGHImage if path.name.lower().endswith((".mgz", ".mgh")) else nibabel.Nifti1Image
     with reading(path, REMEDY):
         # The file stays open, so that one trial after another is read in one pass through the file.
-        image = kind.from_filename(path, keep_file_open=True)
+        image = kind.from_file_map(_file_map(path), keep_file_open=True)
         # An MGH header has lengths of 32 bits, whose product would overflow.
         values = math.prod(int(length) for length in image.shape)
         announced = image.dataobj.offset + values * image.dataobj.dtype.itemsize
     size = path.stat().st_size
-    most = size * COMPRESSION if path.suffix in (".mgz", ".gz") else size
+    most = size * COMPRESSION if path.suffix.lower() in (".mgz", ".gz") else size
     if announced > most or min(image.shape, default=0) < 1:
         fault = f"has {size} bytes but its header announces shape {image.shape}, {announced} bytes"
         raise DataError.of(path, f"{fault}; it is truncated or damaged: fetch it again")
@@ -78,7 +113,7 @@ def volume_coordinates(
         >>> ft.volume_coordinates(indices, np.diag([1.8, 1.8, 1.8, 1.0]))[1].tolist()
         [18.0, 0.0, 0.0]
     """
-    indices, affine = np.asarray(indices), np.asarray(affine, dtype=float)
+    indices, affine = as_array(indices, "voxel indices"), as_array(affine, "the affine").astype(float)
     if indices.ndim != 2 or indices.shape[1] != 3 or affine.shape != (4, 4):
         raise ShapeError(
             f"voxel indices must be (voxel, 3) and the affine (4, 4), got {indices.shape} and {affine.shape}"

@@ -1,6 +1,7 @@
 """A subject from a user's own arrays, in memory or in files of any common format."""
 
 import os
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +13,7 @@ from jaxtyping import Float
 from factortopy.cortex import HEMISPHERES, Voxels, surface_name
 from factortopy.errors import DataError, ShapeError
 from factortopy.images import ImageSet, images_from_folder
-from factortopy.storage import ArraySource, read_array, reading
+from factortopy.storage import SUFFIXES, ArrayPath, ArraySource, parts_of, paths_of, read_array, read_text, reading
 from factortopy.subjects.places import StatedPlaces, in_order, on_surface
 from factortopy.subjects.regions import LabelledRegion, RegionSource, mask_of
 from factortopy.subjects.subject import Subject
@@ -25,7 +26,7 @@ def read_ids(path: str | os.PathLike[str]) -> tuple[str, ...]:
         DataError: if the file is missing or not UTF-8 text.
     """
     with reading(path, "give a UTF-8 text file with one image id a line"):
-        return tuple(Path(path).read_text(encoding="utf-8").splitlines())
+        return tuple(read_text(path).splitlines())
 
 
 def load_arrays(
@@ -47,8 +48,9 @@ def load_arrays(
 ) -> Subject:
     """Make a subject of arrays, or of files with them.
 
-    An array is given as it is, as the path of a file that ``read_array`` knows (``.npy``, ``.npz``, HDF5 as
-    ``file.h5:dataset``, Zarr, GIfTI, MGH/MGZ, CIFTI), or as several paths that are joined along the voxels.
+    An array is given as it is (NumPy's, or what is like one: a tensor, a data frame, a list), as the path of a file
+    that ``read_array`` knows (``.npy``, ``.npz``, HDF5 as ``file.h5:dataset``, Zarr, GIfTI, MGH/MGZ, CIFTI), or as
+    several paths that are joined along the voxels. Masked values are refused.
     Which hemisphere a file is of, it says itself (``file_side``); two files of responses that say nothing are the left
     and the right one. Several files of one value a voxel are put into the order of the responses.
 
@@ -119,7 +121,9 @@ def load_arrays(
 
 def _responses(source: ArraySource) -> tuple[Float[np.ndarray, "image voxel"], list[int]]:
     """Responses, and how many voxels each of their files has."""
-    files = [source] if isinstance(source, np.ndarray | str | os.PathLike) else list(source)
+    if source is None:
+        raise DataError("responses are missing; give numbers, one row an image")
+    files = parts_of(source)
     parts = [_numbers(file, "responses", np.float32) for file in files]
     for file, part in zip(files, parts, strict=True):
         if part.ndim != 2 or not part.size or len(part) != len(parts[0]):
@@ -141,22 +145,45 @@ def _mask(name: str, source: RegionSource, sides: np.ndarray | None, shape: tupl
 
 def _ids(source: Sequence[str] | str | os.PathLike[str] | None, images: ImageSet | None) -> tuple[str, ...]:
     if source is not None:
-        return read_ids(source) if isinstance(source, str | os.PathLike) else tuple(source)
+        ids = read_ids(source) if isinstance(source, str | os.PathLike) else tuple(source)
+        if not all(isinstance(name, str) for name in ids):
+            raise DataError("image_ids must be texts, one a row of responses; give file names")
+        return ids
     if images is None:
         raise DataError("give image_ids, one a row of responses, or images: their sorted names are taken then")
+    in_number_order = sorted(images.ids, key=_by_number)
+    if list(images.ids) == sorted(images.ids) != in_number_order:
+        first, second = next(pair for pair in zip(images.ids, in_number_order, strict=True) if pair[0] != pair[1])
+        fault = (
+            f"names of images do not tell the order of rows: {first!r} comes before {second!r} by name, not by number"
+        )
+        raise DataError(f"{fault}; give image_ids (image_ids.txt), one a row")
     return images.ids
 
 
+def _by_number(name: str) -> tuple[Any, ...]:
+    """Sorts ``img2`` before ``img10``, as people do."""
+    parts = re.split(r"([0-9]+)", name)
+    return tuple(int(part) if index % 2 else part for index, part in enumerate(parts))
+
+
 def _sides(source: ArraySource, shape: tuple[int, ...]) -> np.ndarray:
-    array = read_array(source)
+    array = _texts(source, "hemisphere")
     if array.shape != shape or not np.isin(array, HEMISPHERES).all():
         fault = f"hemisphere must be 'left' or 'right' for each of {shape[0]} voxels"
         raise _of(source, DataError(f"{fault}, got {array.dtype} of shape {array.shape}"))
     return array
 
 
+def _texts(source: ArraySource, what: str) -> np.ndarray:
+    """Labels of voxels; texts in a list are the labels themselves, unless they name files of arrays."""
+    files = paths_of(source) if isinstance(source, list | tuple) else []
+    named = any(ArrayPath.parse(file).file.name.lower().endswith(SUFFIXES) for file in files)
+    return np.array(source) if files and not named else read_array(source, what=what)
+
+
 def _labels(source: ArraySource, shape: tuple[int, ...]) -> np.ndarray:
-    array = read_array(source)
+    array = _texts(source, "groups")
     if array.shape != shape or array.dtype.kind not in "iuUSO":
         fault = f"groups must be a text or a whole number for each of {shape[0]} voxels"
         raise _of(source, DataError(f"{fault}, got {array.dtype} of shape {array.shape}"))
@@ -169,7 +196,7 @@ def _numbers(
     """An array of finite numbers; leading axes of length 1 that ``shape`` has not are dropped. None stays None."""
     if source is None:
         return None
-    array = read_array(source, axis=axis)
+    array = read_array(source, axis=axis, what=what)
     if array.dtype.kind not in "fiub":
         raise _of(source, DataError(f"{what} must hold real numbers, got {array.dtype}; convert before saving"))
     if shape is not None:
@@ -188,7 +215,7 @@ def _numbers(
 
 def _of(source: ArraySource, error: DataError) -> DataError:
     """The error, at the file or files that the array is from; as it is for an array in memory."""
-    if isinstance(source, np.ndarray):
+    files = paths_of(source)
+    if not files:
         return error
-    files = [source] if isinstance(source, str | os.PathLike) else list(source)
     return type(error)(f"{' + '.join(map(str, files))}: {error}", path=files[0])

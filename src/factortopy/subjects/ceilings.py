@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from factortopy.errors import DataError, ShapeError
+from factortopy.storage import as_array
 
 NCSNR_FORMULA = "ncsnr^2 / (ncsnr^2 + mean over images of 1 / repeats)"
 REPEATS_FORMULA = "S / (S + N * mean over images of 1 / repeats), S and N by analysis of variance of repeats"
@@ -35,7 +36,7 @@ def noise_ceiling_from_ncsnr(
     Raises:
         DataError: if a ratio is negative or infinite, or no image is counted.
     """
-    ncsnr = np.asarray(ncsnr, dtype=np.float64)
+    ncsnr = as_array(ncsnr, "ncsnr").astype(np.float64)
     if (ncsnr < 0).any() or np.isinf(ncsnr).any():
         raise DataError("ncsnr must be 0 or more and finite; read it from the file that belongs to the betas")
     signal = np.square(ncsnr)
@@ -65,8 +66,8 @@ def noise_ceiling_at(
         given: number of images seen once, twice and so on, for which ``ceiling`` holds.
         wanted: the same for the images of interest, e.g. the test images.
     """
-    signal = np.asarray(ceiling, dtype=np.float64) * mean_inverse(given)
-    noise = (1 - np.asarray(ceiling, dtype=np.float64)) * mean_inverse(wanted)
+    ceiling = as_array(ceiling, "ceiling").astype(np.float64)
+    signal, noise = ceiling * mean_inverse(given), (1 - ceiling) * mean_inverse(wanted)
     return np.asarray(signal / (signal + noise))
 
 
@@ -76,7 +77,7 @@ def repeat_counts(repeats: Int[np.ndarray, "image"]) -> Int[np.ndarray, "repeats
     Args:
         repeats: trials that each image's response averages, at least 1.
     """
-    repeats = np.asarray(repeats)
+    repeats = as_array(repeats, "repeats")
     if repeats.ndim != 1 or not len(repeats) or repeats.min() < 1:
         raise DataError("repeats must be at least 1 for each image, and there must be an image")
     return np.bincount(repeats)[1:]
@@ -91,7 +92,7 @@ def noise_ceiling_from_percent(percent: Float[np.ndarray, "voxel"]) -> Float[np.
     Raises:
         DataError: if values lie outside 0..100.
     """
-    percent = np.asarray(percent, dtype=np.float64)
+    percent = as_array(percent, "noise ceilings").astype(np.float64)
     if percent.size and (np.nanmin(percent) < 0 or np.nanmax(percent) > 100):
         low, high = np.nanmin(percent), np.nanmax(percent)
         raise DataError(f"noise ceilings in per cent lie in 0..100, found {low:.4g} to {high:.4g}")
@@ -150,7 +151,7 @@ def repeat_variance(trials: Float[np.ndarray, "trial voxel"], images: Sequence[s
         ShapeError: if there is not one image for each trial.
         DataError: if no image is repeated, there is one image only, or a response is not finite.
     """
-    trials = np.asarray(trials)
+    trials = as_array(trials, "trials")
     if trials.ndim != 2 or len(images) != len(trials):
         raise ShapeError(f"trials must be (trial, voxel) for {len(images)} images, got shape {trials.shape}")
     _, image, repeats = np.unique(np.asarray(images), return_inverse=True, return_counts=True)

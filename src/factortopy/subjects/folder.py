@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from factortopy.errors import DataError, UnknownNameError
-from factortopy.storage import SUFFIXES, ArraySource, reading
+from factortopy.storage import SUFFIXES, ArraySource, read_text, reading
 from factortopy.subjects.arrays import load_arrays
 from factortopy.subjects.regions import beside, described_regions
 from factortopy.subjects.subject import PlantedTruth, Subject
@@ -39,7 +39,7 @@ def load_subject_folder(path: str | os.PathLike[str]) -> Subject:
         DataError: if a file is missing, truncated or does not fit the others.
     """
     path = Path(path)
-    if not path.is_dir() and path.suffix != ".toml":
+    if not path.is_dir() and path.suffix.lower() != ".toml":
         raise DataError.of(path, "is no folder; give the folder of a subject (responses.npy, coordinates.npy, ...)")
     folder, facts = read_description(path)
     parts = described_files(folder, facts)
@@ -73,7 +73,7 @@ def read_description(path: str | os.PathLike[str]) -> tuple[Path, dict[str, Any]
     if path.is_dir() and not file.is_file():
         return path, {}
     with reading(file, "mend it or save the subject again"):
-        facts = tomllib.loads(file.read_text(encoding="utf-8"))
+        facts = tomllib.loads(read_text(file))
     keys = (*TEXTS, *TABLES, *PARTS, SINGLE_TRIALS)
     for key, value in facts.items():
         if key not in keys:

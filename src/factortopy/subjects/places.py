@@ -1,6 +1,5 @@
 """Hemisphere and vertex of each column of responses: what is given, what the files say, what a surface implies."""
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -9,9 +8,7 @@ from jaxtyping import Int
 
 from factortopy.cortex import HEMISPHERES, VERTICES, Grayordinates, file_sides, grayordinates
 from factortopy.errors import DataError
-from factortopy.storage import ArraySource
-
-Path_ = str | os.PathLike[str]
+from factortopy.storage import ArraySource, paths_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -126,11 +123,3 @@ def on_surface(
         whole = "" if half is None else f", which has 2 x {half}"
         raise DataError(f"{voxels} voxels on {name}{whole}: give {missing} of each, or no surface")
     return hemisphere, vertex
-
-
-def paths_of(source: ArraySource) -> list[Path_]:
-    """The files of an array; none of one in memory."""
-    if isinstance(source, str | os.PathLike):
-        return [source]
-    items = [] if isinstance(source, np.ndarray) else list(source)
-    return items if all(isinstance(item, str | os.PathLike) for item in items) else []

@@ -78,7 +78,7 @@ def described_regions(folder: Path, named: Mapping[str, Any], responses: ArraySo
                 raise DataError.of(file, f"and {other} are one ROI; remove one")
     lists: dict[str, RegionSource] = {}
     if (folder / LISTS).is_file():
-        npy = isinstance(responses, Path) and responses.suffix == ".npy"
+        npy = isinstance(responses, Path) and responses.suffix.lower() == ".npy"
         shape = npy_header(responses).shape if npy else read_array(responses).shape  # type: ignore[arg-type]
         lists = dict(_of_json(folder / LISTS, shape[-1] if shape else 0))
     for source, more in ((folder / FOLDER, found), (folder / LISTS, lists)):

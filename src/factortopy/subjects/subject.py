@@ -12,7 +12,7 @@ from jaxtyping import Bool, Float, Int
 from factortopy.cortex import Voxels
 from factortopy.errors import DataError, ShapeError
 from factortopy.images import ImageSet
-from factortopy.storage import atomic_path, read_array
+from factortopy.storage import as_array, atomic_path, read_array
 from factortopy.subjects.regions import region_files
 
 TRUTH_ARRAYS = (
@@ -250,6 +250,7 @@ def _check_shapes(subject: Subject) -> None:
 
 
 def _check_values(subject: Subject) -> None:
+    as_array(subject.responses, "responses")  # sums would skip what is masked, and later work would not
     if subject.responses.dtype != np.float32:
         raise DataError(f"responses are {subject.responses.dtype}; convert with .astype('float32')")
     # One pass without a copy: a NaN or an infinity anywhere makes the sum of its column not finite.

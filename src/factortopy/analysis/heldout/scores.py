@@ -12,6 +12,7 @@ from factortopy.analysis.quantities import finite_mean
 from factortopy.cortex import ALL_VOXELS
 from factortopy.errors import DataError, ShapeError
 from factortopy.mapping import Mapping
+from factortopy.storage import as_array
 
 
 def r_squared(
@@ -86,7 +87,7 @@ def normalised(
         >>> float(ft.normalised(np.array([0.1]), np.array([0.2])).values[0])
         0.5
     """
-    r2, ceiling = np.asarray(r2), np.asarray(ceiling)
+    r2, ceiling = as_array(r2, "scores"), as_array(ceiling, "ceilings")
     if r2.shape != ceiling.shape:
         raise ShapeError(f"scores {r2.shape} and ceilings {ceiling.shape} must be of the same voxels")
     if not 0 < threshold <= 1:

@@ -16,6 +16,7 @@ from jaxtyping import Bool, Float
 
 from factortopy.analysis.slope import PAPER_LEVELS, fit_slope
 from factortopy.errors import DataError, ShapeError
+from factortopy.storage import as_array
 
 MOST_VOXELS = 2_000
 """More are thinned at random: the eigenvectors are those of a full matrix, voxels x voxels."""
@@ -63,6 +64,7 @@ def surrogate_maps(
         >>> drawn.shape == (3, 60)
         True
     """
+    values, coordinates = as_array(values, "values"), as_array(coordinates, "coordinates")
     if values.ndim != 1 or coordinates.shape != (len(values), 3):
         raise ShapeError(f"values {values.shape} need coordinates ({len(values)}, 3), got {coordinates.shape}")
     if not np.isfinite(values).all():
@@ -121,6 +123,7 @@ def correlation_test(
         >>> round(test.value, 6), test.p
         (1.0, 0.01)
     """
+    left, right = as_array(left, "left"), as_array(right, "right")
     used = _thinned(np.isfinite(left) & np.isfinite(right), seed)
     return _test(
         lambda values: float(np.corrcoef(values, right[used])[0, 1]), left[used], coordinates[used], count, seed

@@ -22,7 +22,7 @@ from factortopy.cortex import Voxels
 from factortopy.errors import DataError, UnknownNameError
 from factortopy.images import images_by_name
 from factortopy.progress import progress_bar
-from factortopy.storage import open_volume, read_values, reading, volume_coordinates
+from factortopy.storage import open_volume, read_text, read_values, reading, volume_coordinates
 from factortopy.subjects import (
     REPEATS_FORMULA,
     RecordedVoxels,
@@ -66,7 +66,7 @@ def listed_images(root: Path) -> list[str]:
 def _read_names(path: Path) -> list[str]:
     """The image of each trial, by a text with one file name a line."""
     with reading(path, "expected a text with one file name a line"):
-        return [Path(name).name.removeprefix(REPEATED) for name in path.read_text(encoding="utf-8").split()]
+        return [Path(name).name.removeprefix(REPEATED) for name in read_text(path).split()]
 
 
 @dataclass(frozen=True, eq=False)

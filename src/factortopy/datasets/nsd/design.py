@@ -119,7 +119,7 @@ def check_stimulus_info(path: Path, design: NsdDesign, subject: int) -> None:
     shared: set[int] = set()
     with (
         reading(path, "it is truncated or no table; get nsd_stim_info_merged.csv again"),
-        open(path, encoding="utf-8", newline="") as file,
+        open(path, encoding="utf-8-sig", newline="") as file,
     ):
         for row in csv.DictReader(file):
             image = int(row["nsdId"])

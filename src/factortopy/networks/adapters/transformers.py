@@ -19,6 +19,7 @@ from factortopy.networks.network import IMAGENET_PREPROCESSING, Network, Preproc
 from factortopy.networks.reading.layered import LayeredNetwork, choose_layers
 from factortopy.networks.weights.matching import refuse_misfits
 from factortopy.networks.weights.remote import HubFile
+from factortopy.storage import read_text
 
 # Where two-tower models keep the part that sees images
 TOWERS = ("vision_model", "vision_encoder", "vision_tower")
@@ -123,7 +124,7 @@ def _configuration(architecture: str) -> tuple[Any, Preprocessing]:
     ]
     try:
         config = library.AutoConfig.from_pretrained(files[0].parent)
-        seen = transformers_preprocessing(json.loads(files[1].read_text(encoding="utf-8")))
+        seen = transformers_preprocessing(json.loads(read_text(files[1])))
     except (OSError, ValueError, KeyError) as error:
         if isinstance(error, FactortopyError):
             raise

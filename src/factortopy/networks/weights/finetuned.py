@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from factortopy.errors import DataError
+from factortopy.storage import read_text
 
 FINETUNED_WEIGHTS, FINETUNED_SETTINGS = "weights.safetensors", "settings.toml"
 
@@ -40,7 +41,7 @@ def find_finetuned(path: str | Path) -> FinetunedFolder | None:
     if not (folder / FINETUNED_WEIGHTS).is_file() or not file.is_file():
         return None
     try:
-        facts = tomllib.loads(file.read_text(encoding="utf-8"))["network"]
+        facts = tomllib.loads(read_text(file))["network"]
         name, description = str(facts["name"]), str(facts["description"])
         seen = dict(facts["preprocessing"])
     except (OSError, ValueError, KeyError, TypeError) as error:
