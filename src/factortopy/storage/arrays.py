@@ -183,7 +183,7 @@ def _read_zarr(path: ArrayPath) -> np.ndarray:
 def _read_gifti(path: ArrayPath) -> np.ndarray:
     """The arrays of a GIfTI file, a row an image: several are stacked; of a mesh, its points.
 
-    One array is as it is, (image, vertex), unless it says nothing of what it holds: then it is nilearn's, (vertex, image).
+    One array is as it is, (image, vertex); one that says nothing of what it holds is nilearn's, (vertex, image).
     """
     image = open_gifti(path.file)
     of_intent = image.get_arrays_from_intent("NIFTI_INTENT_POINTSET") or image.darrays
