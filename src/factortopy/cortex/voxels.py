@@ -187,7 +187,7 @@ class Voxels:
             DataError: if a file cannot be read, is of the other hemisphere, or does not fit the vertices.
         """
         for side, path in files.items():
-            if (stated := file_side(path)) not in (None, side):
+            if side in HEMISPHERES and (stated := file_side(path)) not in (None, side):
                 raise DataError.of(path, f"is of the {stated} hemisphere, given for the {side} one; exchange them")
         sizes = dict.fromkeys(HEMISPHERES, VERTICES.get(self.surface or "")) | dict(vertices or {})
         labels = {side: read_labels(path, vertices=sizes.get(side)) for side, path in files.items()}
