@@ -10,12 +10,14 @@ import time
 import numpy as np
 import psutil
 import pytest
+import torch
+import zarr
 from PIL import Image
 from pixel_network import PixelNetwork, noise_images, run, slow_run, stored_files
 
 from factortopy.datasets import check_path
 from factortopy.errors import DataError
-from factortopy.images import images_from_folder, leave_out_broken
+from factortopy.images import ImageSet, images_from_folder, leave_out_broken
 from factortopy.networks import load_network, peak_memory
 from factortopy.tokens import TokenStore, estimate_extraction, images_done
 
@@ -203,3 +205,47 @@ def test_memory_does_not_grow_with_images(tmp_path):
         run(network, tmp_path / "tokens", noise_images(640), batch_size=8)
     # As the network sees them, the images alone take 640 x 3 x 160 x 160 x 4 bytes = 197 MB.
     assert peak[0] - before < 60e6
+
+
+def broken_at(images, *broken):
+    """The images, of which some cannot be read."""
+    ids = {images.ids[row] for row in broken}
+
+    def load(image_id):
+        if image_id in ids:
+            raise DataError(f"{image_id} is truncated")
+        return images.loader(image_id)
+
+    return ImageSet(images.name, images.ids, load, images.groups)
+
+
+@pytest.mark.parametrize("broken", [(3,), (70,), (3, 70, COUNT - 1), tuple(range(64, COUNT))])
+def test_the_same_folder_goes_on_without_the_broken_images(tmp_path, broken):
+    """As the message advises: at whatever image the first run stopped, the tokens are those of a run without it."""
+    images, path = broken_at(noise_images(COUNT), *broken), tmp_path / "tokens"
+    with pytest.raises(DataError, match="leave them out"):
+        run(PixelNetwork(), path, images, batch_size=8)
+    kept = images_done(path)
+    whole = leave_out_broken(images, progress=False)
+    network = PixelNetwork()
+    store = run(network, path, whole, batch_size=8)
+    assert network.seen == len(whole) - kept
+    assert kept == (64 if min(broken) >= 64 else 0)
+    assert store.image_ids == whole.ids
+    assert list(store.provenance["images_left_out"]) == list(whole.left_out)
+    fresh = run(PixelNetwork(), tmp_path / "fresh", whole, batch_size=8)
+    assert all(map(torch.equal, store.read().local, fresh.read().local))
+    group = zarr.open_group(path, mode="r")
+    assert {len(group[name]) for name in ("local/fine", "global/coarse", "image_sha256")} == {len(whole)}
+    assert check_path(path).problems == 0
+
+
+def test_a_store_with_whole_images_is_not_given_others(tmp_path):
+    images, path = broken_at(noise_images(COUNT), COUNT - 1), tmp_path / "tokens"
+    with pytest.raises(DataError, match="leave them out"):
+        run(PixelNetwork(), path, images, batch_size=8)
+    assert images_done(path) >= 64
+    with pytest.raises(DataError, match="was begun with other image ids"):
+        run(PixelNetwork(), path, images.subset(images.ids[1:-1]), batch_size=8)
+    with pytest.raises(DataError, match="was begun with other grid"):
+        run(PixelNetwork(), path, images.subset(images.ids[:-1]), batch_size=8, grid=(3, 3))

@@ -29,12 +29,14 @@ class ShardedStore:
         unit: what is counted as whole.
         action: what fills it.
         formats: versions of it that can be read; the first one is written.
+        listed: attributes that name the units, one after the other; None where there are no such names.
     """
 
     noun: ClassVar[str]
     unit: ClassVar[str]
     action: ClassVar[str]
     formats: ClassVar[tuple[str, ...]]
+    listed: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -76,6 +78,11 @@ class ShardedStore:
         """How many units are whole; 0 where there is no store."""
         return int(self.marker()[self.unit]) if (self.path / MARKER).is_file() else 0
 
+    @property
+    def finished(self) -> bool:
+        """Whether all units are whole and it was said how many bytes they have."""
+        return (self.path / MARKER).is_file() and "bytes" in self.marker()
+
     def check_whole(self, total: int) -> None:
         """Refuse a store that is not finished, or whose files have another size than they had."""
         marker = self.marker()
@@ -108,8 +115,33 @@ class ShardedStore:
                 attributes = {"format": self.formats[0], **identity, **facts}
                 self._create(zarr.create_group(temporary, zarr_format=3, attributes=attributes), arrays)
                 write_text(temporary / MARKER, json.dumps({self.unit: 0, "of": total}))
+        elif self.listed and self.recognises(self.path) and not self.finished:
+            self._list_again(identity, facts, arrays, total)
         self.compare(identity, total)
         self._sweep(self.path, "**/*")
+
+    def _list_again(
+        self, identity: Mapping[str, Any], facts: Mapping[str, Any], arrays: Mapping[str, Mapping[str, Any]], total: int
+    ) -> None:
+        """Let an unfinished store go on with other units, such as without broken ones, after those that are whole."""
+        group, done = zarr.open_group(self.path, mode="r+", zarr_format=3), self.done
+        attributes: dict[str, Any] = dict(group.attrs)
+        fixed = {
+            "format": self.formats[0],
+            **{name: value for name, value in identity.items() if name not in self.listed},
+        }
+        if any(attributes.get(name) != value for name, value in fixed.items()):
+            return
+        there, given = ([list(of.get(name) or []) for name in self.listed] for of in (attributes, identity))
+        whole_ones_differ = [names[:done] for names in there] != [names[:done] for names in given]
+        shapes = [group[name].shape == layout["shape"] for name, layout in arrays.items()]  # type: ignore[union-attr]
+        if whole_ones_differ or (there == given and all(shapes)):
+            return
+        for name, layout in arrays.items():
+            group[name].resize(layout["shape"])  # type: ignore[union-attr]
+        # Last, so that a run that is killed before it does the same again.
+        group.attrs.update({**{name: identity[name] for name in self.listed}, **facts})
+        write_text(self.path / MARKER, json.dumps({self.unit: done, "of": total}))
 
     def compare(self, identity: Mapping[str, Any], total: int) -> None:
         """Refuse to write to a store that is of other work, or of an earlier version and not finished."""

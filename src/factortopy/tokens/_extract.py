@@ -81,7 +81,7 @@ def extract(
     """
     extraction = _prepare(network, images, grid, batch_size, workers, device, precision, mask_outliers)
     path, identity = Path(path), _identity(extraction)
-    if images_done(path) == len(extraction.images):
+    if images_done(path) == len(extraction.images) and TokenFolder(path).finished:
         TokenFolder(path).compare(identity, len(extraction.images))
         _compare_images(path, extraction.images)
         return TokenStore.open(path)

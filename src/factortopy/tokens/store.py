@@ -35,6 +35,7 @@ class TokenFolder(ShardedStore):
     unit = "images"
     action = "extraction"
     formats = ("factortopy-tokens-2", FIRST_FORMAT)
+    listed = ("image_ids", "image_groups")
 
 
 class TokenStore:
@@ -153,8 +154,9 @@ class TokenWriter:
     """A store that is filled shard by shard: a new one, or one left by an earlier run of the same extraction.
 
     Whoever writes holds the lock of ``only_writer``. ``identity`` is what makes the tokens what they are (network,
-    weights, preprocessing, grid, images), equal in every run that fills the store; the provenance of the first run
-    is kept. ``done`` images are complete: a multiple of 64 unless all are.
+    weights, preprocessing, grid, images), equal in every run that fills the store, but for images after those that are
+    complete; the provenance of the first run with these images is kept. ``done`` images are complete: a multiple of 64
+    unless all are.
     """
 
     def __init__(self, path: str | Path, identity: dict[str, Any], provenance: dict[str, Any]) -> None:
@@ -174,6 +176,8 @@ class TokenWriter:
         arrays = {name: self._layout(name, item) for name, item in self._items.items()}
         self._folder.begin(self._identity, {"provenance": provenance}, arrays, self._total)
         self.done = done
+        if done == self._total:
+            self._folder.mark(done, done, self._items)  # those left out were all that was missing
         count = min(SHARD_IMAGES, self._total)
         self._shard = {name: np.empty((count, *item), _dtype(name)) for name, item in self._items.items()}
         self._filled = 0
