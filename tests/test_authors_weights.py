@@ -1,6 +1,7 @@
 """The authors' weights as a mapping and back, beside their structure in PyTorch's own layers."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -15,8 +16,8 @@ from factortopy.cortex import VERTICES, load_surface
 from factortopy.errors import DataError, ShapeError
 from factortopy.exchange import export_weights, import_weights, score_weights, voxels_from_labels
 from factortopy.fitting import fit_settings
-from factortopy.images import ImageSet, Split, split_images
-from factortopy.mapping import Mapping, load_model
+from factortopy.images import ImageSet, Split, split_as_authors, split_images
+from factortopy.mapping import Mapping, facts_line, load_model
 from factortopy.networks import load_network
 from factortopy.subjects import load_arrays
 from factortopy.tokens import extract
@@ -157,6 +158,34 @@ def test_an_own_fit_goes_out_and_comes_back(tokens, subject, network, tmp_path):
         np.testing.assert_allclose(scored.dataset[name], fitted.mapping.dataset[name], atol=2e-4, err_msg=name)
     assert scored.dataset["drawn_slope"].shape == (20,)
     assert scored.dataset.attrs["gauge"] == "canonical"
+
+
+def test_a_fit_in_bounds_of_its_voxels_runs_in_the_authors_program(tokens, subject):
+    """Their program knows the voxels alone; a fit in bounds of the whole surface reads other places there."""
+    part = replace(subject, voxels=replace(subject.voxels, bounds=subject.voxels.bounds * 3))
+    batch, places = tokens.read(range(8)), torch.from_numpy(subject.voxels.coordinates).float()
+    off = {}
+    for bounds in ("voxels", "surface"):
+        settings = fit_settings("paper", steps=60, validate_every=30, width=4, batch_size=16, bounds=bounds)
+        fitted = fit_model(tokens, part, settings, bootstrap=0, progress=False)
+        theirs = AuthorsModel(LAYERS, CHANNELS, WIDTH, VOXELS)
+        theirs.load_state_dict(export_weights(fitted.mapping))
+        with torch.no_grad():
+            off[bounds] = float((theirs(batch, places) - fitted.model.cpu()(batch)).abs().max())
+            again = load_model(fitted.mapping, part)
+            torch.testing.assert_close(again(batch), fitted.model(batch), atol=1e-6, rtol=0)
+    assert off["voxels"] < 1e-5
+    assert off["surface"] > 1e-4
+
+
+def test_the_authors_split_is_said_of_its_scores(tokens, subject):
+    split = split_as_authors(tokens.image_ids, seed=0)
+    settings = fit_settings("paper", steps=2, validate_every=2, width=2)
+    mapping = fit_model(tokens, subject, settings, split=split, bootstrap=0, progress=False).mapping
+    assert (len(split.train), len(split.test)) == (29, 3)
+    assert "29 training, 3 validation, 3 test images (the test images are the validation images)" in facts_line(
+        mapping.dataset
+    )
 
 
 def test_scores_by_the_command(authors, tokens, subject, tmp_path):

@@ -7,6 +7,7 @@ import torch
 from factortopy.analysis import shares
 from factortopy.errors import DataError
 from factortopy.fitting import Examples, build_paper_model, fit_settings, train_model
+from factortopy.fitting.build import build_selectors
 from factortopy.fitting.training import _released, _Run
 from factortopy.machine import Machine
 from factortopy.model import FixedSelectors, FreeSelectors, Selection
@@ -99,6 +100,32 @@ def test_given_selectors_stay_as_given(planted):
     model, _, r2 = run(planted, selectors=FixedSelectors(planted[3]), width=8)
     assert r2 > 0.9
     assert all(torch.equal(a, b) for a, b in zip(model.select()[:3], planted[3][:3], strict=True))
+
+
+def test_every_random_start_has_numbers_of_its_own(planted):
+    """With one seed for all, the first layer of the place and the first channel map were the same numbers."""
+    coordinates, settings = planted[2], fit_settings("paper", width=8, seed=3)
+    selectors = build_selectors(settings, coordinates, BOUNDS, LAYERS)
+    model = build_paper_model(settings, selectors, VOXELS, (CHANNELS,) * LAYERS)
+    drawn = {name: value.detach().flatten()[:40] for name, value in model.named_parameters() if value.std() > 0}
+    assert {"selectors.space.0.weight", "align.local.0.weight", "channels"} <= drawn.keys()
+    alike = np.abs(np.corrcoef(torch.stack(list(drawn.values())))) - np.eye(len(drawn))
+    assert alike.max() < 0.7
+    assert len({settings.seed_of(purpose) for purpose in ("selectors", "channels", "order of images")}) == 3
+    assert settings.seed_of("channels") != fit_settings("paper", seed=4).seed_of("channels")
+
+
+@pytest.mark.parametrize(("recipe", "decay"), [("paper", 0.01), ("default", 0.0)])
+def test_the_authors_recipe_decays_the_bias_too(planted, recipe, decay):
+    """As AdamW's default does, which their program takes for all parameters."""
+    settings = fit_settings(recipe, width=4)
+    selectors = FreeSelectors(VOXELS, LAYERS)
+    model = build_paper_model(settings, selectors, VOXELS, (CHANNELS,) * LAYERS)
+    groups = _Run(model, settings, Machine.choose("cpu")).optimiser.param_groups
+    decays = {id(parameter): group["weight_decay"] for group in groups for parameter in group["params"]}
+    assert decays[id(model.bias)] == decay
+    if recipe == "paper":
+        assert {decays[id(parameter)] for parameter in model.parameters()} == {0.01}
 
 
 def test_same_seed_same_model_and_the_callers_random_numbers_are_untouched(planted):

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from factortopy.errors import DataError
-from factortopy.images import Split, split_images
+from factortopy.images import Split, split_as_authors, split_images
 
 
 def ids(count):
@@ -18,6 +18,24 @@ def test_fractions_are_met_by_image():
     assert [len(side) for side in (split.train, split.validation, split.test)] == [576, 72, 72]
     assert sorted(split.train + split.validation + split.test) == ids(720)
     assert list(split.train) == sorted(split.train)  # the order of the given ids
+
+
+def test_the_authors_split():
+    """9,000 of 9,841 at random; the others validate, and scores are of them."""
+    names = ids(9_841)
+    split = split_as_authors(names, seed=1)
+    assert (len(split.train), len(split.validation)) == (9_000, 841)
+    assert sorted(split.train + split.validation) == names
+    assert split.test == split.validation
+    # At random: about as many of the first half as of the second.
+    assert abs(sum(name < names[len(names) // 2] for name in split.validation) - 420) < 80
+    assert split_as_authors(names, seed=2).train != split.train
+    with pytest.raises(DataError, match="stands on validation and again on test"):
+        Split(split.train, split.validation, split.test)
+    with pytest.raises(DataError, match="stands on validation and again on test"):
+        Split(("a",), ("b", "c"), ("c",), tests_validation=True)
+    with pytest.raises(DataError, match="cannot be split"):
+        split_as_authors(["a", "b"])
 
 
 def test_seed_decides():

@@ -139,6 +139,14 @@ class Voxels:
         }
         return replace(self, **arrays, rois={name: mask[chosen] for name, mask in self.rois.items()})
 
+    def bounded_alone(self) -> Self:
+        """The same voxels in bounds that are theirs alone, not those of the whole surface.
+
+        Raises:
+            DataError: if there are no coordinates.
+        """
+        return replace(self, bounds=coordinate_bounds(self.positions[0]))
+
     def check(self) -> None:
         """Refuse what no voxels can be.
 

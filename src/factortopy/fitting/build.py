@@ -47,7 +47,7 @@ def build_selectors(
     """
     if not settings.topology:
         return FreeSelectors(len(coordinates), layers)
-    with seeded(settings.seed):
+    with seeded(settings.seed_of("selectors")):
         return TopologicalSelectors(coordinates, PositionEncoding(bounds.numpy()), layers)
 
 
@@ -66,7 +66,7 @@ def build_paper_model(
 
     It takes raw tokens, a mean over channels and PyTorch's own starting values.
     """
-    with seeded(settings.seed):
+    with seeded(settings.seed_of("channels")):
         local, global_ = ([ChannelMap(count, settings.width) for count in channels] for _ in range(2))
         align = ChannelAlign(local, global_)
         start = nn.Linear(settings.width, voxels)
@@ -79,7 +79,7 @@ def build_default_model(
     settings: FitSettings, selectors: nn.Module, voxels: int, reduction: TokenReduction
 ) -> FactorTopy:
     """The well-conditioned parametrisation for N voxels, which takes tokens that ``reduction`` was applied to."""
-    with seeded(settings.seed):
+    with seeded(settings.seed_of("channels")):
         align = ChannelAlign(
             [UnitChannelMap(layer.variance, settings.width) for layer in reduction.local],
             [UnitChannelMap(layer.variance, settings.width) for layer in reduction.global_],
@@ -106,7 +106,7 @@ def build_solved_model(settings: FitSettings, channels: Channels, reduction: Tok
     blocks = right[:width].float().split([len(layer.variance) for kind in kinds for layer in kind], dim=1)
     maps = []
     for block in blocks:
-        with seeded(settings.seed):
+        with seeded(settings.seed_of("channels")):
             maps.append(ChannelMap(block.shape[1], width))
         maps[-1].weight.data.copy_(block)
     align = ChannelAlign(maps[: len(kinds[0])], maps[len(kinds[0]) :]).to(reduction.local[0].mean.device)

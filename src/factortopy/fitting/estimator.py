@@ -125,7 +125,8 @@ class FactorTopyRegressor(RegressorMixin, BaseEstimator):
             return Examples(lambda chosen: tokens[index[chosen]], scored.of(rows))
 
         bounds = np.stack([coordinates.min(axis=0), coordinates.max(axis=0)])
-        bounds = bounds if coordinate_bounds is None else np.asarray(coordinate_bounds)
+        if coordinate_bounds is not None and settings.bounds == "surface":
+            bounds = np.asarray(coordinate_bounds)
         self.model_, self.history_ = train_model(
             settings,
             examples(order[count:]),

@@ -127,10 +127,9 @@ class _Task:
             raise DataError(f'recipe="{self.settings.recipe}" needs coordinates; only recipe="default" can do without')
         return self.coordinates, self.bounds
 
-    @property
-    def generator(self) -> torch.Generator:
-        """Random numbers of the settings' seed, from their start."""
-        return torch.Generator().manual_seed(self.settings.seed)
+    def some_voxels(self, purpose: str) -> Int[Tensor, "N"]:
+        """All voxels in a random order of its own for each purpose."""
+        return torch.randperm(self.voxels, generator=torch.Generator().manual_seed(self.settings.seed_of(purpose)))
 
     def kept(self, stage: str) -> Part | None:
         """What an earlier run left of a stage."""
@@ -216,7 +215,7 @@ def _reduction(task: _Task) -> TokenReduction:
         return TokenReduction.from_tensors(kept.tensors)
     settings = task.settings
     count = min(settings.components, max(1, len(task.training) // IMAGES_A_COMPONENT))
-    reduction = measure_reduction(task.training, count, settings.damping, settings.seed)
+    reduction = measure_reduction(task.training, count, settings.damping, settings.seed_of("components"))
     task.keep("reduction", Part(reduction.to_tensors(), {}))
     return reduction
 
@@ -244,7 +243,7 @@ def _ridge(task: _Task, training: Examples) -> float:
     kept = task.kept("noise")
     if kept is not None:
         return float(kept.facts["ridge"])
-    judges = torch.randperm(task.voxels, generator=task.generator)[:JUDGES]
+    judges = task.some_voxels("judges")[:JUDGES]
     ridge = choose_ridge(*scanned_tokens(training, judges, task.machine.device), progress=task.progress)
     task.keep("noise", Part({}, {"ridge": ridge}))
     return ridge
@@ -263,8 +262,7 @@ def _start(task: _Task, selectors: nn.Module, training: Examples, ridge: float) 
     """Set selectors to the closed-form start."""
     # Without topology no voxel may learn from its neighbours.
     topology, (coordinates, _) = task.settings.topology, task.positions
-    some = torch.randperm(task.voxels, generator=task.generator)
-    some = some[:SCORED_VOXELS] if topology else torch.arange(task.voxels)
+    some = task.some_voxels("scanned")[:SCORED_VOXELS] if topology else torch.arange(task.voxels)
     tokens, responses = scanned_tokens(training, some, task.machine.device)
     scores = scan(tokens, responses, ridge, progress=task.progress)
     neighbours = {} if topology else {"neighbours": 1}

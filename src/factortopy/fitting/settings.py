@@ -6,6 +6,7 @@ from pydantic import Field
 
 from factortopy.errors import UnknownNameError
 from factortopy.settings import Settings
+from factortopy.storage import sha256_text
 
 Recipe = Literal["default", "paper"]
 Place = Annotated[float, Field(ge=-1, le=1)]
@@ -20,6 +21,8 @@ class FitSettings(Settings):
         recipe: ``"paper"`` is the authors' parametrisation (raw tokens, mean over channels);
             ``"default"`` the well-conditioned one (principal components of tokens, unit aligned features).
         topology: whether selectors are smooth functions of the place on the cortex, or free per voxel.
+        bounds: what positions are scaled by: the whole ``"surface"``, so that a subset of its voxels gets the same
+            code, or the ``"voxels"`` given, as in the authors' program, which then reads exported weights alike.
         fixed_space: place in [-1, 1] that every voxel reads instead of its own (ablation).
         uniform_layers: whether every voxel reads all layers alike instead of its own (ablation).
         fixed_scale: scale of every voxel instead of its own, 0 local to 1 global (ablation).
@@ -40,6 +43,7 @@ class FitSettings(Settings):
         cosine: whether learning rates then fall to 0 along a half cosine, or stay.
         align_decay: weight decay of the channel align (AdamW, per unit of learning rate).
         channel_decay: weight decay of the channel selectors.
+        bias_decay: weight decay of the bias.
         selector_decay: weight decay of the space, layer and scale selectors.
         decay_by_noise: whether the decays of align and channels are multiplied by ``(ridge / 0.75)^2``, where
             ``ridge`` is the penalty that predicts best in the closed-form start (recipe ``"default"``).
@@ -53,6 +57,7 @@ class FitSettings(Settings):
 
     recipe: Recipe
     topology: bool = True
+    bounds: Literal["surface", "voxels"] = "surface"
     fixed_space: tuple[Place, Place] | None = None
     uniform_layers: bool = False
     fixed_scale: float | None = Field(default=None, ge=0, le=1)
@@ -70,6 +75,7 @@ class FitSettings(Settings):
     cosine: bool
     align_decay: float = Field(ge=0)
     channel_decay: float = Field(ge=0)
+    bias_decay: float = Field(ge=0)
     selector_decay: float = Field(ge=0)
     decay_by_noise: bool
     gradient_clip: float | None = Field(gt=0)
@@ -78,6 +84,10 @@ class FitSettings(Settings):
     validate_every: int = Field(ge=1)
     patience: int | None = Field(default=None, ge=1)
     seed: int = Field(default=0, ge=0)
+
+    def seed_of(self, purpose: str) -> int:
+        """A seed of its own for each purpose: with one for all, different parts would start with the same numbers."""
+        return int(sha256_text(str(self.seed), purpose)[:15], 16)
 
     @property
     def factor(self) -> float:
@@ -98,6 +108,7 @@ _NUMBERS: dict[str, tuple[Any, Any]] = {
     "cosine": (False, True),
     "align_decay": (0.01, 0.15),
     "channel_decay": (0.01, 0.15),
+    "bias_decay": (0.01, 0.0),
     "selector_decay": (0.01, 0.0),
     "decay_by_noise": (False, True),
     "gradient_clip": (0.5, None),

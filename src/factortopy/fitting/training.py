@@ -191,7 +191,7 @@ def _optimiser(model: FactorTopy, settings: FitSettings) -> torch.optim.AdamW:
     groups = [
         (list(model.align.parameters()), settings.learning_rate, settings.align_decay, False),
         ([model.channels], settings.learning_rate, settings.channel_decay, False),
-        ([model.bias], settings.learning_rate, 0.0, False),
+        ([model.bias], settings.learning_rate, settings.bias_decay, False),
         (space, settings.space_learning_rate, settings.selector_decay, True),
         (others, settings.selector_learning_rate, settings.selector_decay, True),
     ]
@@ -223,7 +223,7 @@ def _released(step: int, settings: FitSettings) -> float:
 
 def _shuffled(count: int, settings: FitSettings) -> Iterator[Int[Tensor, "batch"]]:
     """Endless batches; every image comes once before any comes again."""
-    generator = torch.Generator().manual_seed(settings.seed)
+    generator = torch.Generator().manual_seed(settings.seed_of("order of images"))
     while True:
         order = torch.randperm(count, generator=generator)
         full = count - count % min(settings.batch_size, count)

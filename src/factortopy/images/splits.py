@@ -12,6 +12,7 @@ from factortopy.errors import DataError, ShapeError
 from factortopy.storage import read_text, reading, sha256_text
 
 SIDES = ("train", "validation", "test")
+AUTHORS_IMAGES, AUTHORS_TRAINING = 9_841, 9_000
 
 
 @dataclass(frozen=True)
@@ -20,6 +21,8 @@ class Split:
 
     Attributes:
         train, validation, test: image ids.
+        tests_validation: whether the test images are the validation images, as no others are left
+            (:func:`split_as_authors`): scores are then of images that chose when to stop.
 
     Example:
         >>> split = ft.Split(train=("a", "b", "c"), validation=("d",), test=("e",))
@@ -30,10 +33,11 @@ class Split:
     train: tuple[str, ...]
     validation: tuple[str, ...]
     test: tuple[str, ...]
+    tests_validation: bool = False
 
     def __post_init__(self) -> None:
         seen: dict[str, str] = {}
-        for side in SIDES:
+        for side in SIDES[:2] if self.tests_validation and self.test == self.validation else SIDES:
             for name in getattr(self, side):
                 if name in seen:
                     fault = f"image {name!r} stands on {seen[name]} and again on {side} of the split"
@@ -136,6 +140,33 @@ def split_with_test(
     fractions = np.array([1 - validation, validation])
     train, stop = _deal([name for name, _ in rest], [group for _, group in rest], fractions, seed)
     return Split(train, stop, tuple(name for name in ids if name in test_ids))
+
+
+def split_as_authors(ids: Sequence[str], seed: int = 0) -> Split:
+    """The split of the paper's authors' program: of 9,841 images 9,000 at random train, the rest are validation images.
+
+    They are all that is left to score on: scores are of images that choose when training stops, and so a little too
+    good. Scenes are not kept whole. Other numbers of images are divided in the same proportion.
+
+    Args:
+        ids: image ids, unique.
+        seed: of the random choice; the authors' own is not known.
+
+    Raises:
+        DataError: for duplicate ids, or too few images.
+
+    Example:
+        >>> split = split_as_authors([f"image-{number}" for number in range(9841)])
+        >>> len(split.train), len(split.validation), split.tests_validation
+        (9000, 841, True)
+    """
+    _check_ids(ids, ids)
+    count = round(len(ids) * AUTHORS_TRAINING / AUTHORS_IMAGES)
+    if not 0 < count < len(ids):
+        raise DataError(f"{len(ids)} images cannot be split as the authors did; give 6 or more")
+    drawn = np.random.default_rng(seed).permutation(len(ids)) < count
+    train, rest = (tuple(name for name, yes in zip(ids, drawn, strict=True) if yes == side) for side in (True, False))
+    return Split(train, rest, rest, tests_validation=True)
 
 
 def read_split(path: str | os.PathLike[str]) -> Split:

@@ -55,7 +55,8 @@ def _images(attributes: dict[str, Any]) -> str:
         for name, count in counts.items()
         if count is not None
     ]
-    return f"{', '.join(texts)} images" if texts else "images not counted"
+    alone = " (the test images are the validation images)" if "scored_on" in attributes else ""
+    return f"{', '.join(texts)} images{alone}" if texts else "images not counted"
 
 
 def _repeats(attributes: dict[str, Any]) -> str:

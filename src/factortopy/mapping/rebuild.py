@@ -135,6 +135,8 @@ def _selectors(mapping: Mapping, subject: Subject | None) -> nn.Module:
     names = {name.removeprefix("selectors.").removeprefix("learnt."): name for name in mapping.parameters}
     if "space.0.weight" in names:
         voxels = mapping.voxels if subject is None else subject.voxels
+        if mapping.settings.get("bounds") == "voxels":
+            voxels = voxels.bounded_alone()
         coordinates, bounds = voxels.positions
         return TopologicalSelectors(torch.from_numpy(coordinates).float(), PositionEncoding(bounds), layers)
     if "scale" in names and mapping.parameters[names["scale"]].ndim == 1:

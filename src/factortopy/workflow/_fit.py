@@ -2,7 +2,7 @@
 
 import json
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from os import PathLike
 from typing import Any
 
@@ -139,6 +139,8 @@ def fit_model(
     start = time.perf_counter()
     machine = machine or Machine.choose()
     split = split or default_split(tokens, subject, settings.seed)
+    if settings.bounds == "voxels":
+        subject = replace(subject, voxels=subject.voxels.bounded_alone())
     coordinates, bounds, groups = subject.voxels.coordinates, subject.voxels.bounds, subject.voxels.groups
     if coordinates is None and selection is None and settings.recipe == "default":
         settings = without_coordinates(settings)

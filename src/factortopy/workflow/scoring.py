@@ -79,6 +79,8 @@ def fit_facts(tokens: TokenStore, subject: Subject, split: Split, settings: FitS
         "split": split.digest,
         **{f"images_{side}": len(ids) for side, ids in split.to_dict().items()},
     }
+    if split.tests_validation:
+        facts["scored_on"] = "validation images"
     trials = len(image_of_rows(subject, split.test))
     if trials > len(split.test):
         facts["trials_test"] = trials
