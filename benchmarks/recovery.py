@@ -10,9 +10,9 @@ and scikit-learn where no folder is given), over the voxels of NSD's streams mas
 photograph stay on one side of the split. Each subject is fitted by every recipe and by an oracle: the default
 recipe, given the planted place, layers and scale, so that only channels are left to learn. Results are
 appended to ``FOLDER/recovery.jsonl``, and what is there with the same settings is not run again; a fit that
-was stopped goes on from its checkpoint. The recipe ``paper`` takes at most 20,000 steps (the authors' number is not known):
-``--paper-steps`` takes fewer, and the table says so. The last line is one JSON object, for the case nearest to 2,300 images at a
-ceiling of 0.2 and, for a low ceiling, nearest to 9,000 at 0.05.
+was stopped goes on from its checkpoint. The recipe ``paper`` takes at most 20,000 steps (the authors' number
+is not known): ``--paper-steps`` takes fewer, and the table says so. The last line is one JSON object, for the
+case nearest to 2,300 images at a ceiling of 0.2 and, for a low ceiling, nearest to 9,000 at 0.05.
 """
 
 import argparse

@@ -12,9 +12,16 @@ from torch import nn
 from typer.testing import CliRunner
 
 from factortopy.cli import app
-from factortopy.cortex import VERTICES, load_surface
+from factortopy.cortex import VERTICES, Voxels, load_surface
 from factortopy.errors import DataError, ShapeError
-from factortopy.exchange import export_weights, import_weights, score_weights, voxels_from_labels
+from factortopy.exchange import (
+    AuthorsFile,
+    export_weights,
+    import_weights,
+    score_weights,
+    subject_at,
+    voxels_from_labels,
+)
 from factortopy.fitting import fit_settings
 from factortopy.images import ImageSet, Split, split_as_authors, split_images
 from factortopy.mapping import Mapping, facts_line, load_model
@@ -42,7 +49,8 @@ class AuthorsModel(nn.Module):
 
     def __init__(self, layers, channels, width, voxels):
         super().__init__()
-        names = [str(number) for number in range(layers)]
+        names = [str(number) for number in range(layers)] if isinstance(layers, int) else layers
+        layers = len(names)
         self.local_token_bottleneck = nn.ModuleDict({n: nn.Conv2d(channels, width, 1, bias=False) for n in names})
         self.global_token_bottleneck = nn.ModuleDict({n: nn.Linear(channels, width, bias=False) for n in names})
         outputs = {"space": 2, "layer": layers, "scale": 1}
@@ -64,9 +72,9 @@ class AuthorsModel(nn.Module):
         grid = space[None, None].expand(len(tokens), -1, -1, -1)
         mixed = 0
         for number, name in enumerate(self.local_token_bottleneck):
-            local = self.local_token_bottleneck[name](tokens.local[number].float())
+            local = self.local_token_bottleneck[name](tokens.local[int(name)].float())
             read = nn.functional.grid_sample(local, grid, align_corners=False)[:, :, 0].mT
-            whole = self.global_token_bottleneck[name](tokens.global_[number].float())[:, None]
+            whole = self.global_token_bottleneck[name](tokens.global_[int(name)].float())[:, None]
             mixed = mixed + layer[:, number, None] * ((1 - scale) * read + scale * whole)
         return (mixed * self.weight).mean(dim=-1) + self.bias
 
@@ -92,14 +100,18 @@ def subject(tokens):
     )
 
 
-@pytest.fixture(scope="module")
-def authors():
+def trained(layers):
     torch.manual_seed(0)
-    model = AuthorsModel(LAYERS, CHANNELS, WIDTH, VOXELS)
+    model = AuthorsModel(layers, CHANNELS, WIDTH, VOXELS)
     with torch.no_grad():  # trained ones are no longer at their start
         for kind in ("space", "layer", "scale"):
             getattr(model, f"{kind}_selector_mlp")[5].weight.mul_(10)
     return model
+
+
+@pytest.fixture(scope="module")
+def authors():
+    return trained(LAYERS)
 
 
 @pytest.fixture(scope="module")
@@ -120,6 +132,105 @@ def test_selectors_and_predictions_are_the_authors(authors, tokens, subject, net
     assert layer.std() > 0.01
     assert np.isnan(mapping.dataset["r2"]).all()
     assert mapping.layers == network.layers
+
+
+def test_layers_are_those_of_the_file_in_its_order(tokens, subject, network):
+    """The layer selector's outputs go by the order in which the program was given its layers, not by sorted names."""
+    names = ["5", "3", "4", "0", "2", "1"]
+    model = trained(names)
+    mapping = import_weights(model.state_dict(), subject, network)
+    places, batch = torch.from_numpy(subject.voxels.coordinates).float(), tokens.read(range(4))
+    with torch.no_grad():
+        _, layer, _ = model.select(places)
+        expected, found = model(batch, places), load_model(mapping)(batch)
+    by_depth = layer[:, [names.index(str(depth)) for depth in range(LAYERS)]].numpy()
+    np.testing.assert_allclose(mapping.dataset["layer"], by_depth, atol=1e-5)
+    assert (mapping.dataset["layer"].values.argmax(1) == by_depth.argmax(1)).all()
+    assert (layer.numpy().argmax(1) != by_depth.argmax(1)).mean() > 0.3
+    np.testing.assert_allclose(found, expected, atol=1e-4)
+
+
+def test_layers_that_contradict_are_refused(subject, network):
+    with pytest.raises(DataError, match=r"read layers 0, 2, 4, 5, 6, 8, .* gives blocks.0, blocks.1"):
+        import_weights(renamed(trained(LAYERS), ["0", "2", "4", "5", "6", "8"]), subject, network)
+    state = trained(LAYERS).state_dict()
+    other = {name: value for name, value in state.items() if not name.startswith("global_token")}
+    for number in (1, 0, 2, 3, 4, 5):
+        other[f"global_token_bottleneck.{number}.weight"] = state[f"global_token_bottleneck.{number}.weight"]
+    with pytest.raises(DataError, match="in two orders"):
+        import_weights(other, subject, network)
+    # Counted from 1, as some do, they are the same layers.
+    again = import_weights(renamed(trained(LAYERS), ["1", "2", "3", "4", "5", "6"]), subject, network)
+    np.testing.assert_array_equal(again.dataset["layer"], import_weights(state, subject, network).dataset["layer"])
+
+
+def test_files_that_sort_their_names_are_read_by_number():
+    """Of safetensors, which hold "10" before "2"; the order in which they were given is not in them."""
+    state = AuthorsModel(12, 3, 2, 4).state_dict()
+    assert AuthorsFile.read({name: state[name] for name in sorted(state)}).layers == tuple(map(str, range(12)))
+
+
+def renamed(model, names):
+    """The state dict with layers of other names."""
+    state = {}
+    for name, value in model.state_dict().items():
+        head, _, rest = name.partition("token_bottleneck.")
+        number, _, tail = rest.partition(".")
+        state[f"{head}token_bottleneck.{names[int(number)]}.{tail}" if rest else name] = value
+    return state
+
+
+@pytest.mark.parametrize("prefix", ["model.", "module.", "model._orig_mod.", ""])
+def test_a_checkpoint_of_lightning_says_where_its_voxels_lie(authors, subject, prefix, tmp_path):
+    places = torch.from_numpy(subject.voxels.coordinates)
+    state = {f"{prefix}{name}": value for name, value in authors.state_dict().items()}
+    state |= {f"{prefix}coords": places, "backbone.blocks.0.weight": torch.randn(3, 3)}
+    torch.save({"state_dict": state, "epoch": 3, "global_step": 9_000}, tmp_path / "last.ckpt")
+    result = run("weights", "import", tmp_path / "last.ckpt", tmp_path / "mapping", "--network", NAME, "--no-figures")
+    assert result.exit_code == 0, result.stderr
+    mapping = Mapping.load(tmp_path / "mapping")
+    with torch.no_grad():
+        space, layer, _ = authors.select(places)
+    np.testing.assert_allclose(mapping.dataset["coordinates"], places)
+    np.testing.assert_allclose(mapping.dataset["space"], space, atol=1e-5)
+    np.testing.assert_allclose(mapping.dataset["layer"], layer, atol=1e-5)
+
+
+def test_coords_of_the_file_and_voxels_given_must_agree(authors, subject, network):
+    places = torch.from_numpy(subject.voxels.coordinates)
+    state = {**authors.state_dict(), "coords": 100 * (places - places.min(0).values)}  # in another scale
+    mapping = import_weights(state, subject, network)
+    np.testing.assert_array_equal(mapping.dataset["coordinates"], subject.voxels.coordinates)
+    with pytest.raises(DataError, match="9 voxels lie elsewhere than the weights' own coords say"):
+        import_weights({**state, "coords": places.flip(0)}, subject, network)
+    with pytest.raises(ShapeError, match="coords are of 8 voxels, 9 were given"):
+        import_weights({**state, "coords": places[:8]}, subject.voxels, network)
+    with pytest.raises(DataError, match="do not say where their voxels lie"):
+        import_weights(authors.state_dict(), None, network)
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "told"),
+    [
+        ("weight", lambda value: value.flatten(), "the weight weight has shape"),
+        ("weight", lambda value: value.to("meta"), "the weight weight holds no numbers"),
+        ("bias", lambda value: value[:, None], "the weight bias has shape"),
+        ("bias", lambda value: value.to(torch.int8), "the weight bias is torch.int8"),
+        ("bias", lambda value: value.to_sparse(), "the weight bias is torch.float32 (torch.sparse_coo)"),
+        ("layer_selector_mlp.5.weight", lambda value: value[:4], "has 4 outputs and there are 6 layers"),
+        ("global_token_bottleneck.2.weight", lambda value: value[0], "has shape (64,)"),
+        ("local_token_bottleneck.2.weight", lambda value: value[:, :, 0, 0], "has shape (4, 64)"),
+        ("space_selector_mlp.3.bias", lambda value: value[:5], "do not fit together"),
+    ],
+)
+def test_weights_of_odd_shapes_end_in_one_line(authors, subject, tmp_path, name, change, told):
+    torch.save({**authors.state_dict(), name: change(authors.state_dict()[name])}, tmp_path / "odd.pth")
+    np.save(tmp_path / "places.npy", subject.voxels.coordinates)
+    words = ("weights", "import", tmp_path / "odd.pth", tmp_path / "m", "--network", NAME)
+    result = run(*words, "--coordinates", tmp_path / "places.npy")
+    assert result.exit_code == 2
+    assert told in result.stderr
+    assert len(result.stderr.strip().splitlines()) == 1
 
 
 @pytest.mark.parametrize("suffix", [".pth", ".safetensors"])
@@ -153,7 +264,7 @@ def test_an_own_fit_goes_out_and_comes_back(tokens, subject, network, tmp_path):
     for name in ("layer", "scale", "channels"):
         np.testing.assert_allclose(again.dataset[name], fitted.mapping.dataset[f"{name}_raw"], atol=1e-6)
     np.testing.assert_allclose(again.dataset["space"], fitted.mapping.dataset["space"], atol=1e-6)
-    scored = score_weights(again, tokens, subject, fitted.split, bootstrap=20)
+    scored = score_weights(again, tokens, subject, fitted.split, responses="z-scored", bootstrap=20)
     for name in ("r2", "layer_share", "depth", "scale_share", "layer", "layer_raw"):
         np.testing.assert_allclose(scored.dataset[name], fitted.mapping.dataset[name], atol=2e-4, err_msg=name)
     assert scored.dataset["drawn_slope"].shape == (20,)
@@ -194,7 +305,7 @@ def test_scores_by_the_command(authors, tokens, subject, tmp_path):
     (tmp_path / "split.json").write_text(json.dumps(split.to_dict()))
     subject.save(tmp_path / "subject")
     words = ("weights", "import", tmp_path / "weights.pt", tmp_path / "mapping", "--network", NAME, "--data")
-    data = ("--tokens", tokens.path, "--split", tmp_path / "split.json", "--no-figures")
+    data = ("--tokens", tokens.path, "--split", tmp_path / "split.json", "--no-figures", "--responses", "z-scored")
     result = run(*words, tmp_path / "subject", *data)
     assert result.exit_code == 0, result.stderr
     mapping = Mapping.load(tmp_path / "mapping")
@@ -208,6 +319,39 @@ def test_scores_by_the_command(authors, tokens, subject, tmp_path):
     expected = 1 - ((observed - predicted) ** 2).sum(0) / ((observed - observed.mean(0)) ** 2).sum(0)
     np.testing.assert_allclose(mapping.dataset["r2"], expected, rtol=1e-3, atol=1e-3)
     np.testing.assert_allclose(mapping.dataset["layer_share"].sum("layer"), 1, atol=1e-4)
+
+
+def test_responses_as_shipped_on_the_vertices_that_were_trained_on(authors, tokens, subject, tmp_path):
+    """The weights predict what they were trained on: a z-score more, or other vertices, is another score."""
+    rng = np.random.default_rng(4)
+    more = rng.permutation(VOXELS + 4)  # the weights' voxels among others, in another order
+    places = np.concatenate([subject.voxels.coordinates, 200 + rng.normal(size=(4, 3))]).astype("f4")
+    split = split_images(tokens.image_ids, seed=1)
+    with torch.no_grad():
+        predicted = authors(tokens.read(), torch.from_numpy(subject.voxels.coordinates).float()).numpy()
+    noise = rng.normal(size=predicted.shape) * predicted.std(axis=0)
+    every = np.concatenate([0.65 * (predicted + noise) + 0.3, rng.normal(size=(IMAGES, 4))], axis=1).astype("f4")
+    shipped = load_arrays(
+        responses=every[:, more], image_ids=tokens.image_ids, coordinates=places[more], name="shipped",
+        rois={"V1": (np.arange(VOXELS + 4) < 5)[more]},
+    )  # fmt: skip
+    shipped.save(tmp_path / "shipped")
+    torch.save({**authors.state_dict(), "coords": torch.from_numpy(places[:VOXELS])}, tmp_path / "weights.pt")
+    (tmp_path / "split.json").write_text(json.dumps(split.to_dict()))
+    words = ("weights", "import", tmp_path / "weights.pt", tmp_path / "mapping", "--network", NAME, "--no-figures")
+    data = ("--data", tmp_path / "shipped", "--tokens", tokens.path, "--split", tmp_path / "split.json")
+    result = run(*words, *data)
+    assert result.exit_code == 0, result.stderr
+    assert "extract --preprocessing authors" in " ".join(result.stdout.split())
+    mapping = Mapping.load(tmp_path / "mapping")
+    rows = [tokens.image_ids.index(name) for name in split.test]
+    observed = every[rows, :VOXELS]
+    expected = 1 - ((observed - predicted[rows]) ** 2).sum(0) / ((observed - observed.mean(0)) ** 2).sum(0)
+    np.testing.assert_allclose(mapping.dataset["r2"], expected, rtol=1e-3, atol=1e-3)
+    assert mapping.dataset.attrs["responses"] == "as shipped"
+    assert mapping.rois["V1"].tolist() == [True] * 5 + [False] * 4
+    with pytest.raises(DataError, match="3 of the weights' 3 voxels lie elsewhere"):
+        subject_at(subject, Voxels.at(places[:3] + 500))
 
 
 def test_labels_of_fsaverage_say_where_the_voxels_lie(tmp_path):
@@ -262,7 +406,7 @@ def test_what_does_not_belong_together_is_refused(authors, tokens, subject, netw
         import_weights(state, subject.voxels.select(np.arange(5)), network)
     with pytest.raises(DataError, match="name the network"):
         import_weights(state, subject, load_network(NAME, ["blocks.0", "blocks.1"], untrained=True))
-    with pytest.raises(DataError, match="bias hold NaN"):
+    with pytest.raises(DataError, match="bias holds NaN"):
         import_weights({**state, "bias": state["bias"] * torch.nan}, subject, network)
     mapping = import_weights(state, subject, network, name="another")
     with pytest.raises(DataError, match="give that network's tokens"):

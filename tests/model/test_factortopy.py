@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from factortopy.errors import DataError, ShapeError
+from factortopy.exchange import AuthorsFile
 from factortopy.exchange.weights import from_paper_weights, to_paper_weights
 from factortopy.fitting import build_paper_model, build_selectors, fit_settings
 from factortopy.model import ChannelAlign, ChannelMap, FactorTopy, FreeSelectors
@@ -110,7 +111,7 @@ def test_authors_names_and_shapes(setting):
 
 def test_authors_weights_make_the_same_model(setting):
     model, tokens, coordinates, _, _ = setting
-    again = from_paper_weights(to_paper_weights(model), torch.from_numpy(coordinates), BOUNDS)
+    again = from_paper_weights(AuthorsFile.read(to_paper_weights(model)), torch.from_numpy(coordinates), BOUNDS)
     assert torch.equal(again(tokens), model(tokens))
 
 
@@ -118,15 +119,12 @@ def test_authors_weights_that_do_not_fit_are_refused(setting):
     model, _, coordinates, _, _ = setting
     weights = to_paper_weights(model)
     with pytest.raises(DataError, match=r"missing \['bias'\], unexpected \['bais'\]"):
-        from_paper_weights(
-            {("bais" if name == "bias" else name): value for name, value in weights.items()},
-            torch.from_numpy(coordinates),
-            BOUNDS,
-        )
+        AuthorsFile.read({("bais" if name == "bias" else name): value for name, value in weights.items()})
+    places = torch.from_numpy(coordinates)
     with pytest.raises(ShapeError, match="9 voxels, the coordinates of 4"):
-        from_paper_weights(weights, torch.from_numpy(coordinates[:4]), BOUNDS)
+        from_paper_weights(AuthorsFile.read(weights), places[:4], BOUNDS)
     with pytest.raises(ShapeError, match="do not fit together"):
-        from_paper_weights({**weights, "bias": torch.zeros(8)}, torch.from_numpy(coordinates), BOUNDS)
+        from_paper_weights(AuthorsFile.read({**weights, "bias": torch.zeros(8)}), places, BOUNDS)
 
 
 def test_tokens_are_not_modified(setting):

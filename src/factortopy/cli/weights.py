@@ -1,7 +1,7 @@
 """``factortopy weights``: the weights that the paper's authors released as a mapping, and a mapping's as theirs."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 from typer import Argument, Option
@@ -17,6 +17,10 @@ KINDS = (".pth", ".pt", ".safetensors")
 WHOLE = (
     "Coordinates were scaled by the whole surface: import with --bounds surface. The authors' program scales "
     "by the voxels alone and would read other places with these weights."
+)
+SHOWN = (
+    "The authors' weights were trained on photographs shown in their way (extract --preprocessing authors) and predict "
+    "something else from these."
 )
 
 
@@ -45,27 +49,37 @@ def import_file(
         Path | None, Option(metavar="STORE", help="Tokens of the subject's images: also shares, scores and limits.")
     ] = None,
     split: opt.SplitFile = None,
+    responses: Annotated[
+        Literal["shipped", "z-scored"],
+        Option(help="What the weights predict: responses as shipped for the authors', z-scored for own."),
+    ] = "shipped",
     figures: Annotated[bool, Option(help="Draw the figures into OUTPUT/figures.")] = True,
     quiet: opt.Quiet = False,
 ) -> None:
     """Make a mapping of released FactorTopy weights: selectors, maps, slope; with data, shares and scores.
 
-    The weights do not say where their voxels lie: give --data, --labels or --coordinates.
+    Where the file has no coords, say where its voxels lie: --labels, --coordinates or --data, of which those of
+    --labels or --coordinates are taken where these are given too.
     """
     opt.check_new(output)
     if (tokens is None) != (split is None) or (tokens is not None and data is None):
         raise DataError("scores need --tokens, --data and --split together: test images must be new ones")
     released = ft.networks.read_weights(file)
     measured = None if data is None else ft.load_subject(data, subject=subject, progress=not quiet)
-    voxels = _voxels(measured, labels, roi_labels or [], coordinates)
+    places = _places(labels, roi_labels or [], coordinates)
+    if measured is not None and places is not None:
+        measured = ft.exchange.subject_at(measured, places)
     skeleton = ft.networks.network_skeleton(network, opt.split_names(layers))
     store, sides = opt.open_store(tokens), opt.read_split(split)
     # The shapes come from random weights, so the name says untrained, as only tokens of such weights do rightly.
     untrained = store is not None and store.network == skeleton.name
     name = skeleton.name if untrained else skeleton.name.removesuffix(UNTRAINED)
-    mapping = ft.exchange.import_weights(released, voxels, skeleton, name=name, bounds=bounds, source=file.name)
+    known: dict[str, Any] = {"name": name, "bounds": bounds, "source": file.name}
+    mapping = ft.exchange.import_weights(released, places if measured is None else measured, skeleton, **known)
     if store is not None and measured is not None and sides is not None:
-        mapping = ft.exchange.score_weights(mapping, store, measured, sides)
+        mapping = ft.exchange.score_weights(mapping, store, measured, sides, responses=responses)
+        if store.preprocessing != ft.networks.authors_preprocessing(store.preprocessing.size) and not quiet:
+            typer.echo(f"Tokens of photographs shown as {store.preprocessing}. {SHOWN}")
     mapping.save(output)
     if not quiet:
         print_scores(mapping)
@@ -104,17 +118,16 @@ def export_file(
         typer.echo(WHOLE)
 
 
-def _voxels(
-    subject: "ft.Subject | None", labels: str | None, rois: list[str], coordinates: Path | None
-) -> "ft.cortex.Voxels | ft.Subject":
-    if sum(given is not None for given in (subject, labels, coordinates)) != 1 or (rois and labels is None):
-        raise DataError("say where the voxels lie: give one of --data, --labels (with --roi-labels), --coordinates")
-    if subject is not None:
-        return subject
+def _places(labels: str | None, rois: list[str], coordinates: Path | None) -> "ft.cortex.Voxels | None":
+    """Where the voxels lie, by label files or coordinates; None where neither was given."""
+    if (labels is not None and coordinates is not None) or (rois and labels is None):
+        raise DataError("say once where the voxels lie: give --labels (with --roi-labels) or --coordinates")
     if coordinates is not None:
         return ft.exchange.voxels_from_coordinates(coordinates)
+    if labels is None:
+        return None
     pairs = [_pair("--roi-labels", text) for text in rois]
-    return ft.exchange.voxels_from_labels(_pair("--labels", str(labels)), pairs)
+    return ft.exchange.voxels_from_labels(_pair("--labels", labels), pairs)
 
 
 def _pair(option: str, text: str) -> "ft.exchange.LabelFiles":

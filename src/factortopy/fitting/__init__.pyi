@@ -3,6 +3,7 @@ from .build import build_paper_model as build_paper_model
 from .build import build_selectors as build_selectors
 from .build import fix_selectors as fix_selectors
 from .estimator import FactorTopyRegressor as FactorTopyRegressor
+from .examples import AS_SHIPPED as AS_SHIPPED
 from .examples import Examples as Examples
 from .examples import StandardisedResponses as StandardisedResponses
 from .examples import default_split as default_split

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
@@ -20,6 +20,10 @@ ReadTokens = Callable[[Int[Tensor, "batch"]], Tokens]
 """Gives the tokens of images by their index."""
 BLOCK = 256
 """Images of which responses are read at a time."""
+
+
+AS_SHIPPED = "as shipped"
+"""What a mapping's attribute ``responses`` says where they were not z-scored."""
 
 
 class Responses(Protocol):
@@ -152,8 +156,10 @@ def default_split(tokens: TokenStore, subject: Subject, seed: int = 0) -> Split:
     return split_images(subject.distinct_image_ids, image_scenes(tokens, subject), seed=seed)
 
 
-def split_examples(tokens: TokenStore, subject: Subject, split: Split) -> dict[str, Examples]:
-    """Examples of ``"train"``, ``"validation"`` and ``"test"``, responses z-scored by the training rows.
+def split_examples(
+    tokens: TokenStore, subject: Subject, split: Split, *, standardise: bool = True
+) -> dict[str, Examples]:
+    """Examples of ``"train"``, ``"validation"`` and ``"test"``, responses z-scored by the training rows or as they are.
 
     All trials of each image of the split are among them.
 
@@ -170,6 +176,10 @@ def split_examples(tokens: TokenStore, subject: Subject, split: Split) -> dict[s
         raise DataError(f"the split names {len(unknown)} images without responses (first: {unknown[0]!r})")
     rows = {name: np.array([row for image in side for row in rows_of[image]]) for name, side in sides.items()}
     standardised = StandardisedResponses.by_training(subject.responses, rows["train"])
+    if not standardise:
+        standardised = replace(
+            standardised, mean=np.zeros_like(standardised.mean), spread=np.ones_like(standardised.mean)
+        )
 
     def examples(side: Int[np.ndarray, "some"]) -> Examples:
         indices = torch.tensor([index_of[subject.image_ids[row]] for row in side])

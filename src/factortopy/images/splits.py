@@ -3,7 +3,7 @@
 import json
 import os
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -33,7 +33,7 @@ class Split:
     train: tuple[str, ...]
     validation: tuple[str, ...]
     test: tuple[str, ...]
-    tests_validation: bool = False
+    tests_validation: bool = field(default=False, kw_only=True)
 
     def __post_init__(self) -> None:
         seen: dict[str, str] = {}
@@ -65,7 +65,7 @@ class Split:
         for side, ids in sides.items():
             if isinstance(ids, str) or not all(isinstance(name, str) for name in ids):
                 raise DataError(f"side {side!r} of a split must be a list of image ids (texts)")
-        return cls(**{side: tuple(sides[side]) for side in SIDES})
+        return cls(*(tuple(sides[side]) for side in SIDES))
 
 
 def split_images(

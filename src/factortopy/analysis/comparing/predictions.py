@@ -12,7 +12,7 @@ from factortopy.analysis.estimates.bootstrap import chunks, draw_images, draw_r2
 from factortopy.analysis.estimates.estimate_tables import percentiles
 from factortopy.analysis.heldout.scores import r_squared
 from factortopy.errors import DataError
-from factortopy.fitting import Examples, default_split, image_of_rows, split_examples
+from factortopy.fitting import AS_SHIPPED, Examples, StandardisedResponses, default_split, image_of_rows, split_examples
 from factortopy.images import Split
 from factortopy.mapping import Mapping, check_tokens, load_model
 from factortopy.model import FactorTopy
@@ -95,8 +95,9 @@ def predict_held_out(
         for mapping, store in zip(comparison.mappings, tokens, strict=True):
             check_tokens(mapping, store)
             model, examples = load_model(mapping, subject), split_examples(store, subject, split)
+            shipped = mapping.dataset.attrs.get("responses") == AS_SHIPPED
             for side in sides:
-                predictions[side].append(_predictions(model, examples[side]))
+                predictions[side].append(_predictions(model, examples[side], shipped))
                 advance(len(getattr(split, side)))
     validation, test = (
         Predicted(
@@ -137,10 +138,15 @@ def paired_winners(comparison: Comparison, held_out: HeldOut, resamples: int = 1
     return Winners(best, margin, low, low > 0, PAIRED)
 
 
-def _predictions(model: FactorTopy, side: Examples) -> Float[np.ndarray, "image voxel"]:
+def _predictions(model: FactorTopy, side: Examples, shipped: bool) -> Float[np.ndarray, "image voxel"]:
     with torch.no_grad():
         selection = model.select()
-        return torch.cat([model(tokens, selection) for tokens in side.batches(BATCH)]).numpy()
+        predicted = torch.cat([model(tokens, selection) for tokens in side.batches(BATCH)]).numpy()
+    scaled = side.responses
+    if shipped and isinstance(scaled, StandardisedResponses):
+        # What predicts responses as shipped is put on the scale of the others; R^2 stays.
+        predicted = (predicted - scaled.mean) / scaled.spread
+    return predicted
 
 
 def _split_again(mapping: Mapping, tokens: TokenStore, subject: Subject) -> Split:
