@@ -154,7 +154,11 @@ def make_images(study: Study) -> Result:
             "figure9_response": draw_images(mapping, maps, shown, "response", palette=study.plan.palette),
         },
         {"figure9": rows},
-        ("for other photographs: factortopy channels images; the paper gives no numbers for this figure",),
+        (
+            "axes and clip are those of the authors' program, but percentiles are over all images shown and ROIs have "
+            "their voxels of both hemispheres",
+            "for other photographs: factortopy channels images; the paper gives no numbers for this figure",
+        ),
     )
 
 

@@ -39,9 +39,9 @@ TITLES = {
 }
 NOTES = {
     "components": (
-        "red, green, blue: 1st, 2nd, 3rd principal channel of the region's voxels, dark at the "
-        f"{LOW:.0f}th and bright at the {HIGH:.0f}th percentile over\nthe images shown; "
-        "in the heading, the share of the channels' variance that the three hold"
+        "red, green, blue: 1st, 2nd, 3rd principal channel of the region's voxels, all dark at the "
+        f"{LOW:.0f}th and bright at the {HIGH:.0f}th percentile\nof the three over the images shown; "
+        "in the heading, the share of the channels' squares that the three hold"
     ),
     "response": (
         "response in standard deviations, without its constant; colours from the "

@@ -1,11 +1,12 @@
 """What the channels of a region respond to in an image (figure 9): a map over the image's places.
 
 A region R of voxels has mean layer weights ``w_l``, mean channels ``omega`` and the three leading principal
-axes ``e_k`` of its voxels' channels. With the aligned local tokens F_l of an image, at place p::
+axes ``e_k`` of its voxels' channels, taken as the authors' program takes them: each voxel's channels less their mean
+over channels, each axis as long as its singular value. With the aligned local tokens F_l of an image, at place p::
 
     response(p)     = factor sum_l w_l <F_l(p), omega>         components_k(p) = sum_l w_l <F_l(p), e_k>
 
-The paper shows the components as red, green and blue, each clipped at its 5th and 95th percentile. The
+The paper shows the components as red, green and blue, all clipped at one 5th and one 95th percentile. The
 response is what a voxel of these channels and layers would answer, up to a constant, if it read just that
 place. Principal axes depend on the gauge of the channels (`docs/identifiability.md`): give the model of
 :func:`factortopy.analysis.canonical_model` where images of different mappings are to be compared.
@@ -42,9 +43,9 @@ class ChannelImages:
         regions: names of the regions.
         response: response to every place of the token grid, in standard deviations of the responses; only
             differences mean something.
-        components: the same along the principal axes of the region's channels, largest first; the sign of an
-            axis is such that the mean channels lie on its positive side.
-        explained: share of the variance of the region's channels along every axis.
+        components: the same along the principal axes of the region's channels, largest first, each as long as its
+            singular value; the sign of an axis is such that the mean channels lie on its positive side.
+        explained: share of the squares of the region's channels, less their mean over channels, along every axis.
     """
 
     images: tuple[str, ...]
@@ -55,8 +56,8 @@ class ChannelImages:
 
     @property
     def colours(self) -> Float[np.ndarray, "image region row column component"]:
-        """Components as red, green and blue: 0 at their 5th, 1 at their 95th percentile over all images."""
-        low, high = np.percentile(self.components, COLOUR_PERCENTILES, axis=(0, 2, 3), keepdims=True)
+        """Components as red, green and blue: 0 at the 5th, 1 at the 95th percentile of all three over all images."""
+        low, high = np.percentile(self.components, COLOUR_PERCENTILES, axis=(0, 2, 3, 4), keepdims=True)
         return np.clip((self.components - low) / np.where(high > low, high - low, 1), 0, 1)
 
     def save(self, path: Path) -> None:
@@ -135,8 +136,9 @@ def _region(
         rows = torch.from_numpy(inside)
         layers, channels = model.select().layer[rows].mean(dim=0), model.channels[rows]
         mean = channels.mean(dim=0)
-        _, sizes, axes = torch.linalg.svd(channels - mean, full_matrices=False)
-        axes = axes[:COMPONENTS] * torch.where(axes[:COMPONENTS] @ mean < 0, -1.0, 1.0)[:, None]
+        _, sizes, axes = torch.linalg.svd(channels - channels.mean(dim=1, keepdim=True), full_matrices=False)
+        axes = axes[:COMPONENTS] * sizes[:COMPONENTS, None]
+        axes = axes * torch.where(axes @ mean < 0, -1.0, 1.0)[:, None]
         explained = sizes.square() / sizes.square().sum().clamp(min=torch.finfo(sizes.dtype).tiny)
         return layers, torch.cat([model.factor * mean[None], axes]), explained[:COMPONENTS]
 
