@@ -35,6 +35,23 @@ def test_each_panel_is_a_map_with_its_title_and_each_kind_has_one_key(mapping):
     assert all(box.x0 >= 0 and box.x1 <= 1 and box.y0 >= 0 and box.y1 <= 1 for box in boxes)
 
 
+def test_brightness_of_layers_is_confidence_on_an_absolute_scale(mapping):
+    """A map of soft selectors is dark, however soft the others of the figure are."""
+    count, layers = mapping.dataset["layer"].shape
+    soft = np.full((count, layers), 0.98 / layers)
+    soft[:, 1] += 0.02
+    alone = map_grid("Soft", [Panel("soft", mapping, soft)])
+    among = map_grid(
+        "Soft and sure", [Panel("soft", mapping, soft), Panel("sure", mapping, np.eye(layers)[[1] * count])]
+    )
+    shown = [next(axes.images[0].get_array() for axes in figure.axes if axes.images) for figure in (alone, among)]
+    strongest = [np.ptp(np.asarray(one)[np.asarray(one)[..., 3] > 0.99][:, :3], axis=1).max() for one in shown]
+    (key,) = [image for axes in alone.axes for image in axes.images if image.get_gid() == "key"]
+    assert tuple(key.get_extent()[2:]) == (0, 1)
+    assert strongest[0] == pytest.approx(strongest[1], abs=0.01)
+    assert strongest[0] < np.ptp(np.asarray(key.get_array())[-1, 1, :3]) / 2
+
+
 def test_the_header_says_what_mappings_share_and_counts_what_they_do_not(mapping):
     from dataclasses import replace
 

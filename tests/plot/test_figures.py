@@ -138,20 +138,6 @@ def test_layer_key_has_layers_and_confidence(drawn):
     assert "selector" in words(drawn["layers_selector"])
 
 
-def test_brightness_is_confidence_on_an_absolute_scale(drawn):
-    """A vertex has the same colour whatever the others of its map are: dark where nothing is sure."""
-    sure, unsure, even = [0.0, 1.0, 0.0], [0.2, 0.6, 0.2], [0.33, 0.34, 0.33]
-    key = plot.LayerKey()
-    among, alone = key.colours(np.array([sure, unsure, even])), key.colours(np.array([unsure]))
-    np.testing.assert_array_equal(among[1], alone[0])
-    brightness = among[:, :3].max(axis=1)
-    confidence = 1 - (-(0.6 * np.log(0.6) + 0.4 * np.log(0.2)) / np.log(3))
-    assert brightness[2] < brightness[1] < brightness[0]
-    np.testing.assert_allclose(alone, plot.layer_colours(np.array([0.5]), np.array([confidence])), atol=1e-6)
-    (drawn_key,) = with_gid(drawn["layers"], "key")
-    assert tuple(drawn_key.get_extent()[2:]) == (0, 1)
-
-
 def test_layer_map_shows_the_layer_of_a_vertex(drawn, mapping):
     """The hue painted where a vertex lies is the key's hue of its largest share."""
     flat = with_gid(drawn["layers"], "flatmap")[0]

@@ -156,11 +156,12 @@ def extract(
     weights: opt.WeightsFile = None,
     untrained: opt.Untrained = False,
     preprocessing: Annotated[
-        opt.Preprocessing,
+        opt.Preprocessing | None,
         Option(
-            help="How the network sees a photograph: as it was trained, or as the paper's authors showed them to all."
+            help="How photographs are shown: as the network was trained, or as the paper's authors did to all. "
+            "[dim]\\[default: own][/dim]"
         ),
-    ] = "own",
+    ] = None,
     seed: opt.Seed = 0,
     dataset: Annotated[str, Option(help="Name of the array in an HDF5 file.")] = "imgBrick",
     skip_broken: Annotated[

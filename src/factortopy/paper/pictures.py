@@ -85,6 +85,7 @@ def map_grid(
 def _key(kind: Kind, values: Sequence[np.ndarray], palette: Palette) -> LayerKey | SpaceKey | BarKey:
     """The key that all maps of a kind share; scores are coloured up to the 99th percentile of all."""
     if kind == "layer":
+        # Of confidence from 0 to 1, as the paper's: the same brightness in all figures.
         return LayerKey(palette=palette)
     if kind == "space":
         return SpaceKey(palette)

@@ -104,7 +104,7 @@ def change_maps(change: Change, which: Which = "share", *, palette: Palette = "d
         which: ``"share"`` for layer shares on held-out images, ``"selector"`` for selectors.
     """
     weights = [chosen(mapping, "layer", which)[0] for mapping in change.mappings]
-    key, names = LayerKey(change.mappings[0].layers, palette), network_names(change.mappings)
+    key, names = LayerKey.of(weights, palette, change.mappings[0].layers), network_names(change.mappings)
     panels = [
         FlatPanel(mapping, key.colours(values), f"{label}: {name}")
         for label, name, mapping, values in zip(("before", "after"), names, change.mappings, weights, strict=True)

@@ -29,7 +29,7 @@ def layers(mapping: Mapping, which: Which = "share", *, palette: Palette = "defa
         which: ``"share"`` for the layer share on held-out images, ``"selector"`` for the selector.
     """
     weights, name = chosen(mapping, "layer", which)
-    key = LayerKey(mapping.layers, palette)
+    key = LayerKey.of([weights], palette, mapping.layers)
     return _page(
         mapping, key.colours(weights), key, fade, f"Which layer each vertex reads (layer {which})", source=name,
         alt=f"Flat map of the cortex; hue: the layer of largest {name}; brightness: its confidence.",
