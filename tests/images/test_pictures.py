@@ -88,10 +88,34 @@ def test_a_tiff_is_turned_once(compression):
     np.testing.assert_array_equal(pixels(content), np.rot90(COLOURS, -1))
 
 
-def test_orientation_that_is_no_number_is_refused():
-    content = encoded(Image.fromarray(COLOURS), exif=exif("<", (274, 2, 4, b"top\0"))[6:])
-    with pytest.raises(DataError, match=r"x\.png: its EXIF orientation is 'top'"):
-        pixels(content)
+@pytest.mark.parametrize("kind", [1, 3, 4, 9])
+def test_orientation_of_any_whole_number_behind_tags_that_end_other_readers(kind):
+    """Of 4 GB, of an unknown type, and without a value."""
+    value = {1: b"\x06\0\0\0", 3: struct.pack("<HH", 6, 0)}.get(kind, struct.pack("<I", 6))
+    odd = [(271, 5, 2**31, b"\xff" * 4), (272, 99, 9, bytes(4)), (273, 2, 0, b"\xf0\0\0\0")]
+    content = encoded(Image.fromarray(COLOURS), exif=exif("<", *odd, (274, kind, 1, value))[6:])
+    np.testing.assert_array_equal(pixels(content), np.rot90(COLOURS, -1))
+
+
+@pytest.mark.parametrize(
+    "block",
+    [
+        exif("<", (274, 2, 4, b"top\0")),
+        exif("<", (274, 3, 2, bytes(4))),
+        exif("<", (271, 2, 4, bytes(4)), (272, 2, 4, bytes(4)))[:-12],
+        b"Exif\0\0" + b"\xff" * 40,
+        b"Exif\0\0MM\0*" + struct.pack(">I", 2**31),
+    ],
+)
+def test_exif_that_may_hide_the_orientation_is_refused(block):
+    with pytest.raises(DataError, match=r"x\.png: its EXIF block is damaged, so that nobody knows which way is up"):
+        pixels(encoded(Image.fromarray(COLOURS), exif=block[6:]))
+
+
+def test_without_an_orientation_a_picture_is_shown_as_stored():
+    for block in (b"Exif\0\0", exif("<"), exif(">", (271, 2, 4, b"abc\0"))):
+        content = encoded(Image.fromarray(COLOURS.repeat(8, 0)), "JPEG", exif=block)
+        assert pixels(content).shape == (48, 9, 3)
 
 
 def test_reserved_orientations_are_shown_as_stored():
@@ -217,6 +241,19 @@ def test_a_damaged_byte_of_a_png_is_found():
         damaged[place] ^= 1
         with pytest.raises(DataError, match=r"x\.png"):
             pixels(bytes(damaged))
+
+
+@pytest.mark.parametrize("form", ["JPEG", "WEBP", "GIF", "PNG"])
+def test_zeros_where_a_download_broke_off_are_found(form):
+    """A copy that was given its full size first, as many programs do; an EXIF thumbnail has an end of its own."""
+    large = Image.fromarray(COLOURS.repeat(20, 0).repeat(20, 1))
+    thumbnail = exif("<", (0x0112, 3, 1, struct.pack("<HH", 1, 0))) + encoded(Image.fromarray(COLOURS), "JPEG")
+    content = encoded(large, form, **({"exif": thumbnail} if form == "JPEG" else {}))
+    pixels(content)
+    for share in (0.5, 0.9):
+        cut = int(len(content) * share)
+        with pytest.raises(DataError, match=r"cannot read image x\.png"):
+            pixels(content[:cut] + bytes(len(content) - cut))
 
 
 def test_a_picture_too_large_for_memory_is_refused():

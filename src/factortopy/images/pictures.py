@@ -1,13 +1,14 @@
 """One picture as networks see it: upright, 8-bit RGB, on white where it is transparent."""
 
 import os
+import struct
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import ExifTags, Image, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 
 from factortopy.errors import DataError, FactortopyError
 
@@ -26,8 +27,10 @@ TURNS = {
     8: Image.Transpose.ROTATE_90,
 }
 """What turns a picture upright, by its EXIF orientation; all other numbers are reserved and shown as stored."""
-PHOTOMETRIC, BITS, SAMPLE_FORMAT = 262, 258, 339
-"""TIFF tags: whether 0 is white, bits of a sample, and whether it is unsigned (1), signed or a float."""
+ORIENTATION, PHOTOMETRIC, BITS, SAMPLE_FORMAT = 274, 262, 258, 339
+"""Tags of EXIF and TIFF: which way is up, whether 0 is white, bits of a sample, and whether it is unsigned (1)."""
+WHOLE = {1: "B", 3: "H", 4: "I", 6: "b", 8: "h", 9: "i"}
+"""Codes of whole numbers in EXIF."""
 
 
 @dataclass(frozen=True)
@@ -83,6 +86,7 @@ def decode_image(content: bytes, path: str | os.PathLike[str]) -> Image.Image:
             frames = getattr(image, "n_frames", 1)
             if frames > 1 and image.format != "MPO":  # a JPEG, with others behind the picture that is shown
                 raise DataError(f"it has {frames} frames, expected one picture; save the one that was shown")
+            _check_whole(image, content)
             image.load()
             turn = _turn(image)
             picture = _plain(image, content)
@@ -106,12 +110,55 @@ def rgb_of(image: Any, name: str) -> Image.Image:
         raise DataError(f"cannot use image {name!r}: {_reason(error)}") from error
 
 
+def _check_whole(image: Image.Image, content: bytes) -> None:
+    """Refuse what decoding alone would not: wrong checksums, and zeros behind where a download broke off."""
+    if image.format == "PNG":
+        with Image.open(BytesIO(content), formats=FORMATS) as again:
+            again.verify()
+    # A JPEG's own scan, as a thumbnail before it has an end of its own. No compressed picture ends in zeros.
+    unended = image.format in ("JPEG", "MPO") and content.find(b"\xff\xd9", _scan(content)) < 0
+    if unended or (image.format == "WEBP" and content.endswith(bytes(64))):
+        raise DataError("it has no end, or zeros in place of it: the download broke off")
+
+
+def _scan(content: bytes) -> int:
+    """Where the compressed data of a JPEG begin, behind its segments."""
+    place = 2
+    while content[place : place + 1] == b"\xff" and content[place + 1] != 0xDA:
+        place += 2 + int.from_bytes(content[place + 2 : place + 4])
+    return place
+
+
 def _turn(image: Image.Image) -> Image.Transpose | None:
-    """What turns it upright. Of EXIF only the orientation is looked at: the other tags may be odd."""
-    orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
-    if not isinstance(orientation, int):
-        raise DataError(f"its EXIF orientation is {orientation!r}, no whole number; save it upright without EXIF")
-    return TURNS.get(orientation)
+    """What turns it upright, where decoding has not, as it has for a TIFF."""
+    block = image.info.get("exif")
+    if not isinstance(block, bytes):
+        stated = image.getexif().get(ORIENTATION, 1)  # of a TIFF, or said by XMP
+        return TURNS.get(stated) if isinstance(stated, int) else None
+    try:
+        return TURNS.get(_orientation(block.removeprefix(b"Exif\0\0")))
+    except struct.error as error:
+        raise DataError("its EXIF block is damaged, so that nobody knows which way is up; save it upright") from error
+
+
+def _orientation(block: bytes) -> int:
+    """The orientation in an EXIF block, 1 where it says none; its other tags may be odd and are not looked at.
+
+    Pillow gives up at some odd tags without an error, and then does not see the orientation behind them.
+    """
+    if not block:
+        return 1
+    order = {b"II": "<", b"MM": ">"}.get(block[:2])
+    if order is None:
+        raise struct.error
+    start = struct.unpack_from(f"{order}I", block, 4)[0]
+    for number in range(struct.unpack_from(f"{order}H", block, start)[0]):
+        tag, kind, count = struct.unpack_from(f"{order}HHI", block, start + 2 + 12 * number)
+        if tag == ORIENTATION:
+            if kind not in WHOLE or count != 1:
+                raise struct.error
+            return int(struct.unpack_from(order + WHOLE[kind], block, start + 10 + 12 * number)[0])
+    return 1
 
 
 def _plain(image: Image.Image, content: bytes = b"") -> Image.Image:
