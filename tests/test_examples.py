@@ -29,6 +29,7 @@ def folder(tmp_path_factory):
     """Photographs, labelled images, own arrays, and every data set that has a reader, each tiny."""
     from algonauts_fixture import write_algonauts
     from bold5000_fixture import write_bold5000
+    from laion_fixture import write_laion
     from nsd_fixture import write_nsd
     from nsd_synthetic_fixture import write_nsd_synthetic
     from things_fixture import write_things
@@ -38,6 +39,7 @@ def folder(tmp_path_factory):
     write_bold5000(root / "bold5000")
     nsd = write_nsd(root / "nsd", 1, space="func1pt8mm", sessions=(1, 2), planned=2)
     write_nsd_synthetic(root / "nsd", 1, space="func1pt8mm", nsd=nsd)
+    write_laion(root / "laion")
     write_things(root / "things")
     views = ft.sample_views(100).subset(ft.sample_views(100).ids[:IMAGES])
     (root / "photographs").mkdir()

@@ -23,6 +23,7 @@ from . import tokens as tokens
 from . import workflow as workflow
 from .analysis import Gauge as Gauge
 from .analysis import algonauts_score as algonauts_score
+from .analysis import brain_score as brain_score
 from .analysis import canonical_model as canonical_model
 from .analysis import change as change
 from .analysis import channel_clusters as channel_clusters
@@ -35,6 +36,7 @@ from .analysis import estimate as estimate
 from .analysis import fit_hierarchy as fit_hierarchy
 from .analysis import forecast_recovery as forecast_recovery
 from .analysis import hierarchy_slope as hierarchy_slope
+from .analysis import image_set_scores as image_set_scores
 from .analysis import normalised as normalised
 from .analysis import orders_of as orders_of
 from .analysis import over_fits as over_fits
@@ -64,9 +66,13 @@ from .cortex import sphere_coordinates as sphere_coordinates
 from .cortex import visual_vertices as visual_vertices
 from .datasets import algonauts_protocol as algonauts_protocol
 from .datasets import convert_nsd as convert_nsd
+from .datasets import laion_images as laion_images
+from .datasets import laion_protocol as laion_protocol
+from .datasets import laion_split as laion_split
 from .datasets import load_algonauts as load_algonauts
 from .datasets import load_betas as load_betas
 from .datasets import load_bold5000 as load_bold5000
+from .datasets import load_laion as load_laion
 from .datasets import load_nsd as load_nsd
 from .datasets import load_nsd_synthetic as load_nsd_synthetic
 from .datasets import load_subject as load_subject
@@ -113,5 +119,6 @@ from .tokens import token_norms as token_norms
 from .workflow import estimate_fit as estimate_fit
 from .workflow import fit as fit
 from .workflow import map_before_and_after as map_before_and_after
+from .workflow import score_images as score_images
 
 __version__: str

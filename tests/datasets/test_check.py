@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from algonauts_fixture import write_algonauts
 from bold5000_fixture import write_bold5000
+from laion_fixture import write_laion
 from nsd_fixture import write_nsd
 from things_fixture import write_things
 from typer.testing import CliRunner
@@ -44,6 +45,7 @@ def write_own(root):
 WRITERS = {
     "algonauts": lambda root: write_algonauts(root, images=12, left=30, right=28, side_pixels=2),
     "nsd": lambda root: write_nsd(root, 1, space="func1pt8mm", sessions=(1, 2), planned=2, trials=12),
+    "laion-fmri": write_laion,
     "things": write_things,
     "bold5000": write_bold5000,
     "arrays": write_own,

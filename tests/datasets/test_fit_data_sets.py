@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from algonauts_fixture import write_algonauts
 from bold5000_fixture import write_bold5000
+from laion_fixture import write_laion
 from nsd_fixture import write_nsd
 from PIL import Image
 from things_fixture import write_things
@@ -38,6 +39,7 @@ def write_own(root):
 WRITERS = {
     "algonauts": lambda root: write_algonauts(root / "subj01", images=24, left=30, right=28, side_pixels=8),
     "nsd": lambda root: write_nsd(root, 1, space="nativesurface", sessions=(1, 2), planned=2, trials=36),
+    "laion-fmri": write_laion,
     "bold5000": lambda root: write_bold5000(root, trials=(40, 33)),
     "arrays": write_own,
 }

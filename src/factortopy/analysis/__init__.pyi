@@ -51,6 +51,12 @@ from .heldout.gauge import Selectors as Selectors
 from .heldout.gauge import canonical_gauge as canonical_gauge
 from .heldout.gauge import canonical_model as canonical_model
 from .heldout.gauge import canonical_selectors as canonical_selectors
+from .heldout.protocols import BRAIN_SCORE_AREAS as BRAIN_SCORE_AREAS
+from .heldout.protocols import BRAIN_SCORE_FORMULAS as BRAIN_SCORE_FORMULAS
+from .heldout.protocols import BRAIN_SCORE_NOTE as BRAIN_SCORE_NOTE
+from .heldout.protocols import brain_score as brain_score
+from .heldout.protocols import brain_scores as brain_scores
+from .heldout.protocols import image_set_scores as image_set_scores
 from .heldout.scores import NORMALISED_FORMULA as NORMALISED_FORMULA
 from .heldout.scores import NormalisedScore as NormalisedScore
 from .heldout.scores import algonauts_score as algonauts_score

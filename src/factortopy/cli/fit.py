@@ -23,7 +23,7 @@ def fit(
         Argument(
             metavar="SUBJECT",
             help="Folder of own arrays (responses.npy, image_ids.txt, coordinates.npy where known, or subject.toml), "
-            "Algonauts 2023, NSD, THINGS-fMRI or BOLD5000.",
+            "Algonauts 2023, NSD, LAION-fMRI, THINGS-fMRI or BOLD5000.",
         ),
     ],
     output: Annotated[Path, Argument(help="Folder of the mapping.")],
@@ -34,9 +34,10 @@ def fit(
     split: Annotated[
         str | None,
         Option(
-            metavar="FILE.json|cluster|authors",
-            help="Image ids of train, validation, test; or 8:1:1 by whole clusters of similar images; or the "
-            "paper's authors': 9,000 of 9,841 train, the rest validate and test. Default: 8:1:1 by image.",
+            metavar="FILE.json|cluster|authors|NAME",
+            help="Image ids of train, validation, test; 8:1:1 by whole clusters of similar images; the paper's "
+            "authors': 9,000 of 9,841 train, the rest validate and test; or a published split of the data set "
+            "(LAION-fMRI: tau, ood, cluster_k5_0). Default: 8:1:1 by image.",
         ),
     ] = None,
     changes: opt.Changes = None,
@@ -61,7 +62,8 @@ def fit(
     """
     _check_mapping(output, overwrite or dry_run)
     changed = opt.parse_changes(changes)
-    sides = None if split in (CLUSTER, AUTHORS) else opt.read_split(split)
+    named = split not in (CLUSTER, AUTHORS) and opt.is_split_name(split)
+    sides = None if split in (CLUSTER, AUTHORS) or named else opt.read_split(split)
     settings = ft.fitting.fit_settings(recipe, seed=seed, **changed)
     machine = ft.machine.Machine.choose(device, precision, memory)
     store, measured = ft.TokenStore.open(tokens), ft.load_subject(data, subject=subject, progress=not quiet)
@@ -69,6 +71,8 @@ def fit(
         sides = ft.tokens.split_clusters(store, measured.distinct_image_ids, seed=seed, progress=not quiet)
     if split == AUTHORS:
         sides = ft.images.split_as_authors(measured.distinct_image_ids, seed)
+    if split is not None and named:
+        sides = ft.datasets.named_split(data, measured, split, seed=seed)
     if measured.voxels.assumption is not None and not quiet:
         typer.echo(f"Assumed: {measured.voxels.assumption}")
     if dry_run:

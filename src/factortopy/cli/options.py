@@ -47,6 +47,11 @@ def read_split(path: str | Path | None) -> "ft.Split | None":
     return None if path is None else ft.images.read_split(path)
 
 
+def is_split_name(text: str | None) -> bool:
+    """Whether a split is given by name, as some data sets publish theirs, and not as a file."""
+    return text is not None and not text.endswith(".json") and not Path(text).exists()
+
+
 def open_store(path: Path | None) -> "ft.TokenStore | None":
     """The tokens in a folder; None where none was given."""
     return None if path is None else ft.TokenStore.open(path)

@@ -13,6 +13,7 @@ from factortopy.cli.tables import Answer, Rows
 from factortopy.errors import DataError
 
 NORMALISED = ("normalised", "masked")
+SHARE = "r² / ceiling"
 ROIS = {
     "roi": "ROI",
     "voxels": "voxels",
@@ -20,6 +21,25 @@ ROIS = {
     "ceiling": "ceiling",
     "normalised": "R² / ceiling",
     "masked": "masked",
+}
+SETS = {
+    "roi": "ROI",
+    "images": "images",
+    "voxels": "voxels",
+    "r2": "R²",
+    "r": "r",
+    "ceiling": "ceiling",
+    "share": SHARE,
+}
+AREAS = {
+    "split": "split",
+    "subject": "subject",
+    "area": "area",
+    "voxels": "voxels",
+    "left_out": "left out",
+    "r": "r",
+    "r2_over_nc": "r² / NC",
+    "brain_score": "Brain-Score",
 }
 MEANS = {"r2": "R²", "normalised": "R² / ceiling", "depth": "depth (share)", "scale": "scale (share)"}
 
@@ -35,6 +55,20 @@ def score(
     threshold: Annotated[
         float, Option(help="Smallest noise ceiling of voxels that are normalised; others are masked.")
     ] = 0.05,
+    on: Annotated[
+        Path | None,
+        Option(
+            metavar="FOLDER",
+            help="Of one mapping: also its scores on another recording of the same person, such as NSD-synthetic "
+            "([bold]nsddata/experiments/nsdsynthetic[/bold]); give [bold]--tokens[/bold] of those images.",
+        ),
+    ] = None,
+    protocol: Annotated[
+        bool,
+        Option(
+            "--protocol", help="Of LAION-fMRI, fitted with its splits: r, r² / NC and Brain-Score's number by area."
+        ),
+    ] = False,
     output: Annotated[
         Path | None, Option("--output", "-o", help="Write the average over seeds here, a mapping like any other.")
     ] = None,
@@ -84,14 +118,10 @@ def score(
     """
     if as_csv and as_json:
         raise DataError("give --json or --csv, not both")
-    asked = {"--order": orders is not None, "--nulls": nulls is not None}
-    asked |= {"--output": output is not None, "--normalised": normalised}
-    if sum(asked.values()) > 1:
-        words = " and ".join(name for name, given in asked.items() if given)
-        raise DataError(f"{words} ask for different tables; give one of them")
-    if normalised and len(mappings) > 1:
-        raise DataError("--normalised is of one mapping; means of several always show R² / ceiling: leave it out")
-    if orders is None and any(given is not None for given in (tokens, photographs, split, draw)):
+    asked = {"--order": orders is not None, "--nulls": nulls is not None, "--output": output is not None}
+    asked |= {"--normalised": normalised, "--on": on is not None, "--protocol": protocol}
+    _check_asked([name for name, given in asked.items() if given], len(mappings), len(tokens or []))
+    if orders is None and any(given is not None for given in (None if on else tokens, photographs, split, draw)):
         raise DataError("--tokens, --photographs, --split and --draw are for orders of ROIs; give --order all as well")
     for path in (output, draw):
         if path is not None:
@@ -102,11 +132,25 @@ def score(
         answer = order_answer(mappings, loaded, orders, distances, permutations, seed, draw)
     elif nulls is not None:
         answer = null_answer(loaded, nulls, seed, not quiet)
+    elif protocol:
+        answer = _protocol_answer(loaded)
+    elif on is not None and tokens:
+        answer = _other_images_answer(loaded[0], on, tokens[0], threshold, not quiet)
     elif len(loaded) > 1 or output is not None:
         answer = _mean_answer(loaded, output)
     else:
         answer = _roi_answer(mappings[0], loaded[0], normalised, threshold)
     answer.print(as_json, as_csv)
+
+
+def _check_asked(asked: list[str], mappings: int, tokens: int) -> None:
+    """Refuse options that ask for different tables, or for one that these mappings cannot have."""
+    if len(asked) > 1:
+        raise DataError(f"{' and '.join(asked)} ask for different tables; give one of them")
+    if asked == ["--normalised"] and mappings > 1:
+        raise DataError("--normalised is of one mapping; means of several always show R² / ceiling: leave it out")
+    if asked == ["--on"] and (mappings, tokens) != (1, 1):
+        raise DataError("--on scores one mapping on other images; give one mapping, and once --tokens of those images")
 
 
 def _roi_answer(path: Path, mapping: "ft.Mapping", normalised: bool, threshold: float) -> Answer:
@@ -173,3 +217,39 @@ def _mean_answer(mappings: "list[ft.Mapping]", output: Path | None) -> Answer:
     columns, simulated = {"region": "ROI", **MEANS}, bool(facts["simulated"])
     table = Rows(f"Means over {over}", list(printed.values()), columns, note, simulated=simulated)
     return Answer(facts | {"rows": rows}, rows, [table])
+
+
+def _other_images_answer(mapping: "ft.Mapping", folder: Path, tokens: Path, threshold: float, progress: bool) -> Answer:
+    """Scores on the fit's held-out images and on another recording's, each in rows of its own."""
+    fitted = mapping.provenance.get("subject", {})
+    other = ft.datasets.load_like(folder, fitted, progress=progress)
+    scored = ft.score_images(mapping, ft.TokenStore.open(tokens), other)
+    sets = {f"held out, {mapping.dataset.attrs.get('subject')}": mapping, other.name: scored}
+    rows = ft.analysis.records_of(ft.image_set_scores(sets, threshold))
+    facts: dict[str, Any] = {**ft.mapping.facts(mapping.dataset)}
+    for name, one in sets.items():
+        own = ft.mapping.facts(one.dataset)
+        formula, _ = ft.analysis.ceiling_facts(one)
+        facts |= {f"{name}: images": own["images"], f"{name}: repeats": own["repeats"], f"{name}: ceiling": formula}
+    facts |= {
+        "score": "R^2, raw, mean over voxels; other images' responses z-scored by themselves",
+        SHARE: f"mean over voxels with a ceiling of {threshold} and more of r |r| / ceiling",
+        "voxels_not_measured": scored.dataset.attrs["voxels_not_measured"],
+        "simulated": mapping.simulated,
+    }
+    note = "\n".join(f"{name}: {value}" for name, value in facts.items() if value not in (None, {}))
+    table = Rows("Scores by set of images", rows, SETS, note, simulated=mapping.simulated)
+    return Answer(facts | {"rois": rows}, rows, [table])
+
+
+def _protocol_answer(mappings: "list[ft.Mapping]") -> Answer:
+    """Scores of LAION-fMRI's protocols, and the formula of each."""
+    rows = ft.analysis.records_of(ft.analysis.brain_scores(mappings))
+    sources = {one.provenance["split_source"]["file"]: one.provenance["split_source"]["sha256"] for one in mappings}
+    facts: dict[str, Any] = {
+        **{AREAS[name]: formula for name, formula in ft.analysis.BRAIN_SCORE_FORMULAS.items()},
+        "voxels": ft.analysis.BRAIN_SCORE_NOTE,
+        "splits": ", ".join(f"{name} SHA-256 {digest}" for name, digest in sources.items()),
+    }
+    note = "\n".join(f"{name}: {value}" for name, value in facts.items())
+    return Answer(facts | {"areas": rows}, rows, [Rows("Scores of LAION-fMRI's protocols", rows, AREAS, note)])

@@ -10,6 +10,9 @@ from .data_set import DataSet as DataSet
 from .data_set import Report as Report
 from .data_set import holding as holding
 from .data_set import numbered as numbered
+from .laion.reader import load_laion as load_laion
+from .laion.splits import laion_split as laion_split
+from .laion.stimuli import laion_images as laion_images
 from .nsd.design import nsd_shared_images as nsd_shared_images
 from .nsd.reader import load_nsd as load_nsd
 from .nsd.reader import open_nsd as open_nsd
@@ -18,10 +21,13 @@ from .nsd_synthetic.reader import load_nsd_synthetic as load_nsd_synthetic
 from .nsd_synthetic.stimuli import nsd_synthetic_images as nsd_synthetic_images
 from .protocols import Protocol as Protocol
 from .protocols import algonauts_protocol as algonauts_protocol
+from .protocols import laion_protocol as laion_protocol
 from .protocols import paper_protocol as paper_protocol
 from .registry import check_path as check_path
 from .registry import data_set_of as data_set_of
+from .registry import load_like as load_like
 from .registry import load_subject as load_subject
+from .registry import named_split as named_split
 from .registry import open_images as open_images
 from .registry import recognise as recognise
 from .registry import register_data_set as register_data_set

@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Int, Shaped
 
 from factortopy.errors import DataError, FactortopyError
-from factortopy.images import ImageSet
+from factortopy.images import ImageSet, Split
 from factortopy.subjects import Recording, Subject
 
 Level = Literal["ok", "note", "problem"]
@@ -133,6 +133,10 @@ class DataSet:
             where folders hold one. None where they hold none.
         images: opens the photographs in a folder, of all its subjects where they share a file; gives None, or
             is None, where there are none.
+        like: facts of a subject's provenance that are options of ``load`` and say which voxels are read: what another
+            recording of the same person is read with to score a mapping on it.
+        split: gives a published split by its name: ``split(path, subject, name, seed=0)``, whose ``source`` says from
+            which file. None where none are published.
         check: adds counts and findings to a report; an error ends it and becomes a problem.
         counts_file: TOML with what the authors counted: a table a subject.
         paper_options: for ``load``, in the paper's figures and tables.
@@ -145,6 +149,8 @@ class DataSet:
     subjects: Callable[[Path], tuple[int, ...]] | None = None
     load: Callable[..., Subject] | None = None
     images: Callable[[Path], ImageSet | None] | None = None
+    like: tuple[str, ...] = ()
+    split: Callable[..., Split] | None = None
     check: Callable[[Path, Report], None]
     counts_file: Path | None = None
     paper_options: Mapping[str, Any] = field(default_factory=dict)

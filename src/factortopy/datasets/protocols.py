@@ -1,4 +1,4 @@
-"""The paper's protocol and the Algonauts challenge's, each in one call: subjects, splits, and the score."""
+"""Protocols in one call each (the paper's, the Algonauts challenge's, LAION-fMRI's): subjects, splits, the score."""
 
 import os
 from dataclasses import dataclass
@@ -7,6 +7,8 @@ from typing import Any
 
 from factortopy.datasets.algonauts.files import subject_folder, subject_folders
 from factortopy.datasets.algonauts.reader import load_algonauts
+from factortopy.datasets.laion.reader import load_laion
+from factortopy.datasets.laion.splits import laion_split
 from factortopy.datasets.nsd.reader import load_nsd
 from factortopy.errors import DataError
 from factortopy.images import Split, split_images
@@ -17,6 +19,10 @@ RAW = "raw R^2 of single trials (r_squared): no noise ceiling, nothing averaged"
 CHALLENGE = (
     "median over voxels of the squared correlation over the noise ceiling, per cent, responses averaged over "
     "repeats (algonauts_score); not to be compared with raw R^2"
+)
+LAION = (
+    "by area (V1, V2, V4, IT) and voxels whose ceiling of 12 repeats is 30 % or more: r, r^2 / NC and Brain-Score's "
+    "(median r)^2 / median sqrt(NC12) (analysis.brain_scores), responses averaged over repeats"
 )
 
 
@@ -94,3 +100,31 @@ def algonauts_protocol(
         raise DataError.of(path, f"{fault}; expected training_split and roi_masks")
     one = load_algonauts(subject_folder(Path(path), subject), **options)
     return Protocol(one, split_images(one.image_ids, seed=seed), CHALLENGE)
+
+
+def laion_protocol(
+    path: str | os.PathLike[str], subject: int = 1, split: str = "tau", *, seed: int = 0, **options: Any
+) -> Protocol:
+    """A protocol of LAION-fMRI: one of its published splits, of each subject's images or the shared ones.
+
+    ``"tau"`` holds out images as near to the training images as they are to one another, ``"ood"`` images unlike them,
+    ``"cluster_k5_0"`` to ``"cluster_k5_4"`` one cluster of images after another.
+
+    Args:
+        path: the folder of LAION-fMRI.
+        subject: 1, 3, 5, 6 or 7.
+        split: as for ``laion_split``.
+        seed: of the validation images.
+        options: for ``load_laion``.
+
+    Raises:
+        DataError: if a file is missing or damaged.
+        UnknownNameError: if there is no such split.
+
+    Example:
+        >>> protocol = ft.laion_protocol("laion", 1, "ood", voxels="retinotopic", progress=False)
+        >>> all("_OOD_" in image for image in protocol.split.test)
+        True
+    """
+    one = load_laion(path, subject, **options)
+    return Protocol(one, laion_split(path, one, split, seed=seed), LAION)

@@ -8,16 +8,17 @@ from factortopy.datasets.algonauts import ALGONAUTS
 from factortopy.datasets.betas import CONVERTED_BETAS
 from factortopy.datasets.bold5000 import BOLD5000
 from factortopy.datasets.data_set import DataSet, Report
+from factortopy.datasets.laion import LAION
 from factortopy.datasets.nsd import NSD
 from factortopy.datasets.nsd_synthetic import NSD_SYNTHETIC
 from factortopy.datasets.own_arrays import OWN_ARRAYS
 from factortopy.datasets.stored_tokens import STORED_TOKENS
 from factortopy.datasets.things import THINGS
 from factortopy.errors import DataError, UnknownNameError
-from factortopy.images import ImageSet, images_from_path
+from factortopy.images import ImageSet, Split, images_from_path
 from factortopy.subjects import Subject
 
-_DATA_SETS = [ALGONAUTS, STORED_TOKENS, CONVERTED_BETAS, NSD_SYNTHETIC, NSD, THINGS, BOLD5000, OWN_ARRAYS]
+_DATA_SETS = [ALGONAUTS, STORED_TOKENS, CONVERTED_BETAS, NSD_SYNTHETIC, NSD, LAION, THINGS, BOLD5000, OWN_ARRAYS]
 """In the order in which a folder is asked."""
 
 
@@ -105,6 +106,40 @@ def load_subject(
         raise DataError(f"{root}: {error}; the folder is incomplete or damaged", path=root) from error
     except DataError as error:
         raise error.at(root) from error.__cause__
+
+
+def load_like(path: str | os.PathLike[str], fitted: dict[str, Any], *, progress: bool = True) -> Subject:
+    """Read another recording of the person that a mapping was fitted to, in the same voxels, such as NSD-synthetic.
+
+    Args:
+        path: the folder.
+        fitted: provenance of the subject that was fitted, which says who it was and in which space.
+        progress: show a bar where reading takes long.
+
+    Raises:
+        DataError: as ``load_subject``.
+    """
+    options = {name: fitted[name] for name in data_set_of(path).like if name in fitted}
+    return load_subject(path, progress=progress, **options)
+
+
+def named_split(path: str | os.PathLike[str], subject: Subject, name: str, *, seed: int = 0) -> Split:
+    """A published split of the data set in a folder, such as ``"tau"`` of LAION-fMRI.
+
+    Args:
+        path: the folder.
+        subject: read from it.
+        name: of the split.
+        seed: of the validation images, where none are published.
+
+    Raises:
+        DataError: if there is no such file, and no data set's split of that name either.
+    """
+    data_set = data_set_of(path)
+    if data_set.split is None:
+        fault = f"there is no file {name}, and {data_set.title} has no published splits"
+        raise DataError(f"{fault}; give a split as JSON with train, validation and test")
+    return data_set.split(Path(path), subject, name, seed=seed)
 
 
 def open_images(path: str | os.PathLike[str], *, array: str = "imgBrick", check: bool = True) -> ImageSet:

@@ -161,6 +161,9 @@ def split_examples(
 ) -> dict[str, Examples]:
     """Examples of ``"train"``, ``"validation"`` and ``"test"``, responses z-scored by the training rows or as they are.
 
+    Where a split has no training images, as when other images than those of a fit are scored, its rows z-score
+    themselves.
+
     All trials of each image of the split are among them.
 
     Raises:
@@ -174,15 +177,16 @@ def split_examples(
     unknown = [image for side in sides.values() for image in side if image not in rows_of]
     if unknown:
         raise DataError(f"the split names {len(unknown)} images without responses (first: {unknown[0]!r})")
-    rows = {name: np.array([row for image in side for row in rows_of[image]]) for name, side in sides.items()}
-    standardised = StandardisedResponses.by_training(subject.responses, rows["train"])
+    rows = {name: np.array([row for image in side for row in rows_of[image]], int) for name, side in sides.items()}
+    training = rows["train"] if len(rows["train"]) else np.concatenate(list(rows.values()))
+    standardised = StandardisedResponses.by_training(subject.responses, training)
     if not standardise:
         standardised = replace(
             standardised, mean=np.zeros_like(standardised.mean), spread=np.ones_like(standardised.mean)
         )
 
     def examples(side: Int[np.ndarray, "some"]) -> Examples:
-        indices = torch.tensor([index_of[subject.image_ids[row]] for row in side])
+        indices = torch.tensor([index_of[subject.image_ids[row]] for row in side], dtype=torch.int64)
         return Examples(
             lambda chosen: tokens.read(indices[chosen].tolist()), standardised.of(side), image=indices.numpy()
         )

@@ -68,15 +68,16 @@ def read_image(path: str | os.PathLike[str]) -> Image.Image:
     return decode_image(content, path)
 
 
-def decode_image(content: bytes, path: str | os.PathLike[str]) -> Image.Image:
+def decode_image(content: bytes, path: str | os.PathLike[str], ground: tuple[int, int, int] = GROUND) -> Image.Image:
     """Decode the bytes of a PNG, JPEG, WebP, GIF, BMP or TIFF as 8-bit RGB, upright by its EXIF orientation.
 
-    Transparent parts stand on white. 16-bit greys are scaled to 8 bits. Colour profiles are not applied, as in
-    the training of the networks.
+    Transparent parts stand on white, or on another ground. 16-bit greys are scaled to 8 bits. Colour profiles are
+    not applied, as in the training of the networks.
 
     Args:
         content: the whole file.
         path: what messages call it.
+        ground: colour, 0 to 255, under transparent parts.
 
     Raises:
         DataError: if it is truncated or no picture, has several frames, or its range is not known (floats, 32 bits).
@@ -89,7 +90,7 @@ def decode_image(content: bytes, path: str | os.PathLike[str]) -> Image.Image:
             _check_whole(image, content)
             image.load()
             turn = _turn(image)
-            picture = _plain(image, content)
+            picture = _plain(image, content, ground)
     # Pillow raises anything on damaged bytes: struct.error, TypeError, KeyError, OverflowError, ...
     except Exception as error:
         raise _unreadable(path, error) from error
@@ -161,14 +162,14 @@ def _orientation(block: bytes) -> int:
     return 1
 
 
-def _plain(image: Image.Image, content: bytes = b"") -> Image.Image:
+def _plain(image: Image.Image, content: bytes = b"", ground: tuple[int, int, int] = GROUND) -> Image.Image:
     """8-bit RGB of what was decoded, and of what Pillow does not say, from the bytes of a file."""
     bits, inverted = _samples(image, content)
     clear = image.info.get("transparency")
     if image.mode == "F" or (image.mode == "I" and bits is None):
         raise DataError(f"its greys are of mode {image.mode}, whose range is not known; save it with 8 or 16 bits")
     if image.mode.startswith("I"):
-        return _of_deep_greys(np.asarray(image), bits or 16, inverted, clear)
+        return _of_deep_greys(np.asarray(image), bits or 16, inverted, clear, ground[0])
     if image.format == "PNG" and clear is not None and image.mode == "L" and bits is not None:
         # One grey is transparent; Pillow gives it as stored, and pixels stretched to 8 bits.
         image.info["transparency"] = clear * 255 // (2**bits - 1)
@@ -177,7 +178,7 @@ def _plain(image: Image.Image, content: bytes = b"") -> Image.Image:
     if not image.has_transparency_data:
         return image.convert("RGB")
     seen = image.convert("RGBA")
-    return Image.alpha_composite(Image.new("RGBA", seen.size, (*GROUND, 255)), seen).convert("RGB")
+    return Image.alpha_composite(Image.new("RGBA", seen.size, (*ground, 255)), seen).convert("RGB")
 
 
 def _samples(image: Image.Image, content: bytes) -> tuple[int | None, bool]:
@@ -192,13 +193,13 @@ def _samples(image: Image.Image, content: bytes) -> tuple[int | None, bool]:
     return (None if image.mode == "I" else tags.get(BITS, (1,))[0]), tags.get(PHOTOMETRIC) == 0
 
 
-def _of_deep_greys(values: np.ndarray, bits: int, inverted: bool, clear: int | None) -> Image.Image:
+def _of_deep_greys(values: np.ndarray, bits: int, inverted: bool, clear: int | None, ground: int) -> Image.Image:
     """Greys of more than 8 bits; the largest one is white, or black where they are inverted."""
     most = 2**bits - 1
     greys = ((values.astype(np.uint32) * 255 + most // 2) // most).astype(np.uint8)
     greys = 255 - greys if inverted else greys
     if clear is not None:
-        greys[values == clear] = GROUND[0]
+        greys[values == clear] = ground
     return Image.fromarray(greys).convert("RGB")
 
 

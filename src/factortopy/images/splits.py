@@ -23,6 +23,7 @@ class Split:
         train, validation, test: image ids.
         tests_validation: whether the test images are the validation images, as no others are left
             (:func:`split_as_authors`): scores are then of images that chose when to stop.
+        source: where a published split comes from (its name, the hash of its file); empty for others.
 
     Example:
         >>> split = ft.Split(train=("a", "b", "c"), validation=("d",), test=("e",))
@@ -34,6 +35,7 @@ class Split:
     validation: tuple[str, ...]
     test: tuple[str, ...]
     tests_validation: bool = field(default=False, kw_only=True)
+    source: dict[str, Any] = field(default_factory=dict, compare=False, kw_only=True)
 
     def __post_init__(self) -> None:
         seen: dict[str, str] = {}

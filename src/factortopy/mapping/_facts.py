@@ -34,6 +34,8 @@ def facts(dataset: xr.Dataset, values: str = "") -> dict[str, str]:
         "images": _images(attributes),
         "repeats": _repeats(attributes),
     }
+    if "split_name" in attributes:
+        named["split"] += f" ({attributes['split_name']})"
     if "assumption" in attributes:
         named["assumption"] = str(attributes["assumption"])
     if "r2" in dataset and dataset["r2"].dims == ("voxel",):

@@ -11,4 +11,5 @@ from .folder import map_before_and_after as map_before_and_after
 from .scoring import HeldOutScores as HeldOutScores
 from .scoring import ceiling_on_test as ceiling_on_test
 from .scoring import fit_facts as fit_facts
+from .scoring import score_images as score_images
 from .scoring import score_model as score_model

@@ -180,6 +180,7 @@ def fit_model(
             subject=subject.provenance,
             responses_hash=made_of["responses"],
             split=split.digest,
+            split_source=split.source,
             device=str(machine.device),
             precision=machine.precision,
         ),

@@ -1,5 +1,6 @@
 """A trained model on the test images: what it says of them, and the facts that belong to the numbers."""
 
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -7,15 +8,20 @@ import torch
 from jaxtyping import Float
 
 from factortopy.analysis import CONFIDENCE, AlignedBatches, held_out_variables, raw_selectors, region_names
-from factortopy.fitting import Examples, FitSettings, image_of_rows
+from factortopy.cortex import Voxels
+from factortopy.errors import DataError
+from factortopy.fitting import Examples, FitSettings, fit_settings, image_of_rows, image_scenes, split_examples
 from factortopy.images import Split
 from factortopy.machine import Machine
+from factortopy.mapping import Mapping, load_model, with_values
 from factortopy.model import FactorTopy
 from factortopy.subjects import Subject, noise_ceiling_at, repeat_counts
 from factortopy.tokens import TokenStore
 
 BATCH = 64
 """Images at a time where the size changes no result."""
+NEAR = 0.1
+"""Farthest that the same voxel may lie apart in two recordings, mm."""
 
 
 class HeldOutScores(NamedTuple):
@@ -81,6 +87,8 @@ def fit_facts(tokens: TokenStore, subject: Subject, split: Split, settings: FitS
     }
     if split.tests_validation:
         facts["scored_on"] = "validation images"
+    if split.source:
+        facts["split_name"] = "{name} of {pool}".format_map(split.source)
     trials = len(image_of_rows(subject, split.test))
     if trials > len(split.test):
         facts["trials_test"] = trials
@@ -100,3 +108,76 @@ def ceiling_on_test(subject: Subject, split: Split) -> np.ndarray:
 def _test_repeats(subject: Subject, split: Split) -> np.ndarray:
     """Number of test responses that average one trial, two trials and so on."""
     return repeat_counts(np.asarray(subject.repeats)[np.isin(subject.image_ids, split.test)])
+
+
+def score_images(mapping: Mapping, tokens: TokenStore, subject: Subject, *, bootstrap: int = 1_000) -> Mapping:
+    """A mapping scored on all images of another recording of the same person, such as NSD-synthetic after NSD.
+
+    These responses are z-scored by themselves: R^2 asks for their scale too, the correlation r does not.
+
+    Args:
+        mapping: with trained parameters.
+        tokens: of the other images, in the mapping's network.
+        subject: responses of the same voxels, and maybe of more; those of the mapping that it lacks get no score.
+        bootstrap: draws of images for limits; 0 for none.
+
+    Returns:
+        The mapping with the selectors' canonical form, shares, scores, ceiling and limits of these images.
+
+    Raises:
+        DataError: if it is the recording that was fitted, another person's, of other voxels, or images lack tokens.
+
+    Example:
+        >>> from dataclasses import replace
+        >>> again = replace(subject, name="another day", responses=subject.responses + 0.1, provenance={})
+        >>> ft.score_images(mapping, tokens, again, bootstrap=0).dataset.attrs["subject"]
+        'another day'
+    """
+    placed, lacking = _in_voxels_of(mapping, subject)
+    split = Split((), (), placed.distinct_image_ids)
+    image_scenes(tokens, placed)
+    model = load_model(mapping)
+    if (tokens.network, tokens.layers) != (mapping.dataset.attrs.get("network"), mapping.layers):
+        fault = f"holds {len(tokens.layers)} layers of {tokens.network}, the mapping is of {len(mapping.layers)} layers"
+        raise DataError.of(tokens.path, f"{fault} of {mapping.dataset.attrs.get('network')}; give tokens of that one")
+    test = split_examples(tokens, placed, split)["test"]
+    scores = score_model(model, test, placed, split, Machine.choose("cpu"), raw=False, bootstrap=bootstrap)
+    settings = fit_settings(mapping.settings.get("recipe", "default"), seed=mapping.settings.get("seed", 0))
+    facts = fit_facts(tokens, placed, split, settings) | scores.facts | {"voxels_not_measured": lacking}
+    dataset = with_values(mapping.dataset.drop_vars("ceiling", errors="ignore"), scores.values)
+    left = ("split_name", "trials_test", "repeats_test", "images_train", "images_validation")
+    kept = {name: value for name, value in dataset.attrs.items() if name not in left}
+    dataset.attrs = kept | facts
+    provenance = {**mapping.provenance, "subject": placed.provenance, "fitted_to": mapping.provenance.get("subject")}
+    return replace(mapping, dataset=dataset, provenance=provenance)
+
+
+def _in_voxels_of(mapping: Mapping, subject: Subject) -> tuple[Subject, int]:
+    """A subject's responses in the voxels of a mapping, in their order, 0 where it lacks one; and how many it lacks."""
+    own, other, fitted = mapping.voxels, subject.voxels, mapping.provenance.get("subject", {})
+    if subject.name == mapping.dataset.attrs.get("subject"):
+        raise DataError(f"{subject.name!r} is what the mapping was fitted to; give other images' responses")
+    persons = fitted.get("subject"), subject.provenance.get("subject")
+    if None not in persons and persons[0] != persons[1]:
+        fault = f"{subject.name!r} is subject {persons[1]}, the mapping is of subject {persons[0]}"
+        raise DataError(f"{fault}; give the same one's responses")
+    place = {key: row for row, key in enumerate(zip(other.hemisphere.tolist(), other.vertex.tolist(), strict=True))}
+    keys = list(zip(own.hemisphere.tolist(), own.vertex.tolist(), strict=True))
+    column = np.array([place.get(key, -1) for key in keys])
+    here = column >= 0
+    if own.surface != other.surface or not here.any() or _far(own, other, here, column):
+        fault = f"the voxels of {subject.name!r} ({other.surface or 'a volume'}) are not those of the mapping"
+        raise DataError(f"{fault} ({own.surface or 'a volume'}); read it in the space that was fitted")
+    responses = np.zeros((len(subject.responses), len(keys)), np.float32)
+    responses[:, here] = subject.responses[:, column[here]]
+    ceiling = subject.noise_ceiling
+    if ceiling is not None:
+        ceiling = np.where(here, ceiling[column], 0).astype(np.float32)
+    return replace(subject, responses=responses, voxels=own, noise_ceiling=ceiling), int((~here).sum())
+
+
+def _far(own: Voxels, other: Voxels, here: np.ndarray, column: np.ndarray) -> bool:
+    """Whether voxels of one number lie at different places."""
+    if own.coordinates is None or other.coordinates is None:
+        return False
+    return bool(np.abs(own.coordinates[here] - other.coordinates[column[here]]).max() > NEAR)

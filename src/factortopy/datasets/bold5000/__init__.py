@@ -6,12 +6,11 @@ import numpy as np
 
 from factortopy.datasets.bold5000.reader import STIMULI, BoldFiles, betas_in, listed_images, load_bold5000, read_mask
 from factortopy.datasets.data_set import DataSet, Report, check_spread, holding, numbered
+from factortopy.datasets.volumes import check_volumes
 from factortopy.images import ImageSet, images_by_name
 from factortopy.storage import open_volume, read_values
 
 SAMPLED_VOLUMES = 12
-EXTRA_FIELD = 4
-"""Flag of a gzip file that may consist of several parts."""
 
 
 def check_bold5000(path: Path, report: Report) -> None:
@@ -31,7 +30,8 @@ def _check_betas(report: Report, preparation: str, files: BoldFiles) -> None:
     shapes: list[tuple[int, ...]] = []
     for file in files.sessions.values():
         with report.problems_at(file):
-            shapes += _check_file(report, file)
+            shape = check_volumes(report, file, open_volume(file))
+            shapes += [] if shape is None else [shape]
     trials = sum(shape[3] for shape in shapes)
     report.count(subject, {"sessions": len(files.sessions), "trials": trials})
     grids = {shape[:3] for shape in shapes}
@@ -60,28 +60,6 @@ def _check_sessions(report: Report, preparation: str, files: BoldFiles) -> None:
         report.add("problem", files.folder, message, fix)
     else:
         report.add("note", files.folder, f"{message}: their images have no responses")
-
-
-def _check_file(report: Report, file: Path) -> list[tuple[int, ...]]:
-    """The shape of a session's betas, whose size the end of the file must confirm; none if it has no trials."""
-    image = open_volume(file)
-    shape = tuple(int(length) for length in image.shape)
-    if len(shape) != 4:
-        report.add("problem", file, f"shape {shape}, expected (x, y, z, trial)", "get it again")
-        return []
-    announced = int(image.dataobj.offset) + int(np.prod(shape, dtype=object)) * image.dataobj.dtype.itemsize
-    if file.suffix == ".gz" and not _ends_well(file, announced):
-        report.add("problem", file, f"does not end as a file of shape {shape}: truncated", "get it again")
-    return [shape]
-
-
-def _ends_well(file: Path, announced: int) -> bool:
-    """Whether a gzip file's last four bytes say the announced size; nothing is unpacked."""
-    with open(file, "rb") as content:
-        flags = content.read(4)[3]
-        content.seek(-4, 2)
-        size = int.from_bytes(content.read(4), "little")
-    return bool(flags & EXTRA_FIELD) or size == announced % 2**32
 
 
 def _check_masks(report: Report, files: BoldFiles, grid: tuple[int, ...]) -> None:

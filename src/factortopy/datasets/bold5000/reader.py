@@ -19,9 +19,9 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from factortopy.cortex import Voxels
+from factortopy.datasets.volumes import session_blocks
 from factortopy.errors import DataError, UnknownNameError
 from factortopy.images import images_by_name
-from factortopy.progress import progress_bar
 from factortopy.storage import open_volume, read_text, read_values, reading, volume_coordinates
 from factortopy.subjects import (
     REPEATS_FORMULA,
@@ -256,18 +256,9 @@ def _read(
     names, shown = np.unique(rows.images, return_counts=True)
     repeated = np.flatnonzero(np.isin(rows.images, names[shown > 1]))
     kept = np.zeros((len(repeated), len(inside)), dtype=np.float32)
-    done = 0
-    with progress_bar("Betas", total=len(rows.images), show=progress) as advance:
-        for session, image in volumes.items():
-            block: Float[np.ndarray, "trial voxel"] = np.empty((image.shape[3], len(inside)), dtype=np.float32)
-            for trial in range(len(block)):
-                block[trial] = read_values(image, files.sessions[session], (..., trial)).reshape(-1)[inside]
-                advance()
-            here = np.arange(done, done + len(block))
-            block = rows.add(here, slice(None), block)
-            of_session = np.isin(repeated, here)
-            kept[of_session] = block[repeated[of_session] - done]
-            done += len(block)
+    for here, block in session_blocks(files.sessions, volumes, inside, rows, progress):
+        of_session = np.isin(repeated, here)
+        kept[of_session] = block[repeated[of_session] - here[0]]
     if len(np.unique(rows.images[repeated])) < 2:
         return None
     return repeat_variance(kept, rows.images[repeated])

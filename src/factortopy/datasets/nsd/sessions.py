@@ -15,7 +15,7 @@ import numpy as np
 from jaxtyping import Float, Int, Shaped
 
 from factortopy.errors import DataError
-from factortopy.storage import check_plausible, open_volume, read_values, reading
+from factortopy.storage import check_dataset, open_volume, read_values, reading
 
 TRIALS_AT_ONCE = 32
 ROW = 4096
@@ -102,7 +102,6 @@ class Hdf5Session:
         self.trials = int(shape[0])
 
     def _check(self, betas: Any, shape: tuple[int, ...]) -> None:
-        stored = betas.id.get_storage_size()
         fault = ""
         if shape[1:] != self._grid or not shape[0]:
             fault = (
@@ -111,12 +110,9 @@ class Hdf5Session:
             )
         elif betas.dtype != self.dtype:
             fault = f"are {betas.dtype}, expected int16, 300 times per cent signal change"
-        # Without a compressing filter every chunk takes its full size, if it was written at all.
-        elif betas.compression is None and stored < betas.nbytes:
-            fault = f"hold {stored:,} of {betas.nbytes:,} bytes; get the whole file again"
         if fault:
             raise DataError(f"betas of {self.path} {fault}", path=self.path)
-        check_plausible(self.path, betas.nbytes, stored)
+        check_dataset(betas, self.path)
 
     @contextmanager
     def _open(self) -> Iterator[Any]:

@@ -9,12 +9,9 @@ from jaxtyping import Shaped
 from PIL import Image
 
 from factortopy.errors import DataError
-from factortopy.images import ImageSet
-from factortopy.storage import reading
+from factortopy.images import ImageSet, images_from_hdf5
 
 IMAGES, SHARED = 284, 220
-ARRAY = "imgBrick"
-REMEDY = "get the HDF5 file again"
 
 
 def stimuli_folder(root: Path) -> Path:
@@ -66,20 +63,20 @@ def nsd_synthetic_images(
     root = nsd_root(Path(path))
     if subjects is None:
         subjects = [number for number in range(1, 9) if colour_file(root, number).is_file()]
-    place: dict[str, tuple[Path, int]] = {}
+    place: dict[str, tuple[ImageSet, int]] = {}
     for file, numbers, subject in [
         (shared_file(root), range(1, SHARED + 1), 0),
         *((colour_file(root, subject), range(SHARED + 1, IMAGES + 1), subject) for subject in subjects),
     ]:
-        _check(file, len(numbers))
-        place |= {image_name(number, subject): (file, row) for row, number in enumerate(numbers)}
+        stored = images_from_hdf5(file)
+        if len(stored) != len(numbers):
+            fault = f"holds {len(stored)} images, expected {len(numbers)}"
+            raise DataError.of(file, f"{fault}; get the HDF5 file again")
+        place |= {image_name(number, subject): (stored, row) for row, number in enumerate(numbers)}
 
     def load(image_id: str) -> Image.Image:
-        import h5py
-
-        file, row = place[image_id]
-        with reading(file, REMEDY), h5py.File(file, "r") as opened:
-            return Image.fromarray(as_shown(np.asarray(opened[ARRAY][row]), square_root))
+        stored, row = place[image_id]
+        return Image.fromarray(as_shown(np.asarray(stored.image(row)), square_root))
 
     return ImageSet("NSD-synthetic", tuple(place), load)
 
@@ -100,20 +97,3 @@ def nsd_root(path: Path) -> Path:
     names = ("nsddata", "nsddata_betas", "nsddata_stimuli")
     folders: Iterable[Path] = (path, *path.resolve().parents)
     return next((folder for folder in folders if any((folder / name).is_dir() for name in names)), path)
-
-
-def _check(path: Path, count: int) -> None:
-    """Refuse a file that does not hold so many images."""
-    import h5py
-
-    with reading(path, REMEDY), h5py.File(path, "r") as file:
-        brick = file.get(ARRAY)
-        if not isinstance(brick, h5py.Dataset):
-            fault = f"has no array {ARRAY!r}, it holds {', '.join(file) or 'nothing'}"
-        elif brick.dtype != np.uint8 or brick.ndim != 4 or brick.shape[3] != 3 or 0 in brick.shape:
-            fault = f"is {brick.dtype} of shape {brick.shape}, expected uint8 images (image, height, width, 3)"
-        elif len(brick) != count:
-            fault = f"holds {len(brick)} images, expected {count}"
-        else:
-            return
-    raise DataError.of(path, f"{fault}; {REMEDY}")
