@@ -255,7 +255,8 @@ def test_a_file_of_the_authors_becomes_a_mapping_and_back(authors, subject, suff
 
 def test_an_own_fit_goes_out_and_comes_back(tokens, subject, network, tmp_path):
     settings = fit_settings("paper", steps=4, validate_every=2, width=4, batch_size=16)
-    fitted = fit_model(tokens, subject, settings, bootstrap=0, progress=False)
+    split = split_images(tokens.image_ids, fractions=(0.5, 0.15, 0.35))
+    fitted = fit_model(tokens, subject, settings, split=split, bootstrap=0, progress=False)
     weights = export_weights(Mapping.load(fitted.mapping.save(tmp_path / "mapping")))
     again = import_weights(weights, subject, network, bounds="surface")
     batch = tokens.read([1, 2, 3])

@@ -46,10 +46,22 @@ def test_draws_are_those_of_images_with_replacement():
 
 
 def test_trials_of_one_image_are_drawn_together():
-    draws = draw_images(["b", "a", "b", "c"], 50)
+    names = ["b", "a", "b", *"cdefghijk"]
+    draws = draw_images(names, 50)
     np.testing.assert_array_equal(draws[:, 0], draws[:, 2])
     assert (draws[:, 1] != draws[:, 3]).any()
-    np.testing.assert_array_equal(draws[:, [0, 1, 3]], draw_images(3, 50))
+    np.testing.assert_array_equal(np.delete(draws, 2, axis=1), draw_images(len(set(names)), 50))
+
+
+def test_too_few_distinct_images_have_no_limits():
+    """Of two images all draws but one are of one score: limits of no width that never hold the truth."""
+    rng = np.random.default_rng(5)
+    for names, some in ((list("ab"), False), (list("abcdefghi") * 3, False), (list("abcdefghij"), True)):
+        f = rng.normal(size=(len(names), 30))
+        low, high = percentiles(draw_r2(f + rng.normal(size=f.shape), f, draw_images(names, 200)))
+        assert np.isfinite(low).all() == np.isfinite(high).all() == some
+        found = draw_roi_r2(f + 1, f, names, {"all": np.ones(30, bool)}, 20)
+        assert np.isfinite(found).all() == some
 
 
 def test_r2_of_every_draw_is_that_of_its_images(measured):

@@ -25,6 +25,7 @@ class PlantedTokens:
     path: Path = Path("by-hand")
     image_ids: tuple = IDS
     image_groups: tuple | None = None
+    digests: tuple | None = None
     layers: tuple = tuple(f"layer-{number}" for number in range(LAYERS))
     channels: tuple = (CHANNELS,) * LAYERS
     grid: tuple = (GRID, GRID)

@@ -131,15 +131,15 @@ def test_all_baselines_have_equally_many_features():
 
 def test_resampled_scores_equal_those_of_rows_drawn_again():
     random = np.random.default_rng(0)
-    responses = random.normal(size=(12, 4)).astype(np.float32)
-    predictions = (0.5 * responses + random.normal(size=(12, 4))).astype(np.float32)
+    responses = random.normal(size=(24, 4)).astype(np.float32)
+    predictions = (0.5 * responses + random.normal(size=(24, 4))).astype(np.float32)
     responses[:, 3] = 0  # a voxel without R^2 counts nowhere
-    images = [f"image-{row // 2}" for row in range(12)]  # two trials of each
+    images = [f"image-{row // 2}" for row in range(24)]  # two trials of each
     rois = {"some": np.array([True, True, False, True]), "all": np.ones(4, bool)}
     found = draw_roi_r2(responses, predictions, images, rois, resamples=20)
-    drawn = np.random.default_rng(0).multinomial(6, np.full(6, 1 / 6), 20)
+    drawn = np.random.default_rng(0).multinomial(12, np.full(12, 1 / 12), 20)
     for counts, row in zip(drawn, found, strict=True):
-        chosen = np.repeat(np.arange(12), np.repeat(counts, 2))
+        chosen = np.repeat(np.arange(24), np.repeat(counts, 2))
         errors = np.square(responses - predictions)[chosen, :3].sum(axis=0)
         spread = np.square(responses - responses.mean(axis=0))[chosen, :3].sum(axis=0)
         each = 1 - errors / spread

@@ -1,5 +1,7 @@
 """A folder of photographs and a subject by hand, small enough that a whole run takes seconds."""
 
+import json
+
 import numpy as np
 import pytest
 from typer.testing import CliRunner
@@ -73,8 +75,17 @@ def tokens(run, photographs, tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def mapping(run, tokens, subject, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("run") / "mapping"
-    result = run("fit", tokens, subject, folder, "--set", "steps=5", "--set", "components=16", "--quiet")
+def split(tmp_path_factory):
+    """Ten test images, the fewest that have limits."""
+    ids = [f"view-{index:02d}.png" for index in np.random.default_rng(0).permutation(IMAGES)]
+    path = tmp_path_factory.mktemp("split") / "split.json"
+    path.write_text(json.dumps({"train": ids[:25], "validation": ids[25:30], "test": ids[30:]}))
+    return path
+
+
+@pytest.fixture(scope="session")
+def mapping(run, tokens, subject, split, tmp_path_factory):
+    folder, few = tmp_path_factory.mktemp("run") / "mapping", ("--set", "steps=5", "--set", "components=16", "--quiet")
+    result = run("fit", tokens, subject, folder, "--split", split, *few)
     assert result.exit_code == 0, result.stderr
     return folder

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from factortopy.errors import DataError
-from factortopy.images import Split, split_as_authors, split_images
+from factortopy.images import Split, split_as_authors, split_folds, split_images
 
 
 def ids(count):
@@ -92,3 +92,30 @@ def test_digest_names_the_split_and_not_its_order():
 def test_errors_say_what_to_do(call, message):
     with pytest.raises(DataError, match=message):
         call()
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    groups=st.lists(st.integers(0, 12).map(str), min_size=4, max_size=60).filter(lambda g: len(set(g)) >= 4),
+    folds=st.integers(2, 4),
+    seed=st.integers(0, 100),
+)
+def test_each_image_is_tested_in_one_fold(groups, folds, seed):
+    names = ids(len(groups))
+    splits = split_folds(names, folds, groups, seed=seed) if len(set(groups)) >= folds + 2 else ()
+    group_of = dict(zip(names, groups, strict=True))
+    for split in splits:
+        sides = [{group_of[name] for name in side} for side in (split.train, split.validation, split.test)]
+        assert all(sides)
+        assert sum(map(len, sides)) == len(set.union(*sides)), "a group stands on one side"
+        assert sorted(split.train + split.validation + split.test) == names
+    assert sorted(name for split in splits for name in split.test) == (names if splits else [])
+
+
+def test_folds_are_of_one_size_and_need_images():
+    assert [len(split.test) for split in split_folds(ids(20))] == [4] * 5
+    for folds in (1, 0, 21):
+        with pytest.raises(DataError, match="20 images in 20 groups cannot be split in"):
+            split_folds(ids(20), folds)
+    with pytest.raises(DataError, match=r"occur more than once; split the distinct ones \(distinct_image_ids\)"):
+        split_folds(["a", "a", "b", "c"], 2)

@@ -12,6 +12,7 @@ from factortopy.analysis.comparing.comparison import differing_ceiling
 from factortopy.analysis.estimates._of_mapping import RATIO, estimate
 from factortopy.analysis.estimates.estimate_tables import (
     CONFIDENCE,
+    OVER_FOLDS,
     OVER_SEEDS,
     OVER_SUBJECTS,
     over_fits,
@@ -41,7 +42,8 @@ def summarise_fits(mappings: Sequence[Mapping], confidence: float = CONFIDENCE) 
     """Scores, shares and the hierarchy line over several fits, with limits.
 
     Several subjects: limits over subjects, each of which counts once however many seeds it has. One subject:
-    limits over seeds, which say how far training (and the split, where each seed has its own) decides.
+    limits over seeds, which say how far training (and the split, where each seed has its own) decides; or over folds,
+    where all have one seed.
 
     Args:
         mappings: of one network by one recipe.
@@ -51,7 +53,7 @@ def summarise_fits(mappings: Sequence[Mapping], confidence: float = CONFIDENCE) 
         A row for each quantity and region that all have: ``quantity`` (``"r2"``, ``"normalised"``, ``"depth"``,
         ``"scale"``, or ``"slope"``, ``"b0"``, ``"b1"``), ``region``; ``mean`` over seeds, or over subjects, each the
         mean of its seeds, with ``mean_low`` and ``mean_high``, Student's limits of it; ``sd``, standard deviation
-        over seeds or subjects; ``fits``, how many; ``limits``, ``"subjects"`` or ``"seeds"``.
+        over seeds, folds or subjects; ``fits``, how many; ``limits``, ``"subjects"``, ``"seeds"`` or ``"folds"``.
 
     Raises:
         DataError: if there are fewer than two, one stands twice, or networks or recipes differ.
@@ -62,8 +64,9 @@ def summarise_fits(mappings: Sequence[Mapping], confidence: float = CONFIDENCE) 
         True
     """
     subjects = _grouped(mappings)
-    over = OVER_SUBJECTS if len(subjects) > 1 else OVER_SEEDS
-    groups = list(subjects.values()) if over == OVER_SUBJECTS else [[mapping] for mapping in mappings]
+    seeds = {str(mapping.dataset.attrs.get("seed")) for mapping in mappings}
+    over = OVER_SUBJECTS if len(subjects) > 1 else OVER_SEEDS if len(seeds) > 1 else OVER_FOLDS
+    groups = list(subjects.values()) if len(subjects) > 1 else [[mapping] for mapping in mappings]
     regions = region_names(name for name in mappings[0].rois if all(name in mapping.rois for mapping in mappings))
     rows = []
     for region, quantity in [*product(regions, ("r2", RATIO, "depth", "scale")), *product([ALL_VOXELS], LINE)]:
@@ -147,9 +150,10 @@ def _grouped(mappings: Sequence[Mapping]) -> dict[str, list[Mapping]]:
         if len(values) > 1:
             raise DataError(f"these mappings differ in {name} ({', '.join(values)}); give fits of one {name}")
     for subject, own in subjects.items():
-        seeds = [str(mapping.dataset.attrs.get("seed")) for mapping in own]
-        if len(set(seeds)) < len(seeds):
-            raise DataError(f"subject {subject!r} stands twice with seed {max(seeds, key=seeds.count)}")
+        runs = [tuple(str(mapping.dataset.attrs.get(name)) for name in ("seed", "split")) for mapping in own]
+        if len(set(runs)) < len(runs):
+            seed = max(runs, key=runs.count)[0]
+            raise DataError(f"subject {subject!r} stands twice with seed {seed} and one split; give each fit once")
     return subjects
 
 

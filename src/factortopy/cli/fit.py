@@ -1,6 +1,7 @@
 """``factortopy fit`` and ``baselines``: tokens and a subject in; a mapping, or simpler models beside it, out."""
 
 import json
+import re
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,6 +15,8 @@ from factortopy.errors import DataError
 
 CLUSTER, AUTHORS = "cluster", "authors"
 """What ``--split`` says for whole clusters of images, and for the split of the paper's authors."""
+FOLD = re.compile(r"(\d+)/(\d+)")
+"""What it says for a fold of several."""
 
 
 def fit(
@@ -34,10 +37,11 @@ def fit(
     split: Annotated[
         str | None,
         Option(
-            metavar="FILE.json|cluster|authors|NAME",
+            metavar="FILE.json|cluster|authors|NAME|K/N",
             help="Image ids of train, validation, test; 8:1:1 by whole clusters of similar images; the paper's "
-            "authors': 9,000 of 9,841 train, the rest validate and test; or a published split of the data set "
-            "(LAION-fMRI: tau, ood, cluster_k5_0). Default: 8:1:1 by image.",
+            "authors': 9,000 of 9,841 train, the rest validate and test; a published split of the data set "
+            "(LAION-fMRI: tau, ood, cluster_k5_0); or fold K of N, for few images: fit all folds and score them "
+            "together. Default: 8:1:1 by image.",
         ),
     ] = None,
     changes: opt.Changes = None,
@@ -62,8 +66,9 @@ def fit(
     """
     _check_mapping(output, overwrite or dry_run)
     changed = opt.parse_changes(changes)
-    named = split not in (CLUSTER, AUTHORS) and opt.is_split_name(split)
-    sides = None if split in (CLUSTER, AUTHORS) or named else opt.read_split(split)
+    fold = FOLD.fullmatch(split or "")
+    named = split not in (CLUSTER, AUTHORS) and not fold and opt.is_split_name(split)
+    sides = None if split in (CLUSTER, AUTHORS) or fold or named else opt.read_split(split)
     settings = ft.fitting.fit_settings(recipe, seed=seed, **changed)
     machine = ft.machine.Machine.choose(device, precision, memory)
     store, measured = ft.TokenStore.open(tokens), ft.load_subject(data, subject=subject, progress=not quiet)
@@ -73,6 +78,8 @@ def fit(
         sides = ft.images.split_as_authors(measured.distinct_image_ids, seed)
     if split is not None and named:
         sides = ft.datasets.named_split(data, measured, split, seed=seed)
+    if fold is not None:
+        sides = ft.fitting.default_split(store, measured, seed, (int(fold[1]), int(fold[2])))
     if measured.voxels.assumption is not None and not quiet:
         typer.echo(f"Assumed: {measured.voxels.assumption}")
     if dry_run:

@@ -169,12 +169,13 @@ def _roi_answer(path: Path, mapping: "ft.Mapping", normalised: bool, threshold: 
 def _roi_facts(mapping: "ft.Mapping", threshold: float | None) -> dict[str, Any]:
     """What was fitted, on which images, and what the numbers are: formulas, threshold, numbers of trials."""
     formula, repeats = ft.analysis.ceiling_facts(mapping)
+    drawn = "drawn_r2" in mapping.dataset
     line = {name: ft.analysis.estimate(mapping, name) for name in ("slope", "b0", "b1")}
     facts: dict[str, Any] = {
         **ft.mapping.facts(mapping.dataset),
         "score": "R^2 on held-out images, raw, mean over voxels",
         "hierarchy_line": ", ".join(f"{name} {value.text()}" for name, value in line.items() if value.known) or None,
-        "limits": "95 % of draws of test images" if "drawn_r2" in mapping.dataset else "none",
+        "limits": mapping.dataset.attrs.get("no_limits", "95 % of draws of test images" if drawn else "none"),
         "ceiling": formula if "ceiling" in mapping.dataset else "none",
         "test_responses_by_trials_averaged": repeats,
         "simulated": mapping.simulated,

@@ -8,10 +8,12 @@ from typing import Protocol
 import numpy as np
 import torch
 from jaxtyping import Float, Int
+from scipy.sparse import block_array, coo_array
+from scipy.sparse.csgraph import connected_components
 from torch import Tensor
 
 from factortopy.errors import DataError
-from factortopy.images import Split, split_images
+from factortopy.images import Split, split_folds, split_images
 from factortopy.networks import Tokens
 from factortopy.subjects import Subject
 from factortopy.tokens import TokenStore
@@ -129,7 +131,7 @@ def distinct_images(*sides: Examples) -> tuple[Examples, Float[Tensor, "image"]]
 
 
 def image_scenes(tokens: TokenStore, subject: Subject) -> list[str] | None:
-    """Scene of each of the subject's distinct images; None if scenes are not known.
+    """Scene of each of the subject's distinct images, equal pictures in one; None if each stands for itself.
 
     Raises:
         DataError: if an image of the subject has no tokens.
@@ -141,19 +143,66 @@ def image_scenes(tokens: TokenStore, subject: Subject) -> list[str] | None:
             f"in {tokens.path} (first: {min(missing)!r}); extract tokens of the same images",
             path=tokens.path,
         )
-    if tokens.image_groups is None:
-        return None
-    group = dict(zip(tokens.image_ids, tokens.image_groups, strict=True))
-    return [group[image] for image in subject.distinct_image_ids]
+    images = subject.distinct_image_ids
+    groups = tokens.image_ids if tokens.image_groups is None else tokens.image_groups
+    group = dict(zip(tokens.image_ids, groups, strict=True))
+    scenes, pictures = [group[image] for image in images], _pictures(tokens, images)
+    if len(set(pictures)) < len(images):
+        return _joined(scenes, pictures)
+    return None if tokens.image_groups is None else scenes
 
 
-def default_split(tokens: TokenStore, subject: Subject, seed: int = 0) -> Split:
-    """Training, validation and test images 8:1:1, scenes kept whole where they are known.
+def _pictures(tokens: TokenStore, images: Sequence[str]) -> Sequence[str]:
+    """What tells the pictures of some images apart: digests of their pixels, or their ids where there are none."""
+    if tokens.digests is None:
+        return images
+    digest = dict(zip(tokens.image_ids, tokens.digests, strict=True))
+    return [digest[image] for image in images]
+
+
+def _joined(scenes: Sequence[str], pictures: Sequence[str]) -> list[str]:
+    """Groups of images that share a scene or a picture, also by way of others; named by a scene of theirs."""
+    (_, scene), (_, picture) = (np.unique(names, return_inverse=True) for names in (scenes, pictures))
+    links = coo_array((np.ones(len(scene)), (scene, picture)), shape=(scene.max() + 1, picture.max() + 1))
+    _, part = connected_components(block_array([[None, links], [links.T, None]]), directed=False)
+    name: dict[int, str] = {}
+    return [name.setdefault(part[number], text) for number, text in zip(scene.tolist(), scenes, strict=True)]
+
+
+def _check_pictures(tokens: TokenStore, split: Split) -> None:
+    """No picture stands on two sides under two names.
 
     Raises:
-        DataError: if an image of the subject has no tokens.
+        DataError: names the first two that do.
     """
-    return split_images(subject.distinct_image_ids, image_scenes(tokens, subject), seed=seed)
+    first: dict[str, tuple[str, str]] = {}
+    for side, images in split.to_dict().items():
+        for image, picture in zip(images, _pictures(tokens, images), strict=True):
+            other, where = first.setdefault(picture, (image, side))
+            if where != side and other != image:
+                fault = f"{other!r} ({where}) and {image!r} ({side}) of the split are the same picture, pixel by pixel"
+                raise DataError(f"{fault}; put both on one side, or leave one out")
+
+
+def default_split(tokens: TokenStore, subject: Subject, seed: int = 0, fold: tuple[int, int] | None = None) -> Split:
+    """Training, validation and test images 8:1:1, scenes and equal pictures kept whole; or a fold of several.
+
+    Args:
+        tokens: tokens of (at least) the subject's images.
+        subject: responses to images.
+        seed: of the random order.
+        fold: the fold, from 1, and how many there are, of :func:`factortopy.images.split_folds`.
+
+    Raises:
+        DataError: if an image of the subject has no tokens, or there is no such fold.
+    """
+    images, scenes = subject.distinct_image_ids, image_scenes(tokens, subject)
+    if fold is None:
+        return split_images(images, scenes, seed=seed)
+    number, folds = fold
+    if not 1 <= number <= folds:
+        raise DataError(f"there is no fold {number} of {folds}; ask for 1/{folds} to {folds}/{folds}")
+    return split_folds(images, folds, scenes, seed=seed)[number - 1]
 
 
 def split_examples(
@@ -167,7 +216,7 @@ def split_examples(
     All trials of each image of the split are among them.
 
     Raises:
-        DataError: if the split names an image without responses.
+        DataError: if the split names an image without responses, or has one picture on two sides.
     """
     rows_of: dict[str, list[int]] = {}
     for index, image in enumerate(subject.image_ids):
@@ -177,6 +226,7 @@ def split_examples(
     unknown = [image for side in sides.values() for image in side if image not in rows_of]
     if unknown:
         raise DataError(f"the split names {len(unknown)} images without responses (first: {unknown[0]!r})")
+    _check_pictures(tokens, split)
     rows = {name: np.array([row for image in side for row in rows_of[image]], int) for name, side in sides.items()}
     training = rows["train"] if len(rows["train"]) else np.concatenate(list(rows.values()))
     standardised = StandardisedResponses.by_training(subject.responses, training)

@@ -15,5 +15,6 @@ from .samples import sample_views as sample_views
 from .splits import Split as Split
 from .splits import read_split as read_split
 from .splits import split_as_authors as split_as_authors
+from .splits import split_folds as split_folds
 from .splits import split_images as split_images
 from .splits import split_with_test as split_with_test

@@ -171,6 +171,35 @@ def split_as_authors(ids: Sequence[str], seed: int = 0) -> Split:
     return Split(train, rest, rest, tests_validation=True)
 
 
+def split_folds(
+    ids: Sequence[str], folds: int = 5, groups: Sequence[str] | None = None, validation: float = 0.1, seed: int = 0
+) -> tuple[Split, ...]:
+    """Split in folds, so that each image stands on the test side of one: for few images, where one test side is small.
+
+    Args:
+        ids: image ids, unique.
+        folds: how many, 2 or more.
+        groups: group of each image, which stays on one side; None lets each image stand for itself.
+        validation: share of the other folds' images that stops the training, between 0 and 1.
+        seed: seed of the random order; the same one gives folds that belong together.
+
+    Raises:
+        DataError: for duplicate ids, or too few images or groups.
+
+    Example:
+        >>> folds = ft.split_folds(["a", "b", "c", "d", "e", "f"], folds=3)
+        >>> sorted(name for fold in folds for name in fold.test)
+        ['a', 'b', 'c', 'd', 'e', 'f']
+    """
+    groups = ids if groups is None else groups
+    _check_ids(ids, groups)
+    if not 2 <= folds <= len(set(groups)):
+        fault = f"{len(ids)} images in {len(set(groups))} groups cannot be split in {folds} folds"
+        raise DataError(f"{fault}; ask for 2 to as many folds as groups")
+    sides = _deal(ids, groups, np.full(folds, 1 / folds), seed)
+    return tuple(split_with_test(ids, side, groups, validation, seed) for side in sides)
+
+
 def read_split(path: str | os.PathLike[str]) -> Split:
     """Read a split from JSON: an object of three lists of image ids, ``train``, ``validation`` and ``test``.
 
@@ -218,4 +247,5 @@ def _check_ids(ids: Sequence[str], groups: Sequence[str]) -> None:
     if len(groups) != len(ids):
         raise ShapeError(f"{len(ids)} images but {len(groups)} groups; give the group of each image")
     if len(set(ids)) != len(ids):
-        raise DataError(f"{len(ids) - len(set(ids))} image ids occur more than once; ids must be unique")
+        fault = f"{len(ids) - len(set(ids))} image ids occur more than once"
+        raise DataError(f"{fault}; split the distinct ones (distinct_image_ids): the trials of an image go with it")

@@ -21,7 +21,7 @@ def facts(dataset: xr.Dataset, values: str = "") -> dict[str, str]:
 
     Returns:
         Texts by name: ``network``, ``subject``, ``recipe``, ``split``, ``seed``, ``images`` and ``repeats``;
-        ``assumption`` where there were no coordinates;
+        ``assumption`` where there were no coordinates; ``limits`` where test images were too few for any;
         ``score`` where the dataset has one R^2 a voxel; ``values`` if given. What is not known says so.
     """
     attributes = dataset.attrs
@@ -38,6 +38,8 @@ def facts(dataset: xr.Dataset, values: str = "") -> dict[str, str]:
         named["split"] += f" ({attributes['split_name']})"
     if "assumption" in attributes:
         named["assumption"] = str(attributes["assumption"])
+    if "no_limits" in attributes:
+        named["limits"] = str(attributes["no_limits"])
     if "r2" in dataset and dataset["r2"].dims == ("voxel",):
         r2 = dataset["r2"].values
         named["score"] = f"mean R² {np.nanmean(r2):.3f} raw" if np.isfinite(r2).any() else "no R²"

@@ -24,6 +24,12 @@ FAMILIES = {
 }
 
 
+def _limits(table: pandas.DataFrame) -> str:
+    """What the limits of a table are over."""
+    over = table["limits"][0]
+    return "no limits" if over == "none" else f"95 % over {over}"
+
+
 def ranking(
     comparison: Comparison, regions: pandas.DataFrame, *, normalised: bool = False, palette: Palette = "default"
 ) -> Figure:
@@ -44,7 +50,7 @@ def ranking(
     panels = _panels(regions, "roi", quantity, name, palette, ceiling=not normalised)
     return dot_chart(
         comparison, f"Ranking of networks: {name}", panels, comparison.labels,
-        source=f"{name}, 95 % over {regions['limits'][0]}",
+        source=f"{name}, {_limits(regions)}",
     )  # fmt: skip
 
 
@@ -63,7 +69,7 @@ def lines(comparison: Comparison, table: pandas.DataFrame, *, palette: Palette =
     panels = _panels(table, "quantity", "value", "layer position", palette)
     return dot_chart(
         comparison, "Hierarchy line of each network, by layer share", panels, comparison.labels,
-        source=f"layer share, 95 % over {table['limits'][0]}",
+        source=f"layer share, {_limits(table)}",
     )  # fmt: skip
 
 
@@ -93,7 +99,7 @@ def baselines(scores: BaselineScores) -> Figure:
                 guides["reference"] = (row["r2"], Look(FAMILIES[row["family"]].colour, "", width=0.5))
         panels.append(DotPanel(_title(records[0]), dots, "R²", guides))
     # Limits that hold all intervals and ceilings; what is worse than -0.1 is left out of the picture.
-    values = table[["r2_low", "r2_high", "ceiling"]]
+    values = table[["r2", "r2_low", "r2_high", "ceiling"]]
     low, high = max(-0.1, min(0.0, float(values.min().min()))), float(values.max().max())
     margin = 0.05 * (high - low)
     ceiling = [CEILING] if table["ceiling"].notna().any() else []

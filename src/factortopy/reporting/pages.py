@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 Row = dict[str, str]
-FACTS = ("network", "subject", "recipe", "split", "seed", "images", "repeats", "assumption")
+FACTS = ("network", "subject", "recipe", "split", "seed", "images", "repeats", "assumption", "limits")
 LONGEST = 160
 """Longest value printed in full, characters."""
 

@@ -260,7 +260,11 @@ def _check_values(subject: Subject) -> None:
         raise DataError(f"responses hold NaN or infinity in {counts}; leave them out before fitting")
     if not subject.single_trials and len(subject.distinct_image_ids) != len(subject.image_ids):
         twice = next(name for name in subject.image_ids if subject.image_ids.count(name) > 1)
-        raise DataError(f"image id {twice!r} occurs more than once; average its trials or rename")
+        times = f"{subject.image_ids.count(twice)} times, and {len(subject.distinct_image_ids)} images make all rows"
+        raise DataError(
+            f"image id {twice!r} occurs {times}; say single_trials = true (subject.toml; in Python single_trials=True) "
+            "if rows are trials, else average the trials of each image"
+        )
     unseen = set(subject.image_ids) - set(subject.images.ids if subject.images else subject.image_ids)
     if unseen:
         raise DataError(f"{len(unseen)} images are not among the photographs (first: {min(unseen)!r})")

@@ -10,6 +10,7 @@ are complete and is written last.
 import json
 import math
 from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -120,6 +121,13 @@ class TokenStore:
         local = [self._read("local", layer, rows, count) for layer, count in layers]
         global_ = [self._read("global", layer, rows, count) for layer, count in layers]
         return Tokens(tuple(local), tuple(global_))
+
+    @cached_property
+    def digests(self) -> tuple[str, ...] | None:
+        """SHA-256 of the pixels of each image, as hex digits; None in a store that has none."""
+        if not (self.path / DIGESTS).is_dir():
+            return None
+        return tuple(read_digests(self.path, range(len(self))))
 
     def _read(self, kind: Literal["local", "global"], layer: str, rows: np.ndarray, count: int) -> Tensor:
         item = (count, *self.grid) if kind == "local" else (count,)

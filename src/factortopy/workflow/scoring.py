@@ -7,7 +7,14 @@ import numpy as np
 import torch
 from jaxtyping import Float
 
-from factortopy.analysis import CONFIDENCE, AlignedBatches, held_out_variables, raw_selectors, region_names
+from factortopy.analysis import (
+    CONFIDENCE,
+    FEWEST_IMAGES,
+    AlignedBatches,
+    held_out_variables,
+    raw_selectors,
+    region_names,
+)
 from factortopy.cortex import Voxels
 from factortopy.errors import DataError
 from factortopy.fitting import Examples, FitSettings, fit_settings, image_of_rows, image_scenes, split_examples
@@ -67,6 +74,12 @@ def score_model(
         values |= raw_selectors(model)
     if subject.noise_ceiling is not None:
         values["ceiling"] = ceiling_on_test(subject, split)
+    distinct = len(set(images))
+    if distinct < FEWEST_IMAGES:
+        facts["no_limits"] = (
+            f"no limits: {distinct} distinct test images, {FEWEST_IMAGES} or more are needed; fit folds "
+            "(--split 1/5 to 5/5) and score them together"
+        )
     if "drawn_r2" in values:
         values["region"] = np.array(region_names(rois))
         facts |= {"bootstrap": len(values["drawn_r2"]), "confidence": CONFIDENCE}

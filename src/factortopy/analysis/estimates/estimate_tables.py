@@ -14,7 +14,7 @@ from factortopy.analysis.quantities import finite_mean
 from factortopy.errors import DataError
 
 CONFIDENCE = 0.95
-OVER_IMAGES, OVER_SUBJECTS, OVER_SEEDS = "test images", "subjects", "seeds"
+OVER_IMAGES, OVER_SUBJECTS, OVER_SEEDS, OVER_FOLDS = "test images", "subjects", "seeds", "folds"
 
 
 @dataclass(frozen=True)
