@@ -12,7 +12,7 @@ from factortopy.errors import DataError
 from factortopy.storage.chunked import check_dataset, check_zarr, hdf5_dataset
 from factortopy.storage.files import SUFFIXES, ArrayPath, Path_, check_plausible, reading
 from factortopy.storage.values import as_array
-from factortopy.storage.volumes import open_cifti, open_gifti, open_volume, read_values
+from factortopy.storage.volumes import open_cifti, open_gifti, open_volume, read_out, read_values
 
 NO_INTENT = 0
 """NIfTI's code of an array that does not say what it holds."""
@@ -213,4 +213,6 @@ def _read_cifti(path: ArrayPath) -> np.ndarray:
         fault = f"is truncated: shape {image.shape} takes {announced:,} bytes, it has {size:,}; get it again"
         raise DataError.of(path, fault)
     check_plausible(path, announced, size)
-    return np.asarray(image.dataobj)
+    values = np.asarray(image.dataobj)
+    read_out(image)
+    return values

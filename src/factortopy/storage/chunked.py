@@ -101,9 +101,12 @@ def check_zarr(array: Any, path: Path_ | ArrayPath) -> None:
     parts = array.shards or array.chunks
     grid = [-(-length // part) for length, part in zip(array.shape, parts, strict=True)]
     keys = (array.metadata.encode_chunk_key(place) for place in np.ndindex(*grid))
-    absent = sum(not (root / array.path / key).is_file() for key in keys)
+    # An empty file is what is left of one where the disk was full.
+    absent = sum(not (file := root / array.path / key).is_file() or not file.stat().st_size for key in keys)
     if absent:
-        fault = f"is not whole: {absent:,} of {math.prod(grid):,} files of chunks are missing, which would read as"
+        fault = (
+            f"is not whole: {absent:,} of {math.prod(grid):,} files of chunks are missing or empty, which would read as"
+        )
         remedy = "if that is meant, write them with zarr.config.set({'array.write_empty_chunks': True})"
         raise DataError.of(path, f"{fault} {array.fill_value}; get them again, or {remedy}")
 

@@ -1,5 +1,6 @@
 """Volumes and surface maps in MGH and NIfTI files, and the coordinates of their voxels in mm."""
 
+import gzip
 import math
 from pathlib import Path
 from typing import Any
@@ -47,7 +48,9 @@ def _file_map(path: Path_) -> Any:
     # nibabel itself tells files by their names, and takes mixed case for another kind.
     import nibabel
 
-    return {"image": nibabel.FileHolder(str(path))}
+    compressed = str(path).lower().endswith((".mgz", ".gz"))
+    opened = gzip.open(path, "rb") if compressed else None  # noqa: SIM115 (as long as the image)
+    return {"image": nibabel.FileHolder(None if compressed else str(path), opened)}
 
 
 def open_volume(path: Path_) -> Any:
@@ -92,7 +95,23 @@ def read_values(image: Any, path: Path_, part: Any = ...) -> np.ndarray:
     """
     with reading(path, REMEDY):
         values = np.asarray(image.dataobj[part])
+        read_out(image)
     return values.astype(values.dtype.newbyteorder("="), copy=False)
+
+
+def read_out(image: Any) -> None:
+    """Read a compressed file from behind its last value to its end, where the checksum of the whole stands.
+
+    Of a file whose last value was not read yet, nothing is read.
+
+    Raises:
+        OSError, EOFError: if the file is damaged or cut short.
+    """
+    file = image.dataobj.file_like
+    if isinstance(file, gzip.GzipFile):
+        end = image.dataobj.offset + math.prod(map(int, image.shape)) * image.dataobj.dtype.itemsize
+        while file.tell() >= end and file.read(2**20):
+            pass
 
 
 def volume_coordinates(
