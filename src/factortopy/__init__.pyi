@@ -95,6 +95,7 @@ from .images import images_from_hdf5 as images_from_hdf5
 from .images import images_from_list as images_from_list
 from .images import leave_out_broken as leave_out_broken
 from .images import sample_views as sample_views
+from .images import split_as_authors as split_as_authors
 from .images import split_folds as split_folds
 from .images import split_images as split_images
 from .images import split_with_test as split_with_test

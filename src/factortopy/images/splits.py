@@ -158,7 +158,7 @@ def split_as_authors(ids: Sequence[str], seed: int = 0) -> Split:
         DataError: for duplicate ids, or too few images.
 
     Example:
-        >>> split = split_as_authors([f"image-{number}" for number in range(9841)])
+        >>> split = ft.split_as_authors([f"image-{number}" for number in range(9841)])
         >>> len(split.train), len(split.validation), split.tests_validation
         (9000, 841, True)
     """
