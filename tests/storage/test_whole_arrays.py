@@ -1,17 +1,16 @@
 """What was never stored does not read as zeros, and what is stored is found, through links and virtual datasets."""
 
-import gzip
 import os
 
 import h5py
-import nibabel as nib
 import numpy as np
 import pytest
+import xarray
 import zarr
 
 from factortopy.errors import DataError
 from factortopy.images import images_from_hdf5
-from factortopy.storage import open_volume, read_array, read_values, read_volume
+from factortopy.storage import read_array
 
 VALUES = np.arange(12, dtype="f4").reshape(3, 4)
 BOTH = pytest.mark.parametrize("version", [2, 3])
@@ -204,6 +203,39 @@ def test_zeros_that_were_written_are_read(tmp_path, version):
     assert read_array(f"{tmp_path}/a.zarr:one") == 0
 
 
+@pytest.mark.parametrize(
+    ("attributes", "said"),
+    [
+        ({"scale_factor": 0.01}, r"is packed \(scale_factor 0.01\)"),
+        ({"add_offset": 20.0}, r"is packed \(add_offset 20.0\)"),
+        ({"_FillValue": 7}, "holds 1 values that stand for missing ones"),
+        ({"missing_value": 7.0}, "holds 1 values that stand for missing ones"),
+        ({"scale_factor": 1.0, "add_offset": 0.0, "_FillValue": -999, "units": "percent"}, None),
+    ],
+)
+def test_numbers_that_mean_others_by_their_attributes(tmp_path, attributes, said):
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file["x"] = VALUES
+        file["x"].attrs.update(attributes)
+    zarr.create_array(tmp_path / "a.zarr", data=VALUES, attributes=attributes)
+    for path in (tmp_path / "a.h5", tmp_path / "a.zarr"):
+        if said is None:
+            np.testing.assert_array_equal(read_array(path), VALUES)
+        else:
+            with pytest.raises(DataError, match=said):
+                read_array(path)
+
+
+@pytest.mark.parametrize("encoding", [{}, {"x": {"dtype": "i2", "scale_factor": 0.01, "_FillValue": -9}}])
+def test_what_xarray_writes_is_what_it_reads_or_refused(tmp_path, encoding):
+    xarray.Dataset({"x": (("row", "column"), VALUES)}).to_zarr(tmp_path / "a.zarr", encoding=encoding)
+    if encoding:
+        with pytest.raises(DataError, match="is packed"):
+            read_array(f"{tmp_path}/a.zarr:x")
+    else:
+        np.testing.assert_array_equal(read_array(f"{tmp_path}/a.zarr:x"), VALUES)
+
+
 def test_images_that_were_never_written_are_not_black(tmp_path):
     with h5py.File(tmp_path / "a.h5", "w") as file:
         brick = file.create_dataset("imgBrick", (6, 8, 8, 3), "u1", chunks=(2, 4, 8, 3))
@@ -231,41 +263,3 @@ def test_images_of_several_files_joined(tmp_path):
     (tmp_path / "part1.h5").unlink()
     with pytest.raises(DataError, match=r"its source x of part1\.h5 is missing"):
         images_from_hdf5(tmp_path / "all.h5")
-
-
-@pytest.mark.parametrize("name", ["a.mgz", "a.dtseries.nii.gz", "a.func.gii.gz", "a.nii.gz"])
-def test_a_damaged_byte_of_a_compressed_file_is_found(tmp_path, name):
-    """Numbers hardly shrink, so that many stand in the file as they are: only its checksum tells."""
-    path, values = tmp_path / name, np.random.default_rng(0).normal(size=(5, 400)).astype("f4")
-    if name == "a.mgz":
-        image = nib.MGHImage(values.T[:, None, None, :].copy(), np.eye(4))
-    elif name == "a.nii.gz":
-        image = nib.Nifti1Image(values, np.eye(4))
-    elif name == "a.func.gii.gz":
-        image = nib.GiftiImage(darrays=[nib.gifti.GiftiDataArray(row, intent="NIFTI_INTENT_SHAPE") for row in values])
-    else:
-        axes = nib.cifti2.SeriesAxis(0, 1, 5), nib.cifti2.BrainModelAxis.from_mask(np.ones(400), name="cortex_left")
-        image = nib.Cifti2Image(values, axes)
-    content = image.to_bytes()
-    packed = gzip.compress(content, 0 if name != "a.func.gii.gz" else 9)
-    path.write_bytes(packed)
-    read = read_volume if name == "a.nii.gz" else read_array
-    np.testing.assert_array_equal(read(path), values)
-    for place in (len(packed) // 2, len(packed) - 6):
-        damaged = bytearray(packed)
-        damaged[place] ^= 4
-        path.write_bytes(damaged)
-        with pytest.raises(DataError, match=name.replace(".", r"\.")):
-            read(path)
-
-
-def test_volumes_are_read_part_by_part_and_checked_at_the_last_one(tmp_path):
-    values = np.random.default_rng(0).normal(size=(4, 5, 6, 7)).astype("f4")
-    packed = bytearray(gzip.compress(nib.Nifti1Image(values, np.eye(4)).to_bytes(), 0))
-    packed[-6] ^= 1  # of the checksum
-    (tmp_path / "a.nii.gz").write_bytes(packed)
-    image = open_volume(tmp_path / "a.nii.gz")
-    for trial in (0, 1, 3, 2, 5):
-        np.testing.assert_array_equal(read_values(image, tmp_path / "a.nii.gz", (..., trial)), values[..., trial])
-    with pytest.raises(DataError, match=r"a\.nii\.gz"):
-        read_values(image, tmp_path / "a.nii.gz", (..., 6))

@@ -9,7 +9,7 @@ from typing import IO, Any, TypeAlias
 import numpy as np
 
 from factortopy.errors import DataError
-from factortopy.storage.chunked import check_dataset, check_zarr, hdf5_dataset
+from factortopy.storage.chunked import check_dataset, check_meaning, check_zarr, hdf5_dataset
 from factortopy.storage.files import SUFFIXES, ArrayPath, Path_, check_plausible, reading
 from factortopy.storage.values import as_array
 from factortopy.storage.volumes import open_cifti, open_gifti, open_volume, read_out, read_values
@@ -158,7 +158,7 @@ def _read_hdf5(path: ArrayPath) -> np.ndarray:
     with h5py.File(path.file, "r") as file:
         dataset = hdf5_dataset(file, path)
         check_dataset(dataset, path)
-        return np.asarray(dataset[()])
+        return check_meaning(np.asarray(dataset[()]), dataset.attrs, path)
 
 
 def _read_zarr(path: ArrayPath) -> np.ndarray:
@@ -177,7 +177,7 @@ def _read_zarr(path: ArrayPath) -> np.ndarray:
     for shape in (node.shape, node.chunks, node.shards or ()):
         check_plausible(path, math.prod(shape) * node.dtype.itemsize, stored)
     check_zarr(node, path)
-    return np.asarray(node[...])
+    return check_meaning(np.asarray(node[...]), node.attrs, path)
 
 
 def _read_gifti(path: ArrayPath) -> np.ndarray:

@@ -5,7 +5,7 @@ out, a source of a virtual dataset that is missing. Such zeros would pass for me
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -59,6 +59,24 @@ def check_dataset(dataset: Any, path: Path_ | ArrayPath) -> None:
         check_plausible(path, dataset.nbytes, 0)
         raise DataError.of(path, f"is not whole: {fault}; what is missing would read as {dataset.fillvalue}: {REMEDY}")
     check_plausible(path, dataset.nbytes, _stored_bytes(dataset))
+
+
+def check_meaning(values: np.ndarray, attributes: Mapping[str, Any], path: Path_ | ArrayPath) -> np.ndarray:
+    """The values, unless attributes say by netCDF's conventions that they are packed, or some stand for missing ones.
+
+    Raises:
+        DataError: if they do.
+    """
+    for name, neutral in (("scale_factor", 1), ("add_offset", 0)):
+        if name in attributes and np.any(np.asarray(attributes[name]) != neutral):
+            raise DataError.of(path, f"is packed ({name} {attributes[name]}); open it with xarray and save the values")
+    for name in ("_FillValue", "missing_value"):
+        fill = np.asarray(attributes.get(name, ()))
+        missing = int(np.isin(values, fill).sum()) if fill.dtype.kind in "fiu" and fill.size else 0
+        if missing:
+            fault = f"holds {missing:,} values that stand for missing ones ({name} {fill.flat[0]})"
+            raise DataError.of(path, f"{fault}; leave these voxels or images out")
+    return values
 
 
 def missing_part(dataset: Any) -> str | None:

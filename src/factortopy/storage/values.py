@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from factortopy.errors import DataError, first_line
-from factortopy.storage.chunked import check_dataset, check_zarr
+from factortopy.storage.chunked import check_dataset, check_meaning, check_zarr
 
 
 def as_array(values: Any, what: str = "the array") -> np.ndarray:
@@ -50,11 +50,12 @@ def _converted(values: Any, library: str, kind: str, what: str) -> np.ndarray:
         numeric = array.dtype == object and all(map(_is_number, values.dtypes if values.ndim == 2 else [values.dtype]))
         return np.asarray(values.to_numpy(dtype=np.float64, na_value=np.nan)) if numeric else _texts(array)
     if library == "h5py":
-        check_dataset(values, f"{values.file.filename}:{values.name.strip('/')}")
-        return np.asarray(values[()])
+        path = f"{values.file.filename}:{values.name.strip('/')}"
+        check_dataset(values, path)
+        return check_meaning(np.asarray(values[()]), values.attrs, path)
     if library == "zarr":
         check_zarr(values, f"{values.store}/{values.path}")
-        return np.asarray(values[...])
+        return check_meaning(np.asarray(values[...]), values.attrs, f"{values.store}/{values.path}")
     if isinstance(values, list | tuple):
         # NumPy loses the masks of masked arrays in a list.
         values = [

@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from factortopy.errors import DataError
-from factortopy.storage import SMALL, check_plausible, reading
+from factortopy.storage import SMALL, check_dataset, reading
 
 VOXEL_ID = "voxel_id"
 REMEDY = "it is truncated or of another kind; get it again"
@@ -114,7 +114,7 @@ def open_responses(path: Path, voxel_ids: Int[np.ndarray, "voxel"], trials: int)
 def _find(path: Path, file: Any, voxel_ids: np.ndarray, trials: int) -> ResponseTable:
     blocks = _blocks(file)
     for block in blocks:
-        check_plausible(path, block.dataset.nbytes, block.dataset.id.get_storage_size())
+        check_dataset(block.dataset, path)
     count = len(voxel_ids)
     for block in blocks:
         # voxel_id stands among the responses where these are of the same type; pandas puts it first.
