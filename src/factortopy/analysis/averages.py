@@ -186,7 +186,7 @@ def subject_average(mappings: Sequence[Mapping], fewest: int = 1) -> Mapping:
     values: dict[str, np.ndarray] = {"subjects": vertices.count}
     for name in AVERAGED:
         if all(name in mapping.dataset for mapping in mappings):
-            stacked = vertices.spread([mapping.dataset[name].values for mapping in mappings])
+            stacked = vertices.spread([mapping.found(name) for mapping in mappings])
             values[name] = finite_mean(stacked, axis=0).astype(np.float32)
             if name in LIMITED:
                 values[f"{name}_low"], values[f"{name}_high"] = student_limits(stacked)

@@ -38,11 +38,11 @@ def voxel_values(mapping: Mapping, quantity: str) -> Float[np.ndarray, "voxel"]:
     """
     data = mapping.dataset
     if quantity in ("x", "y"):
-        values = data["space"].values[:, ("x", "y").index(quantity)]
+        values = mapping.found("space")[:, ("x", "y").index(quantity)]
     elif quantity == "depth" and "layer_share" in data:
-        values = layer_position(data["layer_share"].values)
+        values = layer_position(mapping.found("layer_share"))
     elif quantity == "scale" and "scale_share" in data:
-        values = data["scale_share"].values
+        values = mapping.found("scale_share")
     elif quantity not in ("depth", "scale") and quantity in data and data[quantity].dims == ("voxel",):
         values = data[quantity].values
     else:

@@ -105,7 +105,7 @@ def depth_source(mapping: Mapping, source: str) -> Float[np.ndarray, "voxel laye
     sources = [name for name in DEPTH_SOURCES if name in mapping.dataset]
     if source not in sources:
         raise UnknownNameError("source of depth", source, sources)
-    return np.asarray(mapping.dataset[source].values)
+    return mapping.found(source)
 
 
 ORDERS: MappingType[str, tuple[str, ...]] = {

@@ -108,6 +108,20 @@ class Mapping:
             raise DataError("this mapping holds no coordinates; give the subject it was fitted to")
         return replace(Voxels.on_sphere(surface, hemisphere, vertex), rois=self.rois)
 
+    def found(self, name: str) -> Float[np.ndarray, "voxel *rest"]:
+        """A variable over voxels, NaN where a voxel has no R^2 though others have one.
+
+        Responses that are the same to all test images say nothing of what a voxel reads, whatever its selectors are.
+
+        Args:
+            name: of a variable that the dataset has.
+        """
+        values, r2 = np.asarray(self.dataset[name].values), self.dataset["r2"].values
+        nothing = ~np.isfinite(r2)
+        if nothing.all() or not nothing.any():
+            return values
+        return np.where(nothing.reshape(-1, *[1] * (values.ndim - 1)), np.nan, values)
+
     def with_variables(self, variables: MappingType[str, Any]) -> "Mapping":
         """A copy with variables added or replaced, each as xarray takes them: (dimensions, values)."""
         return replace(self, dataset=self.dataset.assign(variables))

@@ -185,7 +185,7 @@ def _draw_means(axes: Axes, mapping: Mapping, levels: MappingType[str, float]) -
     if not {"drawn_depth", "depth"} <= set(mapping.dataset):
         return
     for number, (name, level) in enumerate(levels.items()):
-        mean = float(np.nanmean(mapping.dataset["depth"].values[mapping.rois[name]]))
+        mean = float(np.nanmean(mapping.found("depth")[mapping.rois[name]]))
         drawn = mapping.dataset["drawn_depth"].sel(region=name).values
         look = MEAN if number == 0 else replace(MEAN, name="")
         look.draw(axes, level + ASIDE, Estimate.of_draws(mean, drawn), upright=True, gid="roi-mean")

@@ -157,7 +157,7 @@ def values_of(mapping: Mapping, variable: str) -> np.ndarray:
             f"this mapping holds no {variable!r} (it holds {', '.join(map(str, mapping.dataset))}); "
             "compute it first, or plot the selector with which='selector'"
         )
-    return np.asarray(mapping.dataset[variable].values)
+    return mapping.found(variable)
 
 
 def chosen(mapping: Mapping, kind: Literal["layer", "scale"], which: str) -> tuple[np.ndarray, str]:

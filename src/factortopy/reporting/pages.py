@@ -143,7 +143,7 @@ def _roi_row(mapping: Mapping, name: str, inside: np.ndarray) -> Row:
         "Noise ceiling": _mean(mapping, "ceiling", inside),
         "R² / ceiling": estimate(mapping, "normalised", name),
         "Depth (share)": estimate(mapping, "depth", name),
-        "Depth (selector)": finite_mean(layer_position(mapping.dataset["layer"].values)[inside]),
+        "Depth (selector)": finite_mean(layer_position(mapping.found("layer"))[inside]),
         "Scale (share)": estimate(mapping, "scale", name),
         "Scale (selector)": _mean(mapping, "scale", inside),
     }
@@ -151,7 +151,7 @@ def _roi_row(mapping: Mapping, name: str, inside: np.ndarray) -> Row:
 
 
 def _mean(mapping: Mapping, variable: str, inside: np.ndarray) -> float:
-    return finite_mean(mapping.dataset[variable].values[inside]) if variable in mapping.dataset else np.nan
+    return finite_mean(mapping.found(variable)[inside]) if variable in mapping.dataset else np.nan
 
 
 def _slope(mapping: Mapping, source: str) -> str | None:

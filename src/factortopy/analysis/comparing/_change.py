@@ -190,11 +190,11 @@ def _lines(before: Mapping, after: Mapping) -> list[dict[str, object]]:
 def _voxels(mapping: Mapping, quantity: str) -> Float[np.ndarray, "voxel"]:
     if quantity != "selector_depth":
         return voxel_values(mapping, quantity)
-    return layer_position(mapping.dataset["layer"].values.astype(np.float64))
+    return layer_position(mapping.found("layer").astype(np.float64))
 
 
 def _layer_changed(before: Mapping, after: Mapping, inside: Bool[np.ndarray, "voxel"]) -> float:
-    shares = [mapping.dataset["layer_share"].values[inside] for mapping in (before, after)]
+    shares = [mapping.found("layer_share")[inside] for mapping in (before, after)]
     finite = np.isfinite(shares).all(axis=(0, 2))
     return finite_mean(shares[0][finite].argmax(axis=1) != shares[1][finite].argmax(axis=1))
 

@@ -206,12 +206,12 @@ def shares_by_depth(shares: Float[np.ndarray, "voxel layer"], parts: int) -> Flo
 
 def _components(mapping: Mapping, quantity: str, parts: int) -> Float[np.ndarray, "voxel component"]:
     if quantity == "space":
-        return np.asarray(mapping.dataset["space"].values, dtype=float)
+        return np.asarray(mapping.found("space"), dtype=float)
     if quantity != "layer":
         return voxel_values(mapping, quantity)[:, None]
     if "layer_share" not in mapping.dataset:
         raise DataError("layer shares are compared, but a mapping holds none; fit it again")
-    return shares_by_depth(mapping.dataset["layer_share"].values.astype(float), parts)
+    return shares_by_depth(mapping.found("layer_share").astype(float), parts)
 
 
 def _vertex_numbers(mappings: Sequence[Mapping]) -> list[Int[np.ndarray, "voxel"]]:

@@ -62,7 +62,9 @@ def uncertainty(measured: PredictedParts, resamples: int = 1_000) -> dict[str, n
     regions = [*measured.rois.values(), np.ones(measured.responses.shape[1], dtype=bool)]
     limits: dict[str, list[np.ndarray]] = {name: [] for name in DRAWN}
     means = {name: RegionMeans(regions, resamples) for name in DRAWN}
-    weights = line_weights(measured.rois, np.ptp(measured.predictions, axis=0) > 0)
+    # Responses that are the same to all images say nothing of what a voxel reads.
+    varied = np.ptp(measured.responses, axis=0) > 0
+    weights = line_weights(measured.rois, varied & (np.ptp(measured.predictions, axis=0) > 0))
     line = np.zeros((resamples, 2))
     for some in chunks(measured.responses.shape[1]):
         predictions = measured.predictions[:, some]
@@ -72,6 +74,7 @@ def uncertainty(measured: PredictedParts, resamples: int = 1_000) -> dict[str, n
             "scale_share": draw_share(measured.global_[:, some], predictions, draws),
         }
         for name, values in drawn.items():
+            values[:, ~varied[some]] = np.nan
             limits[name].append(percentiles(values))
             means[name].add(some, values)
         if weights is not None:
