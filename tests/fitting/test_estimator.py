@@ -6,6 +6,7 @@ import torch
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 from sklearn.metrics import r2_score
+from sklearn.model_selection import KFold, cross_val_predict, cross_val_score
 
 from factortopy.errors import DataError, ShapeError
 from factortopy.fitting import FactorTopyRegressor
@@ -74,3 +75,24 @@ def test_bad_input_is_named(data):
         model.fit(tokens, broken, coordinates=coordinates)
     with pytest.raises(DataError, match="leaves 0 to validate"):
         FactorTopyRegressor(validation_fraction=0.0).fit(tokens, responses, coordinates=coordinates)
+
+
+def test_scikit_learns_cross_validation(data):
+    tokens, responses, coordinates = data
+    where, folds, model = {"coordinates": coordinates}, KFold(2), FactorTopyRegressor(steps=5)
+    scores = cross_val_score(model, tokens, responses, cv=folds, params=where, error_score="raise")
+    predicted = cross_val_predict(model, tokens, responses, cv=folds, params=where)
+    for score, (train, test) in zip(scores, folds.split(responses), strict=True):
+        fitted = clone(model).fit(tokens[train], responses[train], coordinates=coordinates)
+        np.testing.assert_array_equal(predicted[test], fitted.predict(tokens[test]))
+        assert score == fitted.score(tokens[test], responses[test])
+
+
+def test_rows_of_tokens_by_number_mask_and_list(data):
+    tokens = data[0]
+    joined = Tokens.join([tokens[5], tokens[np.int64(2)], tokens[[7, 3]]])
+    for found, expected in zip(joined.local + joined.global_, tokens.local + tokens.global_, strict=True):
+        assert torch.equal(found, expected[[5, 2, 7, 3]])
+    mask = np.arange(IMAGES) % 3 == 0
+    for rows in (mask, mask.tolist(), torch.from_numpy(mask)):
+        assert torch.equal(tokens[rows].local[0], tokens.local[0][::3])

@@ -16,7 +16,6 @@ from factortopy.networks.adapters import open_clip as open_clip_adapter
 from factortopy.networks.adapters.open_clip import OPEN_CLIP
 from factortopy.networks.adapters.torchvision import TORCHVISION, torchvision_preprocessing
 from factortopy.networks.adapters.transformers import TRANSFORMERS
-from factortopy.networks.adapters.transformers_preprocessing import transformers_preprocessing
 from factortopy.networks.module import network_from_module
 from factortopy.networks.reading.hooked import HookedNetwork
 from factortopy.networks.reading.outputs import TokenRule
@@ -176,7 +175,7 @@ def test_transformers_without_hidden_states_names_the_class():
 
     with pytest.raises(UnavailableError, match=r"MuteModel gives no hidden states.*layers="):
         network_from_module(MuteModel(transformers.ViTConfig(**SMALL)))
-    with pytest.raises(UnavailableError, match="Siglip2VisionModel does not run on images alone"):
+    with pytest.raises(UnavailableError, match="Siglip2VisionModel does not run on a batch of RGB images"):
         from_transformers(transformers.Siglip2VisionConfig(**{**SMALL, "image_size": 32}))
 
 
@@ -191,29 +190,6 @@ def test_transformers_weights_of_a_larger_model():
         from_transformers(transformers.ViTConfig(**SMALL), short)
     with pytest.raises(DataError, match="unexpected"):
         from_transformers(transformers.ViTConfig(**{**SMALL, "num_hidden_layers": 2}), state)
-
-
-def test_transformers_preprocessing_is_its_own(tmp_path):
-    photograph = sample_views(3).image(1).resize((300, 260))
-    for processor in (
-        transformers.CLIPImageProcessor(size={"shortest_edge": 64}, crop_size={"height": 64, "width": 64}),
-        transformers.BitImageProcessor(size={"shortest_edge": 73}, crop_size={"height": 64, "width": 64}),
-        transformers.ViTImageProcessor(size={"height": 64, "width": 64}),
-        transformers.ConvNextImageProcessor(size={"shortest_edge": 64}, crop_pct=0.875),
-    ):
-        rules = transformers_preprocessing(processor.to_dict())
-        own = processor(photograph, return_tensors="pt")["pixel_values"][0]
-        assert rules.size == tuple(own.shape[1:]) == (64, 64)
-        assert float((rules(photograph) - own).abs().mean()) < 0.02
-
-
-def test_transformers_preprocessing_of_older_files():
-    both = transformers_preprocessing({"size": 64, "do_normalize": False})
-    assert (both.size, both.crop_mode, both.mean, both.std) == ((64, 64), "squash", (0, 0, 0), (1, 1, 1))
-    cropped = transformers_preprocessing({"size": 73, "crop_size": 64})
-    assert (cropped.size, cropped.crop_mode) == ((64, 64), "center")
-    with pytest.raises(DataError, match="longest_edge"):
-        transformers_preprocessing({"size": {"longest_edge": 1024}})
 
 
 def test_library_that_is_missing_is_said_with_its_remedy(monkeypatch):

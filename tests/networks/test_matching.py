@@ -133,7 +133,9 @@ def test_state_dict_beside_other_things(tmp_path):
     path = tmp_path / "file.pth"
     for content, expected in [
         ({"teacher": WANTED, "epoch": 3, "args": {"lr": 0.1}}, WANTED),
-        ({"model": WANTED, "model_ema": planted(), "optimizer": {"state": {}}}, WANTED),
+        ({"model": WANTED, "model_ema": planted(), "optimizer": {"state": {}}}, planted()),
+        ({"state_dict": WANTED, "state_dict_ema": None}, WANTED),
+        ({"model": WANTED, "loss": {"centre": torch.zeros(3)}}, WANTED),
         (WANTED, WANTED),
     ]:
         torch.save(content, path)
@@ -141,6 +143,7 @@ def test_state_dict_beside_other_things(tmp_path):
         assert all(torch.equal(found[name], tensor) for name, tensor in expected.items())
     for content, message in [
         ({"student": WANTED, "teacher": planted()}, r"several networks \(student, teacher\)"),
+        ({"model": WANTED, "ema": planted("module.")}, r"several networks \(model, ema\)"),
         ({"epoch": 3}, "no state dict"),
         ([1, 2], "no state dict"),
     ]:

@@ -13,7 +13,8 @@ from zarr.codecs import Crc32cCodec
 
 from factortopy.datasets import check_path
 from factortopy.errors import DataError
-from factortopy.networks import load_network
+from factortopy.images import sample_views
+from factortopy.networks import Preprocessing, load_network, network_from_function
 from factortopy.tokens import TokenStore, extract, planned_bytes
 
 
@@ -197,3 +198,19 @@ def test_real_network_end_to_end(tmp_path):
         torch.testing.assert_close(store.read().global_[index].float(), expected.global_[index], **close)
     assert store.global_token == "class"
     assert store.weights_hash == network.weights_hash
+
+
+@pytest.mark.parametrize(
+    "names", [("a", "a/b"), ("../x", "b"), ("zarr.json", ""), ("__a", ".b"), ("b c", "ä%2F"), ("a%2Fb", "a/b")], ids=str
+)
+def test_layers_of_any_name(tmp_path, names):
+    seen = Preprocessing((32, 32), (0.5,) * 3, (0.5,) * 3, "bilinear", 1.0)
+    network = network_from_function(lambda x: {names[0]: x[:, :, ::4, ::4], names[1]: -x[:, :, ::4, ::4]}, seen, "f")
+    store = extract(network, sample_views(3), tmp_path / "inside" / "t", precision="fp32", progress=False)
+    first, second = TokenStore.open(store.path).read().local
+    assert store.layers == names
+    assert torch.equal(first, -second)
+    assert float(first.abs().max()) > 0
+    assert [path.name for path in tmp_path.iterdir()] == ["inside"]
+    group = zarr.open_group(store.path, mode="r")
+    assert sorted(array.shape for array in group["local"].array_values()) == [(3, 3, 8, 8)] * 2

@@ -1,5 +1,6 @@
 """FactorTopy with scikit-learn's habits: fit, predict, score."""
 
+from collections.abc import Sequence
 from typing import Any, Self
 
 import numpy as np
@@ -87,7 +88,7 @@ class FactorTopyRegressor(RegressorMixin, BaseEstimator):
 
     def fit(
         self,
-        tokens: Tokens,
+        tokens: Tokens | Sequence[Tokens],
         responses: Float[np.ndarray, "image voxel"],
         *,
         coordinates: Float[np.ndarray, "voxel 3"],
@@ -96,7 +97,7 @@ class FactorTopyRegressor(RegressorMixin, BaseEstimator):
         """Train on images.
 
         Args:
-            tokens: tokens of the images.
+            tokens: tokens of the images; also as a list, as scikit-learn's cross-validation takes them.
             responses: responses to them, on any scale.
             coordinates: of every voxel, mm.
             coordinate_bounds: smallest and largest coordinate of the whole surface, mm; those of the voxels
@@ -106,6 +107,7 @@ class FactorTopyRegressor(RegressorMixin, BaseEstimator):
             ShapeError: if images or voxels differ in number.
             DataError: if responses or coordinates are not finite, or there are too few images.
         """
+        tokens = _joined(tokens)
         responses = as_array(responses, "responses").astype(np.float32, copy=False)
         coordinates = as_array(coordinates, "coordinates").astype(np.float32, copy=False)
         _check(tokens, responses, coordinates)
@@ -142,12 +144,17 @@ class FactorTopyRegressor(RegressorMixin, BaseEstimator):
         return self
 
     @torch.no_grad()
-    def predict(self, tokens: Tokens) -> Float[np.ndarray, "image voxel"]:
+    def predict(self, tokens: Tokens | Sequence[Tokens]) -> Float[np.ndarray, "image voxel"]:
         """Predicted responses, on the scale of those fitted."""
         check_is_fitted(self, "model_")
+        tokens = _joined(tokens)
         batches = torch.arange(len(tokens)).split(BATCH)
         predicted = torch.cat([self.model_(tokens[rows], self.selection_) for rows in batches])
         return predicted.numpy() * self._spread + self._mean
+
+
+def _joined(tokens: Tokens | Sequence[Tokens]) -> Tokens:
+    return tokens if isinstance(tokens, Tokens) else Tokens.join(tokens)
 
 
 def _check(tokens: Tokens, responses: np.ndarray, coordinates: np.ndarray) -> None:

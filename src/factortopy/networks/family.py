@@ -10,8 +10,9 @@ from torch import Tensor, nn
 
 from factortopy.errors import UnavailableError
 from factortopy.networks.network import Network, Preprocessing
+from factortopy.networks.weights.matching import check_values
 from factortopy.networks.weights.remote import Remote
-from factortopy.networks.weights.state_dict import read_weights
+from factortopy.networks.weights.state_dict import read_named, read_weights
 from factortopy.networks.weights.wheels import WHEELS
 from factortopy.networks.zoo import ZooEntry
 
@@ -181,6 +182,8 @@ class ModuleFamily(Family):
             origin: where the weights come from.
         """
         module, seen = self.create(source, weights, seed)
+        if weights is not None:
+            check_values(weights, module, str(source))
         origin = origin or ("random weights" if weights is None else "given weights")
         return self.network(
             module,
@@ -198,8 +201,7 @@ class ModuleFamily(Family):
         if wanted.untrained:
             name = f"{name}-untrained-{wanted.seed}"
         elif wanted.weights is not None:
-            file = Path(wanted.weights)
-            state, origin, name = read_weights(file), f"weights from {file.name}", f"{name}-from-{file.stem}"
+            (state, origin), name = read_named(wanted.weights), f"{name}-from-{Path(wanted.weights).stem}"
         else:
             path, origin = self._trained(source, entry, wanted.progress)
             state = read_weights(path)

@@ -12,11 +12,11 @@ from factortopy.machine import choose_device
 from factortopy.networks.diffusion.network import DiffusionNetwork
 from factortopy.networks.families import parse_source
 from factortopy.networks.family import Family, ModuleFamily, NetworkSource, Wanted
-from factortopy.networks.module import network_from_module
+from factortopy.networks.module import network_from_module, unwrap
 from factortopy.networks.network import Network, Preprocessing, authors_preprocessing
 from factortopy.networks.weights.finetuned import find_finetuned
-from factortopy.networks.weights.matching import fit_weights
-from factortopy.networks.weights.state_dict import read_weights
+from factortopy.networks.weights.matching import load_fitting
+from factortopy.networks.weights.state_dict import read_named
 from factortopy.networks.weights.wheels import WHEELS
 from factortopy.networks.zoo import ZooEntry, find_entry
 
@@ -104,7 +104,11 @@ def network_skeleton(name: str, layers: Sequence[str] | None = None) -> Network:
     """
     tuned = find_finetuned(name) if find_entry(name) is None else None
     family, source, entry = _find(tuned.architecture if tuned else name)
-    with torch.device("meta"):
+    try:
+        with torch.device("meta"):
+            network = family.skeleton(source, entry, layers)
+    except NotImplementedError:
+        # Some builders compute sizes in tensors, which have no values there.
         network = family.skeleton(source, entry, layers)
     network.architecture = entry.name if entry else str(source)
     return network.to("meta")
@@ -151,8 +155,9 @@ def _from_module(
     module: nn.Module, layers: Sequence[str] | None, weights: str | Path | None, options: dict[str, Any]
 ) -> Network:
     if weights is not None:
-        file, kind = Path(weights), type(module).__name__
-        module.load_state_dict(fit_weights(read_weights(file), module.state_dict(), kind))
-        options.setdefault("name", f"{kind}-from-{file.stem}")
-        options.setdefault("description", f"weights from {file.name}; {kind}")
+        inner, _ = unwrap(module)
+        (state, origin), kind = read_named(weights), type(inner).__name__
+        load_fitting(inner, state, kind)
+        options.setdefault("name", f"{kind}-from-{Path(weights).stem}")
+        options.setdefault("description", f"{origin}; {kind}")
     return network_from_module(module, layers, **options)

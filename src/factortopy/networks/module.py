@@ -3,12 +3,15 @@
 from collections.abc import Sequence
 from typing import Any, Literal
 
+import torch
 from torch import nn
+from torch.optim.swa_utils import AveragedModel
 
 from factortopy.errors import DataError
 from factortopy.networks.families import family_of
 from factortopy.networks.network import Network, Preprocessing
 from factortopy.networks.reading.hooked import HookedNetwork
+from factortopy.networks.reading.layered import named_once
 from factortopy.networks.reading.outputs import FOUND, TokenRule
 
 
@@ -27,7 +30,8 @@ def network_from_module(
     """Make a network of a PyTorch module.
 
     Args:
-        module: called as ``module(images)``; it is set to eval mode.
+        module: called as ``module(images)``; it is set to eval mode. Of one that is compiled, data-parallel or
+            averaged the module inside is taken.
         layers: names of modules inside it, in any order. If None, the module must be of timm, open_clip,
             transformers or torchvision: then its blocks or stages.
         preprocessing: how it was trained to see a photograph. If None, that of a module of timm or
@@ -41,8 +45,12 @@ def network_from_module(
 
     Raises:
         UnknownNameError: if a layer does not exist.
-        DataError: if no layers are given, or one does not run, runs more than once, or gives no tokens.
+        DataError: if no layers are given, or one does not run, runs more than once, or gives no tokens, or the
+            module has no values, does not run on images alone, or gives random tokens.
     """
+    module, outer = unwrap(module)
+    if layers is not None:
+        layers = [layer.removeprefix(outer) for layer in named_once(layers)]
     kind = type(module).__name__
     facts: dict[str, Any] = {
         "name": name or kind,
@@ -62,3 +70,27 @@ def network_from_module(
         f"which layers of {kind} are wanted? give layers=[...] of its {len(known)} modules: "
         f"{', '.join(known[:12])}{', ...' if len(known) > 12 else ''}"
     )
+
+
+def unwrap(module: nn.Module) -> tuple[nn.Module, str]:
+    """The module inside those that only change how it runs, and what they put before the names of its layers.
+
+    They are those of ``torch.compile``, of data parallelism and of averaging.
+
+    Raises:
+        DataError: if it has no values (device ``meta``).
+    """
+    outer = ""
+    while True:
+        if "_orig_mod" in module._modules:
+            part = "_orig_mod"
+        elif isinstance(module, nn.DataParallel | nn.parallel.DistributedDataParallel | AveragedModel):
+            part = "module"
+        else:
+            break
+        module, outer = module.get_submodule(part), f"{outer}{part}."
+    empty = [name for name, tensor in (*module.named_parameters(), *module.named_buffers()) if tensor.is_meta]
+    if empty and torch.get_default_device().type != "meta":
+        kind = type(module).__name__
+        raise DataError(f"{kind} has no values of {empty[0]} (device meta); give the module with its weights loaded")
+    return module, outer

@@ -27,6 +27,8 @@ class Preprocessing:
         interpolation: ``"bicubic"``, ``"bilinear"``, ...
         crop_fraction: share of the resized image's side that is kept.
         crop_mode: ``"center"``, ``"squash"`` or ``"border"``, as in timm.
+        channels: order in which the network takes them, ``"RGB"`` or ``"BGR"``.
+        border: RGB in 0..1 of what ``"border"`` adds; the mean if empty.
 
     Example:
         >>> from PIL import Image
@@ -41,22 +43,33 @@ class Preprocessing:
     interpolation: str
     crop_fraction: float
     crop_mode: str = "center"
+    channels: Literal["RGB", "BGR"] = "RGB"
+    border: tuple[float, ...] = ()
 
     def __call__(self, image: Image.Image) -> Float[Tensor, "3 H W"]:
         """Resize, crop and normalise an RGB image."""
+        mean, std = (torch.tensor(values)[:, None, None] for values in (self.mean, self.std))
+        normalised = (self._pixels(image) - mean) / std
+        return normalised.flip(0) if self.channels == "BGR" else normalised
+
+    def seen(self, image: Image.Image) -> Float[np.ndarray, "H W 3"]:
+        """The picture as the network sees it, resized and cropped; RGB in 0..1."""
+        return self._pixels(image).movedim(0, -1).numpy()
+
+    def _pixels(self, image: Image.Image) -> Float[Tensor, "3 H W"]:
         from timm.data import create_transform
 
         transform = create_transform(
             input_size=(3, *self.size),
             is_training=False,
             interpolation=self.interpolation,
-            mean=self.mean,
-            std=self.std,
+            mean=self.border or self.mean,
             crop_pct=self.crop_fraction,
             crop_mode=self.crop_mode,
+            normalize=False,
         )
-        tensor: Tensor = transform(image)
-        return tensor
+        pixels: Tensor = transform(image)
+        return pixels / 255
 
     def __str__(self) -> str:
         """In words, such as ``"224 x 224, whole picture, bilinear, mean 0.485 0.456 0.406, sd 0.229 0.224 0.225"``."""
@@ -66,7 +79,7 @@ class Preprocessing:
         )
         crop = f"central {self.crop_fraction:.3g} of the {'picture' if self.crop_mode == 'squash' else 'shorter side'}"
         part = "whole picture" if self.crop_mode != "center" and self.crop_fraction == 1 else crop
-        text = f"{size}, {part}, {self.interpolation}, mean {mean}, sd {sd}"
+        text = f"{size}, {part}, {self.interpolation}, mean {mean}, sd {sd}{'' if self.channels == 'RGB' else ', BGR'}"
         return f"the authors': {text}" if self == authors_preprocessing(self.size) else text
 
     @classmethod
@@ -76,11 +89,6 @@ class Preprocessing:
             name: tuple(value) if isinstance(value, list) else value for name, value in facts.items()
         }
         return cls(**values)
-
-    def seen(self, image: Image.Image) -> Float[np.ndarray, "H W 3"]:
-        """The picture as the network sees it, resized and cropped; RGB in 0..1."""
-        pixels = self(image) * torch.tensor(self.std)[:, None, None] + torch.tensor(self.mean)[:, None, None]
-        return pixels.clamp(0, 1).movedim(0, -1).numpy()
 
 
 IMAGENET_PREPROCESSING = Preprocessing(
@@ -98,13 +106,16 @@ def authors_preprocessing(size: tuple[int, int]) -> Preprocessing:
 
 
 def preprocessing_or_usual(
-    given: Preprocessing | None, description: str, size: tuple[int, int] = IMAGENET_PREPROCESSING.size
+    given: Preprocessing | None,
+    description: str,
+    size: tuple[int, int] = IMAGENET_PREPROCESSING.size,
+    usual: tuple[Preprocessing, str] = (IMAGENET_PREPROCESSING, "ImageNet's"),
 ) -> tuple[Preprocessing, str]:
-    """The preprocessing given, else ImageNet's usual one at ``size``; and the description, which then says so."""
+    """The preprocessing given, else the usual one (and whose it is) at ``size``; the description then says so."""
     if given is not None:
         return given, description
-    assumed = replace(IMAGENET_PREPROCESSING, size=size)
-    return assumed, f"{description}; preprocessing not given, ImageNet's assumed"
+    assumed, whose = usual
+    return replace(assumed, size=size), f"{description}; preprocessing not given, {whose} assumed"
 
 
 @dataclass(frozen=True)
@@ -137,10 +148,18 @@ class Tokens:
         """Number of images."""
         return len(self.local[0])
 
-    def __getitem__(self, rows: slice | Sequence[int] | Tensor) -> "Tokens":
-        """The tokens of some images of the batch."""
-        index = rows if isinstance(rows, slice | Tensor) else torch.as_tensor(rows, dtype=torch.long)
+    def __getitem__(self, rows: slice | int | Sequence[int] | Sequence[bool] | np.ndarray | Tensor) -> "Tokens":
+        """The tokens of some images of the batch, by number or by a mask; of a single number a batch of one."""
+        index = rows if isinstance(rows, slice) else torch.as_tensor(rows)
+        if isinstance(index, Tensor) and index.dtype != torch.bool:
+            index = index.long().reshape(-1)
         return self._map(lambda tensor: tensor[index])
+
+    @classmethod
+    def join(cls, parts: Sequence["Tokens"]) -> "Tokens":
+        """The tokens of several batches as those of one."""
+        layers = zip(*((part.local, part.global_, part.registers) for part in parts), strict=True)
+        return cls(*(tuple(torch.cat(layer) for layer in zip(*kind, strict=True)) for kind in layers))
 
     def to(self, device: torch.device | str | None = None, dtype: torch.dtype | None = None) -> "Tokens":
         """The same tokens on a device and of a type."""

@@ -1,8 +1,9 @@
 """Tokens on disk: one Zarr v3 group, float16, one array a layer, image ids and provenance inside.
 
-Layout: ``local/<layer>`` (image, channel, height, width) and ``global/<layer>`` (image, channel). A chunk is
-one image with all its channels, as training reads images in any order, and 64 images make one file (a
-shard). Tokens hardly shrink under compression, so there is none; every chunk has a checksum instead.
+Layout: ``local/<layer>`` (image, channel, height, width) and ``global/<layer>`` (image, channel); a slash and
+other marks that no folder has in its name are written as in an address (``%2F``). A chunk is one image with all
+its channels, as training reads images in any order, and 64 images make one file (a shard). Tokens hardly shrink
+under compression, so there is none; every chunk has a checksum instead.
 ``image_sha256`` holds a digest of every image's pixels. A small file beside the group says how many images
 are complete and is written last.
 """
@@ -13,6 +14,7 @@ from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, Self
+from urllib.parse import quote
 
 import numpy as np
 import torch
@@ -131,8 +133,9 @@ class TokenStore:
 
     def _read(self, kind: Literal["local", "global"], layer: str, rows: np.ndarray, count: int) -> Tensor:
         item = (count, *self.grid) if kind == "local" else (count,)
+        array = self.path / kind / _folder_name(layer)
         try:
-            values = read_rows(self.path / kind / layer, rows, item, "<f2", self._chunk_images.get(kind, 1))
+            values = read_rows(array, rows, item, "<f2", self._chunk_images.get(kind, 1))
         except DataError as error:
             raise TokenFolder(self.path).damaged(str(error)) from error
         return torch.from_numpy(values)
@@ -174,8 +177,8 @@ class TokenWriter:
         layers = list(zip(self._identity["layers"], self._identity["channels"], strict=True))
         # Parts of an image by array: layers' maps, then layers' global tokens, then the digest.
         self._items: dict[str, tuple[int, ...]] = {
-            **{f"local/{layer}": (count, *self._identity["grid"]) for layer, count in layers},
-            **{f"global/{layer}": (count,) for layer, count in layers},
+            **{f"local/{_folder_name(layer)}": (count, *self._identity["grid"]) for layer, count in layers},
+            **{f"global/{_folder_name(layer)}": (count,) for layer, count in layers},
             DIGESTS: (DIGEST_BYTES,),
         }
         done = self._folder.done
@@ -221,6 +224,13 @@ class TokenWriter:
             "shards": (SHARD_IMAGES, *item),
             "dimension_names": ("image", *axes[: len(item)]),
         }
+
+
+def _folder_name(layer: str) -> str:
+    """A layer's name as that of a folder that Zarr allows."""
+    if layer in ("", "zarr.json") or layer.startswith((".", "__")):
+        return f"%{ord(layer[:1] or chr(0)):02X}{quote(layer[1:], safe='')}"
+    return quote(layer, safe="")
 
 
 def _dtype(name: str) -> str:

@@ -15,7 +15,7 @@ from factortopy.machine import seeded
 from factortopy.networks.adapters.timm import TimmNetwork
 from factortopy.networks.family import Layers, ModuleAndPreprocessing, ModuleFamily, NetworkSource, StateDict
 from factortopy.networks.network import Network, Preprocessing
-from factortopy.networks.weights.matching import fit_weights
+from factortopy.networks.weights.matching import load_fitting
 
 GRID, PATCH = 14, 16
 # Channels, blocks, heads. The authors' ViT-S has 12 heads where timm's and DeiT's has 6.
@@ -64,7 +64,7 @@ def build_mocov3(size: str, weights: Mapping[str, Tensor] | None, seed: int = 0)
             for name, tensor in weights.items()
             if name.startswith(ENCODER if both else "") and not name.endswith("pos_embed")
         }
-        model.load_state_dict(fit_weights(encoder, model.state_dict(), f"MoCo v3 {size}", ["head"]))
+        load_fitting(model, encoder, f"MoCo v3 {size}", ["head"])
     return model
 
 

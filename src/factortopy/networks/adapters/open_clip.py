@@ -5,25 +5,27 @@ from typing import Any
 
 from torch import nn
 
-from factortopy.errors import UnavailableError, UnknownNameError, import_extra
+from factortopy.errors import DataError, UnavailableError, UnknownNameError, import_extra
 from factortopy.machine import seeded
 from factortopy.networks.adapters.timm import TimmNetwork
 from factortopy.networks.family import Layers, ModuleAndPreprocessing, ModuleFamily, NetworkSource, StateDict
-from factortopy.networks.network import Network, Preprocessing
+from factortopy.networks.network import Network, Preprocessing, preprocessing_or_usual
 from factortopy.networks.reading.hooked import HookedNetwork
 from factortopy.networks.reading.outputs import TokenRule
-from factortopy.networks.weights.matching import fit_weights
+from factortopy.networks.weights.matching import load_fitting
 from factortopy.networks.weights.remote import HubFile
 
 # timm's word for each way in which open_clip brings a photograph to the network's size
 CROP_MODES = {"shortest": "center", "squash": "squash", "longest": "border"}
 # How open_clip's networks see a photograph, where a checkpoint does not say otherwise
-SEEN = {
+SEEN: dict[str, Any] = {
     "mean": (0.48145466, 0.4578275, 0.40821073),
     "std": (0.26862954, 0.26130258, 0.27577711),
     "interpolation": "bicubic",
     "resize_mode": "shortest",
+    "fill_color": 0,
 }
+USUAL = Preprocessing((224, 224), SEEN["mean"], SEEN["std"], "bicubic", 1.0)
 FILES = ("open_clip_model.safetensors", "open_clip_pytorch_model.bin")
 RESNET_LAYERS = ("avgpool", "layer1", "layer2", "layer3", "layer4")
 TEXT_TOWER = {"context_length": 4, "vocab_size": 8, "width": 8, "heads": 1, "layers": 1}
@@ -55,13 +57,15 @@ class OpenClip(ModuleFamily):
             # A tower around a model of timm is fine-tuned and saved as that model alone.
             trunk = getattr(visual, "trunk", None)
             part = trunk if trunk is not None and trunk.state_dict().keys() == tower.keys() else visual
-            part.load_state_dict(fit_weights(tower, part.state_dict(), f"open_clip/{source.architecture}"))
+            load_fitting(part, tower, f"open_clip/{source.architecture}")
         return visual, None
 
     def network(self, module: nn.Module, layers: Layers, seen: Preprocessing | None, **facts: Any) -> Network:
         """All blocks of the tower, or stages of a convolutional one; or the layers wanted."""
         visual: Any = getattr(module, "visual", module)
-        seen = seen or open_clip_preprocessing(visual)
+        seen, facts["description"] = preprocessing_or_usual(
+            seen or self.preprocessing(visual), facts["description"], _pair(visual.image_size), (USUAL, "open_clip's")
+        )
         trunk, transformer = getattr(visual, "trunk", None), getattr(visual, "transformer", None)
         if trunk is not None:
             return TimmNetwork(trunk, preprocessing=seen, layers=layers, **facts)
@@ -74,22 +78,40 @@ class OpenClip(ModuleFamily):
         return HookedNetwork(visual, names if layers is None else layers, preprocessing=seen, rule=rule, **facts)
 
     def preprocessing(self, module: nn.Module) -> Preprocessing | None:
-        """That with which the tower was trained."""
-        return open_clip_preprocessing(module) if hasattr(module, "preprocess_cfg") else None
+        """That with which the tower was trained, if the module or its tower says it."""
+        visual = getattr(module, "visual", module)
+        return open_clip_preprocessing(visual) if getattr(visual, "preprocess_cfg", None) else None
 
 
 def open_clip_preprocessing(visual: nn.Module) -> Preprocessing:
     """The preprocessing with which an image tower of open_clip was trained."""
-    config: Any = visual.preprocess_cfg
-    size = config["size"]
+    stated: Any = visual.preprocess_cfg
+    config = {
+        **SEEN,
+        "size": getattr(visual, "image_size", None),
+        **{key: stated[key] for key in stated if stated[key]},
+    }
+    unknown = [key for key in config if key not in (*SEEN, "size", "mode")]
+    if unknown or config.get("mode", "RGB") != "RGB" or config["resize_mode"] not in CROP_MODES:
+        raise DataError(f"open_clip's preprocess_cfg {stated} is not known; give preprocessing=")
     return Preprocessing(
-        size=(size, size) if isinstance(size, int) else (size[0], size[1]),
-        mean=tuple(config["mean"]),
-        std=tuple(config["std"]),
-        interpolation=config["interpolation"],
+        size=_pair(config["size"]),
+        mean=_three(config["mean"]),
+        std=_three(config["std"]),
+        # As open_clip itself does when it does not train
+        interpolation="bilinear" if config["interpolation"] == "bilinear" else "bicubic",
         crop_fraction=1.0,
         crop_mode=CROP_MODES[config["resize_mode"]],
+        border=(config["fill_color"] / 255,) * 3 if config["resize_mode"] == "longest" else (),
     )
+
+
+def _pair(size: int | Sequence[int]) -> tuple[int, int]:
+    return (size, size) if isinstance(size, int) else (size[0], size[-1])
+
+
+def _three(values: float | Sequence[float]) -> tuple[float, float, float]:
+    return (values, values, values) if isinstance(values, int | float) else (values[0], values[1], values[2])
 
 
 def _library(source: NetworkSource) -> Any:

@@ -9,7 +9,7 @@ from factortopy.networks.family import Layers, ModuleAndPreprocessing, ModuleFam
 from factortopy.networks.network import Network, Preprocessing
 from factortopy.networks.reading.hooked import HookedNetwork
 from factortopy.networks.reading.outputs import TokenRule
-from factortopy.networks.weights.matching import fit_weights
+from factortopy.networks.weights.matching import load_fitting
 
 # Caffe's means, of values in 0..255; no division by a deviation.
 PREPROCESSING = Preprocessing(
@@ -38,7 +38,7 @@ class SqueezeNet(ModuleFamily):
             if isinstance(module, nn.MaxPool2d):
                 module.ceil_mode = False
         if weights is not None:
-            model.load_state_dict(fit_weights(weights, model.state_dict(), str(source), ["classifier"]))
+            load_fitting(model, weights, str(source), ["classifier"])
         return model, PREPROCESSING
 
     def network(self, module: nn.Module, layers: Layers, seen: Preprocessing | None, **facts: Any) -> Network:

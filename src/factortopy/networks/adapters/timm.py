@@ -4,7 +4,6 @@ import inspect
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
@@ -14,7 +13,7 @@ from factortopy.networks.family import Layers, ModuleAndPreprocessing, ModuleFam
 from factortopy.networks.network import Network, Preprocessing
 from factortopy.networks.reading.layered import LayeredNetwork, choose_layers
 from factortopy.networks.reading.outputs import MapAndExtras, without_extras
-from factortopy.networks.weights.matching import find_prefix, fit_weights
+from factortopy.networks.weights.matching import find_prefix, load_fitting
 from factortopy.networks.weights.remote import HubFile
 from factortopy.networks.zoo import list_networks
 
@@ -62,9 +61,8 @@ class TimmNetwork(LayeredNetwork):
         return without_extras(output) if isinstance(output, Tensor) else output
 
     def _look(self, wanted: Sequence[str] | None) -> None:
-        """Learn the layers' names and shapes by sending one grey image through the network."""
-        with torch.no_grad():
-            outputs = self._outputs(torch.zeros(1, 3, *self.preprocessing.size, device=self.device))
+        """Learn the layers' names and shapes by sending one image of noise through the network."""
+        outputs = self._run_first(self._probe(1))
         self.layers = choose_layers(tuple(outputs), wanted)
         self._indices = [tuple(outputs).index(name) for name in self.layers]
         self._settle_shapes([self._read(name, outputs[name]) for name in self.layers])
@@ -115,7 +113,8 @@ def build_timm(name: str, weights: Mapping[str, Tensor] | None, seed: int = 0, *
         return _create(name, seed, options)
     try:
         return _create(name, seed, options, weights)
-    except (RuntimeError, KeyError):
+    # Whatever timm's own renaming raises of names and shapes that it does not expect
+    except Exception:
         model = _create(name, seed, options)
     own, heads = model.state_dict(), tuple(f"{module}." for module in classifiers(model))
     prefix = find_prefix(weights, own, name)
@@ -124,8 +123,8 @@ def build_timm(name: str, weights: Mapping[str, Tensor] | None, seed: int = 0, *
     body = {key: value for key, value in inside.items() if not key.startswith(heads)}
     try:
         return _create(name, seed, options, body | {key: own[key] for key in own if key.startswith(heads)})
-    except (RuntimeError, KeyError):
-        model.load_state_dict(fit_weights(weights, own, name, classifiers(model)))
+    except Exception:
+        load_fitting(model, weights, name, classifiers(model))
     return model
 
 

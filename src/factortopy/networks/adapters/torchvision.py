@@ -1,5 +1,6 @@
 """Networks of torchvision: classification and what is built like it."""
 
+import re
 from typing import Any
 
 from torch import nn
@@ -9,7 +10,7 @@ from factortopy.machine import seeded
 from factortopy.networks.family import Layers, ModuleAndPreprocessing, ModuleFamily, NetworkSource, StateDict
 from factortopy.networks.network import IMAGENET_PREPROCESSING, Network, Preprocessing
 from factortopy.networks.reading.hooked import HookedNetwork
-from factortopy.networks.weights.matching import fit_weights
+from factortopy.networks.weights.matching import load_fitting
 from factortopy.networks.weights.remote import UrlFile
 
 # Parts of torchvision's networks whose children follow one another in depth
@@ -18,6 +19,12 @@ TRUNKS = ("encoder.layers", "features", "trunk_output", "blocks", "layers")
 NO_LAYERS: tuple[type[nn.Module], ...] = (
     *(nn.Conv2d, nn.BatchNorm2d, nn.LayerNorm, nn.Linear, nn.Dropout),
     *(nn.AvgPool2d, nn.MaxPool2d, nn.AdaptiveAvgPool2d),
+)
+# Names in published files: DenseNets of the first PyTorch, the first vision transformers
+RENAMED = (
+    (r"(denselayer\d+\.(?:norm|relu|conv))\.([12])\.", r"\1\2."),
+    (r"(encoder_layer_\d+\.mlp)\.linear_1\.", r"\1.0."),
+    (r"(encoder_layer_\d+\.mlp)\.linear_2\.", r"\1.3."),
 )
 HEADS = ("fc", "classifier", "head", "heads", "AuxLogits", "aux1", "aux2")
 
@@ -41,11 +48,10 @@ class Torchvision(ModuleFamily):
 
         architecture = source.architecture
         seen = torchvision_preprocessing(source)
-        options = {"aux_logits": True, "init_weights": True} if architecture in {"googlenet", "inception_v3"} else {}
         with seeded(seed):
-            model: nn.Module = models.get_model(architecture, weights=None, **options)
+            model: nn.Module = models.get_model(architecture, weights=None, **_builder_options(architecture, seen))
         if weights is not None:
-            model.load_state_dict(fit_weights(weights, model.state_dict(), f"torchvision/{architecture}", HEADS))
+            load_fitting(model, _renamed(weights), f"torchvision/{architecture}", HEADS)
         return model, seen
 
     def network(self, module: nn.Module, layers: Layers, seen: Preprocessing | None, **facts: Any) -> Network:
@@ -92,6 +98,23 @@ def torchvision_preprocessing(source: NetworkSource) -> Preprocessing:
         # A little less than the quotient, as crop / fraction is rounded down.
         crop_fraction=crop / resize * (1 - 1e-9),
     )
+
+
+def _builder_options(architecture: str, seen: Preprocessing) -> dict[str, Any]:
+    """What torchvision's builders change when they load trained weights, for random ones too."""
+    if architecture in {"googlenet", "inception_v3"}:
+        # Trained on values of -1 to 1, which they make of ImageNet's own normalisation.
+        return {"transform_input": True, "aux_logits": True, "init_weights": True}
+    if architecture.startswith("vit_"):
+        return {"image_size": seen.size[0]}
+    return {"input_size": seen.size} if architecture.startswith("maxvit") else {}
+
+
+def _renamed(weights: StateDict) -> StateDict:
+    """Weights under today's names, as torchvision renames those of its published files."""
+    for old, new in RENAMED:
+        weights = {re.sub(old, new, name): tensor for name, tensor in weights.items()}
+    return weights
 
 
 def _checkpoints(source: NetworkSource) -> Any:

@@ -1,6 +1,5 @@
 """Vision networks of transformers, read through their hidden states."""
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
@@ -19,7 +18,6 @@ from factortopy.networks.network import IMAGENET_PREPROCESSING, Network, Preproc
 from factortopy.networks.reading.layered import LayeredNetwork, choose_layers
 from factortopy.networks.weights.matching import refuse_misfits
 from factortopy.networks.weights.remote import HubFile
-from factortopy.storage import read_text
 
 # Where two-tower models keep the part that sees images
 TOWERS = ("vision_model", "vision_encoder", "vision_tower")
@@ -38,16 +36,11 @@ class TransformersNetwork(LayeredNetwork):
         UnavailableError: if the model gives no hidden states, or takes more than images.
     """
 
-    def __init__(self, model: nn.Module, name: str, preprocessing: Preprocessing, **options: Any) -> None:
-        try:
-            super().__init__(model, name, preprocessing, **options)
-        except (TypeError, ValueError) as error:
-            if isinstance(error, FactortopyError):
-                raise
-            raise UnavailableError(
-                f"transformers' {type(model).__name__} does not run on images alone ({error}); name modules "
-                "of its image tower: load_network(tower, layers=[...])"
-            ) from error
+    def _cannot_run(self, how: str) -> FactortopyError:
+        return UnavailableError(
+            f"transformers' {type(self._model).__name__} does not run {how}; name modules of its image tower: "
+            "load_network(tower, layers=[...])"
+        )
 
     def _outputs(self, images: Float[Tensor, "B 3 H W"]) -> Mapping[str, Any]:
         output = self._model(pixel_values=images, output_hidden_states=True, **self._in_order(images))
@@ -118,19 +111,19 @@ def _configuration(architecture: str) -> tuple[Any, Preprocessing]:
     """The configuration of a model, and its preprocessing."""
     library = import_extra("transformers", "transformers")
     folder = Path(architecture)
-    files = [
-        folder / file if folder.is_dir() else HubFile(architecture, [file]).fetch()
-        for file in ("config.json", "preprocessor_config.json")
-    ]
+    named = (("config.json",), ("preprocessor_config.json", "processor_config.json"))
+    if not folder.is_dir():
+        _, file = (HubFile(architecture, names).fetch() for names in named)
+        folder = file.parent
     try:
-        config = library.AutoConfig.from_pretrained(files[0].parent)
-        seen = transformers_preprocessing(json.loads(read_text(files[1])))
-    except (OSError, ValueError, KeyError) as error:
-        if isinstance(error, FactortopyError):
-            raise
+        config = library.AutoConfig.from_pretrained(folder)
+        with _quiet():
+            processor = library.AutoImageProcessor.from_pretrained(folder)
+    # Whatever the library raises of files that it cannot read
+    except Exception as error:
         reason = first_line(error)
         raise DataError(f"the configuration of transformers' {architecture} cannot be read: {reason}") from error
-    return config, seen
+    return config, transformers_preprocessing(processor)
 
 
 def create_from_config(config: Any, state: Mapping[str, Tensor] | None, seed: int, name: str) -> nn.Module:

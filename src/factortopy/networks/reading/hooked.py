@@ -3,14 +3,12 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from factortopy.errors import DataError
 from factortopy.networks.network import Preprocessing, preprocessing_or_usual
-from factortopy.networks.reading.hooks import find_overwritten, record_outputs
-from factortopy.networks.reading.layered import PROBE_IMAGES, LayeredNetwork, device_of
+from factortopy.networks.reading.hooks import record_copies, record_outputs
+from factortopy.networks.reading.layered import LayeredNetwork, named_once
 from factortopy.networks.reading.outputs import find_tensor
 
 
@@ -40,16 +38,16 @@ class HookedNetwork(LayeredNetwork):
         description: str = "",
         **options: Any,
     ) -> None:
-        if isinstance(layers, str) or not layers or len(set(layers)) != len(layers):
-            raise DataError(f"layers {layers!r} are no list, empty or repeat; name each layer once")
-        self._hooked = tuple(layers)
+        self._hooked = tuple(named_once(layers))
         seen, description = preprocessing_or_usual(preprocessing, description)
-        images = torch.zeros(PROBE_IMAGES, 3, *seen.size, device=device_of(module))
-        self._overwritten = find_overwritten(module.eval(), self._hooked, images)
         super().__init__(module, name, seen, layers=layers, description=description, **options)
 
     def _outputs(self, images: Float[Tensor, "B 3 H W"]) -> Mapping[str, Any]:
         return record_outputs(self._model, self._hooked, images, self._keep)
+
+    def _first_outputs(self, images: Float[Tensor, "B 3 H W"]) -> Mapping[str, Any]:
+        copies, self._overwritten = record_copies(self._model, self._hooked, images)
+        return copies
 
     def _keep(self, layer: str, output: Any) -> Any:
         return find_tensor(layer, output).clone() if layer in self._overwritten else output

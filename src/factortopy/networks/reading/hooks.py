@@ -1,7 +1,7 @@
 """What modules inside a network give, read by hooks that are gone when the call ends."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
 from typing import Any
 
@@ -17,11 +17,17 @@ def find_modules(model: nn.Module, names: Sequence[str]) -> dict[str, nn.Module]
 
     Raises:
         UnknownNameError: if the network has no module of a name.
+        DataError: if a module is scripted.
     """
     known = dict(model.named_modules())
     for name in names:
         if not name or name not in known:
             raise UnknownNameError("layer", name, [known_name for known_name in known if known_name])
+        if isinstance(known[name], torch.jit.ScriptModule):
+            raise DataError(
+                f"layer {name!r} is scripted or traced (TorchScript), so that its output cannot be read; give the "
+                "Python module it was made of"
+            )
     return {name: known[name] for name in names}
 
 
@@ -71,7 +77,7 @@ def record_outputs(
         UnknownNameError: if the network has no module of a name.
         DataError: if a module did not run, or ran more than once.
     """
-    with recorded(find_modules(model, names), keep) as outputs:
+    with recorded(find_modules(model, names), keep) as outputs, _uncompiled(model):
         model(images)
     for name in names:
         if name not in outputs:
@@ -79,17 +85,29 @@ def record_outputs(
     return outputs
 
 
-def find_overwritten(model: nn.Module, names: Sequence[str], images: Tensor) -> frozenset[str]:
-    """Names of the modules whose output is overwritten in place later on, as by ``ReLU(inplace=True)``.
+def record_copies(model: nn.Module, names: Sequence[str], images: Tensor) -> tuple[dict[str, Tensor], frozenset[str]]:
+    """What ``record_outputs`` gives, as it was when each module ran, and which of it is overwritten later on.
 
     Args:
         model, names, images: as in ``record_outputs``.
+
+    Returns:
+        copies of the outputs' tensors; names of the modules whose output a later one overwrites in place, such
+        as ``ReLU(inplace=True)``.
     """
 
-    def version(name: str, output: Any) -> tuple[Tensor, int]:
+    def copied(name: str, output: Any) -> tuple[Tensor, int, Tensor]:
         tensor = find_tensor(name, output)
-        return tensor, tensor._version
+        return tensor, tensor._version, tensor.clone()
 
-    with torch.no_grad():
-        kept = record_outputs(model, names, images, version)
-    return frozenset(name for name, (tensor, before) in kept.items() if tensor._version != before)
+    kept = record_outputs(model, names, images, copied)
+    overwritten = frozenset(name for name, (tensor, before, _) in kept.items() if tensor._version != before)
+    return {name: copy for name, (*_, copy) in kept.items()}, overwritten
+
+
+def _uncompiled(model: nn.Module) -> AbstractContextManager[Any]:
+    """Runs what ``torch.compile`` made of a model's parts as Python, as compiled code ignores later hooks."""
+    for module in model.modules():
+        if getattr(module, "_compiled_call_impl", None) is not None or "_orig_mod" in module._modules:
+            return torch.compiler.set_stance("force_eager")
+    return nullcontext()

@@ -8,13 +8,15 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from factortopy.errors import DataError, UnknownNameError
+from factortopy.errors import DataError, FactortopyError, UnknownNameError, first_line
 from factortopy.networks.network import Network, Preprocessing, Tokens, check_images
 from factortopy.networks.reading.outputs import MapAndExtras, TokenRule, learn_layout, read_layout, settle_channels
 from factortopy.networks.weights.state_dict import sha256_weights
 
 # Two images tell the batch's axis from all others, as no grid has two places.
 PROBE_IMAGES = 2
+MOST_CHANGE = 1e-3
+"""Of an image's tokens from one batch to another, of their norm; more where the type rounds more."""
 
 
 class LayeredNetwork(Network):
@@ -53,6 +55,7 @@ class LayeredNetwork(Network):
         self.name, self.description, self.pretrained = name, description, pretrained
         self.preprocessing = preprocessing
         self.device = device_of(model)
+        self.dtype = torch.float32
         self.unhashed = unhashed
         self.weights_hash = weights_hash or ("" if model is None else hash_of(model, unhashed))
         self._rule = rule or TokenRule()
@@ -81,7 +84,7 @@ class LayeredNetwork(Network):
             ShapeError: if the images are not of the size this network takes.
         """
         check_images(self, images)
-        outputs = self._outputs(images.to(self.device))
+        outputs = self._outputs(images.to(self.device, self.dtype))
         pairs = [self._read(layer, outputs[layer]) for layer in self.layers]
         local = tuple(places for places, _ in pairs)
         registers = tuple(extras[:, self._registers] for _, extras in pairs) if self._registers else ()
@@ -104,10 +107,9 @@ class LayeredNetwork(Network):
         return read_layout(layer, output, self._layouts[layer])
 
     def _look(self, wanted: Sequence[str] | None) -> None:
-        """Learn the layers' names and shapes by sending grey images through the network."""
-        images = torch.zeros(PROBE_IMAGES, 3, *self.preprocessing.size, device=self.device)
-        with torch.no_grad():
-            outputs = self._outputs(images)
+        """Learn the layers' names and shapes by sending images of noise through the network."""
+        images = self._probe(PROBE_IMAGES)
+        outputs = self._run_first(images)
         chosen = self._chosen(tuple(outputs), wanted)
         rule = settle_channels(outputs, images, self._rule)
         layouts = {layer: learn_layout(layer, outputs[layer], images, rule) for layer in chosen}
@@ -118,9 +120,63 @@ class LayeredNetwork(Network):
                 f"of the layers, only {', '.join(with_class)} have prefix tokens, or not all the same; take "
                 "layers of one kind, so that the global token means the same in all"
             )
-        self._settle_shapes([self._read(layer, outputs[layer]) for layer in chosen])
+        pairs = [self._read(layer, outputs[layer]) for layer in chosen]
+        self._settle_shapes(pairs)
+        self._check_steady(images, pairs)
         class_token = layouts[chosen[0]].class_token
         self._settle_tokens(class_token, [index for index in range(self.prefix_tokens) if index != class_token])
+
+    def _probe(self, count: int) -> Float[Tensor, "B 3 H W"]:
+        """Images of noise, always the same."""
+        noise = torch.Generator().manual_seed(0)
+        with torch.device("cpu"):
+            return torch.randn(count, 3, *self.preprocessing.size, generator=noise).to(self.device)
+
+    def _run_first(self, images: Float[Tensor, "B 3 H W"]) -> Mapping[str, Any]:
+        """Outputs for the first images, which also tell the floating-point type that the network takes.
+
+        Raises:
+            DataError: if the network does not run on images alone.
+        """
+        reason: Exception | None = None
+        for dtype in _floating_types(self._model):
+            self.dtype = dtype
+            try:
+                with torch.no_grad():
+                    return self._first_outputs(images.to(dtype))
+            except FactortopyError:
+                raise
+            # Whatever a module of anybody's raises
+            except Exception as error:
+                reason = reason or error
+        shape = f"(2, 3, {self.preprocessing.size[0]}, {self.preprocessing.size[1]})"
+        raise self._cannot_run(f"on a batch of RGB images {shape}: {first_line(reason or TypeError())}") from reason
+
+    def _first_outputs(self, images: Float[Tensor, "B 3 H W"]) -> Mapping[str, Any]:
+        return self._outputs(images)
+
+    def _cannot_run(self, how: str) -> FactortopyError:
+        """The error of a network that does not run."""
+        kind = "the function" if self._model is None else type(self._model).__name__
+        remedy = "give one that takes images of preprocessing.size and nothing else, such as the image tower alone"
+        return DataError(f"{kind} of network {self.name!r} does not run {how}; {remedy}")
+
+    def _check_steady(self, images: Tensor, before: Sequence[MapAndExtras]) -> None:
+        """Refuse tokens that are random, or those of an image that change with the other images of its batch."""
+        if self.device.type == "meta":
+            return
+        other = torch.stack([images[0], images[1].flip(-1)]).to(self.dtype)
+        with torch.no_grad():
+            outputs = self._outputs(other)
+        limit = max(MOST_CHANGE, 4 * torch.finfo(self.dtype).eps)
+        for layer, parts in zip(self.layers, before, strict=True):
+            for first, second in zip(parts, self._read(layer, outputs[layer]), strict=True):
+                expected, change = first[0].double(), (second[0].double() - first[0].double()).norm()
+                if change > limit * expected.norm():
+                    raise DataError(
+                        f"layer {layer!r} of {self.name} gives one image other tokens each time or in another batch; "
+                        "switch off what does so in eval mode: dropout, statistics of the batch, dynamic quantisation"
+                    )
 
     def _settle_shapes(self, pairs: Sequence[MapAndExtras]) -> None:
         self.channels = tuple(places.shape[1] for places, _ in pairs)
@@ -149,14 +205,27 @@ def choose_layers(names: Sequence[str], wanted: Sequence[str] | None) -> tuple[s
     """The layers wanted in order of depth; all if None.
 
     Raises:
-        DataError: if they are empty or repeat.
+        DataError: if they are no list of names, empty or repeat.
         UnknownNameError: if one does not exist.
     """
     if wanted is None:
         return tuple(names)
-    if not wanted or len(set(wanted)) != len(wanted):
-        raise DataError(f"layers {list(wanted)} are empty or repeat; name each layer once")
-    for name in wanted:
+    for name in named_once(wanted):
         if name not in names:
             raise UnknownNameError("layer", name, names)
     return tuple(name for name in names if name in wanted)
+
+
+def named_once(layers: Sequence[str]) -> Sequence[str]:
+    """The names of layers, if they are a list of names, not empty, and none repeats; else a ``DataError``."""
+    if isinstance(layers, str) or not layers or len(set(layers)) != len(layers):
+        raise DataError(f"layers {layers!r} are no list, empty or repeat; name each layer once")
+    if not all(isinstance(layer, str) for layer in layers):
+        raise DataError(f"layers {list(layers)} are no names; give text, e.g. layers=[{str(layers[0])!r}]")
+    return layers
+
+
+def _floating_types(model: nn.Module | None) -> list[torch.dtype]:
+    """Floating-point types of a model's weights in order of appearance; float32 if it has none."""
+    tensors = () if model is None else (*model.parameters(), *model.buffers())
+    return list(dict.fromkeys([t.dtype for t in tensors if t.is_floating_point()])) or [torch.float32]

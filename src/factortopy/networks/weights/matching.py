@@ -1,13 +1,53 @@
 """A file's weights under a network's own names; what does not fit is named, never skipped in silence."""
 
-from collections import Counter
+from collections import Counter, OrderedDict
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Any
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from factortopy.errors import DataError
 
 LISTED = 4
+# What batch normalisation counts; averaged weights often lack it
+STATISTICS = ("running_mean", "running_var", "num_batches_tracked")
+
+
+def load_fitting(module: nn.Module, weights: Mapping[str, Tensor], network: str, heads: Iterable[str] = ()) -> None:
+    """Load the weights of a file into a module; arguments and errors are those of ``fit_weights``."""
+    own = module.state_dict()
+    if not all(isinstance(value, Tensor) for value in own.values()):
+        raise DataError(f"{network} is quantised or keeps more than tensors; give weights before it is quantised")
+    fitted: Any = OrderedDict(fit_weights(weights, own, network, heads))
+    # Some modules ask by which version of theirs the names are.
+    fitted._metadata = getattr(own, "_metadata", None)
+    module.load_state_dict(fitted)
+    check_values(weights, module, network)
+
+
+def check_values(weights: Mapping[str, Tensor], module: nn.Module, network: str) -> None:
+    """Refuse integers where a network has floating-point numbers (of int8 weights the scale is unknown), and NaN.
+
+    Names are compared by their last part, as what stands before it may differ.
+
+    Args:
+        weights: of the file.
+        module: the network, with these weights.
+        network: its name, for the error message.
+
+    Raises:
+        DataError: if there are some.
+    """
+    floating = {_last(name) for name, tensor in module.state_dict().items() if tensor.is_floating_point()}
+    integers = [name for name, value in weights.items() if not value.is_floating_point() and _last(name) in floating]
+    if integers:
+        raise DataError(
+            f"the weights of {network} are quantised: {len(integers)} are {weights[integers[0]].dtype} "
+            f"({_some(integers)}); give floating-point ones"
+        )
+    damaged = [name for name, parameter in module.named_parameters() if not bool(parameter.isfinite().all())]
+    if damaged:
+        raise DataError(f"the weights of {network} are NaN or infinite in {_some(damaged)}; give another file")
 
 
 def fit_weights(
@@ -90,12 +130,17 @@ def find_prefix(names: Iterable[str], wanted: Collection[str], network: str) -> 
             f"the weights do not fit {network}: no name is known ({_some(names)}); give those of this network"
         )
     (best, most), *others = votes.most_common()
-    rivals = [best, *(prefix for prefix, count in others if count == most)]
+    whole = sum(not name.endswith(STATISTICS) for name in wanted)
+    rivals = [best, *(prefix for prefix, count in others if count >= min(most, whole))]
     if len(rivals) > 1 and most > 1:
         raise DataError(
             f"the weights hold {network} {len(rivals)} times, under {_some(rivals)}; save one of them alone"
         )
     return best
+
+
+def _last(name: str) -> str:
+    return name.rpartition(".")[2]
 
 
 def _some(names: Sequence[str]) -> str:
