@@ -1,7 +1,9 @@
 """The authors' weights as a mapping and back, beside their structure in PyTorch's own layers."""
 
 import json
+import sys
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,7 +14,8 @@ from torch import nn
 from typer.testing import CliRunner
 
 from factortopy.cli import app
-from factortopy.cortex import VERTICES, Voxels, load_surface
+from factortopy.cortex import HEMISPHERES, VERTICES, Voxels, load_surface
+from factortopy.datasets import load_subject
 from factortopy.errors import DataError, ShapeError
 from factortopy.exchange import (
     AuthorsFile,
@@ -29,6 +32,9 @@ from factortopy.networks import load_network
 from factortopy.subjects import load_arrays
 from factortopy.tokens import extract
 from factortopy.workflow import fit_model
+
+sys.path.insert(0, str(Path(__file__).parent / "datasets"))
+from algonauts_fixture import write_algonauts
 
 IMAGES, VOXELS, LAYERS, CHANNELS, WIDTH = 32, 9, 6, 64, 4
 NAME = "timm/test_vit"
@@ -353,6 +359,28 @@ def test_responses_as_shipped_on_the_vertices_that_were_trained_on(authors, toke
     assert mapping.rois["V1"].tolist() == [True] * 5 + [False] * 4
     with pytest.raises(DataError, match="3 of the weights' 3 voxels lie elsewhere"):
         subject_at(subject, Voxels.at(places[:3] + 500))
+
+
+def test_of_algonauts_vertices_those_of_nsdgeneral_are_taken(tmp_path):
+    """The data set ships more vertices than the weights were trained on; the labels say which these are."""
+    write_algonauts(tmp_path / "subj01", left=60, right=55)
+    every = load_subject(tmp_path / "subj01", progress=False).voxels
+    rng, labels = np.random.default_rng(0), {}
+    for side, name in zip(HEMISPHERES, ("lh", "rh"), strict=True):
+        values, vertices = np.zeros(VERTICES["fsaverage"], np.int32), every.vertex[every.hemisphere == side]
+        values[np.sort(rng.choice(vertices, 40, replace=False))] = 1
+        labels[name] = tmp_path / f"{name}.nsdgeneral.npy"
+        np.save(labels[name], values)
+    torch.save(AuthorsModel(LAYERS, CHANNELS, WIDTH, 80).state_dict(), tmp_path / "weights.pt")
+    words = ("weights", "import", tmp_path / "weights.pt", tmp_path / "mapping", "--network", NAME, "--no-figures")
+    result = run(*words, "--data", tmp_path / "subj01", "--labels", f"{labels['lh']},{labels['rh']}")
+    assert result.exit_code == 0, result.stderr
+    voxels = Mapping.load(tmp_path / "mapping").voxels
+    np.testing.assert_array_equal(voxels.vertex[:40], np.flatnonzero(np.load(labels["lh"])))
+    np.testing.assert_array_equal(voxels.vertex[40:], np.flatnonzero(np.load(labels["rh"])))
+    assert set(voxels.rois) == set(every.rois)
+    alone = run(*words[:3], tmp_path / "other", *words[4:], "--data", tmp_path / "subj01")
+    assert (alone.exit_code, "80 voxels, the coordinates of 115" in alone.stderr) == (2, True)
 
 
 def test_labels_of_fsaverage_say_where_the_voxels_lie(tmp_path):
