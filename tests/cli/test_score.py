@@ -38,7 +38,7 @@ def test_json_holds_raw_ceiling_and_normalised(run, with_ceiling):
     assert (everything["r2_low"], everything["r2_high"]) == pytest.approx((low, high))
     assert (printed["recipe"], printed["seed"], printed["network"]) == ("default", "0", data.attrs["network"])
     assert data.attrs["split"].startswith(printed["split"])
-    assert printed["repeats"] == "1 to 3 repeats a test image, mean 2.5"
+    assert printed["scores_of"] == "own means of 1 to 3 repeats a test image, 2.5 on average"
     assert printed["test_responses_by_trials_averaged"] == {"1": 1, "3": 3}
     assert printed["masked_where_ceiling_below"] == 0.1
 
@@ -46,7 +46,7 @@ def test_json_holds_raw_ceiling_and_normalised(run, with_ceiling):
 def test_table_says_the_formula_and_how_many_are_masked(run, with_ceiling):
     result = run("score", with_ceiling, "--normalised")
     assert result.exit_code == 0, result.stderr
-    facts = ("recipe: default", "seed: 0", "split: ", "test images", "repeats: 1 to 3", "raw")
+    facts = ("recipe: default", "seed: 0", "split: ", "test images", "scores_of: own means of 1 to 3", "raw")
     facts = (*facts, "limits: 95 % of draws")
     for text in ("R² / ceiling", "masked", "all voxels", "masked_where_ceiling_below: 0.05", *facts):
         assert text in result.stdout
@@ -91,3 +91,19 @@ def test_split_by_cluster_and_from_a_file(run, tokens, subject, tmp_path):
     result = run("fit", tokens, subject, tmp_path / "b", "--split", tmp_path / "split.json", *few)
     assert result.exit_code == 0, result.stderr
     assert Mapping.load(tmp_path / "b").dataset.attrs["images_test"] == 5
+
+
+def test_scores_above_their_ceiling_are_flagged_and_not_clipped(run, mapping, tmp_path):
+    loaded = Mapping.load(mapping)
+    inside = loaded.rois["V1"]
+    ceiling = np.where(inside, 1e-3, 1.0)
+    r2 = np.where(inside, 0.7, 0.1)
+    loaded.with_variables({"ceiling": ("voxel", ceiling), "r2": ("voxel", r2)}).save(tmp_path / "above")
+    result = run("score", tmp_path / "above", "--json")
+    printed = json.loads(result.stdout)
+    scores = {row["roi"]: row["r2"] for row in printed["rois"]}
+    assert scores["V1"] == pytest.approx(0.7)
+    assert printed["above_ceiling"].startswith("V1")
+    assert "all voxels" not in printed["above_ceiling"].split(":")[0]
+    assert "above_ceiling: V1" in " ".join(run("score", tmp_path / "above").stdout.split())
+    assert json.loads(run("score", mapping, "--json").stdout)["above_ceiling"] is None

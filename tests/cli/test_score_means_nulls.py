@@ -31,7 +31,7 @@ def test_seeds_are_summarised_and_averaged(run, seeds, tmp_path):
     assert "seeds" in printed["limits"]
     assert Mapping.load(tmp_path / "average").dataset["r2"].values.mean() == pytest.approx(r2 + 0.1)
     table = run("score", *seeds).stdout
-    for words in ("all voxels", "slope", "split: ", "seed: 0, 1, 2", "raw", "images: ", "repeats: "):
+    for words in ("all voxels", "slope", "split: ", "seed: 0, 1, 2", "raw", "images: ", "scores_of: "):
         assert words in table
 
 

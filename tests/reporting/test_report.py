@@ -110,7 +110,7 @@ def test_every_figure_and_table_says_what_was_fitted_and_how(full, fake):
     r2 = fake[0].dataset["r2"].values.mean()
     facts = (
         "network timm/vit_test · subject planted · recipe default · split 5eed5eed · seed 3 · 576 training, "
-        f"71 validation, 72 test images · 3 repeats a test image · mean R² {r2:.3f} raw"
+        f"71 validation, 72 test images · scores of own means of 3 repeats a test image · mean R² {r2:.3f} raw"
     )
     places = re.findall(r"<figcaption>.*?</figcaption>|<caption>.*?</caption>", source, flags=re.DOTALL)
     assert len(places) == source.count("<img") + source.count("<table") > 10

@@ -28,7 +28,7 @@ from factortopy.provenance import provenance
 from factortopy.storage import sha256_text
 
 DIFFERENT = "differs"
-SAME = ("network", "surface", "recipe", "global_token", "gauge")
+SAME = ("network", "surface", "recipe", "global_token", "gauge", "scores_of")
 """What all mappings of an average must have in common."""
 IMAGES = ("images_train", "images_validation", "images_test")
 AVERAGED = ("space", "layer", "scale", "r2", "layer_share", "scale_share", "depth", "ceiling", "r")

@@ -1,5 +1,6 @@
 """``factortopy score``: what a mapping scores and how deep it reads, by ROI and over subjects or seeds."""
 
+from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
@@ -159,11 +160,19 @@ def _roi_answer(path: Path, mapping: "ft.Mapping", normalised: bool, threshold: 
         raise DataError(f"{path} has no noise ceiling, so its scores stay raw; leave out --normalised")
     left_out = () if normalised else NORMALISED
     columns = {name: heading for name, heading in ROIS.items() if name not in left_out}
-    rows = ft.analysis.records_of(ft.analysis.roi_scores(mapping, threshold).drop(columns=list(left_out)))
+    scores = ft.analysis.roi_scores(mapping, threshold)
+    rows = ft.analysis.records_of(scores.drop(columns=list(left_out)))
     facts = _roi_facts(mapping, threshold if normalised else None)
+    facts["above_ceiling"] = _above(scores[scores["r2"] > scores["ceiling"]]["roi"])
     note = "\n".join(f"{name}: {value}" for name, value in facts.items() if value not in (None, {}))
     table = Rows("Scores on held-out images", rows, columns, note, simulated=mapping.simulated)
     return Answer(facts | {"rois": rows}, rows, [table])
+
+
+def _above(names: Iterable[str]) -> str | None:
+    """What is said of scores above their noise ceiling; None where there are none."""
+    listed = ", ".join(dict.fromkeys(names))
+    return f"{listed}: nothing is clipped; a ceiling is an estimate, of responses like those scored" if listed else None
 
 
 def _roi_facts(mapping: "ft.Mapping", threshold: float | None) -> dict[str, Any]:
@@ -195,7 +204,7 @@ def _mean_answer(mappings: "list[ft.Mapping]", output: Path | None) -> Answer:
     summary = ft.analysis.summarise_fits(mappings)
     over = summary["limits"][0]
     each = [ft.mapping.facts(mapping.dataset) for mapping in mappings]
-    names = ("network", "subject", "recipe", "split", "seed", "images", "repeats")
+    names = ("network", "subject", "recipe", "split", "seed", "images", "scores_of")
     facts = {name: ", ".join(dict.fromkeys(one[name] for one in each)) for name in names} | {
         "score": "R^2 on held-out images, raw; R^2 / ceiling: ratio of the two means",
         "limits": f"95 %, Student's, of the mean over {over}",
@@ -206,6 +215,8 @@ def _mean_answer(mappings: "list[ft.Mapping]", output: Path | None) -> Answer:
         opt.check_new(output)
         facts["average_over_seeds"] = str(average.save(output))
     rows = ft.analysis.records_of(summary)
+    above = _above(row["region"] for row in rows if row["quantity"] == "normalised" and row["mean"] > 1)
+    facts |= {"above_ceiling": above} if above else {}
     printed: dict[str, dict[str, str]] = {}
     for row in rows:
         text = ft.analysis.text_in_row(row, "mean")
@@ -231,13 +242,14 @@ def _other_images_answer(mapping: "ft.Mapping", folder: Path, tokens: Path, thre
     for name, one in sets.items():
         own = ft.mapping.facts(one.dataset)
         formula, _ = ft.analysis.ceiling_facts(one)
-        facts |= {f"{name}: images": own["images"], f"{name}: repeats": own["repeats"], f"{name}: ceiling": formula}
+        facts |= {f"{name}: images": own["images"], f"{name}: scores of": own["scores_of"], f"{name}: ceiling": formula}
     facts |= {
         "score": "R^2, raw, mean over voxels; other images' responses z-scored by themselves",
         SHARE: f"mean over voxels with a ceiling of {threshold} and more of r |r| / ceiling",
         "voxels_not_measured": scored.dataset.attrs["voxels_not_measured"],
         "simulated": mapping.simulated,
     }
+    facts["above_ceiling"] = _above(f"{row['roi']} ({row['images']})" for row in rows if (row["share"] or 0) > 1)
     note = "\n".join(f"{name}: {value}" for name, value in facts.items() if value not in (None, {}))
     table = Rows("Scores by set of images", rows, SETS, note, simulated=mapping.simulated)
     return Answer(facts | {"rois": rows}, rows, [table])
@@ -251,6 +263,9 @@ def _protocol_answer(mappings: "list[ft.Mapping]") -> Answer:
         **{AREAS[name]: formula for name, formula in ft.analysis.BRAIN_SCORE_FORMULAS.items()},
         "voxels": ft.analysis.BRAIN_SCORE_NOTE,
         "splits": ", ".join(f"{name} SHA-256 {digest}" for name, digest in sources.items()),
+        "scores of": ", ".join(dict.fromkeys(ft.mapping.facts(one.dataset)["scores_of"] for one in mappings)),
     }
+    above = _above(f"{row['area']} ({row['subject']})" for row in rows if (row["r2_over_nc"] or 0) > 1)
+    facts |= {"above_ceiling": above} if above else {}
     note = "\n".join(f"{name}: {value}" for name, value in facts.items())
     return Answer(facts | {"areas": rows}, rows, [Rows("Scores of LAION-fMRI's protocols", rows, AREAS, note)])

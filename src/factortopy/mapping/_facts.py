@@ -6,8 +6,8 @@ import numpy as np
 import xarray as xr
 
 SIDES = {"train": "training", "validation": "validation", "test": "test"}
-NAMED = ("network", "subject", "recipe", "split", "seed")
-"""Facts that need their name beside them."""
+NAMED = {name: name for name in ("network", "subject", "recipe", "split", "seed")} | {"scores_of": "scores of"}
+"""Facts that need their name beside them, and what it is called."""
 DIGITS = 8
 """Of a split's digest: enough to tell splits apart."""
 
@@ -20,9 +20,11 @@ def facts(dataset: xr.Dataset, values: str = "") -> dict[str, str]:
         values: what is shown, e.g. ``"layer share"``.
 
     Returns:
-        Texts by name: ``network``, ``subject``, ``recipe``, ``split``, ``seed``, ``images`` and ``repeats``;
+        Texts by name: ``network``, ``subject``, ``recipe``, ``split``, ``seed``, ``images`` and ``scores_of``,
+        the kind of responses that scores are of (single trials, a person's own means of them, group means);
         ``assumption`` where there were no coordinates; ``limits`` where test images were too few for any;
-        ``score`` where the dataset has one R^2 a voxel; ``values`` if given. What is not known says so.
+        ``score`` where the dataset has one R^2 a voxel, which says so where it is above its noise ceiling;
+        ``values`` if given. What is not known says so.
     """
     attributes = dataset.attrs
     named = {
@@ -32,7 +34,7 @@ def facts(dataset: xr.Dataset, values: str = "") -> dict[str, str]:
         "split": str(attributes.get("split", "unknown"))[:DIGITS],
         "seed": str(attributes.get("seed", "unknown")),
         "images": _images(attributes),
-        "repeats": _repeats(attributes),
+        "scores_of": _scores_of(attributes),
     }
     if "split_name" in attributes:
         named["split"] += f" ({attributes['split_name']})"
@@ -41,15 +43,14 @@ def facts(dataset: xr.Dataset, values: str = "") -> dict[str, str]:
     if "no_limits" in attributes:
         named["limits"] = str(attributes["no_limits"])
     if "r2" in dataset and dataset["r2"].dims == ("voxel",):
-        r2 = dataset["r2"].values
-        named["score"] = f"mean R² {np.nanmean(r2):.3f} raw" if np.isfinite(r2).any() else "no R²"
+        named["score"] = _score(dataset)
     return named | ({"values": values} if values else {})
 
 
 def facts_line(dataset: xr.Dataset, values: str = "") -> str:
     """:func:`facts` as one line, parted by dots."""
     texts = facts(dataset, values)
-    return " · ".join(f"{name} {text}" if name in NAMED else text for name, text in texts.items())
+    return " · ".join(f"{NAMED[name]} {text}" if name in NAMED else text for name, text in texts.items())
 
 
 def _images(attributes: dict[str, Any]) -> str:
@@ -63,15 +64,31 @@ def _images(attributes: dict[str, Any]) -> str:
     return f"{', '.join(texts)} images{alone}" if texts else "images not counted"
 
 
-def _repeats(attributes: dict[str, Any]) -> str:
-    """From ``trials_test``, or the numbers of test responses that average one trial, two trials and so on."""
+def _score(dataset: xr.Dataset) -> str:
+    """The mean score, raw; one above its noise ceiling is named and never clipped."""
+    r2 = dataset["r2"].values
+    if not np.isfinite(r2).any():
+        return "no R²"
+    text = f"mean R² {np.nanmean(r2):.3f} raw"
+    both = np.isfinite(r2) & np.isfinite(dataset["ceiling"].values) if "ceiling" in dataset else np.zeros(len(r2), bool)
+    if both.any() and r2[both].mean() > (ceiling := dataset["ceiling"].values[both].mean()):
+        text += f", ABOVE its noise ceiling of {ceiling:.3f}"
+    return text
+
+
+def _scores_of(attributes: dict[str, Any]) -> str:
+    """By ``scores_of``, ``trials_test`` and the numbers of test responses that average one trial, two and so on."""
     if "trials_test" in attributes:
         return f"{int(attributes['trials_test']):,} single trials of the test images"
     counts = np.asarray(attributes.get("repeats_test", ()))
+    kind = {"own mean": "own means", "group mean": "group means"}.get(str(attributes.get("scores_of")), "")
     if not counts.sum():
-        return "repeats not given"
+        return f"{kind}, repeats not listed" if kind else "responses as given, repeats unknown"
     repeats = np.flatnonzero(counts) + 1
+    if len(repeats) == 1 and repeats[0] == 1 and kind != "group means":
+        return "single trials, one a test image"
+    kind = kind or "own means"
     if len(repeats) == 1:
-        return f"{repeats[0]} repeat{'s' if repeats[0] > 1 else ''} a test image"
+        return f"{kind} of {repeats[0]} repeats a test image"
     mean = np.average(np.arange(1, len(counts) + 1), weights=counts)
-    return f"{repeats[0]} to {repeats[-1]} repeats a test image, mean {mean:.1f}"
+    return f"{kind} of {repeats[0]} to {repeats[-1]} repeats a test image, {mean:.1f} on average"

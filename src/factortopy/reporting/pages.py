@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 Row = dict[str, str]
-FACTS = ("network", "subject", "recipe", "split", "seed", "images", "repeats", "assumption", "limits")
+FACTS = ("network", "subject", "recipe", "split", "seed", "images", "scores_of", "assumption", "limits")
 LONGEST = 160
 """Longest value printed in full, characters."""
 
@@ -74,11 +74,11 @@ def headline(mapping: Mapping) -> Row:
     """What was fitted, and the key numbers of a mapping with their limits."""
     about = facts(mapping.dataset)
     numbers: dict[str, Any] = {
-        **{name.capitalize(): about[name] for name in FACTS if name in about},
+        **{name.replace("_", " ").capitalize(): about[name] for name in FACTS if name in about},
         "Vertices": int(mapping.dataset.sizes["voxel"]),
         "Mean R²": estimate(mapping, "r2"),
         "Mean noise ceiling": estimate(mapping, "ceiling").value,
-        "R² / ceiling": estimate(mapping, "normalised"),
+        "R² / ceiling": _of_ceiling(mapping, ALL_VOXELS),
         "Hierarchy slope (share)": _slope(mapping, "layer_share"),
         "Hierarchy slope (selector)": _slope(mapping, "layer"),
     }
@@ -141,13 +141,19 @@ def _roi_row(mapping: Mapping, name: str, inside: np.ndarray) -> Row:
         "Vertices": int(inside.sum()),
         "Mean R²": estimate(mapping, "r2", name),
         "Noise ceiling": _mean(mapping, "ceiling", inside),
-        "R² / ceiling": estimate(mapping, "normalised", name),
+        "R² / ceiling": _of_ceiling(mapping, name),
         "Depth (share)": estimate(mapping, "depth", name),
         "Depth (selector)": finite_mean(layer_position(mapping.found("layer"))[inside]),
         "Scale (share)": estimate(mapping, "scale", name),
         "Scale (selector)": _mean(mapping, "scale", inside),
     }
     return {column: text(value) for column, value in numbers.items()}
+
+
+def _of_ceiling(mapping: Mapping, region: str) -> str:
+    """R² over its noise ceiling; above 1 it is marked and never clipped."""
+    ratio = estimate(mapping, "normalised", region)
+    return text(ratio) + (" (above the ceiling)" if ratio.known and ratio.value > 1 else "")
 
 
 def _mean(mapping: Mapping, variable: str, inside: np.ndarray) -> float:

@@ -43,6 +43,7 @@ def load_arrays(
     noise_ceiling: ArraySource | None = None,
     repeats: ArraySource | None = None,
     single_trials: bool = False,
+    group_mean: bool = False,
     images: ImageSet | str | os.PathLike[str] | None = None,
     name: str = "subject",
 ) -> Subject:
@@ -69,6 +70,7 @@ def load_arrays(
         noise_ceiling: (voxel,) R^2 in 0..1.
         repeats: (image,) trials that each row averages.
         single_trials: rows are trials, so that image ids may repeat.
+        group_mean: rows are means over several persons, which every score then says.
         images: the photographs, or the folder that holds them under their ids.
         name: name of the subject.
 
@@ -112,6 +114,7 @@ def load_arrays(
         "noise_ceiling": _numbers(in_order(noise_ceiling, sides), "noise_ceiling", np.float32, shape),
         "repeats": _numbers(repeats, "repeats", np.int64, (len(rows),)),
         "single_trials": single_trials,
+        "group_mean": group_mean,
     }
     try:
         return Subject(name, rows, provenance={"kind": "arrays"}, **parts)

@@ -21,8 +21,8 @@ SPHERE = "sphere"
 """Stands for coordinates where vertices of a standard surface lie on its sphere."""
 TEXTS = ("name", "surface", "images", "image_ids")
 TABLES = ("provenance", "truth", "rois")
-SINGLE_TRIALS = "single_trials"
-"""True where rows are trials, so that image ids repeat."""
+FLAGS = ("single_trials", "group_mean")
+"""True where rows are trials, so that image ids repeat; true where they are means over several persons."""
 
 
 def load_subject_folder(path: str | os.PathLike[str]) -> Subject:
@@ -74,7 +74,7 @@ def read_description(path: str | os.PathLike[str]) -> tuple[Path, dict[str, Any]
         return path, {}
     with reading(file, "mend it or save the subject again"):
         facts = tomllib.loads(read_text(file))
-    keys = (*TEXTS, *TABLES, *PARTS, SINGLE_TRIALS)
+    keys = (*TEXTS, *TABLES, *PARTS, *FLAGS)
     for key, value in facts.items():
         if key not in keys:
             raise UnknownNameError(f"key of {file}", key, keys)
@@ -87,7 +87,7 @@ def _check_kind(path: Path, key: str, value: Any) -> None:
         fits, wanted = isinstance(value, str), "a text"
     elif key in TABLES:
         fits, wanted = isinstance(value, dict), "a table"
-    elif key == SINGLE_TRIALS:
+    elif key in FLAGS:
         fits, wanted = isinstance(value, bool), "true or false"
     else:
         texts = isinstance(value, list) and bool(value) and all(isinstance(item, str) for item in value)
@@ -125,7 +125,7 @@ def described_files(folder: Path, facts: dict[str, Any]) -> dict[str, Any]:
     return parts | {
         "image_ids": None if without_ids else ids,
         "images": photographs,
-        SINGLE_TRIALS: facts.get(SINGLE_TRIALS, False),
+        **{flag: facts.get(flag, False) for flag in FLAGS},
         "rois": described_regions(folder, facts.get("rois", {}), parts["responses"]),
     }
 

@@ -111,6 +111,7 @@ class Subject:
         repeats: how many trials each row averages.
         single_trials: rows are trials, so an image's id stands in as many rows as it was shown. Split the
             distinct ids (``distinct_image_ids``): all trials of an image then stand on one side.
+        group_mean: rows are means over several persons, not one's own.
         truth: for a simulated subject, what was planted.
         images: the photographs themselves, where they are known: those of ``image_ids``, and maybe more.
         provenance: JSON-ready record of where the responses come from.
@@ -127,6 +128,7 @@ class Subject:
     noise_ceiling: Float[np.ndarray, "voxel"] | None = None
     repeats: Int[np.ndarray, "image"] | None = None
     single_trials: bool = False
+    group_mean: bool = False
     truth: PlantedTruth | None = None
     images: ImageSet | None = None
     provenance: dict[str, Any] = field(default_factory=dict)
@@ -143,6 +145,14 @@ class Subject:
     def simulated(self) -> bool:
         """Whether the responses were simulated."""
         return self.truth is not None
+
+    @property
+    def scores_of(self) -> str | None:
+        """What its rows are, and so what scores are of: single trials, own means, group means; None if unknown."""
+        if self.single_trials or self.group_mean:
+            return "single trials" if self.single_trials else "group mean"
+        known = self.repeats is not None or self.provenance.get("trials") == "averaged"
+        return "own mean" if known else None
 
     @property
     def distinct_image_ids(self) -> tuple[str, ...]:
@@ -215,6 +225,7 @@ def _facts(subject: Subject) -> dict[str, Any]:
         "name": subject.name,
         "surface": subject.voxels.surface,
         "single_trials": subject.single_trials or None,
+        "group_mean": subject.group_mean or None,
         "rois": region_files(subject.voxels.rois),
         "provenance": subject.provenance,
         "truth": None if truth is None else {"seed": truth.seed, "layers": len(truth.local_projections)},
@@ -271,5 +282,7 @@ def _check_values(subject: Subject) -> None:
     ceiling = subject.noise_ceiling
     if ceiling is not None and not ((ceiling >= 0) & (ceiling <= 1)).all():
         raise DataError("noise_ceiling must lie in 0..1; divide percentages by 100")
+    if subject.group_mean and subject.single_trials:
+        raise DataError("rows cannot be single trials and means over persons; say which of the two they are")
     if subject.repeats is not None and (subject.repeats < 1).any():
         raise DataError("repeats must be at least 1 for each image")

@@ -100,6 +100,8 @@ def fit_facts(tokens: TokenStore, subject: Subject, split: Split, settings: FitS
     }
     if split.tests_validation:
         facts["scored_on"] = "validation images"
+    if subject.scores_of is not None:
+        facts["scores_of"] = subject.scores_of
     if split.source:
         facts["split_name"] = "{name} of {pool}".format_map(split.source)
     trials = len(image_of_rows(subject, split.test))
@@ -158,7 +160,7 @@ def score_images(mapping: Mapping, tokens: TokenStore, subject: Subject, *, boot
     settings = fit_settings(mapping.settings.get("recipe", "default"), seed=mapping.settings.get("seed", 0))
     facts = fit_facts(tokens, placed, split, settings) | scores.facts | {"voxels_not_measured": lacking}
     dataset = with_values(mapping.dataset.drop_vars("ceiling", errors="ignore"), scores.values)
-    left = ("split_name", "trials_test", "repeats_test", "images_train", "images_validation")
+    left = ("split_name", "scores_of", "trials_test", "repeats_test", "images_train", "images_validation")
     kept = {name: value for name, value in dataset.attrs.items() if name not in left}
     dataset.attrs = kept | facts
     provenance = {**mapping.provenance, "subject": placed.provenance, "fitted_to": mapping.provenance.get("subject")}

@@ -84,6 +84,7 @@ def load_algonauts(
         "kind": "algonauts",
         "folder": str(folder.resolve()),
         "vertices": vertices,
+        "trials": "averaged",
         "responses": "z-scored within each session (test trials included), mean of 1 to 3 presentations, "
         "their number not shipped",
         "noise_ceiling": "ncsnr^2 / (ncsnr^2 + mean over test images of 1 / repeats), by the organisers",
