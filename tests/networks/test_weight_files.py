@@ -1,19 +1,24 @@
 """Files of weights of every sort, whole or broken: the right weights, or one line that names the file."""
 
 import random
+import re
 import struct
 import zipfile
 from collections import OrderedDict
 
+import numpy as np
 import pytest
 import timm
 import torch
+import transformers
+from onnx import helper, numpy_helper
 from safetensors.torch import save_file
 
 from factortopy.errors import DataError
 from factortopy.networks import load_network, read_weights
 from factortopy.networks.adapters.timm import build_timm
 from factortopy.networks.adapters.torchvision import TORCHVISION
+from factortopy.networks.weights.onnx_weights import onnx_state_dict
 
 SMALL = {"a.weight": torch.arange(6.0).reshape(2, 3), "a.bias": torch.ones(2)}
 
@@ -133,6 +138,75 @@ def test_int8_and_nan_are_refused(tmp_path, prefix, change, text):
     assert "\n" not in str(caught.value)
     with pytest.raises(DataError, match=text):
         load_network(build_timm("test_vit", None), weights=tmp_path / "w.pth")
+
+
+@pytest.fixture(scope="module")
+def small_hf(tmp_path_factory):
+    """The folder of a small network of transformers, and weights for it."""
+    sizes = {"image_size": 32, "patch_size": 8, "hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2}
+    config = transformers.ViTConfig(**sizes, intermediate_size=24)
+    folder = tmp_path_factory.mktemp("hf")
+    config.save_pretrained(folder)
+    transformers.ViTImageProcessor(size=32).save_pretrained(folder)
+    return folder, dict(transformers.ViTModel(config).state_dict())
+
+
+@pytest.mark.parametrize("prefix", ["", "vit.", "module.", "model._orig_mod."])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16])
+def test_transformers_takes_every_prefix_and_type(small_hf, tmp_path, prefix, dtype):
+    folder, state = small_hf
+    torch.save({prefix + name: value.to(dtype) for name, value in state.items()}, tmp_path / "w.pth")
+    loaded = load_network(f"hf/{folder}", weights=tmp_path / "w.pth", device="cpu").module.state_dict()
+    assert {value.dtype for value in loaded.values()} == {torch.float32}
+    for name, value in state.items():
+        assert name.startswith("pooler.") or torch.equal(loaded[name], value.to(dtype).float())
+
+
+LAYER_NORM = "layernorm.weight"
+
+
+@pytest.mark.parametrize(
+    ("change", "text"),
+    [
+        ({LAYER_NORM: torch.tensor(1.0)}, "1 of another shape (layernorm.weight)"),
+        ({LAYER_NORM: torch.zeros(3, 3)}, "1 of another shape (layernorm.weight)"),
+        ({LAYER_NORM: torch.ones(16, dtype=torch.int8)}, "are quantised: 1 are torch.int8 (layernorm.weight)"),
+        ({LAYER_NORM: torch.full((16,), torch.inf)}, "NaN or infinite in layernorm.weight"),
+        ({LAYER_NORM: None}, "1 missing (layernorm.weight)"),
+    ],
+)
+def test_transformers_refuses_what_does_not_fit(small_hf, tmp_path, change, text):
+    folder, state = small_hf
+    torch.save({k: v for k, v in (state | change).items() if v is not None}, tmp_path / "w.pth")
+    with pytest.raises(DataError, match=re.escape(text)) as caught:
+        load_network(f"hf/{folder}", weights=tmp_path / "w.pth")
+    assert "\n" not in str(caught.value)
+
+
+def test_broken_onnx_files(tmp_path):
+    weight = numpy_helper.from_array(np.arange(12, dtype="f4").reshape(4, 3), "onnx::MatMul_1")
+    bias = numpy_helper.from_array(np.zeros(3, "f4"), "fc.bias")
+    nodes = [helper.make_node("MatMul", ["x", weight.name], ["y"]), helper.make_node("Add", [bias.name, "y"], ["z"])]
+    ends = [helper.make_tensor_value_info(name, 1, [1, size]) for name, size in (("x", 4), ("z", 3))]
+    content = helper.make_model(helper.make_graph(nodes, "g", ends[:1], ends[1:], [weight, bias])).SerializeToString()
+    path, rng = tmp_path / "w.onnx", random.Random(0)
+    path.write_bytes(content)
+    assert torch.equal(onnx_state_dict(path)["fc.weight"], torch.arange(12.0).reshape(4, 3).T)
+    for _ in range(300):
+        broken = bytearray(content)
+        place = rng.randrange(len(broken))
+        broken[place : place + rng.choice([1, 8, 64])] = bytes(rng.choice([0, 1, 8, 200]))
+        path.write_bytes(bytes(broken))
+        try:
+            onnx_state_dict(path)
+        except DataError as error:
+            told = str(error)
+        else:
+            continue
+        assert path.name in told
+        assert "\n" not in told
+    with pytest.raises(DataError, match="is neither of PyTorch nor of safetensors"):
+        read_weights(path)
 
 
 def test_one_dimensional_weight(tmp_path):

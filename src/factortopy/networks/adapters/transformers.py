@@ -16,7 +16,7 @@ from factortopy.networks.adapters.transformers_preprocessing import transformers
 from factortopy.networks.family import Layers, ModuleAndPreprocessing, ModuleFamily, NetworkSource, StateDict
 from factortopy.networks.network import IMAGENET_PREPROCESSING, Network, Preprocessing, preprocessing_or_usual
 from factortopy.networks.reading.layered import LayeredNetwork, choose_layers
-from factortopy.networks.weights.matching import refuse_misfits
+from factortopy.networks.weights.matching import check_values, find_prefix, refuse_misfits
 from factortopy.networks.weights.remote import HubFile
 
 # Where two-tower models keep the part that sees images
@@ -135,20 +135,38 @@ def create_from_config(config: Any, state: Mapping[str, Tensor] | None, seed: in
         model: Any = AutoModel.from_config(config)
         if state is None:
             return model
-        # The library's own loader also knows the names of its earlier versions.
+        check_values(state, model, name)
+        loaded, faults = _load(model, state, name)
+        prefix = find_prefix(state, model.state_dict(), name) if faults["missing"] else ""
+        if prefix:
+            inside = {key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)}
+            loaded, faults = _load(model, inside, name)
+    refuse_misfits(name, faults, prefix)
+    return loaded
+
+
+def _load(model: Any, state: Mapping[str, Tensor], name: str) -> tuple[nn.Module, dict[str, list[str]]]:
+    """A model like this one with weights, and what of them does not fit, by kind.
+
+    The library's own loader also knows the names of its earlier versions.
+    """
+    floating = {key: tensor.float() if tensor.is_floating_point() else tensor for key, tensor in state.items()}
+    options = {"ignore_mismatched_sizes": True, "output_loading_info": True}
+    try:
         with _quiet():
-            model, report = type(model).from_pretrained(
-                None, config=config, state_dict=dict(state), output_loading_info=True
-            )
+            loaded, report = type(model).from_pretrained(None, config=model.config, state_dict=floating, **options)
+    # Whatever the library raises of weights that it does not expect
+    except Exception as error:
+        raise DataError(f"the weights do not fit {name}: {first_line(error)}; give those of this network") from error
     parts = {key.split(".")[0] for key in model.state_dict()}
     parts |= {f"{model.base_model_prefix}.{part}" for part in parts}
-    faults = {
+    # Some versions give the shapes beside a name.
+    differ = [key if isinstance(key, str) else key[0] for key in report["mismatched_keys"]]
+    return loaded, {
         "missing": [key for key in report["missing_keys"] if not key.startswith(HEADS)],
         "unexpected": [key for key in report["unexpected_keys"] if key.startswith(tuple(f"{part}." for part in parts))],
-        "of another shape": [str(key) for key in report["mismatched_keys"]],
+        "of another shape": [key for key in differ if not key.startswith(HEADS)],
     }
-    refuse_misfits(name, faults)
-    return model
 
 
 @contextmanager

@@ -49,18 +49,12 @@ def onnx_state_dict(
         DataError: if the file is no ONNX graph, or more than one matrix has no bias to name it.
     """
     try:
-        graph = _Graph(memoryview(Path(path).read_bytes()))
-    except (OSError, ValueError, KeyError, IndexError) as error:
+        weights = _Graph(memoryview(Path(path).read_bytes())).weights(nameless, constants or {})
+    except DataError as error:
+        raise error.at(path) from None
+    # Whatever a damaged file leads to
+    except Exception as error:
         raise DataError(f"cannot read ONNX file {path}: {error or 'it is damaged'}", path=path) from error
-    given = {ours: graph.arrays[theirs] for theirs, ours in (constants or {}).items()}
-    weights = {name: array for name, array in graph.arrays.items() if not name.startswith("onnx::")} | given
-    weights = {name: array for name, array in weights.items() if array.dtype == np.float32 and "." in name}
-    for node in graph.nodes:
-        if node.operation in ("MatMul", "MatMulInteger") and node.inputs[1] in graph.arrays:
-            name = f"{graph.bias_name(node) or nameless}.weight"
-            if name in weights:
-                raise DataError(f"{path} has two matrices for {name!r}; it is not the graph expected", path=path)
-            weights[name] = graph.matrix(node)
     return {name: torch.tensor(array) for name, array in weights.items()}
 
 
@@ -115,6 +109,19 @@ class _Graph:
         self.nodes = [_node(message) for message in graph[NODE]]
         self.maker = {output: node for node in self.nodes for output in node.outputs}
         self.reader = {name: node for node in self.nodes for name in node.inputs}
+
+    def weights(self, nameless: str, constants: Mapping[str, str]) -> dict[str, np.ndarray]:
+        """Arrays by name, those of matrices by their biases; arguments as of ``onnx_state_dict``."""
+        named = {name: array for name, array in self.arrays.items() if not name.startswith("onnx::")}
+        named |= {ours: self.arrays[theirs] for theirs, ours in constants.items()}
+        weights = {name: array for name, array in named.items() if array.dtype == np.float32 and "." in name}
+        for node in self.nodes:
+            if node.operation in ("MatMul", "MatMulInteger") and node.inputs[1] in self.arrays:
+                name = f"{self.bias_name(node) or nameless}.weight"
+                if name in weights:
+                    raise DataError(f"two matrices are for {name!r}; it is not the graph expected")
+                weights[name] = self.matrix(node)
+        return weights
 
     def matrix(self, node: _Node) -> Float[np.ndarray, "out in"]:
         """The matrix of a linear layer as float32."""
