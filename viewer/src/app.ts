@@ -1,12 +1,14 @@
 /** One picture: its data, its state, and the drawing of a frame whenever something changed. */
 
+import { Vector2 } from "three";
+
 import type { Cortex } from "./data/cortex";
 import type { Header, Palette } from "./data/header";
 import type { Mapping } from "./data/mapping";
 import { type Map, mapsOf } from "./paint/maps";
 import { paint } from "./paint/paint";
 import { type Colours, coloursOf } from "./paint/tables";
-import { focusOf, type Focus, type Frame, frameOf, seenAt } from "./scene/camera";
+import { focusOf, type Focus, type Frame, frameOf, seenAt, shapeOf } from "./scene/camera";
 import { outlinesOf } from "./scene/outlines";
 import { type Panel, panelsOf } from "./scene/panels";
 import { placeOf, type Pose, poseOf } from "./scene/pose";
@@ -94,7 +96,7 @@ export class App {
     const { state } = this.store;
     const shown = state.grid ? [...this.mappings.keys()] : [state.mapping];
     const { clientWidth: width, clientHeight: height } = this.canvas;
-    const shape = (this.focus.halfWidth / this.focus.halfHeight) * 0.5 + 0.7;
+    const shape = shapeOf(this.focus, this.pose);
     return panelsOf(shown, width, height, shape).map((panel) => ({
       panel,
       frame: frameOf(this.focus, this.pose, state, panel.area.width / panel.area.height),
@@ -117,10 +119,11 @@ export class App {
       this.scene.paint(panel.mapping, (colours) => paint(this.mappings[panel.mapping], map, this.palette, state, colours));
     }
     this.scene.setPose(this.pose);
+    this.scene.setClasses(this.map()?.key.kind === "classes");
     this.scene.clear();
     for (const { panel, frame } of views) this.scene.draw(panel.mapping, panel.area, frame, state.outlines);
     const [{ panel, frame }] = views;
-    this.sight = new Sight(this.cortex, this.pose, this.scene, frame, panel.area.width / panel.area.height);
+    this.sight = new Sight(this.cortex, this.pose, this.scene, frame, panel.area);
     for (const call of this.afterFrame) call();
   }
 
@@ -128,8 +131,11 @@ export class App {
   resize(ratio = Math.min(2, devicePixelRatio)): void {
     const { clientWidth, clientHeight } = this.canvas;
     if (!clientWidth || !clientHeight) return;
-    this.scene.renderer.setPixelRatio(ratio);
-    this.scene.renderer.setSize(clientWidth, clientHeight, false);
+    const { renderer } = this.scene;
+    const size = renderer.getSize(new Vector2());
+    if (size.x === clientWidth && size.y === clientHeight && renderer.getPixelRatio() === ratio) return;
+    renderer.setPixelRatio(ratio);
+    renderer.setSize(clientWidth, clientHeight, false);
     this.ask();
   }
 
@@ -139,19 +145,6 @@ export class App {
       x >= area.x && x < area.x + area.width && y >= area.y && y < area.y + area.height);
     if (!view) return null;
     const { area } = view.panel;
-    this.scene.setPose(this.pose);
-    const found = this.scene.vertexAt((x - area.x) / area.width, (y - area.y) / area.height, area, view.frame);
-    return found < 0 ? null : this.nearest(found, x, y, view);
-  }
-
-  /** Of a vertex and its neighbours the one seen nearest to a place: a face shows only one of its corners. */
-  private nearest(vertex: number, x: number, y: number, view: View): number {
-    const { start, vertex: neighbours } = this.cortex.neighbours;
-    const candidates = [vertex, ...neighbours.subarray(start[vertex], start[vertex + 1])];
-    const distance = (candidate: number) => {
-      const [across, down] = this.seen(candidate, view);
-      return Math.hypot(across - x, down - y);
-    };
-    return candidates.reduce((best, candidate) => (distance(candidate) < distance(best) ? candidate : best));
+    return this.sight.vertexAt((x - area.x) / area.width, (y - area.y) / area.height);
   }
 }

@@ -43,10 +43,9 @@ async function begin(root: HTMLElement): Promise<void> {
   root.factortopy = app;
   listenToPointers(app);
   new ResizeObserver(() => app.resize()).observe(canvas);
-  app.resize();
+  app.onFrame(() => (root.dataset.ready = "true"));
   linkView(app);
-  app.draw();
-  root.dataset.ready = "true";
+  app.resize();
 }
 
 /** The view of the address is taken on, and the address follows the view. */

@@ -2,7 +2,7 @@
 
 import { ABSENT, readBits, readNumbers, readValues } from "./codec";
 import type { ShapePlace, SurfaceHeader } from "./header";
-import { icosphere } from "./icosphere";
+import { type Icosphere, icosphere } from "./icosphere";
 
 export interface Shapes {
   pial: Float32Array;
@@ -38,7 +38,7 @@ export function readCortex(header: SurfaceHeader, blob: Uint8Array): Cortex {
   const side = header.vertices;
   const sphere = icosphere(side);
   const parents = bothSides(sphere.parents, side);
-  const { faces, sheetFaces } = sortedFaces(sphere.faces, side, readBits(blob, header.sheet));
+  const { faces, sheetFaces } = sortedFaces(sphere, side, readBits(blob, header.sheet));
   const onSheet = new Uint8Array(2 * side);
   for (let k = 0; k < sheetFaces; k++) onSheet[faces[k]] = 1;
   const shapes = {
@@ -69,18 +69,19 @@ function bothSides(parents: Int32Array, side: number): Int32Array {
   return both;
 }
 
-function sortedFaces(faces: Uint32Array, side: number, sheet: Uint8Array): { faces: Uint32Array; sheetFaces: number } {
+/** Those of the flat sheet first, then the others; `sheet` is of the left hemisphere's faces, then the right one's. */
+function sortedFaces(sphere: Icosphere, side: number, sheet: Uint8Array): { faces: Uint32Array; sheetFaces: number } {
+  const { faces, order } = sphere;
   const sorted = new Uint32Array(2 * faces.length);
-  let to = 0;
+  let [to, sheetFaces] = [0, 0];
   for (const wanted of [1, 0]) {
-    for (let k = 0; k < sheet.length; k++) {
-      if (sheet[k] !== wanted) continue;
-      const right = 3 * k >= faces.length;
-      const from = right ? 3 * k - faces.length : 3 * k;
-      for (let corner = 0; corner < 3; corner++) sorted[to++] = faces[from + corner] + (right ? side : 0);
-    }
+    for (const right of [0, 1])
+      for (const face of order) {
+        if (sheet[face + right * order.length] !== wanted) continue;
+        for (let corner = 0; corner < 3; corner++) sorted[to++] = faces[3 * face + corner] + right * side;
+      }
+    if (wanted) sheetFaces = to;
   }
-  const sheetFaces = 3 * sheet.reduce((sum, one) => sum + one, 0);
   return { faces: sorted, sheetFaces };
 }
 

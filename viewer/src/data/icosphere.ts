@@ -13,15 +13,19 @@ export interface Icosphere {
   faces: Uint32Array;
   /** Two vertices a vertex. */
   parents: Int32Array;
+  /** Numbers of the faces so that near ones follow each other: a graphics card then sees each vertex about once. */
+  order: Uint32Array;
 }
 
 export function icosphere(vertices: number): Icosphere {
   let faces = Uint32Array.from(ICOSAHEDRON);
+  let rank = Uint32Array.from({ length: ICOSAHEDRON.length / 3 }, (_, face) => face);
   let count = CORNERS;
   const parents = new Int32Array(2 * vertices).fill(ABSENT);
   while (count < vertices) {
     const middles = new Middles(count, parents);
     const finer = new Uint32Array(4 * faces.length);
+    const finerRank = new Uint32Array(4 * rank.length);
     const others = faces.length;
     for (let f = 0; f < faces.length; f += 3) {
       const [a, b, c] = [faces[f], faces[f + 1], faces[f + 2]];
@@ -30,11 +34,17 @@ export function icosphere(vertices: number): Icosphere {
       const ab = middles.of(a, b);
       finer.set([a, ab, ca], f);
       finer.set([ca, bc, c, ab, bc, ca, ab, b, bc], others + 3 * f);
+      const before = 4 * rank[f / 3];
+      finerRank[f / 3] = before;
+      for (let k = 0; k < 3; k++) finerRank[others / 3 + f + k] = before + 1 + k;
     }
     faces = finer;
+    rank = finerRank;
     count = middles.next;
   }
-  return { faces, parents };
+  const order = new Uint32Array(rank.length);
+  rank.forEach((place, face) => (order[place] = face));
+  return { faces, parents, order };
 }
 
 /** Numbers the middles of edges as they are met: a hash table of open addresses, as a Map is ten times slower. */

@@ -68,7 +68,6 @@ function drawOver(context: CanvasRenderingContext2D, app: App, ink: string): voi
     context.font = "600 12px system-ui, sans-serif";
     context.fillStyle = ink;
     if (views.length > 1) context.fillText(panelTitle(app, view.panel.mapping), x + width / 2, y - TITLE / 2, width - 8);
-    if (!app.store.state.names) continue;
     context.font = LABEL_FONT;
     for (const label of labels(app, view)) {
       context.fillStyle = "rgb(255 255 255 / 0.84)";

@@ -21,7 +21,7 @@ export function svgOf(app: App, root: HTMLElement): string {
   const image = svg("image", { href: app.canvas.toDataURL("image/png"), x: 0, y: HEAD, width, height });
   const views = app.views();
   const ink = inkOf(root);
-  const over = views.flatMap((view) => [...(before.outlines ? paths(app, view) : []), ...(before.names ? names(app, view) : [])]);
+  const over = views.flatMap((view) => [...(before.outlines ? paths(app, view) : []), ...names(app, view)]);
   const map = app.map();
   const whole = HEAD + height + (map ? keyHeight(map.key) + MARGIN : 0);
   const document = svg(

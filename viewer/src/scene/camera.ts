@@ -45,14 +45,26 @@ export function focusOf(cortex: Cortex, mappings: Mapping[]): Focus {
   return { x: (left + right) / 2, y: (low + high) / 2, halfWidth, halfHeight: (high - low) / 2 + BORDER };
 }
 
-/** For a picture so many times as wide as high. */
-export function frameOf(focus: Focus, pose: Pose, state: State, aspect: number): Frame {
+/** Half the width and height in which hemispheres are seen that are not flat, mm. */
+function solidSize(pose: Pose): [number, number] {
   const [c, s] = [Math.cos(pose.open), Math.sin(pose.open)];
   const across = pose.shift + Math.hypot(42 * c, 109 * s) * pose.inflated + Math.hypot(70 * c, 92 * s) * (1 - pose.inflated);
   const deep = Math.hypot(109 * c, 42 * s);
   const seen = (axis: number) =>
-    Math.hypot(pose.turn[axis] * across, pose.turn[3 + axis] * 74, pose.turn[6 + axis] * deep);
-  const solid = 2 * MARGIN * Math.max(seen(1), seen(0) / aspect);
+    MARGIN * Math.hypot(pose.turn[axis] * across, pose.turn[3 + axis] * 74, pose.turn[6 + axis] * deep);
+  return [seen(0), seen(1)];
+}
+
+/** How many times what is shown is as wide as high. */
+export function shapeOf(focus: Focus, pose: Pose): number {
+  const [wide, high] = pose.flat > 0.5 ? [focus.halfWidth, focus.halfHeight] : solidSize(pose);
+  return wide / high;
+}
+
+/** For a picture so many times as wide as high. */
+export function frameOf(focus: Focus, pose: Pose, state: State, aspect: number): Frame {
+  const [wide, high] = solidSize(pose);
+  const solid = 2 * Math.max(high, wide / aspect);
   const flat = 2 * Math.max(focus.halfHeight, focus.halfWidth / aspect);
   const height = (solid * (1 - pose.flat) + flat * pose.flat) / state.zoom;
   return {

@@ -3,8 +3,10 @@
 import type { Cortex, Shapes } from "../data/cortex";
 import type { Mapping } from "../data/mapping";
 
-/** Rounds in which each point moves halfway to the middle of its neighbours. */
+/** Rounds in which each point moves halfway to the middle of its neighbours, on fsaverage5. */
 const SMOOTHING = 3;
+/** Vertices of fsaverage5: lines on finer surfaces are smoothed more and keep fewer of their points. */
+const COARSE = 20_484;
 
 /** When a line is drawn: always, on what the flat sheet has not, or where the sheet is cut. */
 export enum Kind {
@@ -106,7 +108,9 @@ function joined(steps: [Pair, Pair][], count: number): Pair[][] {
 }
 
 function segmentsOf(cortex: Cortex, chains: Chain[]): Lines {
-  const count = chains.reduce((sum, chain) => sum + chain.points.length - 1, 0);
+  const stride = Math.round(Math.sqrt(cortex.count / COARSE));
+  const stepsOf = (chain: Chain) => Math.ceil((chain.points.length - 1) / stride);
+  const count = chains.reduce((sum, chain) => sum + stepsOf(chain), 0);
   const shapes: Shapes = {
     pial: new Float32Array(6 * count),
     inflated: new Float32Array(6 * count),
@@ -117,9 +121,10 @@ function segmentsOf(cortex: Cortex, chains: Chain[]): Lines {
   const region = new Uint16Array(count);
   let at = 0;
   for (const chain of chains) {
-    const steps = chain.points.length - 1;
+    const steps = stepsOf(chain);
     for (const name of ["pial", "inflated", "flat"] as const) {
-      const points = smoothed(chain.points.map((pair) => middleOf(cortex.shapes[name], pair)), chain, cortex.count);
+      const line = smoothed(chain.points.map((pair) => middleOf(cortex.shapes[name], pair)), chain, cortex.count, stride);
+      const points = line.filter((_, k) => k % stride === 0 || k === line.length - 1);
       for (let k = 0; k < steps; k++) shapes[name].set([...points[k], ...points[k + 1]], 6 * (at + k));
     }
     side.fill(chain.points[0][0] < cortex.side ? -1 : 1, at, at + steps);
@@ -134,12 +139,12 @@ function middleOf(points: Float32Array, [a, b]: Pair): number[] {
   return [0, 1, 2].map((axis) => (points[3 * a + axis] + points[3 * b + axis]) / 2);
 }
 
-function smoothed(points: number[][], chain: Chain, count: number): number[][] {
+function smoothed(points: number[][], chain: Chain, count: number, stride: number): number[][] {
   const last = points.length - 1;
   const closed = keyOf(chain.points[0], count) === keyOf(chain.points[last], count);
   if (chain.kind === Kind.Cut) return points;
   let line = points;
-  for (let round = 0; round < SMOOTHING; round++) {
+  for (let round = 0; round < SMOOTHING * stride * stride; round++) {
     line = line.map((point, k) => {
       if (!closed && (k === 0 || k === last)) return point;
       const [before, after] = [line[k === 0 ? last - 1 : k - 1], line[k === last ? 1 : k + 1]];

@@ -1,7 +1,7 @@
 /** What the graphics card holds: the cortex once, its colours once a mapping, and the lines around regions. */
 
 import {
-  BufferAttribute, BufferGeometry, DoubleSide, DynamicDrawUsage, GLSL3, InstancedBufferAttribute,
+  BufferAttribute, BufferGeometry, DoubleSide, DynamicDrawUsage, FrontSide, GLSL3, InstancedBufferAttribute,
   InstancedBufferGeometry, type IUniform, Matrix3, Mesh, NearestFilter, PerspectiveCamera, RawShaderMaterial, Scene,
   Vector2, Vector3, WebGLRenderer, WebGLRenderTarget,
 } from "three";
@@ -19,6 +19,9 @@ const LINES: { width: number; ink: [number, number, number] }[] = [
   { width: 4.2, ink: [1, 1, 1] },
   { width: 2.2, ink: [0.1, 0.115, 0.13] },
 ];
+
+/** Vertices from which smooth edges are left to graphics cards. */
+const DENSE = 100_000;
 
 /** A rectangle of the picture in CSS pixels, from its upper left corner. */
 export interface Rectangle {
@@ -50,12 +53,15 @@ export class CortexScene {
     turn: { value: new Matrix3() },
     pialMiddle: { value: new Vector3(...PIAL_MIDDLE) },
     sideVertices: { value: 0 },
+    classes: { value: false },
     pixels: { value: new Vector2(1, 1) },
   };
   private readonly dissolved: IUniform = { value: 0 };
+  private readonly surfaces: RawShaderMaterial[];
 
   constructor(canvas: HTMLCanvasElement, cortex: Cortex, lines: Lines[]) {
-    this.renderer = new WebGLRenderer({ canvas, antialias: true, alpha: true, preserveDrawingBuffer: true });
+    const antialias = cortex.count < DENSE || !drawnByProcessor();
+    this.renderer = new WebGLRenderer({ canvas, antialias, alpha: true, preserveDrawingBuffer: true });
     this.renderer.autoClear = false;
     this.renderer.setScissorTest(true);
     this.uniforms.sideVertices.value = cortex.side;
@@ -69,6 +75,7 @@ export class CortexScene {
     this.layers = lines.map((own) => this.addLayer(cortex, shared, materials, own, inks));
     const pointing = [this.material(ID_VERTEX, ID_FRAGMENT, false), this.material(ID_VERTEX, ID_FRAGMENT, true)];
     this.ids.add(unculled(new Mesh(shared, pointing)));
+    this.surfaces = [...materials, ...pointing];
   }
 
   /** Colours of every vertex for a mapping, written by `change`. */
@@ -78,12 +85,20 @@ export class CortexScene {
     layer.attribute.needsUpdate = true;
   }
 
+  /** Whether colours are of classes, which do not mix. */
+  setClasses(classes: boolean): void {
+    this.uniforms.classes.value = classes;
+  }
+
   setPose(pose: Pose): void {
     this.uniforms.inflating.value = pose.inflated;
     this.uniforms.flattening.value = pose.flat;
     this.uniforms.opening.value = pose.open;
     this.uniforms.shift.value = pose.shift;
     (this.uniforms.turn.value as Matrix3).fromArray(pose.turn);
+    // Backs are seen only while sheets are on their way.
+    const side = pose.flat > 0 && pose.flat < 1 ? DoubleSide : FrontSide;
+    for (const material of this.surfaces) material.side = side;
     // What the flat sheets have not goes away as they open.
     this.dissolved.value = Math.min(1, pose.flat * 6);
   }
@@ -109,26 +124,9 @@ export class CortexScene {
     this.renderer.render(this.scene, this.camera);
   }
 
-  /** A vertex of the face that is seen at a place in parts of the width and height; -1 beside the cortex. */
-  vertexAt(x: number, y: number, area: Rectangle, frame: Frame): number {
-    this.look(frame, area.width / area.height);
-    this.camera.setViewOffset(area.width, area.height, x * area.width - 0.5, y * area.height - 0.5, 1, 1);
-    const [vertex] = this.readIds(1, 1);
-    this.camera.clearViewOffset();
-    return vertex;
-  }
-
-  /** The same for every cell of a coarse picture, row by row from the top. */
+  /** A vertex of the face seen in every cell of a coarse picture, row by row from the bottom; -1 beside the cortex. */
   verticesIn(columns: number, rows: number, frame: Frame, aspect: number): Int32Array {
     this.look(frame, aspect);
-    const fromBelow = this.readIds(columns, rows);
-    const vertices = new Int32Array(columns * rows);
-    for (let row = 0; row < rows; row++)
-      vertices.set(fromBelow.subarray((rows - 1 - row) * columns, (rows - row) * columns), row * columns);
-    return vertices;
-  }
-
-  private readIds(columns: number, rows: number): Int32Array {
     this.target.setSize(columns, rows);
     this.renderer.setRenderTarget(this.target);
     this.renderer.setClearColor(0, 0);
@@ -137,8 +135,10 @@ export class CortexScene {
     const pixels = new Uint8Array(4 * columns * rows);
     this.renderer.readRenderTargetPixels(this.target, 0, 0, columns, rows, pixels);
     this.renderer.setRenderTarget(null);
-    return Int32Array.from({ length: columns * rows }, (_, k) =>
-      pixels[4 * k] + (pixels[4 * k + 1] << 8) + (pixels[4 * k + 2] << 16) - 1);
+    const vertices = new Int32Array(columns * rows);
+    for (let k = 0; k < vertices.length; k++)
+      vertices[k] = pixels[4 * k] + (pixels[4 * k + 1] << 8) + (pixels[4 * k + 2] << 16) - 1;
+    return vertices;
   }
 
   private look(frame: Frame, aspect: number): void {
@@ -176,6 +176,15 @@ export class CortexScene {
     this.scene.add(layer.cortex, ...layer.lines);
     return layer;
   }
+}
+
+/** Whether WebGL runs on the processor, where every sample of an edge is paid for. */
+function drawnByProcessor(): boolean {
+  const context = document.createElement("canvas").getContext("webgl2");
+  const asked = context?.getExtension("WEBGL_debug_renderer_info");
+  const name = asked ? String(context?.getParameter(asked.UNMASKED_RENDERER_WEBGL)) : "";
+  context?.getExtension("WEBGL_lose_context")?.loseContext();
+  return /swiftshader|llvmpipe|software/i.test(name);
 }
 
 function unculled(mesh: Mesh): Mesh {

@@ -39,6 +39,7 @@ out vec3 normal;
 out float fold;
 out float onCortex;
 out vec4 colour;
+flat out vec3 cornerColour;
 
 void main() {
   float side = gl_VertexID < sideVertices ? -1.0 : 1.0;
@@ -46,6 +47,7 @@ void main() {
   fold = folding;
   onCortex = isCortex;
   colour = vec4(paint.rgb * paint.a, paint.a);
+  cornerColour = paint.rgb;
   gl_Position = projectionMatrix * viewMatrix * vec4(place(pial, inflated, flatShape, side), 1.0);
 }
 `;
@@ -55,10 +57,12 @@ export const CORTEX_FRAGMENT = /* glsl */ `
 precision highp float;
 uniform float flattening;
 uniform float dissolved;
+uniform bool classes;
 in vec3 normal;
 in float fold;
 in float onCortex;
 in vec4 colour;
+flat in vec3 cornerColour;
 out vec4 shown;
 
 float scatter(vec2 at) {
@@ -71,7 +75,9 @@ void main() {
   grey = mix(0.70, grey, smoothstep(0.4, 0.6, onCortex));
   float edge = max(fwidth(colour.a), 1e-4);
   float painted = smoothstep(0.5 - 0.5 * edge, 0.5 + 0.5 * edge, colour.a);
-  vec3 base = mix(vec3(grey), colour.rgb / max(colour.a, 1e-3), painted);
+  // Two classes have none between them: a face has one colour.
+  vec3 own = classes ? cornerColour : colour.rgb / max(colour.a, 1e-3);
+  vec3 base = mix(vec3(grey), own, painted);
   vec3 n = normalize(gl_FrontFacing ? normal : -normal);
   float light = 0.64 + 0.36 * pow(max(0.0, dot(n, normalize(vec3(-0.25, 0.35, 1.0)))), 0.8);
   shown = vec4(base * mix(light, 1.0, flattening), 1.0);

@@ -38,9 +38,9 @@ function ground(app: App): Element[] {
   const squares = Array.from({ length: cells * cells }, (_, k) => {
     const [x, y] = [(k % cells) / cells, Math.floor(k / cells) / cells];
     const fill = cssColour(app.palette.place(2 * x - 1 + 1 / cells, 2 * y - 1 + 1 / cells));
-    return svg("rect", { x: 2 * x - 1, y: 2 * y - 1, width: 2 / cells + 0.01, height: 2 / cells + 0.01, fill, opacity: 0.55 });
+    return svg("rect", { x: 2 * x - 1, y: 2 * y - 1, width: 2 / cells + 0.01, height: 2 / cells + 0.01, fill });
   });
-  return squares;
+  return [svg("g", { opacity: 0.6 }, ...squares)];
 }
 
 function marks(app: App): Element[] {

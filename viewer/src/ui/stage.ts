@@ -13,7 +13,7 @@ export function stageOver(app: App): HTMLElement {
   const titles = h("div", { class: "ft-titles" });
   const draw = () => {
     const views = app.views();
-    names.replaceChildren(...(app.store.state.names ? views.flatMap((view) => labels(app, view).map(nameAt)) : []));
+    names.replaceChildren(...views.flatMap((view) => labels(app, view).map(nameAt)));
     marks.replaceChildren(...views.flatMap((view) => marksIn(app, view)));
     titles.replaceChildren(...(views.length > 1 ? views.map((view) => titleOf(app, view)) : []));
   };
@@ -21,10 +21,13 @@ export function stageOver(app: App): HTMLElement {
   return h("div", { class: "ft-over" }, titles, names, marks);
 }
 
+/** Width of a panel below which names would cover it, pixels. */
+const NARROW = 230;
 let context: CanvasRenderingContext2D | null = null;
 
-/** Names of a panel where they are drawn. */
+/** Names of a panel where they are drawn: none if they are not wanted or there is no room. */
 export function labels(app: App, view: View): Label[] {
+  if (!app.store.state.names || view.panel.area.width < NARROW) return [];
   context ??= h("canvas").getContext("2d");
   const measure = (text: string) => {
     if (!context) return 7 * text.length;

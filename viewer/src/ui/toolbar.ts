@@ -33,8 +33,8 @@ export function toolbar(app: App, root: HTMLElement): HTMLElement {
       button("WebM", () => done(saveTurntable(app)), { title: "One turn as a film" }),
       button("Link", () => done(copyLink(app)), { title: "Copy an address that shows this view" }),
       savedViews(app),
-      button("◐", () => { toggleTheme(root); app.ask(); }, { "aria-label": "Light or dark" }),
-      button("⛶", () => void fullScreen(root), { "aria-label": "Full screen" })));
+      button("Light / dark", () => { toggleTheme(root); app.ask(); }),
+      button("Full screen", () => void fullScreen(root))));
 }
 
 async function copyLink(app: App): Promise<string> {
