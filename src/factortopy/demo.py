@@ -194,7 +194,7 @@ def _show(folder: Path, fitted: Fit, subject: Subject, views: ImageSet, palette:
             drawn[name] = make()
             save(drawn[name], folder / "figures" / name)
             advance()
-    return report([mapping], folder / "report.html", figures=[drawn], truths=[truth], palette=palette)
+    return report([mapping], folder / "report.html", figures=[drawn], images=[example], truths=[truth], palette=palette)
 
 
 @contextmanager

@@ -3,6 +3,8 @@
 import base64
 import io
 import re
+import shlex
+from dataclasses import replace
 from html.parser import HTMLParser
 from itertools import pairwise
 
@@ -12,10 +14,12 @@ from fake_mapping import fake_mapping_and_truth, with_limits
 from PIL import Image
 
 from factortopy import plot
+from factortopy.cli.options import parse_changes
 from factortopy.errors import DataError
-from factortopy.fitting import History
+from factortopy.fitting import History, fit_settings
 from factortopy.reporting import headline, report
 from factortopy.reporting.pages import flat_rows, recovery_rows, roi_rows, text
+from factortopy.reporting.summary import commands, key_numbers, summary
 
 HISTORY = History(step=[24, 48], loss=[0.5, 0.4], validation_r2=[0.1, 0.25], best_step=48)
 VOID = {"meta", "img", "br", "link", "input", "hr"}
@@ -43,6 +47,15 @@ class Page(HTMLParser):
     def all(self, tag):
         return [attributes for name, attributes in self.elements if name == tag]
 
+    @property
+    def figures(self):
+        """Pictures without the still one of the cortex that unfolds."""
+        return [attributes for attributes in self.all("img") if attributes.get("class") != "ft-still"]
+
+
+def without_programs(source):
+    return re.sub(r"<script.*?</script>", "", source, flags=re.DOTALL)
+
 
 @pytest.fixture(scope="module")
 def fake():
@@ -67,7 +80,7 @@ def test_the_file_is_whole_and_small(full):
     page = Page(source)
     assert page.open == []
     assert len(source) < 10e6
-    pictures = page.all("img")
+    pictures = page.figures
     assert len(pictures) == len(plot.ALL_FIGURES) + 2
     for picture in pictures:
         kind, data = picture["src"].split(",", 1)
@@ -78,7 +91,7 @@ def test_the_file_is_whole_and_small(full):
 def test_nothing_is_loaded_from_elsewhere(full):
     page = Page(full.read_text(encoding="utf-8"))
     for tag, attributes in page.elements:
-        assert tag not in ("script", "link", "iframe", "object", "embed"), tag
+        assert tag not in ("link", "iframe", "object", "embed"), tag
         for name in ("src", "href", "srcset", "data"):
             assert not re.match(r"(https?:)?//", attributes.get(name) or "")
     style = full.read_text(encoding="utf-8").split("<style>")[1].split("</style>")[0]
@@ -112,10 +125,15 @@ def test_every_figure_and_table_says_what_was_fitted_and_how(full, fake):
         "network timm/vit_test · subject planted · recipe default · split 5eed5eed · seed 3 · 576 training, "
         f"71 validation, 72 test images · scores of own means of 3 repeats a test image · mean R² {r2:.3f} raw"
     )
-    places = re.findall(r"<figcaption>.*?</figcaption>|<caption>.*?</caption>", source, flags=re.DOTALL)
-    assert len(places) == source.count("<img") + source.count("<table") > 10
-    for place in places:
+    page = Page(source)
+    tables = re.findall(r"<caption>.*?</caption>", source, flags=re.DOTALL)
+    assert len(tables) == source.count("<table") > 4
+    for place in [*tables, *(picture["alt"] for picture in page.figures)]:
         assert facts in place
+    # A figure has its facts in the picture and its description; its caption does not say them again.
+    captions = re.findall(r"<figcaption>.*?</figcaption>", source, flags=re.DOTALL)
+    assert len(captions) == len(page.figures)
+    assert not any(facts in caption for caption in captions)
     for words in ("Depth (share)", "Depth (selector)", "R² is raw"):
         assert words in source
 
@@ -159,8 +177,49 @@ def test_a_mapping_without_ceiling_and_shares_is_reported(fake, tmp_path):
     row = roi_rows(poor)[0]
     assert row["Noise ceiling"] == row["Depth (share)"] == row["R² / ceiling"] == "–"
     source = report([poor], tmp_path / "poor.html").read_text(encoding="utf-8")
-    shown = Page(source).all("img")
+    shown = Page(source).figures
     assert 0 < len(shown) < len(plot.ALL_FIGURES)
+
+
+def test_the_summary_says_the_mapping_s_numbers(fake):
+    limited = with_limits(fake[0])
+    data, said = limited.dataset, " ".join(summary(limited))
+    means = {name: data["r2"].values[inside].mean() for name, inside in limited.rois.items()}
+    best, worst = max(means, key=means.get), min(means, key=means.get)
+    low, high = np.quantile(data["drawn_r2"].values[:, -1], (0.025, 0.975))
+    assert f"{data['r2'].values.mean():.1%} of their variance on average ({low:.1%} to {high:.1%} over test" in said
+    assert f"{best} is predicted best (raw R² {means[best]:.2f}) and {worst} least ({means[worst]:.2f})" in said
+    assert f"{data['r2'].values.mean() / data['ceiling'].values.mean():.0%} of what the noise allows" in said
+    assert "on 72 test images" in said
+    poor = replace(fake[0], dataset=data.drop_vars(["ceiling", "layer_share", "scale_share"]))
+    assert not any(word in " ".join(summary(poor)) for word in ("noise allows", "slope", "reads", "nan"))
+
+
+def test_few_numbers_are_seen_at_a_glance(fake, full):
+    numbers = key_numbers(with_limits(fake[0]))
+    labels = [number["label"] for number in numbers]
+    assert labels == ["R²", "R² / ceiling", "Hierarchy slope", "Mean depth", "Mean scale"]
+    assert numbers[0]["value"] == f"{fake[0].dataset['r2'].values.mean():.2f}"
+    assert " to " in numbers[0]["limits"]
+    source = full.read_text(encoding="utf-8")
+    assert source.index('aria-label="Summary"') < source.index("data-factortopy") < source.index('class="glance"')
+
+
+def test_the_commands_make_it_again(fake):
+    settings = fit_settings("paper", seed=7, steps=321).model_dump(exclude_none=True)
+    extract, fit, _ = commands(replace(fake[0], settings=settings))
+    assert extract == "factortopy extract timm/vit_test IMAGES TOKENS"
+    assert fit == "factortopy fit TOKENS SUBJECT MAPPING --recipe paper --seed 7 --set steps=321"
+    given = parse_changes([word for word in shlex.split(fit) if "=" in word])
+    assert fit_settings("paper", seed=7, **given).model_dump(exclude_none=True) == settings
+    assert commands(replace(fake[0], settings={})) == []
+
+
+def test_a_mapping_on_no_surface_has_no_picture(fake, one_figure, tmp_path):
+    volume = replace(fake[0], dataset=fake[0].dataset.assign_attrs(surface=""))
+    page = Page(report([volume], tmp_path / "r.html", figures=[one_figure]).read_text(encoding="utf-8"))
+    assert not page.all("script")
+    assert len(page.all("img")) == 1
 
 
 def test_recovery_rows_pair_found_and_planted():
@@ -180,8 +239,9 @@ def test_text_of_users_is_escaped(one_figure, tmp_path, place):
     mapping.provenance["path"] = attack
     path = report([mapping], tmp_path / "r.html", figures=[one_figure], tables=[{attack: [{attack: attack}]}])
     page = Page(path.read_text(encoding="utf-8"))
-    assert not page.all("script")
-    assert len(page.all("img")) == 1
+    # The picture's header, its numbers and its program, and the program is the only one that may run.
+    assert [script.get("data-part") for script in page.all("script")] == ["header", "numbers", None]
+    assert len(page.figures) == len(page.all("img")) - 1 == 1
     assert attack in " ".join(page.words)
 
 
@@ -202,7 +262,7 @@ def test_two_mappings_have_a_section_each(fake, one_figure, tmp_path):
 def test_a_measured_subject_has_no_banner(one_figure, tmp_path):
     mapping, _ = fake_mapping_and_truth(simulated=0)
     path = report([mapping], tmp_path / "r.html", figures=[{}])
-    assert "SIMULATED" not in path.read_text(encoding="utf-8")
+    assert "SIMULATED" not in without_programs(path.read_text(encoding="utf-8"))
 
 
 def test_values_are_printed_plainly():

@@ -10,8 +10,10 @@ from factortopy.analysis import recovery as compare_with_planted
 from factortopy.errors import DataError, FactortopyError
 from factortopy.fitting import History
 from factortopy.mapping import Mapping, facts_line
+from factortopy.page import Picture, picture
 from factortopy.plot import Palette, certainty, draw, figure_names, recovery, space_dots, training
 from factortopy.reporting.pages import Row, captions, flat_rows, headline, inlined, recovery_rows, render, roi_rows
+from factortopy.reporting.summary import commands, key_numbers, summary
 from factortopy.storage import check_writable, write_text
 from factortopy.subjects import PlantedTruth
 
@@ -78,8 +80,22 @@ def report(
         shown = _draw_all(mapping, image, truth, history, palette, fade) if drawn is None else dict(drawn)
         sections.append(_section(len(sections), mapping, _inline(shown, dpi), extra or {}, truth))
     simulated = [mapping.simulated for mapping in mappings]
-    page = render("report.html.j2", sections=sections, simulated=any(simulated), all_simulated=all(simulated))
+    page = render(
+        "report.html.j2",
+        sections=sections,
+        picture=_picture(mappings, images, palette),
+        simulated=any(simulated),
+        all_simulated=all(simulated),
+    )
     return write_text(path, page)
+
+
+def _picture(mappings: Sequence[Mapping], images: "Sequence[Image | None] | None", palette: Palette) -> Picture | None:
+    """The cortex that unfolds; none of a mapping whose voxels lie on no surface."""
+    try:
+        return picture(mappings, images=images, palette=palette)
+    except DataError:
+        return None
 
 
 def _check_target(path: Path) -> None:
@@ -142,7 +158,11 @@ def _section(
         "facts": facts_line(mapping.dataset),
         "simulated": mapping.simulated,
         "token": attributes.get("global_token", "global"),
+        "summary": summary(mapping),
+        "glance": key_numbers(mapping),
         "numbers": headline(mapping),
+        "all_numbers": [{"Name": name, "Value": value} for name, value in headline(mapping).items()],
+        "commands": commands(mapping),
         "figures": figures,
         "tables": tables | dict(extra),
         "settings": settings,

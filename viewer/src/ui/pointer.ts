@@ -2,6 +2,7 @@
 
 import type { App } from "../app";
 import { clamp } from "../paint/tables";
+import { isAlone } from "./theme";
 
 /** Degrees a pixel. */
 const TURNING = 0.35;
@@ -43,6 +44,9 @@ export function listenToPointers(app: App): void {
   canvas.addEventListener("pointerleave", () => app.store.set({ pointed: null }));
   canvas.addEventListener("contextmenu", (event) => event.preventDefault());
   canvas.addEventListener("wheel", (event) => {
+    // In a page that scrolls, the wheel is the page's until the cortex was clicked.
+    const own = isAlone(canvas) || document.fullscreenElement || document.activeElement === canvas || event.ctrlKey;
+    if (!own) return;
     event.preventDefault();
     enlarge(app, Math.exp(-event.deltaY * (event.ctrlKey ? 0.01 : 0.0012)), ...at(event));
   }, { passive: false });

@@ -15,3 +15,8 @@ export function toggleTheme(root: HTMLElement): void {
   const dark = root.dataset.theme ? root.dataset.theme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
   root.dataset.theme = dark ? "light" : "dark";
 }
+
+/** Whether the picture fills its page, or stands in one with more on it. */
+export function isAlone(element: Element): boolean {
+  return element.closest(".ft-alone") !== null;
+}

@@ -7,7 +7,7 @@ import { saveSvg } from "../out/svg";
 import { saveTurntable } from "../out/turntable";
 import { shortened } from "../scene/labels";
 import { button, h } from "./dom";
-import { toggleTheme } from "./theme";
+import { isAlone, toggleTheme } from "./theme";
 
 export function toolbar(app: App, root: HTMLElement): HTMLElement {
   const simulated = app.mappings.some(({ header }) => header.simulated);
@@ -22,9 +22,10 @@ export function toolbar(app: App, root: HTMLElement): HTMLElement {
     say("Working …");
     work.then(say, (error: unknown) => say(String(error)));
   };
-  return h("header", { class: "ft-bar" },
+  return h("div", { class: "ft-bar" },
     h("div", { class: "ft-title" },
-      h("h1", { dir: "auto", title: app.header.title.slice(0, 400) }, shortened(app.header.title, 110)), facts),
+      h(isAlone(root) ? "h1" : "p", { class: "ft-name", dir: "auto", title: app.header.title.slice(0, 400) },
+        shortened(app.header.title, 110)), facts),
     simulated ? h("strong", { class: "ft-simulated" }, "SIMULATED") : null,
     h("div", { class: "ft-tools", role: "group", "aria-label": "Picture" },
       status,
