@@ -418,7 +418,7 @@ def test_files_that_are_no_weights_end_in_one_line(tmp_path):
         "broken.pth": "weights file",
         "other.pth": "not the authors' weights",
         "code.pth": "holds more than tensors",
-        "cut.safetensors": "cannot read weights file",
+        "cut.safetensors": "or is damaged",
         "none.pth": "does not exist",
     }.items():
         words = ("weights", "import", tmp_path / name, tmp_path / "m", "--network", NAME)
