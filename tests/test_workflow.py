@@ -10,6 +10,7 @@ from factortopy.errors import DataError, UnknownNameError
 from factortopy.fitting import fit_settings, training
 from factortopy.images import ImageSet, Split, split_images
 from factortopy.machine import Machine
+from factortopy.mapping import facts
 from factortopy.networks import load_network
 from factortopy.storage import checkpoint
 from factortopy.subjects import load_arrays
@@ -170,6 +171,14 @@ def test_the_mapping_says_where_and_how_it_was_computed(tokens, subject):
     found = mapping.provenance
     assert (found["device"], found["precision"]) == ("cpu", "fp32")
     assert 0 < found["training"]["waited"] < found["training"]["seconds"]
+
+
+def test_a_penalty_at_the_edge_of_its_grid_is_one_of_the_facts(tokens, subject):
+    """Noise alone asks for the largest one; the paper's recipe has none."""
+    mapping = fit(tokens, subject, progress=False, **FAST)
+    assert mapping.provenance["training"]["ridge"] == pytest.approx(8)
+    assert "the largest tried" in facts(mapping.dataset)["penalty"]
+    assert "penalty" not in facts(fit(tokens, subject, recipe="paper", progress=False, **FAST).dataset)
 
 
 def test_a_fit_to_a_folder_is_made_once_and_never_mistaken(tokens, subject, tmp_path, monkeypatch):

@@ -6,7 +6,7 @@ import torch
 from sklearn.linear_model import Ridge
 
 from factortopy.fitting import start
-from factortopy.fitting.start import _smooth, choose_ridge, scan, start_selection, start_selectors
+from factortopy.fitting.start import _smooth, choose_ridge, ridge_at_edge, scan, start_selection, start_selectors
 from factortopy.model import FreeSelectors, PositionEncoding, Selection, TopologicalSelectors
 from factortopy.networks import Tokens
 
@@ -133,6 +133,15 @@ def test_the_chosen_penalty_is_about_the_best_of_a_fine_grid(tokens, planted):
     found = choose_ridge(tokens, responses, progress=False)
     best = max(quality(ridge) for ridge in np.geomspace(0.125, 8, 25))
     assert quality(found) > best - 0.02 * abs(best)
+
+
+def test_a_penalty_at_the_edge_of_its_grid_is_named(tokens, planted):
+    responses = planted[0]
+    noise = torch.randn(responses.shape, generator=torch.Generator().manual_seed(3))
+    assert "8, the largest tried" in ridge_at_edge(choose_ridge(tokens, noise, progress=False))
+    assert "0.125, the smallest tried" in ridge_at_edge(start.RIDGES[0])
+    assert ridge_at_edge(choose_ridge(tokens, responses + 2 * noise, progress=False)) is None
+    assert ridge_at_edge(None) is None
 
 
 def test_equally_distant_voxels_count_alike_in_whatever_order_they_come():

@@ -19,6 +19,7 @@ from .settings import FitSettings as FitSettings
 from .settings import Recipe as Recipe
 from .settings import fit_settings as fit_settings
 from .settings import without_coordinates as without_coordinates
+from .start import ridge_at_edge as ridge_at_edge
 from .token_cache import join_tokens as join_tokens
 from .training import History as History
 from .training import mean_r2 as mean_r2

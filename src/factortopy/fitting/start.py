@@ -88,6 +88,17 @@ def choose_ridge(tokens: Tokens, responses: Float[Tensor, "image N"], *, progres
     return float(np.exp(np.clip(peak, *np.log((RIDGES[0], RIDGES[-1])))))
 
 
+def ridge_at_edge(ridge: float | None) -> str | None:
+    """One line on a penalty of ``choose_ridge`` that is the smallest or largest tried; None where it is neither."""
+    for edge, name, meaning in (
+        (RIDGES[0], "smallest", "a smaller one may predict better"),
+        (RIDGES[-1], "largest", "responses may be noisier than it allows for"),
+    ):
+        if ridge is not None and np.isclose(ridge, edge):
+            return f"penalty of the closed-form start at the edge of its grid, {edge:g}, the {name} tried: {meaning}"
+    return None
+
+
 def scan(tokens: Tokens, responses: Float[Tensor, "image N"], ridge: float, *, progress: bool = True) -> Scores:
     """Score every layer and place for every voxel.
 

@@ -22,8 +22,9 @@ def facts(dataset: xr.Dataset, values: str = "") -> dict[str, str]:
     Returns:
         Texts by name: ``network``, ``subject``, ``recipe``, ``split``, ``seed``, ``images`` and ``scores_of``,
         the kind of responses that scores are of (single trials, a person's own means of them, group means);
-        ``assumption`` where there were no coordinates; ``limits`` where test images were too few for any;
-        ``score`` where the dataset has one R^2 a voxel, which says so where it is above its noise ceiling;
+        ``assumption`` where there were no coordinates; ``penalty`` where it is at the edge of its grid; ``limits``
+        where test images were too few for any; ``score`` where the dataset has one R^2 a voxel, which says so where
+        it is above its noise ceiling;
         ``values`` if given. What is not known says so.
     """
     attributes = dataset.attrs
@@ -40,6 +41,8 @@ def facts(dataset: xr.Dataset, values: str = "") -> dict[str, str]:
         named["split"] += f" ({attributes['split_name']})"
     if "assumption" in attributes:
         named["assumption"] = str(attributes["assumption"])
+    if "penalty_at_edge" in attributes:
+        named["penalty"] = str(attributes["penalty_at_edge"])
     if "no_limits" in attributes:
         named["limits"] = str(attributes["no_limits"])
     if "r2" in dataset and dataset["r2"].dims == ("voxel",):

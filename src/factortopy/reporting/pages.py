@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 Row = dict[str, str]
-FACTS = ("network", "subject", "recipe", "split", "seed", "images", "scores_of", "assumption", "limits")
+FACTS = ("network", "subject", "recipe", "split", "seed", "images", "scores_of", "assumption", "penalty", "limits")
 LONGEST = 160
 """Longest value printed in full, characters."""
 

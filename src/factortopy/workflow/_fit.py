@@ -16,6 +16,7 @@ from factortopy.fitting import (
     Recipe,
     default_split,
     fit_settings,
+    ridge_at_edge,
     split_examples,
     train_model,
     without_coordinates,
@@ -164,6 +165,8 @@ def fit_model(
     )
     values, facts = voxel_variables(subject.voxels)
     facts |= fit_facts(tokens, subject, split, settings) | {"global_token": tokens.global_token} | test.facts
+    edge = ridge_at_edge(history.ridge)
+    facts |= {} if edge is None else {"penalty_at_edge": edge}
     mapping = Mapping(
         dataset=mapping_dataset(test.values | values, tokens.layers, subject.voxels.rois, facts),
         parameters=dict(model.state_dict()),
