@@ -96,6 +96,15 @@ def test_noise_ceilings_as_the_organisers_write_them(written, surface, tmp_path)
     np.testing.assert_allclose(subject.noise_ceiling, np.concatenate(list(shares.values())), rtol=1e-6)
 
 
+def test_noise_ceilings_in_per_cent_on_one_side_only_are_refused(written, surface, tmp_path):
+    root = tmp_path / "subj01"
+    shutil.copytree(written.root, root)
+    file = root / "test_split/noise_ceiling/rh_noise_ceiling.npy"
+    np.save(file, np.load(file) / np.load(file).max())
+    with pytest.raises(DataError, match=r"lh_noise_ceiling\.npy goes to .* per cent, and rh_noise_ceiling\.npy to 1"):
+        load_algonauts(root, surface=surface)
+
+
 def test_nsdgeneral_is_what_streams_label(subject, written, surface):
     streams = np.concatenate([written.labels[side, "streams"] for side in ("lh", "rh")])
     part = load_algonauts(written.root, vertices="nsdgeneral", surface=surface)

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from factortopy.cortex import load_surface, sphere_coordinates
+from factortopy.datasets import check_path
 from factortopy.errors import DataError, UnknownNameError
 from factortopy.storage import read_array
 from factortopy.subjects import load_arrays, load_subject_folder
@@ -281,3 +282,68 @@ def test_bad_descriptions(tmp_path, values, line, error, message):
         load_subject_folder(folder)
     assert "\n" not in str(caught.value)
     assert str(folder) in str(caught.value)
+
+
+def messages(folder):
+    return [(finding.level, finding.file.name, finding.message) for finding in check_path(folder).findings]
+
+
+def small(folder, **arrays):
+    arrays = {"responses": np.random.default_rng(0).normal(size=(IMAGES, 4)), "coordinates": np.eye(4, 3)} | arrays
+    for name, array in arrays.items():
+        np.save(folder / f"{name}.npy", array)
+    (folder / "image_ids.txt").write_text("a\nb\nc\nd\ne\n")
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("arrays", "file", "message"),
+    [
+        ({"noise_ceiling": np.array([0.1, 0.2, 3, 40])}, "noise_ceiling.npy", "noise_ceiling goes to 40; divide"),
+        ({"noise_ceiling": np.array([0.1, -0.2, 0.3, 0.4])}, "noise_ceiling.npy", "lies below 0 in 1 voxels"),
+    ],
+)
+def test_check_names_the_file_of_a_fault(tmp_path, arrays, file, message):
+    level, name, text = messages(small(tmp_path, **arrays))[-1]
+    assert (level, name) == ("problem", file)
+    assert message in text
+
+
+def test_check_names_what_is_odd(tmp_path):
+    sides = np.repeat(["left", "right"], 2)
+    places = np.array([[0, 0, 0], [0, 0, 0], [1, 0, 0], [2, 0, 0.0]])
+    folder = small(tmp_path, coordinates=places, hemisphere=sides, noise_ceiling=np.array([0.5, 0.6, 0.004, 0.005]))
+    np.save(folder / "hemispheres.npy", sides)
+    found = messages(folder)
+    notes = " ".join(message for level, _, message in found if level == "note")
+    assert "2 of 4 voxels share their coordinates with another" in notes
+    assert "noise ceilings reach 0.6 on the left and 0.005 on the right: is one side divided by 100 twice?" in notes
+    assert "5 distinct images, of which 8:1:1 tests 1: too few for limits (10); fit folds" in notes
+    assert ("note", "hemispheres.npy", "is not read: no part has this name") in found
+    assert found[-1][0] == "ok"
+    many = small(tmp_path, responses=np.random.default_rng(0).normal(size=(120, 4)), noise_ceiling=np.full(4, 0.5))
+    (many / "image_ids.txt").write_text("\n".join(f"image {number}" for number in range(120)) + "\n")
+    assert "limits" not in " ".join(message for _, _, message in messages(many))
+
+
+def test_check_names_coordinates_that_are_all_equal(tmp_path):
+    notes = [message for level, _, message in messages(small(tmp_path, coordinates=np.ones((4, 3)))) if level == "note"]
+    assert any("all 4 voxels have the same coordinates" in note and "docs/data.md" in note for note in notes)
+
+
+def test_ids_that_repeat_are_trials(tmp_path):
+    folder = small(tmp_path)
+    (folder / "image_ids.txt").write_text("a\nb\nc\na\nb\n")
+    level, name, text = messages(folder)[-1]
+    assert (level, name) == ("problem", "image_ids.txt")
+    assert "say single_trials = true" in text
+    (folder / "subject.toml").write_text("single_trials = true\n")
+    assert messages(folder)[-1][0] == "ok"
+
+
+def test_an_unknown_surface_is_named_with_its_file(tmp_path):
+    folder = small(tmp_path)
+    (folder / "subject.toml").write_text('surface = "fsaverage55"\n')
+    level, name, text = messages(folder)[-1]
+    assert (level, name) == ("problem", "subject.toml")
+    assert "did you mean 'fsaverage5'" in text

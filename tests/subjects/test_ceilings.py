@@ -17,7 +17,7 @@ from factortopy.subjects import (
     repeat_counts,
     repeat_variance,
 )
-from factortopy.subjects.ceilings import mean_inverse
+from factortopy.subjects.ceilings import check_ceiling, mean_inverse
 
 SHARED = os.environ.get("FACTORTOPY_SHARED_DATA")
 SIGNAL, NOISE = 1.5, 2.5
@@ -132,3 +132,20 @@ def test_errors_say_what_to_do(call, message):
         call()
     with pytest.raises(ShapeError, match="5 images"):
         repeat_variance(np.ones((4, 2)), ["a"] * 5)
+
+
+@pytest.mark.parametrize(
+    ("ceiling", "message"),
+    [
+        ([0.5, 0.4, 60, 70], "goes to 0.5 on the left and 70 on the right: per cent on one side only"),
+        ([50, 40, 60, 70], "goes to 70; divide percentages by 100"),
+        ([0.5, 0.4, 0.2, 700], "per cent on one side only"),
+        ([120, 400, 60, 700], "goes to 700; it is neither R.2 in 0..1 nor per cent"),
+        ([0.5, -0.1, -0.2, 0.7], r"below 0 in 2 voxels \(smallest -0.2\)"),
+        ([0.5, np.nan, 0.2, 0.7], "is NaN in 1 voxels"),
+    ],
+)
+def test_what_is_no_ceiling_is_told(ceiling, message):
+    with pytest.raises(DataError, match=message):
+        check_ceiling(np.array(ceiling), np.array(["left", "left", "right", "right"]))
+    check_ceiling(np.array([0.0, 1.0, 0.5, 0.5]), np.array(["left", "left", "right", "right"]))

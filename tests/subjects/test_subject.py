@@ -51,7 +51,7 @@ def moved(subject, **changes):
         (lambda s: {"responses": s.responses[0]}, r"must be \(image, voxel\)"),
         (lambda s: {"responses": s.responses.astype(float)}, "astype"),
         (lambda s: {"image_ids": tuple("abc")}, "6 rows of responses but 3 image ids"),
-        (lambda s: {"image_ids": tuple("abcdea")}, "'a' occurs 2 times, and 5 images make all rows; say single_trials"),
+        (lambda s: {"image_ids": tuple("abcdea")}, "2 times, and 5 images make all 6 rows; say single_trials = true"),
         (lambda s: {"voxels": s.voxels.select(np.arange(3))}, "4 columns of responses but 3 voxels"),
         (
             lambda s: moved(s, coordinates=s.voxels.coordinates[:2]),

@@ -37,7 +37,6 @@ from .comparing.tables import region_table as region_table
 from .comparing.tables import similarity as similarity
 from .estimates._of_mapping import estimate as estimate
 from .estimates._of_mapping import paired_difference as paired_difference
-from .estimates.bootstrap import FEWEST_IMAGES as FEWEST_IMAGES
 from .estimates.bootstrap import draw_roi_r2 as draw_roi_r2
 from .estimates.estimate_tables import CONFIDENCE as CONFIDENCE
 from .estimates.estimate_tables import Estimate as Estimate

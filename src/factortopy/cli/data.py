@@ -86,7 +86,7 @@ def _print_report(report: "ft.datasets.Report") -> None:
     for finding in report.findings:
         file = finding.file
         name = str(file.relative_to(report.root)) if file.is_relative_to(report.root) else str(file)
-        lines = [(f"{name}\n", "bold")] if name != "." else []
+        lines = [(f"{report.root.name if name == '.' else name}\n", "bold")]
         lines.append((finding.message, ""))
         if finding.fix:
             lines.append((f"; {finding.fix}", "cyan"))

@@ -71,7 +71,10 @@ class Voxels:
             DataError: if there are none.
         """
         if self.coordinates is None or self.bounds is None:
-            raise DataError("there are no coordinates, which this needs; give the subject's coordinates")
+            raise DataError(
+                "there are no coordinates, which this needs; give coordinates.npy, (voxel, 3) in mm, or, for vertices, "
+                "surface and coordinates = 'sphere' in subject.toml, and fit again"
+            )
         return self.coordinates, self.bounds
 
     @property

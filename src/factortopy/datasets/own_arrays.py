@@ -7,11 +7,20 @@ import numpy as np
 
 from factortopy.cortex import HEMISPHERES
 from factortopy.datasets.data_set import SAMPLED, DataSet, Report, holding
-from factortopy.images import ImageSet, images_from_folder
-from factortopy.storage import ArrayPath, npy_header
-from factortopy.subjects import Subject, described_files, load_subject_folder, read_description, read_ids
+from factortopy.images import FEWEST_TEST_IMAGES, SIDES, ImageSet, images_from_folder, split_images
+from factortopy.storage import SUFFIXES, ArrayPath, npy_header
+from factortopy.subjects import (
+    LabelledRegion,
+    Subject,
+    described_files,
+    load_subject_folder,
+    read_description,
+    read_ids,
+)
 
 _IN_FOLDER = holding("subject.toml", "responses.*")
+UNLIKE = 20.0
+"""Ratio of the largest noise ceilings of two hemispheres from which on it is no matter of brains."""
 LARGEST = 2 * 10**9
 """Bytes of responses that are read whole, which takes seconds; of larger ones some rows are looked at."""
 
@@ -20,6 +29,7 @@ def check_arrays(path: Path, report: Report) -> None:
     """The files that make the subject up."""
     folder, facts = read_description(path)
     parts = described_files(folder, facts)
+    _check_unread(report, folder, parts)
     responses = parts["responses"]
     files = [ArrayPath.parse(part).file for part in (responses if isinstance(responses, list) else [responses])]
     if sum(file.stat().st_size for file in files if file.is_file()) <= LARGEST:
@@ -35,7 +45,17 @@ def _check_subject(report: Report, subject: Subject) -> None:
     if voxels.assumption is None:
         report.count(subject.name, {f"{side} voxels": int((voxels.hemisphere == side).sum()) for side in HEMISPHERES})
     empty = [roi for roi, mask in voxels.rois.items() if not mask.any()]
+    distinct, largest, sharing = subject.distinct_image_ids, _largest_by_side(subject), _sharing(subject)
+    tested = len(split_images(distinct).test) if len(distinct) >= len(SIDES) else 0
     notes = {
+        f"{len(distinct)} distinct images, of which 8:1:1 tests {tested}: too few for limits ({FEWEST_TEST_IMAGES}); "
+        "fit folds (--split 1/5 to 5/5) and score them together": tested < FEWEST_TEST_IMAGES,
+        f"all {len(voxels):,} voxels have the same coordinates, so that a fit takes them for one place; give their "
+        "positions, or leave coordinates out where these are not known (docs/data.md)": sharing == len(voxels) > 1,
+        f"{sharing} of {len(voxels):,} voxels share their coordinates with another: a fit takes them for one; give "
+        "each its own": 0 < sharing < len(voxels),
+        f"noise ceilings reach {' and '.join(f'{value:.3g} on the {side}' for side, value in largest.items())}: is one "
+        "side divided by 100 twice?": max(largest.values(), default=0) > UNLIKE * min(largest.values(), default=0),
         f"{constant:,} of {len(voxels):,} voxels never change: they have no R^2; leave them out": constant > 0,
         f"no voxel in the ROI {', '.join(empty)}": bool(empty),
         f"{voxels.assumption}; no maps or spatial nulls": voxels.assumption is not None,
@@ -46,6 +66,33 @@ def _check_subject(report: Report, subject: Subject) -> None:
     for note in (message for message, holds in notes.items() if holds):
         report.add("note", report.root, note)
     report.add("ok", report.root, "all files fit one another")
+
+
+def _sharing(subject: Subject) -> int:
+    """How many voxels lie where another one lies."""
+    if subject.voxels.coordinates is None:
+        return 0
+    _, counts = np.unique(subject.voxels.coordinates, axis=0, return_counts=True)
+    return int(counts[counts > 1].sum())
+
+
+def _largest_by_side(subject: Subject) -> dict[str, float]:
+    """The largest noise ceiling of each hemisphere."""
+    if subject.noise_ceiling is None:
+        return {}
+    ceiling, sides = subject.noise_ceiling, subject.voxels.hemisphere
+    return {str(side): float(ceiling[sides == side].max()) for side in np.unique(sides)}
+
+
+def _check_unread(report: Report, folder: Path, parts: dict[str, Any]) -> None:
+    """Arrays that lie in the folder but are no part of the subject: names that were misspelt."""
+    every = (*parts.values(), *parts["rois"].values())
+    sources = [part.labels if isinstance(part, LabelledRegion) else part for part in every]
+    files = [file for source in sources for file in (source if isinstance(source, list) else [source])]
+    read = {ArrayPath.parse(file).file.resolve() for file in files if isinstance(file, str | Path)}
+    for file in sorted(folder.iterdir()):
+        if file.name.lower().endswith(SUFFIXES) and not file.name.startswith(".") and file.resolve() not in read:
+            report.add("note", file, "is not read: no part has this name", "name it in subject.toml, or take it away")
 
 
 def _check_large(report: Report, folder: Path, responses: Any, ids: Any) -> None:

@@ -12,6 +12,8 @@ from .opening import images_from_path as images_from_path
 from .pictures import decode_image as decode_image
 from .pictures import read_image as read_image
 from .samples import sample_views as sample_views
+from .splits import FEWEST_TEST_IMAGES as FEWEST_TEST_IMAGES
+from .splits import SIDES as SIDES
 from .splits import Split as Split
 from .splits import read_split as read_split
 from .splits import split_as_authors as split_as_authors

@@ -2,7 +2,8 @@
 
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,9 +15,10 @@ from factortopy.cortex import HEMISPHERES, Voxels, surface_name
 from factortopy.errors import DataError, ShapeError
 from factortopy.images import ImageSet, images_from_folder
 from factortopy.storage import SUFFIXES, ArrayPath, ArraySource, parts_of, paths_of, read_array, read_text, reading
+from factortopy.subjects.ceilings import check_ceiling
 from factortopy.subjects.places import StatedPlaces, in_order, on_surface
 from factortopy.subjects.regions import LabelledRegion, RegionSource, mask_of
-from factortopy.subjects.subject import Subject
+from factortopy.subjects.subject import Subject, check_distinct
 
 
 def read_ids(path: str | os.PathLike[str]) -> tuple[str, ...]:
@@ -107,11 +109,19 @@ def load_arrays(
     if coordinate_bounds is not None:
         voxels = replace(voxels, bounds=_numbers(coordinate_bounds, "coordinate_bounds", np.float32, (2, 3)))
     masks = {key: _mask(key, mask, sides, shape) for key, mask in (rois or {}).items()}
+    ids = _ids(image_ids, photographs)
+    ceiling = _numbers(in_order(noise_ceiling, sides), "noise_ceiling", np.float32, shape)
+    with _faults_of(image_ids if isinstance(image_ids, str | os.PathLike) else None):
+        if not single_trials:
+            check_distinct(ids)
+    with _faults_of(noise_ceiling):
+        if ceiling is not None:
+            check_ceiling(ceiling, voxels.hemisphere)
     parts: dict[str, Any] = {
-        "image_ids": _ids(image_ids, photographs),
+        "image_ids": ids,
         "images": photographs,
         "voxels": replace(voxels, rois=masks),
-        "noise_ceiling": _numbers(in_order(noise_ceiling, sides), "noise_ceiling", np.float32, shape),
+        "noise_ceiling": ceiling,
         "repeats": _numbers(repeats, "repeats", np.int64, (len(rows),)),
         "single_trials": single_trials,
         "group_mean": group_mean,
@@ -214,6 +224,15 @@ def _numbers(
         raise _of(source, DataError(f"{what} must be whole numbers"))
     with np.errstate(over="ignore"):
         return array.astype(dtype, copy=False)
+
+
+@contextmanager
+def _faults_of(source: ArraySource | None) -> Iterator[None]:
+    """Errors inside are of the file or files of this array, if it is from any."""
+    try:
+        yield
+    except DataError as error:
+        raise error if source is None else _of(source, error) from None
 
 
 def _of(source: ArraySource, error: DataError) -> DataError:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, Shaped
 
 from factortopy.errors import DataError, ShapeError
 from factortopy.storage import as_array
@@ -97,6 +97,32 @@ def noise_ceiling_from_percent(percent: Float[np.ndarray, "voxel"]) -> Float[np.
         low, high = np.nanmin(percent), np.nanmax(percent)
         raise DataError(f"noise ceilings in per cent lie in 0..100, found {low:.4g} to {high:.4g}")
     return percent / 100
+
+
+def check_ceiling(ceiling: Float[np.ndarray, "voxel"], hemisphere: Shaped[np.ndarray, "voxel"]) -> None:
+    """Refuse a ceiling that is no R^2 in 0..1, and say what it seems to be instead.
+
+    Args:
+        ceiling: of each voxel.
+        hemisphere: of each voxel; per cent on one side only are named.
+
+    Raises:
+        DataError: if a value is NaN or outside 0..1.
+    """
+    if np.isnan(ceiling).any():
+        unknown = f"noise_ceiling is NaN in {np.isnan(ceiling).sum()} voxels"
+        raise DataError(f"{unknown}; leave them out, or give 0 where there is no signal")
+    if (ceiling < 0).any():
+        below = f"noise_ceiling lies below 0 in {(ceiling < 0).sum()} voxels (smallest {ceiling.min():.4g})"
+        raise DataError(f"{below}; give 0 where the estimated signal is negative")
+    if ceiling.max() <= 1:
+        return
+    largest = {str(side): float(ceiling[hemisphere == side].max()) for side in np.unique(hemisphere)}
+    if min(largest.values()) <= 1:
+        texts = " and ".join(f"{value:.4g} on the {side}" for side, value in largest.items())
+        raise DataError(f"noise_ceiling goes to {texts}: per cent on one side only; divide that side by 100")
+    kind = "divide percentages by 100" if ceiling.max() <= 100 else "it is neither R^2 in 0..1 nor per cent"
+    raise DataError(f"noise_ceiling goes to {ceiling.max():.4g}; {kind}")
 
 
 @dataclass(frozen=True, eq=False)

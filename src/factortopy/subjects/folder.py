@@ -45,6 +45,8 @@ def load_subject_folder(path: str | os.PathLike[str]) -> Subject:
     parts = described_files(folder, facts)
     try:
         subject = load_arrays(**parts, surface=facts.get("surface"), name=facts.get("name", folder.resolve().name))
+    except UnknownNameError as error:
+        raise DataError(str(error)).at(folder / "subject.toml") from error
     except DataError as error:
         raise error.at(folder) from error
     provenance = facts.get("provenance", subject.provenance)
@@ -120,7 +122,10 @@ def described_files(folder: Path, facts: dict[str, Any]) -> dict[str, Any]:
         parts["coordinates"] = None
     elif parts["coordinates"] is None and (parts["coordinate_bounds"] is not None or "surface" in facts):
         # Without either, positions are not known, which a fit can do without.
-        fault = f"is missing; give it, or a surface and coordinates = {SPHERE!r} in subject.toml"
+        fault = (
+            f"is missing; give it, (voxel, 3) in mm, or coordinates = {SPHERE!r} in subject.toml for vertices; where "
+        )
+        fault += "no places are known, name neither surface nor coordinate_bounds"
         raise DataError.of(folder / "coordinates.npy", fault)
     return parts | {
         "image_ids": None if without_ids else ids,

@@ -1,6 +1,8 @@
 """A subject: measured or simulated responses, where each voxel lies, and what is known about it."""
 
 import os
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,7 @@ from factortopy.cortex import Voxels
 from factortopy.errors import DataError, ShapeError
 from factortopy.images import ImageSet
 from factortopy.storage import as_array, atomic_path, read_array
+from factortopy.subjects.ceilings import check_ceiling
 from factortopy.subjects.regions import region_files
 
 TRUTH_ARRAYS = (
@@ -241,6 +244,23 @@ def _without_none(value: Any) -> Any:
     return value
 
 
+def check_distinct(image_ids: Sequence[str]) -> None:
+    """Refuse ids that stand in several rows, which are then trials.
+
+    Raises:
+        DataError: names the first of them.
+    """
+    counts = Counter(image_ids)
+    if len(counts) == len(image_ids):
+        return
+    twice = next(name for name, count in counts.items() if count > 1)
+    times = f"{counts[twice]} times, and {len(counts)} images make all {len(image_ids)} rows"
+    raise DataError(
+        f"image id {twice!r} occurs {times}; say single_trials = true (subject.toml; in Python single_trials=True) "
+        "if rows are trials, else average the trials of each image"
+    )
+
+
 def _check_shapes(subject: Subject) -> None:
     shape = subject.responses.shape
     if len(shape) != 2 or 0 in shape:
@@ -269,19 +289,13 @@ def _check_values(subject: Subject) -> None:
         bad = ~np.isfinite(subject.responses)
         counts = f"{bad.any(axis=0).sum()} voxels and {bad.any(axis=1).sum()} images"
         raise DataError(f"responses hold NaN or infinity in {counts}; leave them out before fitting")
-    if not subject.single_trials and len(subject.distinct_image_ids) != len(subject.image_ids):
-        twice = next(name for name in subject.image_ids if subject.image_ids.count(name) > 1)
-        times = f"{subject.image_ids.count(twice)} times, and {len(subject.distinct_image_ids)} images make all rows"
-        raise DataError(
-            f"image id {twice!r} occurs {times}; say single_trials = true (subject.toml; in Python single_trials=True) "
-            "if rows are trials, else average the trials of each image"
-        )
+    if not subject.single_trials:
+        check_distinct(subject.image_ids)
     unseen = set(subject.image_ids) - set(subject.images.ids if subject.images else subject.image_ids)
     if unseen:
         raise DataError(f"{len(unseen)} images are not among the photographs (first: {min(unseen)!r})")
-    ceiling = subject.noise_ceiling
-    if ceiling is not None and not ((ceiling >= 0) & (ceiling <= 1)).all():
-        raise DataError("noise_ceiling must lie in 0..1; divide percentages by 100")
+    if subject.noise_ceiling is not None:
+        check_ceiling(subject.noise_ceiling, subject.voxels.hemisphere)
     if subject.group_mean and subject.single_trials:
         raise DataError("rows cannot be single trials and means over persons; say which of the two they are")
     if subject.repeats is not None and (subject.repeats < 1).any():

@@ -7,18 +7,11 @@ import numpy as np
 import torch
 from jaxtyping import Float
 
-from factortopy.analysis import (
-    CONFIDENCE,
-    FEWEST_IMAGES,
-    AlignedBatches,
-    held_out_variables,
-    raw_selectors,
-    region_names,
-)
+from factortopy.analysis import CONFIDENCE, AlignedBatches, held_out_variables, raw_selectors, region_names
 from factortopy.cortex import Voxels
 from factortopy.errors import DataError
 from factortopy.fitting import Examples, FitSettings, fit_settings, image_of_rows, image_scenes, split_examples
-from factortopy.images import Split
+from factortopy.images import FEWEST_TEST_IMAGES, Split
 from factortopy.machine import Machine
 from factortopy.mapping import Mapping, load_model, with_values
 from factortopy.model import FactorTopy
@@ -75,9 +68,9 @@ def score_model(
     if subject.noise_ceiling is not None:
         values["ceiling"] = ceiling_on_test(subject, split)
     distinct = len(set(images))
-    if distinct < FEWEST_IMAGES:
+    if distinct < FEWEST_TEST_IMAGES:
         facts["no_limits"] = (
-            f"no limits: {distinct} distinct test images, {FEWEST_IMAGES} or more are needed; fit folds "
+            f"no limits: {distinct} distinct test images, {FEWEST_TEST_IMAGES} or more are needed; fit folds "
             "(--split 1/5 to 5/5) and score them together"
         )
     if "drawn_r2" in values:

@@ -21,10 +21,8 @@ from jaxtyping import Bool, Float
 from factortopy.analysis.estimates.estimate_tables import CONFIDENCE, percentiles
 from factortopy.analysis.slope import PAPER_LEVELS
 from factortopy.errors import ShapeError
+from factortopy.images import FEWEST_TEST_IMAGES
 
-FEWEST_IMAGES = 10
-"""Distinct test images from which on limits are given. Nominal 95 % limits of a voxel's R^2 hold the truth in at least
-87 % of cases with 10 images, 79 % with 5, 52 % with 3 and never with 2 (``benchmarks/few_images.py``)."""
 CHUNK = 1_024
 """Voxels at a time: some ten arrays of 1,000 draws x 1,024 voxels, 4 MB each."""
 DRAWN = {"r2": "r2", "depth": "depth", "scale_share": "scale"}
@@ -118,19 +116,24 @@ def error_limits(
     return values - reach, values + reach
 
 
+def has_limits(images: Sequence[str]) -> bool:
+    """Whether the images of these rows are enough for limits."""
+    return len(set(images)) >= FEWEST_TEST_IMAGES
+
+
 def draw_images(images: Sequence[str] | int, resamples: int = 1_000) -> Float[np.ndarray, "resample row"]:
     """How often each row was drawn; rows of one image (single trials) are drawn together.
 
     A draw of one image alone has no variance and is drawn again. The same images give the same draws, so that
     networks are compared on the same ones; a number instead of images is that of rows of an image each. Of fewer than
-    ``FEWEST_IMAGES`` distinct images all draws are NaN, and so is all that is made from them: there are no limits.
+    ``FEWEST_TEST_IMAGES`` distinct images all draws are NaN, and so is all that is made from them: there are no limits.
     """
     names = np.arange(images) if isinstance(images, int) else np.asarray(images)
     # Images count in the order of their rows.
     _, first, image = np.unique(names, return_index=True, return_inverse=True)
     rank = first.argsort().argsort()
     count = len(first)
-    if count < FEWEST_IMAGES:
+    if count < FEWEST_TEST_IMAGES:
         return np.full((resamples, len(image)), np.nan, dtype=np.float32)
     rng, even = np.random.default_rng(0), np.full(count, 1 / count)
     drawn = rng.multinomial(count, even, size=resamples)

@@ -18,7 +18,7 @@ import torch
 from jaxtyping import Bool, Float, Real
 from torch import Tensor
 
-from factortopy.analysis.estimates.bootstrap import FEWEST_IMAGES, PredictedParts, error_limits, uncertainty
+from factortopy.analysis.estimates.bootstrap import PredictedParts, error_limits, has_limits, uncertainty
 from factortopy.analysis.heldout.gauge import canonical_selectors
 from factortopy.analysis.heldout.scores import correlation, r_squared
 from factortopy.analysis.slope import layer_position
@@ -224,7 +224,7 @@ def held_out_variables(
         responses: measured responses to them, on the model's device.
         images: the image of every row.
         rois: membership of ROIs by name.
-        bootstrap: draws of test images for intervals; 0 for none, and none of fewer than ``FEWEST_IMAGES`` images.
+        bootstrap: draws of test images for intervals; 0 for none, and none of too few images.
 
     Returns:
         The variables by name, as :class:`factortopy.mapping.Mapping` describes them, and the predictions.
@@ -244,7 +244,7 @@ def held_out_variables(
         "r2": r_squared(measured, predictions),
         "r": correlation(measured, predictions),
     }
-    if bootstrap and len(counts) >= FEWEST_IMAGES:
+    if bootstrap and has_limits(images):
         low, high = error_limits(layer_share, _numpy(left_out.share_error))
         variables |= {"layer_share_low": low, "layer_share_high": high}
         depth, global_ = (_numpy(part) for part in depth_and_global_parts(model, aligned))

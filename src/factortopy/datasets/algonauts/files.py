@@ -204,5 +204,10 @@ def read_noise_ceiling(folder: Path, counts: Mapping[str, int]) -> Float[np.ndar
             fault = f"goes from {ceiling.min():.4g} to {ceiling.max():.4g}; ceilings lie in 0..1, or 0..100 per cent"
             raise DataError.of(file, fault)
         parts.append(ceiling)
+    largest = {file: float(part.max()) for file, part in zip(files.values(), parts, strict=True)}
+    low, high = sorted(largest, key=largest.__getitem__)
+    if largest[low] <= 1 < largest[high]:
+        fault = f"goes to {largest[high]:.4g}, per cent, and {low.name} to {largest[low]:.4g}; divide the former by 100"
+        raise DataError.of(high, fault)
     both = np.concatenate(parts)
     return (both / 100 if both.max() > 1 else both).astype(np.float32)
