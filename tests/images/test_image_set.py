@@ -1,6 +1,7 @@
 """Folders of images and the sample views."""
 
 import hashlib
+import os
 from itertools import combinations
 
 import numpy as np
@@ -139,6 +140,17 @@ def test_groups_of_different_photographs_differ(views):
 def test_count_out_of_range(count):
     with pytest.raises(DataError, match="expected 1 to"):
         sample_views(count)
+
+
+@pytest.mark.parametrize("name", [b"z\xff.png", b"a\nb.png"])
+def test_names_that_no_text_can_hold_are_refused(tmp_path, name):
+    """Ids stand in text files, one a line."""
+    grey(1).save(tmp_path / "größe\u202f日 \u200d.png")
+    assert images_from_folder(tmp_path).ids == ("größe\u202f日 \u200d.png",)
+    (tmp_path / "größe\u202f日 \u200d.png").rename(tmp_path / os.fsdecode(name))
+    with pytest.raises(DataError, match=r"1 names in .* cannot be written as text \(first: '.*png'\)") as caught:
+        images_from_folder(tmp_path)
+    assert str(caught.value).isprintable()
 
 
 def test_all_files_that_are_no_images_are_named(tmp_path):

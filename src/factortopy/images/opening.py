@@ -60,6 +60,12 @@ def images_from_folder(path: str | Path, *, check: bool = True) -> ImageSet:
     names = sorted(file.name for file in files if not file.name.startswith("."))
     if not names:
         raise DataError(f"no images in {folder}; expected files ending in {', '.join(SUFFIXES)}", path=folder)
+    # Line breaks, or bytes that are no UTF-8, which Python keeps as lone surrogates.
+    odd = [name for name in names if len(name.splitlines()) != 1 or any("\ud800" <= sign <= "\udfff" for sign in name)]
+    if odd:
+        raise DataError(
+            f"{len(odd)} names in {folder} cannot be written as text (first: {odd[0]!a}); rename", path=folder
+        )
     transparent = _look_at_heads({name: folder / name for name in names}, folder, check)
     return ImageSet(
         folder.resolve().name, tuple(names), lambda name: read_image(folder / name), transparent=transparent
