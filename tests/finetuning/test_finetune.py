@@ -11,7 +11,7 @@ from small_network import Small, coloured_images, small_network
 from factortopy.errors import DataError, UnavailableError, UnknownNameError
 from factortopy.finetuning import FinetuneSettings, Trainer, finetune
 from factortopy.networks import load_network, network_from_function, read_weights
-from factortopy.networks.network import IMAGENET_PREPROCESSING
+from factortopy.networks.preprocessing import IMAGENET_PREPROCESSING
 from factortopy.storage import checkpoint as checkpoints
 
 QUICK = {"per_class": 8, "validation_per_class": 4, "steps": 30, "validate_every": 10}

@@ -153,9 +153,12 @@ def scripted_part():
 
 
 REFUSED = {
-    "on meta": (lambda: conv().to("meta"), ["0"], r"Sequential has no values of 0.weight \(device meta\)"),
-    "scripted": (lambda: torch.jit.script(conv()), ["0"], "layer '0' is scripted or traced"),
-    "traced": (lambda: torch.jit.trace(conv(), IMAGES), ["0"], "layer '0' is scripted or traced"),
+    "on meta": (lambda: conv().to("meta"), ["0"], r"no values of 0.weight \(lazy, or on the device meta\)"),
+    "scripted": (lambda: torch.jit.script(conv()), ["0"], "RecursiveScriptModule is scripted or traced"),
+    "lazy": (lambda: nn.Sequential(nn.LazyConv2d(5, 8, 8)), ["0"], "no values of 0.weight"),
+    "exported": (lambda: torch.export.export(conv(), (IMAGES,)).module(), ["0"], "cannot be read as a network: .*eval"),
+    "no module": (lambda: conv, ["0"], "is no PyTorch module; give one, or a network's name"),
+    "traced": (lambda: torch.jit.trace(conv(), IMAGES), ["0"], "is scripted or traced"),
     "a scripted part": (scripted_part, ["2"], "layer '2' is scripted or traced"),
     "two inputs": (Two, ["body.0"], r"Two of network 'Two' does not run on .* RGB images \(2, 3, 32, 32\).*'text'"),
     "one channel": (lambda: nn.Sequential(nn.Conv2d(1, 4, 8, stride=8)), ["0"], "does not run on a batch of RGB"),
@@ -185,6 +188,8 @@ def test_dropout_of_a_module_left_in_training_is_off():
 def test_a_random_function_is_refused():
     with pytest.raises(DataError, match="layer 'a' of noisy gives one image other tokens each time"):
         network_from_function(lambda x: {"a": x + torch.rand_like(x)}, SEEN, "noisy")
+    with pytest.raises(DataError, match="expected a dict of layers"):
+        network_from_function(lambda x: {0: x}, SEEN, "numbered")
     with pytest.raises(DataError, match="the function of network 'broken' does not run"):
         network_from_function(lambda x: {"a": x[:, 7]}, SEEN, "broken")
 

@@ -12,7 +12,7 @@ from PIL import Image
 from torch import nn
 from torchvision import models
 
-from factortopy.errors import DataError
+from factortopy.errors import DataError, FactortopyError
 from factortopy.networks import Preprocessing, load_network, network_skeleton
 from factortopy.networks.adapters.torchvision import TORCHVISION
 from factortopy.networks.adapters.transformers_preprocessing import transformers_preprocessing
@@ -197,3 +197,24 @@ def test_channels_and_border_of_a_preprocessing():
 def test_structure_of_a_network_whose_builder_reads_numbers():
     skeleton = network_skeleton("torchvision/regnet_y_400mf")
     assert (skeleton.grid, skeleton.device.type) == ((56, 56), "meta")
+
+
+@pytest.mark.parametrize(
+    ("changes", "text"),
+    [
+        ({"size": 64}, "size 64; give 2 numbers"),
+        ({"mean": (0.5,)}, r"mean \(0.5,\); give 3 numbers"),
+        ({"mean": (123.7, 116.8, 103.9)}, r"for values of 0 to 1 \(divide by 255\)"),
+        ({"std": (0.2, 0.2, 0.0)}, "must be above 0"),
+        ({"crop_fraction": 87.5}, "crop_fraction must be"),
+        ({"interpolation": "linear"}, "unknown interpolation of a preprocessing 'linear'; did you mean 'bilinear'"),
+        ({"crop_mode": "centre"}, "did you mean 'center'"),
+        ({"channels": "bgr"}, "known: RGB, BGR"),
+        ({"crops": 3}, "unexpected keyword"),
+    ],
+)
+def test_a_preprocessing_that_is_none_is_refused(changes, text):
+    facts = {"size": [64, 64], "mean": [0.5] * 3, "std": [0.5] * 3, "interpolation": "bilinear", "crop_fraction": 1}
+    assert Preprocessing.from_dict(facts).size == (64, 64)
+    with pytest.raises(FactortopyError, match=text):
+        Preprocessing.from_dict(facts | changes)

@@ -13,7 +13,7 @@ from factortopy.networks.adapters import open_clip as open_clip_adapter
 from factortopy.networks.adapters.timm import TimmNetwork, build_timm, timm_preprocessing
 from factortopy.networks.families import parse_source
 from factortopy.networks.module import network_from_module
-from factortopy.networks.network import IMAGENET_PREPROCESSING
+from factortopy.networks.preprocessing import IMAGENET_PREPROCESSING
 
 # A diffusion network is no stack of layers over one image: tests of its own hold it to its contract.
 ENTRIES = [entry for entry in list_networks() if not entry.source.startswith("diffusion/")]

@@ -15,10 +15,10 @@ from .loading import find_cached_weights as find_cached_weights
 from .loading import load_network as load_network
 from .loading import network_skeleton as network_skeleton
 from .network import Network as Network
-from .network import Preprocessing as Preprocessing
 from .network import Tokens as Tokens
-from .network import authors_preprocessing as authors_preprocessing
 from .network import describe as describe
+from .preprocessing import Preprocessing as Preprocessing
+from .preprocessing import authors_preprocessing as authors_preprocessing
 from .reading.hooked import HookedNetwork as HookedNetwork
 from .reading.layered import LayeredNetwork as LayeredNetwork
 from .reading.outputs import TokenRule as TokenRule

@@ -9,7 +9,8 @@ from pathlib import Path
 from torch import Tensor, nn
 
 from factortopy.errors import UnavailableError
-from factortopy.networks.network import Network, Preprocessing
+from factortopy.networks.network import Network
+from factortopy.networks.preprocessing import Preprocessing
 from factortopy.networks.weights.matching import check_values
 from factortopy.networks.weights.remote import Remote
 from factortopy.networks.weights.state_dict import read_named, read_weights

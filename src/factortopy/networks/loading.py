@@ -13,7 +13,8 @@ from factortopy.networks.diffusion.network import DiffusionNetwork
 from factortopy.networks.families import parse_source
 from factortopy.networks.family import Family, ModuleFamily, NetworkSource, Wanted
 from factortopy.networks.module import network_from_module, unwrap
-from factortopy.networks.network import Network, Preprocessing, authors_preprocessing
+from factortopy.networks.network import Network
+from factortopy.networks.preprocessing import Preprocessing, authors_preprocessing
 from factortopy.networks.weights.finetuned import find_finetuned
 from factortopy.networks.weights.matching import load_fitting
 from factortopy.networks.weights.state_dict import read_named
@@ -70,7 +71,7 @@ def load_network(
         ('0', '1')
     """
     target = choose_device(device)
-    if isinstance(name, nn.Module):
+    if not isinstance(name, str):
         if untrained:
             raise DataError("untrained=True is for networks by name; give a module with random weights of its own")
         if isinstance(preprocessing, Preprocessing):

@@ -5,11 +5,13 @@ from typing import Any, Literal
 
 import torch
 from torch import nn
+from torch.nn.parameter import is_lazy
 from torch.optim.swa_utils import AveragedModel
 
-from factortopy.errors import DataError
+from factortopy.errors import DataError, FactortopyError, first_line
 from factortopy.networks.families import family_of
-from factortopy.networks.network import Network, Preprocessing
+from factortopy.networks.network import Network
+from factortopy.networks.preprocessing import Preprocessing
 from factortopy.networks.reading.hooked import HookedNetwork
 from factortopy.networks.reading.layered import named_once
 from factortopy.networks.reading.outputs import FOUND, TokenRule
@@ -57,19 +59,36 @@ def network_from_module(
         "description": description or f"weights of the given {kind}",
         "pretrained": pretrained,
     }
-    rule, family = TokenRule(prefix_tokens, class_token, channels_last), family_of(module)
-    seen = preprocessing or (family.preprocessing(module) if family else None)
+    rule = TokenRule(prefix_tokens, class_token, channels_last)
+    try:
+        network = _read(module, layers, preprocessing, rule, facts)
+    except FactortopyError:
+        raise
+    # Whatever a module of anybody's raises when its weights or modes are asked for
+    except Exception as error:
+        raise DataError(f"{kind} cannot be read as a network: {first_line(error)}") from error
+    if network is not None:
+        return network
+    known = [inner for inner, _ in module.named_modules() if inner]
+    raise DataError(
+        f"which layers of {kind} are wanted? give layers=[...] of its {len(known)} modules: "
+        f"{', '.join(known[:12])}{', ...' if len(known) > 12 else ''}"
+    )
+
+
+def _read(
+    module: nn.Module, layers: Sequence[str] | None, given: Preprocessing | None, rule: TokenRule, facts: dict[str, Any]
+) -> Network | None:
+    """The network of a module; None if its layers are not known and none are named."""
+    family = family_of(module)
+    seen = given or (family.preprocessing(module) if family else None)
     if rule == TokenRule() and family and (layers is None or family.reads(module, layers)):
         return family.network(module, layers, seen, **facts)
     if layers is not None:
         return HookedNetwork(module, layers, preprocessing=seen, rule=rule, **facts)
     if rule != TokenRule():
         raise DataError("prefix_tokens, class_token and channels_last need layers=[...]")
-    known = [inner for inner, _ in module.named_modules() if inner]
-    raise DataError(
-        f"which layers of {kind} are wanted? give layers=[...] of its {len(known)} modules: "
-        f"{', '.join(known[:12])}{', ...' if len(known) > 12 else ''}"
-    )
+    return None
 
 
 def unwrap(module: nn.Module) -> tuple[nn.Module, str]:
@@ -78,8 +97,10 @@ def unwrap(module: nn.Module) -> tuple[nn.Module, str]:
     They are those of ``torch.compile``, of data parallelism and of averaging.
 
     Raises:
-        DataError: if it has no values (device ``meta``).
+        DataError: if it is no module, is scripted, or has no values (lazy, or on the device ``meta``).
     """
+    if not isinstance(module, nn.Module):
+        raise DataError(f"{module!r} is no PyTorch module; give one, or a network's name")
     outer = ""
     while True:
         if "_orig_mod" in module._modules:
@@ -89,8 +110,12 @@ def unwrap(module: nn.Module) -> tuple[nn.Module, str]:
         else:
             break
         module, outer = module.get_submodule(part), f"{outer}{part}."
-    empty = [name for name, tensor in (*module.named_parameters(), *module.named_buffers()) if tensor.is_meta]
+    kind = type(module).__name__
+    if isinstance(module, torch.jit.ScriptModule):
+        fault = f"{kind} is scripted or traced (TorchScript), so that its layers cannot be read"
+        raise DataError(f"{fault}; give the Python module it was made of")
+    tensors = [*module.named_parameters(), *module.named_buffers()]
+    empty = [name for name, tensor in tensors if is_lazy(tensor) or tensor.is_meta]
     if empty and torch.get_default_device().type != "meta":
-        kind = type(module).__name__
-        raise DataError(f"{kind} has no values of {empty[0]} (device meta); give the module with its weights loaded")
+        raise DataError(f"{kind} has no values of {empty[0]} (lazy, or on the device meta); load its weights first")
     return module, outer

@@ -1,121 +1,19 @@
 """What every network looks like to the rest of the program, and the tokens it gives."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, Literal, Self
 
 import numpy as np
 import torch
 from jaxtyping import Float
-from PIL import Image
 from torch import Tensor, nn
 from torch.nn import functional
 
 from factortopy.errors import ShapeError, UnavailableError
+from factortopy.networks.preprocessing import Preprocessing
 from factortopy.networks.weights.state_dict import sha256_weights
-
-
-@dataclass(frozen=True)
-class Preprocessing:
-    """How a network was trained to see a photograph; each network has its own.
-
-    Args:
-        size: height and width of the network's input, pixels.
-        mean: per RGB channel, of values in 0..1.
-        std: per RGB channel, of values in 0..1.
-        interpolation: ``"bicubic"``, ``"bilinear"``, ...
-        crop_fraction: share of the resized image's side that is kept.
-        crop_mode: ``"center"``, ``"squash"`` or ``"border"``, as in timm.
-        channels: order in which the network takes them, ``"RGB"`` or ``"BGR"``.
-        border: RGB in 0..1 of what ``"border"`` adds; the mean if empty.
-
-    Example:
-        >>> from PIL import Image
-        >>> half = ft.Preprocessing((32, 32), (0.5,) * 3, (0.5,) * 3, interpolation="bicubic", crop_fraction=1.0)
-        >>> half(Image.new("RGB", (64, 48), (255, 255, 255))).shape
-        torch.Size([3, 32, 32])
-    """
-
-    size: tuple[int, int]
-    mean: tuple[float, float, float]
-    std: tuple[float, float, float]
-    interpolation: str
-    crop_fraction: float
-    crop_mode: str = "center"
-    channels: Literal["RGB", "BGR"] = "RGB"
-    border: tuple[float, ...] = ()
-
-    def __call__(self, image: Image.Image) -> Float[Tensor, "3 H W"]:
-        """Resize, crop and normalise an RGB image."""
-        mean, std = (torch.tensor(values)[:, None, None] for values in (self.mean, self.std))
-        normalised = (self._pixels(image) - mean) / std
-        return normalised.flip(0) if self.channels == "BGR" else normalised
-
-    def seen(self, image: Image.Image) -> Float[np.ndarray, "H W 3"]:
-        """The picture as the network sees it, resized and cropped; RGB in 0..1."""
-        return self._pixels(image).movedim(0, -1).numpy()
-
-    def _pixels(self, image: Image.Image) -> Float[Tensor, "3 H W"]:
-        from timm.data import create_transform
-
-        transform = create_transform(
-            input_size=(3, *self.size),
-            is_training=False,
-            interpolation=self.interpolation,
-            mean=self.border or self.mean,
-            crop_pct=self.crop_fraction,
-            crop_mode=self.crop_mode,
-            normalize=False,
-        )
-        pixels: Tensor = transform(image)
-        return pixels / 255
-
-    def __str__(self) -> str:
-        """In words, such as ``"224 x 224, whole picture, bilinear, mean 0.485 0.456 0.406, sd 0.229 0.224 0.225"``."""
-        size, mean, sd = (
-            " x ".join(map(str, self.size)),
-            *(" ".join(f"{x:.3g}" for x in y) for y in (self.mean, self.std)),
-        )
-        crop = f"central {self.crop_fraction:.3g} of the {'picture' if self.crop_mode == 'squash' else 'shorter side'}"
-        part = "whole picture" if self.crop_mode != "center" and self.crop_fraction == 1 else crop
-        text = f"{size}, {part}, {self.interpolation}, mean {mean}, sd {sd}{'' if self.channels == 'RGB' else ', BGR'}"
-        return f"the authors': {text}" if self == authors_preprocessing(self.size) else text
-
-    @classmethod
-    def from_dict(cls, facts: Mapping[str, Any]) -> Self:
-        """From its attributes by name, as JSON keeps them."""
-        values: dict[str, Any] = {
-            name: tuple(value) if isinstance(value, list) else value for name, value in facts.items()
-        }
-        return cls(**values)
-
-
-IMAGENET_PREPROCESSING = Preprocessing(
-    size=(224, 224), mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225), interpolation="bicubic", crop_fraction=0.875
-)
-
-
-def authors_preprocessing(size: tuple[int, int]) -> Preprocessing:
-    """How the authors of the paper showed photographs to every network, whatever it was trained with.
-
-    The whole picture, bilinear, ImageNet's mean and standard deviation. They gave 448 pixels to DINOv2, 1024 to SAM
-    and 224 to all others, which are the sizes of the paper's networks under their short names.
-    """
-    return replace(IMAGENET_PREPROCESSING, size=size, interpolation="bilinear", crop_fraction=1.0, crop_mode="squash")
-
-
-def preprocessing_or_usual(
-    given: Preprocessing | None,
-    description: str,
-    size: tuple[int, int] = IMAGENET_PREPROCESSING.size,
-    usual: tuple[Preprocessing, str] = (IMAGENET_PREPROCESSING, "ImageNet's"),
-) -> tuple[Preprocessing, str]:
-    """The preprocessing given, else the usual one (and whose it is) at ``size``; the description then says so."""
-    if given is not None:
-        return given, description
-    assumed, whose = usual
-    return replace(assumed, size=size), f"{description}; preprocessing not given, {whose} assumed"
 
 
 @dataclass(frozen=True)

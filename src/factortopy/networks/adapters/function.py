@@ -8,7 +8,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from factortopy.errors import DataError
-from factortopy.networks.network import Network, Preprocessing
+from factortopy.networks.network import Network
+from factortopy.networks.preprocessing import Preprocessing
 from factortopy.networks.reading.layered import LayeredNetwork
 from factortopy.networks.reading.outputs import FOUND, TokenRule, summary
 
@@ -32,7 +33,7 @@ class FunctionNetwork(LayeredNetwork):
 
     def _outputs(self, images: Float[Tensor, "B 3 H W"]) -> Mapping[str, Any]:
         outputs = self._function(images)
-        if not isinstance(outputs, Mapping) or not outputs:
+        if not isinstance(outputs, Mapping) or not outputs or not all(isinstance(name, str) for name in outputs):
             raise DataError(
                 f"the function of network {self.name!r} gave {summary(outputs)}; expected a dict of layers, "
                 "{'name': map or sequence, ...}, shallow to deep"

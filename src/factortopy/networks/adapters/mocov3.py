@@ -14,7 +14,8 @@ from factortopy.errors import UnknownNameError
 from factortopy.machine import seeded
 from factortopy.networks.adapters.timm import TimmNetwork
 from factortopy.networks.family import Layers, ModuleAndPreprocessing, ModuleFamily, NetworkSource, StateDict
-from factortopy.networks.network import Network, Preprocessing
+from factortopy.networks.network import Network
+from factortopy.networks.preprocessing import Preprocessing
 from factortopy.networks.weights.matching import load_fitting
 
 GRID, PATCH = 14, 16

@@ -9,7 +9,8 @@ from factortopy.errors import DataError, UnavailableError, UnknownNameError, imp
 from factortopy.machine import seeded
 from factortopy.networks.adapters.timm import TimmNetwork
 from factortopy.networks.family import Layers, ModuleAndPreprocessing, ModuleFamily, NetworkSource, StateDict
-from factortopy.networks.network import Network, Preprocessing, preprocessing_or_usual
+from factortopy.networks.network import Network
+from factortopy.networks.preprocessing import Preprocessing, preprocessing_or_usual
 from factortopy.networks.reading.hooked import HookedNetwork
 from factortopy.networks.reading.outputs import TokenRule
 from factortopy.networks.weights.matching import load_fitting

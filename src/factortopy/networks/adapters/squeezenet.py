@@ -6,7 +6,8 @@ from torch import nn
 
 from factortopy.machine import seeded
 from factortopy.networks.family import Layers, ModuleAndPreprocessing, ModuleFamily, NetworkSource, StateDict
-from factortopy.networks.network import Network, Preprocessing
+from factortopy.networks.network import Network
+from factortopy.networks.preprocessing import Preprocessing
 from factortopy.networks.reading.hooked import HookedNetwork
 from factortopy.networks.reading.outputs import TokenRule
 from factortopy.networks.weights.matching import load_fitting

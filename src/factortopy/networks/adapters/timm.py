@@ -10,7 +10,8 @@ from torch import Tensor, nn
 from factortopy.errors import UnavailableError, UnknownNameError
 from factortopy.machine import seeded
 from factortopy.networks.family import Layers, ModuleAndPreprocessing, ModuleFamily, NetworkSource, StateDict
-from factortopy.networks.network import Network, Preprocessing
+from factortopy.networks.network import Network
+from factortopy.networks.preprocessing import Preprocessing
 from factortopy.networks.reading.layered import LayeredNetwork, choose_layers
 from factortopy.networks.reading.outputs import MapAndExtras, without_extras
 from factortopy.networks.weights.matching import find_prefix, load_fitting
@@ -81,12 +82,17 @@ def timm_preprocessing(model: nn.Module) -> Preprocessing:
     size = getattr(getattr(model, "patch_embed", None), "img_size", None) or config["input_size"][1:]
     return Preprocessing(
         size=(size[0], size[1]),
-        mean=tuple(config["mean"]),
-        std=tuple(config["std"]),
+        mean=_three(config["mean"]),
+        std=_three(config["std"]),
         interpolation=config["interpolation"],
         crop_fraction=config["crop_pct"],
         crop_mode=config["crop_mode"],
     )
+
+
+def _three(values: Sequence[float]) -> tuple[float, float, float]:
+    red, green, blue = values if len(values) == 3 else (values[0],) * 3
+    return red, green, blue
 
 
 def classifiers(model: nn.Module) -> tuple[str, ...]:

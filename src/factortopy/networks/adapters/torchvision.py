@@ -8,7 +8,8 @@ from torch import nn
 from factortopy.errors import DataError, UnavailableError, UnknownNameError
 from factortopy.machine import seeded
 from factortopy.networks.family import Layers, ModuleAndPreprocessing, ModuleFamily, NetworkSource, StateDict
-from factortopy.networks.network import IMAGENET_PREPROCESSING, Network, Preprocessing
+from factortopy.networks.network import Network
+from factortopy.networks.preprocessing import IMAGENET_PREPROCESSING, Preprocessing
 from factortopy.networks.reading.hooked import HookedNetwork
 from factortopy.networks.weights.matching import load_fitting
 from factortopy.networks.weights.remote import UrlFile

@@ -14,7 +14,8 @@ from factortopy.errors import DataError, FactortopyError, UnavailableError, firs
 from factortopy.machine import seeded
 from factortopy.networks.adapters.transformers_preprocessing import transformers_preprocessing
 from factortopy.networks.family import Layers, ModuleAndPreprocessing, ModuleFamily, NetworkSource, StateDict
-from factortopy.networks.network import IMAGENET_PREPROCESSING, Network, Preprocessing, preprocessing_or_usual
+from factortopy.networks.network import Network
+from factortopy.networks.preprocessing import IMAGENET_PREPROCESSING, Preprocessing, preprocessing_or_usual
 from factortopy.networks.reading.layered import LayeredNetwork, choose_layers
 from factortopy.networks.weights.matching import check_values, find_prefix, refuse_misfits
 from factortopy.networks.weights.remote import HubFile

@@ -10,7 +10,7 @@ from PIL import Image
 from torch import Tensor
 
 from factortopy.errors import DataError, first_line
-from factortopy.networks.network import Preprocessing
+from factortopy.networks.preprocessing import Preprocessing
 
 # transformers' numbers of Pillow's filters
 RESAMPLE = {0: "nearest", 1: "lanczos", 2: "bilinear", 3: "bicubic", 4: "box", 5: "hamming"}

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from factortopy.errors import DataError, UnknownNameError
 from factortopy.networks.diffusion.parts import DiffusionParts, unet_units
-from factortopy.networks.network import Preprocessing
+from factortopy.networks.preprocessing import Preprocessing
 from factortopy.networks.reading.hooks import recorded
 from factortopy.networks.reading.layered import LayeredNetwork, choose_layers, hash_of
 from factortopy.networks.reading.outputs import MapAndExtras, without_extras

@@ -6,7 +6,7 @@ from typing import Any
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from factortopy.networks.network import Preprocessing, preprocessing_or_usual
+from factortopy.networks.preprocessing import Preprocessing, preprocessing_or_usual
 from factortopy.networks.reading.hooks import record_copies, record_outputs
 from factortopy.networks.reading.layered import LayeredNetwork, named_once
 from factortopy.networks.reading.outputs import find_tensor

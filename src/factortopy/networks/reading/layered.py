@@ -9,7 +9,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from factortopy.errors import DataError, FactortopyError, UnknownNameError, first_line
-from factortopy.networks.network import Network, Preprocessing, Tokens, check_images
+from factortopy.networks.network import Network, Tokens, check_images
+from factortopy.networks.preprocessing import Preprocessing
 from factortopy.networks.reading.outputs import MapAndExtras, TokenRule, learn_layout, read_layout, settle_channels
 from factortopy.networks.weights.state_dict import sha256_weights
 
