@@ -107,6 +107,7 @@ from .networks import list_networks as list_networks
 from .networks import load_diffusion as load_diffusion
 from .networks import load_network as load_network
 from .networks import network_from_function as network_from_function
+from .page import view as view
 from .page import write_page as write_page
 from .reporting import report as report
 from .simulation import Planted as Planted

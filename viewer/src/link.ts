@@ -23,18 +23,22 @@ export function hashOf(state: State, start: State): string {
 /** The view of an address; names and values that are none of a state are left out. */
 export function readHash(hash: string, start: State): Partial<State> {
   if (!hash.startsWith(`#${MARK}`)) return {};
-  const read: Record<string, unknown> = {};
+  const read: [string, unknown][] = [];
   for (const part of hash.slice(MARK.length + 1).split("&")) {
     const [key, text] = part.split("=", 2);
-    if (!KEPT.includes(key as keyof State) || text === undefined) continue;
     try {
-      const value: unknown = JSON.parse(decodeURIComponent(text));
-      if (fits(key as keyof State, value, start)) read[key] = value;
+      read.push([key, JSON.parse(decodeURIComponent(text ?? ""))]);
     } catch {
       continue;
     }
   }
-  return read as Partial<State>;
+  return fitting(read, start);
+}
+
+/** What of given names and values can stand in a state. */
+export function fitting(given: [string, unknown][], start: State): Partial<State> {
+  const kept = given.filter(([key, value]) => KEPT.includes(key as keyof State) && fits(key as keyof State, value, start));
+  return Object.fromEntries(kept) as Partial<State>;
 }
 
 function fits(key: keyof State, value: unknown, start: State): boolean {

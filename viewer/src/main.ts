@@ -1,49 +1,17 @@
-/** Finds the pictures of a page and brings each to life; without WebGL 2 the still picture stays. */
+/** Finds the pictures of a page and brings each to life; without WebGL 2 the still picture stays. In notebooks, `render`. */
 
 import "./style.css";
 
-import { App } from "./app";
-import { bytesOf, unzipped } from "./data/codec";
-import { readCortex } from "./data/cortex";
+import type { App } from "./app";
+import { bytesOf } from "./data/codec";
 import type { Header } from "./data/header";
-import { readMapping } from "./data/mapping";
 import { hashOf, readHash } from "./link";
-import { controls, mappingControls } from "./ui/controls";
-import { details } from "./ui/details";
+import { show } from "./show";
 import { h } from "./ui/dom";
-import { imageCard } from "./ui/image";
-import { keyCard } from "./ui/keycard";
-import { listenToPointers } from "./ui/pointer";
-import { stageOver } from "./ui/stage";
-import { regionTable } from "./ui/table";
-import { toolbar } from "./ui/toolbar";
-import { unfolding } from "./ui/unfold";
-
-declare global {
-  interface HTMLElement {
-    /** The picture's own handle, for tests and for pages that steer it. */
-    factortopy?: App;
-  }
-}
 
 async function begin(root: HTMLElement): Promise<void> {
   const part = (name: string) => root.querySelector(`[data-part=${name}]`)?.textContent ?? "";
-  const header = JSON.parse(part("header")) as Header;
-  const blob = await unzipped(bytesOf(part("numbers")));
-  const cortex = readCortex(header.surface, blob);
-  const mappings = header.mappings.map((mapping) => readMapping(mapping, cortex, blob));
-  const canvas = h("canvas", { class: "ft-canvas", tabindex: 0, role: "application", "aria-label":
-    "Cortex in the colours of the map. Arrows turn, + and − enlarge, Alt and arrows walk from vertex to vertex, Enter pins" });
-  const app = new App(header, cortex, mappings, canvas);
-  const stage = h("div", { class: "ft-stage" },
-    h("div", { class: "ft-view" }, canvas, stageOver(app)), h("div", { class: "ft-foot" }, keyCard(app), unfolding(app)));
-  const side = h("aside", { class: "ft-side", "aria-label": "What is shown and what is pointed at" },
-    ...[mappingControls(app), controls(app), details(app), imageCard(app), regionTable(app)].filter((one) => one !== null));
-  root.replaceChildren(toolbar(app, root), h("div", { class: "ft-body" }, stage, side));
-  root.factortopy = app;
-  listenToPointers(app);
-  new ResizeObserver(() => app.resize()).observe(canvas);
-  app.onFrame(() => (root.dataset.ready = "true"));
+  const app = await show(root, JSON.parse(part("header")) as Header, bytesOf(part("numbers")));
   linkView(app);
   app.resize();
 }
@@ -79,6 +47,8 @@ function start(): void {
     });
   }
 }
+
+export { render } from "./widget";
 
 if (document.readyState === "loading") addEventListener("DOMContentLoaded", start);
 else start();

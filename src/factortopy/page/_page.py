@@ -20,7 +20,7 @@ from factortopy.errors import DataError
 from factortopy.mapping import Mapping
 from factortopy.page.codec import Blob
 from factortopy.page.colours import colour_tables
-from factortopy.page.contents import write_mapping
+from factortopy.page.contents import on_one_scale, write_mapping
 from factortopy.page.geometry import write_geometry
 from factortopy.plot import LayerKey, Palette, SpaceKey, paint, surface_of, to_vertices
 from factortopy.provenance import package_versions
@@ -93,6 +93,25 @@ def picture(
     palette: Palette = "default",
 ) -> Picture:
     """The parts of :func:`write_page`, for a page with more on it; arguments and errors are the same."""
+    header, numbers = contents(mappings, images, clusters, palette)
+    script = static("viewer.js")
+    return Picture(
+        markup=_MARKUP.format(
+            still=_still(mappings[0], palette), header=header, data=base64.b64encode(numbers).decode()
+        ),
+        style=static("viewer.css"),
+        script=script,
+        sources=f"'sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}'",
+    )
+
+
+def contents(
+    mappings: Sequence[Mapping],
+    images: "Sequence[Image | None] | None",
+    clusters: Sequence[np.ndarray | None] | None,
+    palette: Palette,
+) -> tuple[str, bytes]:
+    """What the program reads: a header in JSON that can stand in HTML, and numbers, packed by gzip."""
     if not mappings:
         raise DataError("a page needs at least one mapping; none was given")
     for name, given in (("images", images), ("clusters", clusters)):
@@ -106,20 +125,15 @@ def picture(
         "version": package_versions(("factortopy",)).get("factortopy", "development"),
         "palette": palette,
         "surface": write_geometry(surface, blob),
-        "mappings": [
-            write_mapping(mapping, surface, blob, image, cluster)
-            for mapping, image, cluster in zip(mappings, images or nothing, clusters or nothing, strict=True)
-        ],
+        "mappings": on_one_scale(
+            [
+                write_mapping(mapping, surface, blob, image, cluster)
+                for mapping, image, cluster in zip(mappings, images or nothing, clusters or nothing, strict=True)
+            ]
+        ),
         "colours": colour_tables(len(mapping.layers) for mapping in mappings),
     }
-    data = base64.b64encode(gzip.compress(b"".join(blob.parts), 6, mtime=0)).decode()
-    script = _static("viewer.js")
-    return Picture(
-        markup=_MARKUP.format(still=_still(mappings[0], surface, palette), header=_as_json(content), data=data),
-        style=_static("viewer.css"),
-        script=script,
-        sources=f"'sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}'",
-    )
+    return _as_json(content), gzip.compress(b"".join(blob.parts), 6, mtime=0)
 
 
 _MARKUP = """<div class="factortopy" data-factortopy>
@@ -167,9 +181,9 @@ def _common_surface(mappings: Sequence[Mapping]) -> Surface:
     return min((surface_of(mapping) for mapping in mappings), key=lambda surface: SURFACES.index(surface.name))
 
 
-def _still(mapping: Mapping, surface: Surface, palette: Palette) -> str:
+def _still(mapping: Mapping, palette: Palette) -> str:
     """A small flat map, for readers without WebGL 2 and for the time until it is drawn."""
-    data = mapping.dataset
+    data, surface = mapping.dataset, surface_of(mapping)
     if "layer_share" in data:
         colours = LayerKey.of([data["layer_share"].values], palette).colours(data["layer_share"].values)
     else:
@@ -181,7 +195,8 @@ def _still(mapping: Mapping, surface: Surface, palette: Palette) -> str:
     return f"data:image/webp;base64,{base64.b64encode(stored.getvalue()).decode()}"
 
 
-def _static(name: str) -> str:
+def static(name: str) -> str:
+    """A file of the program."""
     return files("factortopy.page").joinpath("static", name).read_text(encoding="utf-8")
 
 

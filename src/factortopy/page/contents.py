@@ -12,7 +12,7 @@ from factortopy.analysis import estimate, layer_position, region_names
 from factortopy.cortex import ALL_VOXELS, HEMISPHERES, Surface
 from factortopy.mapping import Mapping, best_layer, facts_line, layer_confidence
 from factortopy.page.codec import Blob, parents_among, parents_of
-from factortopy.plot import flat_sheet, label_anchor, round_up
+from factortopy.plot import LayerKey, flat_sheet, label_anchor, round_up
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -65,6 +65,22 @@ def write_mapping(
     }
 
 
+def on_one_scale(written: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The same colours for the same values in all mappings of a page: every limit is the widest of theirs."""
+    for source in WEIGHTS:
+        weights = [mapping["weights"][source] for mapping in written if source in mapping["weights"]]
+        for name in ("largest", "highest"):
+            widest = max((own[name] for own in weights), default=1.0)
+            for own in weights:
+                own[name] = widest
+    for name in {name for mapping in written for name in mapping["limits"]}:
+        lows, highs = zip(*(mapping["limits"][name] for mapping in written if name in mapping["limits"]), strict=True)
+        for mapping in written:
+            if name in mapping["limits"]:
+                mapping["limits"][name] = (min(lows), max(highs))
+    return written
+
+
 def _measured(mapping: Mapping, surface: Surface) -> tuple[Int[np.ndarray, "voxel"], Int[np.ndarray, "voxel"]]:
     """Voxels that lie on the surface, and their vertices counted over both hemispheres, in rising order."""
     hemisphere, vertex = mapping.dataset["hemisphere"].values, mapping.dataset["vertex"].values
@@ -87,8 +103,7 @@ def _weights(
         "best": blob.values(np.rint(best), parents, BITS),
         "confidence": blob.values(confidence, parents, BITS),
         "position": blob.values(layer_position(chosen), parents, BITS),
-        # As the figures' key has it: soft selections would else be too dark to tell apart.
-        "largest": round_up(float(np.percentile(known, 95)), least=0.1) if len(known) else 1.0,
+        "largest": LayerKey.of([chosen], "default").largest if len(known) else 1.0,
         "highest": round_up(float(np.nanpercentile(chosen, 99.5)), least=0.1) if len(known) else 1.0,
     }
 

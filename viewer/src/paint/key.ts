@@ -3,9 +3,9 @@
 import type { Key } from "./maps";
 import type { Colours, Rgb } from "./tables";
 
-export const KEY_WIDTH = 216;
+export const KEY_WIDTH = 230;
 /** Where the colours lie in a key, logical pixels. */
-export const AREA = { x: 40, y: 8, width: 166 };
+export const AREA = { x: 54, y: 8, width: 166 };
 const HEIGHTS = { layers: 84, places: 110, scalar: 16, classes: 16 };
 const BELOW = 38;
 
