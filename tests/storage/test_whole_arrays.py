@@ -154,6 +154,27 @@ def test_hdf5_that_was_not_written_is_refused(tmp_path, options, written, said):
         read_array(tmp_path / "a.h5")
 
 
+def test_a_chunk_that_a_damaged_index_does_not_find_is_missed(tmp_path):
+    """Zeros over a part of the index, which HDF5 passes over without a word."""
+    values = np.random.default_rng(0).normal(5, 1, (6, 40)).astype("f4")
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file.create_dataset("x", data=values, chunks=(2, 7), compression="gzip")
+    content, passed_over = (tmp_path / "a.h5").read_bytes(), 0
+    for start in range(0, len(content) - 200, 32):
+        (tmp_path / "a.h5").write_bytes(content[:start] + bytes(200) + content[start + 200 :])
+        try:
+            with h5py.File(tmp_path / "a.h5") as file:
+                passed_over += bool((file["x"][()] == 0).any())
+        except (OSError, KeyError, RuntimeError, ValueError):
+            pass
+        try:
+            found = read_array(tmp_path / "a.h5")
+        except DataError:
+            continue
+        assert (found != 0).all(), start
+    assert passed_over
+
+
 def test_hdf5_of_zeros_or_of_nothing_is_read(tmp_path):
     with h5py.File(tmp_path / "a.h5", "w") as file:
         file.create_dataset("zeros", data=np.zeros((5, 3)), chunks=(2, 2), compression="gzip")

@@ -9,7 +9,7 @@ from typing import IO, Any, TypeAlias
 import numpy as np
 
 from factortopy.errors import DataError
-from factortopy.storage.chunked import check_dataset, check_meaning, check_zarr, hdf5_dataset
+from factortopy.storage.chunked import check_chunks_found, check_dataset, check_meaning, check_zarr, hdf5_dataset
 from factortopy.storage.files import SUFFIXES, ArrayPath, Path_, check_plausible, reading
 from factortopy.storage.values import as_array
 from factortopy.storage.volumes import open_cifti, open_gifti, open_volume, read_out, read_values
@@ -158,7 +158,9 @@ def _read_hdf5(path: ArrayPath) -> np.ndarray:
     with h5py.File(path.file, "r") as file:
         dataset = hdf5_dataset(file, path)
         check_dataset(dataset, path)
-        return check_meaning(np.asarray(dataset[()]), dataset.attrs, path)
+        values = np.asarray(dataset[()])
+        check_chunks_found(dataset, values, path)
+        return check_meaning(values, dataset.attrs, path)
 
 
 def _read_zarr(path: ArrayPath) -> np.ndarray:

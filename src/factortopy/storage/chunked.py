@@ -7,13 +7,14 @@ out, a source of a virtual dataset that is missing. Such zeros would pass for me
 import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from factortopy.errors import DataError
-from factortopy.storage.files import ArrayPath, Path_, check_plausible
+from factortopy.storage.files import ArrayPath, Path_, check_plausible, reading
 
 REMEDY = "get the file again, or write these parts too"
 
@@ -94,6 +95,22 @@ def missing_part(dataset: Any) -> str | None:
         absent = chunks - dataset.id.get_num_chunks()
         return f"{absent:,} of {chunks:,} chunks were never written" if absent else None
     return None if dataset.id.get_storage_size() else "its values were never written"
+
+
+def check_chunks_found(dataset: Any, values: np.ndarray, path: Path_ | ArrayPath) -> None:
+    """Refuse values read of an HDF5 dataset of which a chunk is listed, but not found, as in a damaged index.
+
+    Raises:
+        DataError: if a chunk that is all fill value cannot be read by itself.
+    """
+    if not dataset.chunks:
+        return
+    grid = [range(0, length, part) for length, part in zip(dataset.shape, dataset.chunks, strict=True)]
+    for place in product(*grid):
+        box = tuple(slice(start, start + part) for start, part in zip(place, dataset.chunks, strict=True))
+        if (values[box] == dataset.fillvalue).all():
+            with reading(path, "a chunk of it is not where its index says; get it again"):
+                dataset.id.read_direct_chunk(place)
 
 
 def row_is_stored(dataset: Any, row: int) -> bool:
