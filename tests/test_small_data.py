@@ -62,6 +62,9 @@ def test_two_test_images_have_no_limits_and_folds_have(tokens, run, tmp_path):
     assert all(row["r2_low"] is None and row["r2_high"] is None for row in scored["rois"])
     assert not [name for name in Mapping.load(tmp_path / "one").dataset if name.endswith(("_low", "_high"))]
 
+    faded = run("plot", tmp_path / "one", "-f", "scale", "--fade", "-q")
+    assert (faded.exit_code, "2 distinct test images" in faded.output) == (2, True)
+
     folds = [tmp_path / f"fold{number}" for number in range(1, 4)]
     for number, folder in enumerate(folds, start=1):
         done = run("fit", tokens.path, subject, folder, "--split", f"{number}/3", *FAST)

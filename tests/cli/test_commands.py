@@ -127,11 +127,11 @@ def test_plot_writes_the_figures_and_formats_asked_for(run, mapping, tmp_path):
     assert (tmp_path / "scale.png").read_bytes()[:4] == b"\x89PNG"
 
 
-def test_maps_fade_where_the_mapping_has_limits(run, mapping, tokens, subject, tmp_path):
+def test_maps_fade_where_the_mapping_has_limits(run, mapping, tokens, subject, split, tmp_path):
     result = run("plot", mapping, "-f", "scale", "--format", "png", "-o", tmp_path / "faded", "-q", "--fade")
     assert result.exit_code == 0, result.stderr
     assert b"pale where" in (tmp_path / "faded" / "scale.png").read_bytes()
-    few = ("--set", "steps=2", "--set", "components=8", "--bootstrap", 0)
+    few = ("--set", "steps=2", "--set", "components=8", "--bootstrap", 0, "--split", split)
     result = run("fit", tokens, subject, tmp_path / "mapping", *few)
     assert result.exit_code == 0, result.stderr
     assert "r2_low" not in Mapping.load(tmp_path / "mapping").dataset

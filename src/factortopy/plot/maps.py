@@ -132,7 +132,8 @@ def certainty(mapping: Mapping) -> Float[np.ndarray, "voxel"]:
         DataError: if the mapping was fitted without a bootstrap.
     """
     if "r2_low" not in mapping.dataset:
-        raise DataError("fading needs limits of R²: fit with bootstrap=1000, or draw without fade")
+        why = mapping.dataset.attrs.get("no_limits", "fit with bootstrap=1000")
+        raise DataError(f"fading needs limits of R²: {why}, or draw without fade")
     low, r2 = values_of(mapping, "r2_low"), values_of(mapping, "r2")
     sure = np.divide(low, r2, out=np.zeros_like(r2, dtype=float), where=(low > 0) & (r2 > 0))
     return np.asarray(np.clip(sure, 0.0, 1.0))
