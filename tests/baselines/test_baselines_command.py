@@ -15,7 +15,7 @@ from factortopy.subjects import load_arrays
 from factortopy.tokens import TokenStore, extract
 
 IMAGES, VOXELS = 40, 6
-FEW = ("--which", "ridge-all-layers,factortopy", "--features", 16, "--set", "steps=2", "--set", "components=4")
+FEW = ("--which", "ridge-all-layers,factortopy", "--features", 4, "--set", "steps=2", "--set", "components=4")
 
 
 def run(*words):

@@ -5,69 +5,101 @@ import pytest
 import torch
 from planted_tokens import GRID, LAYERS, SPLIT, PlantedTokens, subject_of
 from sklearn.linear_model import Ridge
-from sklearn.model_selection import PredefinedSplit
 
 from factortopy.analysis import draw_roi_r2, r_squared
-from factortopy.baselines import receptive_fields
-from factortopy.baselines.features import PENALTIES, Field, field_weights, measure_features
-from factortopy.baselines.linear import band_weightings, choose, fit_candidates, fit_linear
-from factortopy.fitting import fit_settings, split_examples
+from factortopy.baselines.features import Field, field_weights, measure_features
+from factortopy.baselines.linear import fit_linear
+from factortopy.fitting import PENALTIES, fit_settings, split_examples
 
-COUNTS = {"train": 60, "validation": 25, "test": 20}
+SCENES = [f"scene {number // 3}" for number in range(260)]
 
 
-@pytest.fixture
-def bands():
-    """Two feature spaces; half of the voxels read one, half the other."""
-    random = np.random.default_rng(0)
-    spaces = [
-        {side: random.normal(size=(count, 5)).astype(np.float32) for side, count in COUNTS.items()} for _ in range(2)
-    ]
-    weights = random.normal(size=(2, 5, 6))
-    weights[0, :, 3:] = weights[1, :, :3] = 0
-    responses = {
-        side: (
-            sum(space[side] @ part for space, part in zip(spaces, weights, strict=True))
-            + random.normal(size=(count, 6))
-            + 0.3
-        ).astype(np.float32)
-        for side, count in COUNTS.items()
+def measured(signal, noise=0.5, scenes=None, tokens=None, count=6):
+    """Features of planted tokens, and z-scored responses to all sides."""
+    tokens = tokens or PlantedTokens()
+    sides = split_examples(tokens, subject_of(signal, noise=noise), SPLIT)
+    features = measure_features(sides, count, fit_settings(), scenes, torch.device("cpu"), progress=False)
+    return features, {name: side.all_responses().numpy() for name, side in sides.items()}
+
+
+def read_layer(tokens, layer, voxels=5, seed=2):
+    """Responses that read one layer at all places."""
+    read = tokens.local[layer].reshape(260, -1).astype(float)
+    return read @ np.random.default_rng(seed).normal(size=(read.shape[1], voxels))
+
+
+def fold_by_fold(kernels, features, y):
+    """Best kernel and penalty of every voxel by scikit-learn's ridge on left-out folds; predictions of all rows."""
+    count, parts = len(features.repeats), features.folds.numpy()
+    best = np.full(y.shape[1], np.inf)
+    predictions, chosen = np.zeros((len(features.tokens) - count, y.shape[1])), np.zeros(y.shape[1], int)
+    for number, kernel in enumerate(kernels):
+        values, axes = np.linalg.eigh(kernel[:count].numpy().astype(float))
+        rows = axes * np.sqrt(values.clip(0))
+        held_out = kernel[count:].numpy().astype(float) @ axes * np.where(values > 1e-6, values.clip(1e-6) ** -0.5, 0)
+        scale = np.square(rows).sum(axis=1).mean()
+        for penalty in PENALTIES.numpy() * scale:
+            error = np.zeros(y.shape[1])
+            for fold in np.unique(parts):
+                model = Ridge(penalty).fit(rows[parts != fold], y[parts != fold])
+                error += np.square(model.predict(rows[parts == fold]) - y[parts == fold]).sum(axis=0)
+            better = error < best
+            if not better.any():
+                continue
+            best[better], chosen[better] = error[better], number
+            predictions[:, better] = Ridge(penalty).fit(rows, y[:, better]).predict(held_out).reshape(-1, better.sum())
+    return chosen, predictions
+
+
+@pytest.mark.parametrize("scenes", [None, SCENES])
+def test_choice_and_predictions_are_those_of_ridges_fitted_fold_by_fold(scenes):
+    tokens = PlantedTokens()
+    signal = np.concatenate([read_layer(tokens, 0), read_layer(tokens, 2)], axis=1)
+    features, responses = measured(signal, noise=1.5, scenes=scenes)
+    y = np.concatenate([responses["train"], responses["validation"]]).astype(float)
+    chosen, predictions = fold_by_fold(features.layer_kernels, features, y)
+    found = fit_linear("ridge-best-layer", features, progress=False)
+    np.testing.assert_array_equal(found.chosen, chosen)
+    np.testing.assert_allclose(found.predictions, predictions, atol=0.02)
+    assert set(chosen[:5]) == {0}
+    assert set(chosen[5:]) == {2}
+
+
+def test_ridge_on_all_layers_is_close_to_himalayas():
+    library = pytest.importorskip("himalaya.kernel_ridge", reason="himalaya is for tests only")
+    tokens = PlantedTokens()
+    features, responses = measured(read_layer(tokens, 0) + read_layer(tokens, 1), noise=1.0)
+    kernel, count = features.kernel([1 / LAYERS] * LAYERS).numpy().astype(float), 220
+    y = np.concatenate([responses["train"], responses["validation"]]).astype(float)
+    model = library.KernelRidgeCV(alphas=PENALTIES.numpy(), kernel="precomputed", cv=10)
+    model.fit(kernel[:count], y - y.mean(axis=0))
+    theirs = model.predict(kernel[count:]) + y.mean(axis=0)
+    ours = fit_linear("ridge-all-layers", features, progress=False).predictions
+    scores = [r_squared(responses["test"], values.astype(np.float32)).mean() for values in (ours, theirs)]
+    assert scores[0] == pytest.approx(scores[1], abs=0.02)
+    assert scores[0] > 0.1
+
+
+def test_banded_ridge_wins_where_one_layer_is_read_and_equals_ridge_by_equal_weights():
+    tokens = PlantedTokens()
+    features, responses = measured(read_layer(tokens, 1), noise=1.0)
+    r2 = {
+        name: r_squared(responses["test"], fit_linear(name, features, progress=False).predictions).mean()
+        for name in ("training-mean", "ridge-all-layers", "banded-ridge", "ridge-best-layer")
     }
-    return spaces, responses
+    assert r2["training-mean"] == pytest.approx(-(1 / 40 + 1 / 220), abs=0.05)
+    assert r2["training-mean"] < r2["ridge-all-layers"] < r2["banded-ridge"]
+    assert r2["ridge-best-layer"] > r2["ridge-all-layers"]
 
 
-def test_banded_ridge_equals_himalaya(bands):
-    himalaya = pytest.importorskip("himalaya.ridge", reason="himalaya is an extra")
-    spaces, responses = bands
-    weightings = band_weightings(2, seed=3).astype(np.float32)
-    both = [np.concatenate([space["train"], space["validation"]]) for space in spaces]
-    observed = np.concatenate([responses["train"], responses["validation"]])
-    fold = PredefinedSplit(np.r_[np.full(60, -1), np.zeros(25)])
-    model = himalaya.GroupRidgeCV(
-        groups="input", cv=fold, fit_intercept=True,
-        solver_params={"n_iter": weightings, "alphas": PENALTIES, "progress_bar": False, "warn": False},
-    ).fit(both, observed)  # fmt: skip
-    score, penalty, weights = choose(spaces, responses, weightings, None)
-    np.testing.assert_allclose(score, model.cv_scores_.max(axis=0), rtol=1e-5)
-    np.testing.assert_allclose(np.log(weights.T / penalty), model.deltas_, rtol=1e-4, atol=1e-4)
-    assert weights[:3, 0].mean() > 0.75
-    assert weights[3:, 1].mean() > 0.75
-
-
-def test_predictions_are_those_of_ridge_on_the_training_images(bands):
-    """The choice by hand: every penalty fitted with scikit-learn, the best on the validation images kept."""
-    spaces, responses = bands
-    found = fit_candidates([lambda space=space: [space] for space in spaces], responses)
-    assert found.chosen.tolist() == [0, 0, 0, 1, 1, 1]
-    for voxel in range(6):
-        space, target = spaces[found.chosen[voxel]], responses["train"][:, voxel]
-        fits = [Ridge(alpha=penalty).fit(space["train"], target) for penalty in PENALTIES]
-        errors = [
-            np.square(fit.predict(space["validation"]) - responses["validation"][:, voxel]).mean() for fit in fits
-        ]
-        expected = fits[int(np.argmin(errors))].predict(space["test"])
-        np.testing.assert_allclose(found.predictions[:, voxel], expected, atol=1e-4)
-        assert found.score[voxel] == pytest.approx(-min(errors), rel=1e-4)
+def test_noise_is_predicted_by_its_mean():
+    """Few images, and a layer and penalty for every voxel: still not worse than nothing."""
+    noise = np.random.default_rng(4).normal(size=(260, 60))
+    features, responses = measured(noise, noise=0.0)
+    mean = r_squared(responses["test"], fit_linear("training-mean", features, progress=False).predictions).mean()
+    for name in ("ridge-all-layers", "ridge-best-layer", "banded-ridge"):
+        r2 = r_squared(responses["test"], fit_linear(name, features, progress=False).predictions).mean()
+        assert mean - 0.03 < r2 < 0.01, name
 
 
 def test_the_receptive_fields_planted_are_found():
@@ -79,37 +111,24 @@ def test_the_receptive_fields_planted_are_found():
         @ random.normal(size=(tokens.local.shape[2], 3))
         for layer, field in enumerate(planted)
     ]
-    subject = subject_of(np.concatenate(signal, axis=1))
-    sides = split_examples(tokens, subject, SPLIT)
-    responses = {side: images.responses[torch.arange(len(images))].numpy() for side, images in sides.items()}
-    features = measure_features(sides, LAYERS, 36, fit_settings(), progress=False)
-    found = fit_linear("fwrf", features, responses, progress=False)
+    features, responses = measured(np.concatenate(signal, axis=1), noise=0.2)
+    found = fit_linear("fwrf", features, progress=False)
     grid = features.fields()
     assert len(grid) == 3 * GRID * GRID
     assert [grid[number] for number in found.chosen] == [field for field in planted for _ in range(3)]
     assert r_squared(responses["test"], found.predictions).mean() > 0.9
 
 
-def test_fields_in_closed_form_are_ridge_on_their_features(monkeypatch):
-    """himalaya's choice and scikit-learn's regression on the features of every field, one by one."""
-    pytest.importorskip("himalaya.ridge", reason="himalaya is an extra")
-    monkeypatch.setattr(receptive_fields, "VOXELS", 4)  # in three rounds
-    tokens, random = PlantedTokens(), np.random.default_rng(3)
-    read = tokens.local[1, :, :, 2, 1] + 0.5 * tokens.global_[0]
-    signal = read.astype(float) @ random.normal(size=(read.shape[1], 9)) + 7
-    subject = subject_of(signal, noise=0.7)
-    sides = split_examples(tokens, subject, SPLIT)
-    responses = {side: images.responses[torch.arange(len(images))].numpy() for side, images in sides.items()}
-    responses = {side: part + 0.4 for side, part in responses.items()}  # the intercept counts
-    features = measure_features(sides, LAYERS, 36, fit_settings(), progress=False)
-    some = features.fields()[::5]
-    monkeypatch.setattr(type(features), "fields", lambda _: some)
-    found = fit_linear("fwrf", features, responses, progress=False)
-    expected = fit_candidates([lambda field=field: [features.of_field(field)] for field in some], responses)
-    np.testing.assert_array_equal(found.chosen, expected.chosen)
-    np.testing.assert_allclose(found.score, expected.score, rtol=1e-4)
-    np.testing.assert_allclose(found.predictions, expected.predictions, atol=1e-4)
-    assert len(set(found.chosen)) > 1
+def test_features_of_a_field_are_the_weighed_tokens_and_the_global_ones():
+    features, _ = measured(np.random.default_rng(0).normal(size=(260, 2)))
+    field = Field(-0.5, 0.5, 0.5)
+    rows = features.of_field(field).numpy()
+    assert rows.shape == (260, 2 * LAYERS * 6)
+    np.testing.assert_allclose(rows[:220].mean(axis=0), 0, atol=1e-3)
+    assert np.square(rows[:220]).sum(axis=1).mean() == pytest.approx(1, abs=1e-3)
+    read = np.einsum("nkhw,hw->nk", features.tokens.local[1].float(), field_weights(field, GRID, GRID))
+    for component in range(6):
+        assert abs(np.corrcoef(rows[:, 6 + component], read[:, component])[0, 1]) > 0.9999
 
 
 def test_weights_of_a_field_follow_the_gaussian():
@@ -117,16 +136,6 @@ def test_weights_of_a_field_follow_the_gaussian():
     assert weights.sum() == pytest.approx(1)
     assert weights[1, 0] / weights[0, 0] == pytest.approx(np.exp(1 / 0.5), rel=1e-5)
     assert weights[1, 0] / weights[0, 1] == pytest.approx(np.exp(2 / 0.5), rel=1e-5)
-
-
-def test_all_baselines_have_equally_many_features():
-    tokens = PlantedTokens()
-    sides = split_examples(tokens, subject_of(np.random.default_rng(0).normal(size=(260, 2))), SPLIT)
-    features = measure_features(sides, LAYERS, 36, fit_settings(), progress=False)
-    assert features.of_layer(0, 36)["test"].shape == (40, 36)
-    assert sum(features.of_layer(layer, 12)["test"].shape[1] for layer in range(LAYERS)) == 36
-    assert features.of_field(Field(0, 0, 1))["test"].shape == (40, 36)
-    assert features.of_field(Field(0, 0, 1))["train"].var(axis=0).mean() == pytest.approx(1, abs=1e-3)
 
 
 def test_resampled_scores_equal_those_of_rows_drawn_again():

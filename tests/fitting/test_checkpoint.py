@@ -66,14 +66,14 @@ def stop_after(monkeypatch, steps):
 @pytest.mark.parametrize("steps", [1, 9, 10, 23])
 @pytest.mark.parametrize("recipe", ["default", "paper"])
 def test_a_stopped_fit_goes_on_bit_for_bit(sides, tmp_path, recipe, steps):
-    whole, expected = run(sides, recipe)
+    whole, expected, _ = run(sides, recipe)
     with pytest.MonkeyPatch.context() as patch:
         stop_after(patch, steps)
         with pytest.raises(Stopped):
             run(sides, recipe, tmp_path / "state")
     # Torch's own random numbers are elsewhere now, as in another process.
     torch.rand(5)
-    resumed, history = run(sides, recipe, tmp_path / "state")
+    resumed, history, _ = run(sides, recipe, tmp_path / "state")
     assert history.step == expected.step
     assert history.loss == expected.loss
     assert history.validation_r2 == expected.validation_r2
@@ -82,19 +82,19 @@ def test_a_stopped_fit_goes_on_bit_for_bit(sides, tmp_path, recipe, steps):
 
 
 def test_a_fit_that_is_done_is_not_trained_again(sides, tmp_path, monkeypatch):
-    first, _ = run(sides, "default", tmp_path / "state")
+    first, *_ = run(sides, "default", tmp_path / "state")
     stop_after(monkeypatch, 0)
-    again, _ = run(sides, "default", tmp_path / "state")
+    again, *_ = run(sides, "default", tmp_path / "state")
     assert all(torch.equal(a, b) for a, b in zip(first.parameters(), again.parameters(), strict=True))
 
 
 def test_patience_ends_a_resumed_fit_too(sides, tmp_path, monkeypatch):
     changes = {"patience": 1, "learning_rate": 30.0, "cosine": False, "decay_by_noise": False}
-    _, expected = run(sides, "default", **changes)
+    _, expected, _ = run(sides, "default", **changes)
     assert expected.step[-1] < 24
     run(sides, "default", tmp_path / "state", **changes)
     stop_after(monkeypatch, 0)
-    _, history = run(sides, "default", tmp_path / "state", **changes)
+    _, history, _ = run(sides, "default", tmp_path / "state", **changes)
     assert history.step == expected.step
 
 
@@ -103,15 +103,15 @@ def test_tokens_on_disk_train_the_very_same_model(sides, recipe):
     halves = [
         Examples(lambda rows, side=side: side.read(rows).to(dtype=torch.float16), side.responses) for side in sides
     ]
-    in_memory, _ = run(halves, recipe, memory=10**9)
-    on_disk, history = run(halves, recipe, memory=0)
+    in_memory, *_ = run(halves, recipe, memory=10**9)
+    on_disk, history, _ = run(halves, recipe, memory=0)
     assert all(torch.equal(a, b) for a, b in zip(in_memory.parameters(), on_disk.parameters(), strict=True))
     assert 0 < history.waited < history.seconds
 
 
 def test_bfloat16_trains_nearly_the_same_model(sides):
-    _, exact = run(sides, "default", precision="fp32")
-    _, narrow = run(sides, "default", precision="bf16")
+    _, exact, _ = run(sides, "default", precision="fp32")
+    _, narrow, _ = run(sides, "default", precision="bf16")
     assert narrow.validation_r2 != exact.validation_r2
     assert np.allclose(narrow.validation_r2, exact.validation_r2, atol=0.02)
 
@@ -142,7 +142,7 @@ def test_a_training_step_never_asks_the_device_for_a_value(sides):
     """Tensors of the device "meta" have no values: whatever waits for one raises an error."""
     settings = fit_settings("default", width=4, batch_size=7, components=5, gradient_clip=0.5)
     machine = Machine(torch.device("cpu"), "fp32", 10**9)
-    model, _ = train_model(
+    model, *_ = train_model(
         settings.model_copy(update={"steps": 1}), *sides, COORDINATES, BOUNDS, machine=machine, progress=False
     )
     model.to("meta")

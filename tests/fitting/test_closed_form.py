@@ -8,7 +8,7 @@ from sklearn.linear_model import Ridge
 from factortopy.fitting import fit_settings
 from factortopy.fitting.build import build_solved_model
 from factortopy.fitting.candidates import candidates, design, posterior, select_and_solve
-from factortopy.fitting.closed_form import PENALTIES, centre, decompose, dual_weights, leave_one_out
+from factortopy.fitting.closed_form import PENALTIES, centre, decompose, dual_weights, leave_folds_out, leave_one_out
 from factortopy.fitting.examples import Examples, distinct_images
 from factortopy.fitting.reduction import TokenReduction
 from factortopy.model import gaussian_pool
@@ -44,6 +44,27 @@ def test_leave_one_out_equals_fits_without_all_trials_of_each_image(images, feat
             error = error + np.square(observed[own] - model.predict(design[own])).sum(axis=0)
             total = total + np.square(observed[own] - observed[others].mean(axis=0)).sum(axis=0)
         np.testing.assert_allclose(scores[index], 1 - error / total, rtol=1e-8)
+
+
+@pytest.mark.parametrize(("images", "features"), [(20, 6), (20, 50)])
+def test_leave_folds_out_equals_fits_without_each_fold(images, features):
+    x, y, repeats = regression(images, features)
+    weight, folds = repeats.double(), torch.tensor([0, 1, 2, 2, 0] * (images // 5))
+    spectrum = decompose(centre(x, weight)[0], weight)
+    scores = leave_folds_out(spectrum, centre(y, weight)[0], folds)
+    rows = np.repeat(np.arange(images), repeats)
+    design, observed, fold = x.numpy()[rows], y.numpy()[rows], folds.numpy()[rows]
+    for index in (3, 7, 10):
+        penalty = float(PENALTIES[index] / spectrum.factor)
+        error, total = 0, 0
+        for number in range(3):
+            own, others = fold == number, fold != number
+            model = Ridge(penalty).fit(design[others], observed[others])
+            error = error + np.square(observed[own] - model.predict(design[own])).sum(axis=0)
+            total = total + np.square(observed[own] - observed[others].mean(axis=0)).sum(axis=0)
+        np.testing.assert_allclose(scores[index], 1 - error / total, rtol=1e-8)
+    alone = leave_folds_out(spectrum, centre(y, weight)[0], torch.arange(images))
+    torch.testing.assert_close(alone, leave_one_out(spectrum, centre(y, weight)[0]))
 
 
 @pytest.mark.parametrize(("images", "features"), [(20, 6), (20, 50)])

@@ -46,6 +46,9 @@ from .estimates.estimate_tables import record_of as record_of
 from .estimates.estimate_tables import records_of as records_of
 from .estimates.estimate_tables import table_of as table_of
 from .estimates.estimate_tables import text_in_row as text_in_row
+from .estimates.yardstick import findings as findings
+from .estimates.yardstick import nothing_found as nothing_found
+from .estimates.yardstick import yardstick_table as yardstick_table
 from .heldout.gauge import Gauge as Gauge
 from .heldout.gauge import Selectors as Selectors
 from .heldout.gauge import canonical_gauge as canonical_gauge

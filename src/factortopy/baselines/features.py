@@ -1,18 +1,23 @@
-"""What linear baselines start from, equally many numbers an image for each, and what they come to.
+"""What linear baselines start from: the same principal components of tokens, of fitted images and of test rows."""
 
-All start from the same principal components of tokens, as the default recipe does: ``K = features / (2 L)``
-of every layer, for local and for global tokens.
-"""
-
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
-import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from factortopy.fitting import Examples, FitSettings, join_tokens, measure_reduction
+from factortopy.fitting import (
+    GLOBAL,
+    Examples,
+    FitSettings,
+    distinct_images,
+    image_folds,
+    join_tokens,
+    mean_kernel,
+    measure_reduction,
+)
 from factortopy.networks import Tokens
 from factortopy.progress import progress_bar
 
@@ -21,27 +26,6 @@ FIELD_PLACES = 8
 """Centres of receptive fields along each axis of the image, at most."""
 FIELD_SIZES = (0.5, 1.0, 2.0)
 """Standard deviations of receptive fields, in distances between neighbouring centres."""
-
-PENALTIES = np.logspace(0, 6, 13, dtype=np.float32)
-"""Ridge penalties tried, for features of mean variance 1."""
-
-Sides = dict[str, Float[np.ndarray, "_image _number"]]
-"""Numbers of every image, by side of the split."""
-
-
-@dataclass(frozen=True, eq=False)
-class LinearFit:
-    """What a linear baseline predicts and what it chose on the validation images.
-
-    Attributes:
-        predictions: of the responses to the test images.
-        chosen: candidate (layer, receptive field) that predicted each voxel's validation responses best.
-        score: negative mean squared error there, as himalaya gives it.
-    """
-
-    predictions: Float[np.ndarray, "image voxel"]
-    chosen: Int[np.ndarray, "voxel"]
-    score: Float[np.ndarray, "voxel"]
 
 
 @dataclass(frozen=True)
@@ -53,49 +37,67 @@ class Field:
     size: float
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Features:
-    """Principal components of the tokens of every image.
+    """Components of the distinct images of training and validation, and of the test rows after them.
 
     Attributes:
-        tokens: float16 components by side of the split.
-        count: numbers an image that a baseline may use in all.
+        tokens: float16 components of all rows.
+        repeats: trials of each of the first images, those that are fitted.
+        folds: their folds, scenes kept whole.
+        responses: mean responses to them.
     """
 
-    tokens: dict[str, Tokens]
-    count: int
+    tokens: Tokens
+    repeats: Float[Tensor, "n"]
+    folds: Int[Tensor, "n"]
+    responses: Float[Tensor, "n voxel"]
 
     @property
     def layers(self) -> int:
         """Number of layers."""
-        return len(self.tokens["train"].local)
+        return len(self.tokens.local)
 
-    def of_layer(self, layer: int, count: int) -> Sides:
-        """``count`` principal components of a layer's tokens, those of all positions and the global one."""
-        from sklearn.decomposition import PCA
+    @cached_property
+    def layer_kernels(self) -> list[Float[Tensor, "row n"]]:
+        """Kernels of the layers: 3/4 of their tokens at all places, 1/4 of the global one."""
+        pairs = zip(self.tokens.local, self.tokens.global_, strict=True)
+        return [
+            (1 - GLOBAL) * mean_kernel([local], self.repeats) + GLOBAL * mean_kernel([whole], self.repeats)
+            for local, whole in pairs
+        ]
 
-        parts = {
-            side: torch.cat([tokens.local[layer].flatten(1), tokens.global_[layer]], dim=1).float().numpy()
-            for side, tokens in self.tokens.items()
-        }
-        most = min(count, len(parts["train"]) - 1, parts["train"].shape[1])
-        components = PCA(most, random_state=0).fit(parts["train"])
-        return _unit({side: components.transform(part) for side, part in parts.items()})
+    def kernel(self, weights: Sequence[float]) -> Float[Tensor, "row n"]:
+        """Layers' kernels, weighted."""
+        total = torch.zeros_like(self.layer_kernels[0])
+        for weight, part in zip(weights, self.layer_kernels, strict=True):
+            total += weight * part
+        return total
 
-    def of_field(self, field: Field) -> Sides:
-        """Components of all layers: local ones weighed by a receptive field, and global ones."""
-        first = self.tokens["train"].local[0]
-        weights = field_weights(field, *first.shape[-2:]).flatten()
+    def of_field(self, field: Field) -> Float[Tensor, "row F"]:
+        """Components of all layers, less their mean: local ones weighed by a receptive field, and global ones.
 
-        def of(tokens: Tokens) -> np.ndarray:
-            local = [layer.float().flatten(2) @ weights for layer in tokens.local]
-            return torch.cat([*local, *(layer.float() for layer in tokens.global_)], dim=1).numpy()
-
-        return _unit({side: of(tokens) for side, tokens in self.tokens.items()})
+        Every block has the mean square that it has in the kernel of all layers.
+        """
+        weights = field_weights(field, *self.tokens.local[0].shape[-2:]).flatten().to(self.repeats)
+        local = [
+            torch.cat([part.float() @ weights for part in layer.flatten(2).split(64)]) for layer in self.tokens.local
+        ]
+        shares = [(1 - GLOBAL) / self.layers] * self.layers + [GLOBAL / self.layers] * self.layers
+        count, share_of_trials = len(self.repeats), self.repeats / self.repeats.sum()
+        blocks = (block.float() for block in (*local, *self.tokens.global_))
+        blocks = (block - share_of_trials @ block[:count] for block in blocks)
+        return torch.cat(
+            [
+                block * (share / block[:count].square().sum(dim=1).mean().clamp(min=1e-12)).sqrt()
+                for block, share in zip(blocks, shares, strict=True)
+            ],
+            dim=1,
+        )
 
     def fields(self) -> list[Field]:
         """The grid of receptive fields: centres of the token grid's cells, at most 8 x 8, in three sizes."""
-        height, width = self.tokens["train"].local[0].shape[-2:]
+        height, width = self.tokens.local[0].shape[-2:]
         rows, columns = min(height, FIELD_PLACES), min(width, FIELD_PLACES)
         step = 2 / max(rows, columns)
         return [
@@ -107,19 +109,39 @@ class Features:
 
 
 def measure_features(
-    sides: dict[str, Examples], layers: int, count: int, settings: FitSettings, progress: bool = True
+    sides: dict[str, Examples],
+    count: int,
+    settings: FitSettings,
+    scenes: Sequence[str] | None,
+    device: torch.device,
+    progress: bool = True,
 ) -> Features:
-    """Tokens of all sides in principal components of the training images, for ``count`` numbers an image in all."""
-    components = max(1, count // (2 * layers))
-    reduction = measure_reduction(sides["train"], components, settings.damping, settings.seed)
+    """Tokens of all sides in principal components of the training images.
 
-    def reduced(side: Examples) -> Iterator[Tokens]:
-        for batch in side.batches(BATCH):
-            yield reduction.apply(batch)
-            advance(len(batch))
+    Args:
+        sides: training, validation and test images.
+        count: components of each layer and kind of token, at most.
+        settings: whose seed is that of the components.
+        scenes: of every token; None where they are not known.
+        device: where to compute.
+        progress: whether to show a progress bar.
 
-    with progress_bar("Features", sum(map(len, sides.values())), show=progress) as advance:
-        return Features({name: join_tokens(reduced(side), len(side)) for name, side in sides.items()}, count)
+    Raises:
+        DataError: if training and validation images are of one scene.
+    """
+    images, repeats = distinct_images(sides["train"], sides["validation"])
+    reduction = measure_reduction(sides["train"], count, settings.damping, settings.seed).undamped(count).to(device)
+
+    def reduced() -> Iterator[Tokens]:
+        for side in (images, sides["test"]):
+            for batch in side.batches(BATCH):
+                yield reduction.apply(batch.to(device))
+                advance(len(batch))
+
+    rows = len(images) + len(sides["test"])
+    with progress_bar("Features", rows, show=progress) as advance:
+        tokens = join_tokens(reduced(), rows, device)
+    return Features(tokens, repeats.to(device), image_folds(images, scenes).to(device), images.all_responses(device))
 
 
 def field_weights(field: Field, height: int, width: int) -> Float[Tensor, "H W"]:
@@ -129,9 +151,3 @@ def field_weights(field: Field, height: int, width: int) -> Float[Tensor, "H W"]
     distance = (x[None, :] - field.x).square() + (y[:, None] - field.y).square()
     weights = (-distance / (2 * field.size**2)).exp()
     return weights / weights.sum()
-
-
-def _unit(sides: Sides) -> Sides:
-    """Divided by one number, so that features have a mean variance of 1 and penalties mean alike."""
-    spread = float(np.sqrt(sides["train"].var(axis=0).mean())) or 1.0
-    return {side: (part / spread).astype(np.float32) for side, part in sides.items()}

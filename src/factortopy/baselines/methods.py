@@ -12,7 +12,7 @@ import numpy as np
 import pandas
 import xarray as xr
 
-from factortopy.analysis import Estimate, finite_mean, normalised, records_of, table_of
+from factortopy.analysis import Estimate, finite_mean, normalised, percentiles, records_of, table_of
 from factortopy.fitting import FitSettings
 from factortopy.images import ImageSet, Split
 from factortopy.networks import Tokens, load_network
@@ -41,8 +41,11 @@ class Method:
 REFERENCE = "factortopy"
 """The method that all others are compared with."""
 UNTRAINED = "untrained-network"
+MEAN = "training-mean"
+"""The method that predicts the mean response: what is worse has learnt less than nothing."""
 
 METHODS: dict[str, Method] = {
+    MEAN: Method("training mean", "linear baseline"),
     "ridge-best-layer": Method("ridge, best layer", "linear baseline"),
     "ridge-all-layers": Method("ridge, all layers", "linear baseline"),
     "banded-ridge": Method("banded ridge", "linear baseline"),
@@ -165,6 +168,15 @@ class BaselineScores:
             below 0.05 left out. NaN what is not known.
         """
         return table_of(self._row(method, roi) for roi in self.rois for method in self.methods)
+
+    def worse_than_the_mean(self) -> list[str]:
+        """Labels of methods whose mean R^2 over all voxels lies below that of the training mean by its limits."""
+        if MEAN not in self.methods:
+            return []
+        draws = self.dataset["resampled"].sel(roi=self.rois[-1])
+        below = draws - draws.sel({"method": MEAN})
+        others = [name for name in self.methods if name != MEAN]
+        return [METHODS[name].label for name in others if percentiles(below.sel({"method": name}).values)[1] < 0]
 
     def save(self, folder: str | PathLike[str]) -> tuple[Path, Path]:
         """Write ``baselines.csv`` and ``baselines.json`` to a folder; returns their paths.

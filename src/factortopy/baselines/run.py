@@ -12,14 +12,15 @@ from typing import Any
 import numpy as np
 import torch
 import xarray as xr
+from jaxtyping import Float
 
 from factortopy.analysis import draw_roi_r2, r_squared
 from factortopy.baselines.features import Features, measure_features
-from factortopy.baselines.linear import fit_linear, himalaya_search
+from factortopy.baselines.linear import fit_linear
 from factortopy.baselines.methods import METHODS, UNTRAINED, BaselineScores, is_linear, variant
 from factortopy.cortex import ALL_VOXELS
 from factortopy.errors import DataError, UnknownNameError
-from factortopy.fitting import Examples, FitSettings, default_split, image_of_rows, split_examples
+from factortopy.fitting import COMPONENTS, Examples, FitSettings, default_split, image_of_rows, split_examples
 from factortopy.images import Split
 from factortopy.machine import Machine
 from factortopy.storage import Checkpoint, Part, remove, sha256_text
@@ -27,8 +28,6 @@ from factortopy.subjects import Subject
 from factortopy.tokens import TokenStore
 from factortopy.workflow import ceiling_on_test, fit_facts, fit_identity, fit_model, fit_options
 
-FEATURES = 768
-"""Numbers an image that every linear baseline uses: the channels of a base-size transformer."""
 RESAMPLES = 1_000
 
 
@@ -39,15 +38,16 @@ def run_baselines(
     *,
     which: Sequence[str] | None = None,
     split: Split | None = None,
-    features: int = FEATURES,
+    features: int = COMPONENTS,
     untrained: TokenStore | None = None,
     progress: bool = True,
     **options: Any,
 ) -> BaselineScores:
     """Compare FactorTopy with baselines, ablations and controls on the same tokens, split and test images.
 
-    Responses are z-scored by the training images; every method trains on these, chooses by the validation
-    images and is scored on the test images. Each result is written to ``output/methods`` as it is done, and a
+    Responses are z-scored by the training images and every method is scored on the test images. FactorTopy trains on
+    training images and chooses its best step by the validation images; linear baselines choose by cross-validation on
+    both and are then fitted to both. Each result is written to ``output/methods`` as it is done, and a
     run that was stopped goes on after the last one.
 
     Args:
@@ -57,14 +57,13 @@ def run_baselines(
         which: names of ``METHODS``; if None all that can be fitted, the untrained network where its tokens
             are given.
         split: which images train, choose and test; by default 8:1:1, scenes kept whole where known.
-        features: numbers an image that each linear baseline uses.
+        features: principal components of each layer and kind of token that linear baselines start from, at most.
         untrained: tokens of the same images in the network with random weights.
         progress: whether to show progress bars.
         options: recipe, seed, device, precision, memory_gb and settings of FactorTopy, as for :func:`factortopy.fit`.
 
     Raises:
         UnknownNameError: if a method or a setting does not exist.
-        UnavailableError: if a linear baseline is wanted and himalaya is not installed.
         DataError: if the untrained network is wanted and has no tokens, tokens do not fit the subject, or
             ``output`` holds the results of something else.
 
@@ -76,8 +75,8 @@ def run_baselines(
     """
     settings, machine = fit_options(**options)
     names = check_methods(which, tokens, untrained)
-    if features < 2 * len(tokens.layers):
-        raise DataError(f"features are {features}; {len(tokens.layers)} layers need {2 * len(tokens.layers)}")
+    if features < 1:
+        raise DataError(f"features are {features}; give the components of each layer, 1 or more")
     split = split or default_split(tokens, subject, settings.seed)
     run = _MethodsRun(tokens, subject, settings, split, features, untrained, machine, Path(output), progress)
     parts = [run.result(name, f"{number}/{len(names)} {name}") for number, name in enumerate(names, start=1)]
@@ -108,8 +107,6 @@ def check_methods(which: Sequence[str] | None, tokens: TokenStore, untrained: To
             f"{tokens.preprocessing}; extract both with the same preprocessing",
             path=untrained.path,
         )
-    if any(is_linear(name) and name != "fwrf" for name in wanted):
-        himalaya_search()
     return wanted
 
 
@@ -132,13 +129,16 @@ class _MethodsRun:
         return split_examples(self.tokens, self.subject, self.split)
 
     @cached_property
-    def responses(self) -> dict[str, np.ndarray]:
-        """Z-scored responses by side."""
-        return {name: side.all_responses().numpy() for name, side in self.sides.items()}
+    def observed(self) -> Float[np.ndarray, "row voxel"]:
+        """Z-scored responses to the test images."""
+        return self.sides["test"].all_responses().numpy()
 
     @cached_property
     def features(self) -> Features:
-        return measure_features(self.sides, len(self.tokens.layers), self.count, self.settings, self.progress)
+        # Apple's GPUs have no eigenvectors.
+        device = torch.device("cpu") if self.machine.device.type == "mps" else self.machine.device
+        scenes = self.tokens.image_groups
+        return measure_features(self.sides, self.count, self.settings, scenes, device, self.progress)
 
     @cached_property
     def rois(self) -> dict[str, np.ndarray]:
@@ -156,18 +156,16 @@ class _MethodsRun:
         started, tensors = time.perf_counter(), {}
         bar: dict[str, Any] = {"progress": self.progress, "description": description}
         if is_linear(name):
-            seed, device = self.settings.seed, self.machine.device
-            fitted = fit_linear(name, self.features, self.responses, seed=seed, device=device, **bar)
+            fitted = fit_linear(name, self.features, seed=self.settings.seed, **bar)
             predictions, tensors["chosen"] = fitted.predictions, fitted.chosen
         else:
             made_of = variant(name, self.tokens, self.subject, self.settings, self.split, self.untrained)
             predictions = fit_model(
-                *made_of, split=self.split, bootstrap=0, machine=self.machine, checkpoint=state, **bar
+                *made_of, split=self.split, bootstrap=0, yardstick=False, machine=self.machine, checkpoint=state, **bar
             ).predictions
-        observed = self.responses["test"]
         rows = image_of_rows(self.subject, self.split.test)
-        tensors["r2"] = r_squared(observed, predictions)
-        tensors["resampled"] = draw_roi_r2(observed, predictions, rows, self.rois, RESAMPLES)
+        tensors["r2"] = r_squared(self.observed, predictions)
+        tensors["resampled"] = draw_roi_r2(self.observed, predictions, rows, self.rois, RESAMPLES)
         facts = {"seconds": round(time.perf_counter() - started, 1)}
         part = Part({key: torch.from_numpy(value) for key, value in tensors.items()}, facts)
         checkpoint.save(name, part)

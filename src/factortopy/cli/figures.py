@@ -26,7 +26,7 @@ def plot(
     ] = None,
     file_format: Annotated[Literal["png", "svg", "both"], Option("--format", help="Kind of file.")] = "both",
     palette: opt.Palette = "default",
-    fade: opt.Fade = False,
+    fade: opt.Fade = None,
     quiet: opt.Quiet = False,
 ) -> None:
     """Draw layers, space, scale, scores, ROIs and hierarchy on the cortex."""
@@ -74,7 +74,7 @@ def report(
     mappings: opt.MappingFolders,
     output: Annotated[Path, Argument(metavar="OUTPUT.html", help="The page; it needs no other file.")],
     palette: opt.Palette = "default",
-    fade: opt.Fade = False,
+    fade: opt.Fade = None,
     only_picture: Annotated[
         bool, Option("--only-picture", help="Only the cortex that unfolds, filling the window: for talks.")
     ] = False,

@@ -94,13 +94,19 @@ def fit(
 
 
 def print_scores(mapping: "ft.Mapping") -> None:
-    """Print the key numbers of a mapping with limits: score, ceiling, slopes where its ROIs allow them."""
+    """Print the key numbers of a mapping with limits, the fit beside a ridge by ROI, and what follows in words."""
     note = (
         "R² is raw. In brackets: 95 % limits over test images. Trust the slope by share: it does not "
         "depend on how features are scaled."
     )
     rows = ft.reporting.headline(mapping).items()
     print_table("Held-out scores", rows, note=note, simulated=mapping.simulated)
+    beside = ft.reporting.yardstick_rows(mapping)
+    if len(beside) > 1:
+        texts = [list(row.values()) for row in beside]
+        print_table("Beside a plain ridge", texts, list(beside[0]), names=True, simulated=mapping.simulated)
+    for line in ft.analysis.findings(mapping):
+        typer.echo(line)
 
 
 def _check_mapping(output: Path, overwrite: bool) -> None:
@@ -130,7 +136,9 @@ def baselines(
             "photographs are known, else the untrained network is left out.",
         ),
     ] = None,
-    features: Annotated[int, Option(min=2, help="Numbers an image that each linear baseline uses.")] = 768,
+    features: Annotated[
+        int, Option(min=1, help="Components of each layer and kind of token that linear baselines start from.")
+    ] = 64,
     subject: opt.SubjectNumber = None,
     seed: opt.Seed = 0,
     split: opt.SplitFile = None,
@@ -188,3 +196,6 @@ def _print_baselines(scores: "ft.baselines.BaselineScores") -> None:
     columns = ["method", *rois, "all voxels, less FactorTopy"]
     note = ft.mapping.facts_line(scores.dataset, scores.dataset.attrs["score"])
     print_table("R² on test images", rows, columns, note=note, names=True, simulated=scores.simulated)
+    worse = scores.worse_than_the_mean()
+    if worse:
+        typer.echo(f"Worse than predicting the training mean: {', '.join(worse)}.")

@@ -30,7 +30,13 @@ Device = Annotated[str | None, Option(help="cuda, mps or cpu. [dim]\\[default: t
 Precision = Annotated[str | None, Option(help="bf16 or fp32. [dim]\\[default: bf16 where computed natively][/dim]")]
 
 Palette = Annotated[PaletteName, Option(help="Colours of the figures.")]
-Fade = Annotated[bool, Option("--fade", help="Maps of layers, space and scale are pale where R² is uncertain.")]
+Fade = Annotated[
+    bool | None,
+    Option(
+        "--fade/--no-fade",
+        help="Maps of layers, space and scale are pale where R² is uncertain. Default: where nothing was found.",
+    ),
+]
 Csv = Annotated[bool, Option("--csv", help="Print the rows as CSV.")]
 Json = Annotated[bool, Option("--json", help="Print one JSON object.")]
 Quiet = Annotated[bool, Option("--quiet", "-q", help="No progress bars and no closing table.")]

@@ -42,6 +42,14 @@ AREAS = {
     "r2_over_nc": "r² / NC",
     "brain_score": "Brain-Score",
 }
+BESIDE = {
+    "roi": "ROI",
+    "voxels": "voxels",
+    "r2": "R²",
+    "ridge": "ridge, all layers",
+    "margin": "R² less ridge's",
+    "training_mean": "training mean",
+}
 MEANS = {"r2": "R²", "normalised": "R² / ceiling", "depth": "depth (share)", "scale": "scale (share)"}
 
 OrderOption = partial(Option, rich_help_panel="Orders of ROIs, instead of scores")
@@ -165,8 +173,12 @@ def _roi_answer(path: Path, mapping: "ft.Mapping", normalised: bool, threshold: 
     facts = _roi_facts(mapping, threshold if normalised else None)
     facts["above_ceiling"] = _above(scores[scores["r2"] > scores["ceiling"]]["roi"])
     note = "\n".join(f"{name}: {value}" for name, value in facts.items() if value not in (None, {}))
-    table = Rows("Scores on held-out images", rows, columns, note, simulated=mapping.simulated)
-    return Answer(facts | {"rois": rows}, rows, [table])
+    tables = [Rows("Scores on held-out images", rows, columns, note, simulated=mapping.simulated)]
+    facts |= {"rois": rows}
+    if "mean_r2" in mapping.dataset:
+        facts["beside_a_ridge"] = beside = ft.analysis.records_of(ft.analysis.yardstick_table(mapping))
+        tables.append(Rows("Beside a plain ridge", beside, BESIDE, simulated=mapping.simulated))
+    return Answer(facts, rows, tables)
 
 
 def _above(names: Iterable[str]) -> str | None:
@@ -187,6 +199,7 @@ def _roi_facts(mapping: "ft.Mapping", threshold: float | None) -> dict[str, Any]
         "limits": mapping.dataset.attrs.get("no_limits", "95 % of draws of test images" if drawn else "none"),
         "ceiling": formula if "ceiling" in mapping.dataset else "none",
         "test_responses_by_trials_averaged": repeats,
+        "findings": " ".join(ft.analysis.findings(mapping)) or None,
         "simulated": mapping.simulated,
     }
     if threshold is not None:

@@ -11,7 +11,7 @@ which is the error of a fit to all other images, all trials of image j left out 
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 PENALTIES = torch.logspace(-2, 5, 15, dtype=torch.float64)
@@ -78,6 +78,35 @@ def leave_one_out(spectrum: Spectrum, responses: Float[Tensor, "n M"]) -> Float[
         left = spectrum.left - squares @ shrunk
         torch.div((residual / left[:, None]).square_().sum(dim=0), total.clamp(min=SMALLEST), out=score)
     return torch.where(total > SMALLEST, 1 - scores, 0.0)
+
+
+def leave_folds_out(
+    spectrum: Spectrum, responses: Float[Tensor, "n M"], folds: Int[Tensor, "n"]
+) -> Float[Tensor, "Q M"]:
+    """As :func:`leave_one_out`, with all images of a fold left out together, as exactly.
+
+    The residuals without the images g are ``(I - H_gg)^-1 (y_g - f_g)``.
+
+    Args:
+        spectrum: of the kernel.
+        responses: centred (:func:`centre`).
+        folds: number of the fold of every image; two folds at least.
+    """
+    rotated = spectrum.rows.T @ responses
+    by_mean = (1 - spectrum.left).sqrt()
+    error = responses.new_zeros(len(PENALTIES), responses.shape[1])
+    total = responses.new_zeros(responses.shape[1])
+    for fold in folds.unique():
+        out = folds == fold
+        rows, own = spectrum.rows[out], responses[out]
+        without_mean = torch.eye(len(rows)).to(rows) - torch.outer(by_mean[out], by_mean[out])
+        total += torch.linalg.solve(without_mean, own).square().sum(dim=0)
+        for index, penalty in enumerate(PENALTIES.tolist()):
+            shrunk = rows / (spectrum.values + penalty)
+            error[index] += (
+                torch.linalg.solve(without_mean - shrunk @ rows.T, own - shrunk @ rotated).square().sum(dim=0)
+            )
+    return torch.where(total > SMALLEST, 1 - error / total.clamp(min=SMALLEST), 0.0)
 
 
 def dual_weights(

@@ -106,15 +106,16 @@ class StandardisedResponses:
 
 def distinct_images(*sides: Examples) -> tuple[Examples, Float[Tensor, "image"]]:
     """The images of some sides, each once, with the mean of its responses; and how many trials it has."""
-    parts, counts, rows = [], [], []
+    parts, counts, rows, images = [], [], [], []
     for side in sides:
         numbers = np.arange(len(side)) if side.image is None else side.image
-        _, first, trials = np.unique(numbers, return_index=True, return_inverse=True)
+        distinct, first, trials = np.unique(numbers, return_index=True, return_inverse=True)
         observed = side.all_responses()
         total = observed.new_zeros(len(first), observed.shape[1]).index_add_(0, torch.from_numpy(trials), observed)
         counts.append(torch.from_numpy(np.bincount(trials)).to(observed))
         parts.append(total / counts[-1][:, None])
         rows.append(torch.from_numpy(first))
+        images.append(distinct)
     number = torch.repeat_interleave(torch.arange(len(sides)), torch.tensor([len(part) for part in rows]))
     row = torch.cat(rows)
 
@@ -127,7 +128,8 @@ def distinct_images(*sides: Examples) -> tuple[Examples, Float[Tensor, "image"]]
             tuple(torch.cat(layer)[order] for layer in zip(*(tokens.global_ for tokens in sides_read), strict=True)),
         )
 
-    return Examples(read, torch.cat(parts)), torch.cat(counts)
+    known = all(side.image is not None for side in sides)
+    return Examples(read, torch.cat(parts), image=np.concatenate(images) if known else None), torch.cat(counts)
 
 
 def image_scenes(tokens: TokenStore, subject: Subject) -> list[str] | None:

@@ -26,7 +26,7 @@ from factortopy.fitting.start import (
     start_selectors,
 )
 from factortopy.fitting.token_cache import CacheLayout, cache_tokens, fits_device, fits_memory
-from factortopy.fitting.training import STATE, History, train
+from factortopy.fitting.training import STATE, History, Trained, train
 from factortopy.machine import Machine
 from factortopy.model import FactorTopy
 from factortopy.networks import Tokens
@@ -54,7 +54,7 @@ def train_model(
     checkpoint: Checkpoint | None = None,
     progress: bool = True,
     description: str = "Fit",
-) -> tuple[FactorTopy, History]:
+) -> Trained:
     """Train a model by the recipe of its settings.
 
     ``"paper"`` trains as the authors do, on raw tokens; ``"default"`` in principal components of the tokens,
@@ -73,9 +73,6 @@ def train_model(
         checkpoint: where states are written and found.
         progress: whether to show progress bars.
         description: what the progress bar calls the training.
-
-    Returns:
-        The trained model, on the machine's device, and what was seen while training.
 
     Raises:
         DataError: if the fit diverges, the disk is full, or the checkpoint is another fit's.
@@ -155,17 +152,17 @@ class _Task:
         )
 
 
-def _train_paper(task: _Task) -> tuple[FactorTopy, History]:
+def _train_paper(task: _Task) -> Trained:
     settings, selectors = task.settings, task.selectors
     layout = CacheLayout.of(task.training.read(FIRST))
     if selectors is None:
         built = build_selectors(settings, *task.positions, len(layout.global_))
         selectors = fix_selectors(settings, built)
     model = build_paper_model(settings, selectors, task.voxels, layout.global_).to(task.machine.device)
-    return model, task.train(model, _raw(task, layout))
+    return Trained(model, task.train(model, _raw(task, layout)), None)
 
 
-def _train_default(task: _Task) -> tuple[FactorTopy, History]:
+def _train_default(task: _Task) -> Trained:
     settings, selectors, device = task.settings, task.selectors, task.machine.device
     reduction = _reduction(task)
     examples = _reduced(task, reduction)
@@ -179,10 +176,10 @@ def _train_default(task: _Task) -> tuple[FactorTopy, History]:
     history = task.train(model, examples, _decayed(settings, ridge))
     history.ridge = ridge
     model.align = reduction.unfold(model.align).to(device)
-    return model, history
+    return Trained(model, history, reduction)
 
 
-def _solve(task: _Task) -> tuple[FactorTopy, History]:
+def _solve(task: _Task) -> Trained:
     """Selectors and channels in closed form, on training and validation images."""
     started = time.perf_counter()
     # Apple's GPUs have neither float64 nor eigenvectors.
@@ -191,7 +188,7 @@ def _solve(task: _Task) -> tuple[FactorTopy, History]:
     reduction = _reduction(replace(task, training=images)).to(device)
     groups = np.zeros(task.voxels, int) if task.groups is None else task.groups
     model = solve_model(task.settings, images, repeats, reduction, groups, device, progress=task.progress)
-    return model.to(task.machine.device), History(seconds=time.perf_counter() - started)
+    return Trained(model.to(task.machine.device), History(seconds=time.perf_counter() - started), reduction)
 
 
 def _raw(task: _Task, layout: CacheLayout) -> tuple[Examples, Examples]:

@@ -87,6 +87,15 @@ class PrincipalComponents:
         """Damped principal components of tokens."""
         return torch.nn.functional.linear(tokens.float() - self.mean, self.projection)
 
+    def undamped(self, count: int) -> "PrincipalComponents":
+        """The leading components in the proportions of the standardised channels, to a common factor.
+
+        With s the variance of a component and d what was added to it, ``variance = s / (s + d)``.
+        """
+        kept = self.variance[:count]
+        stretch = (1 - kept).clamp(min=1e-6).rsqrt()
+        return PrincipalComponents(self.mean, stretch[:, None] * self.projection[:count], kept * stretch.square())
+
     def to(self, device: torch.device) -> "PrincipalComponents":
         """The same components on a device."""
         return PrincipalComponents(*(getattr(self, item.name).to(device) for item in fields(self)))
@@ -139,6 +148,10 @@ class TokenReduction:
         local = (layer.apply(values.movedim(1, -1)).movedim(-1, 1) for layer, values in pairs)
         global_ = (layer.apply(values) for layer, values in zip(self.global_, tokens.global_, strict=True))
         return Tokens(tuple(local), tuple(global_))
+
+    def undamped(self, count: int) -> "TokenReduction":
+        """At most so many leading components of every kind and layer; see :meth:`PrincipalComponents.undamped`."""
+        return TokenReduction(*(tuple(layer.undamped(count) for layer in kind) for kind in (self.local, self.global_)))
 
     def to(self, device: torch.device) -> "TokenReduction":
         """The same components on a device."""

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from copy import deepcopy
 from dataclasses import asdict, dataclass, field
 from itertools import islice
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Float, Int
@@ -14,6 +15,7 @@ from torch.nn import functional
 
 from factortopy.errors import DataError
 from factortopy.fitting.examples import Examples
+from factortopy.fitting.reduction import TokenReduction
 from factortopy.fitting.settings import FitSettings
 from factortopy.fitting.token_cache import Batch, Feed
 from factortopy.machine import Machine
@@ -45,6 +47,20 @@ class History:
     seconds: float = 0.0
     waited: float = 0.0
     ridge: float | None = None
+
+
+class Trained(NamedTuple):
+    """A trained model, on the machine's device.
+
+    Attributes:
+        model: it takes raw tokens.
+        history: what was seen while training.
+        reduction: the principal components that it was trained in; None where it was trained on raw tokens.
+    """
+
+    model: FactorTopy
+    history: History
+    reduction: TokenReduction | None
 
 
 def train(

@@ -47,7 +47,9 @@ class Mapping:
             selectors are made from.
             With ``_low`` and ``_high``: limits over test images, with draws of ROI means and the hierarchy
             line in ``drawn_r2``, ``drawn_depth`` (draw, region) and ``drawn_slope``, ``drawn_b0``,
-            ``drawn_b1`` (draw) (`docs/uncertainty.md`).
+            ``drawn_b1`` (draw) (`docs/uncertainty.md`). Held-out R^2 of a ridge regression on all layers, NaN where
+            none was fitted, and of the training mean: ``ridge_r2``, ``mean_r2`` (voxel); the fit less the ridge on
+            the same voxels in ``drawn_margin``, beside ``drawn_ridge`` (draw, region).
             Coordinates ``hemisphere``, ``vertex`` and ``roi_<name>`` over voxels and ``network_layer`` over
             layers.
         parameters: the trained parameters by name.

@@ -16,9 +16,11 @@ DIMENSIONS: dict[str, tuple[str, ...]] = {
     "space": ("voxel", "axis"),
     **dict.fromkeys(("layer", "layer_share", "r2_drop"), ("voxel", "layer")),
     "channels": ("voxel", "channel"),
-    **dict.fromkeys(("size", "scale", "scale_share", "depth", "r2", "r", "ceiling", "subjects"), ("voxel",)),
+    **dict.fromkeys(
+        ("size", "scale", "scale_share", "depth", "r2", "r", "ceiling", "subjects", "ridge_r2", "mean_r2"), ("voxel",)
+    ),
     "coordinates": ("voxel", "dimension"),
-    **dict.fromkeys(("drawn_r2", "drawn_depth", "drawn_scale"), ("draw", "region")),
+    **dict.fromkeys(("drawn_r2", "drawn_depth", "drawn_scale", "drawn_ridge", "drawn_margin"), ("draw", "region")),
     **dict.fromkeys(("drawn_slope", "drawn_b0", "drawn_b1"), ("draw",)),
     **dict.fromkeys(("persons_r2", "persons_ceiling", "persons_depth", "persons_scale"), ("person", "region")),
     **dict.fromkeys(("persons_slope", "persons_b0", "persons_b1"), ("person",)),

@@ -1,7 +1,7 @@
 """Figures that paint a mapping on the flat cortex, and all figures of a mapping by name.
 
 All raise :class:`DataError` where the mapping lacks what is painted, or lies on no surface that can be painted.
-``fade=True`` makes voxels pale whose prediction is uncertain (:func:`certainty`).
+``fade=True`` makes voxels pale whose prediction is uncertain (:func:`certainty`); it is so where nothing was found.
 """
 
 from collections.abc import Callable
@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import Float
 from matplotlib.figure import Figure
 
+from factortopy.analysis import nothing_found
 from factortopy.errors import DataError, UnknownNameError
 from factortopy.mapping import Mapping
 from factortopy.plot._hierarchy import hierarchy
@@ -22,7 +23,9 @@ from factortopy.plot.style import Which, chosen, shortened, styled, values_of
 
 
 @styled
-def layers(mapping: Mapping, which: Which = "share", *, palette: Palette = "default", fade: bool = False) -> Figure:
+def layers(
+    mapping: Mapping, which: Which = "share", *, palette: Palette = "default", fade: bool | None = None
+) -> Figure:
     """Layer map: hue is the layer of largest weight, brightness the confidence, with a key of both.
 
     Args:
@@ -37,7 +40,7 @@ def layers(mapping: Mapping, which: Which = "share", *, palette: Palette = "defa
 
 
 @styled
-def space(mapping: Mapping, *, palette: Palette = "default", fade: bool = False) -> Figure:
+def space(mapping: Mapping, *, palette: Palette = "default", fade: bool | None = None) -> Figure:
     """Space map: the place in the image that each vertex reads, in the colours of a square key."""
     key = SpaceKey(palette)
     return _page(
@@ -48,7 +51,9 @@ def space(mapping: Mapping, *, palette: Palette = "default", fade: bool = False)
 
 
 @styled
-def scale(mapping: Mapping, which: Which = "share", *, palette: Palette = "default", fade: bool = False) -> Figure:
+def scale(
+    mapping: Mapping, which: Which = "share", *, palette: Palette = "default", fade: bool | None = None
+) -> Figure:
     """Scale map: how much of each vertex's prediction comes from the global token.
 
     Args:
@@ -64,7 +69,7 @@ def scale(mapping: Mapping, which: Which = "share", *, palette: Palette = "defau
 
 
 @styled
-def size(mapping: Mapping, *, palette: Palette = "default", fade: bool = False) -> Figure:
+def size(mapping: Mapping, *, palette: Palette = "default", fade: bool | None = None) -> Figure:
     """Size map: how much of the image each vertex reads around its place, where it reads a Gaussian pool.
 
     Raises:
@@ -126,12 +131,15 @@ def rois(mapping: Mapping, *, palette: Palette = "default") -> Figure:
 def certainty(mapping: Mapping) -> Float[np.ndarray, "voxel"]:
     """How sure it is that a vertex is predicted at all: ``r2_low / r2`` in 0..1, 0 where r2_low <= 0.
 
-    ``r2_low`` is the lower limit of R^2 over test images (`docs/uncertainty.md`).
+    ``r2_low`` is the lower limit of R^2 over test images (`docs/uncertainty.md`). Where nothing was found and there
+    are no limits, no vertex is sure.
 
     Raises:
-        DataError: if the mapping was fitted without a bootstrap.
+        DataError: if something was found, and the mapping was fitted without a bootstrap.
     """
     if "r2_low" not in mapping.dataset:
+        if nothing_found(mapping):
+            return np.zeros(mapping.dataset.sizes["voxel"])
         why = mapping.dataset.attrs.get("no_limits", "fit with bootstrap=1000")
         raise DataError(f"fading needs limits of R²: {why}, or draw without fade")
     low, r2 = values_of(mapping, "r2_low"), values_of(mapping, "r2")
@@ -146,10 +154,17 @@ def fade_out(mapping: Mapping, rgba: Float[np.ndarray, "voxel 4"]) -> Float[np.n
 
 
 def _page(
-    mapping: Mapping, rgba: Float[np.ndarray, "voxel 4"], key: Key, fade: bool, title: str, *, source: str, alt: str
+    mapping: Mapping,
+    rgba: Float[np.ndarray, "voxel 4"],
+    key: Key,
+    fade: bool | None,
+    title: str,
+    *,
+    source: str,
+    alt: str,
 ) -> Figure:
     """One map of what each voxel reads, pale where that is uncertain if ``fade`` is set."""
-    if fade:
+    if nothing_found(mapping) if fade is None else fade:
         rgba, source = fade_out(mapping, rgba), f"{source}, pale where R² is uncertain"
     return map_page(mapping, title, [FlatPanel(mapping, rgba)], [key], source=source, alt=alt)
 
@@ -176,18 +191,18 @@ def figure_names(mapping: Mapping) -> list[str]:
     return [name for name in ALL_FIGURES if name != "size" or name in mapping.dataset]
 
 
-def draw(name: str, mapping: Mapping, *, palette: Palette = "default", fade: bool = False) -> Figure:
+def draw(name: str, mapping: Mapping, *, palette: Palette = "default", fade: bool | None = None) -> Figure:
     """Draw a figure by its name.
 
     Args:
         name: one of ``ALL_FIGURES``.
         mapping: what to show.
-        fade: in the figures of ``FADING``.
+        fade: in the figures of ``FADING``; where nothing was found if None.
 
     Raises:
         UnknownNameError: if there is no such figure, or an ROI it needs is missing.
     """
     if name not in ALL_FIGURES:
         raise UnknownNameError("figure", name, ALL_FIGURES)
-    options = {"fade": True} if fade and name in FADING else {}
+    options = {"fade": fade} if name in FADING else {}
     return ALL_FIGURES[name](mapping, palette=palette, **options)

@@ -6,13 +6,24 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from factortopy.analysis import findings
 from factortopy.analysis import recovery as compare_with_planted
 from factortopy.errors import DataError, FactortopyError
 from factortopy.fitting import History
 from factortopy.mapping import Mapping, facts_line
 from factortopy.page import Picture, picture
 from factortopy.plot import Palette, certainty, draw, figure_names, recovery, space_dots, training
-from factortopy.reporting.pages import Row, captions, flat_rows, headline, inlined, recovery_rows, render, roi_rows
+from factortopy.reporting.pages import (
+    Row,
+    captions,
+    flat_rows,
+    headline,
+    inlined,
+    recovery_rows,
+    render,
+    roi_rows,
+    yardstick_rows,
+)
 from factortopy.reporting.summary import commands, key_numbers, summary
 from factortopy.storage import check_writable, write_text
 from factortopy.subjects import PlantedTruth
@@ -38,7 +49,7 @@ def report(
     truths: Sequence[PlantedTruth | None] | None = None,
     histories: Sequence[History | None] | None = None,
     palette: Palette = "default",
-    fade: bool = False,
+    fade: bool | None = None,
 ) -> Path:
     """Write one self-contained HTML file: it needs no network and no other file.
 
@@ -51,7 +62,7 @@ def report(
         truths: the planted truth of simulated subjects; adds found against planted.
         histories: what was seen while training; adds the training curves.
         palette: ``"default"`` or ``"colour-blind"``.
-        fade: draw maps of layers, space and scale pale where R^2 is uncertain.
+        fade: draw maps of layers, space and scale pale where R^2 is uncertain; where nothing was found if None.
 
     Returns:
         The path of the file.
@@ -119,7 +130,7 @@ def _draw_all(
     truth: PlantedTruth | None,
     history: History | None,
     palette: Palette,
-    fade: bool,
+    fade: bool | None,
 ) -> "dict[str, Figure]":
     """Every figure that the mapping allows: one without ROIs or shares lacks those that need them."""
     if fade:
@@ -150,6 +161,9 @@ def _section(
     attributes = mapping.dataset.attrs
     settings: list[Row] = flat_rows(mapping.settings or {"recipe": attributes.get("recipe", "unknown")})
     tables: dict[str, Any] = {"Regions of interest": roi_rows(mapping)}
+    beside = yardstick_rows(mapping)
+    if beside:
+        tables["Beside a plain ridge"] = beside
     if truth is not None:
         tables["Found against planted"] = recovery_rows(compare_with_planted(mapping, truth))
     return {
@@ -163,6 +177,7 @@ def _section(
         "numbers": headline(mapping),
         "all_numbers": [{"Name": name, "Value": value} for name, value in headline(mapping).items()],
         "commands": commands(mapping),
+        "findings": findings(mapping),
         "figures": figures,
         "tables": tables | dict(extra),
         "settings": settings,

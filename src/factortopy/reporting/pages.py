@@ -11,7 +11,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from factortopy.analysis import Estimate, Recovery, estimate, finite_mean, hierarchy_slope, layer_position
+from factortopy.analysis import (
+    Estimate,
+    Recovery,
+    estimate,
+    finite_mean,
+    hierarchy_slope,
+    layer_position,
+    yardstick_table,
+)
 from factortopy.cortex import ALL_VOXELS
 from factortopy.errors import FactortopyError
 from factortopy.mapping import Mapping, facts
@@ -77,6 +85,7 @@ def headline(mapping: Mapping) -> Row:
         **{name.replace("_", " ").capitalize(): about[name] for name in FACTS if name in about},
         "Vertices": int(mapping.dataset.sizes["voxel"]),
         "Mean R²": estimate(mapping, "r2"),
+        **_beside(yardstick_table(mapping).iloc[-1].to_dict()),
         "Mean noise ceiling": estimate(mapping, "ceiling").value,
         "R² / ceiling": _of_ceiling(mapping, ALL_VOXELS),
         "Hierarchy slope (share)": _slope(mapping, "layer_share"),
@@ -89,6 +98,18 @@ def roi_rows(mapping: Mapping) -> list[Row]:
     """One row for each ROI and one for all voxels: scores, depth by share and by selector, scale."""
     regions = {**mapping.rois, ALL_VOXELS: np.ones(mapping.dataset.sizes["voxel"], dtype=bool)}
     return [_roi_row(mapping, name, inside) for name, inside in regions.items()]
+
+
+def yardstick_rows(mapping: Mapping) -> list[Row]:
+    """The fit beside a ridge and the training mean, a row for each ROI; none where nothing of it was measured."""
+    rows = yardstick_table(mapping).to_dict("records")
+    if not math.isfinite(rows[-1]["training_mean"]):
+        return []
+    own = ({"ROI": row["roi"], "Vertices": row["voxels"], "R²": Estimate.in_row(row, "r2")} for row in rows)
+    return [
+        {name: text(value) for name, value in {**first, **_beside(row)}.items()}
+        for first, row in zip(own, rows, strict=True)
+    ]
 
 
 def recovery_rows(result: Recovery) -> list[Row]:
@@ -154,6 +175,15 @@ def _of_ceiling(mapping: Mapping, region: str) -> str:
     """R² over its noise ceiling; above 1 it is marked and never clipped."""
     ratio = estimate(mapping, "normalised", region)
     return text(ratio) + (" (above the ceiling)" if ratio.known and ratio.value > 1 else "")
+
+
+def _beside(row: MappingType[str, Any]) -> dict[str, Any]:
+    """Numbers of a row of the yardstick."""
+    return {
+        "Ridge, all layers": Estimate.in_row(row, "ridge"),
+        "R² less ridge's": Estimate.in_row(row, "margin"),
+        "Training mean": Estimate(row["training_mean"]),
+    }
 
 
 def _mean(mapping: Mapping, variable: str, inside: np.ndarray) -> float:

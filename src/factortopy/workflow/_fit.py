@@ -16,6 +16,7 @@ from factortopy.fitting import (
     Recipe,
     default_split,
     fit_settings,
+    image_of_rows,
     ridge_at_edge,
     split_examples,
     train_model,
@@ -30,6 +31,7 @@ from factortopy.storage import Checkpoint, sha256_array, sha256_text
 from factortopy.subjects import Subject
 from factortopy.tokens import TokenStore
 from factortopy.workflow.scoring import fit_facts, score_model
+from factortopy.workflow.yardstick import Yardstick
 
 
 @dataclass(frozen=True)
@@ -125,6 +127,7 @@ def fit_model(
     machine: Machine | None = None,
     checkpoint: str | PathLike[str] | None = None,
     bootstrap: int = 1_000,
+    yardstick: bool = True,
     progress: bool = True,
     description: str = "Fit",
 ) -> Fit:
@@ -135,6 +138,7 @@ def fit_model(
         selection: space, layer and scale of every voxel that are given and not trained, such as a planted
             truth: what remains to be learnt then is the channels.
         machine: where to compute; the best there is if None.
+        yardstick: whether a ridge regression is fitted as well (`docs/training.md`).
         description: what the progress bar calls the training.
     """
     start = time.perf_counter()
@@ -147,7 +151,8 @@ def fit_model(
         settings = without_coordinates(settings)
     examples = split_examples(tokens, subject, split)
     made_of = fit_identity(tokens, subject, split, settings, selection, machine)
-    model, history = train_model(
+    state = None if checkpoint is None else Checkpoint(checkpoint, sha256_text(json.dumps(made_of)))
+    model, history, reduction = train_model(
         settings,
         examples["train"],
         examples["validation"],
@@ -156,7 +161,7 @@ def fit_model(
         None if selection is None else FixedSelectors(selection),
         groups=None if groups is None else np.unique(groups, return_inverse=True)[1],
         machine=machine,
-        checkpoint=None if checkpoint is None else Checkpoint(checkpoint, sha256_text(json.dumps(made_of))),
+        checkpoint=state,
         progress=progress,
         description=description,
     )
@@ -164,6 +169,11 @@ def fit_model(
         model, examples["test"], subject, split, machine, raw=settings.recipe == "paper", bootstrap=bootstrap
     )
     values, facts = voxel_variables(subject.voxels)
+    if yardstick:
+        rows, scenes = image_of_rows(subject, split.test), tokens.image_groups
+        held_against = Yardstick(examples, reduction, scenes, settings, machine, state)
+        measured, missing = held_against.variables(test.predictions, rows, subject.voxels.rois, bootstrap)
+        values, facts = values | measured, facts | missing
     facts |= fit_facts(tokens, subject, split, settings) | {"global_token": tokens.global_token} | test.facts
     edge = ridge_at_edge(history.ridge)
     facts |= {} if edge is None else {"penalty_at_edge": edge}

@@ -4,8 +4,17 @@ import time
 from typing import Any
 
 import numpy as np
+import torch
 
-from factortopy.fitting import FitSettings, default_split, start_memory
+from factortopy.fitting import (
+    COMPONENTS,
+    VOXELS,
+    FitSettings,
+    default_split,
+    start_memory,
+    yardstick_memory,
+    yardstick_seconds,
+)
 from factortopy.images import Split
 from factortopy.machine import Cost, Machine
 from factortopy.subjects import Subject
@@ -22,10 +31,10 @@ LIBRARIES_MEMORY = 600e6
 def estimate_fit(tokens: TokenStore, subject: Subject, *, split: Split | None = None, **options: Any) -> Cost:
     """Time, memory and disk that :func:`factortopy.fit` will take with these arguments.
 
-    Time from two short fits on this machine; memory and disk by counting the large arrays. A fit of part of the
-    images is run with few steps and with some more: their difference is the time of a step, the rest (the start,
-    principal components, scores) is scaled to all images, which is a little too much. Beyond 4,096 voxels, a
-    sample of them is timed and the time is scaled up.
+    Time from two short fits and a small ridge on this machine; memory and disk by counting the large arrays. A fit
+    of part of the images is run with few steps and with some more: their difference is the time of a step, the
+    rest (the start, principal components, scores) is scaled to all images, which is a little too much. Beyond 4,096
+    voxels, a sample of them is timed and the time is scaled up.
 
     Args:
         tokens: tokens of (at least) the subject's images.
@@ -55,11 +64,16 @@ def settings_cost(
         seconds=_seconds(tokens, subject, settings, split, machine),
         memory=_memory(tokens, subject, settings, split, machine),
         disk=_disk(tokens, subject, settings),
-        facts={"images": sides, "voxels": f"{len(subject.voxels):,}", "measured on": "two short fits"},
+        facts={
+            "images": sides,
+            "voxels": f"{len(subject.voxels):,}",
+            "measured on": "two short fits and a small ridge",
+        },
     )
 
 
 def _seconds(tokens: TokenStore, subject: Subject, settings: FitSettings, split: Split, machine: Machine) -> float:
+    ridge = _ridge_seconds(tokens, subject, split, machine)
     by_voxels = max(1.0, len(subject.voxels) / SAMPLE_VOXELS)
     if by_voxels > 1:
         subject = subject.select(np.linspace(0, len(subject.voxels) - 1, SAMPLE_VOXELS).astype(int))
@@ -71,7 +85,7 @@ def _seconds(tokens: TokenStore, subject: Subject, settings: FitSettings, split:
     def timed(steps: int) -> float:
         few_steps = settings.model_copy(update={"steps": steps, "validate_every": steps})
         start = time.perf_counter()
-        fit_model(tokens, subject, few_steps, split=part, machine=machine, progress=False)
+        fit_model(tokens, subject, few_steps, split=part, machine=machine, yardstick=False, progress=False)
         return time.perf_counter() - start
 
     short, longer = timed(STEPS[0]), timed(STEPS[1])
@@ -79,7 +93,15 @@ def _seconds(tokens: TokenStore, subject: Subject, settings: FitSettings, split:
     rest = max(0.0, short - STEPS[0] * by_step) * len(split.train) / images
     # A look at the validation images is a forward pass, a third of a step, for each of their batches.
     looks = settings.steps / settings.validate_every * len(split.validation) / settings.batch_size
-    return by_voxels * (rest + by_step * (settings.steps + looks / 3))
+    return ridge + by_voxels * (rest + by_step * (settings.steps + looks / 3))
+
+
+def _ridge_seconds(tokens: TokenStore, subject: Subject, split: Split, machine: Machine) -> float:
+    """Of the yardstick, whose short fits say little: it grows with the cube of images."""
+    images = len(split.train) + len(split.validation)
+    numbers = COMPONENTS * len(tokens.layers) * (tokens.grid[0] * tokens.grid[1] + 1)
+    device = torch.device("cpu") if machine.device.type == "mps" else machine.device
+    return yardstick_seconds(numbers, images, min(len(subject.voxels), VOXELS), device)
 
 
 def _memory(tokens: TokenStore, subject: Subject, settings: FitSettings, split: Split, machine: Machine) -> float:
@@ -96,7 +118,9 @@ def _memory(tokens: TokenStore, subject: Subject, settings: FitSettings, split: 
     tested = images * len(split.test) / len(subject.distinct_image_ids)
     # Tokens of training and validation images in float16 or, later, aligned ones of test images in float32.
     token_sizes = 2.0 * images * kept * positions, 4.0 * tested * layers * settings.width * positions
-    return needed + max(size if size <= machine.memory else 0.0 for size in token_sizes)
+    counts = len(split.train) + len(split.validation), len(subject.distinct_image_ids)
+    ridge = yardstick_memory(layers, positions - 1, *counts, COMPONENTS)
+    return needed + max(size if size <= machine.memory else 0.0 for size in (*token_sizes, ridge))
 
 
 def _disk(tokens: TokenStore, subject: Subject, settings: FitSettings) -> float:
