@@ -54,13 +54,9 @@ def main() -> None:
 
 def cases(network: str, path: Path, work: Path) -> list[dict]:
     """A row a split of one subject."""
-    images = ft.open_images(path / "images")
-    tokens = ft.extract(ft.load_network(network), images, work / f"{path.name}-{network}")
-    subject = ft.load_arrays(path / "responses.npy", path / "image_ids.txt", name=path.name, images=images)
-    files = sorted(path.glob("*.json"))
-    splits = {file.stem: ft.Split.from_dict(json.loads(file.read_text())) for file in files}
+    tokens, subject, splits = read_recording(network, path, work)
     rows = []
-    for name, split in (splits or {"8:1:1, seed 0": ft.split_images(subject.image_ids, seed=0)}).items():
+    for name, split in splits.items():
         start = time.perf_counter()
         mapping = ft.fit(tokens, subject, split=split, bootstrap=0, progress=False)
         seconds = time.perf_counter() - start
@@ -72,6 +68,16 @@ def cases(network: str, path: Path, work: Path) -> list[dict]:
         rows.append(row)
         print({key: round(value, 4) if isinstance(value, float) else value for key, value in row.items()}, flush=True)
     return rows
+
+
+def read_recording(network: str, path: Path, work: Path) -> tuple[ft.TokenStore, ft.Subject, dict[str, ft.Split]]:
+    """Tokens, extracted if they are not in ``work``, responses, and splits by name: 8:1:1 where none is given."""
+    images = ft.open_images(path / "images")
+    tokens = ft.extract(ft.load_network(network), images, work / f"{path.name}-{network}")
+    subject = ft.load_arrays(path / "responses.npy", path / "image_ids.txt", name=path.name, images=images)
+    files = sorted(path.glob("*.json"))
+    splits = {file.stem: ft.Split.from_dict(json.loads(file.read_text())) for file in files}
+    return tokens, subject, splits or {"8:1:1, seed 0": ft.split_images(subject.image_ids, seed=0)}
 
 
 def ridges(tokens: ft.TokenStore, subject: ft.Subject, split: ft.Split) -> dict[str, float]:

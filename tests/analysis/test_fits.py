@@ -90,6 +90,20 @@ def test_the_average_over_seeds_is_a_mapping_with_limits(tmp_path):
     assert "drawn_r2" not in other.dataset
 
 
+def test_ridges_of_other_voxels_are_not_averaged():
+    def with_ridge(seed, voxels):
+        mapping = fitted(0.2, seed=seed)
+        ridge = np.where(np.isin(np.arange(VOXELS), voxels), 0.1 * (seed + 1), np.nan)
+        return Mapping(mapping.dataset.assign(ridge_r2=("voxel", ridge), mean_r2=("voxel", np.full(VOXELS, -0.01))))
+
+    same = seed_average([with_ridge(0, range(30)), with_ridge(1, range(30))]).dataset
+    np.testing.assert_allclose(same["ridge_r2"][:30], 0.15)
+    assert np.isnan(same["ridge_r2"][30:]).all()
+    other = seed_average([with_ridge(0, range(30)), with_ridge(1, range(10, 40))]).dataset
+    assert "ridge_r2" not in other
+    assert "mean_r2" in other
+
+
 def test_fits_that_are_no_repeats_are_refused():
     with pytest.raises(DataError, match="two mappings or more"):
         summarise_fits([fitted(0.1)])

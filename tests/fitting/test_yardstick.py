@@ -148,6 +148,13 @@ def test_the_sample_is_spread_over_rois_and_follows_the_seed():
     assert sample_voxels([], 30, seed=0).tolist() == list(range(30))
 
 
+def test_what_it_takes_grows_with_square_and_cube_of_the_images():
+    few, many = (yardstick.yardstick_seconds(100, count, 20, torch.device("cpu")) for count in (300, 12_000))
+    assert many > 40**2 * few / 10
+    least = yardstick.yardstick_memory(12, 64, 9_000, 10_000, 64)
+    assert least > 2 * 12 * 65 * 64 * 10_000 + 4 * 9_000 * 10_000
+
+
 def test_little_memory_takes_fewer_components_and_too_little_is_named(tokens, responses, monkeypatch):
     examples = sides(tokens, responses)
     needed = yardstick.yardstick_memory(LAYERS, GRID[0] * GRID[1], 50, 75, 2)

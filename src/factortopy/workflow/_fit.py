@@ -171,8 +171,9 @@ def fit_model(
     values, facts = voxel_variables(subject.voxels)
     if yardstick:
         rows, scenes = image_of_rows(subject, split.test), tokens.image_groups
-        held_against = Yardstick(examples, reduction, scenes, settings, machine, state)
-        measured, missing = held_against.variables(test.predictions, rows, subject.voxels.rois, bootstrap)
+        held_against = Yardstick(unseen_sides(examples, split), reduction, scenes, settings, machine, state)
+        draws = bootstrap if "drawn_r2" in test.values else 0
+        measured, missing = held_against.variables(test.predictions, rows, subject.voxels.rois, draws)
         values, facts = values | measured, facts | missing
     facts |= fit_facts(tokens, subject, split, settings) | {"global_token": tokens.global_token} | test.facts
     edge = ridge_at_edge(history.ridge)
