@@ -146,6 +146,16 @@ def test_the_terminal_the_score_and_the_report_show_it(tokens, even, split, tmp_
     assert "predicts better than this fit" in page
 
 
+def test_validation_images_that_are_the_test_images_are_not_fitted(tokens, noise):
+    ids = tokens.image_ids
+    split = Split(ids[:120], ids[120:], ids[120:], tests_validation=True)
+    found = fit(tokens, noise, split=split, bootstrap=0, progress=False, **FAST)
+    mean, observed = noise.responses[:120].mean(axis=0), noise.responses[120:]
+    expected = r_squared(observed, np.broadcast_to(mean, observed.shape))
+    np.testing.assert_allclose(found.dataset["mean_r2"], expected, atol=1e-5)
+    assert float(found.dataset["ridge_r2"].mean()) < 0.01
+
+
 def test_a_mapping_without_it_is_read_as_not_measured(of_even, tmp_path):
     names = ["mean_r2", "ridge_r2", "drawn_ridge", "drawn_margin"]
     old = Mapping.load(Mapping(of_even.dataset.drop_vars(names), provenance={}).save(tmp_path / "old"))

@@ -109,10 +109,10 @@ def seed_average(mappings: Sequence[Mapping]) -> Mapping:
             raise ShapeError("an average over seeds needs the same voxels and layers in every mapping")
     datasets = [first, *rest]
     splits = {str(data.attrs.get("split")) for data in datasets}
-    left_out: tuple[str, ...] = ("_low", "_high", "_raw", "channels")
-    # Where voxels are many each seed has a sample of its own, whose means are not of the same voxels.
+    # Where voxels are many each seed has a ridge on a sample of its own, whose means are not of the same voxels.
     samples = {np.isfinite(data["ridge_r2"].values).tobytes() for data in datasets if "ridge_r2" in data}
-    left_out += ("ridge_r2", "drawn_ridge", "drawn_margin") if len(samples) > 1 else ()
+    of_ridge = ("ridge_r2", "drawn_ridge", "drawn_margin") if len(samples) > 1 else ()
+    left_out = ("_low", "_high", "_raw", "channels", *of_ridge)
     names = [
         str(name)
         for name, values in first.items()

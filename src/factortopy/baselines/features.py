@@ -129,7 +129,7 @@ def measure_features(
     Raises:
         DataError: if training and validation images are of one scene.
     """
-    images, repeats = distinct_images(sides["train"], sides["validation"])
+    images, repeats = distinct_images(*(side for name, side in sides.items() if name != "test"))
     reduction = measure_reduction(sides["train"], count, settings.damping, settings.seed).undamped(count).to(device)
 
     def reduced() -> Iterator[Tokens]:

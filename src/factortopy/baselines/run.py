@@ -20,7 +20,15 @@ from factortopy.baselines.linear import fit_linear
 from factortopy.baselines.methods import METHODS, UNTRAINED, BaselineScores, is_linear, variant
 from factortopy.cortex import ALL_VOXELS
 from factortopy.errors import DataError, UnknownNameError
-from factortopy.fitting import COMPONENTS, Examples, FitSettings, default_split, image_of_rows, split_examples
+from factortopy.fitting import (
+    COMPONENTS,
+    Examples,
+    FitSettings,
+    default_split,
+    image_of_rows,
+    split_examples,
+    unseen_sides,
+)
 from factortopy.images import Split
 from factortopy.machine import Machine
 from factortopy.storage import Checkpoint, Part, remove, sha256_text
@@ -126,7 +134,7 @@ class _MethodsRun:
 
     @cached_property
     def sides(self) -> dict[str, Examples]:
-        return split_examples(self.tokens, self.subject, self.split)
+        return unseen_sides(split_examples(self.tokens, self.subject, self.split), self.split)
 
     @cached_property
     def observed(self) -> Float[np.ndarray, "row voxel"]:

@@ -19,6 +19,7 @@ from .examples import distinct_images as distinct_images
 from .examples import image_of_rows as image_of_rows
 from .examples import image_scenes as image_scenes
 from .examples import split_examples as split_examples
+from .examples import unseen_sides as unseen_sides
 from .recipes import start_memory as start_memory
 from .recipes import train_model as train_model
 from .reduction import PrincipalComponents as PrincipalComponents

@@ -246,6 +246,11 @@ def split_examples(
     return {name: examples(side) for name, side in rows.items()}
 
 
+def unseen_sides(sides: dict[str, Examples], split: Split) -> dict[str, Examples]:
+    """The sides without the validation images where these are the test images: what is fitted to them has seen them."""
+    return {name: side for name, side in sides.items() if name != "validation" or not split.tests_validation}
+
+
 def image_of_rows(subject: Subject, images: Sequence[str]) -> list[str]:
     """The image of every row of :func:`split_examples`: as often as the subject has trials of it."""
     counts = Counter(subject.image_ids)

@@ -49,7 +49,7 @@ def fit_yardstick(
 
     Args:
         reduction: principal components of the fit.
-        sides: ``"train"``, ``"validation"`` and ``"test"``, whose responses are not looked at.
+        sides: ``"train"``, ``"validation"`` if it may be fitted, and ``"test"``, whose responses are not looked at.
         scenes: of every token, by its number; None where they are not known.
         device: where to compute.
         memory: bytes that tokens and kernels may take.
@@ -57,7 +57,7 @@ def fit_yardstick(
     Raises:
         DataError: if images are too few to be parted, or the kernel of all of them does not fit the memory.
     """
-    images, repeats = distinct_images(sides["train"], sides["validation"])
+    images, repeats = distinct_images(*(side for name, side in sides.items() if name != "test"))
     count, rows = len(images), len(images) + len(sides["test"])
     components = _affordable(images.read(torch.tensor([0])).local, count, rows, memory)
     there, weight = reduction.undamped(components).to(device), repeats.to(device)

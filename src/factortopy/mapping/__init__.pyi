@@ -6,6 +6,7 @@ from .mapping import best_layer as best_layer
 from .mapping import layer_confidence as layer_confidence
 from .rebuild import load_mapped_network as load_mapped_network
 from .rebuild import load_model as load_model
+from .schema import YARDSTICK as YARDSTICK
 from .schema import mapping_dataset as mapping_dataset
 from .schema import voxel_variables as voxel_variables
 from .schema import with_values as with_values

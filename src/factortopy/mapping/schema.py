@@ -26,6 +26,8 @@ DIMENSIONS: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(("persons_slope", "persons_b0", "persons_b1"), ("person",)),
 }
 """Dimensions of the variables, which are numbers; ``Mapping`` says what they mean."""
+YARDSTICK = ("ridge_r2", "mean_r2", "drawn_ridge", "drawn_margin")
+"""What a ridge regression and the training mean predict of the test images of a fit."""
 COORDINATES: dict[str, tuple[str, ...]] = {
     "hemisphere": ("voxel",),
     "vertex": ("voxel",),

@@ -20,6 +20,7 @@ from factortopy.fitting import (
     ridge_at_edge,
     split_examples,
     train_model,
+    unseen_sides,
     without_coordinates,
 )
 from factortopy.images import Split

@@ -13,7 +13,7 @@ from factortopy.errors import DataError
 from factortopy.fitting import Examples, FitSettings, fit_settings, image_of_rows, image_scenes, split_examples
 from factortopy.images import FEWEST_TEST_IMAGES, Split
 from factortopy.machine import Machine
-from factortopy.mapping import Mapping, load_model, with_values
+from factortopy.mapping import YARDSTICK, Mapping, load_model, with_values
 from factortopy.model import FactorTopy
 from factortopy.subjects import Subject, noise_ceiling_at, repeat_counts
 from factortopy.tokens import TokenStore
@@ -152,8 +152,8 @@ def score_images(mapping: Mapping, tokens: TokenStore, subject: Subject, *, boot
     scores = score_model(model, test, placed, split, Machine.choose("cpu"), raw=False, bootstrap=bootstrap)
     settings = fit_settings(mapping.settings.get("recipe", "default"), seed=mapping.settings.get("seed", 0))
     facts = fit_facts(tokens, placed, split, settings) | scores.facts | {"voxels_not_measured": lacking}
-    dataset = with_values(mapping.dataset.drop_vars("ceiling", errors="ignore"), scores.values)
-    left = ("split_name", "scores_of", "trials_test", "repeats_test", "images_train", "images_validation")
+    dataset = with_values(mapping.dataset.drop_vars(["ceiling", *YARDSTICK], errors="ignore"), scores.values)
+    left = ("ridge", "split_name", "scores_of", "trials_test", "repeats_test", "images_train", "images_validation")
     kept = {name: value for name, value in dataset.attrs.items() if name not in left}
     dataset.attrs = kept | facts
     provenance = {**mapping.provenance, "subject": placed.provenance, "fitted_to": mapping.provenance.get("subject")}

@@ -36,7 +36,7 @@ class Yardstick:
     """What a fit is held against.
 
     Attributes:
-        sides: training, validation and test images.
+        sides: training, validation and test images; without validation images where these are the test images.
         reduction: principal components of the fit; measured anew if None.
         scenes: of every token; None where they are not known.
         settings: of the fit.
@@ -106,11 +106,10 @@ class Yardstick:
 
     def _mean_response(self) -> Float[np.ndarray, "voxel"]:
         """Over all rows of training and validation images."""
-        both = self.sides["train"], self.sides["validation"]
-        blocks = (
-            side.responses[rows].double().sum(0) for side in both for rows in torch.arange(len(side)).split(BLOCK)
-        )
-        return (torch.stack(list(blocks)).sum(0) / sum(map(len, both))).float().numpy()
+        sides = [side for name, side in self.sides.items() if name != "test"]
+        blocks = (side.responses[rows].double() for side in sides for rows in torch.arange(len(side)).split(BLOCK))
+        total = torch.stack([block.sum(dim=0) for block in blocks]).sum(dim=0)
+        return (total / sum(map(len, sides))).float().numpy()
 
 
 @dataclass(frozen=True, eq=False)
