@@ -23,7 +23,7 @@ from factortopy.analysis.quantities import finite_mean, region_names, regions_of
 from factortopy.analysis.slope import LINE, hierarchy_slope
 from factortopy.cortex import ALL_VOXELS, HEMISPHERES
 from factortopy.errors import DataError, ShapeError, UnknownNameError
-from factortopy.mapping import Mapping, mapping_dataset
+from factortopy.mapping import YARDSTICK, Mapping, mapping_dataset
 from factortopy.provenance import provenance
 from factortopy.storage import sha256_text
 
@@ -111,8 +111,7 @@ def seed_average(mappings: Sequence[Mapping]) -> Mapping:
     splits = {str(data.attrs.get("split")) for data in datasets}
     # Where voxels are many each seed has a ridge on a sample of its own, whose means are not of the same voxels.
     samples = {np.isfinite(data["ridge_r2"].values).tobytes() for data in datasets if "ridge_r2" in data}
-    of_ridge = ("ridge_r2", "drawn_ridge", "drawn_margin") if len(samples) > 1 else ()
-    left_out = ("_low", "_high", "_raw", "channels", *of_ridge)
+    left_out = ("_low", "_high", "_raw", "channels", *(YARDSTICK if len(samples) > 1 else ()))
     names = [
         str(name)
         for name, values in first.items()
