@@ -119,13 +119,25 @@ def test_the_receptive_fields_planted_are_found():
     assert r_squared(responses["test"], found.predictions).mean() > 0.9
 
 
+def test_places_where_nothing_varies_are_not_blown_up():
+    """As in pictures with an empty margin: only test images have something there."""
+    tokens = PlantedTokens()
+    tokens.local[:, :220, :, 0, 0] = 0.5
+    tokens.local[:, :220, :, 0, 0] += 1e-3 * tokens.local[:, :220, :, 1, 1]
+    features, responses = measured(read_layer(tokens, 0), noise=2.0, tokens=tokens)
+    found = fit_linear("fwrf", features, progress=False)
+    assert r_squared(responses["test"], found.predictions).mean() > -0.1
+
+
 def test_features_of_a_field_are_the_weighed_tokens_and_the_global_ones():
     features, _ = measured(np.random.default_rng(0).normal(size=(260, 2)))
     field = Field(-0.5, 0.5, 0.5)
     rows = features.of_field(field).numpy()
     assert rows.shape == (260, 2 * LAYERS * 6)
     np.testing.assert_allclose(rows[:220].mean(axis=0), 0, atol=1e-3)
-    assert np.square(rows[:220]).sum(axis=1).mean() == pytest.approx(1, abs=1e-3)
+    local, whole = np.square(rows[:220]).sum(axis=0).reshape(2, LAYERS * 6).sum(axis=1) / 220
+    assert whole == pytest.approx(0.25, abs=1e-3)
+    assert local == pytest.approx(0.75 * float(field_weights(field, GRID, GRID).square().sum()), rel=0.15)
     read = np.einsum("nkhw,hw->nk", features.tokens.local[1].float(), field_weights(field, GRID, GRID))
     for component in range(6):
         assert abs(np.corrcoef(rows[:, 6 + component], read[:, component])[0, 1]) > 0.9999

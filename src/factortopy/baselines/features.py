@@ -74,26 +74,33 @@ class Features:
             total += weight * part
         return total
 
-    def of_field(self, field: Field) -> Float[Tensor, "row F"]:
-        """Components of all layers, less their mean: local ones weighed by a receptive field, and global ones.
+    @cached_property
+    def _scales(self) -> list[Float[Tensor, ""]]:
+        """What each layer's local and then global tokens are multiplied by: a mean square of their share at a place.
 
-        Every block has the mean square that it has in the kernel of all layers.
+        Over all places, as a place where nothing varies in the fitted images must not be blown up.
         """
+        shares = [(1 - GLOBAL) / self.layers] * self.layers + [GLOBAL / self.layers] * self.layers
+        scales = []
+        for layer, share in zip((*self.tokens.local, *self.tokens.global_), shares, strict=True):
+            places = self._centred(layer.float().flatten(2) if layer.ndim > 2 else layer.float()[:, :, None])
+            squares = places[: len(self.repeats)].square().sum(dim=1).mean()
+            scales.append((share / squares.clamp(min=1e-12)).sqrt())
+        return scales
+
+    def _centred(self, values: Float[Tensor, "row *rest"]) -> Float[Tensor, "row *rest"]:
+        """Less their mean over all trials of the fitted images."""
+        share = self.repeats / self.repeats.sum()
+        return values - torch.tensordot(share, values[: len(share)], dims=1)
+
+    def of_field(self, field: Field) -> Float[Tensor, "row F"]:
+        """Components of all layers, less their mean: local ones weighed by a receptive field, and global ones."""
         weights = field_weights(field, *self.tokens.local[0].shape[-2:]).flatten().to(self.repeats)
         local = [
             torch.cat([part.float() @ weights for part in layer.flatten(2).split(64)]) for layer in self.tokens.local
         ]
-        shares = [(1 - GLOBAL) / self.layers] * self.layers + [GLOBAL / self.layers] * self.layers
-        count, share_of_trials = len(self.repeats), self.repeats / self.repeats.sum()
-        blocks = (block.float() for block in (*local, *self.tokens.global_))
-        blocks = (block - share_of_trials @ block[:count] for block in blocks)
-        return torch.cat(
-            [
-                block * (share / block[:count].square().sum(dim=1).mean().clamp(min=1e-12)).sqrt()
-                for block, share in zip(blocks, shares, strict=True)
-            ],
-            dim=1,
-        )
+        blocks = zip((*local, *self.tokens.global_), self._scales, strict=True)
+        return torch.cat([scale * self._centred(block.float()) for block, scale in blocks], dim=1)
 
     def fields(self) -> list[Field]:
         """The grid of receptive fields: centres of the token grid's cells, at most 8 x 8, in three sizes."""
