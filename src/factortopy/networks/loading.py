@@ -140,8 +140,10 @@ def _find(name: str) -> tuple[Family, NetworkSource, ZooEntry | None]:
 
 def shown(network: Network, preprocessing: Preprocessing | Literal["authors"] | None) -> Network:
     """The network with another preprocessing, or with its own if None."""
+    if preprocessing is None:
+        return network
     size = network.preprocessing.size
-    seen = authors_preprocessing(size) if preprocessing == "authors" else preprocessing or network.preprocessing
+    seen = authors_preprocessing(size) if preprocessing == "authors" else preprocessing
     if seen == network.preprocessing:
         return network
     if isinstance(network, DiffusionNetwork):
