@@ -15,7 +15,7 @@ assert seconds < 0.5, f"import factortopy took {seconds:.2f} s"
 assert "torch" not in sys.modules, "import factortopy loaded torch"
 for name in factortopy.__all__:
     getattr(factortopy, name)
-for part in ("py.typed", "reporting/templates/report.html.j2"):
+for part in ("py.typed", "reporting/templates/report.html.j2", "page/static/viewer.js", "page/static/viewer.css"):
     assert (place.parent / part).is_file(), f"the wheel lacks {part}"
 subprocess.run([sys.executable, "-P", "-m", "factortopy", "doctor"], check=True, timeout=120)
 print(f"the wheel works (import {seconds:.2f} s)")

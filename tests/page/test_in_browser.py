@@ -13,6 +13,7 @@ from PIL import Image
 from factortopy.cortex import load_surface
 from factortopy.page import write_page
 from factortopy.plot import LayerKey, SpaceKey, scalar_colormap, scalar_colours
+from factortopy.reporting import report
 
 AXE = Path(__file__).parents[2] / "viewer" / "node_modules" / "axe-core" / "axe.min.js"
 COUNT = 10_242
@@ -334,21 +335,38 @@ def test_without_webgl_the_still_picture_stays(browser, written):
     context.close()
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [1300, 375])
-def test_axe_finds_nothing_serious(browser, written, scheme, width):
+def serious(page):
+    """What axe finds to be serious, with the elements."""
     if not AXE.is_file():
         pytest.skip("axe-core is not installed; run npm ci in viewer/")
+    page.add_script_tag(path=str(AXE))
+    found = page.evaluate("() => axe.run()")["violations"]
+    return [
+        (one["id"], [node["html"][:120] for node in one["nodes"]])
+        for one in found
+        if one["impact"] in ("serious", "critical")
+    ]
+
+
+@pytest.mark.parametrize(("scheme", "width"), [("light", 1300), ("dark", 375)])
+def test_axe_finds_nothing_serious(browser, written, scheme, width):
     with opened(browser, written, scheme=scheme, width=width, arguments={"bypass_csp": True}) as page:
         settled(page, pinned=[page.evaluate(f"{APP}.mapping.vertex[9]")])
-        page.add_script_tag(path=str(AXE))
-        result = page.evaluate("() => axe.run()")
-        serious = [
-            (found["id"], [node["html"][:120] for node in found["nodes"]])
-            for found in result["violations"]
-            if found["impact"] in ("serious", "critical")
-        ]
-        assert serious == []
+        assert serious(page) == []
+
+
+def test_the_report_holds_the_picture(browser, mapping, tmp_path):
+    path = report([mapping], tmp_path / "report.html", figures=[{}])
+    with opened(browser, path) as page:
+        assert page.evaluate(f"{APP}.mapping.vertex.length") == mapping.dataset.sizes["voxel"]
+        page.mouse.move(600, 600)
+        page.mouse.wheel(0, 400)  # the page's, as the cortex was not clicked
+        page.wait_for_timeout(300)
+        assert page.evaluate("scrollY") > 0
+        assert settled(page)["zoom"] == 1
+        assert page.complaints == []
+    with opened(browser, path, scheme="dark", arguments={"bypass_csp": True}) as page:
+        assert serious(page) == []
 
 
 def test_phones_need_no_scrolling_sideways(browser, written):

@@ -190,6 +190,21 @@ def test_mappings_of_two_surfaces_meet_on_the_coarser(mapping, tmp_path):
     assert len(header["mappings"]) == 2
 
 
+def test_mappings_of_a_page_share_their_colours(mapping, tmp_path):
+    soft = mapping.dataset["layer_share"].values + 1
+    half = mapping.with_variables(
+        {
+            "r2": ("voxel", mapping.dataset["r2"].values / 2),
+            "layer_share": (("voxel", "layer"), soft / soft.sum(axis=1, keepdims=True)),
+        }
+    )
+    alone = Payload(write_page([mapping], tmp_path / "alone.html")).header["mappings"][0]
+    both = Payload(write_page([half, mapping], tmp_path / "page.html")).header["mappings"]
+    for one in both:
+        assert one["limits"] == alone["limits"]
+        assert one["weights"]["share"]["largest"] == alone["weights"]["share"]["largest"]
+
+
 def test_bad_input_leaves_nothing_behind(mapping, tmp_path):
     volume = fake_mapping_and_truth(surface="a volume")[0]
     with pytest.raises(DataError, match="at least one mapping"):

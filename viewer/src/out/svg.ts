@@ -3,13 +3,16 @@
 import type { App, View } from "../app";
 import { drawKey, KEY_WIDTH, keyHeight } from "../paint/key";
 import { seenAt } from "../scene/camera";
+import { shortened } from "../scene/labels";
 import { Kind, outlinesOf } from "../scene/outlines";
 import { download, h, svg } from "../ui/dom";
-import { labels } from "../ui/stage";
+import { labels, panelTitle } from "../ui/stage";
 import { groundOf, inkOf } from "../ui/theme";
 import { HEAD, MARGIN } from "./compose";
 
 const RATIO = 3;
+/** Width of a letter of 11 pixels, about. */
+const LETTER = 6.1;
 const FONT = "system-ui, 'DejaVu Sans', sans-serif";
 
 export function svgOf(app: App, root: HTMLElement): string {
@@ -21,13 +24,14 @@ export function svgOf(app: App, root: HTMLElement): string {
   const image = svg("image", { href: app.canvas.toDataURL("image/png"), x: 0, y: HEAD, width, height });
   const views = app.views();
   const ink = inkOf(root);
+  const titled = views.length > 1 ? views.map((view) => title(app, view, ink.text)) : [];
   const over = views.flatMap((view) => [...(before.outlines ? paths(app, view) : []), ...names(app, view)]);
   const map = app.map();
   const whole = HEAD + height + (map ? keyHeight(map.key) + MARGIN : 0);
   const document = svg(
     "svg", { xmlns: "http://www.w3.org/2000/svg", viewBox: `0 0 ${width} ${whole}`, "font-family": FONT },
     svg("rect", { width, height: whole, fill: groundOf(root) }),
-    image, svg("g", { transform: `translate(0 ${HEAD})` }, ...over), ...head(app, width, ink), ...key(app, root, height),
+    image, svg("g", { transform: `translate(0 ${HEAD})` }, ...over, ...titled), ...head(app, width, ink), ...key(app, root, height),
   );
   app.store.set({ unfold: before.unfold, outlines: before.outlines });
   app.resize();
@@ -64,6 +68,12 @@ function names(app: App, view: View): SVGElement[] {
   ]);
 }
 
+function title(app: App, { panel }: View, ink: string): SVGElement {
+  const { x, y, width } = panel.area;
+  const words = shortened(panelTitle(app, panel.mapping), Math.floor(width / (1.2 * LETTER)));
+  return svg("text", { x: x + width / 2, y: y - 8, "text-anchor": "middle", "font-size": 11, "font-weight": 600, fill: ink }, words);
+}
+
 function head(app: App, width: number, ink: { text: string; muted: string }): SVGElement[] {
   const title = `${app.header.title.slice(0, 110)}${app.map() ? ` · ${app.map()?.label}` : ""}`;
   const simulated = app.mappings.some(({ header }) => header.simulated);
@@ -73,7 +83,8 @@ function head(app: App, width: number, ink: { text: string; muted: string }): SV
   ];
   return [
     svg("text", { x: 14, y: 20, "font-size": 15, "font-weight": 600, fill: ink.text }, title),
-    svg("text", { x: 14, y: 37, "font-size": 11, fill: ink.muted }, app.mapping.header.facts.slice(0, 300)),
+    svg("text", { x: 14, y: 37, "font-size": 11, fill: ink.muted },
+      shortened(app.mapping.header.facts, Math.floor(width / LETTER))),
     ...(simulated ? mark : []),
   ];
 }
