@@ -6,7 +6,7 @@ import torch
 from sklearn.linear_model import Ridge
 
 from factortopy.fitting import start
-from factortopy.fitting.start import _smooth, choose_ridge, ridge_at_edge, scan, start_selection, start_selectors
+from factortopy.fitting.start import _smooth, measure_noise, ridge_at_edge, scan, start_selection, start_selectors
 from factortopy.model import FreeSelectors, PositionEncoding, Selection, TopologicalSelectors
 from factortopy.networks import Tokens
 
@@ -117,9 +117,9 @@ def test_noise_asks_for_a_larger_penalty(tokens, planted):
     responses = planted[0]
     generator = torch.Generator().manual_seed(1)
     noise = responses.std(dim=0) * torch.randn(responses.shape, generator=generator)
-    found = [choose_ridge(tokens, responses + times * noise, progress=False) for times in (0, 2, 4)]
+    found = [measure_noise(tokens, responses + times * noise, progress=False).ridge for times in (0, 2, 4)]
     assert found[0] < found[1] < found[2]
-    few = choose_ridge(tokens[:60], (responses + 2 * noise)[:60], progress=False)
+    few = measure_noise(tokens[:60], (responses + 2 * noise)[:60], progress=False).ridge
     assert few > found[1]
     assert all(start.RIDGES[0] <= ridge <= start.RIDGES[-1] for ridge in [*found, few])
 
@@ -130,17 +130,18 @@ def test_the_chosen_penalty_is_about_the_best_of_a_fine_grid(tokens, planted):
     def quality(ridge):
         return float(scan(tokens, responses, ridge, progress=False).both.mean())
 
-    found = choose_ridge(tokens, responses, progress=False)
+    found, score = measure_noise(tokens, responses, progress=False)
     best = max(quality(ridge) for ridge in np.geomspace(0.125, 8, 25))
     assert quality(found) > best - 0.02 * abs(best)
+    assert score == pytest.approx(best, abs=0.02 * abs(best))
 
 
 def test_a_penalty_at_the_edge_of_its_grid_is_named(tokens, planted):
     responses = planted[0]
     noise = torch.randn(responses.shape, generator=torch.Generator().manual_seed(3))
-    assert "8, the largest tried" in ridge_at_edge(choose_ridge(tokens, noise, progress=False))
+    assert "8, the largest tried" in ridge_at_edge(measure_noise(tokens, noise, progress=False).ridge)
     assert "0.125, the smallest tried" in ridge_at_edge(start.RIDGES[0])
-    assert ridge_at_edge(choose_ridge(tokens, responses + 2 * noise, progress=False)) is None
+    assert ridge_at_edge(measure_noise(tokens, responses + 2 * noise, progress=False).ridge) is None
     assert ridge_at_edge(None) is None
 
 

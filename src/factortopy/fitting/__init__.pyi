@@ -2,6 +2,7 @@ from .build import build_default_model as build_default_model
 from .build import build_paper_model as build_paper_model
 from .build import build_selectors as build_selectors
 from .build import fix_selectors as fix_selectors
+from .build import start_memory as start_memory
 from .closed_form import PENALTIES as PENALTIES
 from .closed_form import Spectrum as Spectrum
 from .closed_form import centre as centre
@@ -20,7 +21,6 @@ from .examples import image_of_rows as image_of_rows
 from .examples import image_scenes as image_scenes
 from .examples import split_examples as split_examples
 from .examples import unseen_sides as unseen_sides
-from .recipes import start_memory as start_memory
 from .recipes import train_model as train_model
 from .reduction import PrincipalComponents as PrincipalComponents
 from .reduction import TokenReduction as TokenReduction

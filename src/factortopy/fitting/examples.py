@@ -104,20 +104,45 @@ class StandardisedResponses:
         return torch.from_numpy((self.responses[self.rows[rows.numpy()]] - self.mean) / self.spread)
 
 
+@dataclass(frozen=True, eq=False)
+class _MeanResponses:
+    """Mean responses to distinct images of some sides, averaged as they are read.
+
+    Attributes:
+        sides: of which the images are.
+        side: number of the side of every image.
+        trials: rows of that side with a response to it.
+    """
+
+    sides: Sequence[Examples]
+    side: Int[Tensor, "image"]
+    trials: Sequence[Int[Tensor, "some"]]
+
+    def __len__(self) -> int:
+        return len(self.trials)
+
+    def __getitem__(self, rows: Int[Tensor, "batch"]) -> Float[Tensor, "batch voxel"]:
+        parts = []
+        for number, side in enumerate(self.sides):
+            chosen = [self.trials[row] for row in rows[self.side[rows] == number].tolist()]
+            if chosen:
+                counts = torch.tensor([len(trials) for trials in chosen])
+                observed = side.responses[torch.cat(chosen)].split(counts.tolist())
+                parts.append(torch.stack([values.mean(dim=0) for values in observed]))
+        return torch.cat(parts)[self.side[rows].argsort(stable=True).argsort()]
+
+
 def distinct_images(*sides: Examples) -> tuple[Examples, Float[Tensor, "image"]]:
     """The images of some sides, each once, with the mean of its responses; and how many trials it has."""
-    parts, counts, rows, images = [], [], [], []
+    trials: list[Tensor] = []
+    images = []
     for side in sides:
-        numbers = np.arange(len(side)) if side.image is None else side.image
-        distinct, first, trials = np.unique(numbers, return_index=True, return_inverse=True)
-        observed = side.all_responses()
-        total = observed.new_zeros(len(first), observed.shape[1]).index_add_(0, torch.from_numpy(trials), observed)
-        counts.append(torch.from_numpy(np.bincount(trials)).to(observed))
-        parts.append(total / counts[-1][:, None])
-        rows.append(torch.from_numpy(first))
+        image = np.arange(len(side)) if side.image is None else side.image
+        distinct, counts = np.unique(image, return_counts=True)
+        trials += torch.from_numpy(np.argsort(image, kind="stable")).split(counts.tolist())
         images.append(distinct)
-    number = torch.repeat_interleave(torch.arange(len(sides)), torch.tensor([len(part) for part in rows]))
-    row = torch.cat(rows)
+    number = torch.repeat_interleave(torch.arange(len(sides)), torch.tensor([len(part) for part in images]))
+    row = torch.tensor([int(rows[0]) for rows in trials])
 
     def read(chosen: Int[Tensor, "batch"]) -> Tokens:
         inside = [number[chosen] == index for index in range(len(sides))]
@@ -129,7 +154,9 @@ def distinct_images(*sides: Examples) -> tuple[Examples, Float[Tensor, "image"]]
         )
 
     known = all(side.image is not None for side in sides)
-    return Examples(read, torch.cat(parts), image=np.concatenate(images) if known else None), torch.cat(counts)
+    repeats = torch.tensor([float(len(rows)) for rows in trials])
+    responses = _MeanResponses(sides, number, trials)
+    return Examples(read, responses, image=np.concatenate(images) if known else None), repeats
 
 
 def image_scenes(tokens: TokenStore, subject: Subject) -> list[str] | None:

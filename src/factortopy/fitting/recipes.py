@@ -1,7 +1,6 @@
 """The two recipes from start to trained model; either model takes the network's raw tokens."""
 
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -11,33 +10,33 @@ from torch import Tensor, nn
 
 from factortopy.errors import DataError
 from factortopy.fitting.build import build_default_model, build_paper_model, build_selectors, fix_selectors, solve_model
+from factortopy.fitting.channels import Known, Parcels, find_parcels, parcel_responses, solve_channels
 from factortopy.fitting.examples import Examples, distinct_images
 from factortopy.fitting.reduction import TokenReduction, measure_reduction
 from factortopy.fitting.settings import FitSettings
 from factortopy.fitting.start import (
-    COMPONENTS,
     JUDGES,
-    SCANNED_IMAGES,
+    NEIGHBOURS,
     SCORED_VOXELS,
-    choose_ridge,
+    Noise,
+    measure_noise,
     scan,
     scanned_tokens,
     start_selection,
     start_selectors,
 )
-from factortopy.fitting.token_cache import CacheLayout, cache_tokens, fits_device, fits_memory
+from factortopy.fitting.token_cache import cache_raw, cache_sides, with_responses
 from factortopy.fitting.training import STATE, History, Trained, train
 from factortopy.machine import Machine
-from factortopy.model import FactorTopy
-from factortopy.networks import Tokens
-from factortopy.progress import Advance, progress_bar
+from factortopy.model import FactorTopy, FixedSelectors
 from factortopy.storage import Checkpoint, Part
 
 IMAGES_A_COMPONENT = 4
 """Training images for each component, at least: with fewer, more components fit more noise than signal."""
-RIDGE = 0.75
-"""Best penalty of the closed-form start's regressions for which a recipe's weight decays hold as they are."""
-BATCH = 64
+PARCEL_GAIN = 1.25
+"""How much better parcels must be predicted than single voxels to be trained on."""
+TOUCHING = 7
+"""Parcels that scores of the start are averaged over: one and those around it."""
 FIRST = torch.tensor([0])
 
 
@@ -58,8 +57,10 @@ def train_model(
     """Train a model by the recipe of its settings.
 
     ``"paper"`` trains as the authors do, on raw tokens; ``"default"`` in principal components of the tokens,
-    from a closed-form start, or wholly in closed form where voxels have no coordinates, on training and validation
-    images (:mod:`factortopy.fitting.candidates`). Tokens are held in memory if they fit, else read from disk.
+    from a closed-form start, on mean responses of parcels where these are better predicted, and at last solves the
+    channels of every voxel from training and validation images (:mod:`factortopy.fitting.channels`). Where voxels
+    have no coordinates, all is in closed form (:mod:`factortopy.fitting.candidates`). Tokens are held in memory if
+    they fit, else read from disk.
 
     Args:
         settings: how to train.
@@ -77,20 +78,8 @@ def train_model(
     Raises:
         DataError: if the fit diverges, the disk is full, or the checkpoint is another fit's.
     """
-    machine = machine or Machine.choose()
-    task = _Task(
-        settings,
-        training,
-        validation,
-        coordinates,
-        bounds,
-        selectors,
-        groups,
-        machine,
-        checkpoint,
-        progress,
-        description,
-    )
+    data = settings, training, validation, coordinates, bounds, selectors, groups
+    task = _Task(*data, machine or Machine.choose(), checkpoint, progress, description)
     if settings.recipe == "paper":
         return _train_paper(task)
     return _solve(task) if coordinates is None and selectors is None else _train_default(task)
@@ -124,9 +113,9 @@ class _Task:
             raise DataError(f'recipe="{self.settings.recipe}" needs coordinates; only recipe="default" can do without')
         return self.coordinates, self.bounds
 
-    def some_voxels(self, purpose: str) -> Int[Tensor, "N"]:
-        """All voxels in a random order of its own for each purpose."""
-        return torch.randperm(self.voxels, generator=torch.Generator().manual_seed(self.settings.seed_of(purpose)))
+    def shuffled(self, count: int, purpose: str) -> Int[Tensor, "count"]:
+        """So many voxels or parcels in a random order of its own for each purpose."""
+        return torch.randperm(count, generator=torch.Generator().manual_seed(self.settings.seed_of(purpose)))
 
     def kept(self, stage: str) -> Part | None:
         """What an earlier run left of a stage."""
@@ -154,29 +143,57 @@ class _Task:
 
 def _train_paper(task: _Task) -> Trained:
     settings, selectors = task.settings, task.selectors
-    layout = CacheLayout.of(task.training.read(FIRST))
+    channels = tuple(layer.shape[1] for layer in task.training.read(FIRST).global_)
     if selectors is None:
-        built = build_selectors(settings, *task.positions, len(layout.global_))
+        built = build_selectors(settings, *task.positions, len(channels))
         selectors = fix_selectors(settings, built)
-    model = build_paper_model(settings, selectors, task.voxels, layout.global_).to(task.machine.device)
-    return Trained(model, task.train(model, _raw(task, layout)), None)
+    model = build_paper_model(settings, selectors, task.voxels, channels).to(task.machine.device)
+    sides = cache_raw((task.training, task.validation), task.machine, task.progress)
+    return Trained(model, task.train(model, sides), None)
 
 
 def _train_default(task: _Task) -> Trained:
-    settings, selectors, device = task.settings, task.selectors, task.machine.device
+    settings, device = task.settings, task.machine.device
     reduction = _reduction(task)
     examples = _reduced(task, reduction)
-    ridge = _ridge(task, examples[0])
+    grain = _grain(task, examples)
+    selectors = task.selectors
     if selectors is None:
-        selectors = build_selectors(settings, *task.positions, len(reduction.local)).to(device)
+        selectors = build_selectors(settings, grain.coordinates(task), task.positions[1], len(reduction.local))
+        selectors.to(device)
         if task.kept(STATE) is None:
-            _start(task, selectors, examples[0], ridge)
+            _start(task, selectors, grain)
         selectors = fix_selectors(settings, selectors)
-    model = build_default_model(settings, selectors, task.voxels, reduction).to(device)
-    history = task.train(model, examples, _decayed(settings, ridge))
-    history.ridge = ridge
+    elif grain.trained is not None:
+        selectors = FixedSelectors(selectors().map(grain.trained.mean))
+    voxels = task.voxels if grain.trained is None else len(grain.trained.voxels)
+    model = build_default_model(settings, selectors, voxels, reduction).to(device)
+    history = task.train(model, grain.examples, settings.decayed(grain.noise.ridge))
+    history.ridge = grain.noise.ridge
+    if grain.trained is not None:
+        selectors = task.selectors
+        if selectors is None:
+            built = build_selectors(settings, *task.positions, len(reduction.local))
+            selectors = fix_selectors(settings, built)
+            selectors.load_state_dict(model.selectors.state_dict())
+        trained, model = model.align, build_default_model(settings, selectors, task.voxels, reduction).to(device)
+        model.align.load_state_dict(trained.state_dict())
+    if settings.closed_form:
+        history.solved_r2 = _solve_channels(task, model, examples, grain)
     model.align = reduction.unfold(model.align).to(device)
     return Trained(model, history, reduction)
+
+
+def _solve_channels(task: _Task, model: FactorTopy, examples: tuple[Examples, Examples], grain: "_Grain") -> float:
+    """Channels in closed form from training and validation images; R^2 to expect, by the validation images."""
+    # Apple's GPUs have no float64.
+    device = torch.device("cpu") if task.machine.device.type == "mps" else task.machine.device
+    pairs = zip(examples, (task.training, task.validation), strict=True)
+    images, repeats = distinct_images(*(replace(side, read=reduced.read) for reduced, side in pairs))
+    known = Known(images, repeats, judged=len(distinct_images(task.validation)[1]))
+    scores = solve_channels(model.to(device), known, task.coordinates, grain.parcels, progress=task.progress)
+    model.to(task.machine.device)
+    return float(scores.mean())
 
 
 def _solve(task: _Task) -> Trained:
@@ -189,20 +206,6 @@ def _solve(task: _Task) -> Trained:
     groups = np.zeros(task.voxels, int) if task.groups is None else task.groups
     model = solve_model(task.settings, images, repeats, reduction, groups, device, progress=task.progress)
     return Trained(model.to(task.machine.device), History(seconds=time.perf_counter() - started), reduction)
-
-
-def _raw(task: _Task, layout: CacheLayout) -> tuple[Examples, Examples]:
-    """Training and validation examples with raw tokens as close to the processor as they fit."""
-    sides = task.training, task.validation
-    if not (fits_device(sides[0], layout, task.machine) or fits_memory(sides[0], layout, task.machine)):
-        # They are on disk already: no second copy of raw tokens is written.
-        training, validation = (Examples(side.read, side.responses, resident=False) for side in sides)
-        return training, validation
-    with progress_bar("Reading tokens", sum(map(len, sides)), show=task.progress) as advance:
-        training, validation = (
-            cache_tokens(_counted(side.batches(BATCH), advance), side, layout, task.machine) for side in sides
-        )
-    return training, validation
 
 
 def _reduction(task: _Task) -> TokenReduction:
@@ -219,71 +222,74 @@ def _reduction(task: _Task) -> TokenReduction:
 
 def _reduced(task: _Task, reduction: TokenReduction) -> tuple[Examples, Examples]:
     """Training and validation examples with reduced tokens, close to the processor."""
-    sides, device = (task.training, task.validation), task.machine.device
-    there = reduction.to(device)
-    layout = CacheLayout.of(reduction.apply(sides[0].read(FIRST)))
-    with progress_bar("Principal components", sum(map(len, sides)), show=task.progress) as advance:
-        training, validation = (
-            cache_tokens(
-                (there.apply(batch.to(device)) for batch in _counted(side.batches(BATCH), advance)),
-                side,
-                layout,
-                task.machine,
-            )
-            for side in sides
-        )
-    return training, validation
+    there, device = reduction.to(task.machine.device), task.machine.device
+    sides = task.training, task.validation
+    return cache_sides(
+        sides, lambda tokens: there.apply(tokens.to(device)), task.machine, "Principal components", task.progress
+    )
 
 
-def _ridge(task: _Task, training: Examples) -> float:
-    """How noisy responses are, as the best penalty of a ridge regression."""
-    kept = task.kept("noise")
-    if kept is not None:
-        return float(kept.facts["ridge"])
-    judges = task.some_voxels("judges")[:JUDGES]
-    ridge = choose_ridge(*scanned_tokens(training, judges, task.machine.device), progress=task.progress)
-    task.keep("noise", Part({}, {"ridge": ridge}))
-    return ridge
+@dataclass(frozen=True, eq=False)
+class _Grain:
+    """What align and selectors are trained on.
 
-
-def _decayed(settings: FitSettings, ridge: float) -> FitSettings:
-    """The settings with weight decays in keeping with the noise."""
-    if not settings.decay_by_noise:
-        return settings
-    factor = (ridge / RIDGE) ** 2
-    decays = {"align_decay": factor * settings.align_decay, "channel_decay": factor * settings.channel_decay}
-    return settings.model_copy(update=decays)
-
-
-def _start(task: _Task, selectors: nn.Module, training: Examples, ridge: float) -> None:
-    """Set selectors to the closed-form start."""
-    # Without topology no voxel may learn from its neighbours.
-    topology, (coordinates, _) = task.settings.topology, task.positions
-    some = task.some_voxels("scanned")[:SCORED_VOXELS] if topology else torch.arange(task.voxels)
-    tokens, responses = scanned_tokens(training, some, task.machine.device)
-    scores = scan(tokens, responses, ridge, progress=task.progress)
-    neighbours = {} if topology else {"neighbours": 1}
-    height, width = tokens.local[0].shape[-2:]
-    target = start_selection(scores, coordinates[some], coordinates, (height, width), **neighbours)
-    start_selectors(selectors, target)
-
-
-def start_memory(images: int, voxels: int, layers: int, positions: int) -> float:
-    """Bytes that the closed-form start takes, about.
-
-    Args:
-        images: number of training images.
-        voxels: number of voxels.
-        layers: number of layers.
-        positions: tokens of a layer, the global one among them.
+    Attributes:
+        noise: of single voxels.
+        ridge: best penalty for what is trained on.
+        examples: training and validation examples of it.
+        parcels: that a voxel's channels may be shrunk towards; None where none may.
+        trained: the same if they are what is trained on, None for voxels.
     """
-    scanned = min(images, SCANNED_IMAGES)
-    # Components as read and in float32, and responses; scores before and after smoothing.
-    read = 6.0 * scanned * layers * COMPONENTS * positions + 8.0 * scanned * min(voxels, SCORED_VOXELS)
-    return read + 3 * 4.0 * layers * positions * voxels
+
+    noise: Noise
+    ridge: float
+    examples: tuple[Examples, Examples]
+    parcels: Parcels | None = None
+    trained: Parcels | None = None
+
+    def coordinates(self, task: _Task) -> Float[Tensor, "M 3"]:
+        """Where selectors are trained, mm."""
+        return task.positions[0] if self.trained is None else self.trained.centre
 
 
-def _counted(batches: Iterator[Tokens], advance: Advance) -> Iterator[Tokens]:
-    for batch in batches:
-        yield batch
-        advance(len(batch))
+def _grain(task: _Task, examples: tuple[Examples, Examples]) -> _Grain:
+    """Parcels where their mean responses are better predicted than voxels: noise averages out, and steps cost less."""
+    noise = _noise(task, examples[0], "noise")
+    voxels = _Grain(noise, noise.ridge, examples)
+    if task.coordinates is None or not task.settings.topology or not task.settings.parcels:
+        return voxels
+    parcels = find_parcels(task.coordinates, task.settings.parcels)
+    voxels = replace(voxels, parcels=parcels)
+    if len(parcels.voxels) == task.voxels or not task.settings.closed_form:
+        return voxels
+    means = parcel_responses(parcels, *(side.responses for side in examples))
+    coarse = with_responses(examples[0], means[0]), with_responses(examples[1], means[1])
+    of_parcels = _noise(task, coarse[0], "noise-of-parcels")
+    if of_parcels.score < max(noise.score, PARCEL_GAIN * noise.score):
+        return voxels
+    return _Grain(noise, of_parcels.ridge, coarse, parcels, parcels)
+
+
+def _noise(task: _Task, training: Examples, stage: str) -> Noise:
+    """How noisy responses are, by some of them."""
+    kept = task.kept(stage)
+    if kept is not None:
+        return Noise(**kept.facts)
+    judges = task.shuffled(training.responses[FIRST].shape[1], "judges")[:JUDGES]
+    noise = measure_noise(*scanned_tokens(training, judges, task.machine.device), progress=task.progress)
+    task.keep(stage, Part({}, noise._asdict()))
+    return noise
+
+
+def _start(task: _Task, selectors: nn.Module, grain: _Grain) -> None:
+    """Set selectors to the closed-form start."""
+    topology, coordinates = task.settings.topology, grain.coordinates(task)
+    some = torch.arange(len(coordinates))
+    some = task.shuffled(len(some), "scanned")[:SCORED_VOXELS] if topology else some
+    tokens, responses = scanned_tokens(grain.examples[0], some, task.machine.device)
+    scores = scan(tokens, responses, grain.ridge, progress=task.progress)
+    # Without topology no voxel may learn from its neighbours.
+    neighbours = (NEIGHBOURS if grain.trained is None else TOUCHING) if topology else 1
+    height, width = tokens.local[0].shape[-2:]
+    target = start_selection(scores, coordinates[some], coordinates, (height, width), neighbours=neighbours)
+    start_selectors(selectors, target)

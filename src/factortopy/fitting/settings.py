@@ -9,6 +9,8 @@ from factortopy.settings import Settings
 from factortopy.storage import sha256_text
 
 Recipe = Literal["default", "paper"]
+RIDGE = 0.75
+"""Best penalty of the closed-form start's regressions for which a recipe's weight decays hold as they are."""
 Place = Annotated[float, Field(ge=-1, le=1)]
 
 
@@ -30,6 +32,11 @@ class FitSettings(Settings):
         components: principal components kept per layer and kind of token (recipe ``"default"``), at most; a
             quarter of the training images if that is fewer.
         damping: see :class:`~factortopy.fitting.PrincipalComponents`.
+        parcels: groups of neighbouring voxels whose mean responses align and selectors are trained on, at most, where
+            they are predicted better than single voxels (recipe ``"default"``); 0 trains on voxels. No fewer than
+            four voxels each.
+        closed_form: whether channels of every voxel are then solved in closed form from training and validation
+            images, or stay as trained, on voxels (recipe ``"default"``).
         loss: ``"squared"`` error, or ``"smooth_l1"`` with beta 0.1.
         steps: optimisation steps at most.
         batch_size: images per step.
@@ -64,6 +71,8 @@ class FitSettings(Settings):
     width: int = Field(ge=1)
     components: int = Field(default=256, ge=1)
     damping: float = Field(default=0.1, gt=0)
+    parcels: int = Field(ge=0)
+    closed_form: bool
     loss: Literal["squared", "smooth_l1"]
     steps: int = Field(ge=1)
     batch_size: int = Field(ge=1)
@@ -94,6 +103,14 @@ class FitSettings(Settings):
         """Factor of the read-out: a mean over the channels D as the authors', or 1 / sqrt(D)."""
         return 1 / self.width if self.recipe == "paper" else self.width**-0.5
 
+    def decayed(self, ridge: float) -> "FitSettings":
+        """The settings with weight decays in keeping with the noise; see ``decay_by_noise``."""
+        if not self.decay_by_noise:
+            return self
+        factor = (ridge / RIDGE) ** 2
+        decays = {"align_decay": factor * self.align_decay, "channel_decay": factor * self.channel_decay}
+        return self.model_copy(update=decays)
+
 
 _NUMBERS: dict[str, tuple[Any, Any]] = {
     "width": (128, 64),
@@ -115,6 +132,8 @@ _NUMBERS: dict[str, tuple[Any, Any]] = {
     "softness_steps": (2_000, 0),  # the closed-form start leaves nothing to keep open
     "validate_every": (1_000, 25),
     "patience": (5, None),
+    "parcels": (0, 1_024),
+    "closed_form": (False, True),
 }
 """Of the recipes ``"paper"`` and ``"default"``."""
 RECIPES: dict[Recipe, dict[str, Any]] = {

@@ -63,8 +63,20 @@ class Scores(NamedTuple):
     global_: Float[Tensor, "L N"]
 
 
-def choose_ridge(tokens: Tokens, responses: Float[Tensor, "image N"], *, progress: bool = True) -> float:
-    """The penalty that predicts best on the whole: the noisier the responses and the fewer, the larger.
+class Noise(NamedTuple):
+    """How noisy responses are.
+
+    Attributes:
+        ridge: penalty that predicts best on the whole: the noisier the responses and the fewer, the larger.
+        score: mean R^2 over places, layers and responses with about that penalty.
+    """
+
+    ridge: float
+    score: float
+
+
+def measure_noise(tokens: Tokens, responses: Float[Tensor, "image N"], *, progress: bool = True) -> Noise:
+    """Try penalties on all responses.
 
     Args:
         tokens: principal components of training images' tokens.
@@ -73,7 +85,7 @@ def choose_ridge(tokens: Tokens, responses: Float[Tensor, "image N"], *, progres
 
     Returns:
         The peak of a parabola, over the penalty's logarithm, through the best of ``RIDGES`` and the two
-        beside it; within ``RIDGES``.
+        beside it, within ``RIDGES``; and the best score.
     """
     scores = []
     with progress_bar("Noise of the responses", len(RIDGES), show=progress) as advance:
@@ -85,11 +97,11 @@ def choose_ridge(tokens: Tokens, responses: Float[Tensor, "image N"], *, progres
     logarithms = np.log(RIDGES[middle - 1 : middle + 2])
     bend, slope, _ = np.polyfit(logarithms, scores[middle - 1 : middle + 2], 2)
     peak = -slope / (2 * bend) if bend < 0 else logarithms[1]
-    return float(np.exp(np.clip(peak, *np.log((RIDGES[0], RIDGES[-1])))))
+    return Noise(float(np.exp(np.clip(peak, *np.log((RIDGES[0], RIDGES[-1]))))), max(scores))
 
 
 def ridge_at_edge(ridge: float | None) -> str | None:
-    """One line on a penalty of ``choose_ridge`` that is the smallest or largest tried; None where it is neither."""
+    """One line on a penalty of ``measure_noise`` that is the smallest or largest tried; None where it is neither."""
     for edge, name, meaning in (
         (RIDGES[0], "smallest", "a smaller one may predict better"),
         (RIDGES[-1], "largest", "responses may be noisier than it allows for"),

@@ -3,8 +3,8 @@
 import os
 import tempfile
 import time
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
 from itertools import chain
 from math import prod
 
@@ -16,11 +16,13 @@ from factortopy.errors import DataError
 from factortopy.fitting.examples import Examples, ReadTokens
 from factortopy.machine import Machine
 from factortopy.networks import Tokens
+from factortopy.progress import progress_bar
 from factortopy.storage import read_ahead
 
 BYTES = 2
 """Of a number in float16."""
 RESPONSE_BYTES = 4
+BATCH = 64
 AHEAD = 3
 """Batches that are read ahead."""
 
@@ -76,6 +78,40 @@ def cache_tokens(batches: Iterable[Tokens], examples: Examples, layout: CacheLay
         # For a GPU the next batch travels while one is used, as from disk.
         return Examples(read, examples.responses, resident=machine.device.type == "cpu")
     return Examples(FiledTokens(batches, layout), examples.responses, resident=False)
+
+
+def cache_sides(
+    sides: tuple[Examples, Examples], change: Callable[[Tokens], Tokens], machine: Machine, label: str, progress: bool
+) -> tuple[Examples, Examples]:
+    """Training and validation examples with their tokens changed and cached, as :func:`cache_tokens` does."""
+    layout = CacheLayout.of(change(sides[0].read(torch.tensor([0]))))
+    with progress_bar(label, sum(map(len, sides)), show=progress) as advance:
+
+        def changed(side: Examples) -> Iterator[Tokens]:
+            for batch in side.batches(BATCH):
+                yield change(batch)
+                advance(len(batch))
+
+        training, validation = (cache_tokens(changed(side), side, layout, machine) for side in sides)
+    return training, validation
+
+
+def cache_raw(sides: tuple[Examples, Examples], machine: Machine, progress: bool) -> tuple[Examples, Examples]:
+    """Training and validation examples with raw tokens as close to the processor as they fit."""
+    layout = CacheLayout.of(sides[0].read(torch.tensor([0])))
+    if fits_device(sides[0], layout, machine) or fits_memory(sides[0], layout, machine):
+        return cache_sides(sides, lambda tokens: tokens, machine, "Reading tokens", progress)
+    # They are on disk already: no second copy of raw tokens is written.
+    training, validation = (Examples(side.read, side.responses, resident=False) for side in sides)
+    return training, validation
+
+
+def with_responses(examples: Examples, responses: Float[Tensor, "image M"]) -> Examples:
+    """The examples with other responses, held where theirs are."""
+    held = examples.responses
+    return replace(
+        examples, responses=_OnDevice(responses.to(held.values.device)) if isinstance(held, _OnDevice) else responses
+    )
 
 
 def fits_device(examples: Examples, layout: CacheLayout, machine: Machine) -> bool:

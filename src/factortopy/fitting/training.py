@@ -33,11 +33,13 @@ class History:
     Attributes:
         step: steps at which the validation images were looked at.
         loss: mean training loss since the look before.
-        validation_r2: mean over voxels of R^2 on the validation images.
+        validation_r2: mean of R^2 on the validation images over voxels, or over the parcels that are trained on.
         best_step: the step whose parameters were kept.
         seconds: that training took, looks at the validation images included.
         waited: seconds of these spent waiting for tokens.
         ridge: noise of the responses, as the best penalty of a ridge regression; None where not measured.
+        solved_r2: mean over voxels of R^2 on the validation images, each left out, when channels are at last solved
+            in closed form; None where they are not.
     """
 
     step: list[int] = field(default_factory=list)
@@ -47,6 +49,7 @@ class History:
     seconds: float = 0.0
     waited: float = 0.0
     ridge: float | None = None
+    solved_r2: float | None = None
 
 
 class Trained(NamedTuple):

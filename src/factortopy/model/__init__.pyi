@@ -5,6 +5,7 @@ from .factortopy import FactorTopy as FactorTopy
 from .factortopy import UnitChannelMap as UnitChannelMap
 from .readout import gaussian_pool as gaussian_pool
 from .readout import read_out as read_out
+from .readout import reading_matrix as reading_matrix
 from .selectors import FixedSelectors as FixedSelectors
 from .selectors import FreeSelectors as FreeSelectors
 from .selectors import PartlyFixedSelectors as PartlyFixedSelectors

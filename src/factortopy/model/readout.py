@@ -199,13 +199,13 @@ class _GroupedReadout(torch.autograd.Function):
 
 def _read_dense(local: Tensor, global_: Tensor, selection: Selection, channels: Tensor) -> Float[Tensor, "B N"]:
     batch, width = global_.shape[1:]
-    reading = _reading_matrix(selection, *local.shape[-2:])
+    reading = reading_matrix(selection, *local.shape[-2:])
     rows = torch.cat([local.flatten(3), global_[..., None]], dim=3)
     rows = rows.permute(0, 3, 1, 2).reshape(-1, batch * width)
     return _DenseReadout.apply(rows, reading.flatten(1), channels, batch).T
 
 
-def _reading_matrix(selection: Selection, height: int, width: int) -> Float[Tensor, "N L P"]:
+def reading_matrix(selection: Selection, height: int, width: int) -> Float[Tensor, "N L P"]:
     """Weight of every token in what a voxel reads: positions row by row, the global token last."""
     position = _positions(selection, height, width)
     position = torch.cat([(1 - selection.scale)[:, None] * position, selection.scale[:, None]], dim=1)

@@ -1,0 +1,211 @@
+"""Channels in closed form: against scikit-learn, against fits without each image, and on planted channels."""
+
+import numpy as np
+import pytest
+import torch
+from sklearn.linear_model import Ridge
+
+from factortopy.fitting import Examples
+from factortopy.fitting.channels import Known, Regressions, find_parcels, parcel_responses, solve_channels
+from factortopy.fitting.closed_form import PENALTIES
+from factortopy.model import ChannelAlign, ChannelMap, FactorTopy, FixedSelectors, Selection, gaussian_pool
+from factortopy.networks import Tokens
+
+IMAGES, WIDTH, VOXELS, TARGETS = 30, 5, 3, 2
+CPU = torch.device("cpu")
+
+
+@pytest.fixture
+def regression():
+    """What three voxels read, two targets each, and trials of every image."""
+    generator = torch.Generator().manual_seed(0)
+    read = 1 + torch.randn(VOXELS, IMAGES, WIDTH, generator=generator)
+    weights = torch.randn(VOXELS, WIDTH, TARGETS, generator=generator)
+    targets = 2 + read @ weights + torch.randn(VOXELS, IMAGES, TARGETS, generator=generator)
+    return read, targets, torch.randint(1, 4, (IMAGES,), generator=generator).float()
+
+
+def solved(read, targets, repeats):
+    everything, regressions = slice(0, VOXELS), Regressions(VOXELS, WIDTH, TARGETS, CPU)
+    for batch in torch.arange(IMAGES).split(7):
+        regressions.add(everything, read[:, batch], targets[:, batch], repeats[batch])
+    regressions.decompose(everything, float(repeats.sum()))
+    return regressions, everything
+
+
+def penalty_of(index, read, repeats):
+    """In units of the mean square over trials of what a voxel reads."""
+    mean = (repeats @ read) / repeats.sum()
+    return float(PENALTIES[index] * (repeats @ (read - mean).square().sum(dim=1)) / repeats.sum())
+
+
+def test_channels_are_scikit_learns_ridge_averaged_over_penalties_and_targets(regression):
+    read, targets, repeats = regression
+    regressions, everything = solved(*regression)
+    weights = torch.zeros(len(PENALTIES), TARGETS, VOXELS)
+    weights[3, 0], weights[6, 1] = 0.25, 0.75
+    channels, bias = regressions.solve(everything, weights)
+    for voxel in range(VOXELS):
+        expected, offset = 0, 0
+        for share, index, target in ((0.25, 3, 0), (0.75, 6, 1)):
+            model = Ridge(penalty_of(index, read[voxel], repeats))
+            model.fit(read[voxel].numpy(), targets[voxel, :, target].numpy(), sample_weight=repeats.numpy())
+            expected, offset = expected + share * model.coef_, offset + share * model.intercept_
+        np.testing.assert_allclose(channels[voxel], expected, rtol=1e-4, atol=1e-5)
+        assert float(bias[voxel]) == pytest.approx(float(offset), rel=1e-4)
+
+
+def test_scores_are_those_of_fits_to_all_other_images(regression):
+    """The own response is predicted by a fit to a target, neither of which has seen the image."""
+    read, targets, repeats = regression
+    regressions, everything = solved(*regression)
+    judged = torch.tensor([4, 11, 20, 29])
+    scores = regressions.left_out(everything, read[:, judged], targets[:, judged], repeats[judged])
+    x, t, m = (part.double().numpy() for part in regression)
+    for index, target, voxel in ((2, 0, 0), (5, 1, 1), (8, 1, 2)):
+        error, total = 0, 0
+        for image in judged.tolist():
+            others = np.arange(IMAGES) != image
+            model = Ridge(penalty_of(index, read[voxel], repeats))
+            model.fit(x[voxel, others], t[voxel, others, target], sample_weight=m[others])
+            error += m[image] * (t[voxel, image, 0] - model.predict(x[voxel, image : image + 1])[0]) ** 2
+            mean = np.average(t[voxel, others, 0], weights=m[others])
+            total += m[image] * (t[voxel, image, 0] - mean) ** 2
+        assert float(scores[index, target, voxel]) == pytest.approx(1 - error / total, abs=1e-4)
+
+
+def test_constant_responses_score_nothing_and_get_no_channels(regression):
+    read, targets, repeats = regression
+    regressions, everything = solved(read, torch.full_like(targets, 2.0), repeats)
+    scores = regressions.left_out(everything, read[:, :5], torch.full_like(targets, 2.0)[:, :5], repeats[:5])
+    assert not scores.any()
+    channels, bias = regressions.solve(everything, torch.full_like(scores, 1 / scores[..., 0].numel()))
+    assert channels.abs().max() < 1e-5
+    torch.testing.assert_close(bias, torch.full_like(bias, 2.0))
+
+
+def planted(noise, images=260, voxels=200, sized=False):
+    """Voxels on a line: smooth places, layers and channels, in a model whose align is known."""
+    generator = torch.Generator().manual_seed(3)
+    tokens = Tokens(
+        tuple(torch.randn(images, 6, 4, 4, generator=generator) for _ in range(2)),
+        tuple(torch.randn(images, 6, generator=generator) for _ in range(2)),
+    )
+    along = torch.linspace(0, 1, voxels)
+    space = torch.stack([1.6 * along - 0.8, 0.3 * torch.ones(voxels)], dim=1)
+    selection = Selection(space, torch.stack([along, 1 - along], dim=1), 0.2 + 0.5 * along)
+    if sized:
+        selection = selection._replace(size=0.3 + 0.4 * along)
+    phase = torch.rand(8, generator=generator) * 6
+    channels = torch.sin(3 * along[:, None] * torch.linspace(0.5, 2, 8) + phase)
+    torch.manual_seed(5)
+    align = ChannelAlign([ChannelMap(6, 8) for _ in range(2)], [ChannelMap(6, 8) for _ in range(2)])
+    model = FactorTopy(align, FixedSelectors(selection), channels.clone(), 0.5)
+    with torch.no_grad():
+        signal = model(tokens)
+    model.channels.data.zero_()
+    responses = signal / signal.std(dim=0)
+    responses = responses + noise * torch.randn(responses.shape, generator=generator) + 1
+    coordinates = torch.stack([100 * along, 0 * along, 0 * along], dim=1)
+    return model, tokens, responses, signal / signal.std(dim=0) + 1, channels / signal.std(dim=0)[:, None], coordinates
+
+
+def known(tokens, responses, count=200, judged=50):
+    examples = Examples(lambda rows: tokens[rows], responses[:count])
+    return Known(examples, torch.ones(count), judged)
+
+
+@pytest.mark.parametrize("sized", [False, True])
+def test_without_noise_the_planted_channels_are_found(sized):
+    model, tokens, responses, _, channels, _ = planted(0, sized=sized)
+    scores = solve_channels(model, known(tokens, responses), progress=False)
+    assert scores.min() > 0.999
+    assert (model.channels - channels).norm() < 0.02 * channels.norm()
+    with torch.no_grad():
+        torch.testing.assert_close(model(tokens[200:]), responses[200:], rtol=0, atol=0.05)
+
+
+def test_noisy_channels_are_shrunk_towards_their_neighbours_as_far_as_that_predicts():
+    model, tokens, responses, signal, _, coordinates = planted(3)
+    error = []
+    for parcels in (None, find_parcels(coordinates, 50)):
+        solve_channels(model, known(tokens, responses), coordinates, parcels, progress=False)
+        with torch.no_grad():
+            error.append(float((model(tokens[200:]) - signal[200:]).square().mean()))
+    ridge = [
+        Ridge(200.0).fit(tokens.global_[0][:200].numpy(), responses[:200].numpy()).predict(tokens.global_[0][200:])
+    ]
+    assert error[1] < 0.6 * error[0]
+    assert error[0] < float((torch.from_numpy(ridge[0]) - signal[200:]).square().mean())
+
+
+def test_where_there_is_nothing_to_predict_the_mean_is_predicted():
+    model, tokens, responses, _, _, coordinates = planted(0)
+    noise = torch.randn(responses.shape, generator=torch.Generator().manual_seed(9))
+    scores = solve_channels(model, known(tokens, noise), coordinates, find_parcels(coordinates, 50), progress=False)
+    assert abs(float(scores.mean())) < 0.02
+    with torch.no_grad():
+        residual = (noise[200:] - model(tokens[200:])).square().sum(dim=0)
+    assert float((1 - residual / (noise[200:] - noise[:200].mean(dim=0)).square().sum(dim=0)).mean()) > -0.01
+
+
+def test_memory_is_bounded_without_a_change_of_the_result(monkeypatch):
+    found = []
+    for block, chunk in ((2**27, 2**22), (64 * 200, 8 * 64 * 3)):
+        monkeypatch.setattr("factortopy.fitting.channels.BLOCK_NUMBERS", block)
+        monkeypatch.setattr("factortopy.fitting.channels.CHUNK_NUMBERS", chunk)
+        model, tokens, responses, *_ = planted(1)
+        solve_channels(model, known(tokens, responses), progress=False)
+        found.append(model.channels.detach().clone())
+    torch.testing.assert_close(*found, rtol=1e-4, atol=1e-5)
+
+
+def test_parcels_hold_voxels_that_lie_together(monkeypatch):
+    monkeypatch.setattr("factortopy.fitting.channels.FEWEST", 10)
+    coordinates = torch.rand(400, 3, generator=torch.Generator().manual_seed(0)) * 50
+    parcels = find_parcels(coordinates, 40)
+    assert parcels.voxels.sum() == 400
+    assert len(parcels.voxels) == 40
+    nearest = torch.cdist(coordinates, parcels.centre).argmin(dim=1)
+    assert float((nearest == parcels.label).float().mean()) > 0.95
+    torch.testing.assert_close(parcels.mean(coordinates), parcels.centre)
+    weights = parcels.around(coordinates[:5], 4.0)
+    squared = torch.cdist(coordinates[:5], parcels.centre).square()
+    expected = parcels.voxels * torch.exp(-squared / 32)
+    torch.testing.assert_close(weights, expected / expected.sum(dim=1, keepdim=True))
+
+
+def test_parcels_need_more_distinct_places_than_they_are():
+    assert find_parcels(torch.zeros(300, 3), 128).label.tolist() == list(range(300))
+    assert len(find_parcels(torch.rand(100, 3), 1_000).voxels) == 100
+
+
+def test_responses_of_parcels_are_means_z_scored_by_training_images():
+    coordinates = torch.arange(600.0)[:, None] * torch.tensor([1.0, 0, 0])
+    parcels = find_parcels(coordinates, 1_000)
+    responses = torch.randn(90, 600, generator=torch.Generator().manual_seed(0))
+    training, validation = parcel_responses(parcels, responses[:70], responses[70:])
+    expected = np.stack([responses[:, parcels.label == n].mean(dim=1).numpy() for n in range(150)], axis=1)
+    mean, spread = expected[:70].mean(axis=0), expected[:70].std(axis=0)
+    np.testing.assert_allclose(training, (expected[:70] - mean) / spread, atol=1e-4)
+    np.testing.assert_allclose(validation, (expected[70:] - mean) / spread, atol=1e-4)
+
+
+def test_a_size_pools_what_is_read():
+    """The regression reads what the model predicts from, sizes included."""
+    model, tokens, responses, *_ = planted(0, sized=True)
+    solve_channels(model, known(tokens, responses), progress=False)
+    selection = model.select()
+    pool = gaussian_pool(selection.space, selection.size, 4, 4)
+    with torch.no_grad():
+        local = [layer.flatten(2) @ pool.T for layer in tokens.local]
+        read = sum(
+            selection.layer[:, n, None]
+            * (
+                (1 - selection.scale)[:, None] * (local[n].permute(0, 2, 1) @ model.align.local[n].weight.T)
+                + selection.scale[:, None] * (tokens.global_[n] @ model.align.global_[n].weight.T)[:, None]
+            )
+            for n in range(2)
+        )
+        predicted = model.factor * (read * model.channels).sum(dim=2) + model.bias
+        torch.testing.assert_close(model(tokens), predicted, rtol=1e-3, atol=1e-3)
