@@ -33,6 +33,8 @@ from laboratory import NETWORK, Laboratory, Results, correlation, markdown, writ
 CASES = ("500:0.2:32", "2300:0.05:32", "2300:0.2:32", "2300:0.2:8", "2300:0.6:32", "8000:0.05:32", "8000:0.6:32")
 VARIANTS: dict[str, dict[str, Any]] = {
     "default": {},
+    "channels as trained": {"closed_form": False},
+    "no parcels": {"parcels": 0},
     "no closed-form start": {"start": False},
     "selectors not held": {"hold_steps": 0},
     "one decay at any noise": {"decay_by_noise": False},

@@ -74,6 +74,33 @@ def test_scores_are_those_of_fits_to_all_other_images(regression):
         assert float(scores[index, target, voxel]) == pytest.approx(1 - error / total, abs=1e-4)
 
 
+def test_images_that_are_only_judged_are_predicted_and_not_learnt_from(regression):
+    read, targets, repeats = regression
+    regressions, everything = solved(*regression)
+    generator = torch.Generator().manual_seed(8)
+    new, wanted = torch.randn(VOXELS, 9, WIDTH, generator=generator), torch.randn(VOXELS, 9, 2, generator=generator)
+    scores = regressions.left_out(everything, new, wanted, torch.ones(9), included=False)
+    for index, target, voxel in ((2, 0, 0), (5, 1, 1)):
+        model = Ridge(penalty_of(index, read[voxel], repeats))
+        model.fit(read[voxel].numpy(), targets[voxel, :, target].numpy(), sample_weight=repeats.numpy())
+        error = np.square(wanted[voxel, :, 0].numpy() - model.predict(new[voxel].numpy())).sum()
+        mean = np.average(targets[voxel, :, 0].numpy(), weights=repeats.numpy())
+        total = np.square(wanted[voxel, :, 0].numpy() - mean).sum()
+        assert float(scores[index, target, voxel]) == pytest.approx(1 - error / total, abs=1e-4)
+
+
+def test_validation_images_that_are_the_test_images_are_not_learnt_from():
+    found = []
+    for shift in (0.0, 50.0):
+        model, tokens, responses, *_ = planted(1)
+        responses[150:] += shift * torch.randn(50 + 60, 1, generator=torch.Generator().manual_seed(1))
+        images = known(tokens, responses)
+        solve_channels(model, Known(images.images, images.repeats, 50, refit=False), progress=False)
+        found.append(model.channels.detach() / model.channels.detach().norm(dim=1, keepdim=True))
+    # Only the penalty may change, and with it little of the direction.
+    assert (found[0] * found[1]).sum(dim=1).min() > 0.8
+
+
 def test_constant_responses_score_nothing_and_get_no_channels(regression):
     read, targets, repeats = regression
     regressions, everything = solved(read, torch.full_like(targets, 2.0), repeats)

@@ -19,6 +19,11 @@ BOUNDS = torch.tensor([[0.0, 0, 0], [100, 0, 0]])
 
 @pytest.fixture(scope="module")
 def planted():
+    """Neighbours read alike through channels that have nothing in common."""
+    return plant(smooth=False)
+
+
+def plant(smooth):
     """Voxels on a line whose place moves right and whose layer deepens; noise-free in the model class."""
     generator = torch.Generator().manual_seed(0)
     tokens = Tokens(
@@ -31,6 +36,8 @@ def planted():
     selection = Selection(space, layer / layer.sum(dim=1, keepdim=True), 0.2 + 0.6 * along)
     projections = torch.randn(2, LAYERS, 2, CHANNELS, generator=generator)
     weights = torch.randn(VOXELS, 2, generator=generator)
+    if smooth:
+        weights = torch.stack([(4 * along).cos(), (4 * along).sin()], dim=1)
     parts = torch.zeros(2, LAYERS, IMAGES, VOXELS)
     for number in range(LAYERS):
         place = space.expand(IMAGES, 1, VOXELS, 2)
@@ -199,3 +206,28 @@ def test_noisy_responses_are_fitted_with_stronger_decay(planted):
     _, clean, _ = run(planted, width=8, steps=1)
     assert clean.ridge is not None
     assert clean.ridge < 0.5
+
+
+@pytest.mark.parametrize("smooth", [True, False])
+def test_selectors_learn_from_parcels_only_where_neighbours_have_something_in_common(smooth):
+    tokens, responses, *others = plant(smooth)
+    noisy = responses + 3 * torch.randn(responses.shape, generator=torch.Generator().manual_seed(4))
+    solved, history, _ = run((tokens, noisy, *others), width=8, steps=60)
+    trained, voxels, _ = run((tokens, noisy, *others), width=8, steps=60, closed_form=False)
+    assert solved.channels.shape == trained.channels.shape == (VOXELS, 8)
+    assert (history.validation_r2[-1] > 1.25 * voxels.validation_r2[-1]) == smooth
+    assert (history.validation_r2 == voxels.validation_r2) == (not smooth)
+    assert history.solved_r2 is not None
+    # Noise bounds what can be predicted of single voxels, a tenth of whose variance is signal.
+    assert 0.02 < history.solved_r2 < 0.1
+    assert voxels.solved_r2 is None
+    clean = sides((tokens, responses))[2]
+    assert score(solved, clean) > (0.4 if smooth else 0.15)
+
+
+def test_trainable_selectors_that_are_given_are_trained_on_voxels(planted):
+    tokens, responses, *others = planted
+    noisy = responses + 3 * torch.randn(responses.shape, generator=torch.Generator().manual_seed(4))
+    given = FreeSelectors(VOXELS, LAYERS)
+    model, *_ = run((tokens, noisy, *others), selectors=given, width=8, steps=30)
+    assert float(model.select().space.detach().abs().max()) > 0

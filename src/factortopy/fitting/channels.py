@@ -138,17 +138,23 @@ class Regressions:
         return 1 / (values + PENALTIES.to(values)[:, None, None] * unit)
 
     def left_out(
-        self, some: slice, read: Float[Tensor, "M J D"], targets: Float[Tensor, "M J S"], repeats: Float[Tensor, "J"]
+        self,
+        some: slice,
+        read: Float[Tensor, "M J D"],
+        targets: Float[Tensor, "M J S"],
+        repeats: Float[Tensor, "J"],
+        included: bool = True,
     ) -> Float[Tensor, "Q S M"]:
-        """R^2 of some voxels' own responses to images that are in, each left out, against the mean without it."""
+        """R^2 of some voxels' own responses to images, each left out if it is in, against the mean without it."""
         axes, mean, moved = self._gram[some], self._target[some][:, None], self._moved[some]
         rotated, repeats = (read.double() - self._mean[some][:, None]) @ axes, repeats.double()[:, None]
         squares, about = rotated.square(), targets.double() - mean
-        own, part = targets[:, :, :1].double(), repeats / self._trials
+        own, inside = targets[:, :, :1].double(), repeats * float(included)
+        part = inside / self._trials
         total = (repeats * (about[:, :, :1] / (1 - part)).square()).sum(dim=1).clamp(min=SMALLEST)
         scores = []
         for shrunk in self._shrunk(some):
-            lever = part + repeats * (squares @ shrunk[:, :, None])
+            lever = part + inside * (squares @ shrunk[:, :, None])
             fitted = mean + (rotated @ (shrunk[:, :, None] * moved) - lever * about) / (1 - lever)
             scores.append(1 - (repeats * (own - fitted).square()).sum(dim=1) / total)
         return torch.where(total > SMALLEST, torch.stack(scores), 0.0).mT
@@ -170,11 +176,13 @@ class Known:
         images: distinct training images, then validation images, with tokens that the model takes.
         repeats: trials of each.
         judged: how many of them, the last ones, weigh widths and penalties.
+        refit: whether channels are learnt from these too, and not from training images alone.
     """
 
     images: Examples
     repeats: Float[Tensor, "n"]
     judged: int
+    refit: bool = True
 
 
 @torch.no_grad()
@@ -237,7 +245,8 @@ def _solve_block(
         return torch.cat([own, around]).movedim(0, -1)
 
     rows = torch.arange(len(known.images))
-    for batch in rows.split(BATCH):
+    learnt = rows if known.refit else rows[: -known.judged]
+    for batch in learnt.split(BATCH):
         tokens, wanted = _positions(model, known.images.read(batch)), targets(batch)
         for some in _chunks(len(block), width * len(batch)):
             regressions.add(some, _read(reading[some], tokens), wanted[some], repeats[batch])
@@ -246,8 +255,9 @@ def _solve_block(
     tokens = torch.cat([_positions(model, known.images.read(batch)) for batch in judges.split(BATCH)], dim=1)
     wanted, scores = targets(judges), []
     for some in _chunks(len(block), width * len(judges)):
-        regressions.decompose(some, float(repeats.sum()))
-        scores.append(regressions.left_out(some, _read(reading[some], tokens), wanted[some], repeats[judges]).cpu())
+        regressions.decompose(some, float(repeats[learnt].sum()))
+        read = _read(reading[some], tokens)
+        scores.append(regressions.left_out(some, read, wanted[some], repeats[judges], known.refit).cpu())
     score = torch.cat(scores, dim=2)
     weights = posterior(score.flatten(0, 1), len(judges), np.zeros(len(block), int)).view_as(score)
     for some in _chunks(len(block), width**2):

@@ -49,6 +49,7 @@ def train_model(
     selectors: nn.Module | None = None,
     *,
     groups: Int[np.ndarray, "N"] | None = None,
+    refit: bool = True,
     machine: Machine | None = None,
     checkpoint: Checkpoint | None = None,
     progress: bool = True,
@@ -70,6 +71,7 @@ def train_model(
         bounds: smallest and largest coordinate of the whole surface, mm.
         selectors: selectors that are given instead of built.
         groups: number of the group of every voxel, which shares a prior, without coordinates; one group if None.
+        refit: whether what is solved in closed form learns from validation images too: not where they are the test's.
         machine: where to compute; the best there is if None.
         checkpoint: where states are written and found.
         progress: whether to show progress bars.
@@ -78,7 +80,7 @@ def train_model(
     Raises:
         DataError: if the fit diverges, the disk is full, or the checkpoint is another fit's.
     """
-    data = settings, training, validation, coordinates, bounds, selectors, groups
+    data = settings, training, validation, coordinates, bounds, selectors, groups, refit
     task = _Task(*data, machine or Machine.choose(), checkpoint, progress, description)
     if settings.recipe == "paper":
         return _train_paper(task)
@@ -96,6 +98,7 @@ class _Task:
     bounds: Float[Tensor, "2 3"] | None
     selectors: nn.Module | None
     groups: Int[np.ndarray, "N"] | None
+    refit: bool
     machine: Machine
     checkpoint: Checkpoint | None
     progress: bool
@@ -190,7 +193,7 @@ def _solve_channels(task: _Task, model: FactorTopy, examples: tuple[Examples, Ex
     device = torch.device("cpu") if task.machine.device.type == "mps" else task.machine.device
     pairs = zip(examples, (task.training, task.validation), strict=True)
     images, repeats = distinct_images(*(replace(side, read=reduced.read) for reduced, side in pairs))
-    known = Known(images, repeats, judged=len(distinct_images(task.validation)[1]))
+    known = Known(images, repeats, len(distinct_images(task.validation)[1]), task.refit)
     scores = solve_channels(model.to(device), known, task.coordinates, grain.parcels, progress=task.progress)
     model.to(task.machine.device)
     return float(scores.mean())
@@ -201,7 +204,7 @@ def _solve(task: _Task) -> Trained:
     started = time.perf_counter()
     # Apple's GPUs have neither float64 nor eigenvectors.
     device = torch.device("cpu") if task.machine.device.type == "mps" else task.machine.device
-    images, repeats = distinct_images(task.training, task.validation)
+    images, repeats = distinct_images(task.training, *([task.validation] if task.refit else []))
     reduction = _reduction(replace(task, training=images)).to(device)
     groups = np.zeros(task.voxels, int) if task.groups is None else task.groups
     model = solve_model(task.settings, images, repeats, reduction, groups, device, progress=task.progress)
@@ -260,7 +263,8 @@ def _grain(task: _Task, examples: tuple[Examples, Examples]) -> _Grain:
         return voxels
     parcels = find_parcels(task.coordinates, task.settings.parcels)
     voxels = replace(voxels, parcels=parcels)
-    if len(parcels.voxels) == task.voxels or not task.settings.closed_form:
+    given = task.selectors is not None and any(True for _ in task.selectors.parameters())
+    if given or len(parcels.voxels) == task.voxels or not task.settings.closed_form:
         return voxels
     means = parcel_responses(parcels, *(side.responses for side in examples))
     coarse = with_responses(examples[0], means[0]), with_responses(examples[1], means[1])

@@ -32,10 +32,10 @@ class FitSettings(Settings):
         components: principal components kept per layer and kind of token (recipe ``"default"``), at most; a
             quarter of the training images if that is fewer.
         damping: see :class:`~factortopy.fitting.PrincipalComponents`.
-        parcels: groups of neighbouring voxels whose mean responses align and selectors are trained on, at most, where
-            they are predicted better than single voxels (recipe ``"default"``); 0 trains on voxels. No fewer than
-            four voxels each.
-        closed_form: whether channels of every voxel are then solved in closed form from training and validation
+        parcels: groups of neighbouring voxels at most, of four voxels at least (recipe ``"default"``). Align and
+            selectors are trained on their mean responses, where these are predicted better than those of voxels,
+            and channels of voxels are shrunk towards them. 0 for neither.
+        closed_form: whether channels of every voxel are at last solved in closed form, from training and validation
             images, or stay as trained, on voxels (recipe ``"default"``).
         loss: ``"squared"`` error, or ``"smooth_l1"`` with beta 0.1.
         steps: optimisation steps at most.

@@ -68,7 +68,7 @@ class Noise(NamedTuple):
 
     Attributes:
         ridge: penalty that predicts best on the whole: the noisier the responses and the fewer, the larger.
-        score: mean R^2 over places, layers and responses with about that penalty.
+        score: mean over responses of R^2 from the best place and layer, with about that penalty.
     """
 
     ridge: float
@@ -76,28 +76,23 @@ class Noise(NamedTuple):
 
 
 def measure_noise(tokens: Tokens, responses: Float[Tensor, "image N"], *, progress: bool = True) -> Noise:
-    """Try penalties on all responses.
+    """Try penalties on all responses; the arguments are those of :func:`scan`.
 
-    Args:
-        tokens: principal components of training images' tokens.
-        responses: responses to the same images, on the same device.
-        progress: whether to show a progress bar.
-
-    Returns:
-        The peak of a parabola, over the penalty's logarithm, through the best of ``RIDGES`` and the two
-        beside it, within ``RIDGES``; and the best score.
+    The penalty is the peak of a parabola, over its logarithm, through the best of ``RIDGES`` and the two beside it.
     """
-    scores = []
+    scores, best = [], []
     with progress_bar("Noise of the responses", len(RIDGES), show=progress) as advance:
         for ridge in RIDGES:
+            both = scan(tokens, responses, ridge, progress=False).both
             # A mean over all places favours no penalty by chance, as that over the best places would.
-            scores.append(float(scan(tokens, responses, ridge, progress=False).both.mean()))
+            scores.append(float(both.mean()))
+            best.append(float(both.amax(dim=(0, 1)).mean()))
             advance()
     middle = min(max(int(np.argmax(scores)), 1), len(RIDGES) - 2)
     logarithms = np.log(RIDGES[middle - 1 : middle + 2])
     bend, slope, _ = np.polyfit(logarithms, scores[middle - 1 : middle + 2], 2)
     peak = -slope / (2 * bend) if bend < 0 else logarithms[1]
-    return Noise(float(np.exp(np.clip(peak, *np.log((RIDGES[0], RIDGES[-1]))))), max(scores))
+    return Noise(float(np.exp(np.clip(peak, *np.log((RIDGES[0], RIDGES[-1]))))), best[int(np.argmax(scores))])
 
 
 def ridge_at_edge(ridge: float | None) -> str | None:

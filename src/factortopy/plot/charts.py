@@ -126,7 +126,7 @@ def training(mapping: Mapping, history: History, *, palette: Palette = "default"
         mapping, "Training", 68, source="validation R² raw",
         alt=f"Training loss and validation R² by step; {best}.",
     )  # fmt: skip
-    curves = {"training loss": history.loss, "validation R², mean over vertices": history.validation_r2}
+    curves = {"training loss": history.loss, "mean validation R²": history.validation_r2}
     for column, (name, values) in enumerate(curves.items()):
         axes = add_axes(figure, 16 + column * 86, 13, 72, 45)
         axes.plot(history.step, values, marker=".", markersize=3, color=INK, linewidth=1.1)

@@ -161,6 +161,7 @@ def fit_model(
         None if bounds is None else torch.from_numpy(bounds),
         None if selection is None else FixedSelectors(selection),
         groups=None if groups is None else np.unique(groups, return_inverse=True)[1],
+        refit=not split.tests_validation,
         machine=machine,
         checkpoint=state,
         progress=progress,
