@@ -45,7 +45,7 @@ FRAMES = f"""async (vertices) => {{
         app.vertexAt(width * (0.2 + 0.6 * ((k * 0.618) % 1)), height * (0.3 + 0.4 * ((k * 0.317) % 1)));
         picks.push(performance.now() - begin);
     }}
-    return [median(frames), median(picks)];
+    return [median(frames), picks[0], median(picks)];
 }}"""
 
 
@@ -105,12 +105,14 @@ def in_browser(path: Path) -> dict[str, Any]:
         page.goto(f"file://{path}")
         page.wait_for_selector("[data-ready], [data-failed]", timeout=120_000)
         first = time.perf_counter() - begin
-        frame, pick = page.evaluate(FRAMES, POINTS)
+        frame, turned, pick = page.evaluate(FRAMES, POINTS)
         browser.close()
     return {
         "first_picture_seconds": round(first, 2),
         "frame_milliseconds": round(frame, 1),
-        "pick_milliseconds": round(pick, 1),
+        # The first pointing after a turn draws the vertices as numbers, in which all others look.
+        "pick_after_turning_milliseconds": round(turned, 1),
+        "pick_milliseconds": round(pick, 2),
         "console_errors": len(errors),
     }
 

@@ -149,6 +149,15 @@ def test_report_is_one_page_with_the_training_curve(run, mapping, tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["page.html"]
 
 
+def test_a_report_can_be_the_picture_alone(run, mapping, tmp_path):
+    result = run("report", mapping, tmp_path / "page.html", "--only-picture")
+    assert result.exit_code == 0, result.stderr
+    page = (tmp_path / "page.html").read_text(encoding="utf-8")
+    assert "data-factortopy" in page
+    assert "<table" not in page.split("<script>")[0]
+    assert str(tmp_path / "page.html") in result.stdout
+
+
 def test_report_takes_several_mappings_and_the_page_last(run, mapping, tmp_path, monkeypatch):
     asked = []
     monkeypatch.setattr(reporting, "report", lambda *words, **_: asked.extend(words))

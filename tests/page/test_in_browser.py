@@ -12,7 +12,7 @@ from PIL import Image
 
 from factortopy.cortex import load_surface
 from factortopy.page import write_page
-from factortopy.plot import LayerKey, SpaceKey, scalar_colormap, scalar_colours
+from factortopy.plot import UNCOLOURED, LayerKey, SpaceKey, scalar_colormap, scalar_colours
 from factortopy.reporting import report
 
 AXE = Path(__file__).parents[2] / "viewer" / "node_modules" / "axe-core" / "axe.min.js"
@@ -95,6 +95,17 @@ def test_a_threshold_leaves_out_what_is_below_it(page, mapping):
     found = colours(page, threshold=0.1)[:, 3] > 0
     sure = np.abs(r2 - 0.1) > 1e-3
     assert np.array_equal(found[sure], (r2 >= 0.1)[sure])
+
+
+def test_uncertain_vertices_are_pale_as_in_the_figures(page, mapping):
+    rows, data = everywhere(mapping), mapping.dataset
+    inside = rows >= 0
+    plain = colours(page, map="scale_share")[inside, :3].astype(float)
+    pale = colours(page, map="scale_share", fade=True)[inside, :3]
+    sure = np.clip(data["r2_low"].values / data["r2"].values, 0, 1) * (data["r2"].values > 0)
+    expected = sure[rows[inside], None] * plain + (1 - sure[rows[inside], None]) * 255 * UNCOLOURED
+    assert (np.abs(pale - expected).max(axis=1) <= 4).mean() > 0.98
+    assert np.abs(pale - plain).max() > 100
 
 
 @pytest.mark.parametrize(

@@ -139,6 +139,10 @@ def test_a_value_that_is_none_stays_none(mapping, tmp_path):
     assert np.array_equal(np.isnan(read), np.isnan(r2[rows_of(mapping, vertices, payload.vertices)]))
 
 
+def test_a_page_can_begin_pale(mapping, tmp_path):
+    assert Payload(write_page([mapping], tmp_path / "pale.html", fade=True)).header["fade"] is True
+
+
 def test_regions_carry_their_numbers_with_limits(payload, mapping):
     rows = {row["region"]: row for row in payload.header["mappings"][0]["table"]}
     inside = mapping.rois["V1"]
@@ -206,11 +210,13 @@ def test_mappings_of_a_page_share_their_colours(mapping, tmp_path):
 
 
 def test_bad_input_leaves_nothing_behind(mapping, tmp_path):
-    volume = fake_mapping_and_truth(surface="a volume")[0]
+    volume, unlimited = fake_mapping_and_truth(surface="a volume")[0], fake_mapping_and_truth()[0]
     with pytest.raises(DataError, match="at least one mapping"):
         write_page([], tmp_path / "p.html")
     with pytest.raises(DataError, match="images has 2 entries for 1 mappings"):
         write_page([mapping], tmp_path / "p.html", images=[None, None])
     with pytest.raises(DataError, match="lies on surface"):
         write_page([volume], tmp_path / "p.html")
+    with pytest.raises(DataError, match="bootstrap"):
+        write_page([unlimited], tmp_path / "p.html", fade=True)
     assert not list(tmp_path.iterdir())

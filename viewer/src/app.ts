@@ -44,7 +44,7 @@ export class App {
     readonly mappings: Mapping[],
     readonly canvas: HTMLCanvasElement,
   ) {
-    this.start = { ...START, palette: header.palette, map: mapsOf(mappings[0], START, mappings)[0].id };
+    this.start = { ...START, palette: header.palette, fade: header.fade, map: mapsOf(mappings[0], START, mappings)[0].id };
     this.store = new Store(this.start);
     this.colours = coloursOf(header.colours);
     this.focus = focusOf(cortex, mappings);

@@ -86,7 +86,7 @@ def report(
     opt.check_output(output)
     loaded = [ft.Mapping.load(folder) for folder in mappings]
     if only_picture:
-        page = ft.write_page(loaded, output, palette=palette)
+        page = ft.write_page(loaded, output, palette=palette, fade=fade)
         if not quiet:
             typer.echo(f"Page: {page}")
         return

@@ -22,7 +22,7 @@ from factortopy.page.codec import Blob
 from factortopy.page.colours import colour_tables
 from factortopy.page.contents import on_one_scale, write_mapping
 from factortopy.page.geometry import write_geometry
-from factortopy.plot import LayerKey, Palette, SpaceKey, paint, surface_of, to_vertices
+from factortopy.plot import LayerKey, Palette, SpaceKey, certainty, paint, surface_of, to_vertices
 from factortopy.provenance import package_versions
 from factortopy.storage import check_writable, write_text
 
@@ -57,6 +57,7 @@ def write_page(
     images: "Sequence[Image | None] | None" = None,
     clusters: Sequence[np.ndarray | None] | None = None,
     palette: Palette = "default",
+    fade: bool = False,
 ) -> Path:
     """Write one HTML file in which mappings are seen on a cortex that unfolds; it needs no network.
 
@@ -66,13 +67,14 @@ def write_page(
         images: an example image, on which the place that a vertex reads is drawn.
         clusters: each voxel's cluster, from 1, 0 for none.
         palette: the colours at first; the page has both.
+        fade: pale at first where R^2 is uncertain; the page has both.
 
     Returns:
         The path of the file.
 
     Raises:
-        DataError: if there is no mapping, one lies on no surface that can be painted, a sequence has another
-            length, or the file cannot be written.
+        DataError: if there is no mapping, one lies on no surface that can be painted or has no limits of R^2 to fade
+            by, a sequence has another length, or the file cannot be written.
 
     Example:
         >>> ft.write_page([mapping], "page.html").name
@@ -81,7 +83,7 @@ def write_page(
     if Path(path).is_dir():
         raise DataError(f"{path} is a folder; give the path of the HTML file, e.g. {Path(path) / 'page.html'}")
     check_writable(Path(path).parent)
-    made = picture(mappings, images=images, clusters=clusters, palette=palette)
+    made = picture(mappings, images=images, clusters=clusters, palette=palette, fade=fade)
     return write_text(path, _whole(made, _title(mappings)))
 
 
@@ -91,9 +93,10 @@ def picture(
     images: "Sequence[Image | None] | None" = None,
     clusters: Sequence[np.ndarray | None] | None = None,
     palette: Palette = "default",
+    fade: bool = False,
 ) -> Picture:
     """The parts of :func:`write_page`, for a page with more on it; arguments and errors are the same."""
-    header, numbers = contents(mappings, images, clusters, palette)
+    header, numbers = contents(mappings, images, clusters, palette, fade)
     script = static("viewer.js")
     return Picture(
         markup=_MARKUP.format(
@@ -110,6 +113,7 @@ def contents(
     images: "Sequence[Image | None] | None",
     clusters: Sequence[np.ndarray | None] | None,
     palette: Palette,
+    fade: bool,
 ) -> tuple[str, bytes]:
     """What the program reads: a header in JSON that can stand in HTML, and numbers, packed by gzip."""
     if not mappings:
@@ -117,6 +121,8 @@ def contents(
     for name, given in (("images", images), ("clusters", clusters)):
         if given is not None and len(given) != len(mappings):
             raise DataError(f"{name} has {len(given)} entries for {len(mappings)} mappings; give one per mapping")
+    for mapping in mappings if fade else ():
+        certainty(mapping)  # Without limits of R^2 there is nothing to fade by.
     surface = _common_surface(mappings)
     blob = Blob()
     nothing: list[None] = [None] * len(mappings)
@@ -124,6 +130,7 @@ def contents(
         "title": _title(mappings),
         "version": package_versions(("factortopy",)).get("factortopy", "development"),
         "palette": palette,
+        "fade": fade,
         "surface": write_geometry(surface, blob),
         "mappings": on_one_scale(
             [

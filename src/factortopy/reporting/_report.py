@@ -94,7 +94,7 @@ def report(
     page = render(
         "report.html.j2",
         sections=sections,
-        picture=_picture(mappings, images, palette),
+        picture=_picture(mappings, images, palette, fade),
         simulated=any(simulated),
         all_simulated=all(simulated),
     )
@@ -104,7 +104,7 @@ def report(
 def _picture(mappings: Sequence[Mapping], images: "Sequence[Image | None] | None", palette: Palette) -> Picture | None:
     """The cortex that unfolds; none of a mapping whose voxels lie on no surface."""
     try:
-        return picture(mappings, images=images, palette=palette)
+        return picture(mappings, images=images, palette=palette, fade=fade)
     except DataError:
         return None
 

@@ -94,6 +94,7 @@ export interface Header {
   title: string;
   version: string;
   palette: Palette;
+  fade: boolean;
   surface: SurfaceHeader;
   mappings: MappingHeader[];
   colours: Record<Palette, PaletteTables>;
