@@ -14,7 +14,7 @@ import numpy as np
 import tomli_w
 import torch
 
-from factortopy.analysis import Recovery, r_squared, recovery
+from factortopy.analysis import Recovery, channel_clusters, r_squared, recovery
 from factortopy.errors import DataError
 from factortopy.fitting import FitSettings, fit_settings
 from factortopy.images import ImageSet, Split, sample_views
@@ -194,7 +194,10 @@ def _show(folder: Path, fitted: Fit, subject: Subject, views: ImageSet, palette:
             drawn[name] = make()
             save(drawn[name], folder / "figures" / name)
             advance()
-    return report([mapping], folder / "report.html", figures=[drawn], images=[example], truths=[truth], palette=palette)
+    return report(
+        [mapping], folder / "report.html", figures=[drawn], images=[example], truths=[truth],
+        clusters=[channel_clusters(mapping, way="gauge-free").labels], palette=palette,
+    )  # fmt: skip
 
 
 @contextmanager

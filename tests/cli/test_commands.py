@@ -150,10 +150,11 @@ def test_report_is_one_page_with_the_training_curve(run, mapping, tmp_path):
 
 
 def test_a_report_can_be_the_picture_alone(run, mapping, tmp_path):
-    result = run("report", mapping, tmp_path / "page.html", "--only-picture")
+    result = run("report", mapping, tmp_path / "page.html", "--only-picture", "--cluster-count", "3")
     assert result.exit_code == 0, result.stderr
     page = (tmp_path / "page.html").read_text(encoding="utf-8")
     assert "data-factortopy" in page
+    assert '"cluster":{' in page
     assert "<table" not in page.split("<script>")[0]
     assert str(tmp_path / "page.html") in result.stdout
 

@@ -141,6 +141,22 @@ def test_a_value_that_is_none_stays_none(mapping, tmp_path):
 
 def test_a_page_can_begin_pale(mapping, tmp_path):
     assert Payload(write_page([mapping], tmp_path / "pale.html", fade=True)).header["fade"] is True
+    drawn = mapping.dataset["drawn_r2"].values - 2
+    nothing = mapping.with_variables(
+        {"r2": ("voxel", mapping.dataset["r2"].values - 2), "drawn_r2": (("draw", "region"), drawn)}
+    )
+    assert Payload(write_page([nothing], tmp_path / "nothing.html")).header["fade"] is True
+
+
+def test_clusters_are_kept_as_they_are(mapping, tmp_path):
+    labels = np.random.default_rng(0).integers(0, 21, mapping.dataset.sizes["voxel"])
+    payload = Payload(write_page([mapping], tmp_path / "page.html", clusters=[labels]))
+    header = payload.header["mappings"][0]
+    vertices, parents = payload.voxels(header)
+    read = payload.values(header["values"]["cluster"], parents)[:, 0]
+    own = labels[rows_of(mapping, vertices, payload.vertices)]
+    assert np.array_equal(np.isnan(read), own == 0)
+    assert np.array_equal(np.rint(read[own > 0]), own[own > 0])
 
 
 def test_regions_carry_their_numbers_with_limits(payload, mapping):

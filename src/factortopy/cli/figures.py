@@ -75,6 +75,15 @@ def report(
     output: Annotated[Path, Argument(metavar="OUTPUT.html", help="The page; it needs no other file.")],
     palette: opt.Palette = "default",
     fade: opt.Fade = None,
+    cluster_count: Annotated[
+        int | None,
+        Option(
+            "--cluster-count",
+            metavar="N",
+            min=2,
+            help="Also show vertices in N clusters by channels, free of the gauge.",
+        ),
+    ] = None,
     only_picture: Annotated[
         bool, Option("--only-picture", help="Only the cortex that unfolds, filling the window: for talks.")
     ] = False,
@@ -85,14 +94,15 @@ def report(
         raise DataError(f"{output} does not end in .html; name the page last, after the mappings")
     opt.check_output(output)
     loaded = [ft.Mapping.load(folder) for folder in mappings]
+    labels = [ft.channel_clusters(one, cluster_count, "gauge-free").labels for one in loaded] if cluster_count else None
     if only_picture:
-        page = ft.write_page(loaded, output, palette=palette, fade=fade)
+        page = ft.write_page(loaded, output, clusters=labels, palette=palette, fade=fade)
         if not quiet:
             typer.echo(f"Page: {page}")
         return
     training = [mapping.provenance.get("training") for mapping in loaded]
     histories = [ft.fitting.History(**values) if values else None for values in training]
-    page = ft.reporting.report(loaded, output, histories=histories, palette=palette, fade=fade)
+    page = ft.reporting.report(loaded, output, histories=histories, clusters=labels, palette=palette, fade=fade)
     if not quiet:
         typer.echo(f"Report: {page}")
 

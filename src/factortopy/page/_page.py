@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image as Images
 
+from factortopy.analysis import nothing_found
 from factortopy.cortex import SURFACES, Surface
 from factortopy.errors import DataError
 from factortopy.mapping import Mapping
@@ -57,7 +58,7 @@ def write_page(
     images: "Sequence[Image | None] | None" = None,
     clusters: Sequence[np.ndarray | None] | None = None,
     palette: Palette = "default",
-    fade: bool = False,
+    fade: bool | None = None,
 ) -> Path:
     """Write one HTML file in which mappings are seen on a cortex that unfolds; it needs no network.
 
@@ -67,7 +68,7 @@ def write_page(
         images: an example image, on which the place that a vertex reads is drawn.
         clusters: each voxel's cluster, from 1, 0 for none.
         palette: the colours at first; the page has both.
-        fade: pale at first where R^2 is uncertain; the page has both.
+        fade: pale at first where R^2 is uncertain, the page has both; where nothing was found if None.
 
     Returns:
         The path of the file.
@@ -93,7 +94,7 @@ def picture(
     images: "Sequence[Image | None] | None" = None,
     clusters: Sequence[np.ndarray | None] | None = None,
     palette: Palette = "default",
-    fade: bool = False,
+    fade: bool | None = None,
 ) -> Picture:
     """The parts of :func:`write_page`, for a page with more on it; arguments and errors are the same."""
     header, numbers = contents(mappings, images, clusters, palette, fade)
@@ -113,7 +114,7 @@ def contents(
     images: "Sequence[Image | None] | None",
     clusters: Sequence[np.ndarray | None] | None,
     palette: Palette,
-    fade: bool,
+    fade: bool | None,
 ) -> tuple[str, bytes]:
     """What the program reads: a header in JSON that can stand in HTML, and numbers, packed by gzip."""
     if not mappings:
@@ -130,7 +131,7 @@ def contents(
         "title": _title(mappings),
         "version": package_versions(("factortopy",)).get("factortopy", "development"),
         "palette": palette,
-        "fade": fade,
+        "fade": any(map(nothing_found, mappings)) if fade is None else fade,
         "surface": write_geometry(surface, blob),
         "mappings": on_one_scale(
             [

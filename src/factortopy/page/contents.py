@@ -3,6 +3,7 @@
 import base64
 import io
 import math
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,9 +11,10 @@ from jaxtyping import Float, Int
 
 from factortopy.analysis import estimate, layer_position, region_names
 from factortopy.cortex import ALL_VOXELS, HEMISPHERES, Surface
+from factortopy.errors import DataError
 from factortopy.mapping import Mapping, best_layer, facts_line, layer_confidence
 from factortopy.page.codec import Blob, parents_among, parents_of
-from factortopy.plot import LayerKey, flat_sheet, label_anchor, round_up
+from factortopy.plot import LayerKey, certainty, flat_sheet, label_anchor, round_up
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -41,6 +43,8 @@ def write_mapping(
     if "ceiling" in data:
         ceiling = data["ceiling"].values
         scalars["normalised"] = np.divide(data["r2"].values, ceiling, np.full(len(ceiling), np.nan), where=ceiling > 0)
+    with suppress(DataError):  # without limits of R^2 nothing is known of it
+        scalars["sure"] = certainty(mapping)
     scalars |= {axis: data["space"].values[:, number] for number, axis in enumerate("xy")}
     written = {name: blob.values(values[voxel], parents, BITS) for name, values in scalars.items()}
     if clusters is not None:

@@ -43,7 +43,7 @@ def view(
         >>> view.selected = [("left", 12)]
         >>> view.camera = {"unfold": 2}
     """
-    header, numbers = contents(mappings, images, clusters, palette, fade=False)
+    header, numbers = contents(mappings, images, clusters, palette, fade=None)
     return _widget()(_header=header, _numbers=numbers, height=height)
 
 

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+import numpy as np
+
 from factortopy.analysis import findings
 from factortopy.analysis import recovery as compare_with_planted
 from factortopy.errors import DataError, FactortopyError
@@ -48,6 +50,7 @@ def report(
     images: "Sequence[Image | None] | None" = None,
     truths: Sequence[PlantedTruth | None] | None = None,
     histories: Sequence[History | None] | None = None,
+    clusters: Sequence[np.ndarray | None] | None = None,
     palette: Palette = "default",
     fade: bool | None = None,
 ) -> Path:
@@ -61,6 +64,7 @@ def report(
         images: an example image under the dots of the space map.
         truths: the planted truth of simulated subjects; adds found against planted.
         histories: what was seen while training; adds the training curves.
+        clusters: each voxel's cluster, from 1, 0 for none; a map of the cortex that unfolds.
         palette: ``"default"`` or ``"colour-blind"``.
         fade: draw maps of layers, space and scale pale where R^2 is uncertain; where nothing was found if None.
 
@@ -86,6 +90,7 @@ def report(
         _each("truths", truths, count),
         _each("histories", histories, count),
     )
+    _each("clusters", clusters, count)
     sections: list[dict[str, Any]] = []
     for mapping, drawn, extra, image, truth, history in zip(mappings, *given, strict=True):
         shown = _draw_all(mapping, image, truth, history, palette, fade) if drawn is None else dict(drawn)
@@ -94,17 +99,23 @@ def report(
     page = render(
         "report.html.j2",
         sections=sections,
-        picture=_picture(mappings, images, palette, fade),
+        picture=_picture(mappings, images, clusters, palette, fade),
         simulated=any(simulated),
         all_simulated=all(simulated),
     )
     return write_text(path, page)
 
 
-def _picture(mappings: Sequence[Mapping], images: "Sequence[Image | None] | None", palette: Palette) -> Picture | None:
+def _picture(
+    mappings: Sequence[Mapping],
+    images: "Sequence[Image | None] | None",
+    clusters: Sequence[np.ndarray | None] | None,
+    palette: Palette,
+    fade: bool | None,
+) -> Picture | None:
     """The cortex that unfolds; none of a mapping whose voxels lie on no surface."""
     try:
-        return picture(mappings, images=images, palette=palette, fade=fade)
+        return picture(mappings, images=images, clusters=clusters, palette=palette, fade=fade)
     except DataError:
         return None
 

@@ -5,7 +5,7 @@ import shlex
 
 import numpy as np
 
-from factortopy.analysis import QUANTITIES, Estimate, estimate, regions_of
+from factortopy.analysis import QUANTITIES, Estimate, estimate, findings, nothing_found, regions_of
 from factortopy.cortex import ALL_VOXELS
 from factortopy.errors import FactortopyError
 from factortopy.fitting import fit_settings
@@ -36,6 +36,8 @@ def summary(mapping: Mapping) -> list[str]:
             f"It predicts {whole['r2'].value:.1%} of their variance on average{_within(whole['r2'], '.1%')}, "
             f"{_held_out(mapping)}{of_ceiling}."
         )
+    if nothing_found(mapping):
+        return [*said, *findings(mapping)]
     said += [sentence for sentence in (_extremes(mapping, "r2"), _depths(mapping), _scales(mapping)) if sentence]
     if whole["slope"].known:
         said.append(

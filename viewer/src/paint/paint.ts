@@ -16,12 +16,12 @@ export function paint(mapping: Mapping, map: Map | undefined, colours: Colours, 
   target.fill(0);
   if (!map) return;
   const lit = litBy(mapping, state);
-  const { r2, r2_low: low } = mapping.values;
+  const { r2, sure: sureness } = mapping.values;
   for (let voxel = 0; voxel < mapping.vertex.length; voxel++) {
     if (state.threshold !== null && !(r2[voxel] >= state.threshold)) continue;
     const colour = map.colour(voxel, colours);
     if (!colour) continue;
-    const sure = state.fade && low ? certainty(low[voxel], r2[voxel]) : 1;
+    const sure = state.fade && sureness ? sureness[voxel] : 1;
     const kept = lit ? 1 - DIMMING * (1 - lit(voxel)) : 1;
     const at = 4 * mapping.vertex[voxel];
     for (let axis = 0; axis < 3; axis++) {
@@ -30,11 +30,6 @@ export function paint(mapping: Mapping, map: Map | undefined, colours: Colours, 
     }
     target[at + 3] = 255;
   }
-}
-
-/** How sure it is that a vertex is predicted at all: the lower limit of R² over R². */
-export function certainty(low: number, r2: number): number {
-  return low > 0 && r2 > 0 ? clamp(low / r2, 0, 1) : 0;
 }
 
 /** How brightly a voxel is lit, 0..1; null where nothing is chosen and all are. */

@@ -24,7 +24,7 @@ export function controls(app: App): HTMLElement {
     layer.element.hidden = state.map !== "one-layer";
     layer.update(state.layer, `${state.layer + 1}: ${app.mapping.header.layers[state.layer]?.slice(0, 60) ?? "–"}`);
     threshold.update(state.threshold ?? least, state.threshold === null ? "all" : number(state.threshold));
-    sure.hidden = !app.mapping.values.r2_low;
+    sure.hidden = !app.mapping.values.sure;
     blind.checked = state.palette === "colour-blind";
   };
   app.onFrame(update);
