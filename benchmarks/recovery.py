@@ -26,10 +26,11 @@ from typing import Any
 import numpy as np
 import torch
 
-from factortopy.analysis import r_squared, recovery
+from factortopy.analysis import layer_position, r_squared, recovery
 from factortopy.analysis.planted.forecast import FORMAT
 from factortopy.fitting import FitSettings, fit_settings
 from factortopy.machine import Machine
+from factortopy.mapping import Mapping
 from factortopy.model import Selection
 from factortopy.provenance import package_versions
 from factortopy.simulation.planting import layer_bump
@@ -40,6 +41,8 @@ from factortopy.workflow import Fit, fit_model
 from laboratory import KINDS, NETWORK, Laboratory, Results, write_table
 from recovery_summary import ORACLE, key_numbers, summarise, table
 
+DRAWS = 200
+"""Draws of test images behind the limits of the default recipe."""
 CASES = ("500:0.2", "1000:0.2", "2300:0.05", "2300:0.1", "2300:0.2", "2300:0.6", "5000:0.05", "9000:0.05")
 
 
@@ -85,7 +88,8 @@ def run(laboratory: Laboratory, case: Case, recipe: str, settings: FitSettings, 
         selection=planted_selection(truth, len(tokens.layers)) if recipe == ORACLE else None,
         machine=replace(machine, precision="fp32") if recipe == "paper" else machine,
         checkpoint=folder,
-        bootstrap=0,
+        bootstrap=DRAWS if recipe == "default" else 0,
+        yardstick=recipe == "default",
         description=recipe,
     )
     remove(folder)
@@ -113,12 +117,25 @@ def found_of(fitted: Fit, subject: Subject, truth: PlantedTruth) -> dict[str, fl
     return {
         "r2": float(fitted.mapping.dataset["r2"].mean()),
         "ceiling_r2": float(np.nanmean(r_squared(subject.responses[rows], truth.signal[rows]))),
+        **beside(fitted.mapping, truth),
         "slope_error": found.slope_found - found.slope_planted,
         "slope_planted": found.slope_planted,
         "depth_r": found.depth_r,
         "space_r": min(found.space_x_r, found.space_y_r),
         "scale_r": found.scale_r,
     }
+
+
+def beside(mapping: Mapping, truth: PlantedTruth) -> dict[str, float]:
+    """R^2 less the ridge's on the voxels of both, and the part of the voxels whose limits hold the planted depth."""
+    data, measures = mapping.dataset, {}
+    if "ridge_r2" in data:
+        measures["margin_to_ridge"] = float((data["r2"] - data["ridge_r2"]).mean())
+    if "depth_low" in data:
+        low, high, planted = data["depth_low"].values, data["depth_high"].values, layer_position(truth.layer_share)
+        measured = np.isfinite(low)
+        measures["depth_coverage"] = float(((low <= planted) & (planted <= high))[measured].mean())
+    return measures
 
 
 def settings_of(recipe: str, seed: int, options: argparse.Namespace) -> FitSettings:

@@ -1,14 +1,19 @@
-"""Held-out R^2 of a fit beside that of independent ridge regressions, on real recordings without coordinates.
+"""Held-out R^2 of a fit beside that of independent ridges, on real recordings and on planted subjects.
 
-Run from the repository's root: ``python benchmarks/winning.py FOLDER [--networks NAME ...] [--quick] [--page FILE]``.
-``FOLDER`` holds a subject's folder each: ``responses.npy``, ``image_ids.txt``, ``images/``, and splits as JSON files
-(8:1:1 by image where there is none). The last line is a JSON object:
+Run from the repository's root: ``python benchmarks/winning.py [FOLDER] [--networks NAME ...] [--planted IMAGES:CEILING
+...] [--paper-steps N] [--quick] [--page FILE]``. ``FOLDER`` holds a subject's folder each: ``responses.npy``,
+``image_ids.txt``, ``images/``, and splits as JSON files (8:1:1 by image where there is none); without it only planted
+subjects are fitted, as ``benchmarks/recovery.py`` fits them, whose results in ``--work`` are taken if they are there.
+The last line is a JSON object:
 
-- ``worst_margin_to_baseline``, ``mean_margin_to_baseline``: R^2 of the fit less that of the best ridge;
-- ``rows``: every case: ``r2``, the ridges, the training mean, seconds.
-
-The ridges are himalaya's ``KernelRidgeCV`` (5 folds of training and validation images, a penalty a unit, refit on
-all of them): all places of all layers, these with the global tokens, and each unit's best layer by cross-validation.
+- ``worst_margin_to_baseline``, ``mean_margin_to_baseline``: R^2 of the fit less that of the best ridge, of recordings
+  the best of three of himalaya's ``KernelRidgeCV`` (5 folds of training and validation images, a penalty a unit, refit
+  on all of them): all places of all layers, these with the global tokens, and each unit's best layer by
+  cross-validation; of planted subjects that of the fit's own yardstick;
+- ``worst_of_oracle``: R^2 over that of a fit that is given the planted selection, the smallest of all planted subjects;
+- ``worst_margin_to_paper``: R^2 less that of ``recipe="paper"`` after ``--paper-steps`` steps; null if it was not run;
+- ``worst_coverage``: the part of the voxels whose 95 % limits hold the planted depth, the smallest;
+- ``rows``, ``planted``: every case.
 """
 
 import argparse
@@ -21,35 +26,93 @@ import torch
 from himalaya.kernel_ridge import KernelRidgeCV
 
 import factortopy as ft
+from factortopy.fitting import fit_settings
+from laboratory import KINDS, Results
+from recovery import run_all
+from recovery_summary import share
 
 ALPHAS = np.logspace(-3, 5, 17)
 GLOBAL = 0.25
 """Share of the global tokens' kernel beside that of the local ones."""
 QUICK = ("v4_190923",)
+PLANTED = [f"{images}:{ceiling}" for images in (500, 2_300, 4_100, 9_000) for ceiling in (0.05, 0.2, 0.6)]
+FACTS = ("network", "kind", "images", "ceiling", "channels", "voxels_asked", "seed")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("folder", type=Path)
-    parser.add_argument("--networks", nargs="+", default=["squeezenet-1.1"])
-    parser.add_argument("--work", type=Path, default=Path("runs/winning"), help="where tokens are kept")
-    parser.add_argument("--quick", action="store_true", help=f"only {', '.join(QUICK)}")
-    parser.add_argument("--page", type=Path, help="Markdown file for the table")
+    add = parser.add_argument
+    add("folder", type=Path, nargs="?", help="folder of recordings")
+    add("--networks", nargs="+", default=["squeezenet-1.1"], help="that recordings are fitted with")
+    add("--work", type=Path, default=Path("runs/winning"), help="where tokens and results are kept")
+    add("--planted", nargs="*", default=PLANTED, metavar="IMAGES:CEILING")
+    add("--kinds", nargs="+", default=["smooth", "two-layers", "sharp", "normalised"], choices=KINDS)
+    add("--seeds", nargs="+", type=int, default=[0, 1, 2])
+    add("--photographs", type=Path, help="that planted subjects saw; sample photographs if left out")
+    add("--tokens", type=Path, help="token store of views of these, instead of extracting")
+    add("--voxels", type=int, help="so many planted voxels, evenly spread; all if left out")
+    add("--paper-steps", type=int, default=0, metavar="N", help='also fit recipe="paper"')
+    add("--quick", action="store_true", help=f"only {', '.join(QUICK)} and one small planted subject, for minutes")
+    add("--page", type=Path, help="Markdown file for the table of recordings")
     options = parser.parse_args()
     torch.set_num_threads(1)
-    subjects = sorted(path for path in options.folder.iterdir() if (path / "responses.npy").is_file())
-    rows = [
-        row
-        for network in options.networks
-        for path in subjects
-        if not options.quick or path.name in QUICK
-        for row in cases(network, path, options.work)
-    ]
-    margins = [row["r2"] - row["best_ridge"] for row in rows]
+    if options.quick:
+        options.planted, options.kinds, options.seeds, options.voxels = ["300:0.3"], ["smooth"], [0], 300
+    rows = [] if options.folder is None else recordings(options)
+    planted = planted_cases(options) if options.planted else []
     if options.page:
         options.page.write_text(page(rows), encoding="utf-8")
-    summary = {"worst_margin_to_baseline": min(margins), "mean_margin_to_baseline": float(np.mean(margins))}
-    print(json.dumps({**summary, "rows": rows}))
+    print(json.dumps({**summary(rows, planted), "rows": rows, "planted": planted}))
+
+
+def recordings(options: argparse.Namespace) -> list[dict]:
+    """A row a network, recording and split."""
+    subjects = sorted(path for path in options.folder.iterdir() if (path / "responses.npy").is_file())
+    chosen = [path for path in subjects if not options.quick or path.name in QUICK]
+    return [row for network in options.networks for path in chosen for row in cases(network, path, options.work)]
+
+
+def planted_cases(options: argparse.Namespace) -> list[dict]:
+    """A row a planted subject: R^2 beside that of the oracle, of the fit's ridge and of the recipe ``paper``."""
+    recipes = ["default", *(["paper"] if options.paper_steps else [])]
+    asked = argparse.Namespace(
+        **{name: getattr(options, name) for name in ("photographs", "work", "voxels", "kinds", "seeds")},
+        tokens=options.tokens, cases=options.planted, networks=None if options.tokens else ["squeezenet-1.1"],
+        channels=32, recipes=recipes, paper_steps=options.paper_steps or 1, default_steps=fit_settings().steps,
+        device=None,
+    )  # fmt: skip
+    results = Results(options.work / "recovery.jsonl")
+    run_all(asked, results)
+    wanted = {(float(ceiling), int(images)) for images, ceiling in (case.split(":") for case in options.planted)}
+    rows = []
+    for fit in results.rows:
+        asked_for = fit["kind"] in options.kinds and fit["seed"] in options.seeds
+        if fit["recipe"] != "default" or not asked_for or (fit["ceiling"], fit["images"]) not in wanted:
+            continue
+        same = {row["recipe"]: row["r2"] for row in results.rows if all(row[name] == fit[name] for name in FACTS)}
+        names = (*FACTS, "r2", "margin_to_ridge", "depth_coverage", "slope_error", "depth_r", "space_r", "scale_r")
+        row = {name: fit.get(name) for name in names} | {"oracle_r2": same["oracle"], "paper_r2": same.get("paper")}
+        rows.append(row | {"r2_of_oracle": share(fit["r2"], same["oracle"])})
+    return rows
+
+
+def summary(rows: list[dict], planted: list[dict]) -> dict[str, float | None]:
+    """The worst and the mean of what is asked of all cases; None where no case tells."""
+
+    def worst(values: list[float | None]) -> float | None:
+        return min((value for value in values if value is not None), default=None)
+
+    margins = [row["r2"] - row["best_ridge"] for row in rows]
+    margins += [row["margin_to_ridge"] for row in planted if row["margin_to_ridge"] is not None]
+    return {
+        "worst_margin_to_baseline": worst([*margins]),
+        "mean_margin_to_baseline": float(np.mean(margins)) if margins else None,
+        "worst_of_oracle": worst([row["r2_of_oracle"] for row in planted]),
+        "worst_margin_to_paper": worst(
+            [None if row["paper_r2"] is None else row["r2"] - row["paper_r2"] for row in planted]
+        ),
+        "worst_coverage": worst([row["depth_coverage"] for row in planted]),
+    }
 
 
 def cases(network: str, path: Path, work: Path) -> list[dict]:
