@@ -8,9 +8,10 @@ from factortopy.mapping import Mapping
 
 
 @pytest.fixture(scope="module")
-def other(run, tokens, subject, tmp_path_factory):
+def other(run, tokens, subject, split, tmp_path_factory):
     folder = tmp_path_factory.mktemp("run") / "other"
-    result = run("fit", tokens, subject, folder, "--set", "steps=8", "--set", "components=16", "--quiet")
+    few = ("--set", "steps=8", "--set", "components=16", "--quiet")
+    result = run("fit", tokens, subject, folder, "--split", split, *few)
     assert result.exit_code == 0, result.stderr
     return folder
 
@@ -23,11 +24,11 @@ def refused(result, *named):
         assert name in lines[0]
 
 
-def test_two_mappings_with_tokens(run, mapping, other, tokens, subject, tmp_path):
+def test_two_mappings_with_tokens(run, mapping, other, tokens, subject, split, tmp_path):
     out = tmp_path / "out"
     result = run(
         "compare", mapping, other, out, "--name", "five steps", "--name", "eight steps", "--quantity", "r2",
-        "--tokens", tokens, "--tokens", tokens, "--data", subject, "--json", "--quiet",
+        "--tokens", tokens, "--tokens", tokens, "--data", subject, "--split", split, "--json", "--quiet",
     )  # fmt: skip
     assert result.exit_code == 0, result.stderr
     printed = json.loads(result.stdout)
