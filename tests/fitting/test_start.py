@@ -113,6 +113,14 @@ def test_selectors_are_set_to_a_selection(topology):
         assert (found - wanted).abs().mean() < (0.05 if topology else 1e-3)
 
 
+def test_tokens_that_never_vary_in_a_corner_are_no_obstacle(tokens, planted):
+    corner = tuple(layer.clone() for layer in tokens.local)
+    for layer in corner:
+        layer[..., 0, 0] = 0
+    scores = scan(Tokens(corner, tokens.global_), planted[0], 0.125, progress=False)
+    assert all(bool(part.isfinite().all()) for part in scores)
+
+
 def test_noise_asks_for_a_larger_penalty(tokens, planted):
     responses = planted[0]
     generator = torch.Generator().manual_seed(1)

@@ -76,10 +76,7 @@ class Noise(NamedTuple):
 
 
 def measure_noise(tokens: Tokens, responses: Float[Tensor, "image N"], *, progress: bool = True) -> Noise:
-    """Try penalties on all responses; the arguments are those of :func:`scan`.
-
-    The penalty is the peak of a parabola, over its logarithm, through the best of ``RIDGES`` and the two beside it.
-    """
+    """By the peak of a parabola through the scores of the best penalty and the two beside it; see :func:`scan`."""
     scores, best = [], []
     with progress_bar("Noise of the responses", len(RIDGES), show=progress) as advance:
         for ridge in RIDGES:
@@ -235,7 +232,9 @@ def _explained(
     folds give w = (G + penalty)^-1 C, and fold f leaves the squared error ``y'y - 2 w'C_f + w'G_f w``.
     """
     gram, product = sum(grams[1:], grams[0]), sum(products[1:], products[0])
-    mean = gram.diagonal(dim1=1, dim2=2).mean(dim=1).clamp(min=torch.finfo(gram.dtype).tiny)
+    mean = gram.diagonal(dim1=1, dim2=2).mean(dim=1)
+    # Where tokens never vary, as in blank corners of images, a penalty of their own would be none.
+    mean = mean.maximum(1e-6 * mean.max()).clamp(min=torch.finfo(gram.dtype).tiny)
     penalty = ridge * mean[:, None, None] * torch.eye(gram.shape[1], device=gram.device)
     explained = torch.zeros_like(product[:, 0])
     for gram_here, product_here in zip(grams, products, strict=True):
