@@ -85,7 +85,8 @@ def test_test_tokens_are_read_once_where_they_fit_in_memory(tokens, subject, mon
     machine = Machine.choose("cpu", "fp32", memory_gb)
     result = fit_model(tokens, subject, fit_settings(**FAST), machine=machine, yardstick=False, progress=False)
     times = {rows.count(tokens.image_ids.index(image)) for image in result.split.test}
-    assert times == ({1} if memory_gb is None else {5})
+    # So few test images have no limits, which would take a fifth look.
+    assert times == ({1} if memory_gb is None else {4})
 
 
 def test_scenes_stay_on_one_side(tokens, subject):
