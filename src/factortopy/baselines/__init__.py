@@ -1,4 +1,4 @@
-"""Baselines and ablations at equal budget: what a simpler model would have said (`docs/baselines.md`)."""
+"""Baselines and ablations on the same data: what a simpler model would have said (`docs/baselines.md`)."""
 
 import lazy_loader
 

@@ -133,7 +133,7 @@ def shuffled(subject: Subject, split: Split, seed: int) -> Subject:
 
 @dataclass(frozen=True, eq=False)
 class BaselineScores:
-    """Methods at equal budget on one subject.
+    """Methods on the same data of one subject.
 
     Attributes:
         dataset: ``r2`` (method, voxel); ``resampled`` (method, resample, roi); ``member`` (roi, voxel);

@@ -1,4 +1,4 @@
-"""All methods one after another at equal budget; what is done is kept and not fitted again."""
+"""All methods one after another on the same data; what is done is kept and not fitted again."""
 
 import json
 import time

@@ -104,7 +104,7 @@ def baselines(scores: BaselineScores) -> Figure:
     margin = 0.05 * (high - low)
     ceiling = [CEILING] if table["ceiling"].notna().any() else []
     return dot_chart(
-        scores, "Baselines and ablations at equal budget", panels, [METHODS[name].label for name in scores.methods],
+        scores, "Baselines and ablations", panels, [METHODS[name].label for name in scores.methods],
         source=f"raw R², mean over voxels · 95 % of {scores.dataset.attrs['resamples']} draws of images",
         alt="Dots with intervals, one for each method in each ROI.", limits=(low - margin, high + margin),
         key=[*FAMILIES.values(), *ceiling],
