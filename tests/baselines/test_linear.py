@@ -165,3 +165,16 @@ def test_resampled_scores_equal_those_of_rows_drawn_again():
         spread = np.square(responses - responses.mean(axis=0))[chosen, :3].sum(axis=0)
         each = 1 - errors / spread
         np.testing.assert_allclose(row, [each[:2].mean(), each.mean()], atol=1e-4)
+
+
+def test_penalties_at_the_ends_of_the_grid_are_told():
+    """Pure noise asks for the largest penalty; a noiseless response of fewer components than images for the smallest."""
+    tokens = PlantedTokens()
+    noise = np.random.default_rng(5).normal(size=(260, 6))
+    told = fit_linear("ridge-all-layers", measured(noise, noise=0.0)[0], progress=False)
+    assert (told.penalty == len(PENALTIES) - 1).any()
+    assert "of 6 voxels take the largest penalty tried (next to the mean)" in str(told.at_edge())
+    inside = fit_linear("ridge-best-layer", measured(read_layer(tokens, 0), noise=0.5)[0], progress=False)
+    assert ((inside.penalty > 0) & (inside.penalty < len(PENALTIES) - 1)).all()
+    assert inside.at_edge() is None
+    assert fit_linear("training-mean", measured(noise)[0], progress=False).at_edge() is None

@@ -34,11 +34,27 @@ class LinearFit:
         predictions: of the responses to the test images.
         chosen: candidate (layer, weighting, receptive field) of each voxel.
         score: R^2 of left-out images of it.
+        penalty: index of its penalty in ``PENALTIES``; -1 where none was chosen.
     """
 
     predictions: Float[np.ndarray, "image voxel"]
     chosen: Int[np.ndarray, "voxel"]
     score: Float[np.ndarray, "voxel"]
+    penalty: Int[np.ndarray, "voxel"]
+
+    def at_edge(self) -> str | None:
+        """How many voxels chose the first or the last of the penalties, in words; None if none did."""
+        ends = {
+            "smallest": (0, "a smaller one may predict better"),
+            "largest": (len(PENALTIES) - 1, "next to the mean"),
+        }
+        counts = {end: int((self.penalty == number).sum()) for end, (number, _) in ends.items()}
+        told = [
+            f"{count:,} of {len(self.penalty):,} voxels take the {end} penalty tried ({ends[end][1]})"
+            for end, count in counts.items()
+            if count
+        ]
+        return "; ".join(told) or None
 
 
 class Regression(NamedTuple):
@@ -75,7 +91,7 @@ def fit_candidates(
     """The regression that is best for each voxel; ``advance`` is called once a candidate."""
     y, mean = centre(features.responses, features.repeats)
     score = torch.full_like(mean, -torch.inf)
-    chosen = torch.zeros_like(mean, dtype=torch.long)
+    chosen, penalties = (torch.zeros_like(mean, dtype=torch.long) for _ in range(2))
     predictions = mean.repeat(len(features.tokens) - len(y), 1)
     for number, candidate in enumerate(candidates):
         regression = candidate()
@@ -83,13 +99,13 @@ def fit_candidates(
             best, penalty = leave_folds_out(regression.spectrum, y[:, some], features.folds).max(dim=0)
             better = best > score[some]
             voxels, penalty = some[better], penalty[better]
-            score[voxels], chosen[voxels] = best[better], number
+            score[voxels], chosen[voxels], penalties[voxels] = best[better], number, penalty
             weights = torch.zeros(len(PENALTIES), len(voxels)).to(y).scatter_(0, penalty[None], 1.0)
             predictions[:, voxels] = mean[voxels] + regression.predict(
                 dual_weights(regression.spectrum, y[:, voxels], weights)
             )
         advance()
-    return LinearFit(predictions.cpu().numpy(), chosen.cpu().numpy(), score.cpu().numpy())
+    return LinearFit(*(part.cpu().numpy() for part in (predictions, chosen, score, penalties)))
 
 
 def band_weightings(bands: int, seed: int) -> Float[np.ndarray, "weighting band"]:
@@ -115,4 +131,5 @@ def _by_features(features: Features, field: Field) -> Regression:
 def _mean(features: Features) -> LinearFit:
     mean = centre(features.responses, features.repeats)[1].cpu().numpy()
     rows = len(features.tokens) - len(features.responses)
-    return LinearFit(np.tile(mean, (rows, 1)), np.zeros(len(mean), int), np.zeros(len(mean), np.float32))
+    none = np.zeros(len(mean), int)
+    return LinearFit(np.tile(mean, (rows, 1)), none, np.zeros(len(mean), np.float32), none - 1)

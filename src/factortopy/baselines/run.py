@@ -161,11 +161,11 @@ class _MethodsRun:
         kept = checkpoint.load(name)
         if kept is not None:
             return kept
-        started, tensors = time.perf_counter(), {}
+        started, tensors, edge = time.perf_counter(), {}, None
         bar: dict[str, Any] = {"progress": self.progress, "description": description}
         if is_linear(name):
             fitted = fit_linear(name, self.features, seed=self.settings.seed, **bar)
-            predictions, tensors["chosen"] = fitted.predictions, fitted.chosen
+            predictions, tensors["chosen"], edge = fitted.predictions, fitted.chosen, fitted.at_edge()
         else:
             made_of = variant(name, self.tokens, self.subject, self.settings, self.split, self.untrained)
             predictions = fit_model(
@@ -174,7 +174,7 @@ class _MethodsRun:
         rows = image_of_rows(self.subject, self.split.test)
         tensors["r2"] = r_squared(self.observed, predictions)
         tensors["resampled"] = draw_roi_r2(self.observed, predictions, rows, self.rois, RESAMPLES)
-        facts = {"seconds": round(time.perf_counter() - started, 1)}
+        facts = {"seconds": round(time.perf_counter() - started, 1), "penalty_at_edge": edge}
         part = Part({key: torch.from_numpy(value) for key, value in tensors.items()}, facts)
         checkpoint.save(name, part)
         remove(state)
@@ -206,6 +206,9 @@ class _MethodsRun:
             "features": self.count,
             "resamples": RESAMPLES,
             "score": "R^2 on test images, raw, mean over voxels; 95 % intervals over resampled test images",
-            "seconds": {name: part.facts["seconds"] for name, part in zip(names, parts, strict=True)},
+            **{
+                fact: {name: part.facts.get(fact) for name, part in zip(names, parts, strict=True)}
+                for fact in ("seconds", "penalty_at_edge")
+            },
         }
         return xr.Dataset(variables, {"method": names, "roi": list(self.rois)}, attributes)

@@ -18,6 +18,39 @@ CLUSTER, AUTHORS = "cluster", "authors"
 FOLD = re.compile(r"(\d+)/(\d+)")
 """What it says for a fold of several."""
 
+SplitName = Annotated[
+    str | None,
+    Option(
+        metavar="FILE.json|cluster|authors|NAME|K/N",
+        help="Image ids of train, validation, test; 8:1:1 by whole clusters of similar images; the paper's "
+        "authors': 9,000 of 9,841 train, the rest validate and test; a published split of the data set "
+        "(LAION-fMRI: tau, ood, cluster_k5_0); or fold K of N, for few images: fit all folds and score them "
+        "together. Default: 8:1:1 by image.",
+    ),
+]
+
+
+def _split_of_file(split: str | None) -> "ft.Split | None":
+    """The split of a file; None where none is given, or one by name."""
+    by_name = split in (CLUSTER, AUTHORS) or FOLD.fullmatch(split or "") or opt.is_split_name(split)
+    return None if by_name else opt.read_split(split)
+
+
+def _split_by_name(
+    split: str | None, store: "ft.TokenStore", measured: "ft.Subject", data: Path, seed: int, *, progress: bool
+) -> "ft.Split | None":
+    """The split that a name, or a fold, stands for; None where none is given."""
+    if split is None:
+        return None
+    if split == CLUSTER:
+        return ft.tokens.split_clusters(store, measured.distinct_image_ids, seed=seed, progress=progress)
+    if split == AUTHORS:
+        return ft.images.split_as_authors(measured.distinct_image_ids, seed)
+    fold = FOLD.fullmatch(split)
+    if fold is not None:
+        return ft.fitting.default_split(store, measured, seed, (int(fold[1]), int(fold[2])))
+    return ft.datasets.named_split(data, measured, split, seed=seed)
+
 
 def fit(
     tokens: opt.TokenFolder,
@@ -34,16 +67,7 @@ def fit(
     subject: opt.SubjectNumber = None,
     recipe: Annotated[opt.Recipe, Option(help="Well-conditioned, or exactly the authors'.")] = "default",
     seed: opt.Seed = 0,
-    split: Annotated[
-        str | None,
-        Option(
-            metavar="FILE.json|cluster|authors|NAME|K/N",
-            help="Image ids of train, validation, test; 8:1:1 by whole clusters of similar images; the paper's "
-            "authors': 9,000 of 9,841 train, the rest validate and test; a published split of the data set "
-            "(LAION-fMRI: tau, ood, cluster_k5_0); or fold K of N, for few images: fit all folds and score them "
-            "together. Default: 8:1:1 by image.",
-        ),
-    ] = None,
+    split: SplitName = None,
     changes: opt.Changes = None,
     device: opt.Device = None,
     precision: opt.Precision = None,
@@ -65,21 +89,11 @@ def fit(
     A fit that was stopped goes on where it was, from OUTPUT.checkpoint, when the same command is given again.
     """
     _check_mapping(output, overwrite or dry_run)
-    changed = opt.parse_changes(changes)
-    fold = FOLD.fullmatch(split or "")
-    named = split not in (CLUSTER, AUTHORS) and not fold and opt.is_split_name(split)
-    sides = None if split in (CLUSTER, AUTHORS) or fold or named else opt.read_split(split)
-    settings = ft.fitting.fit_settings(recipe, seed=seed, **changed)
+    sides = _split_of_file(split)
+    settings = ft.fitting.fit_settings(recipe, seed=seed, **opt.parse_changes(changes))
     machine = ft.machine.Machine.choose(device, precision, memory)
     store, measured = ft.TokenStore.open(tokens), ft.load_subject(data, subject=subject, progress=not quiet)
-    if split == CLUSTER:
-        sides = ft.tokens.split_clusters(store, measured.distinct_image_ids, seed=seed, progress=not quiet)
-    if split == AUTHORS:
-        sides = ft.images.split_as_authors(measured.distinct_image_ids, seed)
-    if split is not None and named:
-        sides = ft.datasets.named_split(data, measured, split, seed=seed)
-    if fold is not None:
-        sides = ft.fitting.default_split(store, measured, seed, (int(fold[1]), int(fold[2])))
+    sides = sides or _split_by_name(split, store, measured, data, seed, progress=not quiet)
     if measured.voxels.assumption is not None and not quiet:
         typer.echo(f"Assumed: {measured.voxels.assumption}")
     if dry_run:
@@ -141,7 +155,7 @@ def baselines(
     ] = 64,
     subject: opt.SubjectNumber = None,
     seed: opt.Seed = 0,
-    split: opt.SplitFile = None,
+    split: SplitName = None,
     changes: opt.Changes = None,
     device: opt.Device = None,
     precision: opt.Precision = None,
@@ -154,10 +168,9 @@ def baselines(
     A run that was stopped goes on after the last method that was done.
     """
     opt.check_output(output)
-    names = opt.split_names(which)
+    names, sides = opt.split_names(which), _split_of_file(split)
     arguments: dict[str, Any] = {
         "which": names,
-        "split": opt.read_split(split),
         "features": features,
         "seed": seed,
         "device": device,
@@ -166,6 +179,7 @@ def baselines(
     }
     store, measured = ft.TokenStore.open(tokens), ft.load_subject(data, subject=subject, progress=not quiet)
     random = opt.open_store(untrained)
+    arguments["split"] = sides or _split_by_name(split, store, measured, data, seed, progress=not quiet)
     if dry_run:
         cost = ft.estimate_baselines(store, measured, untrained=random, **arguments)
         print_cost(f"Baselines of {store.network} on {measured.name}: nothing was written", cost)
@@ -196,6 +210,9 @@ def _print_baselines(scores: "ft.baselines.BaselineScores") -> None:
     columns = ["method", *rois, "all voxels, less FactorTopy"]
     note = ft.mapping.facts_line(scores.dataset, scores.dataset.attrs["score"])
     print_table("R² on test images", rows, columns, note=note, names=True, simulated=scores.simulated)
+    for name, told in scores.dataset.attrs["penalty_at_edge"].items():
+        if told:
+            typer.echo(f"{name}: {told}")
     worse = scores.worse_than_the_mean()
     if worse:
         typer.echo(f"Worse than predicting the training mean: {', '.join(worse)}.")
