@@ -168,7 +168,7 @@ def test_resampled_scores_equal_those_of_rows_drawn_again():
 
 
 def test_penalties_at_the_ends_of_the_grid_are_told():
-    """Pure noise asks for the largest penalty; a noiseless response of fewer components than images for the smallest."""
+    """Pure noise asks for the largest penalty, a response that reads one layer for none at an end."""
     tokens = PlantedTokens()
     noise = np.random.default_rng(5).normal(size=(260, 6))
     told = fit_linear("ridge-all-layers", measured(noise, noise=0.0)[0], progress=False)
