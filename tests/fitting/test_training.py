@@ -212,7 +212,7 @@ def test_noisy_responses_are_fitted_with_stronger_decay(planted):
 def test_selectors_learn_from_parcels_only_where_neighbours_have_something_in_common(smooth):
     tokens, responses, *others = plant(smooth)
     noisy = responses + 3 * torch.randn(responses.shape, generator=torch.Generator().manual_seed(4))
-    solved, history, _ = run((tokens, noisy, *others), width=8, steps=60)
+    solved, history, _ = run((tokens, noisy, *others), width=8, steps=60, parcels=VOXELS // 4)
     trained, voxels, _ = run((tokens, noisy, *others), width=8, steps=60, closed_form=False)
     assert solved.channels.shape == trained.channels.shape == (VOXELS, 8)
     assert (history.validation_r2[-1] > 1.25 * voxels.validation_r2[-1]) == smooth

@@ -6,9 +6,10 @@ With x_in what voxel i reads of image n (D channels), ridge regression has a clo
 
 As ridge is linear in its targets, a mean of responses around a voxel gives it the mean of the channels that its
 neighbours would have in its place: the wider, the further channels are shrunk towards theirs. Widths and penalties
-are weighed by how well they predict the voxel's own responses to *validation* images, each left out with all
-responses to it: align and selectors have been trained on the others, which would ask for too small a penalty.
-Channels are then those of training and validation images together.
+are weighed by how well a fit to the training images predicts the voxel's own responses to *validation* images: align
+and selectors have been trained on the former, which would ask for too small a penalty, and views of one scene may
+stand among the latter, so that none is learnt from while others are judged by. Channels are then those of training and
+validation images together.
 """
 
 from collections.abc import Iterator
@@ -108,8 +109,8 @@ class Regressions:
         def zeros(*shape: int) -> Tensor:
             return torch.zeros(voxels, *shape, dtype=torch.float64, device=device)
 
-        self._gram, self._moved, self._values = zeros(width, width), zeros(width, targets), zeros(width)
-        self._mean, self._target, self._trials = zeros(width), zeros(targets), 0.0
+        self._gram, self._moved = zeros(width, width), zeros(width, targets)
+        self._mean, self._target = zeros(width), zeros(targets)
 
     def add(
         self, some: slice, read: Float[Tensor, "M B D"], targets: Float[Tensor, "M B S"], repeats: Float[Tensor, "B"]
@@ -121,51 +122,60 @@ class Regressions:
         self._mean[some] += weighed.sum(dim=1)
         self._target[some] += (repeats[:, None] * targets).sum(dim=1)
 
-    def decompose(self, some: slice, trials: float) -> None:
-        """Find the principal axes of what some voxels read, once all images are in, with so many trials."""
-        self._trials = trials
+    def decompose(self, some: slice, trials: float) -> "Decomposed":
+        """The regressions of some voxels on the images that are in by now, with so many trials."""
         mean, target = self._mean[some] / trials, self._target[some] / trials
-        gram = self._gram[some] - trials * mean[:, :, None] * mean[:, None]
-        values, axes = torch.linalg.eigh(gram)
-        moved = self._moved[some] - trials * mean[:, :, None] * target[:, None]
-        self._gram[some], self._moved[some], self._values[some] = axes, axes.mT @ moved, values.clamp(min=0)
-        self._mean[some], self._target[some] = mean, target
+        values, axes = torch.linalg.eigh(self._gram[some] - trials * mean[:, :, None] * mean[:, None])
+        moved = axes.mT @ (self._moved[some] - trials * mean[:, :, None] * target[:, None])
+        return Decomposed(axes, values.clamp(min=0), moved, mean, target, trials)
 
-    def _shrunk(self, some: slice) -> Float[Tensor, "Q M D"]:
+
+class Decomposed(NamedTuple):
+    """Regressions of M voxels in the principal axes of what each reads.
+
+    Attributes:
+        axes: of what is read, less its mean, and the sums of squares along them.
+        values: these sums.
+        moved: sums of products of axes and targets.
+        mean: of what is read, over trials.
+        target: mean of the targets.
+        trials: of all images.
+    """
+
+    axes: Float[Tensor, "M D D"]
+    values: Float[Tensor, "M D"]
+    moved: Float[Tensor, "M D S"]
+    mean: Float[Tensor, "M D"]
+    target: Float[Tensor, "M S"]
+    trials: float
+
+    def _shrunk(self) -> Float[Tensor, "Q M D"]:
         """``1 / (eigenvalue + penalty)``; penalties are in units of the mean square that a voxel reads."""
-        values = self._values[some]
-        unit = values.sum(dim=1, keepdim=True).clamp(min=SMALLEST) / self._trials
-        return 1 / (values + PENALTIES.to(values)[:, None, None] * unit)
+        unit = self.values.sum(dim=1, keepdim=True).clamp(min=SMALLEST) / self.trials
+        return 1 / (self.values + PENALTIES.to(self.values)[:, None, None] * unit)
 
-    def left_out(
-        self,
-        some: slice,
-        read: Float[Tensor, "M J D"],
-        targets: Float[Tensor, "M J S"],
-        repeats: Float[Tensor, "J"],
-        included: bool = True,
+    def scores(
+        self, read: Float[Tensor, "M J D"], responses: Float[Tensor, "M J"], repeats: Float[Tensor, "J"]
     ) -> Float[Tensor, "Q S M"]:
-        """R^2 of some voxels' own responses to images, each left out if it is in, against the mean without it."""
-        axes, mean, moved = self._gram[some], self._target[some][:, None], self._moved[some]
-        rotated, repeats = (read.double() - self._mean[some][:, None]) @ axes, repeats.double()[:, None]
-        squares, about = rotated.square(), targets.double() - mean
-        own, inside = targets[:, :, :1].double(), repeats * float(included)
-        part = inside / self._trials
-        total = (repeats * (about[:, :, :1] / (1 - part)).square()).sum(dim=1).clamp(min=SMALLEST)
-        scores = []
-        for shrunk in self._shrunk(some):
-            lever = part + inside * (squares @ shrunk[:, :, None])
-            fitted = mean + (rotated @ (shrunk[:, :, None] * moved) - lever * about) / (1 - lever)
-            scores.append(1 - (repeats * (own - fitted).square()).sum(dim=1) / total)
-        return torch.where(total > SMALLEST, torch.stack(scores), 0.0).mT
+        """R^2 of the voxels' own responses to images that are not in, against the mean of those that are."""
+        rotated = (read.double() - self.mean[:, None]) @ self.axes
+        about, repeats = (responses.double() - self.target[:, :1])[..., None], repeats.double()[:, None]
+        total = (repeats * about.square()).sum(dim=1).clamp(min=SMALLEST)
+        # Means around a voxel have means of their own.
+        about = about - (self.target - self.target[:, :1])[:, None]
+        errors = [
+            (repeats * (about - rotated @ (shrunk[:, :, None] * self.moved)).square()).sum(dim=1)
+            for shrunk in self._shrunk()
+        ]
+        return torch.where(total > SMALLEST, 1 - torch.stack(errors) / total, 0.0).mT
 
-    def solve(self, some: slice, weights: Float[Tensor, "Q S M"]) -> tuple[Float[Tensor, "M D"], Float[Tensor, "M"]]:
-        """Channels and bias of some voxels: the mean of the fits to all targets under all penalties."""
-        weights = weights.to(self._values)
-        by_axis = torch.einsum("qsm,qmd,mds->md", weights, self._shrunk(some), self._moved[some])
-        channels = (self._gram[some] @ by_axis[:, :, None])[:, :, 0]
-        mean = (weights.sum(dim=0).T * self._target[some]).sum(dim=1)
-        return channels, mean - (channels * self._mean[some]).sum(dim=1)
+    def solve(self, weights: Float[Tensor, "Q S M"]) -> tuple[Float[Tensor, "M D"], Float[Tensor, "M"]]:
+        """Channels and bias of the voxels: the mean of the fits to all targets under all penalties."""
+        weights = weights.to(self.values)
+        by_axis = torch.einsum("qsm,qmd,mds->md", weights, self._shrunk(), self.moved)
+        channels = (self.axes @ by_axis[:, :, None])[:, :, 0]
+        mean = (weights.sum(dim=0).T * self.target).sum(dim=1)
+        return channels, mean - (channels * self.mean).sum(dim=1)
 
 
 @dataclass(frozen=True, eq=False)
@@ -204,7 +214,7 @@ def solve_channels(
         progress: whether to show a progress bar.
 
     Returns:
-        R^2 of the left-out validation images: above 0 where more than the mean is predicted.
+        R^2 of the validation images before they are learnt from: above 0 where more than the mean is predicted.
     """
     count, width = model.channels.shape
     reading = reading_matrix(model.select(), *known.images.read(FIRST).local[0].shape[-2:])
@@ -244,24 +254,28 @@ def _solve_block(
         around = own[:0] if kernels is None or parcels is None else kernels @ parcels.mean(responses)
         return torch.cat([own, around]).movedim(0, -1)
 
-    rows = torch.arange(len(known.images))
-    learnt = rows if known.refit else rows[: -known.judged]
-    for batch in learnt.split(BATCH):
-        tokens, wanted = _positions(model, known.images.read(batch)), targets(batch)
-        for some in _chunks(len(block), width * len(batch)):
-            regressions.add(some, _read(reading[some], tokens), wanted[some], repeats[batch])
-        advance(len(batch))
-    judges = rows[-known.judged :][spread_evenly(known.judged, JUDGED)]
+    def learn(rows: Int[Tensor, "some"]) -> None:
+        for batch in rows.split(BATCH):
+            tokens, wanted = _positions(model, known.images.read(batch)), targets(batch)
+            for some in _chunks(len(block), width * len(batch)):
+                regressions.add(some, _read(reading[some], tokens), wanted[some], repeats[batch])
+            advance(len(batch))
+
+    training, validation = torch.arange(len(known.images)).tensor_split([len(known.images) - known.judged])
+    learn(training)
+    judges = validation[spread_evenly(known.judged, JUDGED)]
     tokens = torch.cat([_positions(model, known.images.read(batch)) for batch in judges.split(BATCH)], dim=1)
-    wanted, scores = targets(judges), []
-    for some in _chunks(len(block), width * len(judges)):
-        regressions.decompose(some, float(repeats[learnt].sum()))
-        read = _read(reading[some], tokens)
-        scores.append(regressions.left_out(some, read, wanted[some], repeats[judges], known.refit).cpu())
+    own, scores = known.images.responses[judges].to(device).T[block], []
+    for some in _chunks(len(block), width * max(width, len(judges))):
+        fitted = regressions.decompose(some, float(repeats[training].sum()))
+        scores.append(fitted.scores(_read(reading[some], tokens), own[some], repeats[judges]).cpu())
     score = torch.cat(scores, dim=2)
     weights = posterior(score.flatten(0, 1), len(judges), np.zeros(len(block), int)).view_as(score)
+    if known.refit:
+        learn(validation)
+    trials = float(repeats.sum() if known.refit else repeats[training].sum())
     for some in _chunks(len(block), width**2):
-        channels, bias = regressions.solve(some, weights[:, :, some])
+        channels, bias = regressions.decompose(some, trials).solve(weights[:, :, some])
         model.channels[block[some]] = channels.to(model.channels) / model.factor
         model.bias[block[some]] = bias.to(model.bias)
     return (weights * score).sum(dim=(0, 1)).float()

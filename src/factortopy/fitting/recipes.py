@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from factortopy.errors import DataError
 from factortopy.fitting.build import build_default_model, build_paper_model, build_selectors, fix_selectors, solve_model
-from factortopy.fitting.channels import Known, Parcels, find_parcels, parcel_responses, solve_channels
+from factortopy.fitting.channels import VOXELS, Known, Parcels, find_parcels, parcel_responses, solve_channels
 from factortopy.fitting.examples import Examples, distinct_images
 from factortopy.fitting.reduction import TokenReduction, measure_reduction
 from factortopy.fitting.settings import FitSettings
@@ -264,7 +264,7 @@ def _grain(task: _Task, examples: tuple[Examples, Examples]) -> _Grain:
     parcels = find_parcels(task.coordinates, task.settings.parcels)
     voxels = replace(voxels, parcels=parcels)
     given = task.selectors is not None and any(True for _ in task.selectors.parameters())
-    if given or len(parcels.voxels) == task.voxels or not task.settings.closed_form:
+    if given or VOXELS * len(parcels.voxels) > task.voxels or not task.settings.closed_form:
         return voxels
     means = parcel_responses(parcels, *(side.responses for side in examples))
     coarse = with_responses(examples[0], means[0]), with_responses(examples[1], means[1])
