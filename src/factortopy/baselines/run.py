@@ -174,7 +174,7 @@ class _MethodsRun:
         rows = image_of_rows(self.subject, self.split.test)
         tensors["r2"] = r_squared(self.observed, predictions)
         tensors["resampled"] = draw_roi_r2(self.observed, predictions, rows, self.rois, RESAMPLES)
-        facts = {"seconds": round(time.perf_counter() - started, 1), "penalty_at_edge": edge}
+        facts = {"seconds": round(time.perf_counter() - started, 1), "penalties_at_edge": edge}
         part = Part({key: torch.from_numpy(value) for key, value in tensors.items()}, facts)
         checkpoint.save(name, part)
         remove(state)
@@ -208,7 +208,7 @@ class _MethodsRun:
             "score": "R^2 on test images, raw, mean over voxels; 95 % intervals over resampled test images",
             **{
                 fact: {name: part.facts.get(fact) for name, part in zip(names, parts, strict=True)}
-                for fact in ("seconds", "penalty_at_edge")
+                for fact in ("seconds", "penalties_at_edge")
             },
         }
         return xr.Dataset(variables, {"method": names, "roi": list(self.rois)}, attributes)

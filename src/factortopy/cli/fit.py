@@ -210,7 +210,7 @@ def _print_baselines(scores: "ft.baselines.BaselineScores") -> None:
     columns = ["method", *rois, "all voxels, less FactorTopy"]
     note = ft.mapping.facts_line(scores.dataset, scores.dataset.attrs["score"])
     print_table("R² on test images", rows, columns, note=note, names=True, simulated=scores.simulated)
-    for name, told in scores.dataset.attrs["penalty_at_edge"].items():
+    for name, told in scores.dataset.attrs["penalties_at_edge"].items():
         if told:
             typer.echo(f"{name}: {told}")
     worse = scores.worse_than_the_mean()
