@@ -38,8 +38,8 @@ class History:
         seconds: that training took, looks at the validation images included.
         waited: seconds of these spent waiting for tokens.
         ridge: noise of the responses, as the best penalty of a ridge regression; None where not measured.
-        solved_r2: mean over voxels of R^2 on the validation images when channels are at last solved in closed form, from
-            the training images; None where they are not.
+        solved_r2: mean over voxels of R^2 on the validation images when channels are at last solved in closed form
+            from the training images; None where they are not.
     """
 
     step: list[int] = field(default_factory=list)
