@@ -60,9 +60,12 @@ def test_two_test_images_have_no_limits_and_folds_have(tokens, run, tmp_path):
     scored = json.loads(run("score", tmp_path / "one", "--json").stdout)
     assert scored["limits"].startswith("no limits: 2 distinct test images")
     assert all(row["r2_low"] is None and row["r2_high"] is None for row in scored["rois"])
-    assert not [name for name in Mapping.load(tmp_path / "one").dataset if name.endswith(("_low", "_high"))]
+    unlimited = Mapping.load(tmp_path / "one")
+    assert not [name for name in unlimited.dataset if name.endswith(("_low", "_high"))]
 
-    faded = run("plot", tmp_path / "one", "-f", "scale", "--fade", "-q")
+    unlimited.dataset["r2"] = unlimited.dataset["r2"] * 0 + 0.2  # something was found
+    unlimited.save(tmp_path / "found")
+    faded = run("plot", tmp_path / "found", "-f", "scale", "--fade", "-q")
     assert (faded.exit_code, "2 distinct test images" in faded.output) == (2, True)
 
     folds = [tmp_path / f"fold{number}" for number in range(1, 4)]
