@@ -1,8 +1,43 @@
 """What all tests share."""
 
+import signal
+from contextlib import contextmanager
+
 import jaxtyping
+import numpy as np
 import pytest
 import torch
+from PIL import Image
+
+from factortopy.images import ImageSet
+from factortopy.networks import load_network
+from factortopy.tokens import extract
+
+
+class Late(BaseException):
+    """A reader took too long; no reader may catch it."""
+
+
+@pytest.fixture
+def within():
+    """``with within(seconds, what)``: fails where a reader hangs."""
+
+    def ring(*_):
+        raise Late
+
+    @contextmanager
+    def limited(seconds, what):
+        signal.alarm(seconds)
+        try:
+            yield
+        except Late:
+            pytest.fail(f"{what} took more than {seconds} s")
+        finally:
+            signal.alarm(0)
+
+    before = signal.signal(signal.SIGALRM, ring)
+    yield limited
+    signal.signal(signal.SIGALRM, before)
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -20,3 +55,17 @@ def any_shape():
     jaxtyping.config.update("jaxtyping_disable", True)
     yield
     jaxtyping.config.update("jaxtyping_disable", False)
+
+
+@pytest.fixture(scope="session")
+def tokens_of_noise(tmp_path_factory):
+    """Tokens of so many pictures of noise, ``image-00`` on, in a tiny network with random weights."""
+
+    def made(count, grid, groups=None, network="timm/test_vit"):
+        rng, digits = np.random.default_rng(0), max(2, len(str(count - 1)))
+        pictures = {f"image-{i:0{digits}d}": rng.integers(0, 255, (32, 32, 3), dtype=np.uint8) for i in range(count)}
+        images = ImageSet("noise", tuple(pictures), lambda name: Image.fromarray(pictures[name]), groups)
+        folder = tmp_path_factory.mktemp("tokens") / "store"
+        return extract(load_network(network, untrained=True), images, folder, grid=grid, progress=False)
+
+    return made

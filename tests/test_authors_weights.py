@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from PIL import Image
 from safetensors.torch import save_file
 from torch import nn
 from typer.testing import CliRunner
@@ -26,11 +25,10 @@ from factortopy.exchange import (
     voxels_from_labels,
 )
 from factortopy.fitting import fit_settings
-from factortopy.images import ImageSet, Split, split_as_authors, split_images
+from factortopy.images import Split, split_as_authors, split_images
 from factortopy.mapping import Mapping, facts_line, load_model
 from factortopy.networks import load_network
 from factortopy.subjects import load_arrays
-from factortopy.tokens import extract
 from factortopy.workflow import fit_model
 
 sys.path.insert(0, str(Path(__file__).parent / "datasets"))
@@ -86,12 +84,8 @@ class AuthorsModel(nn.Module):
 
 
 @pytest.fixture(scope="module")
-def tokens(tmp_path_factory):
-    rng = np.random.default_rng(0)
-    pictures = {f"image-{i:02d}": rng.integers(0, 255, (32, 32, 3), dtype=np.uint8) for i in range(IMAGES)}
-    images = ImageSet("noise", tuple(pictures), lambda name: Image.fromarray(pictures[name]))
-    network = load_network(NAME, untrained=True)
-    return extract(network, images, tmp_path_factory.mktemp("tokens") / "store", grid=(3, 3), progress=False)
+def tokens(tokens_of_noise):
+    return tokens_of_noise(IMAGES, (3, 3), network=NAME)
 
 
 @pytest.fixture(scope="module")

@@ -4,19 +4,16 @@ import json
 
 import numpy as np
 import pytest
-from PIL import Image
 from typer.testing import CliRunner
 
 from factortopy import plot
 from factortopy.analysis import findings, nothing_found, r_squared, yardstick_table
 from factortopy.cli import app
 from factortopy.fitting import fit_settings
-from factortopy.images import ImageSet, Split
+from factortopy.images import Split
 from factortopy.mapping import Mapping
-from factortopy.networks import load_network
 from factortopy.reporting import headline, report, yardstick_rows
 from factortopy.subjects import load_arrays
-from factortopy.tokens import extract
 from factortopy.workflow import fit, fit_model, yardstick
 
 IMAGES, VOXELS = 160, 40
@@ -25,12 +22,8 @@ FAST = {"steps": 4, "width": 8, "components": 20, "batch_size": 40, "validate_ev
 
 
 @pytest.fixture(scope="module")
-def tokens(tmp_path_factory):
-    rng = np.random.default_rng(0)
-    pictures = {f"image-{i:03d}": rng.integers(0, 255, (32, 32, 3), dtype=np.uint8) for i in range(IMAGES)}
-    images = ImageSet("noise", tuple(pictures), lambda name: Image.fromarray(pictures[name]))
-    network = load_network("timm/test_vit", untrained=True)
-    return extract(network, images, tmp_path_factory.mktemp("tokens") / "store", grid=(4, 4), progress=False)
+def tokens(tokens_of_noise):
+    return tokens_of_noise(IMAGES, (4, 4))
 
 
 @pytest.fixture(scope="module")

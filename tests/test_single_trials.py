@@ -3,14 +3,11 @@
 import numpy as np
 import pytest
 import torch
-from PIL import Image
 from sklearn.metrics import r2_score
 
 from factortopy.fitting import fit_settings
-from factortopy.images import ImageSet, Split
-from factortopy.networks import load_network
+from factortopy.images import Split
 from factortopy.subjects import load_arrays
-from factortopy.tokens import extract
 from factortopy.workflow import fit_model
 
 IMAGES, VOXELS = 30, 8
@@ -18,12 +15,8 @@ FAST = {"steps": 4, "validate_every": 2, "width": 4, "batch_size": 8}
 
 
 @pytest.fixture(scope="module")
-def tokens(tmp_path_factory):
-    random = np.random.default_rng(0)
-    pictures = {f"image-{i:02d}": random.integers(0, 255, (32, 32, 3), dtype=np.uint8) for i in range(IMAGES)}
-    images = ImageSet("noise", tuple(pictures), lambda name: Image.fromarray(pictures[name]))
-    network = load_network("timm/test_vit", untrained=True)
-    return extract(network, images, tmp_path_factory.mktemp("tokens") / "store", grid=(4, 4), progress=False)
+def tokens(tokens_of_noise):
+    return tokens_of_noise(IMAGES, (4, 4))
 
 
 def subject_of(ids, single_trials, repeats=None):

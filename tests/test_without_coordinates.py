@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from PIL import Image
 from typer.testing import CliRunner
 
 from factortopy import plot
@@ -16,7 +15,7 @@ from factortopy.cortex import Voxels
 from factortopy.datasets import check_path
 from factortopy.errors import DataError
 from factortopy.fitting import fit_settings
-from factortopy.images import ImageSet, Split, images_from_folder
+from factortopy.images import Split, images_from_folder
 from factortopy.mapping import Mapping, facts_line, load_model
 from factortopy.networks import load_network
 from factortopy.reporting import headline, report
@@ -28,12 +27,8 @@ IMAGES, UNITS = 60, 7
 
 
 @pytest.fixture(scope="module")
-def tokens(tmp_path_factory):
-    rng = np.random.default_rng(0)
-    pictures = {f"image-{i:02d}": rng.integers(0, 255, (32, 32, 3), dtype=np.uint8) for i in range(IMAGES)}
-    images = ImageSet("noise", tuple(pictures), lambda name: Image.fromarray(pictures[name]))
-    network = load_network("timm/test_vit", untrained=True)
-    return extract(network, images, tmp_path_factory.mktemp("tokens") / "store", grid=(3, 4), progress=False)
+def tokens(tokens_of_noise):
+    return tokens_of_noise(IMAGES, (3, 4))
 
 
 def arrays(tokens, trials=1, **options):

@@ -3,18 +3,16 @@
 import numpy as np
 import pytest
 import torch
-from PIL import Image
 from sklearn.metrics import r2_score
 
 from factortopy.errors import DataError, UnknownNameError
 from factortopy.fitting import fit_settings, training
-from factortopy.images import ImageSet, Split, split_images
+from factortopy.images import Split, split_images
 from factortopy.machine import Machine
 from factortopy.mapping import facts
-from factortopy.networks import load_network
 from factortopy.storage import checkpoint
 from factortopy.subjects import load_arrays
-from factortopy.tokens import TokenStore, extract
+from factortopy.tokens import TokenStore
 from factortopy.workflow import estimate_fit, fit, fit_model, fit_to_folder
 
 IMAGES, VOXELS = 48, 30
@@ -22,13 +20,8 @@ FAST = {"steps": 6, "validate_every": 3, "width": 4, "batch_size": 16}
 
 
 @pytest.fixture(scope="module")
-def tokens(tmp_path_factory):
-    rng = np.random.default_rng(0)
-    pictures = {f"image-{i:02d}": rng.integers(0, 255, (32, 32, 3), dtype=np.uint8) for i in range(IMAGES)}
-    groups = tuple(f"scene-{i // 4}" for i in range(IMAGES))
-    images = ImageSet("noise", tuple(pictures), lambda name: Image.fromarray(pictures[name]), groups)
-    network = load_network("timm/test_vit", untrained=True)
-    return extract(network, images, tmp_path_factory.mktemp("tokens") / "store", grid=(4, 4), progress=False)
+def tokens(tokens_of_noise):
+    return tokens_of_noise(IMAGES, (4, 4), tuple(f"scene-{i // 4}" for i in range(IMAGES)))
 
 
 @pytest.fixture

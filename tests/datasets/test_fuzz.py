@@ -4,7 +4,6 @@ No other exception, no hang, no memory taken for what a damaged head announces.
 """
 
 import resource
-import signal
 import warnings
 
 import numpy as np
@@ -22,23 +21,6 @@ SECONDS = 20
 MEGABYTES = 400
 RUNS = {"algonauts": 550, "arrays": 550, "own-formats": 450, "nsd": 200, "things": 200, "bold5000": 200}
 CHECKS = 60
-
-
-class Late(BaseException):
-    """A reader took too long; no reader may catch it."""
-
-
-@pytest.fixture(autouse=True)
-def alarm():
-    """Ends a reader that hangs."""
-
-    def ring(*_):
-        raise Late
-
-    before = signal.signal(signal.SIGALRM, ring)
-    yield
-    signal.alarm(0)
-    signal.signal(signal.SIGALRM, before)
 
 
 def write_arrays(root):
@@ -121,23 +103,19 @@ def peak():
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
 
 
-def outcome(call, damage):
+def outcome(call, damage, within):
     """What a call gives, and the line with which it refuses; everything else is a failure."""
-    signal.alarm(SECONDS)
     try:
-        return call(), None
+        with within(SECONDS, damage):
+            return call(), None
     except (DataError, UnknownNameError) as error:
         return None, str(error)
-    except Late:
-        pytest.fail(f"{damage} took more than {SECONDS} s")
     except Exception as error:
         raise AssertionError(f"{damage}: {error!r}") from error
-    finally:
-        signal.alarm(0)
 
 
 @pytest.mark.parametrize("name", RUNS)
-def test_damaged_folders_are_read_or_refused(name, tmp_path):
+def test_damaged_folders_are_read_or_refused(name, tmp_path, within):
     root = tmp_path / ("subj01" if name == "algonauts" else name)
     load = written(name, root)
     assert isinstance(load(), Subject)
@@ -146,7 +124,7 @@ def test_damaged_folders_are_read_or_refused(name, tmp_path):
     for number in range(RUNS[name]):
         with mutated(root, random) as damage, warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            _, line = outcome(load, f"mutation {number}, {damage}")
+            _, line = outcome(load, f"mutation {number}, {damage}", within)
             if line is not None:
                 refused += 1
                 assert "\n" not in line, damage
@@ -158,7 +136,7 @@ def test_damaged_folders_are_read_or_refused(name, tmp_path):
 
 
 @pytest.mark.parametrize("name", RUNS)
-def test_check_answers_for_damaged_folders(name, tmp_path):
+def test_check_answers_for_damaged_folders(name, tmp_path, within):
     root = tmp_path / ("subj01" if name == "algonauts" else name)
     written(name, root)
     random = np.random.default_rng(1)
@@ -169,7 +147,7 @@ def test_check_answers_for_damaged_folders(name, tmp_path):
             warnings.simplefilter("ignore")
             if recognise(root) is None:
                 continue
-            report, line = outcome(lambda: check_path(root), damage)
+            report, line = outcome(lambda: check_path(root), damage, within)
             assert line is None, damage
             problems += report.problems > 0
             assert all("\n" not in finding.message for finding in report.findings), damage

@@ -5,17 +5,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from PIL import Image
 
 from factortopy.cortex import Voxels, load_surface, sphere_coordinates
 from factortopy.errors import DataError
 from factortopy.fitting import fit_settings
-from factortopy.images import ImageSet
 from factortopy.mapping import Mapping, load_model
 from factortopy.model import Selection
-from factortopy.networks import load_network
 from factortopy.subjects import Subject
-from factortopy.tokens import extract
 from factortopy.workflow import fit_model
 
 IMAGES, VOXELS = 32, 20
@@ -34,12 +30,8 @@ KINDS = {
 
 
 @pytest.fixture(scope="module")
-def tokens(tmp_path_factory):
-    rng = np.random.default_rng(0)
-    pictures = {f"image-{i:02d}": rng.integers(0, 255, (32, 32, 3), dtype=np.uint8) for i in range(IMAGES)}
-    images = ImageSet("noise", tuple(pictures), lambda name: Image.fromarray(pictures[name]))
-    network = load_network("timm/test_vit", untrained=True)
-    return extract(network, images, tmp_path_factory.mktemp("tokens") / "store", grid=(3, 3), progress=False)
+def tokens(tokens_of_noise):
+    return tokens_of_noise(IMAGES, (3, 3))
 
 
 @pytest.fixture(scope="module")

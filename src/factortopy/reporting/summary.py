@@ -20,6 +20,12 @@ WORTH = {
     "scale": "Mean scale",
 }
 """Numbers that are read first."""
+ENDS = {
+    "r2": f"{{most}} is predicted best ({QUANTITIES['r2']} {{high:.2f}}) and {{least}} least ({{low:.2f}}).",
+    "depth": "{least} reads the earliest layers (mean depth {low:.2f} of 0 to 1) and {most} the latest ({high:.2f}).",
+    "scale": "{most} reads the image most as a whole (scale {high:.2f}) and {least} most locally ({low:.2f}).",
+}
+"""What is said of the regions at both ends of a quantity."""
 FEWEST = 5
 """Vertices of a region from which on it is named in a sentence."""
 
@@ -38,7 +44,7 @@ def summary(mapping: Mapping) -> list[str]:
         )
     if nothing_found(mapping):
         return [*said, *findings(mapping)]
-    said += [sentence for sentence in (_extremes(mapping, "r2"), _depths(mapping), _scales(mapping)) if sentence]
+    said += filter(None, (_ends(mapping, quantity, sentence) for quantity, sentence in ENDS.items()))
     if whole["slope"].known:
         said.append(
             f"The slope of layer depth along the visual hierarchy is {text(whole['slope'])}; 1 would mean that the "
@@ -101,25 +107,10 @@ def _by_region(mapping: Mapping, quantity: str) -> dict[str, float]:
     return dict(sorted(((name, one) for name, one in found.items() if np.isfinite(one)), key=lambda pair: -pair[1]))
 
 
-def _extremes(mapping: Mapping, quantity: str) -> str:
+def _ends(mapping: Mapping, quantity: str, sentence: str) -> str:
+    """A sentence about the regions of the largest and of the smallest mean; empty where there are fewer than two."""
     found = _by_region(mapping, quantity)
     if len(found) < 2:
         return ""
-    (best, high), *_, (worst, low) = found.items()
-    return f"{best} is predicted best ({QUANTITIES[quantity]} {high:.2f}) and {worst} least ({low:.2f})."
-
-
-def _depths(mapping: Mapping) -> str:
-    found = _by_region(mapping, "depth")
-    if len(found) < 2:
-        return ""
-    (late, high), *_, (early, low) = found.items()
-    return f"{early} reads the earliest layers (mean depth {low:.2f} of 0 to 1) and {late} the latest ({high:.2f})."
-
-
-def _scales(mapping: Mapping) -> str:
-    found = _by_region(mapping, "scale")
-    if len(found) < 2:
-        return ""
     (most, high), *_, (least, low) = found.items()
-    return f"{most} reads the image most as a whole (scale {high:.2f}) and {least} most locally ({low:.2f})."
+    return sentence.format(most=most, high=high, least=least, low=low)
