@@ -166,6 +166,18 @@ def test_where_there_is_nothing_to_predict_the_mean_is_predicted():
     assert float((1 - residual / (noise[200:] - noise[:200].mean(dim=0)).square().sum(dim=0)).mean()) > -0.01
 
 
+def test_views_of_one_scene_do_not_tell_for_each_other():
+    """Every validation image stands twice, with one response of pure noise: what is learnt from one says nothing."""
+    model, tokens, responses, *_ = planted(0)
+    noise = torch.randn(responses.shape, generator=torch.Generator().manual_seed(9))
+    rows = torch.cat([torch.arange(150), torch.arange(150, 175).repeat(2)])
+    scores = solve_channels(model, known(tokens[rows], noise[rows]), progress=False)
+    assert abs(float(scores.mean())) < 0.03
+    with torch.no_grad():
+        residual = (noise[200:] - model(tokens[200:])).square().sum(dim=0)
+    assert float((1 - residual / (noise[200:] - noise[:200].mean(dim=0)).square().sum(dim=0)).mean()) > -0.02
+
+
 def test_memory_is_bounded_without_a_change_of_the_result(monkeypatch):
     found = []
     for block, chunk in ((2**27, 2**22), (64 * 200, 8 * 64 * 3)):

@@ -208,6 +208,16 @@ def test_noisy_responses_are_fitted_with_stronger_decay(planted):
     assert clean.ridge < 0.5
 
 
+def test_parcels_of_fewer_than_four_voxels_are_not_trained_on():
+    tokens, responses, *others = plant(True)
+    noisy = responses + 3 * torch.randn(responses.shape, generator=torch.Generator().manual_seed(4))
+    found = {
+        parcels: run((tokens, noisy, *others), width=8, steps=8, parcels=parcels)[1].validation_r2
+        for parcels in (0, VOXELS // 4, VOXELS // 4 + 1, 1_024)
+    }
+    assert found[1_024] == found[VOXELS // 4 + 1] == found[0] != found[VOXELS // 4]
+
+
 @pytest.mark.parametrize("smooth", [True, False])
 def test_selectors_learn_from_parcels_only_where_neighbours_have_something_in_common(smooth):
     tokens, responses, *others = plant(smooth)
