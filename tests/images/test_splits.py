@@ -112,6 +112,13 @@ def test_each_image_is_tested_in_one_fold(groups, folds, seed):
     assert sorted(name for split in splits for name in split.test) == (names if splits else [])
 
 
+def test_a_large_group_leaves_two_groups_beside_each_fold():
+    """By size alone one fold would test all of the small groups, and one group would be left to train and validate."""
+    folds = split_folds(ids(6), 2, list("000123"))
+    assert [len(fold.train) > 0 and len(fold.validation) > 0 for fold in folds] == [True, True]
+    assert sorted(name for fold in folds for name in fold.test) == ids(6)
+
+
 def test_folds_are_of_one_size_and_need_images():
     assert [len(split.test) for split in split_folds(ids(20))] == [4] * 5
     for folds in (1, 0, 21):

@@ -17,7 +17,7 @@ from factortopy import plot
 from factortopy.cli.options import parse_changes
 from factortopy.errors import DataError
 from factortopy.fitting import History, fit_settings
-from factortopy.reporting import headline, report
+from factortopy.reporting import headline, limits_note, report
 from factortopy.reporting.pages import flat_rows, recovery_rows, roi_rows, text
 from factortopy.reporting.summary import commands, key_numbers, summary
 
@@ -149,6 +149,11 @@ def test_tables_give_limits_where_there_are_draws(fake):
     assert "[" not in row["Depth (selector)"]  # a selector has no limits
     low, high = np.quantile(limited.dataset["drawn_slope"].values, (0.025, 0.975))
     assert f"[{low:.3f}, {high:.3f}], b0" in headline(limited)["Hierarchy slope (share)"]
+
+
+def test_what_limits_leave_out_is_said(fake):
+    assert "leave the training out" in limits_note(with_limits(fake[0]))
+    assert limits_note(fake[0]) == ""  # no limits, no note on them
 
 
 def test_a_faded_report_needs_limits(fake, tmp_path):

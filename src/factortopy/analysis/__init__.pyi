@@ -39,6 +39,7 @@ from .estimates._of_mapping import estimate as estimate
 from .estimates._of_mapping import paired_difference as paired_difference
 from .estimates.bootstrap import draw_roi_r2 as draw_roi_r2
 from .estimates.estimate_tables import CONFIDENCE as CONFIDENCE
+from .estimates.estimate_tables import OVER_IMAGES as OVER_IMAGES
 from .estimates.estimate_tables import Estimate as Estimate
 from .estimates.estimate_tables import over_fits as over_fits
 from .estimates.estimate_tables import percentiles as percentiles

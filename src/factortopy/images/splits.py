@@ -199,7 +199,8 @@ def split_folds(
     if not 2 <= folds <= len(set(groups)):
         fault = f"{len(ids)} images in {len(set(groups))} groups cannot be split in {folds} folds"
         raise DataError(f"{fault}; ask for 2 to as many folds as groups")
-    sides = _deal(ids, groups, np.full(folds, 1 / folds), seed)
+    # Two groups stay for training and validation, whatever the sizes of the groups.
+    sides = _deal(ids, groups, np.full(folds, 1 / folds), seed, most=max(len(set(groups)) - 2, 1))
     return tuple(split_with_test(ids, side, groups, validation, seed) for side in sides)
 
 
@@ -219,25 +220,28 @@ def read_split(path: str | os.PathLike[str]) -> Split:
     return Split.from_dict(sides)
 
 
-def _deal(ids: Sequence[str], groups: Sequence[str], fractions: np.ndarray, seed: int) -> tuple[tuple[str, ...], ...]:
-    """Images of each side, in the order of ``ids``; the images of a group stay together."""
+def _deal(
+    ids: Sequence[str], groups: Sequence[str], fractions: np.ndarray, seed: int, most: int | None = None
+) -> tuple[tuple[str, ...], ...]:
+    """Images of each side, in the order of ``ids``; a group's stay together, ``most`` groups stand on one side."""
     members: dict[str, list[str]] = {}
     for name, group in zip(ids, groups, strict=True):
         members.setdefault(group, []).append(name)
     order = np.random.default_rng(seed).permutation(sorted(members))
-    sides = _assign({str(group): len(members[group]) for group in order}, fractions)
+    sides = _assign({str(group): len(members[group]) for group in order}, fractions, most or len(members))
     position_of = {name: position for position, name in enumerate(ids)}
     chosen = ((name for group in side for name in members[group]) for side in sides)
     return tuple(tuple(sorted(side, key=position_of.__getitem__)) for side in chosen)
 
 
-def _assign(sizes: dict[str, int], fractions: np.ndarray) -> list[list[str]]:
+def _assign(sizes: dict[str, int], fractions: np.ndarray, most: int) -> list[list[str]]:
     wanted = fractions * sum(sizes.values())
     filled = np.zeros(len(fractions))
     sides: list[list[str]] = [[] for _ in fractions]
     # Large groups first: the small ones even out what is left. Equals keep their random order.
     for group in sorted(sizes, key=lambda name: -sizes[name]):
-        side = int(np.argmax(wanted - filled))
+        full = np.array([len(side) >= most for side in sides])
+        side = int(np.argmax(np.where(full, -np.inf, wanted - filled)))
         sides[side].append(group)
         filled[side] += sizes[group]
     for empty in (number for number, side in enumerate(sides) if not side):

@@ -7,6 +7,7 @@ from .folders import write_change as write_change
 from .folders import write_channel_images as write_channel_images
 from .folders import write_clusters as write_clusters
 from .pages import headline as headline
+from .pages import limits_note as limits_note
 from .pages import yardstick_rows as yardstick_rows
 from .ranking import Results as Results
 from .ranking import ranked as ranked

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from factortopy.analysis import (
+    OVER_IMAGES,
     Estimate,
     Recovery,
     estimate,
@@ -92,6 +93,20 @@ def headline(mapping: Mapping) -> Row:
         "Hierarchy slope (selector)": _slope(mapping, "layer"),
     }
     return {name: text(value) for name, value in numbers.items()}
+
+
+def limits_note(mapping: Mapping) -> str:
+    """What the limits of a mapping's key numbers are over, and what they leave out; empty where there are none."""
+    over = estimate(mapping, "r2").over
+    if not over:
+        return ""
+    alone = f"95 % limits are over {over}."
+    if over != OVER_IMAGES:
+        return alone
+    return (
+        f"{alone} They leave the training out: with other training images or another seed, depth, scale and slope "
+        "can differ by far more than their limits say."
+    )
 
 
 def roi_rows(mapping: Mapping) -> list[Row]:
