@@ -17,8 +17,8 @@ from typer.testing import CliRunner
 
 from factortopy.analysis import Estimate, records_of, table_of
 from factortopy.cli import app
-from factortopy.cli.options import Json
-from factortopy.cli.tables import Answer, Rows
+from factortopy.cli.shared.options import Json
+from factortopy.cli.shared.tables import Answer, Rows
 from factortopy.mapping import Mapping
 from factortopy.plot import Dot, DotPanel, Look, dot_chart, save
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from conftest import IMAGES, VOXELS, write_subject
-from factortopy.cli.failures import failure_line
+from factortopy.cli.shared.failures import failure_line
 from factortopy.errors import DataError
 from factortopy.tokens import TokenStore
 

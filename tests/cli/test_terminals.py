@@ -11,7 +11,7 @@ from rich.text import Text
 
 import factortopy
 from factortopy.cli import app
-from factortopy.cli.failures import PLAIN, print_readably
+from factortopy.cli.shared.failures import PLAIN, print_readably
 from factortopy.progress import progress_bar
 
 COMMANDS = sorted({command.callback.__name__ for command in app.registered_commands})

@@ -14,7 +14,7 @@ from fake_mapping import fake_mapping_and_truth, with_limits
 from PIL import Image
 
 from factortopy import plot
-from factortopy.cli.options import parse_changes
+from factortopy.cli.shared.options import parse_changes
 from factortopy.errors import DataError
 from factortopy.fitting import History, fit_settings
 from factortopy.reporting import headline, limits_note, report

@@ -7,7 +7,7 @@ import typer
 
 import factortopy as ft
 from factortopy.cli import channels, compare, data, figures, finetune, fit, plan, score, start, weights
-from factortopy.cli.failures import Commands, failure_line, print_readably
+from factortopy.cli.shared.failures import Commands, failure_line, print_readably
 
 __all__ = ["app", "main"]
 

@@ -9,8 +9,8 @@ import typer
 from typer import Argument, Option
 
 import factortopy as ft
-from factortopy.cli import options as opt
-from factortopy.cli.tables import Rows, print_cost
+from factortopy.cli.shared import options as opt
+from factortopy.cli.shared.tables import Rows, print_cost
 from factortopy.errors import DataError, UnknownNameError
 
 if TYPE_CHECKING:

@@ -8,8 +8,8 @@ import typer
 from typer import Argument, Option
 
 import factortopy as ft
-from factortopy.cli import options as opt
-from factortopy.cli.tables import Rows
+from factortopy.cli.shared import options as opt
+from factortopy.cli.shared.tables import Rows
 from factortopy.errors import DataError
 
 RANKING = {

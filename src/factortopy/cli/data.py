@@ -12,8 +12,8 @@ from rich.text import Text
 from typer import Argument, Option
 
 import factortopy as ft
-from factortopy.cli import options as opt
-from factortopy.cli.tables import Rows, print_cost, print_table, readable_bytes
+from factortopy.cli.shared import options as opt
+from factortopy.cli.shared.tables import Rows, print_cost, print_table, readable_bytes
 from factortopy.errors import DataError
 
 STYLES = {"ok": "green", "note": "yellow", "problem": "bold red"}

@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 import factortopy as ft
-from factortopy.cli import options as opt
-from factortopy.cli.tables import Answer, Rows
+from factortopy.cli.shared import options as opt
+from factortopy.cli.shared.tables import Answer, Rows
 from factortopy.errors import DataError
 
 ALL = "all"

@@ -10,8 +10,8 @@ import typer
 from typer import Argument, Option
 
 import factortopy as ft
-from factortopy.cli import options as opt
-from factortopy.cli.tables import print_cost, print_table, readable_seconds
+from factortopy.cli.shared import options as opt
+from factortopy.cli.shared.tables import print_cost, print_table, readable_seconds
 from factortopy.errors import DataError, FactortopyError, UnknownNameError
 
 

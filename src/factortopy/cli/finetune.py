@@ -8,9 +8,9 @@ import typer
 from typer import Argument, Option
 
 import factortopy as ft
-from factortopy.cli import options as opt
 from factortopy.cli.compare import print_change
-from factortopy.cli.tables import print_cost, print_table, readable_bytes, readable_seconds
+from factortopy.cli.shared import options as opt
+from factortopy.cli.shared.tables import print_cost, print_table, readable_bytes, readable_seconds
 from factortopy.errors import DataError
 
 

@@ -9,8 +9,8 @@ import typer
 from typer import Argument, Option
 
 import factortopy as ft
-from factortopy.cli import options as opt
-from factortopy.cli.tables import print_cost, print_table
+from factortopy.cli.shared import options as opt
+from factortopy.cli.shared.tables import print_cost, print_table
 from factortopy.errors import DataError
 
 CLUSTER, AUTHORS = "cluster", "authors"

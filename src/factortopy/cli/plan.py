@@ -8,8 +8,8 @@ import typer
 from typer import Option
 
 import factortopy as ft
-from factortopy.cli import options as opt
-from factortopy.cli.tables import Rows, print_table
+from factortopy.cli.shared import options as opt
+from factortopy.cli.shared.tables import Rows, print_table
 
 ROWS = {
     "slope_error": ("error of the hierarchy slope", "0"),

@@ -8,9 +8,9 @@ from typing import Annotated, Any
 from typer import Option
 
 import factortopy as ft
-from factortopy.cli import options as opt
 from factortopy.cli.depth import null_answer, order_answer, read_distances
-from factortopy.cli.tables import Answer, Rows
+from factortopy.cli.shared import options as opt
+from factortopy.cli.shared.tables import Answer, Rows
 from factortopy.errors import DataError
 
 NORMALISED = ("normalised", "masked")

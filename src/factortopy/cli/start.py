@@ -14,8 +14,8 @@ import typer
 from typer import Argument, Option
 
 import factortopy as ft
-from factortopy.cli import options as opt
-from factortopy.cli.tables import print_table, readable_bytes, readable_seconds
+from factortopy.cli.shared import options as opt
+from factortopy.cli.shared.tables import print_table, readable_bytes, readable_seconds
 
 DEMO_NETWORK = "clip-b16-openai"
 RULES = {"class": "the class token", "pooled": "the mean over places, as there is no class token (pooled)"}

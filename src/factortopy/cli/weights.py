@@ -7,9 +7,9 @@ import typer
 from typer import Argument, Option
 
 import factortopy as ft
-from factortopy.cli import options as opt
 from factortopy.cli.figures import plot
 from factortopy.cli.fit import print_scores
+from factortopy.cli.shared import options as opt
 from factortopy.errors import DataError
 
 UNTRAINED = "-untrained-0"
