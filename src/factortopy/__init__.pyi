@@ -101,6 +101,7 @@ from .images import split_images as split_images
 from .images import split_with_test as split_with_test
 from .mapping import Mapping as Mapping
 from .mapping import load_model as load_model
+from .mapping import predict as predict
 from .networks import Network as Network
 from .networks import Preprocessing as Preprocessing
 from .networks import list_networks as list_networks

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import typer
 
 import factortopy as ft
-from factortopy.cli import channels, compare, data, figures, finetune, fit, plan, score, start, weights
+from factortopy.cli import brain, channels, compare, data, figures, finetune, fit, plan, score, start, weights
 from factortopy.cli.shared.failures import Commands, failure_line, print_readably
 
 __all__ = ["app", "main"]
@@ -24,6 +24,7 @@ PANELS: dict[str, tuple[Callable[..., None], ...]] = {
     "Start": (start.demo, start.networks, plan.plan, start.doctor),
     "Data": (data.check, data.convert, data.extract),
     "Fit": (fit.fit, fit.baselines, finetune.finetune),
+    "Use": (brain.predict,),
     "Results": (score.score, compare.compare, figures.plot, figures.report, figures.paper),
 }
 """The commands by what the user is doing, as --help shows them."""

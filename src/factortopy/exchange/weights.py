@@ -134,7 +134,8 @@ def score_weights(
     facts = {**scores.facts, "split": split.digest, "images_test": len(split.test)}
     facts |= {"preprocessing": str(tokens.preprocessing)}
     facts |= {"responses": AS_SHIPPED} if responses == "shipped" else {}
-    return replace(mapping, dataset=with_values(mapping.dataset, scores.values).assign_attrs(facts))
+    dataset = with_values(mapping.dataset, scores.values).assign_attrs(facts)
+    return replace(mapping, dataset=dataset, provenance={**mapping.provenance, "tokens": tokens.facts})
 
 
 def export_weights(mapping: Mapping) -> dict[str, Tensor]:

@@ -4,6 +4,10 @@ from ._tokens import check_tokens as check_tokens
 from .mapping import Mapping as Mapping
 from .mapping import best_layer as best_layer
 from .mapping import layer_confidence as layer_confidence
+from .predicting import Predictor as Predictor
+from .predicting import predict as predict
+from .predictions import Predictions as Predictions
+from .predictions import prediction_format as prediction_format
 from .rebuild import load_mapped_network as load_mapped_network
 from .rebuild import load_model as load_model
 from .schema import YARDSTICK as YARDSTICK

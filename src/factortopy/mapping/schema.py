@@ -19,6 +19,7 @@ DIMENSIONS: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(
         ("size", "scale", "scale_share", "depth", "r2", "r", "ceiling", "subjects", "ridge_r2", "mean_r2"), ("voxel",)
     ),
+    **dict.fromkeys(("response_mean", "response_spread"), ("voxel",)),
     "coordinates": ("voxel", "dimension"),
     **dict.fromkeys(("drawn_r2", "drawn_depth", "drawn_scale", "drawn_ridge", "drawn_margin"), ("draw", "region")),
     **dict.fromkeys(("drawn_slope", "drawn_b0", "drawn_b1"), ("draw",)),

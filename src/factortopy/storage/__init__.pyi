@@ -35,6 +35,7 @@ from .shards import read_rows as read_rows
 from .shards import shard_bytes as shard_bytes
 from .shards import shard_path as shard_path
 from .shards import write_shard as write_shard
+from .surface_maps import write_surface_maps as write_surface_maps
 from .values import as_array as as_array
 from .volumes import VOLUME_ENDINGS as VOLUME_ENDINGS
 from .volumes import open_cifti as open_cifti

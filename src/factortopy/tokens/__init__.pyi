@@ -1,9 +1,14 @@
+from ._extract import compare_images as compare_images
 from ._extract import estimate_extraction as estimate_extraction
 from ._extract import extract as extract
+from ._extract import prepare_extraction as prepare_extraction
 from .clusters import split_clusters as split_clusters
 from .outliers import OUTLIER_RATIO as OUTLIER_RATIO
 from .outliers import TokenNorms as TokenNorms
 from .outliers import token_norms as token_norms
+from .pipeline import Extraction as Extraction
+from .store import DIGEST_BYTES as DIGEST_BYTES
+from .store import DIGESTS as DIGESTS
 from .store import TokenFolder as TokenFolder
 from .store import TokenStore as TokenStore
 from .store import images_done as images_done

@@ -17,7 +17,7 @@ from factortopy.machine import Cost, choose_device, choose_precision
 from factortopy.networks import Network, Tokens, peak_memory
 from factortopy.progress import progress_bar
 from factortopy.provenance import provenance
-from factortopy.storage import SHARD_IMAGES
+from factortopy.storage import SHARD_IMAGES, ShardedStore
 from factortopy.tokens.outliers import OUTLIER_RATIO
 from factortopy.tokens.pipeline import Extraction, image_digest
 from factortopy.tokens.store import (
@@ -79,11 +79,11 @@ def extract(
         >>> len(store.image_ids)
         40
     """
-    extraction = _prepare(network, images, grid, batch_size, workers, device, precision, mask_outliers)
+    extraction = prepare_extraction(network, images, grid, batch_size, workers, device, precision, mask_outliers)
     path, identity = Path(path), _identity(extraction)
     if images_done(path) == len(extraction.images) and TokenFolder(path).finished:
         TokenFolder(path).compare(identity, len(extraction.images))
-        _compare_images(path, extraction.images)
+        compare_images(TokenFolder(path), extraction.images)
         return TokenStore.open(path)
     if not images_done(path):
         extraction.load_first(progress)  # so that no folder is made where the images cannot be read
@@ -100,13 +100,13 @@ def extract(
     )
     with TokenFolder(path).only_writer():
         writer = TokenWriter(path, identity, record)
-        _compare_images(path, extraction.images)
+        compare_images(TokenFolder(path), extraction.images)
         with progress_bar("Tokens", len(extraction.images), show=progress, done=writer.done) as advance:
             extraction.run(writer.done, writer.add, advance, progress)
     return TokenStore.open(path)
 
 
-def _prepare(
+def prepare_extraction(
     network: Network,
     images: ImageSet,
     grid: tuple[int, int],
@@ -146,15 +146,19 @@ def _identity(extraction: Extraction) -> dict[str, Any]:
     }
 
 
-def _compare_images(path: Path, images: ImageSet) -> None:
-    """Equal names may hide other images: some of those written are decoded again and compared."""
-    done = images_done(path)
+def compare_images(folder: ShardedStore, images: ImageSet) -> None:
+    """Equal names may hide other images: some of those written are decoded again and compared.
+
+    Raises:
+        DataError: if the folder, which keeps digests of its images, was begun with others.
+    """
+    done, path = folder.done, folder.path
     if not done or not (path / DIGESTS).is_dir():
         return
     rows = np.unique(np.linspace(0, done - 1, SAMPLED_IMAGES).round().astype(int)).tolist()
     for row, digest in zip(rows, read_digests(path, rows), strict=True):
         if image_digest(np.asarray(images.image(row))).hex() != digest:
-            fault = f"token store {path} was begun with another image {images.ids[row]!r}; choose another folder"
+            fault = f"{folder.noun} {path} was begun with another image {images.ids[row]!r}; choose another folder"
             raise DataError(fault, path=path)
 
 
@@ -179,7 +183,7 @@ def estimate_extraction(
         >>> estimate.disk > 0
         True
     """
-    extraction = _prepare(network, images, grid, batch_size, workers, device, precision, mask_outliers)
+    extraction = prepare_extraction(network, images, grid, batch_size, workers, device, precision, mask_outliers)
     by_image, batch = _first_look(extraction)
     stored = planned_bytes(1, network.channels, grid)
     count = min(MEASURED_IMAGES, int(MEASURED_SECONDS / by_image), int(MEASURED_BYTES / stored))

@@ -98,6 +98,19 @@ class TokenStore:
         except (KeyError, IndexError, TypeError) as error:
             raise folder.damaged(f"its attributes lack {error}") from error
 
+    @property
+    def facts(self) -> dict[str, Any]:
+        """How photographs became these tokens, JSON-ready: what a mapping needs to be shown others alike."""
+        return {
+            "network": self.network,
+            "weights_hash": self.weights_hash,
+            "preprocessing": vars(self.preprocessing),
+            "grid": list(self.grid),
+            "precision": self.precision,
+            "outliers": self.outliers,
+            **self.provenance,
+        }
+
     def __len__(self) -> int:
         """Number of images."""
         return len(self.image_ids)

@@ -14,6 +14,7 @@ from factortopy.fitting import (
     FitSettings,
     History,
     Recipe,
+    StandardisedResponses,
     default_split,
     fit_settings,
     image_of_rows,
@@ -171,6 +172,9 @@ def fit_model(
         model, examples["test"], subject, split, machine, raw=settings.recipe == "paper", bootstrap=bootstrap
     )
     values, facts = voxel_variables(subject.voxels)
+    scale = examples["train"].responses
+    if isinstance(scale, StandardisedResponses):
+        values |= {"response_mean": scale.mean, "response_spread": scale.spread}
     if yardstick:
         rows, scenes = image_of_rows(subject, split.test), tokens.image_groups
         held_against = Yardstick(unseen_sides(examples, split), reduction, scenes, settings, machine, state)
@@ -187,12 +191,7 @@ def fit_model(
         provenance=provenance(
             fit_seconds=round(time.perf_counter() - start, 1),
             training=asdict(history),
-            tokens={
-                "network": tokens.network,
-                "weights_hash": tokens.weights_hash,
-                "preprocessing": vars(tokens.preprocessing),
-                **tokens.provenance,
-            },
+            tokens=tokens.facts,
             subject=subject.provenance,
             responses_hash=made_of["responses"],
             split=split.digest,
