@@ -83,6 +83,7 @@ from .datasets import open_images as open_images
 from .datasets import paper_protocol as paper_protocol
 from .datasets import register_data_set as register_data_set
 from .datasets import things_test_images as things_test_images
+from .exchange import export_maps as export_maps
 from .exchange import export_weights as export_weights
 from .exchange import import_weights as import_weights
 from .finetuning import finetune as finetune

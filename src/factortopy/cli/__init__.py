@@ -28,7 +28,7 @@ PANELS: dict[str, tuple[Callable[..., None], ...]] = {
     "Results": (score.score, compare.compare, figures.plot, figures.report, figures.paper),
 }
 """The commands by what the user is doing, as --help shows them."""
-WEIGHTS = "Read the weights that the paper's authors released as a mapping, or write a mapping's under their names."
+WEIGHTS = "Read the weights that the paper's authors released as a mapping; write a mapping's weights or maps."
 GROUPS: dict[tuple[str, str, str], dict[str, Callable[..., None]]] = {
     ("weights", "Fit", WEIGHTS): {"import": weights.import_file, "export": weights.export_file},
     ("channels", "Results", "Show which channels voxels select."): {

@@ -13,6 +13,7 @@ from factortopy.cli.shared import options as opt
 from factortopy.errors import DataError
 
 UNTRAINED = "-untrained-0"
+MapKind = Literal["gifti", "mgh", "annot", "cifti", "npz", "pycortex", "niivue", "nifti"]
 KINDS = (".pth", ".pt", ".safetensors")
 WHOLE = (
     "Coordinates were scaled by the whole surface: import with --bounds surface. The authors' program scales "
@@ -90,30 +91,47 @@ def import_file(
 
 def export_file(
     mapping: opt.MappingFolder,
-    file: Annotated[Path, Argument(help="State dict to write: .pth, .pt or .safetensors.")],
+    output: Annotated[Path, Argument(help="State dict to write: .pth, .pt or .safetensors; with --maps a folder.")],
     *,
-    overwrite: Annotated[bool, Option("--overwrite", help="Replace FILE.")] = False,
+    maps: Annotated[
+        MapKind | None, Option(help="Maps and regions for other programs in place of weights; annot: regions alone.")
+    ] = None,
+    like: Annotated[
+        Path | None, Option(metavar="IMAGE", help="With --maps nifti: a NIfTI or MGH image on the voxels' grid.")
+    ] = None,
+    overwrite: Annotated[bool, Option("--overwrite", help="Replace OUTPUT.")] = False,
     quiet: opt.Quiet = False,
 ) -> None:
-    """Write the trained weights of a mapping that fit --recipe paper made under the authors' names."""
-    if file.suffix not in KINDS:
-        raise DataError(f"{file} must end in {', '.join(KINDS)}")
-    if file.exists() and not overwrite:
-        raise DataError(f"{file} exists; choose another name or give --overwrite")
-    opt.check_output(file)
+    """Write the trained weights of a mapping that fit --recipe paper made under the authors' names, or any's maps."""
+    if maps is None and output.suffix not in KINDS:
+        raise DataError(f"{output} must end in {', '.join(KINDS)}; for maps say --maps")
+    if maps is None and like is not None:
+        raise DataError("--like is the grid of --maps nifti; weights have none")
+    if output.exists() and not overwrite:
+        raise DataError(f"{output} exists; choose another name or give --overwrite")
+    opt.check_output(output)
+    loaded = ft.Mapping.load(mapping)
+    if maps is None:
+        _export_weights(loaded, output, quiet)
+        return
+    folder = ft.export_maps(loaded, output, maps, like=like)
+    if not quiet:
+        typer.echo(f"Maps of {loaded.dataset.sizes['voxel']:,} voxels: {folder}")
+
+
+def _export_weights(mapping: "ft.Mapping", file: Path, quiet: bool) -> None:
     import numpy as np
     import torch
     from safetensors.torch import save_file
 
-    loaded = ft.Mapping.load(mapping)
-    state = {name: value.contiguous() for name, value in ft.exchange.export_weights(loaded).items()}
+    state = {name: value.contiguous() for name, value in ft.exchange.export_weights(mapping).items()}
     with ft.storage.atomic_path(file) as temporary:
         (save_file if file.suffix == ".safetensors" else torch.save)(state, temporary)
     if quiet:
         return
     typer.echo(f"Weights of {len(state['bias']):,} voxels: {file}")
-    own = loaded.dataset["coordinates"].values
-    scaled = np.reshape(loaded.dataset.attrs["coordinate_bounds"], (2, 3))
+    own = mapping.dataset["coordinates"].values
+    scaled = np.reshape(mapping.dataset.attrs["coordinate_bounds"], (2, 3))
     if not np.allclose([own.min(axis=0), own.max(axis=0)], scaled, atol=1e-3):
         typer.echo(WHOLE)
 

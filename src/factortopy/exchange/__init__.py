@@ -1,4 +1,4 @@
-"""Mappings to and from the weights that the paper's authors released (`docs/authors-weights.md`)."""
+"""Mappings from and to the authors' released weights (`docs/authors-weights.md`), and maps for other programs."""
 
 import lazy_loader
 

@@ -1,3 +1,5 @@
+from .map_files import MapKind as MapKind
+from .map_files import export_maps as export_maps
 from .names import AuthorsFile as AuthorsFile
 from .places import LabelFiles as LabelFiles
 from .places import subject_at as subject_at
