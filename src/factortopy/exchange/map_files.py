@@ -154,9 +154,10 @@ def _npz(found: MapSet, folder: Path) -> str:
     maps = {one.name: one.values[:, 0] if len(one.columns) == 1 else one.values for one in found.maps}
     rois = found.mapping.rois
     masks = np.stack(list(rois.values()), axis=1) if rois else np.zeros((data.sizes["voxel"], 0), dtype=bool)
-    layers, regions = np.array(found.mapping.layers), np.array(list(rois), dtype=str)
+    named = {"layers": np.array(found.mapping.layers), "regions": np.array(list(rois), dtype=str)}
+    arrays: dict[str, Any] = {**places, **maps, **named, "in_region": masks}
     with (folder / "maps.npz").open("wb") as file:
-        np.savez_compressed(file, **places, **maps, layers=layers, regions=regions, in_region=masks)
+        np.savez_compressed(file, **arrays)
     return "left out"
 
 
