@@ -13,7 +13,7 @@ from factortopy.errors import DataError
 from factortopy.exchange.maps import MapSet
 from factortopy.exchange.viewers import write_niivue, write_pycortex
 from factortopy.mapping import Mapping
-from factortopy.storage import atomic_path, open_volume
+from factortopy.storage import atomic_path, open_volume, write_surface_maps
 
 MapKind = Literal["gifti", "mgh", "annot", "cifti", "npz", "pycortex", "niivue", "nifti"]
 STRUCTURES = {"left": "CortexLeft", "right": "CortexRight"}
@@ -71,40 +71,30 @@ def export_maps(
 def _gifti(found: MapSet, folder: Path) -> str:
     from nibabel import gifti, save
 
-    def image(side: str, arrays: list[Any], table: Any = None) -> Any:
-        said = {name: json.dumps(value) for name, value in found.facts.items()}
-        meta = {"AnatomicalStructurePrimary": STRUCTURES[side], "Unmeasured": FILL, **said}
-        return gifti.GiftiImage(meta=gifti.GiftiMetaData(meta), labeltable=table, darrays=arrays)
-
-    def array(values: np.ndarray, name: str, intent: str) -> Any:
-        return gifti.GiftiDataArray(values, intent, encoding="GIFTI_ENCODING_B64GZ", meta={"Name": name})
-
+    facts = {"Unmeasured": FILL, **{name: json.dumps(value) for name, value in found.facts.items()}}
     for side, prefix in found.sides():
         for one in found.maps:
             columns = found.spread(one.values, side).T
-            intent = "NIFTI_INTENT_NONE"
-            arrays = [array(row, name, intent) for row, name in zip(columns, one.columns, strict=True)]
-            save(image(side, arrays), folder / f"{prefix}.{one.name}.func.gii")
+            write_surface_maps(folder / f"{prefix}.{one.name}.func.gii", columns, one.columns, facts)
         for label in found.labels:
             table = gifti.GiftiLabelTable()
             for key, (name, colour) in enumerate(zip(("???", *label.regions), label.colours() / 255, strict=True)):
                 table.labels.append(entry := gifti.GiftiLabel(key, *colour))
                 entry.label = name
-            values = found.spread(label.values, side, fill=0)
-            arrays = [array(values, label.name, "NIFTI_INTENT_LABEL")]
-            save(image(side, arrays, table), folder / f"{prefix}.{label.name}.label.gii")
+            values, meta = found.spread(label.values, side, fill=0), gifti.GiftiMetaData({"Name": label.name})
+            array = gifti.GiftiDataArray(values, "NIFTI_INTENT_LABEL", encoding="GIFTI_ENCODING_B64GZ", meta=meta)
+            about = gifti.GiftiMetaData({"AnatomicalStructurePrimary": STRUCTURES[side], **facts})
+            save(
+                gifti.GiftiImage(meta=about, labeltable=table, darrays=[array]),
+                folder / f"{prefix}.{label.name}.label.gii",
+            )
     return FILL
 
 
 def _mgh(found: MapSet, folder: Path) -> str:
-    from nibabel import MGHImage, save
-
     for side, prefix in found.sides():
         for one in found.maps:
-            # A vertex is a voxel of the first axis, a layer a frame.
-            frames = () if len(one.columns) == 1 else (len(one.columns),)
-            values = found.spread(one.values, side).reshape(-1, 1, 1, *frames)
-            save(MGHImage(values, np.eye(4)), folder / f"{prefix}.{one.name}.mgh")
+            write_surface_maps(folder / f"{prefix}.{one.name}.mgh", found.spread(one.values, side).T, one.columns)
     return "NaN"
 
 

@@ -1,7 +1,7 @@
 """Maps of a hemisphere's vertices as GIfTI or MGH files, which other programs for surfaces read."""
 
 import gzip
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +13,9 @@ STRUCTURES = {"lh": "CortexLeft", "rh": "CortexRight"}
 """What GIfTI calls the hemisphere of a file, by the beginning of its name."""
 
 
-def write_surface_maps(path: Path_, maps: Float[np.ndarray, "map vertex"], names: Sequence[str]) -> Path:
+def write_surface_maps(
+    path: Path_, maps: Float[np.ndarray, "map vertex"], names: Sequence[str], facts: Mapping[str, str] | None = None
+) -> Path:
     """Write maps of all vertices of one hemisphere, whole or not at all.
 
     Args:
@@ -21,6 +23,7 @@ def write_surface_maps(path: Path_, maps: Float[np.ndarray, "map vertex"], names
             the right hemisphere; ``.gii.gz`` too.
         maps: NaN where nothing was measured.
         names: of the maps.
+        facts: about the whole, by name, which GIfTI keeps and MGH has no room for.
 
     Returns:
         The path.
@@ -29,7 +32,7 @@ def write_surface_maps(path: Path_, maps: Float[np.ndarray, "map vertex"], names
         DataError: if the file cannot be written.
     """
     path = Path(path)
-    content = _gifti(path, maps, names) if ".gii" in path.name.lower() else _mgh(maps)
+    content = _gifti(path, maps, names, facts or {}) if ".gii" in path.name.lower() else _mgh(maps)
     compressed = path.name.lower().endswith((".mgz", ".gz"))
     with atomic_path(path) as temporary:
         # Without a time inside, so that equal maps are equal files.
@@ -37,11 +40,11 @@ def write_surface_maps(path: Path_, maps: Float[np.ndarray, "map vertex"], names
     return path
 
 
-def _gifti(path: Path, maps: Float[np.ndarray, "map vertex"], names: Sequence[str]) -> bytes:
+def _gifti(path: Path, maps: Float[np.ndarray, "map vertex"], names: Sequence[str], facts: Mapping[str, str]) -> bytes:
     from nibabel.gifti import GiftiDataArray, GiftiImage, GiftiMetaData
 
     structure = STRUCTURES.get(path.name[:2].lower())
-    meta = GiftiMetaData() if structure is None else GiftiMetaData({"AnatomicalStructurePrimary": structure})
+    meta = GiftiMetaData(({} if structure is None else {"AnatomicalStructurePrimary": structure}) | dict(facts))
     arrays = [
         GiftiDataArray(values.astype("<f4"), intent="NIFTI_INTENT_NONE", meta=GiftiMetaData({"Name": name}))
         for values, name in zip(maps, names, strict=True)
@@ -52,4 +55,6 @@ def _gifti(path: Path, maps: Float[np.ndarray, "map vertex"], names: Sequence[st
 def _mgh(maps: Float[np.ndarray, "map vertex"]) -> bytes:
     from nibabel import MGHImage
 
-    return bytes(MGHImage(maps.T[:, None, None, :].astype(np.float32), np.eye(4)).to_bytes())
+    # An image of one frame has no axis of frames.
+    frames = () if len(maps) == 1 else (len(maps),)
+    return bytes(MGHImage(maps.T.reshape(-1, 1, 1, *frames).astype(np.float32), np.eye(4)).to_bytes())
