@@ -146,6 +146,8 @@ def test_a_pointed_vertex_s_numbers_are_the_mapping_s(page, mapping):
         # Printed to the third decimal, of numbers kept to a four-thousandth of their range.
         shown = [float(number) for number in said.split("R²")[1].split("]")[0].replace("[", ",").split(",")]
         assert shown == pytest.approx([r2, low, high], abs=6e-3)
+        part = float(data["r2"].values[row] / data["ceiling"].values[row])
+        assert int(said.split("%")[0].rpartition("(")[2]) == pytest.approx(100 * part, abs=1)
         own = [name for name, inside in mapping.rois.items() if inside[row]] or ["no region"]
         assert all(name in said for name in own)
         bars = page.locator(".ft-vertices article").first.locator("rect title").all_text_contents()
@@ -372,8 +374,7 @@ def test_the_report_holds_the_picture(browser, mapping, tmp_path):
         assert page.evaluate(f"{APP}.mapping.vertex.length") == mapping.dataset.sizes["voxel"]
         page.mouse.move(600, 600)
         page.mouse.wheel(0, 400)  # the page's, as the cortex was not clicked
-        page.wait_for_timeout(300)
-        assert page.evaluate("scrollY") > 0
+        page.wait_for_function("scrollY > 0")
         assert settled(page)["zoom"] == 1
         assert page.complaints == []
     with opened(browser, path, scheme="dark", arguments={"bypass_csp": True}) as page:

@@ -16,6 +16,8 @@ from factortopy.page import write_page
 from factortopy.page.codec import icosphere
 from factortopy.plot import FlatMap, layer_colours, paint, scalar_colormap, scalar_colours, space_colours
 
+STEPS = {"r2": 4094, "r2_low": 510, "r2_high": 510, "size": 510}
+"""In which numbers are kept between their least and largest; 1022 of all others."""
 HOSTILE = ["<script>alert(1)</script>", "</script><img src=x onerror=alert(1)>", "\"'&", "x" * 10_000, "\u202eمرحبا"]
 
 
@@ -109,12 +111,15 @@ def test_numbers_are_the_mapping_s(payload, shown, mapping):
     data = mapping.dataset
     own = {name: data[name].values for name in ("r2", "r2_low", "r2_high", "ceiling", "scale", "scale_share", "size")}
     own |= {"x": data["space"].values[:, 0], "y": data["space"].values[:, 1]}
-    own["normalised"] = data["r2"].values / data["ceiling"].values
     for name, values in own.items():
         read = payload.values(header["values"][name], parents)[:, 0]
-        assert np.abs(read - values[rows]).max() <= 0.51 * np.ptp(values) / 4094
+        assert np.abs(read - values[rows]).max() <= 0.51 * np.ptp(values) / STEPS.get(name, 1022)
     share, weights = data["layer_share"].values[rows], header["weights"]["share"]
-    assert np.abs(payload.values(weights["profile"], parents) - share).max() <= 0.51 * np.ptp(share) / 1022
+    assert np.abs(payload.values(weights["profile"], parents) - share).max() <= 0.51 * np.ptp(share) / 254
+    selector = header["weights"]["selector"]
+    assert set(selector) == set(weights) - {"profile", "position"}  # its map needs no more
+    best = data["layer"].values[rows].argmax(axis=1)
+    assert np.array_equal(np.rint(payload.values(selector["best"], parents)[:, 0]), best)
     assert np.array_equal(np.rint(payload.values(weights["best"], parents)[:, 0]), share.argmax(axis=1))
     for number, (name, inside) in enumerate(mapping.rois.items()):
         assert header["rois"][number]["name"] == name

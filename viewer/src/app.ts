@@ -13,6 +13,7 @@ import { outlinesOf } from "./scene/outlines";
 import { type Panel, panelsOf } from "./scene/panels";
 import { placeOf, type Pose, poseOf } from "./scene/pose";
 import { CortexScene } from "./scene/scene";
+import { Blocks } from "./scene/rays";
 import { Sight } from "./scene/sight";
 import { START, type State, Store } from "./state";
 
@@ -27,11 +28,13 @@ export interface View {
 }
 
 export class App {
+  readonly canvas: HTMLCanvasElement;
   readonly start: State;
   readonly store: Store;
   readonly scene: CortexScene;
   readonly colours: Record<Palette, Colours>;
   readonly focus: Focus;
+  private readonly blocks: Blocks;
   private readonly stale: Set<number>;
   private readonly afterFrame: (() => void)[] = [];
   private waiting = false;
@@ -42,13 +45,15 @@ export class App {
     readonly header: Header,
     readonly cortex: Cortex,
     readonly mappings: Mapping[],
-    readonly canvas: HTMLCanvasElement,
+    context: WebGL2RenderingContext,
   ) {
+    this.canvas = context.canvas as HTMLCanvasElement;
     this.start = { ...START, palette: header.palette, fade: header.fade, map: mapsOf(mappings[0], START, mappings)[0].id };
     this.store = new Store(this.start);
     this.colours = coloursOf(header.colours);
     this.focus = focusOf(cortex, mappings);
-    this.scene = new CortexScene(canvas, cortex, mappings.map((mapping) => outlinesOf(cortex, mapping)));
+    this.blocks = new Blocks(cortex);
+    this.scene = new CortexScene(context, cortex, mappings.map((mapping) => outlinesOf(cortex, mapping)));
     this.stale = new Set(mappings.keys());
     this.store.listen((_, changed) => {
       if (COLOURING.some((key) => changed.has(key))) for (const number of mappings.keys()) this.stale.add(number);
@@ -123,7 +128,7 @@ export class App {
     this.scene.clear();
     for (const { panel, frame } of views) this.scene.draw(panel.mapping, panel.area, frame, state.outlines);
     const [{ panel, frame }] = views;
-    this.sight = new Sight(this.cortex, this.pose, this.scene, frame, panel.area);
+    this.sight = new Sight(this.cortex, this.pose, this.blocks, frame, panel.area);
     for (const call of this.afterFrame) call();
   }
 

@@ -5,6 +5,7 @@ import { unzipped } from "./data/codec";
 import { readCortex } from "./data/cortex";
 import type { Header } from "./data/header";
 import { readMapping } from "./data/mapping";
+import { contextOn } from "./scene/scene";
 import { controls, mappingControls } from "./ui/controls";
 import { details } from "./ui/details";
 import { h } from "./ui/dom";
@@ -25,12 +26,15 @@ declare global {
 
 /** Bring a picture to life in an element, from its header and its packed numbers. */
 export async function show(root: HTMLElement, header: Header, packed: Uint8Array<ArrayBuffer>): Promise<App> {
-  const blob = await unzipped(packed);
+  const unpacking = unzipped(packed);
+  // Meanwhile, as both take their time.
+  const context = contextOn(() => h("canvas", { class: "ft-canvas", tabindex: 0, role: "application", "aria-label":
+    "Cortex in the colours of the map. Arrows turn, + and − enlarge, Alt and arrows walk from vertex to vertex, Enter pins" }));
+  const blob = await unpacking;
   const cortex = readCortex(header.surface, blob);
   const mappings = header.mappings.map((mapping) => readMapping(mapping, cortex, blob));
-  const canvas = h("canvas", { class: "ft-canvas", tabindex: 0, role: "application", "aria-label":
-    "Cortex in the colours of the map. Arrows turn, + and − enlarge, Alt and arrows walk from vertex to vertex, Enter pins" });
-  const app = new App(header, cortex, mappings, canvas);
+  const app = new App(header, cortex, mappings, context);
+  const { canvas } = app;
   const stage = h("div", { class: "ft-stage" },
     h("div", { class: "ft-view" }, canvas, stageOver(app)), h("div", { class: "ft-foot" }, keyCard(app), unfolding(app)));
   const side = h("aside", { class: "ft-side", "aria-label": "What is shown and what is pointed at" },

@@ -19,9 +19,10 @@ from factortopy.plot import LayerKey, certainty, flat_sheet, label_anchor, round
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-BITS, PROFILE_BITS = 12, 10
-"""Of a number of a voxel, and of its weight of a layer."""
-SCALARS = ("r2", "r2_low", "r2_high", "ceiling", "scale", "scale_share", "size", "depth", "depth_low", "depth_high")
+BITS = {"r2": 12, "cluster": 12, "best": 12, "r2_low": 9, "r2_high": 9, "sure": 9, "size": 9, "profile": 8}
+"""Of a number of a voxel, as many as are told apart where it is printed or painted; of all others ``OTHER_BITS``."""
+OTHER_BITS = 10
+SCALARS = ("r2", "r2_low", "r2_high", "ceiling", "scale", "scale_share", "size")
 """Variables of one number a voxel that are taken where the mapping has them."""
 WEIGHTS = {"share": "layer_share", "selector": "layer"}
 TABLE = ("r2", "ceiling", "normalised", "depth", "scale")
@@ -40,17 +41,20 @@ def write_mapping(
     everywhere = np.zeros(2 * surface.left.vertices, dtype=bool)
     everywhere[position] = True
     scalars = {name: data[name].values for name in SCALARS if name in data}
-    if "ceiling" in data:
-        ceiling = data["ceiling"].values
-        scalars["normalised"] = np.divide(data["r2"].values, ceiling, np.full(len(ceiling), np.nan), where=ceiling > 0)
     with suppress(DataError):  # without limits of R^2 nothing is known of it
         scalars["sure"] = certainty(mapping)
     scalars |= {axis: data["space"].values[:, number] for number, axis in enumerate("xy")}
-    written = {name: blob.values(values[voxel], parents, BITS) for name, values in scalars.items()}
+    limits = _limits(scalars)
     if clusters is not None:
-        written["cluster"] = blob.values(np.where(clusters > 0, clusters, np.nan)[voxel], parents, BITS)
+        scalars["cluster"] = np.where(clusters > 0, clusters, np.nan)
+    written = {
+        name: blob.values(values[voxel], parents, BITS.get(name, OTHER_BITS)) for name, values in scalars.items()
+    }
+    sources = {source: data[name].values for source, name in WEIGHTS.items() if name in data}
     weights = {
-        source: _weights(data[name].values, voxel, parents, blob) for source, name in WEIGHTS.items() if name in data
+        # Profiles are of shares where there are some.
+        source: _weights(values[voxel], parents, blob, profile=source == next(iter(sources)))
+        for source, values in sources.items()
     }
     return {
         "network": str(attributes.get("network", "unnamed")),
@@ -62,7 +66,7 @@ def write_mapping(
         "measured": blob.bits(everywhere),
         "values": written,
         "weights": weights,
-        "limits": _limits(scalars),
+        "limits": limits,
         "rois": _regions(mapping, surface, voxel, blob),
         "table": [_numbers(mapping, name) for name in region_names(mapping.rois)],
         "image": None if image is None else _inlined(image),
@@ -95,18 +99,17 @@ def _measured(mapping: Mapping, surface: Surface) -> tuple[Int[np.ndarray, "voxe
 
 
 def _weights(
-    weights: Float[np.ndarray, "all_voxels layer"], voxel: np.ndarray, parents: np.ndarray, blob: Blob
+    chosen: Float[np.ndarray, "voxel layer"], parents: np.ndarray, blob: Blob, *, profile: bool
 ) -> dict[str, Any]:
-    """Weights of layers, the largest one's number and its confidence, all from the mapping's exact numbers."""
-    chosen = weights[voxel]
+    """The largest layer's number and its confidence, and all weights, all from the mapping's exact numbers."""
     confidence = layer_confidence(chosen)
     best = best_layer(chosen) * max(chosen.shape[1] - 1, 1)
     known = confidence[np.isfinite(confidence)]
+    kept = {"best": np.rint(best), "confidence": confidence}
+    if profile:
+        kept |= {"profile": chosen, "position": layer_position(chosen)}
     return {
-        "profile": blob.values(chosen, parents, PROFILE_BITS),
-        "best": blob.values(np.rint(best), parents, BITS),
-        "confidence": blob.values(confidence, parents, BITS),
-        "position": blob.values(layer_position(chosen), parents, BITS),
+        **{name: blob.values(values, parents, BITS.get(name, OTHER_BITS)) for name, values in kept.items()},
         "largest": LayerKey.of([chosen], "default").largest if len(known) else 1.0,
         "highest": round_up(float(np.nanpercentile(chosen, 99.5)), least=0.1) if len(known) else 1.0,
     }
@@ -117,10 +120,12 @@ def _limits(scalars: dict[str, np.ndarray]) -> dict[str, tuple[float, float]]:
     scores = [scalars[name] for name in ("r2", "ceiling") if name in scalars and np.isfinite(scalars[name]).any()]
     score = round_up(max((float(np.nanpercentile(values, 99)) for values in scores), default=0.0), least=0.05)
     limits = dict.fromkeys(("r2", "ceiling"), (0.0, score))
-    limits |= dict.fromkeys(("scale", "scale_share", "depth", "normalised"), (0.0, 1.0))
+    limits |= dict.fromkeys(("scale", "scale_share"), (0.0, 1.0))
+    if "ceiling" in scalars:
+        limits["normalised"] = (0.0, 1.0)
     if "size" in scalars:
         limits["size"] = (0.0, round_up(float(np.nanpercentile(scalars["size"], 99)), least=0.1))
-    return {name: pair for name, pair in limits.items() if name in scalars}
+    return {name: pair for name, pair in limits.items() if name in scalars or name == "normalised"}
 
 
 def _regions(mapping: Mapping, surface: Surface, voxel: np.ndarray, blob: Blob) -> list[dict[str, Any]]:

@@ -5,6 +5,8 @@ import type { BitsPlace, NumbersPlace, ValuesPlace } from "./header";
 export const ABSENT = -1;
 
 export function bytesOf(base64: string): Uint8Array<ArrayBuffer> {
+  const native = Uint8Array as unknown as { fromBase64?: (text: string) => Uint8Array<ArrayBuffer> };
+  if (native.fromBase64) return native.fromBase64(base64);
   const text = atob(base64);
   const bytes = new Uint8Array(text.length);
   for (let i = 0; i < text.length; i++) bytes[i] = text.charCodeAt(i);
@@ -50,7 +52,9 @@ function expected(numbers: Int32Array, i: number, first: number, second: number)
 /** Values, component by component; NaN where there is none. */
 export function readValues(blob: Uint8Array, place: ValuesPlace, parents: Int32Array): Float32Array[] {
   const step = (place.high - place.low) / place.steps;
-  return readNumbers(blob, place, parents).map((numbers) =>
-    Float32Array.from(numbers, (number) => (number === 0 ? NaN : place.low + (number - 1) * step)),
-  );
+  return readNumbers(blob, place, parents).map((numbers) => {
+    const values = new Float32Array(numbers.length);
+    for (let i = 0; i < numbers.length; i++) values[i] = numbers[i] === 0 ? NaN : place.low + (numbers[i] - 1) * step;
+    return values;
+  });
 }

@@ -26,12 +26,6 @@ export interface Cortex {
   cortex: Uint8Array;
   folding: Float32Array;
   parents: Int32Array;
-  neighbours: Neighbours;
-}
-
-export interface Neighbours {
-  start: Uint32Array;
-  vertex: Uint32Array;
 }
 
 export function readCortex(header: SurfaceHeader, blob: Uint8Array): Cortex {
@@ -58,7 +52,6 @@ export function readCortex(header: SurfaceHeader, blob: Uint8Array): Cortex {
     cortex: readBits(blob, header.cortex),
     folding: readValues(blob, header.folding, parents)[0],
     parents,
-    neighbours: neighboursOf(faces, 2 * side),
   };
 }
 
@@ -87,14 +80,13 @@ function sortedFaces(sphere: Icosphere, side: number, sheet: Uint8Array): { face
 
 /** From x right, y anterior, z superior to x right, y up, z to a viewer behind the head; flat shapes lie in z = 0. */
 function readShape(blob: Uint8Array, place: ShapePlace, parents: Int32Array): Float32Array {
-  const numbers = readNumbers(blob, place, parents);
   const points = new Float32Array(3 * place.count);
-  const at = (axis: number, i: number) => place.origin[axis] + numbers[axis][i] * place.step;
-  for (let i = 0; i < place.count; i++) {
-    points[3 * i] = at(0, i);
-    points[3 * i + 1] = at(place.components === 3 ? 2 : 1, i);
-    points[3 * i + 2] = place.components === 3 ? -at(1, i) : 0;
-  }
+  // Where an axis goes, and its sign.
+  const turned = place.components === 3 ? [[0, 1], [2, -1], [1, 1]] : [[0, 1], [1, 1]];
+  readNumbers(blob, place, parents).forEach((numbers, axis) => {
+    const [[to, sign], origin, { step }] = [turned[axis], place.origin[axis], place];
+    for (let i = 0; i < place.count; i++) points[3 * i + to] = sign * (origin + numbers[i] * step);
+  });
   return points;
 }
 
@@ -111,20 +103,16 @@ function normalsOf(points: Float32Array, faces: Uint32Array): Int8Array {
   }
   const normals = new Int8Array(points.length);
   for (let i = 0; i < sums.length; i += 3) {
-    const length = Math.hypot(sums[i], sums[i + 1], sums[i + 2]) || 1;
+    const length = Math.sqrt(sums[i] * sums[i] + sums[i + 1] * sums[i + 1] + sums[i + 2] * sums[i + 2]) || 1;
     for (let axis = 0; axis < 3; axis++) normals[i + axis] = Math.round((127 * sums[i + axis]) / length);
   }
   return normals;
 }
 
-function neighboursOf(faces: Uint32Array, count: number): Neighbours {
-  const start = new Uint32Array(count + 1);
-  for (let k = 0; k < faces.length; k++) start[faces[k] + 1]++;
-  for (let i = 0; i < count; i++) start[i + 1] += start[i];
-  const filled = start.slice(0, count);
-  const vertex = new Uint32Array(faces.length);
-  // The mesh is closed: each neighbour follows a vertex in exactly one of its faces.
-  for (let f = 0; f < faces.length; f += 3)
-    for (let corner = 0; corner < 3; corner++) vertex[filled[faces[f + corner]]++] = faces[f + ((corner + 1) % 3)];
-  return { start, vertex };
+/** Vertices that share an edge with one. */
+export function neighboursOf({ faces }: Cortex, vertex: number): number[] {
+  const found: number[] = [];
+  // The mesh is closed: each neighbour follows the vertex in exactly one of its faces.
+  for (let k = 0; k < faces.length; k++) if (faces[k] === vertex) found.push(faces[k % 3 === 2 ? k - 2 : k + 1]);
+  return found;
 }

@@ -30,10 +30,10 @@ export interface SurfaceHeader {
 }
 
 export interface WeightsHeader {
-  profile: ValuesPlace;
+  profile?: ValuesPlace;
   best: ValuesPlace;
   confidence: ValuesPlace;
-  position: ValuesPlace;
+  position?: ValuesPlace;
   largest: number;
   highest: number;
 }

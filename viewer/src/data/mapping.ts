@@ -2,15 +2,15 @@
 
 import { ABSENT, readBits, readValues } from "./codec";
 import type { Cortex } from "./cortex";
-import type { MappingHeader, Source } from "./header";
+import type { MappingHeader, Source, ValuesPlace } from "./header";
 
 export interface Weights {
-  /** A row a layer. */
-  profile: Float32Array[];
+  /** A row a layer; read once it is asked for. */
+  profile(): Float32Array[];
   best: Float32Array;
   confidence: Float32Array;
   /** Mean position along depth, 0..1. */
-  position: Float32Array;
+  position(): Float32Array;
   largest: number;
   highest: number;
 }
@@ -49,13 +49,15 @@ export function readMapping(header: MappingHeader, cortex: Cortex, blob: Uint8Ar
   const values = Object.fromEntries(
     Object.entries(header.values).map(([name, place]) => [name, readValues(blob, place, parents)[0]]),
   );
+  const { r2, ceiling } = values;
+  if (ceiling) values.normalised = r2.map((value, voxel) => (ceiling[voxel] > 0 ? value / ceiling[voxel] : NaN));
   const weights: Mapping["weights"] = {};
   for (const [source, place] of Object.entries(header.weights))
     weights[source as Source] = {
-      profile: readValues(blob, place.profile, parents),
+      profile: once(() => readValues(blob, needed(place.profile), parents)),
       best: readValues(blob, place.best, parents)[0].map(Math.round),
       confidence: readValues(blob, place.confidence, parents)[0],
-      position: readValues(blob, place.position, parents)[0],
+      position: once(() => readValues(blob, needed(place.position), parents)[0]),
       largest: place.largest,
       highest: place.highest,
     };
@@ -65,4 +67,15 @@ export function readMapping(header: MappingHeader, cortex: Cortex, blob: Uint8Ar
     anchors: roi.anchors.map((anchor, number) => (anchor === null ? null : anchor + number * cortex.side)),
   }));
   return { header, vertex, voxel, values, weights, regions };
+}
+
+function once<Value>(make: () => Value): () => Value {
+  let made: Value | undefined;
+  return () => (made ??= make());
+}
+
+/** Of selectors a page with shares holds no more than their map shows. */
+function needed(place: ValuesPlace | undefined): ValuesPlace {
+  if (!place) throw new Error("the page holds no profile of these weights");
+  return place;
 }

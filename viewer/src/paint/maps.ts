@@ -66,14 +66,14 @@ function layers(mapping: Mapping, source: Source): Map | null {
 function oneLayer(mapping: Mapping, source: Source, state: State): Map | null {
   const weights = mapping.weights[source] ?? mapping.weights.selector;
   if (!weights) return null;
-  const layer = Math.min(state.layer, weights.profile.length - 1);
+  const layer = Math.min(state.layer, mapping.header.layers.length - 1);
   const kind = mapping.weights[source] ? source : "selector";
   return {
     id: "one-layer",
     label: `One layer (${NAMES[kind]})`,
     note: `How much ${mapping.header.layers[layer]} counts for each vertex. The slider sweeps the layers.`,
     key: { kind: "scalar", table: "score", low: 0, high: weights.highest, label: `${kind} of layer ${layer + 1}` },
-    colour: (voxel, colours) => known(weights.profile[layer][voxel], (value) =>
+    colour: (voxel, colours) => known(weights.profile()[layer][voxel], (value) =>
       colours.scalar("score", value, 0, weights.highest)),
   };
 }
@@ -139,7 +139,7 @@ function difference(mapping: Mapping, others: Mapping[], name: string, label: st
 }
 
 function valuesOf(mapping: Mapping, name: string): Float32Array | undefined {
-  if (name === "depth") return mapping.weights.share?.position;
+  if (name === "depth") return mapping.weights.share?.position();
   return mapping.values[name];
 }
 

@@ -46,9 +46,9 @@ function chainsOf(cortex: Cortex, inside: Uint8Array, region: number): Chain[] {
   const { faces } = cortex;
   const open = new Map<number, Pair>();
   for (let f = 0; f < faces.length; f += 3) {
-    const corners = [faces[f], faces[f + 1], faces[f + 2]];
-    const count = inside[corners[0]] + inside[corners[1]] + inside[corners[2]];
+    const count = inside[faces[f]] + inside[faces[f + 1]] + inside[faces[f + 2]];
     if (count === 0) continue;
+    const corners = [faces[f], faces[f + 1], faces[f + 2]];
     if (f < cortex.sheetFaces) toggleEdges(open, corners, inside, cortex.count);
     if (count === 3) continue;
     const crossed = [0, 1, 2]
@@ -123,9 +123,14 @@ function segmentsOf(cortex: Cortex, chains: Chain[]): Lines {
   for (const chain of chains) {
     const steps = stepsOf(chain);
     for (const name of ["pial", "inflated", "flat"] as const) {
-      const line = smoothed(chain.points.map((pair) => middleOf(cortex.shapes[name], pair)), chain, cortex.count, stride);
-      const points = line.filter((_, k) => k % stride === 0 || k === line.length - 1);
-      for (let k = 0; k < steps; k++) shapes[name].set([...points[k], ...points[k + 1]], 6 * (at + k));
+      const line = smoothed(cortex.shapes[name], chain, cortex.count, stride);
+      for (let k = 0; k <= steps; k++) {
+        const from = 3 * Math.min(k * stride, chain.points.length - 1);
+        const point = line.subarray(from, from + 3);
+        // The end of a segment and the beginning of the next.
+        if (k > 0) shapes[name].set(point, 6 * (at + k - 1) + 3);
+        if (k < steps) shapes[name].set(point, 6 * (at + k));
+      }
     }
     side.fill(chain.points[0][0] < cortex.side ? -1 : 1, at, at + steps);
     kind.fill(chain.kind, at, at + steps);
@@ -135,21 +140,23 @@ function segmentsOf(cortex: Cortex, chains: Chain[]): Lines {
   return { count, shapes, side, kind, region };
 }
 
-function middleOf(points: Float32Array, [a, b]: Pair): number[] {
-  return [0, 1, 2].map((axis) => (points[3 * a + axis] + points[3 * b + axis]) / 2);
-}
-
-function smoothed(points: number[][], chain: Chain, count: number, stride: number): number[][] {
-  const last = points.length - 1;
+/** Points of a line, three numbers each: middles of its pairs, drawn to the middles of their neighbours. */
+function smoothed(shape: Float32Array, chain: Chain, count: number, stride: number): Float32Array {
+  const last = chain.points.length - 1;
+  let line = new Float32Array(3 * (last + 1));
+  chain.points.forEach(([a, b], k) => {
+    for (let axis = 0; axis < 3; axis++) line[3 * k + axis] = (shape[3 * a + axis] + shape[3 * b + axis]) / 2;
+  });
+  if (chain.kind === Kind.Cut) return line;
   const closed = keyOf(chain.points[0], count) === keyOf(chain.points[last], count);
-  if (chain.kind === Kind.Cut) return points;
-  let line = points;
+  let next = line.slice();
   for (let round = 0; round < SMOOTHING * stride * stride; round++) {
-    line = line.map((point, k) => {
-      if (!closed && (k === 0 || k === last)) return point;
-      const [before, after] = [line[k === 0 ? last - 1 : k - 1], line[k === last ? 1 : k + 1]];
-      return point.map((value, axis) => 0.5 * value + 0.25 * (before[axis] + after[axis]));
-    });
+    for (let k = closed ? 0 : 1; k <= (closed ? last : last - 1); k++) {
+      const [before, after] = [3 * (k === 0 ? last - 1 : k - 1), 3 * (k === last ? 1 : k + 1)];
+      for (let axis = 0; axis < 3; axis++)
+        next[3 * k + axis] = 0.5 * line[3 * k + axis] + 0.25 * (line[before + axis] + line[after + axis]);
+    }
+    [line, next] = [next, line];
   }
   return line;
 }

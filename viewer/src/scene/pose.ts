@@ -47,24 +47,30 @@ export type Point = [number, number, number];
 /** Middle of a pial hemisphere, about which it is opened: inflated ones are about their own already. */
 export const PIAL_MIDDLE: Point = [34, 15, 18];
 
+/**
+ * What is done to the mixed pial and inflated shape of a side (-1 left, 1 right) before the flat one is mixed in: three
+ * columns of a matrix, and a shift.
+ */
+export function affineOf(pose: Pose, side: number): number[] {
+  const { turn } = pose;
+  const solid = 1 - pose.flat;
+  const middle = 1 - pose.inflated;
+  const [c, s] = [Math.cos(pose.open), -side * Math.sin(pose.open)];
+  const turned = (x: number, y: number, z: number) =>
+    [0, 1, 2].map((axis) => solid * (turn[axis] * x + turn[3 + axis] * y + turn[6 + axis] * z));
+  const columns = [...turned(c, 0, -s), ...turned(0, 1, 0), ...turned(s, 0, c)];
+  const outwards = turned(side * (pose.shift + PIAL_MIDDLE[0] * middle), 0, 0);
+  const centre = [side * PIAL_MIDDLE[0] * middle, PIAL_MIDDLE[1] * middle, PIAL_MIDDLE[2] * middle];
+  const shift = outwards.map((out, axis) =>
+    out - columns[axis] * centre[0] - columns[3 + axis] * centre[1] - columns[6 + axis] * centre[2]);
+  return [...columns, ...shift];
+}
+
 export function placeOf(cortex: Cortex, pose: Pose, vertex: number): Point {
   const at = 3 * vertex;
   const { pial, inflated, flat } = cortex.shapes;
-  const side = vertex < cortex.side ? -1 : 1;
-  const middle = 1 - pose.inflated;
-  const local = [0, 1, 2].map((axis) => {
-    const centre = PIAL_MIDDLE[axis] * middle * (axis === 0 ? side : 1);
-    return pial[at + axis] * middle + inflated[at + axis] * pose.inflated - centre;
-  });
-  const [c, s] = [Math.cos(pose.open), -side * Math.sin(pose.open)];
-  const opened = [
-    c * local[0] + s * local[2] + side * (pose.shift + PIAL_MIDDLE[0] * middle),
-    local[1],
-    -s * local[0] + c * local[2],
-  ];
-  const { turn } = pose;
-  return [0, 1, 2].map((axis) => {
-    const solid = turn[axis] * opened[0] + turn[3 + axis] * opened[1] + turn[6 + axis] * opened[2];
-    return solid * (1 - pose.flat) + flat[at + axis] * pose.flat;
-  }) as Point;
+  const a = affineOf(pose, vertex < cortex.side ? -1 : 1);
+  const [x, y, z] = [0, 1, 2].map((axis) => pial[at + axis] * (1 - pose.inflated) + inflated[at + axis] * pose.inflated);
+  return [0, 1, 2].map((axis) =>
+    a[axis] * x + a[3 + axis] * y + a[6 + axis] * z + a[9 + axis] + flat[at + axis] * pose.flat) as Point;
 }

@@ -2,15 +2,15 @@
 
 import {
   BufferAttribute, BufferGeometry, DoubleSide, DynamicDrawUsage, FrontSide, GLSL3, InstancedBufferAttribute,
-  InstancedBufferGeometry, type IUniform, Matrix3, Mesh, NearestFilter, PerspectiveCamera, RawShaderMaterial, Scene,
-  Vector2, Vector3, WebGLRenderer, WebGLRenderTarget,
+  InstancedBufferGeometry, type IUniform, Matrix3, Mesh, PerspectiveCamera, RawShaderMaterial, Scene,
+  Vector2, Vector3, WebGLRenderer,
 } from "three";
 
 import type { Cortex } from "../data/cortex";
 import { distanceOf, type Frame, VIEW_ANGLE } from "./camera";
 import type { Lines } from "./outlines";
 import { PIAL_MIDDLE, type Pose } from "./pose";
-import { CORTEX_FRAGMENT, CORTEX_VERTEX, ID_FRAGMENT, ID_VERTEX, LINE_FRAGMENT, LINE_VERTEX } from "./shaders";
+import { CORTEX_FRAGMENT, CORTEX_VERTEX, LINE_FRAGMENT, LINE_VERTEX } from "./shaders";
 
 /** Nearest and farthest that anything stands from the middle of the world, mm. */
 const REACH = 420;
@@ -19,9 +19,6 @@ const LINES: { width: number; ink: [number, number, number] }[] = [
   { width: 4.2, ink: [1, 1, 1] },
   { width: 2.2, ink: [0.1, 0.115, 0.13] },
 ];
-
-/** Vertices from which smooth edges are left to graphics cards. */
-const DENSE = 100_000;
 
 /** A rectangle of the picture in CSS pixels, from its upper left corner. */
 export interface Rectangle {
@@ -41,9 +38,7 @@ interface Layer {
 export class CortexScene {
   readonly renderer: WebGLRenderer;
   private readonly scene = new Scene();
-  private readonly ids = new Scene();
   private readonly camera = new PerspectiveCamera(VIEW_ANGLE, 1, 1, 2000);
-  private readonly target = new WebGLRenderTarget(1, 1, { minFilter: NearestFilter, magFilter: NearestFilter });
   private readonly layers: Layer[];
   private readonly uniforms: Record<string, IUniform> = {
     inflating: { value: 0 },
@@ -59,9 +54,8 @@ export class CortexScene {
   private readonly dissolved: IUniform = { value: 0 };
   private readonly surfaces: RawShaderMaterial[];
 
-  constructor(canvas: HTMLCanvasElement, cortex: Cortex, lines: Lines[]) {
-    const antialias = cortex.count < DENSE || !drawnByProcessor();
-    this.renderer = new WebGLRenderer({ canvas, antialias, alpha: true, preserveDrawingBuffer: true });
+  constructor(context: WebGL2RenderingContext, cortex: Cortex, lines: Lines[]) {
+    this.renderer = new WebGLRenderer({ canvas: context.canvas, context });
     this.renderer.autoClear = false;
     this.renderer.setScissorTest(true);
     this.uniforms.sideVertices.value = cortex.side;
@@ -73,9 +67,7 @@ export class CortexScene {
       return Object.assign(material, { transparent: true, depthWrite: false });
     });
     this.layers = lines.map((own) => this.addLayer(cortex, shared, materials, own, inks));
-    const pointing = [this.material(ID_VERTEX, ID_FRAGMENT, false), this.material(ID_VERTEX, ID_FRAGMENT, true)];
-    this.ids.add(unculled(new Mesh(shared, pointing)));
-    this.surfaces = [...materials, ...pointing];
+    this.surfaces = materials;
   }
 
   /** Colours of every vertex for a mapping, written by `change`. */
@@ -124,23 +116,6 @@ export class CortexScene {
     this.renderer.render(this.scene, this.camera);
   }
 
-  /** A vertex of the face seen in every cell of a coarse picture, row by row from the bottom; -1 beside the cortex. */
-  verticesIn(columns: number, rows: number, frame: Frame, aspect: number): Int32Array {
-    this.look(frame, aspect);
-    this.target.setSize(columns, rows);
-    this.renderer.setRenderTarget(this.target);
-    this.renderer.setClearColor(0, 0);
-    this.renderer.clear();
-    this.renderer.render(this.ids, this.camera);
-    const pixels = new Uint8Array(4 * columns * rows);
-    this.renderer.readRenderTargetPixels(this.target, 0, 0, columns, rows, pixels);
-    this.renderer.setRenderTarget(null);
-    const vertices = new Int32Array(columns * rows);
-    for (let k = 0; k < vertices.length; k++)
-      vertices[k] = pixels[4 * k] + (pixels[4 * k + 1] << 8) + (pixels[4 * k + 2] << 16) - 1;
-    return vertices;
-  }
-
   private look(frame: Frame, aspect: number): void {
     const distance = distanceOf(frame);
     this.camera.aspect = aspect;
@@ -178,13 +153,19 @@ export class CortexScene {
   }
 }
 
-/** Whether WebGL runs on the processor, where every sample of an edge is paid for. */
-function drawnByProcessor(): boolean {
-  const context = document.createElement("canvas").getContext("webgl2");
-  const asked = context?.getExtension("WEBGL_debug_renderer_info");
-  const name = asked ? String(context?.getParameter(asked.UNMASKED_RENDERER_WEBGL)) : "";
-  context?.getExtension("WEBGL_lose_context")?.loseContext();
-  return /swiftshader|llvmpipe|software/i.test(name);
+/** WebGL 2 on a new canvas, with smooth edges unless it runs on the processor, where every sample of an edge is paid for. */
+export function contextOn(create: () => HTMLCanvasElement): WebGL2RenderingContext {
+  const context = (antialias: boolean) => {
+    const made = create().getContext("webgl2", { antialias, preserveDrawingBuffer: true });
+    if (!made) throw new Error("this browser has no WebGL 2");
+    return made;
+  };
+  const plain = context(false);
+  const asked = plain.getExtension("WEBGL_debug_renderer_info");
+  const name = asked ? String(plain.getParameter(asked.UNMASKED_RENDERER_WEBGL)) : "";
+  if (/swiftshader|llvmpipe|software/i.test(name)) return plain;
+  plain.getExtension("WEBGL_lose_context")?.loseContext();
+  return context(true);
 }
 
 function unculled(mesh: Mesh): Mesh {

@@ -84,35 +84,6 @@ void main() {
 }
 `;
 
-export const ID_FRAGMENT = /* glsl */ `
-precision highp float;
-uniform float dissolved;
-flat in vec3 id;
-out vec4 shown;
-
-void main() {
-  if (dissolved > 0.5) discard;
-  shown = vec4(id, 1.0);
-}
-`;
-
-export const ID_VERTEX = /* glsl */ `
-precision highp float;
-${POSE}
-uniform int sideVertices;
-in vec3 pial;
-in vec3 inflated;
-in vec3 flatShape;
-flat out vec3 id;
-
-void main() {
-  int number = gl_VertexID + 1;
-  id = vec3(number & 255, (number >> 8) & 255, (number >> 16) & 255) / 255.0;
-  float side = gl_VertexID < sideVertices ? -1.0 : 1.0;
-  gl_Position = projectionMatrix * viewMatrix * vec4(place(pial, inflated, flatShape, side), 1.0);
-}
-`;
-
 /** A line between two points as a strip of one width on the screen, a little nearer than the surface. */
 export const LINE_VERTEX = /* glsl */ `
 precision highp float;

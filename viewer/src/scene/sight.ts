@@ -1,46 +1,37 @@
 /** What is seen where: the vertex at a place of the picture, and whether a vertex is hidden by cortex before it. */
 
 import type { Cortex } from "../data/cortex";
-import { type Frame, seenAt } from "./camera";
+import { distanceOf, type Frame, seenAt } from "./camera";
 import { placeOf, type Pose } from "./pose";
-import type { CortexScene, Rectangle } from "./scene";
+import type { Blocks, Hit } from "./rays";
+import type { Rectangle } from "./scene";
 
-/** Pixels of the picture in a cell of the coarser one in which vertices are drawn as numbers. */
-const CELL = 2;
 /** Least part of its normal by which a vertex faces the viewer. */
 const FACING = 0.15;
-/** How far something may stand before a vertex without hiding it, mm: a face and a fold of the coarse picture. */
-const DEPTH = 4;
+/** How far something may stand before a vertex without hiding it, mm. */
+const DEPTH = 1;
 
 /** Of one panel as it stands; all panels show the same. */
 export class Sight {
-  private readonly columns: number;
-  private readonly rows: number;
-  private numbers: Int32Array | null = null;
+  private spheres: Float32Array | null = null;
 
   constructor(
     private readonly cortex: Cortex,
     private readonly pose: Pose,
-    private readonly scene: CortexScene,
+    private readonly blocks: Blocks,
     private readonly frame: Frame,
     private readonly area: Rectangle,
-  ) {
-    this.columns = Math.max(1, Math.round(area.width / CELL));
-    this.rows = Math.max(1, Math.round(area.height / CELL));
-  }
+  ) {}
 
   /** The vertex seen nearest to a place in parts of the width and height; null beside the cortex. */
   vertexAt(x: number, y: number): number | null {
-    const corner = this.cornerAt(x, y);
-    if (corner < 0) return null;
-    // A cell holds only one of the corners of its face: the others are among its neighbours.
-    const { start, vertex } = this.cortex.neighbours;
-    const distance = (candidate: number) => {
-      const [across, down] = this.place(candidate);
-      return Math.hypot((across - x) * this.area.width, (down - y) * this.area.height);
+    const hit = this.hitAt(x, y);
+    if (!hit) return null;
+    const distance = (vertex: number) => {
+      const place = placeOf(this.cortex, this.pose, vertex);
+      return Math.hypot(place[0] - hit.point[0], place[1] - hit.point[1], place[2] - hit.point[2]);
     };
-    const candidates = [corner, ...vertex.subarray(start[corner], start[corner + 1])];
-    return candidates.reduce((best, candidate) => (distance(candidate) < distance(best) ? candidate : best));
+    return hit.vertices.reduce((best, one) => (distance(one) < distance(best) ? one : best));
   }
 
   isSeen(vertex: number): boolean {
@@ -48,19 +39,20 @@ export class Sight {
     if (!this.faces(vertex)) return false;
     const [x, y] = this.place(vertex);
     if (!(x >= 0 && x < 1 && y >= 0 && y < 1)) return false;
-    const before = this.cornerAt(x, y);
-    const deep = (one: number) => placeOf(this.cortex, this.pose, one)[2];
-    return before < 0 || deep(before) < deep(vertex) + DEPTH;
+    const before = this.hitAt(x, y);
+    return !before || before.point[2] < placeOf(this.cortex, this.pose, vertex)[2] + DEPTH;
   }
 
   private place(vertex: number): [number, number] {
     return seenAt(placeOf(this.cortex, this.pose, vertex), this.frame, this.area.width / this.area.height);
   }
 
-  private cornerAt(x: number, y: number): number {
-    this.numbers ??= this.scene.verticesIn(this.columns, this.rows, this.frame, this.area.width / this.area.height);
-    const [column, row] = [Math.floor(x * this.columns), Math.floor((1 - y) * this.rows)];
-    return this.numbers[Math.min(row, this.rows - 1) * this.columns + Math.min(column, this.columns - 1)];
+  private hitAt(x: number, y: number): Hit | null {
+    const { frame } = this;
+    this.spheres ??= this.blocks.placed(this.pose);
+    const across = frame.x + (x - 0.5) * frame.height * (this.area.width / this.area.height);
+    const up = frame.y + (0.5 - y) * frame.height;
+    return this.blocks.first([frame.x, frame.y, distanceOf(frame)], [across, up, 0], this.pose, this.spheres);
   }
 
   private faces(vertex: number): boolean {

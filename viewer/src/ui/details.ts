@@ -62,7 +62,7 @@ export function factsOf(mapping: Mapping, voxel: number): [string, string][] {
     facts.push(["of ceiling", `${number(at("ceiling"), 3)}${percent}`]);
   }
   const weights = mapping.weights.share ?? mapping.weights.selector;
-  if (weights) facts.push(["depth", number(weights.position[voxel])]);
+  if (weights) facts.push(["depth", number(weights.position()[voxel])]);
   const scale = values.scale_share ? "scale_share" : "scale";
   facts.push(["scale", number(at(scale))], ["place", `x ${number(at("x"))}, y ${number(at("y"))}`]);
   if (values.size) facts.push(["size", number(at("size"))]);
@@ -81,7 +81,7 @@ function sentence(app: App, mapping: Mapping, vertex: number): string {
 function profile(app: App, mapping: Mapping, voxel: number): SVGElement | null {
   const weights = mapping.weights.share ?? mapping.weights.selector;
   if (!weights) return null;
-  const values = weights.profile.map((layer) => layer[voxel]);
+  const values = weights.profile().map((layer) => layer[voxel]);
   const high = Math.max(...values, 0.05);
   const low = Math.min(...values, 0);
   const y = (value: number) => 4 + ((high - value) / (high - low)) * (BARS.height - 8);

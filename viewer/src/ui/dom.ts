@@ -29,18 +29,23 @@ export function button(text: string, press: () => void, attributes: Attributes =
   return h("button", { type: "button", click: press, ...attributes }, text);
 }
 
-let counted = 0;
+let ids = 0;
 
 /** A name that no other element of the page has. */
 export function freshId(): string {
-  counted += 1;
-  return `ft-${counted}`;
+  ids += 1;
+  return `ft-${ids}`;
 }
 
 /** A number as it is printed: a true minus sign, and a dash where there is none. */
 export function number(value: number | null | undefined, digits = 2): string {
   if (value === null || value === undefined || !Number.isFinite(value)) return "–";
   return value.toFixed(digits).replace("-", "−");
+}
+
+/** A whole number with commas between thousands. */
+export function counted(value: number): string {
+  return String(value).replace(/\B(?=(\d{3})+$)/g, ",");
 }
 
 export function cssColour([r, g, b]: readonly number[]): string {

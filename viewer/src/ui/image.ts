@@ -2,7 +2,7 @@
 
 import type { App } from "../app";
 import { clamp } from "../paint/tables";
-import { cssColour, h, number, svg } from "./dom";
+import { counted, cssColour, h, number, svg } from "./dom";
 
 const STEP = 0.08;
 
@@ -70,7 +70,7 @@ function words(app: App): string {
   const { x, y } = app.mapping.values;
   let count = 0;
   for (let voxel = 0; voxel < x.length; voxel++) if (Math.hypot(x[voxel] - place[0], y[voxel] - place[1]) <= reach) count++;
-  return `${count.toLocaleString("en")} vertices read within ${number(reach)} of x ${number(place[0])}, y ${number(place[1])}.`;
+  return `${counted(count)} vertices read within ${number(reach)} of x ${number(place[0])}, y ${number(place[1])}.`;
 }
 
 function listen(picture: SVGSVGElement, app: App): void {

@@ -1,6 +1,7 @@
 /** Pointing, turning, moving and enlarging, by mouse, touch and keys. */
 
 import type { App } from "../app";
+import { neighboursOf } from "../data/cortex";
 import { clamp } from "../paint/tables";
 import { isAlone } from "./theme";
 
@@ -128,12 +129,11 @@ function walked(app: App, [dx, dy]: [number, number]): number | null {
   const from = app.store.state.pointed;
   if (from === null) return app.vertexAt(area.x + area.width * 0.4, area.y + area.height * 0.5) ?? app.mapping.vertex[0];
   const [x, y] = app.seen(from, view);
-  const { start, vertex } = app.cortex.neighbours;
   const along = (candidate: number) => {
     const [across, down] = app.seen(candidate, view);
     return (across - x) * dx + (down - y) * dy;
   };
-  return [...vertex.subarray(start[from], start[from + 1])].reduce((best, one) => (along(one) > along(best) ? one : best));
+  return neighboursOf(app.cortex, from).reduce((best, one) => (along(one) > along(best) ? one : best));
 }
 
 function wrapped(angle: number): number {

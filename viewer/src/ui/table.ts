@@ -2,7 +2,7 @@
 
 import type { App } from "../app";
 import type { Limited, RegionRow } from "../data/header";
-import { button, download, h, number } from "./dom";
+import { button, counted, download, h, number } from "./dom";
 
 const COLUMNS: [keyof RegionRow, string][] = [
   ["region", "Region"], ["voxels", "Vertices"], ["r2", "R²"], ["ceiling", "Ceiling"], ["normalised", "R² / ceiling"],
@@ -46,7 +46,7 @@ function rowOf(app: App, row: RegionRow): HTMLElement {
   const name = row.all ? row.region : button(row.region.slice(0, 60), light, { "aria-pressed": String(pressed), title: "Light on the cortex", dir: "auto" });
   const cells = COLUMNS.slice(1).map(([key]) => {
     const value = row[key];
-    return h("td", {}, typeof value === "number" ? value.toLocaleString("en") : shown(value as Limited | undefined));
+    return h("td", {}, typeof value === "number" ? counted(value) : shown(value as Limited | undefined));
   });
   return h("tr", pressed ? { class: "ft-lit" } : {}, h("th", { scope: "row" }, name), ...cells);
 }
