@@ -30,6 +30,7 @@ from .analysis import channel_clusters as channel_clusters
 from .analysis import channel_images as channel_images
 from .analysis import cluster_table as cluster_table
 from .analysis import compare as compare
+from .analysis import contrast as contrast
 from .analysis import correlation_test as correlation_test
 from .analysis import difference as difference
 from .analysis import estimate as estimate
@@ -45,6 +46,7 @@ from .analysis import paired_winners as paired_winners
 from .analysis import parse_order as parse_order
 from .analysis import partition_variance as partition_variance
 from .analysis import predict_held_out as predict_held_out
+from .analysis import rank_images as rank_images
 from .analysis import recovery as recovery
 from .analysis import region_table as region_table
 from .analysis import representational_depth as representational_depth

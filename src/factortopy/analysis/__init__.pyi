@@ -47,8 +47,11 @@ from .estimates.estimate_tables import record_of as record_of
 from .estimates.estimate_tables import records_of as records_of
 from .estimates.estimate_tables import table_of as table_of
 from .estimates.estimate_tables import text_in_row as text_in_row
+from .estimates.yardstick import above_chance as above_chance
 from .estimates.yardstick import findings as findings
 from .estimates.yardstick import nothing_found as nothing_found
+from .estimates.yardstick import predicted_at_all as predicted_at_all
+from .estimates.yardstick import region_errors as region_errors
 from .estimates.yardstick import yardstick_table as yardstick_table
 from .heldout.gauge import Gauge as Gauge
 from .heldout.gauge import Selectors as Selectors
@@ -91,6 +94,10 @@ from .planted.forecast import Expectation as Expectation
 from .planted.forecast import RecoveryForecast as RecoveryForecast
 from .planted.forecast import forecast_recovery as forecast_recovery
 from .planted.forecast import load_recovery_table as load_recovery_table
+from .predicted.contrast import Contrast as Contrast
+from .predicted.contrast import contrast as contrast
+from .predicted.ranking import Ranking as Ranking
+from .predicted.ranking import rank_images as rank_images
 from .quantities import QUANTITIES as QUANTITIES
 from .quantities import finite_mean as finite_mean
 from .quantities import region_names as region_names

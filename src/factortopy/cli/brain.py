@@ -1,4 +1,4 @@
-"""``factortopy predict``: a mapping as a brain that is shown photographs."""
+"""``factortopy predict`` and ``rank``: a mapping as a brain that is shown photographs."""
 
 import json
 from dataclasses import replace
@@ -10,7 +10,8 @@ from typer import Argument, Option
 
 import factortopy as ft
 from factortopy.cli.shared import options as opt
-from factortopy.cli.shared.tables import print_cost
+from factortopy.cli.shared.tables import Rows, print_cost
+from factortopy.errors import DataError
 
 Photographs = Annotated[Path, Argument(help="Folder of photographs, list of them or HDF5 file.")]
 BatchSize = Annotated[int, Option(help="Images at a time, 1 to 64.")]
@@ -84,3 +85,72 @@ def predict(
         typer.echo(f"{len(images):,} images, {facts['voxels']:,} voxels, {UNITS[responses.units]}")
         for file in files:
             typer.echo(file)
+
+
+def rank(
+    mapping: opt.MappingFolder,
+    photographs: Photographs,
+    output: Annotated[Path, Argument(help="Folder of the table and the figure.")],
+    *,
+    roi: Annotated[
+        str | None, Option(metavar="NAME", help="Which photographs drive this region most and least?")
+    ] = None,
+    against: Annotated[
+        Path | None,
+        Option(
+            metavar="PHOTOGRAPHS",
+            help="Instead: which voxels do PHOTOGRAPHS drive more than these? A t-map, false discoveries at most 5 %.",
+        ),
+    ] = None,
+    count: Annotated[int, Option(min=1, help="Photographs shown at either end.")] = 12,
+    weights: opt.WeightsFile = None,
+    batch_size: BatchSize = 32,
+    device: opt.Device = None,
+    precision: opt.Precision = None,
+    palette: opt.Palette = "default",
+    as_json: opt.Json = False,
+    quiet: opt.Quiet = False,
+) -> None:
+    """Rank photographs by how much they drive a region, or contrast two sets of them: a localiser in silico.
+
+    Voxels whose held-out R² is not above chance are left out.
+    """
+    if (roi is None) == (against is None):
+        raise DataError("say what to ask: give --roi NAME, or --against PHOTOGRAPHS")
+    opt.check_output(output / "table.csv")
+    loaded, images = ft.Mapping.load(mapping), ft.open_images(photographs)
+    options: dict[str, Any] = {"weights": weights, "batch_size": batch_size, "device": device, "precision": precision}
+    options["progress"] = not quiet
+    facts: dict[str, Any] = {"network": loaded.dataset.attrs.get("network"), "simulated": loaded.simulated}
+    if roi is not None:
+        ranking = ft.rank_images(loaded, images, roi, **options)
+        files = ft.reporting.write_ranking(ranking, images, output, count)
+        facts |= {"roi": roi, "images": len(images), "voxels": ranking.voxels, "left_out": ranking.left_out}
+        table, note = _ends(ranking.table, count), ranking.limits
+        columns = {"rank": "", "image": "photograph", "response": "response"}
+        title = f"Photographs that drive {roi} most and least"
+    else:
+        other = ft.open_images(against)
+        found = ft.contrast(loaded, images, other, **options)
+        files = ft.reporting.write_contrast(found, (images.name, other.name), output, palette)
+        table = found.regions()
+        facts |= {"images": list(found.images), "left_out": found.left_out}
+        facts |= {"significant": int(found.significant.sum())}
+        note = f"voxels with q <= 0.05; {images.name} ({len(images):,}) against {other.name} ({len(other):,})"
+        columns = {"roi": "ROI", "voxels": "voxels", "more": "more", "less": "less", "difference": "difference"}
+        title = f"Voxels that {images.name} drive more or less than {other.name}"
+    facts["files"] = [str(file) for file in files]
+    if as_json:
+        typer.echo(json.dumps(facts | {"rows": ft.analysis.records_of(table)}))
+    elif not quiet:
+        left_out = f"{facts['left_out']:,} voxels left out: their held-out R² is not above chance"
+        note = f"{left_out}\nstandard deviations of the training responses; {note}"
+        formats = dict.fromkeys(("response", "difference"), "+.2f")
+        Rows(title, ft.analysis.records_of(table), columns, note, formats, loaded.simulated).print()
+        for file in files:
+            typer.echo(file)
+
+
+def _ends(table: Any, count: int) -> Any:
+    """The first and the last rows of a table, each once."""
+    return table if len(table) <= 2 * count else table.iloc[[*range(count), *range(len(table) - count, len(table))]]

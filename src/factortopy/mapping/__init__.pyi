@@ -8,6 +8,7 @@ from .predicting import Predictor as Predictor
 from .predicting import predict as predict
 from .predictions import Predictions as Predictions
 from .predictions import prediction_format as prediction_format
+from .predictions import write_vertices as write_vertices
 from .rebuild import load_mapped_network as load_mapped_network
 from .rebuild import load_model as load_model
 from .schema import YARDSTICK as YARDSTICK

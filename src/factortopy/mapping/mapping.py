@@ -45,7 +45,8 @@ class Mapping:
             fractions of variance; ``size`` (voxel), where voxels read a Gaussian pool around their place: its
             standard deviation in the units of ``space``; ``coordinates`` (voxel, dimension), mm, which the
             selectors are made from; ``response_mean`` and ``response_spread`` (voxel), by which the responses to the
-            training images were z-scored, in the units of the responses.
+            training images were z-scored, in the units of the responses. ``region_error`` (region): root mean square
+            error, on the test images and in standard deviations, of the mean of a region's voxels above chance.
             With ``_low`` and ``_high``: limits over test images, with draws of ROI means and the hierarchy
             line in ``drawn_r2``, ``drawn_depth`` (draw, region) and ``drawn_slope``, ``drawn_b0``,
             ``drawn_b1`` (draw) (`docs/uncertainty.md`). Held-out R^2 of a ridge regression on all layers, NaN where

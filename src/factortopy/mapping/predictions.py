@@ -169,10 +169,7 @@ class Predictions:
         if ending == ".npy":
             files = [self._save_array(path)]
         else:
-            surfaces = self._on_surface(path)
-            files = [path.with_name(f"{SIDES[side]}.{path.name}") for side in surfaces]
-            for file_path, values in zip(files, surfaces.values(), strict=True):
-                write_surface_maps(file_path, values, self.image_ids)
+            files = write_vertices(self.mapping, self.read(), self.image_ids, path)
         facts = self.mapping.dataset.attrs
         record = {name: facts.get(name) for name in ("network", "subject", "surface", "simulated")}
         record |= {"units": self.units, "image_ids": self.image_ids}
@@ -187,21 +184,37 @@ class Predictions:
                 file.write(np.ascontiguousarray(block, "<f4").data)
         return path
 
-    def _on_surface(self, path: Path) -> dict[str, Float[np.ndarray, "image vertex"]]:
-        """Responses of all vertices of the hemispheres that were measured, NaN elsewhere."""
-        data = self.mapping.dataset
-        count = VERTICES.get(str(data.attrs.get("surface")))
-        if count is None:
-            fault = f"the voxels lie on no standard surface ({data.attrs.get('surface') or 'a volume'})"
-            raise DataError(f"{path} needs vertices, but {fault}; write .npy or .zarr", path=path)
-        hemisphere, vertex, values = data["hemisphere"].values, data["vertex"].values, self.read()
-        result = {}
-        for side in HEMISPHERES:
-            here = hemisphere == side
-            if here.any():
-                result[side] = np.full((len(self), count), np.nan, np.float32)
-                result[side][:, vertex[here]] = values[:, here]
-        return result
+
+def write_vertices(
+    mapping: Mapping, maps: Float[np.ndarray, "map voxel"], names: Sequence[str], path: Path
+) -> list[Path]:
+    """Write maps of a mapping's voxels as those of all vertices, NaN where none was measured.
+
+    Args:
+        mapping: where the voxels lie.
+        maps: values of each.
+        names: of the maps.
+        path: ``NAME.gii``, ``.mgh`` or ``.mgz``; the files are ``lh.NAME`` and ``rh.NAME`` beside it.
+
+    Returns:
+        The files, of hemispheres that have voxels.
+
+    Raises:
+        DataError: if the voxels lie on no standard surface, or a file cannot be written.
+    """
+    data = mapping.dataset
+    count = VERTICES.get(str(data.attrs.get("surface")))
+    if count is None:
+        fault = f"the voxels lie on no standard surface ({data.attrs.get('surface') or 'a volume'})"
+        raise DataError(f"{path} needs vertices, but {fault}; write .npy or .zarr", path=path)
+    hemisphere, vertex, files = data["hemisphere"].values, data["vertex"].values, []
+    for side in HEMISPHERES:
+        here = hemisphere == side
+        if here.any():
+            values = np.full((len(maps), count), np.nan, np.float32)
+            values[:, vertex[here]] = maps[:, here]
+            files.append(write_surface_maps(path.with_name(f"{SIDES[side]}.{path.name}"), values, names))
+    return files
 
 
 def prediction_format(path: Path) -> str:

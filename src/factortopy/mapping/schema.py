@@ -21,6 +21,7 @@ DIMENSIONS: dict[str, tuple[str, ...]] = {
     ),
     **dict.fromkeys(("response_mean", "response_spread"), ("voxel",)),
     "coordinates": ("voxel", "dimension"),
+    "region_error": ("region",),
     **dict.fromkeys(("drawn_r2", "drawn_depth", "drawn_scale", "drawn_ridge", "drawn_margin"), ("draw", "region")),
     **dict.fromkeys(("drawn_slope", "drawn_b0", "drawn_b1"), ("draw",)),
     **dict.fromkeys(("persons_r2", "persons_ceiling", "persons_depth", "persons_scale"), ("person", "region")),

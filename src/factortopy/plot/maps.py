@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Float
 from matplotlib.figure import Figure
 
-from factortopy.analysis import nothing_found
+from factortopy.analysis import above_chance, nothing_found
 from factortopy.errors import DataError, UnknownNameError
 from factortopy.mapping import Mapping
 from factortopy.plot._hierarchy import hierarchy
@@ -143,7 +143,7 @@ def certainty(mapping: Mapping) -> Float[np.ndarray, "voxel"]:
         why = mapping.dataset.attrs.get("no_limits", "fit with bootstrap=1000")
         raise DataError(f"fading needs limits of R²: {why}, or draw without fade")
     low, r2 = values_of(mapping, "r2_low"), values_of(mapping, "r2")
-    sure = np.divide(low, r2, out=np.zeros_like(r2, dtype=float), where=(low > 0) & (r2 > 0))
+    sure = np.divide(low, r2, out=np.zeros_like(r2, dtype=float), where=above_chance(mapping))
     return np.asarray(np.clip(sure, 0.0, 1.0))
 
 

@@ -6,6 +6,8 @@ from .folders import write_averages as write_averages
 from .folders import write_change as write_change
 from .folders import write_channel_images as write_channel_images
 from .folders import write_clusters as write_clusters
+from .folders import write_contrast as write_contrast
+from .folders import write_ranking as write_ranking
 from .pages import headline as headline
 from .pages import limits_note as limits_note
 from .pages import yardstick_rows as yardstick_rows

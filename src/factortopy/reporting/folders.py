@@ -10,9 +10,19 @@ import numpy as np
 import pandas
 from jaxtyping import Float
 
-from factortopy.analysis import Change, ChannelClusters, ChannelImages, change, cluster_table, subject_average
+from factortopy.analysis import (
+    Change,
+    ChannelClusters,
+    ChannelImages,
+    Contrast,
+    Ranking,
+    change,
+    cluster_table,
+    subject_average,
+)
 from factortopy.cortex import VERTICES
-from factortopy.mapping import Mapping
+from factortopy.images import ImageSet
+from factortopy.mapping import Mapping, write_vertices
 from factortopy.plot import (
     Palette,
     change_bars,
@@ -20,6 +30,8 @@ from factortopy.plot import (
     channel_images,
     channel_pages,
     clusters,
+    contact_sheet,
+    contrast_map,
     save,
     subject_counts,
 )
@@ -102,6 +114,55 @@ def write_clusters(
         return False
     save(clusters(mapping, result, palette=palette), folder / "clusters")
     return True
+
+
+def write_ranking(ranking: Ranking, images: ImageSet, folder: Path, count: int = 12) -> list[Path]:
+    """Write ``ranking.csv``, all photographs in order, and ``contact_sheet``, those at either end, as PNG and SVG.
+
+    Args:
+        ranking: of :func:`factortopy.rank_images`.
+        images: the photographs.
+        folder: where they go.
+        count: photographs shown at either end.
+
+    Returns:
+        The files.
+
+    Raises:
+        DataError: if the folder cannot be written.
+    """
+    row = {image: number for number, image in enumerate(images.ids)}
+
+    def seen(image: str) -> Float[np.ndarray, "row column 3"]:
+        return ranking.network.preprocessing.seen(images.image(row[image]))
+
+    table = write_table(folder / "ranking.csv", ranking.table)
+    return [table, *save(contact_sheet(ranking, seen, count), folder / "contact_sheet")]
+
+
+def write_contrast(
+    contrast: Contrast, names: tuple[str, str], folder: Path, palette: Palette = "default"
+) -> list[Path]:
+    """Write tables of voxels and of ROIs; on a standard surface also ``t_map`` as PNG, SVG and GIfTI (t and q).
+
+    Args:
+        contrast: of :func:`factortopy.contrast`.
+        names: of the two sets of photographs.
+        folder: where they go.
+        palette: colours.
+
+    Returns:
+        The files.
+
+    Raises:
+        DataError: if the folder cannot be written.
+    """
+    files = contrast.save(folder)
+    if contrast.mapping.dataset.attrs.get("surface") not in VERTICES:
+        return files
+    files += save(contrast_map(contrast, names, palette=palette), folder / "t_map")
+    maps = {"t": contrast.t, "q": contrast.q}
+    return files + write_vertices(contrast.mapping, np.stack(list(maps.values())), list(maps), folder / "t_map.gii")
 
 
 def write_channel_images(

@@ -7,7 +7,15 @@ import numpy as np
 import torch
 from jaxtyping import Float
 
-from factortopy.analysis import CONFIDENCE, AlignedBatches, held_out_variables, raw_selectors, region_names
+from factortopy.analysis import (
+    CONFIDENCE,
+    AlignedBatches,
+    held_out_variables,
+    predicted_at_all,
+    raw_selectors,
+    region_errors,
+    region_names,
+)
 from factortopy.cortex import Voxels
 from factortopy.errors import DataError
 from factortopy.fitting import Examples, FitSettings, fit_settings, image_of_rows, image_scenes, split_examples
@@ -60,7 +68,12 @@ def score_model(
         machine.device_memory() if device.type == "cuda" else machine.memory,
     )
     images, rois = image_of_rows(subject, split.test), subject.voxels.rois
-    values, predictions = held_out_variables(model, aligned, test.all_responses(device), images, rois, bootstrap)
+    observed = test.all_responses(device)
+    values, predictions = held_out_variables(model, aligned, observed, images, rois, bootstrap)
+    values |= {"region": np.array(region_names(rois))}
+    every = (*rois.values(), np.ones(predictions.shape[1], dtype=bool))
+    used = predicted_at_all(values["r2"], values.get("r2_low"))
+    values["region_error"] = region_errors(observed.cpu().numpy(), predictions, used, every)
     model.cpu()
     facts: dict[str, Any] = {"gauge": "canonical"}
     if raw:
@@ -74,7 +87,6 @@ def score_model(
             "(--split 1/5 to 5/5) and score them together"
         )
     if "drawn_r2" in values:
-        values["region"] = np.array(region_names(rois))
         facts |= {"bootstrap": len(values["drawn_r2"]), "confidence": CONFIDENCE}
     return HeldOutScores(values, facts, predictions)
 

@@ -1,10 +1,12 @@
 """A fit held against a plain ridge and against the training mean, and what is to be said of it in words."""
 
 import math
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 import pandas
+from jaxtyping import Bool, Float
 
 from factortopy.analysis.estimates._of_mapping import drawn, estimate
 from factortopy.analysis.estimates.estimate_tables import Estimate, table_of
@@ -37,6 +39,39 @@ def nothing_found(mapping: Mapping) -> bool:
     """Whether mean held-out R^2 is not above 0: its lower limit, or itself where there are no limits."""
     r2 = estimate(mapping, "r2")
     return r2.known and (r2.low if r2.limited else r2.value) <= 0
+
+
+def above_chance(mapping: Mapping) -> Bool[np.ndarray, "voxel"]:
+    """Voxels that are predicted at all: the lower limit of their held-out R^2 is above 0, or itself without limits.
+
+    The rule of :func:`nothing_found`, voxel by voxel.
+    """
+    data = mapping.dataset
+    return predicted_at_all(data["r2"].values, data["r2_low"].values if "r2_low" in data else None)
+
+
+def predicted_at_all(
+    r2: Float[np.ndarray, "voxel"], low: Float[np.ndarray, "voxel"] | None
+) -> Bool[np.ndarray, "voxel"]:
+    """As :func:`above_chance`, of R^2 and its lower limits."""
+    return np.asarray((r2 > 0) & ((r2 if low is None else low) > 0))
+
+
+def region_errors(
+    observed: Float[np.ndarray, "row voxel"],
+    predicted: Float[np.ndarray, "row voxel"],
+    used: Bool[np.ndarray, "voxel"],
+    regions: Iterable[Bool[np.ndarray, "voxel"]],
+) -> Float[np.ndarray, "region"]:
+    """Root mean square error, over held-out rows, of the mean response of the voxels of each region that are used.
+
+    NaN where a region has none.
+    """
+    errors = [
+        np.sqrt(np.square((observed[:, chosen] - predicted[:, chosen]).mean(axis=1)).mean()) if chosen.any() else np.nan
+        for chosen in (used & inside for inside in regions)
+    ]
+    return np.array(errors, dtype=np.float32)
 
 
 def findings(mapping: Mapping) -> list[str]:
