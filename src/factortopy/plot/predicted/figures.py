@@ -11,10 +11,10 @@ from factortopy.analysis import Contrast, Ranking
 from factortopy.plot.colours import UNCOLOURED, Palette
 from factortopy.plot.keys import BarKey, ListKey
 from factortopy.plot.panels import FlatPanel, map_page
-from factortopy.plot.style import INK, MARGIN, MUTED, PAGE, add_axes, new_figure, shortened, styled
+from factortopy.plot.style import CHARACTERS, INK, MARGIN, MUTED, PAGE, add_axes, new_figure, shortened, styled, wrap
 
 COLUMNS = 6
-GAP, TEXTS, HEADING, FOOT = 3.0, 9.0, 6.0, 5.0
+GAP, TEXTS, HEADING, FOOT = 3.0, 12.0, 6.0, 8.0
 """Between pictures, for the lines below each, above a block of them, below all; mm."""
 SIDE = (PAGE - 2 * MARGIN - (COLUMNS - 1) * GAP) / COLUMNS
 
@@ -50,7 +50,8 @@ def contact_sheet(
         _block(figure, top, title, block, photograph)
         top -= height
     note = f"{len(rows):,} photographs; response in standard deviations of the training responses; {ranking.limits}"
-    figure.text(MARGIN / PAGE, 1.5 / (figure.get_size_inches()[1] * 25.4), note, fontsize=6.5, color=MUTED)
+    height = figure.get_size_inches()[1] * 25.4
+    figure.text(MARGIN / PAGE, 1.5 / height, wrap(note, CHARACTERS), fontsize=6.5, color=MUTED, va="bottom")
     return figure
 
 
@@ -71,7 +72,7 @@ def _block(
         axes.set(xticks=(), yticks=(), gid="photograph")
         axes.spines[:].set_visible(False)
         low, high = row["response_low"], row["response_high"]
-        limits = f" ({_signed(low)} to {_signed(high)})" if np.isfinite(low) else ""
+        limits = f"\n{_signed(low)} to {_signed(high)}" if np.isfinite(low) else ""
         text = f"{row['rank']}.  {_signed(row['response'])}{limits}\n{shortened(row['image'], 24)}"
         axes.text(0, -0.04, text, transform=axes.transAxes, va="top", fontsize=6, linespacing=1.4)
 
@@ -84,7 +85,7 @@ def _signed(number: float) -> str:
 def contrast_map(
     contrast: Contrast, names: tuple[str, str] = ("first", "second"), *, palette: Palette = "default"
 ) -> Figure:
-    """The t-map of two sets of photographs; voxels that do not pass the control of false discoveries are grey.
+    """The t-map of two sets of photographs; voxels that do not pass the control of false discoveries are pale.
 
     Args:
         contrast: of :func:`factortopy.contrast`.
@@ -108,7 +109,7 @@ def contrast_map(
         [key, ListKey(entries, ("more", "less"))],
         source=(
             f"Welch's t over {contrast.images[0]:,} and {contrast.images[1]:,} photographs, false discoveries at most "
-            f"5 % of {used:,} voxels (others grey) · {contrast.left_out:,} left out: R² not above chance"
+            f"5 % of {used:,} voxels (others pale) · {contrast.left_out:,} left out: R² not above chance"
         ),
         alt=f"Flat map of the cortex; colour shows where {one} or {other} drive voxels more.",
     )  # fmt: skip
