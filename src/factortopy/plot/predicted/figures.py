@@ -73,7 +73,7 @@ def _block(
         axes.spines[:].set_visible(False)
         low, high = row["response_low"], row["response_high"]
         limits = f"\n{_signed(low)} to {_signed(high)}" if np.isfinite(low) else ""
-        text = f"{row['rank']}.  {_signed(row['response'])}{limits}\n{shortened(row['image'], 24)}"
+        text = f"{row['rank']}.  {_signed(row['response'])}{limits}\n{shortened(row['image'], 22)}"
         axes.text(0, -0.04, text, transform=axes.transAxes, va="top", fontsize=6, linespacing=1.4)
 
 
