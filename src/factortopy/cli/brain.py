@@ -129,7 +129,7 @@ def rank(
         table, note = _ends(ranking.table, count), ranking.limits
         columns = {"rank": "", "image": "photograph", "response": "response"}
         title = f"Photographs that drive {roi} most and least"
-    else:
+    elif against is not None:
         other = ft.open_images(against)
         found = ft.contrast(loaded, images, other, **options)
         files = ft.reporting.write_contrast(found, (images.name, other.name), output, palette)

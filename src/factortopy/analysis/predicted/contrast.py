@@ -105,9 +105,7 @@ def contrast(
             raise DataError(f"the {number} set ({one.name}) has {len(one)} photograph; a contrast needs two or more")
     used, left_out = voxels_above_chance(mapping, ALL_VOXELS)
     predictor = Predictor.of(mapping, z_scored="response_mean" in mapping.dataset, progress=progress, **options)
-    first, second = (_Moments() for _ in range(2))
-    for moments, one in ((first, images), (second, against)):
-        predictor.run(one, lambda responses, _, own=moments: own.add(responses[:, used]), progress=progress)
+    first, second = (_moments(predictor, one, used, progress) for one in (images, against))
     # A voxel that responds alike to all has no t; that is no error.
     with np.errstate(invalid="ignore", divide="ignore"):
         t, p = stats.ttest_ind_from_stats(*first.summary(), *second.summary(), equal_var=False)
@@ -141,6 +139,12 @@ class _Moments:
     def summary(self) -> tuple[Any, Any, int]:
         """Mean, standard deviation (of a sample) and how many."""
         return self.mean, np.sqrt(self._squares / (self._count - 1)), self._count
+
+
+def _moments(predictor: Predictor, images: ImageSet, used: Bool[np.ndarray, "voxel"], progress: bool) -> _Moments:
+    moments = _Moments()
+    predictor.run(images, lambda responses, _: moments.add(responses[:, used]), progress=progress)
+    return moments
 
 
 def _spread(values: np.ndarray, used: Bool[np.ndarray, "voxel"]) -> Float[np.ndarray, "voxel"]:
