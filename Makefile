@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 DEVELOPER := $(VENV)/.developer
 
-.PHONY: demo test check wheel viewer clean
+.PHONY: demo test check wheel viewer docs clean
 
 demo: $(READY)
 	$(BIN)/factortopy demo $(ARGS)
@@ -27,6 +27,11 @@ wheel: $(DEVELOPER)
 	$(BIN)/python -m build --wheel --outdir build/wheel
 	$(BIN)/python -m pip install --quiet --no-deps --target build/wheel/unpacked build/wheel/*.whl
 	cd build/wheel && PYTHONPATH=unpacked $(abspath $(BIN))/python -P ../../.ci/wheel_works.py
+
+# The documentation as a site in docs/_build; the examples are executed. A warning is a fault.
+docs: $(READY)
+	$(BIN)/python -m pip install --quiet --editable '.[docs]'
+	OMP_NUM_THREADS=2 $(BIN)/python -m sphinx -W --keep-going -b html docs docs/_build $(ARGS)
 
 # The page's program, from TypeScript; what is built is kept in the package, so that users need no Node.
 viewer:

@@ -68,7 +68,7 @@ def load_arrays(
         vertex: (voxel,) vertex index; without it what the files say, or else the voxel's number.
         surface: surface that ``vertex`` refers to: a standard one, or ``"native-NAME"``, the subject's own.
         groups: (voxel,) labels of the areas or arrays of units without coordinates, which share a prior in a fit.
-        rois: masks (voxel,) by name, true, or one number other than 0, inside; or ``LabelledRegion``s.
+        rois: masks (voxel,) by name, true, or one number other than 0, inside; or ``LabelledRegion`` objects.
         noise_ceiling: (voxel,) R^2 in 0..1.
         repeats: (image,) trials that each row averages.
         single_trials: rows are trials, so that image ids may repeat.

@@ -47,7 +47,8 @@ def image_set_scores(mappings: MappingType[str, Mapping], threshold: float = 0.0
 
     Returns:
         A row for each ROI and set: ``roi``, ``images``, ``voxels``; ``r2`` (mean raw R^2) with limits over images;
-        ``r`` (mean); ``ceiling`` (mean); ``share``, mean of r |r| / ceiling where the ceiling reaches the threshold.
+        ``r`` (mean); ``ceiling`` (mean); ``share``, mean of ``r |r| / ceiling`` where the
+        ceiling reaches the threshold.
 
     Example:
         >>> list(ft.image_set_scores({"photographs": mapping, "again": mapping})["images"][:2])

@@ -1,0 +1,20 @@
+"""
+The page: a cortex that unfolds
+===============================
+
+One HTML file, without a server or a network connection: pial, inflated, flat; maps, thresholds, and the numbers of
+the vertex you point at. In a notebook, ``ft.view(mapping)`` shows the same.
+"""
+
+from pathlib import Path
+
+import factortopy as ft
+
+mapping = ft.Mapping.load("run/mapping")
+page = ft.write_page([mapping, ft.Mapping.load("run/other-seed")], "run/page.html")
+print(f"{page.name}: {page.stat().st_size / 1e6:.2f} MB")
+
+# %%
+# The report puts words first, then the page, tables, figures and how it was made:
+report = ft.report([mapping], "run/report.html")
+print(f"{Path(report).name}: {Path(report).stat().st_size / 1e6:.2f} MB")
