@@ -42,7 +42,7 @@ def test_they_are_not_painted(pair):
     from factortopy.plot.keys import LayerKey
 
     weights, _ = chosen(pair[0], "layer", "share")
-    rgba = LayerKey.of([weights], "default", pair[0].layers).colours(weights)
+    rgba = LayerKey(pair[0].layers).colours(weights)
     np.testing.assert_array_equal(rgba[:, 3] == 0, NOTHING)
 
 

@@ -75,7 +75,7 @@ def test_colours_are_the_figures_(page, mapping):
     inside = rows >= 0
     share = data["layer_share"].values
     expected = {
-        "layers-share": LayerKey.of([share], "default").colours(share),
+        "layers-share": LayerKey().colours(share),
         "space": SpaceKey().colours(data["space"].values),
         "scale_share": scalar_colours(data["scale_share"].values, (0.0, 1.0), scalar_colormap("scale")),
     }

@@ -14,7 +14,7 @@ from factortopy.cortex import load_surface
 from factortopy.errors import DataError
 from factortopy.page import write_page
 from factortopy.page.codec import icosphere
-from factortopy.plot import FlatMap, layer_colours, paint, scalar_colormap, scalar_colours, space_colours
+from factortopy.plot import CortexPicture, layer_colours, paint, scalar_colormap, scalar_colours, space_colours
 
 STEPS = {"r2": 4094, "r2_low": 510, "r2_high": 510, "size": 510}
 """In which numbers are kept between their least and largest; 1022 of all others."""
@@ -90,7 +90,7 @@ def test_the_flat_shape_is_the_flat_map_s(payload):
     place = payload.header["surface"]["shapes"]["flat"]
     points = np.array(place["origin"]) + payload.numbers(place, payload.parents) * place["step"]
     colours = {half.name: np.ones((half.vertices, 4)) for half in surface.hemispheres}
-    figure: FlatMap = paint(surface, colours, zoom=False, width=200)
+    figure: CortexPicture = paint(surface, colours, zoom=False, width=200)
     for side, half in enumerate(surface.hemispheres):
         own = points[side * half.vertices :][: half.vertices]
         drawn = np.isfinite(figure.sheets[half.name].points[:, 0])

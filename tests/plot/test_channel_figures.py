@@ -41,7 +41,7 @@ def test_the_map_shows_every_cluster_in_its_colour_and_number(mapping, found):
     figure = clusters(mapping, found)
     axes = {item.get_gid(): item for item in figure.axes if item.get_gid()}
     assert {"tree", "similarity", "numbers", "rois"} <= set(axes)
-    picture = next(item for item in figure.axes if item.images and item.images[0].get_gid() == "flatmap")
+    picture = next(item for item in figure.axes if item.images and item.images[0].get_gid() == "cortex")
     pixels = picture.images[0].get_array()[..., :3].reshape(-1, 3)
     for colour in class_colours(COUNT, named=CLUSTER_COLOURS)[:, :3]:
         assert (np.abs(pixels - colour).max(axis=1) < 0.02).sum() > 50

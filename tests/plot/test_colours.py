@@ -2,10 +2,11 @@
 
 import numpy as np
 import pytest
+from matplotlib import colormaps
 from skimage.color import deltaE_ciede2000, rgb2lab
 
 from factortopy.errors import UnknownNameError
-from factortopy.plot import layer_colours, scalar_colormap, scalar_colours, space_colours
+from factortopy.plot import class_colours, layer_colours, scalar_colormap, scalar_colours, space_colours
 
 # Severity 1.0, for linear RGB; table of the paper.
 BLINDNESS = {
@@ -28,15 +29,66 @@ def pairwise(lab):
     return deltaE_ciede2000(lab[:, None], lab[None, :])
 
 
+def ucs(rgba):
+    """CAM02-UCS (Luo, Cui and Li 2006), in which equal distances look equal."""
+    colorspacious = pytest.importorskip("colorspacious", reason="an independent CAM02-UCS; factortopy[test] has it")
+    return colorspacious.cspace_convert(np.asarray(rgba)[:, :3], "sRGB1", "CAM02-UCS")
+
+
+@pytest.mark.parametrize("palette", ["default", "colour-blind"])
+@pytest.mark.parametrize("name", ["layers", "scale", "score", "difference"])
+def test_equal_steps_of_a_value_look_equal(name, palette):
+    """No step is twice another; of the map "jet" one is nine times another, which this must find."""
+    values = np.linspace(0, 1, 65)
+    colours = layer_colours(values, palette=palette) if name == "layers" else scalar_colormap(name, palette)(values)
+    steps, worst = (np.linalg.norm(np.diff(ucs(row), axis=0), axis=1) for row in (colours, colormaps["jet"](values)))
+    assert steps.max() < 1.8 * steps.min()
+    assert steps.std() < 0.15 * steps.mean()
+    assert worst.max() > 4 * worst.min()
+    assert steps.sum() > 80  # and they are large enough to be told apart
+
+
+@pytest.mark.parametrize("palette", ["default", "colour-blind"])
+def test_differences_are_alike_on_both_sides_of_white(palette):
+    colours = ucs(scalar_colormap("difference", palette)(np.linspace(0, 1, 65)))
+    reach = np.linalg.norm(colours - colours[32], axis=1)
+    np.testing.assert_allclose(reach[:32][::-1], reach[33:], rtol=0.15, atol=2)
+    lightness = colours[:, 0]
+    assert (np.diff(lightness[:33]) > 0).all()
+    assert (np.diff(lightness[32:]) < 0).all()
+
+
 @pytest.mark.parametrize("sight", ["normal", "protanopia", "deuteranopia"])
-def test_colour_blind_layers_stay_apart(sight):
-    lab = seen(layer_colours(np.linspace(0, 1, 12), palette="colour-blind"), sight)
-    distance = pairwise(lab)
-    assert np.diag(distance, 1).min() > 3  # neighbours, well above a just noticeable difference of 1
-    assert np.diag(distance, 3).min() > 9
-    assert distance[0, -1] > 60
-    # The further apart two layers, the further apart their colours: no layer returns to an earlier colour.
+@pytest.mark.parametrize("palette", ["default", "colour-blind"])
+def test_layers_stay_apart(palette, sight):
+    distance = pairwise(seen(layer_colours(np.linspace(0, 1, 12), palette=palette), sight))
+    apart = np.abs(np.subtract.outer(np.arange(12), np.arange(12)))
+    assert distance[apart >= 1].min() > 3  # any two, well above a just noticeable difference of 1
+    assert distance[apart >= 2].min() > 7
+    assert distance[apart >= 3].min() > 10
+    assert distance[0, -1] > 40
+
+
+@pytest.mark.parametrize("sight", ["normal", "protanopia", "deuteranopia"])
+def test_layers_of_the_colour_blind_palette_only_go_away_from_the_first(sight):
+    distance = pairwise(seen(layer_colours(np.linspace(0, 1, 12), palette="colour-blind"), sight))
     assert np.all(np.diff(distance[0]) > 0)
+
+
+@pytest.mark.parametrize("sight", ["normal", "protanopia", "deuteranopia"])
+@pytest.mark.parametrize("palette", ["default", "colour-blind"])
+def test_both_ends_of_a_difference_are_told_apart(palette, sight):
+    """By sight of any kind, at equal strength: no red is a blue."""
+    colours = seen(scalar_colormap("difference", palette)(np.linspace(0, 1, 65)), sight)
+    distance = deltaE_ciede2000(colours[:32][::-1], colours[33:])
+    assert distance[4:].min() > 8
+
+
+@pytest.mark.parametrize("sight", ["normal", "protanopia", "deuteranopia"])
+def test_regions_are_told_apart(sight):
+    distance = pairwise(seen(class_colours(8), sight))
+    np.fill_diagonal(distance, np.inf)
+    assert distance.min() > 6
 
 
 @pytest.mark.parametrize("sight", ["normal", "protanopia", "deuteranopia"])
@@ -46,20 +98,10 @@ def test_colour_blind_layers_rise_in_lightness(sight):
     assert lightness[-1] - lightness[0] > 40
 
 
-def test_default_layers_fail_where_the_alternative_holds():
-    """The alternative is needed: under deuteranopia two distant layers of the default look nearly alike."""
-    far_apart = np.abs(np.subtract.outer(np.arange(12), np.arange(12))) >= 3
-    smallest = {
-        palette: pairwise(seen(layer_colours(np.linspace(0, 1, 12), palette=palette), "deuteranopia"))[far_apart].min()
-        for palette in ("default", "colour-blind")
-    }
-    assert smallest["colour-blind"] > smallest["default"]
-
-
 @pytest.mark.parametrize("palette", ["default", "colour-blind"])
 def test_neighbouring_layers_differ_for_normal_sight(palette):
     distance = pairwise(seen(layer_colours(np.linspace(0, 1, 12), palette=palette), "normal"))
-    assert np.diag(distance, 1).min() > 5
+    assert np.diag(distance, 1).min() > 7
 
 
 @pytest.mark.parametrize("palette", ["default", "colour-blind"])
@@ -73,11 +115,12 @@ def test_confidence_is_brightness(palette):
 
 
 @pytest.mark.parametrize("sight", ["normal", "protanopia", "deuteranopia"])
-def test_colour_blind_space_keeps_both_axes(sight):
+@pytest.mark.parametrize("palette", ["default", "colour-blind"])
+def test_space_keeps_both_axes(palette, sight):
     grid = np.stack(np.meshgrid(np.linspace(-1, 1, 4), np.linspace(-1, 1, 4)), axis=-1).reshape(-1, 2)
-    distance = pairwise(seen(space_colours(grid, palette="colour-blind"), sight))
+    distance = pairwise(seen(space_colours(grid, palette), sight))
     np.fill_diagonal(distance, np.inf)
-    assert distance.min() > 5
+    assert distance.min() > (4 if palette == "default" else 6)
 
 
 @pytest.mark.parametrize("palette", ["default", "colour-blind"])

@@ -55,7 +55,7 @@ def comparison():
 
 
 def picture(figure, place=0):
-    maps = [image for axes in figure.axes for image in axes.images if image.get_gid() == "flatmap"]
+    maps = [image for axes in figure.axes for image in axes.images if image.get_gid() == "cortex"]
     return np.asarray(maps[place].get_array())
 
 

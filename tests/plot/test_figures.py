@@ -140,7 +140,7 @@ def test_layer_key_has_layers_and_confidence(drawn):
 
 def test_layer_map_shows_the_layer_of_a_vertex(drawn, mapping):
     """The hue painted where a vertex lies is the key's hue of its largest share."""
-    flat = with_gid(drawn["layers"], "flatmap")[0]
+    flat = with_gid(drawn["layers"], "cortex")[0]
     image, extent = np.asarray(flat.get_array()), flat.get_extent()
     (key,) = with_gid(drawn["layers"], "key")
     full = np.asarray(key.get_array())[-1, :, :3]
@@ -240,7 +240,7 @@ def test_svg_holds_text_as_text(tmp_path):
 @pytest.mark.parametrize("name", ["layers", "space"])
 def test_colour_blind_palette_changes_pictures(drawn, mapping, name):
     default, safe = (
-        np.asarray(with_gid(figure, "flatmap")[0].get_array())
+        np.asarray(with_gid(figure, "cortex")[0].get_array())
         for figure in (drawn[name], plot.draw(name, mapping, palette="colour-blind"))
     )
     assert np.abs(default - safe).max() > 0.1
@@ -270,6 +270,56 @@ def test_bad_input_is_one_clear_line(mapping, tmp_path):
         plot.space(volume)
     with pytest.raises(DataError, match="history is empty"):
         plot.training(mapping, History())
-    with pytest.raises(DataError, match=r"\.png and \.svg"):
-        plot.save(plot.training(mapping, HISTORY), tmp_path / "figure.pdf")
+    with pytest.raises(DataError, match=r"\.png, \.svg and \.pdf"):
+        plot.save(plot.training(mapping, HISTORY), tmp_path / "figure.jpg")
+    with pytest.raises(UnknownNameError, match="png, svg"):
+        plot.save(plot.training(mapping, HISTORY), tmp_path / "figure", ("gif",))
+    with pytest.raises(UnknownNameError, match="did you mean 'lateral'"):
+        plot.layers(mapping, views=("lateal",))
+    with pytest.raises(DataError, match="name at least one"):
+        plot.layers(mapping, views=())
     assert not list(tmp_path.iterdir())
+
+
+def test_pdf_holds_text_as_text_and_maps_as_pictures(tmp_path):
+    pypdf = pytest.importorskip("pypdf", reason="pypdf reads the PDF; install it with factortopy[test]")
+    mapping, _ = fake_mapping_and_truth(network="<b> & $x^2")
+    (path,) = plot.save(plot.space(mapping, views=("flat", "lateral")), tmp_path / "space.pdf")
+    assert path.name == "space.pdf"
+    (page,) = pypdf.PdfReader(path).pages
+    said = page.extract_text()
+    for words in ("SIMULATED SUBJECT", "EBA", "<b> & $x^2", "L · lateral · R", "20 mm, flattened"):
+        assert words in said
+    fonts = [font.get_object() for font in page["/Resources"]["/Font"].values()]
+    assert {font["/Subtype"] for font in fonts} <= {"/TrueType", "/Type0"}
+    assert len(page.images) >= 3  # two maps and the key
+    (again,) = plot.save(plot.space(mapping, views=("flat", "lateral")), tmp_path / "again.pdf")
+    assert again.read_bytes() == path.read_bytes()
+
+
+def test_a_transparent_figure_has_nothing_behind_it(mapping, tmp_path):
+    plain, clear = (
+        plot.save(plot.training(mapping, HISTORY), tmp_path / str(through), ("png",), transparent=through)[0]
+        for through in (False, True)
+    )
+    with Image.open(plain) as picture:
+        assert np.asarray(picture.convert("RGBA"))[..., 3].min() == 255
+    with Image.open(clear) as picture:
+        alpha = np.asarray(picture.convert("RGBA"))[..., 3]
+        assert alpha[0, 0] == 0
+        assert (alpha == 0).mean() > 0.5
+        assert alpha.max() == 255
+
+
+def test_the_same_weights_have_the_same_colour_beside_any_others(mapping):
+    """Brightness is confidence on one scale: what else a mapping holds changes nothing."""
+    shares = mapping.dataset["layer_share"].values
+    soft = shares + 0.3
+    soft /= soft.sum(axis=1, keepdims=True)
+    mixed = np.concatenate([soft[:1000], shares[1000:]])
+    for palette in ("default", "colour-blind"):
+        key = plot.LayerKey(palette=palette)
+        np.testing.assert_array_equal(key.colours(mixed)[:1000], key.colours(soft)[:1000])
+        one, all_alike = key.colours(np.eye(LAYERS)), key.colours(np.full((1, LAYERS), 1 / LAYERS))
+        np.testing.assert_allclose(one, plot.layer_colours(np.linspace(0, 1, LAYERS), palette=palette))
+        assert all_alike[0, :3].max() < 0.4 * one[:, :3].max()

@@ -7,8 +7,9 @@ from matplotlib.tri import LinearTriInterpolator, Triangulation
 from factortopy.cortex import hemisphere_rois, load_surface
 from factortopy.errors import DataError, ShapeError
 from factortopy.plot import paint
-from factortopy.plot.flatmap import flat_sheet, rasterise
-from factortopy.plot.outlines import label_anchor, outline, spread
+from factortopy.plot.painting.flat import flat_sheet
+from factortopy.plot.painting.outlines import label_anchor, outline, spread
+from factortopy.plot.painting.raster import rasterise
 
 RED, BLUE = (0.9, 0.1, 0.1, 1.0), (0.1, 0.2, 0.9, 1.0)
 

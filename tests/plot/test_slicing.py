@@ -40,7 +40,7 @@ def test_paints_the_same_picture_as_fsaverage5(coarse, fine, name):
 
     def picture(of):
         rgba = np.repeat(of.dataset["r2"].values[:, None], 4, axis=1) * [1, 0.5, 0, 0] + [0, 0, 0.5, 1]
-        return paint_mapping(of, rgba).image
+        return paint_mapping(of, surface_of(of), rgba, "flat", 122.0).image
 
     np.testing.assert_allclose(picture(mapping), picture(coarse), atol=1e-6)
 

@@ -1,8 +1,6 @@
 """``factortopy plot``, ``report`` and ``paper``: figures, a page, and the paper's figures and tables."""
 
 import json
-import shutil
-import tempfile
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -24,7 +22,17 @@ def plot(
     output: Annotated[
         Path | None, Option("--output", "-o", help="Folder of the figures. Default: MAPPING/figures.")
     ] = None,
-    file_format: Annotated[Literal["png", "svg", "both"], Option("--format", help="Kind of file.")] = "both",
+    file_format: Annotated[
+        Literal["png", "svg", "pdf", "both"], Option("--format", help="Kind of file; both is PNG and SVG.")
+    ] = "both",
+    views: Annotated[
+        str,
+        Option(
+            metavar="VIEW,VIEW",
+            help="How maps show the cortex: flat, and inflated lateral, medial, ventral, posterior; or all.",
+        ),
+    ] = "flat",
+    transparent: Annotated[bool, Option("--transparent", help="No white behind the figures.")] = False,
     palette: opt.Palette = "default",
     fade: opt.Fade = None,
     quiet: opt.Quiet = False,
@@ -38,18 +46,20 @@ def plot(
     for name in names:
         if name not in ft.plot.ALL_FIGURES:
             raise UnknownNameError("figure", name, [*ft.plot.ALL_FIGURES, "all"])
+    shown = _views(views)
+    formats = ("png", "svg") if file_format == "both" else (file_format,)
     written: list[Path] = []
     left_out: dict[str, list[str]] = {}
     with ft.progress.progress_bar("Figures", len(names), show=not quiet) as advance:
         for name in names:
             try:
-                drawn = ft.plot.draw(name, loaded, palette=palette, fade=fade)
+                drawn = ft.plot.draw(name, loaded, palette=palette, fade=fade, views=shown)
             except FactortopyError as error:
                 if not wanted_all:
                     raise
                 left_out.setdefault(str(error), []).append(name)
             else:
-                written += _write(drawn, folder / name, file_format)
+                written += ft.plot.save(drawn, folder / name, formats, transparent=transparent)
             advance()
     if not quiet:
         for path in written:
@@ -58,16 +68,13 @@ def plot(
             typer.echo(f"left out {', '.join(which)}: {reason}")
 
 
-def _write(figure: object, stem: Path, file_format: str) -> list[Path]:
-    """Write a figure in the formats wanted, each file whole or not at all."""
-    written = []
-    with tempfile.TemporaryDirectory() as folder:
-        for path in ft.plot.save(figure, Path(folder) / stem.name):  # type: ignore[arg-type]
-            if file_format in ("both", path.suffix.removeprefix(".")):
-                written.append(stem.with_name(path.name))
-                with ft.storage.atomic_path(written[-1]) as temporary:
-                    shutil.copyfile(path, temporary)
-    return written
+def _views(text: str) -> "list[ft.plot.View]":
+    """Views by name, each once; an UnknownNameError if there is no such view."""
+    names = list(ft.plot.ALL_VIEWS) if text == "all" else list(dict.fromkeys(opt.split_names(text) or ()))
+    for name in names:
+        if name not in ft.plot.ALL_VIEWS:
+            raise UnknownNameError("view", name, [*ft.plot.ALL_VIEWS, "all"])
+    return names
 
 
 def report(

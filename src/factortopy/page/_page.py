@@ -193,7 +193,7 @@ def _still(mapping: Mapping, palette: Palette) -> str:
     """A small flat map, for readers without WebGL 2 and for the time until it is drawn."""
     data, surface = mapping.dataset, surface_of(mapping)
     if "layer_share" in data:
-        colours = LayerKey.of([data["layer_share"].values], palette).colours(data["layer_share"].values)
+        colours = LayerKey(palette=palette).colours(data["layer_share"].values)
     else:
         colours = SpaceKey(palette).colours(data["space"].values)
     painted = paint(surface, to_vertices(mapping, surface, colours), zoom=bool((colours[:, 3] > 0).any()), width=STILL)

@@ -14,7 +14,7 @@ from factortopy.cortex import ALL_VOXELS, HEMISPHERES, Surface
 from factortopy.errors import DataError
 from factortopy.mapping import Mapping, best_layer, facts_line, layer_confidence
 from factortopy.page.codec import Blob, parents_among, parents_of
-from factortopy.plot import LayerKey, certainty, flat_sheet, label_anchor, round_up
+from factortopy.plot import certainty, flat_sheet, label_anchor, round_up
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -110,7 +110,7 @@ def _weights(
         kept |= {"profile": chosen, "position": layer_position(chosen)}
     return {
         **{name: blob.values(values, parents, BITS.get(name, OTHER_BITS)) for name, values in kept.items()},
-        "largest": LayerKey.of([chosen], "default").largest if len(known) else 1.0,
+        "largest": 1.0,  # confidence at full brightness
         "highest": round_up(float(np.nanpercentile(chosen, 99.5)), least=0.1) if len(known) else 1.0,
     }
 

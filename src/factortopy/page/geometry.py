@@ -8,7 +8,7 @@ from jaxtyping import Bool, Float
 from factortopy.cortex import Hemisphere, Surface
 from factortopy.errors import DataError
 from factortopy.page.codec import Blob, icosphere, parents_of
-from factortopy.plot import FlatSheet, flat_sheet
+from factortopy.plot import Sheet, flat_sheet
 
 BITS = 14
 """Of a coordinate: a step is about 0.01 mm."""
@@ -56,7 +56,7 @@ def _write_shape(points: Float[np.ndarray, "vertex axis"], parents: np.ndarray, 
     return written | {"origin": low.tolist(), "step": step}
 
 
-def _placed(half: Hemisphere, sheet: FlatSheet, side: int) -> Float[np.ndarray, "vertex 2"]:
+def _placed(half: Hemisphere, sheet: Sheet, side: int) -> Float[np.ndarray, "vertex 2"]:
     """Places in the plane of every vertex, the hemisphere on its side of the middle.
 
     Vertices off the sheet settle between their neighbours, so that what unfolds has no spikes.
@@ -76,7 +76,7 @@ def _placed(half: Hemisphere, sheet: FlatSheet, side: int) -> Float[np.ndarray, 
     return points
 
 
-def _on_sheet(sheet: FlatSheet, faces: np.ndarray) -> Bool[np.ndarray, "face"]:
+def _on_sheet(sheet: Sheet, faces: np.ndarray) -> Bool[np.ndarray, "face"]:
     """Which faces of the closed mesh the flat sheet has."""
     code = np.array([len(sheet.points) ** 2, len(sheet.points), 1])
     own, all_faces = (np.sort(array.astype(np.int64), axis=1) @ code for array in (sheet.faces, faces))

@@ -15,9 +15,9 @@ from factortopy.paper.members import Member
 from factortopy.paper.numbers import Row, selector_weights
 from factortopy.plot import (
     BarKey,
+    CortexPanel,
     Dot,
     DotPanel,
-    FlatPanel,
     Header,
     LayerKey,
     Look,
@@ -64,7 +64,7 @@ def map_grid(
     title: str,
     panels: Sequence[Panel],
     *,
-    columns: int = 3,
+    columns: int | None = None,
     source: str = "",
     names: bool = True,
     palette: Palette = "default",
@@ -77,15 +77,14 @@ def map_grid(
     shown = "; ".join(panel.title.replace("\n", " ") for panel in panels)
     return map_page(
         Header.of([panel.mapping for panel in panels]), title,
-        [FlatPanel(panel.mapping, keys[panel.kind].colours(panel.values), panel.title) for panel in panels],
-        list(keys.values()), columns=columns, source=source, names=names, alt=f"Flat maps of the cortex: {shown}.",
+        [CortexPanel(panel.mapping, keys[panel.kind].colours(panel.values), panel.title) for panel in panels],
+        list(keys.values()), columns=columns, source=source, names=names, alt=f"Maps of the cortex: {shown}.",
     )  # fmt: skip
 
 
 def _key(kind: Kind, values: Sequence[np.ndarray], palette: Palette) -> LayerKey | SpaceKey | BarKey:
     """The key that all maps of a kind share; scores are coloured up to the 99th percentile of all."""
     if kind == "layer":
-        # Of confidence from 0 to 1, as the paper's: the same brightness in all figures.
         return LayerKey(palette=palette)
     if kind == "space":
         return SpaceKey(palette)

@@ -15,7 +15,8 @@ from factortopy.errors import DataError, UnknownNameError
 from factortopy.mapping import Mapping
 from factortopy.plot.colours import CLUSTER_COLOURS, UNCOLOURED, Palette, class_colours, scalar_colormap
 from factortopy.plot.keys import colour_bar
-from factortopy.plot.panels import FlatPanel, map_page
+from factortopy.plot.pages import map_page
+from factortopy.plot.panels import CortexPanel
 from factortopy.plot.style import INK, MARGIN, MUTED, PAGE, add_axes, new_figure, shortened, styled
 
 WAYS = {
@@ -67,9 +68,9 @@ def clusters(mapping: Mapping, clustering: ChannelClusters, *, palette: Palette 
     rows = cluster_table(mapping, clustering).to_dict("records")
     figure = map_page(
         mapping, f"Voxels in {clustering.count} clusters of channels",
-        [FlatPanel(mapping, rgba, labels=clustering.labels)], [], source=WAYS[clustering.way],
+        [CortexPanel(mapping, rgba, labels=clustering.labels)], [], source=WAYS[clustering.way],
         below=HEAD + LINE * clustering.count + FOOT,
-        alt=f"Flat map of the cortex in {clustering.count} colours, the clusters' tree, similarity and table. "
+        alt=f"Map of the cortex in {clustering.count} colours, the clusters' tree, similarity and table. "
         + "; ".join(f"cluster {row['cluster']}: {row['voxels']} voxels" for row in rows),
     )  # fmt: skip
     _draw_tree(figure, clustering, colours)
@@ -112,7 +113,13 @@ def _draw_similarity(figure: Figure, clustering: ChannelClusters) -> None:
     axes.set_gid("similarity")
     edges = (0.5, count + 0.5, count + 0.5, 0.5)
     image = axes.imshow(
-        clustering.similarity, cmap="PuOr_r", vmin=-1, vmax=1, extent=edges, aspect="auto", interpolation="nearest"
+        clustering.similarity,
+        cmap=scalar_colormap("difference", "colour-blind"),
+        vmin=-1,
+        vmax=1,
+        extent=edges,
+        aspect="auto",
+        interpolation="nearest",
     )
     axes.xaxis.tick_top()
     axes.set_xticks(range(1, count + 1), [str(number) for number in range(1, count + 1)], fontsize=5)

@@ -7,7 +7,7 @@ from typing import Literal, get_args
 import numpy as np
 from jaxtyping import Float
 from matplotlib import colormaps
-from matplotlib.colors import Colormap, Normalize, to_rgb, to_rgba_array
+from matplotlib.colors import Colormap, LinearSegmentedColormap, Normalize, to_rgb, to_rgba_array
 from skimage.color import lab2rgb, rgb2lab
 
 from factortopy.errors import UnknownNameError
@@ -16,12 +16,30 @@ Palette = Literal["default", "colour-blind"]
 """Colours of every figure; the colour-blind ones are told apart without red or green cones as well."""
 Quantity = Literal["scale", "score", "difference"]
 
-# First to last layer. The colour-blind ramp rises in lightness and in blue-yellow together: the two
-# directions that people without red or green cones see as well as anybody.
+# First to last layer, in equal steps of CAM02-UCS; both are told apart without red or green cones. The colour-blind
+# ramp rises in lightness and in blue-yellow together, so that it is also read in grey; the default has more hues: it
+# rises to yellow and falls to red, which the two kinds of dichromats see as dark.
 LAYER_ANCHORS: dict[str, tuple[str, ...]] = {
-    "default": ("#3f3bd1", "#1c8fe3", "#14b795", "#7cc433", "#f0cd22", "#f58a1f", "#dc2b35"),
-    "colour-blind": ("#2440c8", "#4f74d9", "#9b83c4", "#de9090", "#f2bc52", "#f8f06c"),
-}
+    "default": (
+        "#5907bb", "#5c3bd3", "#595de9", "#4c7cfa", "#2297f8", "#00a8de", "#00b2c4", "#00b8aa", "#46ba8e", "#77b675",
+        "#a3ba6c", "#cfcb78", "#f9d77b", "#e5b84c", "#cf9b1a", "#c27e00", "#c16300", "#c24812",
+    ),
+    "colour-blind": (
+        "#2440c8", "#385bd5", "#5075d9", "#787fd1", "#9682c6", "#ac86ba", "#c089ab", "#d58d99", "#e79683", "#eea36a",
+        "#f1b554", "#f5d158", "#f8f06c",
+    ),
+}  # fmt: skip
+# Differences, the middle white: arms of equal length in equal steps of CAM02-UCS, after Brewer's RdBu and PuOr.
+DIFFERENCE_ANCHORS: dict[str, tuple[str, ...]] = {
+    "default": (
+        "#053061", "#124a85", "#2063a8", "#347fb9", "#509bc7", "#79b5d6", "#a5cfe3", "#d2e5f0", "#f7f6f6", "#fce0cf",
+        "#f8bfa3", "#f09c7b", "#e17960", "#d15548", "#bd2e35", "#9c1128", "#760521",
+    ),
+    "colour-blind": (
+        "#4b1e7a", "#5f3a91", "#70579f", "#7f72ac", "#968cbd", "#aea7cf", "#c6c3df", "#dedfed", "#f7f7f6", "#fbe9ce",
+        "#fed39b", "#fdb863", "#ec9935", "#d87b12", "#bd6109", "#9e4d07", "#7f3b08",
+    ),
+}  # fmt: skip
 # Corners of the image: top left, top right, bottom left, bottom right. The colour-blind square puts x on
 # blue-yellow and y on lightness.
 SPACE_CORNERS: dict[str, tuple[str, str, str, str]] = {
@@ -31,14 +49,14 @@ SPACE_CORNERS: dict[str, tuple[str, str, str, str]] = {
 # Lightness added at the image's centre, where four hues meet in a grey that would look like bare cortex.
 CENTRE_LIGHTNESS = {"default": 11.0, "colour-blind": 0.0}
 SCALAR_MAPS: dict[str, dict[str, str]] = {
-    "default": {"scale": "viridis", "score": "inferno", "difference": "RdBu_r"},
-    "colour-blind": {"scale": "cividis", "score": "cividis", "difference": "PuOr_r"},
+    "default": {"scale": "viridis", "score": "inferno"},
+    "colour-blind": {"scale": "cividis", "score": "cividis"},
 }
-# Colours of regions: neighbours in the list differ strongly; the safe ones are Okabe and Ito's (2008).
-ROI_COLOURS: dict[str, tuple[str, ...]] = {
-    "default": ("#4c78c9", "#f2a93b", "#59a35c", "#d9534f", "#8f6bc1", "#49b3c1", "#d477b0", "#9c755f"),
-    "colour-blind": ("#0072b2", "#e69f00", "#009e73", "#d55e00", "#cc79a7", "#56b4e9", "#f0e442", "#999999"),
-}
+# Colours of regions, Okabe and Ito's (2008): neighbours in the list differ strongly, for any eyes.
+ROI_COLOURS: dict[str, tuple[str, ...]] = dict.fromkeys(
+    ("default", "colour-blind"),
+    ("#0072b2", "#e69f00", "#009e73", "#d55e00", "#cc79a7", "#56b4e9", "#f0e442", "#999999"),
+)
 # Twenty colours as far apart as they can be and from the grey of the cortex; the safe ones also for eyes
 # without red or green cones. Neighbours in the list, clusters that are alike, differ most.
 CLUSTER_COLOURS: dict[str, tuple[str, ...]] = {
@@ -58,6 +76,8 @@ UNCOLOURED = np.array([0.93, 0.93, 0.95])
 # A vertex of no confidence keeps this share of its colour's lightness and chroma, so that it is dark and
 # still not mistaken for the white of the page.
 DARKEST = 0.24
+STEEPNESS = 9.0
+"""Brightness grows with log(1 + 9 x confidence), the same in all maps: soft selections are told apart as sure ones."""
 
 
 def layer_colours(
@@ -67,7 +87,7 @@ def layer_colours(
 ) -> Float[np.ndarray, "*shape 4"]:
     """Colour of a layer: hue from its position along depth, brightness from confidence.
 
-    Steps along the ramp are equal in CIELAB, so neighbouring layers differ equally everywhere.
+    Steps along the ramp look equal, so neighbouring layers differ equally everywhere.
 
     Args:
         position: 0 first layer to 1 last layer; NaN becomes transparent.
@@ -78,11 +98,11 @@ def layer_colours(
     """
     position = np.asarray(position, dtype=float)
     anchors = _hex_to_lab(LAYER_ANCHORS[_checked(palette)])
-    arc = np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(anchors, axis=0), axis=1))])
-    along = np.clip(np.nan_to_num(position), 0.0, 1.0) * arc[-1]
-    lab = np.stack([np.interp(along, arc, anchors[:, axis]) for axis in range(3)], axis=-1)
+    along, places = np.clip(np.nan_to_num(position), 0.0, 1.0), np.linspace(0, 1, len(anchors))
+    lab = np.stack([np.interp(along, places, anchors[:, axis]) for axis in range(3)], axis=-1)
     if confidence is not None:
-        kept = DARKEST + (1.0 - DARKEST) * np.clip(np.nan_to_num(confidence), 0.0, 1.0)
+        rise = np.log1p(STEEPNESS * np.clip(np.nan_to_num(confidence), 0.0, 1.0)) / np.log1p(STEEPNESS)
+        kept = DARKEST + (1.0 - DARKEST) * rise
         lab = lab * kept[..., None]
     return _rgba(lab, visible=np.isfinite(position))
 
@@ -117,10 +137,13 @@ def scalar_colormap(quantity: Quantity, palette: Palette = "default") -> Colorma
         UnknownNameError: if there is no such quantity.
     """
     maps = SCALAR_MAPS[_checked(palette)]
+    if quantity == "difference":
+        # An odd number of colours, so that no difference is the white in the middle.
+        ramp = LinearSegmentedColormap.from_list("difference", DIFFERENCE_ANCHORS[palette], N=257)
+        return ramp.with_extremes(bad=(0, 0, 0, 0))
     if quantity not in maps:
-        raise UnknownNameError("quantity", quantity, maps)
-    under = None if quantity == "difference" else "#5b6670"
-    return colormaps[maps[quantity]].with_extremes(bad=(0, 0, 0, 0), under=under)
+        raise UnknownNameError("quantity", quantity, get_args(Quantity))
+    return colormaps[maps[quantity]].with_extremes(bad=(0, 0, 0, 0), under="#5b6670")
 
 
 def scalar_colours(

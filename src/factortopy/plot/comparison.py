@@ -19,7 +19,8 @@ from factortopy.errors import DataError
 from factortopy.mapping import Mapping
 from factortopy.plot.colours import UNCOLOURED, Palette, class_colours, scalar_colormap
 from factortopy.plot.keys import BarKey, LayerKey, ListKey
-from factortopy.plot.panels import FlatPanel, map_page
+from factortopy.plot.pages import map_page
+from factortopy.plot.panels import CortexPanel
 from factortopy.plot.style import (
     INK,
     MARGIN,
@@ -55,8 +56,8 @@ def difference_map(comparison: Comparison, difference: Difference, *, palette: P
     mapping = comparison.mappings[comparison.index(difference.one)]
     return map_page(
         comparison, f"{name[:1].upper()}{name[1:]}: {difference.one} less {difference.other}",
-        [FlatPanel(mapping, key.colours(difference.values))], [key, ListKey(means)], source=name,
-        alt=f"Flat map of the cortex; colour shows {name} in {difference.one} less that in {difference.other}.",
+        [CortexPanel(mapping, key.colours(difference.values))], [key, ListKey(means)], source=name,
+        alt=f"Map of the cortex; colour shows {name} in {difference.one} less that in {difference.other}.",
     )  # fmt: skip
 
 
@@ -72,9 +73,9 @@ def winner_map(comparison: Comparison, won: Winners, *, palette: Palette = "defa
         entries.append((_pale(colours[0]), "pale: in doubt"))
     entries.append((NOBODY, "R² of none above 0"))
     figure = map_page(
-        comparison, "Which network predicts best", [FlatPanel(comparison.mappings[0], rgba)], [ListKey(entries)],
+        comparison, "Which network predicts best", [CortexPanel(comparison.mappings[0], rgba)], [ListKey(entries)],
         source=f"raw R² · {won.basis}", below=BAR_LINE * len(regions) + 14,
-        alt=f"Flat map of the cortex; colour: which of {', '.join(comparison.labels)} has the largest R².",
+        alt=f"Map of the cortex; colour: which of {', '.join(comparison.labels)} has the largest R².",
     )  # fmt: skip
     _winner_bars(add_axes(figure, 34, 11, PAGE - 34 - 2 * MARGIN, BAR_LINE * len(regions)), regions, won, colours)
     return figure
@@ -86,13 +87,13 @@ def unique_maps(comparison: Comparison, partition: Partition, *, palette: Palett
     values, mapping = partition.parts[: len(partition.labels)], comparison.mappings[0]
     key = BarKey.diverging(values, palette, "unique R²")
     panels = [
-        FlatPanel(mapping, key.colours(row), f"{label}\nmean {np.nanmean(row):+.3f}")
+        CortexPanel(mapping, key.colours(row), f"{label}\nmean {np.nanmean(row):+.3f}")
         for label, row in zip(partition.labels, values, strict=True)
     ]
     return map_page(
         comparison, "Variance that only one network predicts", panels, [key],
         source="R²(all) − R²(others), weights from validation images",
-        alt=f"Flat maps of the cortex; colour shows the R² unique to {', '.join(partition.labels)}.",
+        alt=f"Maps of the cortex; colour shows the R² unique to {', '.join(partition.labels)}.",
     )  # fmt: skip
 
 
@@ -104,20 +105,20 @@ def change_maps(change: Change, which: Which = "share", *, palette: Palette = "d
         which: ``"share"`` for layer shares on held-out images, ``"selector"`` for selectors.
     """
     weights = [chosen(mapping, "layer", which)[0] for mapping in change.mappings]
-    key, names = LayerKey.of(weights, palette, change.mappings[0].layers), network_names(change.mappings)
+    key, names = LayerKey(change.mappings[0].layers, palette), network_names(change.mappings)
     panels = [
-        FlatPanel(mapping, key.colours(values), f"{label}: {name}")
+        CortexPanel(mapping, key.colours(values), f"{label}: {name}")
         for label, name, mapping, values in zip(("before", "after"), names, change.mappings, weights, strict=True)
     ]
     depth, bars = "depth" if which == "share" else "selector_depth", []
     for title, quantity in ((f"change of layer position ({which})", depth), ("change of R²", "r2")):
         values = change.values(quantity)
         bars.append(BarKey.diverging(values, palette, title))
-        panels.append(FlatPanel(change.mappings[1], bars[-1].colours(values), title))
+        panels.append(CortexPanel(change.mappings[1], bars[-1].colours(values), title))
     return map_page(
         change.comparison, "Layer map before and after the weights changed", panels, [key, *bars],
         source=f"layer {which}",
-        alt=f"Flat maps of the cortex: layer {which} in {names[0]} and {names[1]}; change of depth and R².",
+        alt=f"Maps of the cortex: layer {which} in {names[0]} and {names[1]}; change of depth and R².",
     )  # fmt: skip
 
 
@@ -136,8 +137,8 @@ def subject_counts(average: Mapping, *, palette: Palette = "default") -> Figure:
         (colour, f"{count}: {(counts == count).sum():,} vertices") for count, colour in enumerate(steps, start=1)
     ]
     return map_page(
-        average, "How many subjects have each vertex", [FlatPanel(average, steps[counts - 1])], [ListKey(entries)],
-        source="count", alt=f"Flat map of the cortex; colour shows how many of {most} subjects have a vertex.",
+        average, "How many subjects have each vertex", [CortexPanel(average, steps[counts - 1])], [ListKey(entries)],
+        source="count", alt=f"Map of the cortex; colour shows how many of {most} subjects have a vertex.",
     )  # fmt: skip
 
 

@@ -39,30 +39,21 @@ class Key(Protocol):
 class LayerKey:
     """Layers along x by hue and, unless switched off, confidence along y by brightness.
 
+    Brightness means the same confidence in every figure, so that maps of different networks can be compared.
+
     Attributes:
         layers: names of the layers; empty where maps of several networks share the key.
-        largest: confidence shown at full brightness.
         palette: of the hues.
         confidence: whether brightness is drawn.
     """
 
     layers: Sequence[str] = ()
-    largest: float = 1.0
     palette: Palette = "default"
     confidence: bool = True
 
-    @classmethod
-    def of(
-        cls, weights: Sequence[Float[np.ndarray, "voxel layer"]], palette: Palette, layers: Sequence[str] = ()
-    ) -> "LayerKey":
-        """The key of layer weights; full brightness is the 95th percentile of their confidence, at least 0.1."""
-        # Soft selections would else be too dark to tell apart.
-        confidence = np.concatenate([layer_confidence(values) for values in weights])
-        return cls(layers, round_up(float(np.nanpercentile(confidence, 95)), least=0.1), palette)
-
     def colours(self, weights: Float[np.ndarray, "voxel layer"]) -> Float[np.ndarray, "voxel 4"]:
         """Hue of the layer of largest weight, brightness of its confidence."""
-        return layer_colours(best_layer(weights), layer_confidence(weights) / self.largest, self.palette)
+        return layer_colours(best_layer(weights), layer_confidence(weights), self.palette)
 
     def draw(self, figure: Figure, left: float, top: float, width: float, room: float) -> float:
         """See :class:`Key`."""
@@ -73,7 +64,7 @@ class LayerKey:
         axes = add_axes(figure, left + shift, top - height, width - shift, height)
         axes.imshow(
             layer_colours(position, share if self.confidence else None, self.palette),
-            origin="lower", aspect="auto", extent=(0.5, count + 0.5, 0.0, self.largest), interpolation="nearest",
+            origin="lower", aspect="auto", extent=(0.5, count + 0.5, 0.0, 1.0), interpolation="nearest",
             gid="key",
         )  # fmt: skip
         if self.layers:
@@ -85,9 +76,7 @@ class LayerKey:
         if not self.confidence:
             axes.set_yticks([])
             return bottom
-        middle = [] if low else [self.largest / 2]
-        full = f"≥ {self.largest:.2g}" if self.largest < 1 else "1"
-        axes.set_yticks([0.0, *middle, self.largest], ["0", *(f"{value:.2g}" for value in middle), full])
+        axes.set_yticks([0, 1] if low else [0, 0.5, 1], ["0", "1"] if low else ["0", "0.5", "1"])
         axes.set_ylabel("confidence")
         return bottom
 

@@ -1,11 +1,13 @@
-"""Figures that paint a mapping on the flat cortex, and all figures of a mapping by name.
+"""Figures that paint a mapping on the cortex, and all figures of a mapping by name.
 
 All raise :class:`DataError` where the mapping lacks what is painted, or lies on no surface that can be painted.
+``views`` says how the cortex is shown: flat, and inflated from one side or more (:func:`map_page`).
 ``fade=True`` makes voxels pale whose prediction is uncertain (:func:`certainty`); it is so where nothing was found.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
@@ -18,13 +20,20 @@ from factortopy.plot._hierarchy import hierarchy
 from factortopy.plot.charts import space_dots
 from factortopy.plot.colours import UNCOLOURED, Palette, class_colours
 from factortopy.plot.keys import BarKey, Key, LayerKey, ListKey, SpaceKey, round_up
-from factortopy.plot.panels import FlatPanel, map_page
+from factortopy.plot.pages import FLAT, map_page
+from factortopy.plot.painting.inflated import View
+from factortopy.plot.panels import CortexPanel
 from factortopy.plot.style import Which, chosen, shortened, styled, values_of
 
 
 @styled
 def layers(
-    mapping: Mapping, which: Which = "share", *, palette: Palette = "default", fade: bool | None = None
+    mapping: Mapping,
+    which: Which = "share",
+    *,
+    palette: Palette = "default",
+    fade: bool | None = None,
+    views: Sequence[View] = FLAT,
 ) -> Figure:
     """Layer map: hue is the layer of largest weight, brightness the confidence, with a key of both.
 
@@ -32,27 +41,34 @@ def layers(
         which: ``"share"`` for the layer share on held-out images, ``"selector"`` for the selector.
     """
     weights, name = chosen(mapping, "layer", which)
-    key = LayerKey.of([weights], palette, mapping.layers)
+    key = LayerKey(mapping.layers, palette)
     return _page(
-        mapping, key.colours(weights), key, fade, f"Which layer each vertex reads (layer {which})", source=name,
-        alt=f"Flat map of the cortex; hue: the layer of largest {name}; brightness: its confidence.",
+        mapping, key.colours(weights), key, fade, views, f"Which layer each vertex reads (layer {which})", source=name,
+        alt=f"Map of the cortex; hue: the layer of largest {name}; brightness: its confidence.",
     )  # fmt: skip
 
 
 @styled
-def space(mapping: Mapping, *, palette: Palette = "default", fade: bool | None = None) -> Figure:
+def space(
+    mapping: Mapping, *, palette: Palette = "default", fade: bool | None = None, views: Sequence[View] = FLAT
+) -> Figure:
     """Space map: the place in the image that each vertex reads, in the colours of a square key."""
     key = SpaceKey(palette)
     return _page(
-        mapping, key.colours(values_of(mapping, "space")), key, fade,
+        mapping, key.colours(values_of(mapping, "space")), key, fade, views,
         "Where in the image each vertex reads (space selector)", source="space selector",
-        alt="Flat map of the cortex; colour shows the place in the image that each vertex reads.",
+        alt="Map of the cortex; colour shows the place in the image that each vertex reads.",
     )  # fmt: skip
 
 
 @styled
 def scale(
-    mapping: Mapping, which: Which = "share", *, palette: Palette = "default", fade: bool | None = None
+    mapping: Mapping,
+    which: Which = "share",
+    *,
+    palette: Palette = "default",
+    fade: bool | None = None,
+    views: Sequence[View] = FLAT,
 ) -> Figure:
     """Scale map: how much of each vertex's prediction comes from the global token.
 
@@ -63,13 +79,15 @@ def scale(
     token = mapping.dataset.attrs.get("global_token", "global")
     key = BarKey.scalar(values, (0.0, 1.0), "scale", palette, f"scale {which}\n0 local, 1 global ({token} token)")
     return _page(
-        mapping, key.colours(values), key, fade, f"Local or global: the scale each vertex reads (scale {which})",
-        source=name, alt=f"Flat map of the cortex; colour shows the {name} from local (0) to global (1).",
+        mapping, key.colours(values), key, fade, views, f"Local or global: the scale each vertex reads (scale {which})",
+        source=name, alt=f"Map of the cortex; colour shows the {name} from local (0) to global (1).",
     )  # fmt: skip
 
 
 @styled
-def size(mapping: Mapping, *, palette: Palette = "default", fade: bool | None = None) -> Figure:
+def size(
+    mapping: Mapping, *, palette: Palette = "default", fade: bool | None = None, views: Sequence[View] = FLAT
+) -> Figure:
     """Size map: how much of the image each vertex reads around its place, where it reads a Gaussian pool.
 
     Raises:
@@ -81,13 +99,13 @@ def size(mapping: Mapping, *, palette: Palette = "default", fade: bool | None = 
         values, (0.0, round_up(float(np.nanpercentile(values, 99)), least=0.1)), "score", palette, label
     )
     return _page(
-        mapping, key.colours(values), key, fade, "How much of the image each vertex reads (size)", source="size",
-        alt="Flat map of the cortex; colour shows the size of the part of the image that each vertex reads.",
+        mapping, key.colours(values), key, fade, views, "How much of the image each vertex reads (size)", source="size",
+        alt="Map of the cortex; colour shows the size of the part of the image that each vertex reads.",
     )  # fmt: skip
 
 
 @styled
-def scores(mapping: Mapping, *, palette: Palette = "default") -> Figure:
+def scores(mapping: Mapping, *, palette: Palette = "default", views: Sequence[View] = FLAT) -> Figure:
     """Brain score: raw R^2 on held-out images, and the noise ceiling beside it where it is known.
 
     Raises:
@@ -101,15 +119,15 @@ def scores(mapping: Mapping, *, palette: Palette = "default") -> Figure:
     largest = round_up(max(float(np.nanpercentile(values, 99)) for values in shown.values()), least=0.05)
     everything = np.stack(list(shown.values()))
     key = BarKey.scalar(everything, (0.0, largest), "score", palette, "R², fraction of variance")
-    panels = [FlatPanel(mapping, key.colours(values), name) for name, values in shown.items()]
+    panels = [CortexPanel(mapping, key.colours(values), name) for name, values in shown.items()]
     return map_page(
         mapping, "Brain score: variance predicted", panels, [key], source="R² raw, not divided by the ceiling",
-        alt=f"Flat maps of the cortex; colour shows {' and '.join(shown)} of each vertex.",
+        alt=f"Maps of the cortex; colour shows {' and '.join(shown)} of each vertex.", views=views,
     )  # fmt: skip
 
 
 @styled
-def rois(mapping: Mapping, *, palette: Palette = "default") -> Figure:
+def rois(mapping: Mapping, *, palette: Palette = "default", views: Sequence[View] = FLAT) -> Figure:
     """Regions of interest of the subject, with their number of vertices.
 
     Raises:
@@ -123,9 +141,9 @@ def rois(mapping: Mapping, *, palette: Palette = "default") -> Figure:
     for colour, (name, inside) in zip(class_colours(len(mapping.rois), palette), mapping.rois.items(), strict=True):
         rgba[inside] = colour
         entries.append((colour, shortened(name, 20), (inside & left).sum(), (inside & ~left).sum()))
-    alt = f"Flat map of the cortex with the regions {', '.join(mapping.rois)}."
+    alt = f"Map of the cortex with the regions {', '.join(mapping.rois)}."
     key = ListKey(entries, ("left", "right"))
-    return map_page(mapping, "Regions of interest", [FlatPanel(mapping, rgba)], [key], alt=alt)
+    return map_page(mapping, "Regions of interest", [CortexPanel(mapping, rgba)], [key], alt=alt, views=views)
 
 
 def certainty(mapping: Mapping) -> Float[np.ndarray, "voxel"]:
@@ -158,6 +176,7 @@ def _page(
     rgba: Float[np.ndarray, "voxel 4"],
     key: Key,
     fade: bool | None,
+    views: Sequence[View],
     title: str,
     *,
     source: str,
@@ -166,7 +185,7 @@ def _page(
     """One map of what each voxel reads, pale where that is uncertain if ``fade`` is set."""
     if nothing_found(mapping) if fade is None else fade:
         rgba, source = fade_out(mapping, rgba), f"{source}, pale where R² is uncertain"
-    return map_page(mapping, title, [FlatPanel(mapping, rgba)], [key], source=source, alt=alt)
+    return map_page(mapping, title, [CortexPanel(mapping, rgba)], [key], source=source, alt=alt, views=views)
 
 
 ALL_FIGURES: dict[str, Callable[..., Figure]] = {
@@ -184,6 +203,8 @@ ALL_FIGURES: dict[str, Callable[..., Figure]] = {
 """Figures that need nothing but a mapping, by name, in the order in which they are best read."""
 FADING = ("layers", "layers_selector", "space", "size", "scale", "scale_selector")
 """Figures of what is read, which means little where R^2 is uncertain."""
+MAPS = (*FADING, "scores", "rois")
+"""Figures that paint the cortex, in any views."""
 
 
 def figure_names(mapping: Mapping) -> list[str]:
@@ -191,18 +212,25 @@ def figure_names(mapping: Mapping) -> list[str]:
     return [name for name in ALL_FIGURES if name != "size" or name in mapping.dataset]
 
 
-def draw(name: str, mapping: Mapping, *, palette: Palette = "default", fade: bool | None = None) -> Figure:
+def draw(
+    name: str, mapping: Mapping, *, palette: Palette = "default", fade: bool | None = None, views: Sequence[View] = FLAT
+) -> Figure:
     """Draw a figure by its name.
 
     Args:
         name: one of ``ALL_FIGURES``.
         mapping: what to show.
+        palette: its colours.
         fade: in the figures of ``FADING``; where nothing was found if None.
+        views: in the figures of ``MAPS``: ``"flat"``, and inflated ``"lateral"``, ``"medial"``, ``"ventral"``,
+            ``"posterior"``.
 
     Raises:
-        UnknownNameError: if there is no such figure, or an ROI it needs is missing.
+        UnknownNameError: if there is no such figure or view, or an ROI it needs is missing.
     """
     if name not in ALL_FIGURES:
         raise UnknownNameError("figure", name, ALL_FIGURES)
-    options = {"fade": fade} if name in FADING else {}
+    options: dict[str, Any] = {"fade": fade} if name in FADING else {}
+    if name in MAPS:
+        options["views"] = views
     return ALL_FIGURES[name](mapping, palette=palette, **options)

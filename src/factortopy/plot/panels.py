@@ -1,23 +1,24 @@
-"""Pages of flat maps: each with its outlines and names, with keys, and a small map of where they lie."""
+"""One picture of the cortex in its axes: flat or inflated, with outlines and names of regions."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Int, Shaped
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.backends.backend_agg import RendererAgg
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 
 from factortopy.cortex import HEMISPHERES, SURFACES, VERTICES, Surface, load_surface, standard_name
 from factortopy.errors import DataError, UnavailableError
 from factortopy.mapping import Mapping
-from factortopy.plot.flatmap import FlatMap, paint
-from factortopy.plot.keys import Key
-from factortopy.plot.outlines import label_anchor, outline, spread
-from factortopy.plot.style import INK, MARGIN, MUTED, PAGE, Described, add_axes, new_figure, shortened
+from factortopy.plot.painting.flat import paint
+from factortopy.plot.painting.inflated import View, paint_inflated
+from factortopy.plot.painting.outlines import label_anchor, outline, spread
+from factortopy.plot.painting.raster import CortexPicture, Sheet
+from factortopy.plot.style import INK, MUTED, add_axes, shortened, styled
 
 FOOT = 9.0
 """Space below a flat map for the hemispheres' names and the scale bar, mm on the page."""
@@ -27,18 +28,15 @@ WHOLE = 0.5
 """Where more than this part of the cortex was measured, all of it is shown."""
 DOTS = 13.2
 """Pixels of a picture per mm on the page."""
-MAP_WIDTH, KEY_LEFT, KEY_WIDTH = 122.0, 139.0, 35.0
-"""Of a page of one map, mm."""
-GAP, LINE, KEYS, SMALL = 3.0, 3.0, 30.0, 70.0
-"""Between many maps, of a line of their titles, of keys below, mm; width below which maps carry fewer words."""
 
-
+Names = frozenset[tuple[str, str]]
+"""Names of ROIs, each with a hemisphere."""
 Position = tuple[float, float, float]
 """Left side, bottom and width, mm."""
 
 
 @dataclass(frozen=True, eq=False)
-class FlatPanel:
+class CortexPanel:
     """One map of a page.
 
     Attributes:
@@ -52,6 +50,40 @@ class FlatPanel:
     rgba: Float[np.ndarray, "voxel 4"]
     title: str = ""
     labels: Int[np.ndarray, "voxel"] | None = None
+
+
+@styled
+def cortex_map(
+    mapping: Mapping,
+    rgba: Float[np.ndarray, "voxel 4"],
+    *,
+    view: View = "flat",
+    ax: Axes | None = None,
+    names: bool = True,
+) -> Axes:
+    """Draw a map of the cortex into axes of a figure of your own, and return them.
+
+    Args:
+        mapping: where the voxels lie, and whose ROIs are outlined.
+        rgba: the colour of each voxel, 0..1, as keys give them (``LayerKey().colours(weights)``); alpha 0 for none.
+        view: ``"flat"``, or the inflated cortex from ``"lateral"``, ``"medial"``, ``"ventral"`` or ``"posterior"``.
+        ax: where to draw; axes of a new figure if None.
+        names: write the ROIs' names.
+
+    Raises:
+        DataError: if the mapping lies on no surface that can be painted.
+        UnknownNameError: if there is no such view.
+
+    Example:
+        >>> axes = ft.plot.cortex_map(mapping, ft.plot.LayerKey().colours(weights), view="lateral")
+    """
+    if ax is None:
+        ax = Figure(figsize=(6, 4), layout="constrained").add_subplot()
+    surface = surface_of(mapping)
+    width = ax.get_window_extent().width / ax.figure.dpi * 25.4
+    picture = paint_mapping(mapping, surface, rgba, view, width)
+    draw_picture(ax, CortexPanel(mapping, rgba), surface, picture, names=names)
+    return ax
 
 
 def surface_of(mapping: Mapping) -> Surface:
@@ -74,6 +106,13 @@ def surface_of(mapping: Mapping) -> Surface:
         return load_surface("fsaverage5")
 
 
+def surfaces_of(panels: Sequence[CortexPanel]) -> list[Surface]:
+    """The surface of each panel; each is read once."""
+    first = {panel.mapping.dataset.attrs.get("surface"): panel.mapping for panel in panels}
+    loaded = {name: surface_of(mapping) for name, mapping in first.items()}
+    return [loaded[panel.mapping.dataset.attrs.get("surface")] for panel in panels]
+
+
 def to_vertices(
     mapping: Mapping, surface: Surface, values: Shaped[np.ndarray, "voxel *rest"]
 ) -> dict[str, Shaped[np.ndarray, "vertex *rest"]]:
@@ -91,145 +130,102 @@ def to_vertices(
     return arrays
 
 
-def paint_mapping(mapping: Mapping, rgba: Float[np.ndarray, "voxel 4"], width: float = MAP_WIDTH) -> FlatMap:
-    """Paint the voxels of a mapping for a width in mm; zoomed unless most of the cortex was measured, or none."""
-    surface = surface_of(mapping)
-    colours = to_vertices(mapping, surface, rgba)
+def paint_mapping(
+    mapping: Mapping, surface: Surface, rgba: Float[np.ndarray, "voxel 4"], view: View, width: float
+) -> CortexPicture:
+    """Paint the voxels of a mapping for a width in mm; flat maps zoomed unless most of the cortex was measured."""
+    colours, dots = to_vertices(mapping, surface, rgba), round(DOTS * width)
+    if view != "flat":
+        return paint_inflated(surface, colours, view, width=dots)
     shown = np.concatenate([colour[:, 3] > 0 for colour in colours.values()])
-    return paint(surface, colours, zoom=0 < shown.mean() < WHOLE, width=round(DOTS * width))
+    return paint(surface, colours, zoom=0 < shown.mean() < WHOLE, width=dots)
 
 
-def map_page(
-    header: Described,
-    title: str,
-    panels: Sequence[FlatPanel],
-    keys: Sequence[Key],
-    *,
-    source: str = "",
-    alt: str,
-    columns: int = 2,
-    below: float = 0.0,
-    names: bool = True,
-) -> Figure:
-    """A page of flat maps: one with its keys on the right, or rows of several with their keys below.
-
-    Args:
-        header: whose facts the header states.
-        title: of the page.
-        panels: the maps; at least one.
-        keys: what the colours mean.
-        source: what the values are taken from.
-        alt: description for readers who cannot see the figure.
-        columns: maps a row, where there are several.
-        below: free space to leave under a single map, mm.
-        names: write the ROIs' names; small maps have them on the first one only.
-
-    Raises:
-        DataError: if a mapping lies on no surface that can be painted, or no voxel has a colour.
-    """
-    single = len(panels) == 1
-    columns = min(columns, len(panels))
-    width = MAP_WIDTH if single else (PAGE - 2 * MARGIN - (columns - 1) * GAP) / max(columns, 2)
-    maps = [paint_mapping(panel.mapping, panel.rgba, width) for panel in panels]
-    if not any(visible.any() for flat_map in maps for visible in flat_map.measured.values()):
-        raise DataError("no voxel has a colour: none has a value of what is shown")
-    title_lines = 1 + max(panel.title.count("\n") for panel in panels)
-    height, positions = _beside_keys(maps[0], below) if single else _in_rows(maps, columns, width, title_lines)
-    figure = new_figure(header, title, height, source=source, alt=alt)
-    for number, (panel, flat_map, position) in enumerate(zip(panels, maps, positions, strict=True)):
-        full = width > SMALL or number == 0
-        axes = draw_map(figure, panel, flat_map, position, names=names and full, foot=full)
-        if not single:
-            axes.set_title(panel.title, fontsize=7.5, pad=2)
-    if not single:
-        slot = (PAGE - 2 * MARGIN) / len(keys)
-        for number, key in enumerate(keys):
-            key.draw(figure, MARGIN + (number + 0.5) * slot - 18, KEYS - 4, 36, 13)
-        return figure
-    for key in keys:
-        height = key.draw(figure, KEY_LEFT, height - 8, KEY_WIDTH, KEY_WIDTH) + 3
-    if maps[0].zoomed:
-        draw_inset(figure, panels[0].mapping, (KEY_LEFT - 6, below + 5, KEY_WIDTH + 8))
-    return figure
+def picture_height(picture: CortexPicture, width: float) -> float:
+    """Height of a picture at a width, both in mm."""
+    left, right, bottom, top = picture.extent
+    return width * (top - bottom) / (right - left)
 
 
-def _beside_keys(flat_map: FlatMap, below: float) -> tuple[float, list[Position]]:
-    """Height of a page of one map, which stands on the left, and its position."""
-    tall = map_height(flat_map, MAP_WIDTH)
-    height = max(tall, 86.0)
-    return below + height + 2, [(MARGIN, below + (height - tall) / 2 + 1, MAP_WIDTH)]
-
-
-def _in_rows(maps: Sequence[FlatMap], columns: int, width: float, title_lines: int) -> tuple[float, list[Position]]:
-    """Height of a page of maps row by row above their keys, and their positions."""
-    heights = [map_height(flat_map, width) for flat_map in maps]
-    starts = range(0, len(maps), columns)
-    # Of small maps only the first row has room for hemispheres' names and a scale bar.
-    feet = [FOOT - GAP if width < SMALL and start else 0.0 for start in starts]
-    title = 4 + LINE * title_lines
-    rows = [max(heights[start : start + columns]) + title - foot for start, foot in zip(starts, feet, strict=True)]
-    positions = []
-    for number in range(len(maps)):
-        row, column = divmod(number, columns)
-        positions.append((MARGIN + column * (width + GAP), KEYS + sum(rows[row + 1 :]) - feet[row], width))
-    return KEYS + sum(rows), positions
-
-
-def map_height(flat_map: FlatMap, width: float) -> float:
-    """Height in mm that :func:`draw_map` takes at a width in mm."""
-    left, right, bottom, top = flat_map.extent
-    return width * (top - bottom) / (right - left) + FOOT
-
-
-def draw_map(
-    figure: Figure, panel: FlatPanel, flat_map: FlatMap, position: Position, *, names: bool = True, foot: bool = True
-) -> Axes:
-    """Put a flat map on a figure: picture, outlines, with ``names`` the ROIs', with ``foot`` hemispheres and scale."""
-    left, right, bottom, top = flat_map.extent
-    axes = add_axes(figure, *position, map_height(flat_map, position[2]))
-    axes.imshow(flat_map.image, extent=flat_map.extent, interpolation="antialiased", gid="flatmap")
-    axes.set(xlim=(left, right), ylim=(bottom - FOOT * (right - left) / position[2], top))
+def draw_picture(
+    axes: Axes, panel: CortexPanel, surface: Surface, picture: CortexPicture, *, names: bool | Names = True
+) -> None:
+    """Put a picture into axes with its outlines and numbers and the names of ROIs: all, none, or those given."""
+    left, right, bottom, top = picture.extent
+    axes.imshow(picture.image, extent=picture.extent, interpolation="antialiased", gid="cortex")
+    axes.set(xlim=(left, right), ylim=(bottom, top))
     axes.set_axis_off()
-    surface = surface_of(panel.mapping)
-    _draw_rois(axes, panel.mapping, surface, flat_map, names)
+    axes.apply_aspect()
+    _draw_rois(axes, panel.mapping, surface, picture, names)
     if panel.labels is not None:
-        _draw_labels(axes, to_vertices(panel.mapping, surface, panel.labels), flat_map)
-    if not foot:
-        return axes
+        _draw_labels(axes, to_vertices(panel.mapping, surface, panel.labels), picture)
+
+
+def best_seen(mapping: Mapping, surface: Surface, pictures: Sequence[CortexPicture]) -> list[Names]:
+    """For each picture the ROIs of each hemisphere of which it shows more, in mm², than the others."""
+    best: list[set[tuple[str, str]]] = [set() for _ in pictures]
+    for name, members in mapping.rois.items():
+        for side, inside in to_vertices(mapping, surface, members).items():
+            areas = [_area(picture.sheets[side], inside) for picture in pictures]
+            best[int(np.argmax(areas))].add((name, side))
+    return [frozenset(names) for names in best]
+
+
+def _area(sheet: Sheet, inside: np.ndarray) -> float:
+    (ax, bx, cx), (ay, by, cy) = sheet.points.T[:, sheet.faces[inside[sheet.faces].all(axis=1)].T]
+    return float(np.abs((bx - ax) * (cy - ay) - (cx - ax) * (by - ay)).sum()) / 2
+
+
+def draw_foot(axes: Axes, mapping: Mapping, surface: Surface, picture: CortexPicture, width: float) -> None:
+    """Below a flat map of so many mm, the hemispheres' names and a scale bar."""
+    left, right, bottom, _ = picture.extent
     for side in HEMISPHERES:
-        points = flat_map.sheets[side].points[flat_map.measured[side]]
-        if len(points):
+        points = picture.sheets[side].points[picture.measured[side]]
+        if np.isfinite(points).any():
             middle = float(np.nanmean([np.nanmin(points[:, 0]), np.nanmax(points[:, 0])]))
             axes.text(middle, bottom, f"{side} hemisphere", ha="center", va="top", color=MUTED, fontsize=7)
-    own = standard_name(panel.mapping.dataset.attrs["surface"])
+    own = standard_name(mapping.dataset.attrs["surface"])
     note = "" if surface.name == own else f"; {own} on {surface.name}"
-    height = bottom - 0.72 * FOOT * (right - left) / position[2]
-    _draw_scale_bar(axes, (left + right) / 2, height, right - left, note)
-    return axes
+    height = bottom - 0.72 * FOOT * (right - left) / width
+    length = 20.0 if right - left < 400 else 50.0
+    middle = (left + right) / 2
+    axes.plot([middle - length, middle], [height, height], color=INK, linewidth=1.2, clip_on=False)
+    text = f"{length:.0f} mm, flattened{note}"
+    axes.text(middle + 0.012 * (right - left), height, text, ha="left", va="center", fontsize=7, color=MUTED)
 
 
-def _draw_rois(axes: Axes, mapping: Mapping, surface: Surface, flat_map: FlatMap, names: bool) -> None:
+def draw_inset(figure: Figure, panel: CortexPanel, surface: Surface, position: Position) -> None:
+    """A small map of the whole cortex that shows in black where the voxels lie."""
+    ink = np.tile(np.array([0.1, 0.12, 0.14, 1.0]), (panel.mapping.dataset.sizes["voxel"], 1))
+    whole = paint(surface, to_vertices(panel.mapping, surface, ink), zoom=False, width=500)
+    axes = add_axes(figure, *position, picture_height(whole, position[2]))
+    axes.imshow(whole.image, extent=whole.extent, interpolation="antialiased")
+    axes.set_axis_off()
+    axes.set_title("both hemispheres, flattened;\nblack: shown here", fontsize=7, fontweight="normal", color=MUTED)
+
+
+def _draw_rois(axes: Axes, mapping: Mapping, surface: Surface, picture: CortexPicture, names: bool | Names) -> None:
     labels = []
     for name, members in mapping.rois.items():
         inside = to_vertices(mapping, surface, members)
         for side in HEMISPHERES:
-            lines = outline(flat_map.sheets[side], inside[side])
+            lines = outline(picture.sheets[side], inside[side])
             for colour, width in (("white", 1.7), (INK, 0.8)):
                 collection = LineCollection(lines, colors=colour, linewidths=width, capstyle="round")
                 axes.add_collection(collection, autolim=False)
-            anchor = label_anchor(flat_map.sheets[side], inside[side])
-            if anchor is not None and names:
+            anchor = label_anchor(picture.sheets[side], inside[side])
+            if anchor is not None and (names if isinstance(names, bool) else (name, side) in names):
                 labels.append((shortened(name, 30), anchor))
     _draw_names(axes, labels)
 
 
-def _draw_labels(axes: Axes, labels: dict[str, Int[np.ndarray, "vertex"]], flat_map: FlatMap) -> None:
+def _draw_labels(axes: Axes, labels: dict[str, Int[np.ndarray, "vertex"]], picture: CortexPicture) -> None:
     """Every number where it has most room, in each hemisphere."""
     box = {"boxstyle": "circle,pad=0.15", "facecolor": "white", "edgecolor": INK, "linewidth": 0.3}
     style: dict[str, Any] = {"fontsize": 4.5, "ha": "center", "va": "center", "bbox": box, "zorder": 6}
     for side, numbers in labels.items():
         for number in np.unique(numbers[numbers > 0]):
-            anchor = label_anchor(flat_map.sheets[side], numbers == number)
+            anchor = label_anchor(picture.sheets[side], numbers == number)
             if anchor is not None:
                 axes.text(float(anchor[0]), float(anchor[1]), str(number), gid="label", **style)
 
@@ -243,8 +239,9 @@ def _draw_names(axes: Axes, labels: list[tuple[str, np.ndarray]]) -> None:
         axes.text(x, y, name, ha="center", va="center", fontsize=7, bbox=box, zorder=5, gid="roi-name")
         for name, (x, y) in labels
     ]
-    figure = cast(Figure, axes.figure)
-    renderer = FigureCanvasAgg(figure).get_renderer()  # type: ignore[no-untyped-call]
+    # A renderer of its own: the figure may be a user's, with a canvas of its own.
+    size = axes.figure.bbox.size
+    renderer = RendererAgg(*size, axes.figure.dpi)
     boxes = [text.get_window_extent(renderer).padded(NAME_PADDING).bounds for text in texts]
     for text, (_, anchor), shift in zip(texts, labels, spread(np.array(boxes)), strict=True):
         if not shift.any():
@@ -253,22 +250,3 @@ def _draw_names(axes: Axes, labels: list[tuple[str, np.ndarray]]) -> None:
         text.set_position((float(target[0]), float(target[1])))
         if np.linalg.norm(target - anchor) > 8.0:
             axes.plot(*np.stack([anchor, target]).T, color=INK, linewidth=0.6, zorder=4)
-
-
-def _draw_scale_bar(axes: Axes, middle: float, height: float, width: float, note: str) -> None:
-    length = 20.0 if width < 400 else 50.0
-    axes.plot([middle - length, middle], [height, height], color=INK, linewidth=1.2)
-    text = f"{length:.0f} mm, flattened{note}"
-    axes.text(middle + 0.012 * width, height, text, ha="left", va="center", fontsize=7, color=MUTED)
-
-
-def draw_inset(figure: Figure, mapping: Mapping, position: Position) -> None:
-    """A small map of the whole cortex that shows in black where the voxels lie; ``position`` as in draw_map."""
-    surface = surface_of(mapping)
-    ink = np.tile(np.array([0.1, 0.12, 0.14, 1.0]), (mapping.dataset.sizes["voxel"], 1))
-    whole = paint(surface, to_vertices(mapping, surface, ink), zoom=False, width=500)
-    left, right, bottom, top = whole.extent
-    axes = add_axes(figure, *position, position[2] * (top - bottom) / (right - left))
-    axes.imshow(whole.image, extent=whole.extent, interpolation="antialiased")
-    axes.set_axis_off()
-    axes.set_title("both hemispheres, flattened;\nblack: shown here", fontsize=7, fontweight="normal", color=MUTED)

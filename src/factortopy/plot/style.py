@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import wraps
 from pathlib import Path
-from typing import Any, Literal, ParamSpec, Protocol
+from typing import Any, Literal, ParamSpec, Protocol, TypeVar, get_args
 
 import numpy as np
 import xarray as xr
@@ -20,7 +20,9 @@ from factortopy.mapping import Mapping, facts_line
 from factortopy.storage import atomic_path
 
 Which = Literal["share", "selector"]
+Format = Literal["png", "svg", "pdf"]
 Parameters = ParamSpec("Parameters")
+Drawn = TypeVar("Drawn")
 
 PAGE = 180.0
 """Width of a figure in mm: a page of two columns."""
@@ -63,14 +65,16 @@ STYLE: dict[Any, Any] = {
     "savefig.dpi": DPI,
     "svg.fonttype": "none",
     "svg.hashsalt": "factortopy",
+    # TrueType, so that text in a PDF is text: found, copied and edited.
+    "pdf.fonttype": 42,
 }
 
 
-def styled(function: Callable[Parameters, Figure]) -> Callable[Parameters, Figure]:
-    """Run a figure function under the house style and leave matplotlib's settings as they were."""
+def styled(function: Callable[Parameters, Drawn]) -> Callable[Parameters, Drawn]:
+    """Run a function that draws under the house style and leave matplotlib's settings as they were."""
 
     @wraps(function)
-    def wrapper(*args: Parameters.args, **kwargs: Parameters.kwargs) -> Figure:
+    def wrapper(*args: Parameters.args, **kwargs: Parameters.kwargs) -> Drawn:
         with rc_context(STYLE):
             return function(*args, **kwargs)
 
@@ -181,8 +185,8 @@ def selector_name(mapping: Mapping, kind: str) -> str:
 
 
 def wrap(label: str, characters: int) -> str:
-    """A label in lines of so many characters."""
-    return "\n".join(textwrap.wrap(label, characters)) or label
+    """A label in lines of so many characters; lines that it has stay apart."""
+    return "\n".join("\n".join(textwrap.wrap(line, characters)) or line for line in label.split("\n"))
 
 
 def shortened(name: str, longest: int = 44) -> str:
@@ -203,33 +207,54 @@ def alt_text(figure: Figure) -> str:
 
 def to_png(figure: Figure, dpi: int = DPI) -> bytes:
     """The figure as PNG bytes, its description inside; the same figure gives the same bytes."""
-    return _render(figure, "png", dpi, {"Description": alt_text(figure), "Software": None})
+    return _render(figure, "png", dpi, transparent=False)
 
 
-def save(figure: Figure, path: str | os.PathLike[str]) -> tuple[Path, Path]:
-    """Write a figure as PNG (300 dpi) and SVG (text stays text) beside each other, and return both paths.
+def save(
+    figure: Figure, path: str | os.PathLike[str], formats: Sequence[Format] | None = None, *, transparent: bool = False
+) -> tuple[Path, ...]:
+    """Write a figure as PNG (300 dpi), SVG and PDF (text stays text, maps are pictures) and return the paths.
 
     Args:
         figure: what to write.
-        path: where to write; its suffix, if any, is replaced by ``.png`` and ``.svg``.
+        path: where to write; a suffix ``.png``, ``.svg`` or ``.pdf`` is replaced by that of each format.
+        formats: ``"png"``, ``"svg"`` and ``"pdf"``; PDF where ``path`` ends in ``.pdf``, else PNG and SVG, if None.
+        transparent: no white behind the figure.
 
     Raises:
         DataError: if the files cannot be written or the suffix is of another format.
+        UnknownNameError: if there is no such format.
     """
     path = Path(path)
-    if path.suffix.lower() in (".pdf", ".jpg", ".jpeg", ".eps", ".tif", ".tiff"):
-        raise DataError(f"cannot write {path}: figures are written as .png and .svg; leave the suffix out", path=path)
-    stem = path.with_suffix("") if path.suffix.lower() in (".png", ".svg") else path
-    png, svg = (stem.with_name(f"{stem.name}.{kind}") for kind in ("png", "svg"))
-    title = {"Title": alt_text(figure), "Date": None, "Creator": "factortopy"}
-    for target, data in ((png, to_png(figure)), (svg, _render(figure, "svg", DPI, title))):
+    suffix = path.suffix.lower()
+    if suffix in (".jpg", ".jpeg", ".eps", ".tif", ".tiff"):
+        raise DataError(
+            f"cannot write {path}: figures are written as .png, .svg and .pdf; leave the suffix out", path=path
+        )
+    known = get_args(Format)
+    stem = path.with_suffix("") if suffix.removeprefix(".") in known else path
+    written = []
+    for kind in formats or (("pdf",) if suffix == ".pdf" else ("png", "svg")):
+        if kind not in known:
+            raise UnknownNameError("format", kind, known)
+        target = stem.with_name(f"{stem.name}.{kind}")
+        data = _render(figure, kind, DPI, transparent=transparent)
         with atomic_path(target) as temporary:
             temporary.write_bytes(data)
-    return png, svg
+        written.append(target)
+    return tuple(written)
 
 
-def _render(figure: Figure, kind: str, dpi: int, metadata: dict[str, str | None]) -> bytes:
+def _render(figure: Figure, kind: Format, dpi: int, *, transparent: bool) -> bytes:
+    """The bytes of a file, which holds the figure's description and nothing that changes from day to day."""
+    words = alt_text(figure)
+    if kind == "png":
+        metadata: dict[str, str | None] = {"Description": words, "Software": None}
+    elif kind == "svg":
+        metadata = {"Title": words, "Date": None, "Creator": "factortopy"}
+    else:
+        metadata = {"Subject": words, "CreationDate": None, "Creator": "factortopy"}
     buffer = io.BytesIO()
     with rc_context(STYLE):
-        figure.savefig(buffer, format=kind, dpi=dpi, metadata=metadata)
+        figure.savefig(buffer, format=kind, dpi=dpi, metadata=metadata, transparent=transparent)
     return buffer.getvalue()

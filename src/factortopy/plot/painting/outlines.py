@@ -8,13 +8,13 @@ from scipy.ndimage import gaussian_filter
 from scipy.spatial import KDTree
 from skimage.measure import find_contours
 
-from factortopy.plot.flatmap import FlatSheet, rasterise
+from factortopy.plot.painting.raster import Sheet, rasterise
 
 FINENESS = 4.0
 """Pixels per edge of the mesh in the picture in which a region's outline is traced."""
 
 
-def outline(sheet: FlatSheet, inside: Bool[np.ndarray, "vertex"]) -> list[Float[np.ndarray, "point 2"]]:
+def outline(sheet: Sheet, inside: Bool[np.ndarray, "vertex"]) -> list[Float[np.ndarray, "point 2"]]:
     """Lines around a region: halfway along the edges that lead out of it, and along the mesh's own border.
 
     They are closed polylines in mm, smoothed by less than the length of an edge.
@@ -34,7 +34,7 @@ def outline(sheet: FlatSheet, inside: Bool[np.ndarray, "vertex"]) -> list[Float[
     return [np.stack([left + (line[:, 1] + 0.5) * pixel, top - (line[:, 0] + 0.5) * pixel], axis=1) for line in lines]
 
 
-def label_anchor(sheet: FlatSheet, inside: Bool[np.ndarray, "vertex"]) -> Float[np.ndarray, "2"] | None:
+def label_anchor(sheet: Sheet, inside: Bool[np.ndarray, "vertex"]) -> Float[np.ndarray, "2"] | None:
     """The vertex deepest inside a region: the one farthest from anything outside it; None if none is drawn."""
     drawn = np.isfinite(sheet.points).all(axis=1)
     members, others = sheet.points[drawn & inside], sheet.points[drawn & ~inside]
