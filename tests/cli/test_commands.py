@@ -127,6 +127,18 @@ def test_plot_writes_the_figures_and_formats_asked_for(run, mapping, tmp_path):
     assert (tmp_path / "scale.png").read_bytes()[:4] == b"\x89PNG"
 
 
+def test_plot_shows_the_cortex_from_the_sides_asked_for(run, mapping, tmp_path):
+    views = ("--views", "lateral,ventral", "--format", "pdf", "--transparent")
+    result = run("plot", mapping, "-f", "scale", "-f", "hierarchy", *views, "-o", tmp_path)
+    assert result.exit_code == 0, result.stderr
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["hierarchy.pdf", "scale.pdf"]
+    assert "Views: lateral, ventral".encode("utf-16-be") in (tmp_path / "scale.pdf").read_bytes()
+    result = run("plot", mapping, "-f", "scale", "--views", "flat,sideways", "-o", tmp_path / "none")
+    assert result.exit_code == 2
+    assert "unknown view 'sideways'" in result.stderr
+    assert not (tmp_path / "none").exists()
+
+
 def test_maps_fade_where_the_mapping_has_limits(run, mapping, tokens, subject, split, tmp_path):
     result = run("plot", mapping, "-f", "scale", "--format", "png", "-o", tmp_path / "faded", "-q", "--fade")
     assert result.exit_code == 0, result.stderr

@@ -54,7 +54,7 @@ class Panel:
 def layer_panels(mappings: MappingType[Member, Mapping]) -> list[Panel]:
     """A map of the layer selectors of each network."""
     return [
-        Panel(f"{member.label}, {len(mapping.layers)} layers", mapping, selector_weights(mapping))
+        Panel(f"{member.label}, {len(mapping.layers)}\xa0layers", mapping, selector_weights(mapping))
         for member, mapping in mappings.items()
     ]
 

@@ -108,15 +108,17 @@ def map_page(
     if single:
         return _single(header, title, panels[0], surfaces[0], blocks[0], keys, source, alt, below, names)
     panels = [replace(panel, title=wrap(panel.title, int(width / LETTER))) for panel in panels]
-    titles = 5 + LINE * max(panel.title.count("\n") for panel in panels)
-    rows = [titles + max(block.height for block in blocks[at : at + columns]) for at in range(0, len(blocks), columns)]
+    starts = range(0, len(panels), columns)
+    titles = [5 + LINE * max(panel.title.count("\n") for panel in panels[at : at + columns]) for at in starts]
+    tallest = [max(block.height for block in blocks[at : at + columns]) for at in starts]
+    rows = [title + block for title, block in zip(titles, tallest, strict=True)]
     free = -len(blocks) % columns
     spots = _key_spots(len(keys), free * (width + GAP), rows[-1])
     height = sum(rows) + (0.0 if spots else KEYS)
     figure = new_figure(header, title, height, source=source, alt=alt)
     for number, (panel, surface, block) in enumerate(zip(panels, surfaces, blocks, strict=True)):
         row, column = divmod(number, columns)
-        corner = MARGIN + column * (width + GAP), height - sum(rows[:row]) - titles
+        corner = MARGIN + column * (width + GAP), height - sum(rows[:row]) - titles[row]
         big = width > SMALL or number == 0
         _draw_block(figure, panel, surface, block, corner, names=names and big, foot=big)
     edge = PAGE - MARGIN - free * (width + GAP)

@@ -3,7 +3,7 @@
 from itertools import combinations
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from scipy.ndimage import gaussian_filter
 from scipy.spatial import KDTree
 from skimage.measure import find_contours
@@ -12,6 +12,8 @@ from factortopy.plot.painting.raster import Sheet, rasterise
 
 FINENESS = 4.0
 """Pixels per edge of the mesh in the picture in which a region's outline is traced."""
+FINEST = 0.4
+"""Least width of such a pixel, mm: about what a dot of a printed page shows."""
 
 
 def outline(sheet: Sheet, inside: Bool[np.ndarray, "vertex"]) -> list[Float[np.ndarray, "point 2"]]:
@@ -19,11 +21,12 @@ def outline(sheet: Sheet, inside: Bool[np.ndarray, "vertex"]) -> list[Float[np.n
 
     They are closed polylines in mm, smoothed by less than the length of an edge.
     """
-    faces = sheet.faces[inside[sheet.faces].any(axis=1)]
+    faces = sheet.faces[_corners_in(sheet, inside) > 0]
     if not len(faces):
         return []
     corners = sheet.points[faces]
-    pixel = float(np.median(np.linalg.norm(corners - np.roll(corners, 1, axis=1), axis=2))) / FINENESS
+    edge = float(np.median(np.linalg.norm(corners[:, 0] - corners[:, 1], axis=1)))
+    pixel = max(edge / FINENESS, FINEST)
     left, bottom = corners.min(axis=(0, 1)) - 4 * pixel
     columns, rows = np.ceil((corners.max(axis=(0, 1)) - (left, bottom)) / pixel).astype(int) + 4
     top = bottom + rows * pixel
@@ -36,8 +39,11 @@ def outline(sheet: Sheet, inside: Bool[np.ndarray, "vertex"]) -> list[Float[np.n
 
 def label_anchor(sheet: Sheet, inside: Bool[np.ndarray, "vertex"]) -> Float[np.ndarray, "2"] | None:
     """The vertex deepest inside a region: the one farthest from anything outside it; None if none is drawn."""
-    drawn = np.isfinite(sheet.points).all(axis=1)
-    members, others = sheet.points[drawn & inside], sheet.points[drawn & ~inside]
+    corners, drawn = _corners_in(sheet, inside), np.isfinite(sheet.points[:, 0])
+    members, beside = sheet.points[inside & drawn], np.zeros(len(inside), dtype=bool)
+    # Of what is outside, the nearest is a neighbour.
+    beside[sheet.faces[(corners > 0) & (corners < 3)]] = True
+    others = sheet.points[beside & ~inside]
     if not len(members):
         return None
     if not len(others):
@@ -46,6 +52,12 @@ def label_anchor(sheet: Sheet, inside: Bool[np.ndarray, "vertex"]) -> Float[np.n
     # Near-ties go to the middle of the region, which keeps names away from the mesh's border.
     distance = distance - 0.15 * np.linalg.norm(members - members.mean(axis=0), axis=1)
     return np.asarray(members[distance.argmax()])
+
+
+def _corners_in(sheet: Sheet, inside: Bool[np.ndarray, "vertex"]) -> Int[np.ndarray, "face"]:
+    """How many corners of each triangle lie in a region."""
+    # Column by column: NumPy is slow along short axes.
+    return np.asarray(sum(inside[corner].astype(np.int8) for corner in sheet.faces.T))
 
 
 def spread(

@@ -133,8 +133,9 @@ def rasterise(
     """
     left, right, bottom, top = extent
     # Pixel coordinates, integers at pixel centres; one row a corner, as NumPy is slow along short last axes.
-    x = ((points[:, 0] - left) * (size[1] / (right - left)) - 0.5)[faces.T]
-    y = ((top - points[:, 1]) * (size[0] / (top - bottom)) - 0.5)[faces.T]
+    corners = np.ascontiguousarray(faces.T)
+    x = ((points[:, 0] - left) * (size[1] / (right - left)) - 0.5)[corners]
+    y = ((top - points[:, 1]) * (size[0] / (top - bottom)) - 0.5)[corners]
     first_column, last_column = _span(x, size[1])
     first_row, last_row = _span(y, size[0])
     keep = np.flatnonzero((last_column >= first_column) & (last_row >= first_row))
