@@ -47,7 +47,7 @@ def plot(
         if name not in ft.plot.ALL_FIGURES:
             raise UnknownNameError("figure", name, [*ft.plot.ALL_FIGURES, "all"])
     shown = _views(views)
-    formats = ("png", "svg") if file_format == "both" else (file_format,)
+    formats: tuple[ft.plot.Format, ...] = ("png", "svg") if file_format == "both" else (file_format,)
     written: list[Path] = []
     left_out: dict[str, list[str]] = {}
     with ft.progress.progress_bar("Figures", len(names), show=not quiet) as advance:
@@ -70,11 +70,11 @@ def plot(
 
 def _views(text: str) -> "list[ft.plot.View]":
     """Views by name, each once; an UnknownNameError if there is no such view."""
-    names = list(ft.plot.ALL_VIEWS) if text == "all" else list(dict.fromkeys(opt.split_names(text) or ()))
+    names = opt.split_names(text) or []
     for name in names:
-        if name not in ft.plot.ALL_VIEWS:
+        if name not in (*ft.plot.ALL_VIEWS, "all"):
             raise UnknownNameError("view", name, [*ft.plot.ALL_VIEWS, "all"])
-    return names
+    return [view for view in ft.plot.ALL_VIEWS if view in names or "all" in names]
 
 
 def report(

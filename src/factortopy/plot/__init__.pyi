@@ -64,6 +64,7 @@ from .panels import surface_of as surface_of
 from .panels import to_vertices as to_vertices
 from .predicted.figures import contact_sheet as contact_sheet
 from .predicted.figures import contrast_map as contrast_map
+from .style import Format as Format
 from .style import Header as Header
 from .style import add_axes as add_axes
 from .style import alt_text as alt_text

@@ -147,8 +147,11 @@ def lay_out(
         flat = paint_mapping(panel.mapping, surface, panel.rgba, "flat", width)
         tiles.append(Tile("flat", flat, 0.0, 0.0, width))
         top = picture_height(flat, width) + (FOOT if foot else 0.0)
-    extents = {view: view_extent(surface, view) for view in dict.fromkeys(views) if view != "flat"}
-    sizes = {view: (right - left, upper - lower) for view, (left, right, lower, upper) in extents.items()}
+    sizes: dict[View, tuple[float, float]] = {}
+    for view in dict.fromkeys(views):
+        if view != "flat":
+            left, right, lower, upper = view_extent(surface, view)
+            sizes[view] = right - left, upper - lower
     rows = _paired(sizes)
     if not rows:
         return Block(tiles, top)

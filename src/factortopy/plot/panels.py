@@ -241,7 +241,7 @@ def _draw_names(axes: Axes, labels: list[tuple[str, np.ndarray]]) -> None:
     ]
     # A renderer of its own: the figure may be a user's, with a canvas of its own.
     size = axes.figure.bbox.size
-    renderer = RendererAgg(*size, axes.figure.dpi)
+    renderer = RendererAgg(*size, axes.figure.dpi)  # type: ignore[no-untyped-call]
     boxes = [text.get_window_extent(renderer).padded(NAME_PADDING).bounds for text in texts]
     for text, (_, anchor), shift in zip(texts, labels, spread(np.array(boxes)), strict=True):
         if not shift.any():
