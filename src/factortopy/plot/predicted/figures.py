@@ -10,7 +10,8 @@ from matplotlib.figure import Figure
 from factortopy.analysis import Contrast, Ranking
 from factortopy.plot.colours import UNCOLOURED, Palette
 from factortopy.plot.keys import BarKey, ListKey
-from factortopy.plot.panels import FlatPanel, map_page
+from factortopy.plot.pages import map_page
+from factortopy.plot.panels import CortexPanel
 from factortopy.plot.style import CHARACTERS, INK, MARGIN, MUTED, PAGE, add_axes, new_figure, shortened, styled, wrap
 
 COLUMNS = 6
@@ -105,11 +106,11 @@ def contrast_map(
     entries = [(None, shortened(row["roi"], 18), f"{row['more']:,}", f"{row['less']:,}") for row in counts]
     used = int(np.isfinite(contrast.t).sum())
     return map_page(
-        contrast.mapping, f"Predicted responses to {one} against {other}", [FlatPanel(contrast.mapping, rgba)],
+        contrast.mapping, f"Predicted responses to {one} against {other}", [CortexPanel(contrast.mapping, rgba)],
         [key, ListKey(entries, ("more", "less"))],
         source=(
             f"Welch's t over {contrast.images[0]:,} and {contrast.images[1]:,} photographs, false discoveries at most "
             f"5 % of {used:,} voxels (others pale) · {contrast.left_out:,} left out: R² not above chance"
         ),
-        alt=f"Flat map of the cortex; colour shows where {one} or {other} drive voxels more.",
+        alt=f"Map of the cortex; colour shows where {one} or {other} drive voxels more.",
     )  # fmt: skip
