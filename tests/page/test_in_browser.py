@@ -3,6 +3,7 @@
 import io
 from dataclasses import replace
 from pathlib import Path
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -258,9 +259,12 @@ def test_what_is_saved_can_be_read(page):
     with page.expect_download() as saved:
         page.get_by_role("button", name="SVG").click()
     drawn = Path(saved.value.path()).read_text(encoding="utf-8")
-    assert drawn.startswith("<svg")
-    assert "SIMULATED" in drawn
-    assert ">V1<" in drawn
+    tree = ElementTree.fromstring(drawn)
+    count = {tag: len(list(tree.iter(f"{{http://www.w3.org/2000/svg}}{tag}"))) for tag in ("image", "path", "rect")}
+    assert (count["image"], count["path"]) == (1, 2)  # the colours; each line around regions, white and dark
+    assert count["rect"] > 8 * 42  # the key of eight layers
+    words = {"".join(one.itertext()) for one in tree.iter("{http://www.w3.org/2000/svg}text")}
+    assert {"SIMULATED", "V1", "layer, first to last", "confidence"} <= words
     assert settled(page)["unfold"] == 1
     with page.expect_download() as saved:
         page.get_by_role("button", name="CSV").click()
@@ -301,7 +305,11 @@ def test_several_mappings_are_linked(browser, mapping, tmp_path):
     others[1] = others[1].with_variables({"r2": ("voxel", others[1].dataset["r2"].values + 0.1)})
     with opened(browser, write_page([mapping, *others], tmp_path / "four.html")) as page:
         settled(page, grid=True, pinned=[int(mapping.dataset["vertex"].values[0])], unfold=2)
-        assert page.locator(".ft-titles div").count() == 4
+        titles = page.locator(".ft-titles div").all_inner_texts()
+        assert [title.replace("\n", "") for title in titles] == [
+            f"{name} → planted" + " · SIMULATED" * (name == "vit_test")
+            for name in ("vit_test", "network 0", "network 1", "network 2")
+        ]
         assert page.locator(".ft-marks .ft-pin").count() == 4
         assert page.locator(".ft-vertices dl").count() == 4
         settled(page, grid=False, mapping=2, map="difference-r2")
@@ -374,7 +382,11 @@ def test_the_report_holds_the_picture(browser, mapping, tmp_path):
         assert page.evaluate(f"{APP}.mapping.vertex.length") == mapping.dataset.sizes["voxel"]
         page.mouse.move(600, 600)
         page.mouse.wheel(0, 400)  # the page's, as the cortex was not clicked
-        page.wait_for_function("scrollY > 0")
+        for _ in range(100):  # scrolling is smooth, and slow on a busy machine
+            if page.evaluate("scrollY") > 0:
+                break
+            page.wait_for_timeout(100)
+        assert page.evaluate("scrollY") > 0
         assert settled(page)["zoom"] == 1
         assert page.complaints == []
     with opened(browser, path, scheme="dark", arguments={"bypass_csp": True}) as page:

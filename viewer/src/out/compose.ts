@@ -1,7 +1,7 @@
 /** Everything of the picture on one canvas: the cortex, names, titles, the key, facts and the mark of simulations. */
 
 import type { App } from "../app";
-import { drawKey, keyHeight } from "../paint/key";
+import { canvasPen, drawKey, keyHeight } from "../paint/key";
 import { LABEL_HEIGHT } from "../scene/labels";
 import { TITLE } from "../scene/panels";
 import { LABEL_FONT, labels, panelTitle } from "../ui/stage";
@@ -33,7 +33,7 @@ export function composed(app: App, root: HTMLElement, ratio: number): HTMLCanvas
   drawOver(context, app, ink.text);
   if (map) {
     context.translate(MARGIN, height);
-    drawKey(context, map.key, app.palette, ink);
+    drawKey(canvasPen(context), map.key, app.palette, ink);
   }
   context.restore();
   return canvas;
@@ -67,7 +67,8 @@ function drawOver(context: CanvasRenderingContext2D, app: App, ink: string): voi
     context.textBaseline = "middle";
     context.font = "600 12px system-ui, sans-serif";
     context.fillStyle = ink;
-    if (views.length > 1) context.fillText(panelTitle(app, view.panel.mapping), x + width / 2, y - TITLE / 2, width - 8);
+    const fits = (words: string) => context.measureText(words).width < width - 8;
+    if (views.length > 1) context.fillText(panelTitle(app, view.panel.mapping, fits), x + width / 2, y - TITLE / 2);
     context.font = LABEL_FONT;
     for (const label of labels(app, view)) {
       context.fillStyle = "rgb(255 255 255 / 0.84)";

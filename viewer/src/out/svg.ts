@@ -1,11 +1,11 @@
-/** The flat view as SVG: colours as one image, outlines as paths, names and facts as text. */
+/** The flat view as SVG: colours as one image, the key as rectangles, outlines as paths, all words as text. */
 
 import type { App, View } from "../app";
-import { drawKey, KEY_WIDTH, keyHeight } from "../paint/key";
+import { drawKey, KEY_FONT, keyHeight, type Pen } from "../paint/key";
 import { seenAt } from "../scene/camera";
 import { shortened } from "../scene/labels";
 import { Kind, outlinesOf } from "../scene/outlines";
-import { download, h, svg } from "../ui/dom";
+import { download, svg } from "../ui/dom";
 import { labels, panelTitle } from "../ui/stage";
 import { groundOf, inkOf } from "../ui/theme";
 import { HEAD, MARGIN } from "./compose";
@@ -70,7 +70,7 @@ function names(app: App, view: View): SVGElement[] {
 
 function title(app: App, { panel }: View, ink: string): SVGElement {
   const { x, y, width } = panel.area;
-  const words = shortened(panelTitle(app, panel.mapping), Math.floor(width / (1.2 * LETTER)));
+  const words = panelTitle(app, panel.mapping, (text) => text.length * 1.2 * LETTER < width);
   return svg("text", { x: x + width / 2, y: y - 8, "text-anchor": "middle", "font-size": 11, "font-weight": 600, fill: ink }, words);
 }
 
@@ -91,12 +91,19 @@ function head(app: App, width: number, ink: { text: string; muted: string }): SV
 
 function key(app: App, root: HTMLElement, height: number): SVGElement[] {
   const map = app.map();
-  const canvas = h("canvas");
-  const context = canvas.getContext("2d");
-  if (!map || !context) return [];
-  const tall = keyHeight(map.key);
-  [canvas.width, canvas.height] = [KEY_WIDTH * RATIO, tall * RATIO];
-  context.scale(RATIO, RATIO);
-  drawKey(context, map.key, app.palette, inkOf(root));
-  return [svg("image", { href: canvas.toDataURL("image/png"), x: 14, y: HEAD + height, width: KEY_WIDTH, height: tall })];
+  if (!map) return [];
+  const drawn: SVGElement[] = [];
+  const short = (value: number) => Number(value.toFixed(2));
+  const pen: Pen = {
+    cell(x, y, width, tall, fill) {
+      drawn.push(svg("rect", { x: short(x), y: short(y), width: short(width), height: short(tall), fill }));
+    },
+    words(text, x, y, align, fill, upright = false) {
+      const turned = `translate(${short(x)} ${short(y)})${upright ? " rotate(-90)" : ""}`;
+      const style = { transform: turned, "text-anchor": align, "dominant-baseline": "central", "font-size": KEY_FONT, fill };
+      drawn.push(svg("text", style, text));
+    },
+  };
+  drawKey(pen, map.key, app.palette, inkOf(root));
+  return [svg("g", { transform: `translate(${MARGIN} ${HEAD + height})` }, ...drawn)];
 }

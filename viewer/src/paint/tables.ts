@@ -57,6 +57,10 @@ export function coloursOf(tables: Record<Palette, PaletteTables>): Record<Palett
   return { default: new Colours(tables.default), "colour-blind": new Colours(tables["colour-blind"]) };
 }
 
+export function cssColour([r, g, b]: readonly number[]): string {
+  return `rgb(${r} ${g} ${b})`;
+}
+
 export function clamp(value: number, low: number, high: number): number {
   return Math.min(high, Math.max(low, value));
 }

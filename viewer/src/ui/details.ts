@@ -3,8 +3,9 @@
 import type { App } from "../app";
 import { placeName } from "../data/naming";
 import type { Mapping } from "../data/mapping";
+import { cssColour } from "../paint/tables";
 import { pin } from "./pointer";
-import { button, cssColour, h, number, svg } from "./dom";
+import { button, h, number, svg } from "./dom";
 
 const BARS = { width: 240, height: 64 };
 
@@ -36,7 +37,8 @@ function card(app: App, vertex: number, pinned: number): HTMLElement {
   const letGo = button("×", () => pin(app, vertex), { class: "ft-close", "aria-label": `Let vertex ${pinned + 1} go` });
   const head = h("h3", {}, pinned < 0 ? null : h("span", { class: "ft-pin ft-inline" }, String(pinned + 1)),
     placeName(app.cortex, app.mapping, vertex), pinned < 0 ? null : letGo);
-  const bodies = shown.flatMap((mapping) => [
+  const nowhere = shown.every((mapping) => mapping.voxel[vertex] < 0);
+  const bodies = nowhere ? [body(app, app.mapping, vertex)] : shown.flatMap((mapping) => [
     shown.length > 1 ? h("h4", { dir: "auto" }, `${mapping.header.network} → ${mapping.header.subject}`.slice(0, 120)) : null,
     body(app, mapping, vertex),
   ]);

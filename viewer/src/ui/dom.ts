@@ -48,10 +48,6 @@ export function counted(value: number): string {
   return String(value).replace(/\B(?=(\d{3})+$)/g, ",");
 }
 
-export function cssColour([r, g, b]: readonly number[]): string {
-  return `rgb(${r} ${g} ${b})`;
-}
-
 /** Hand text or bytes to the reader as a file. */
 export function download(content: Blob, name: string): void {
   const address = URL.createObjectURL(content);

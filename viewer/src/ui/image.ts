@@ -1,8 +1,8 @@
 /** The image: where pointed vertices read it, and, pointed at itself, which vertices read there. */
 
 import type { App } from "../app";
-import { clamp } from "../paint/tables";
-import { counted, cssColour, h, number, svg } from "./dom";
+import { clamp, cssColour } from "../paint/tables";
+import { counted, h, number, svg } from "./dom";
 
 const STEP = 0.08;
 

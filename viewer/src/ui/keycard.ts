@@ -1,7 +1,7 @@
 /** The key on the picture; going along a key of layers lights the vertices that read each. */
 
 import type { App } from "../app";
-import { AREA, drawKey, KEY_WIDTH, keyHeight } from "../paint/key";
+import { AREA, canvasPen, drawKey, KEY_WIDTH, keyHeight } from "../paint/key";
 import { clamp } from "../paint/tables";
 import { h } from "./dom";
 import { inkOf } from "./theme";
@@ -25,7 +25,7 @@ export function keyCard(app: App): HTMLElement {
     const context = canvas.getContext("2d");
     if (!context) return;
     context.scale(ratio, ratio);
-    drawKey(context, key, app.palette, ink);
+    drawKey(canvasPen(context), key, app.palette, ink);
     describe(canvas, app);
     if (key.kind === "layers" && app.store.state.brush !== null) {
       const width = AREA.width / key.layers.length;

@@ -22,7 +22,7 @@ export function stageOver(app: App): HTMLElement {
 }
 
 /** Width of a panel below which names would cover it, pixels. */
-const NARROW = 230;
+const NARROW = 300;
 let context: CanvasRenderingContext2D | null = null;
 
 /** Names of a panel where they are drawn: none if they are not wanted or there is no room. */
@@ -38,9 +38,26 @@ export function labels(app: App, view: View): Label[] {
   return labelsOf(app.mappings[mapping], area, app.sight, (vertex) => app.seen(vertex, view), measure);
 }
 
-export function panelTitle(app: App, mapping: number): string {
+/** Network and subject of a panel; what the page's own mark of simulations says of all is not said of each. */
+function titleParts(app: App, mapping: number): [string, string] {
   const { network, subject, simulated } = app.mappings[mapping].header;
-  return `${shortened(network, 40)} → ${shortened(subject, 24)}${simulated ? " · SIMULATED" : ""}`;
+  const mixed = simulated && !app.mappings.every(({ header }) => header.simulated);
+  return [shortened(plainName(app, network), 40), ` → ${shortened(subject, 24)}${mixed ? " · SIMULATED" : ""}`];
+}
+
+/** A network's name without where it is from, which takes the room, if that tells all of the page apart. */
+function plainName(app: App, network: string): string {
+  const plain = (name: string) => name.slice(name.lastIndexOf("/") + 1) || name;
+  const names = [...new Set(app.mappings.map(({ header }) => header.network))];
+  return new Set(names.map(plain)).size === names.length ? plain(network) : network;
+}
+
+/** Both in one line that fits; it is the network that is shortened. */
+export function panelTitle(app: App, mapping: number, fits: (words: string) => boolean): string {
+  const [network, rest] = titleParts(app, mapping);
+  let length = network.length;
+  while (length > 3 && !fits(shortened(network, length) + rest)) length -= 1;
+  return shortened(network, length) + rest;
 }
 
 function nameAt(label: Label): HTMLElement {
@@ -64,5 +81,7 @@ function marksIn(app: App, view: View): HTMLElement[] {
 function titleOf(app: App, { panel }: View): HTMLElement {
   const { x, y, width } = panel.area;
   const style = `left:${x}px;top:${y - TITLE}px;width:${width}px`;
-  return h("div", { style, title: app.mappings[panel.mapping].header.facts.slice(0, 400) }, panelTitle(app, panel.mapping));
+  const [network, rest] = titleParts(app, panel.mapping);
+  return h("div", { style, title: app.mappings[panel.mapping].header.facts.slice(0, 400) },
+    h("span", { dir: "auto" }, network), h("span", { class: "ft-rest", dir: "auto" }, rest));
 }
