@@ -88,6 +88,7 @@ from .datasets import things_test_images as things_test_images
 from .exchange import export_maps as export_maps
 from .exchange import export_weights as export_weights
 from .exchange import import_weights as import_weights
+from .exchange import load_mapping as load_mapping
 from .finetuning import finetune as finetune
 from .finetuning import open_labelled as open_labelled
 from .fitting import FactorTopyRegressor as FactorTopyRegressor

@@ -24,7 +24,7 @@ PANELS: dict[str, tuple[Callable[..., None], ...]] = {
     "Start": (start.demo, start.networks, plan.plan, start.doctor),
     "Data": (data.check, data.convert, data.extract),
     "Fit": (fit.fit, fit.baselines, finetune.finetune),
-    "Use": (brain.predict, brain.rank),
+    "Use": (brain.predict, brain.rank, brain.card),
     "Results": (score.score, compare.compare, figures.plot, figures.report, figures.paper),
 }
 """The commands by what the user is doing, as --help shows them."""

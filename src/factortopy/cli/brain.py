@@ -1,4 +1,4 @@
-"""``factortopy predict`` and ``rank``: a mapping as a brain that is shown photographs."""
+"""``factortopy predict``, ``rank`` and ``card``: a mapping as a brain that is shown photographs and given away."""
 
 import json
 from dataclasses import replace
@@ -13,6 +13,13 @@ from factortopy.cli.shared import options as opt
 from factortopy.cli.shared.tables import Rows, print_cost
 from factortopy.errors import DataError
 
+MappingSource = Annotated[
+    str,
+    Argument(
+        metavar="MAPPING",
+        help="Folder that [bold]fit[/bold] or [bold]card[/bold] wrote, a zip of it, or hf://OWNER/NAME@COMMIT.",
+    ),
+]
 Photographs = Annotated[Path, Argument(help="Folder of photographs, list of them or HDF5 file.")]
 BatchSize = Annotated[int, Option(help="Images at a time, 1 to 64.")]
 UNITS = {
@@ -22,7 +29,7 @@ UNITS = {
 
 
 def predict(
-    mapping: opt.MappingFolder,
+    mapping: MappingSource,
     photographs: Photographs,
     output: Annotated[
         Path,
@@ -52,7 +59,7 @@ def predict(
     """
     opt.check_output(output)
     ending = ft.mapping.prediction_format(output)
-    loaded, images = ft.Mapping.load(mapping), ft.open_images(photographs)
+    loaded, images = ft.load_mapping(mapping), ft.open_images(photographs)
     options: dict[str, Any] = {"z_scored": z_scored, "weights": weights, "batch_size": batch_size, "workers": workers}
     predictor = ft.mapping.Predictor.of(loaded, device=device, precision=precision, progress=not quiet, **options)
     if dry_run:
@@ -88,7 +95,7 @@ def predict(
 
 
 def rank(
-    mapping: opt.MappingFolder,
+    mapping: MappingSource,
     photographs: Photographs,
     output: Annotated[Path, Argument(help="Folder of the table and the figure.")],
     *,
@@ -118,7 +125,7 @@ def rank(
     if (roi is None) == (against is None):
         raise DataError("say what to ask: give --roi NAME, or --against PHOTOGRAPHS")
     opt.check_output(output / "table.csv")
-    loaded, images = ft.Mapping.load(mapping), ft.open_images(photographs)
+    loaded, images = ft.load_mapping(mapping), ft.open_images(photographs)
     options: dict[str, Any] = {"weights": weights, "batch_size": batch_size, "device": device, "precision": precision}
     options["progress"] = not quiet
     facts: dict[str, Any] = {"network": loaded.dataset.attrs.get("network"), "simulated": loaded.simulated}
@@ -147,6 +154,30 @@ def rank(
         note = f"{left_out}\nstandard deviations of the training responses; {note}"
         formats = dict.fromkeys(("response", "difference"), "+.2f")
         Rows(title, ft.analysis.records_of(table), columns, note, formats, loaded.simulated).print()
+        for file in files:
+            typer.echo(file)
+
+
+def card(
+    mapping: MappingSource,
+    output: Annotated[Path, Argument(help="Folder: the mapping with digests, card.yaml, README.md, card.html.")],
+    *,
+    berg: Annotated[bool, Option("--berg", help="Also as a model of BERG.")] = False,
+    brain_score: Annotated[bool, Option("--brain-score", help="Also as a plugin of Brain-Score.")] = False,
+    zipped: Annotated[
+        bool, Option("--zip", help="Also OUTPUT.zip, which can be given in the mapping's place.")
+    ] = False,
+    quiet: opt.Quiet = False,
+) -> None:
+    """Write a mapping to be shared: with its data, split, network, licences, scores by ROI, limits and use."""
+    opt.check_new(output)
+    loaded = ft.load_mapping(mapping)
+    with ft.storage.atomic_path(output) as folder:
+        written = ft.reporting.write_card(loaded, folder, berg=berg, brain_score=brain_score)
+        files = [output / file.relative_to(folder) for file in written]
+    if zipped:
+        files.append(ft.exchange.zip_folder(output, output.with_name(f"{output.name}.zip")))
+    if not quiet:
         for file in files:
             typer.echo(file)
 

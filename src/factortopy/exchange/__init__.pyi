@@ -1,3 +1,9 @@
+from .berg import BergModel as BergModel
+from .berg import berg_names as berg_names
+from .berg import export_berg as export_berg
+from .berg import subject_number as subject_number
+from .brain_score import BrainScoreVoxels as BrainScoreVoxels
+from .brain_score import export_brain_score as export_brain_score
 from .map_files import MapKind as MapKind
 from .map_files import export_maps as export_maps
 from .names import AuthorsFile as AuthorsFile
@@ -5,6 +11,10 @@ from .places import LabelFiles as LabelFiles
 from .places import subject_at as subject_at
 from .places import voxels_from_coordinates as voxels_from_coordinates
 from .places import voxels_from_labels as voxels_from_labels
+from .sharing import FOLDER as FOLDER
+from .sharing import load_mapping as load_mapping
+from .sharing import share as share
+from .sharing import zip_folder as zip_folder
 from .weights import export_weights as export_weights
 from .weights import import_weights as import_weights
 from .weights import score_weights as score_weights

@@ -1,4 +1,6 @@
 from ._report import report as report
+from .card import model_card as model_card
+from .card import write_card as write_card
 from .comparison import DIFFERENCES as DIFFERENCES
 from .comparison import find_results as find_results
 from .comparison import write_comparison as write_comparison
