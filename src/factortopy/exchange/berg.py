@@ -104,7 +104,7 @@ class BergModel:
             self.load_model()
         mapping, images = self.mapping, _images(np.asarray(stimulus))
         assert mapping is not None
-        options = {"network": self.predictor.network, "device": self.device, "progress": show_progress}
+        options: dict[str, Any] = {"network": self.predictor.network, "device": self.device, "progress": show_progress}
         z_scored = "response_mean" in mapping.dataset
         values = predict(mapping, images, z_scored=z_scored, **options).read()
         if mapping.dataset.attrs.get("surface") not in VERTICES:
@@ -120,7 +120,7 @@ class BergModel:
         mapping = getattr(model_instance, "mapping", None)
         if mapping is None:
             folder = berg_dir or getattr(model_instance, "berg_dir", None)
-            mapping = _mapping(cls.PLACE, folder, subject or getattr(model_instance, "subject", 1))
+            mapping = _mapping(cls.PLACE, folder, subject or int(getattr(model_instance, "subject", 1)))
         return metadata(mapping)
 
     def cleanup(self) -> None:

@@ -183,7 +183,7 @@ def _berg_card(card: dict[str, Any], model_id: str, dataset: str, mapping: Mappi
     on_surface = mapping.dataset.attrs.get("surface") in VERTICES
     shape = "([image, lh_vertices], [image, rh_vertices])" if on_surface else "[image, voxel]"
     vertices = {"type": "numpy.ndarray", "description": "163,842 zeros and ones; not used where roi is given."}
-    selection = {"roi": {"type": "str", "valid_values": list(mapping.rois)}}
+    selection: dict[str, Any] = {"roi": {"type": "str", "valid_values": list(mapping.rois)}}
     selection |= {"lh_vertices": vertices, "rh_vertices": dict(vertices)} if on_surface else {}
     return {
         "model_id": model_id,
