@@ -5,5 +5,9 @@ The public names stand in ``__init__.pyi``; each loads on first use, so that imp
 
 import lazy_loader
 
+from factortopy.machine import share_processors
+
+share_processors()  # before PyTorch is loaded
+
 __version__ = "0.1.0"
 __getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -1,7 +1,6 @@
 """``factortopy demo``, ``doctor`` and ``networks``: a first run, this machine, what there is to map."""
 
 import json
-import os
 import platform
 import re
 from dataclasses import asdict
@@ -82,7 +81,8 @@ def _devices() -> dict[str, str]:
         cards[str(device)] = f"{card.name}, {readable_bytes(card.total_memory)}, {precision(device)}"
     if torch.backends.mps.is_available():
         cards["mps"] = f"Apple GPU, {precision(torch.device('mps'))}"
-    processor = f"{os.cpu_count()} processors, {precision(torch.device('cpu'))}"
+    there = f"{ft.machine.processors()} processors, {readable_bytes(ft.machine.available_memory())} of memory free"
+    processor = f"{there}, {precision(torch.device('cpu'))}"
     return {**cards, "cpu": processor, "taken by default": str(ft.machine.choose_device())}
 
 

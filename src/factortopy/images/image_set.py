@@ -1,6 +1,5 @@
 """Named images in a fixed order, read one at a time when they are needed; and which of them are broken."""
 
-import os
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
@@ -9,6 +8,7 @@ from PIL import Image
 
 from factortopy.errors import DataError, UnknownNameError
 from factortopy.images.pictures import TRANSPARENT, rgb_of
+from factortopy.machine import processors
 from factortopy.progress import progress_bar
 
 
@@ -86,8 +86,8 @@ class ImageSet:
 
 
 def default_workers() -> int:
-    """Threads that decode images: one a core, at most 16."""
-    return min(16, os.cpu_count() or 1)
+    """Threads that decode images: one a processor that this process may keep busy, at most 16."""
+    return min(16, processors())
 
 
 def find_broken(

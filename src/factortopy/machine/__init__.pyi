@@ -1,3 +1,6 @@
+from .container import available_memory as available_memory
+from .container import processors as processors
+from .container import share_processors as share_processors
 from .cost import Cost as Cost
 from .machine import Machine as Machine
 from .machine import autocast as autocast

@@ -8,6 +8,7 @@ from typing import Self
 import torch
 
 from factortopy.errors import DataError, UnavailableError, UnknownNameError
+from factortopy.machine.container import available_memory
 
 PRECISIONS = {"bf16": torch.bfloat16, "fp32": torch.float32}
 
@@ -95,12 +96,10 @@ class Machine:
             UnavailableError: if the device is not in this machine.
             DataError: if ``memory_gb`` is negative.
         """
-        import psutil
-
         chosen = choose_device(device)
         if memory_gb is not None and memory_gb < 0:
             raise DataError(f"memory_gb is {memory_gb}; give the GB that tokens may take, at least 0")
-        memory = SHARE * psutil.virtual_memory().available if memory_gb is None else 1e9 * memory_gb
+        memory = SHARE * available_memory() if memory_gb is None else 1e9 * memory_gb
         return cls(chosen, choose_precision(chosen, precision), int(memory))
 
     def autocast(self) -> torch.autocast:

@@ -8,6 +8,7 @@ from jaxtyping import Bool, Float, Int
 from factortopy.cortex import Voxels
 from factortopy.errors import DataError, UnknownNameError
 from factortopy.images import ImageSet
+from factortopy.machine import available_memory
 from factortopy.subjects.ceilings import repeat_counts
 from factortopy.subjects.subject import Subject
 
@@ -167,9 +168,7 @@ class TrialRows:
 
 
 def _empty_rows(rows: int, voxels: int) -> Float[np.ndarray, "row voxel"]:
-    import psutil
-
-    needed, free = 4 * rows * voxels, psutil.virtual_memory().available
+    needed, free = 4 * rows * voxels, available_memory()
     if needed > free:
         raise DataError(
             f"responses of {rows} rows and {voxels} voxels take {needed / 1e9:.1f} GB of memory, "
