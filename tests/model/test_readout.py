@@ -5,7 +5,8 @@ import pytest
 import torch
 
 from factortopy.model import Selection, read_out
-from factortopy.model.readout import CHUNK_NUMBERS, choose_form, interpolation
+from factortopy.model.places import interpolation
+from factortopy.model.readout import CHUNK_NUMBERS, choose_form
 
 
 def case(voxels=7, layers=3, batch=2, width=4, height=3, columns=5, space=None, dtype=torch.float64):

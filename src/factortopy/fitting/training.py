@@ -5,6 +5,7 @@ import time
 from collections.abc import Iterator
 from copy import deepcopy
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from itertools import islice
 from typing import NamedTuple
 
@@ -18,8 +19,9 @@ from factortopy.fitting.examples import Examples
 from factortopy.fitting.reduction import TokenReduction
 from factortopy.fitting.settings import FitSettings
 from factortopy.fitting.token_cache import Batch, Feed
-from factortopy.machine import Machine
+from factortopy.machine import Machine, Replayed
 from factortopy.model import FactorTopy, softness_penalty
+from factortopy.networks import Tokens
 from factortopy.progress import progress_bar
 from factortopy.storage import Checkpoint, Part, ResumableTraining
 
@@ -120,7 +122,10 @@ class _Run(ResumableTraining):
     def __init__(self, model: FactorTopy, settings: FitSettings, machine: Machine) -> None:
         super().__init__(_optimiser(model, settings), model=model)
         self.model, self.settings, self.machine = model, settings, machine
-        self.rates = [group["lr"] for group in self.optimiser.param_groups]
+        self.rates = [float(group["lr"]) for group in self.optimiser.param_groups]
+        # Numbers that change from step to step stand on the device, where a recorded step reads them.
+        self.softness = torch.zeros((), device=machine.device)
+        self.steps = {soft: Replayed(partial(self._step, soft), machine.device) for soft in (False, True)}
         self.history, self.best = History(), deepcopy(model.state_dict())
 
     @property
@@ -135,27 +140,35 @@ class _Run(ResumableTraining):
 
     def advance(self, batch: Batch) -> None:
         """One optimisation step."""
-        for group, rate in zip(self.optimiser.param_groups, self.rates, strict=True):
+        for group, full in zip(self.optimiser.param_groups, self.rates, strict=True):
             factor = _released(self.step, self.settings) if group["selects"] else 1.0
-            group["lr"] = rate * _rate(self.step, self.settings) * factor
+            rate = full * _rate(self.step, self.settings) * factor
+            group["lr"] = group["lr"].fill_(rate) if isinstance(group["lr"], Tensor) else rate
+        left = 1 - self.step / self.settings.softness_steps if self.settings.softness_steps else 0.0
+        softness = self.settings.softness * left
         tokens, responses = batch
+        step = self.steps[softness > 0]
+        self.softness.fill_(softness)
+        self.losses.append(step(responses, *tokens.local, *tokens.global_))
+        self.step += 1
+
+    def _step(self, soft: bool, responses: Tensor, *tokens: Tensor) -> Tensor:
+        """The loss of a batch, from which the parameters are moved; nothing in it waits for the device."""
+        layers = len(tokens) // 2
         with self.machine.autocast():
             selection = self.model.select()
-            predictions = self.model(tokens, selection)
+            predictions = self.model(Tokens(tokens[:layers], tokens[layers:]), selection)
         if self.settings.loss == "squared":
             loss = functional.mse_loss(predictions, responses)
         else:
             loss = functional.smooth_l1_loss(predictions, responses, beta=0.1)
-        left = 1 - self.step / self.settings.softness_steps if self.settings.softness_steps else 0.0
-        softness = self.settings.softness * left
-        objective = loss + softness * softness_penalty(selection) if softness > 0 else loss
+        objective = loss + self.softness * softness_penalty(selection) if soft else loss
         self.optimiser.zero_grad(set_to_none=True)
         objective.backward()
         if self.settings.gradient_clip is not None:
             torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.settings.gradient_clip)
         self.optimiser.step()
-        self.losses.append(loss.detach())
-        self.step += 1
+        return loss.detach()
 
     def look(self, score: float) -> None:
         """Note the score on the validation images, and the parameters if they are the best so far."""
@@ -214,13 +227,17 @@ def _optimiser(model: FactorTopy, settings: FitSettings) -> torch.optim.AdamW:
         (space, settings.space_learning_rate, settings.selector_decay, True),
         (others, settings.selector_learning_rate, settings.selector_decay, True),
     ]
+    device = model.bias.device
+    recorded = device.type == "cuda"  # then rates stand on the device too
     return torch.optim.AdamW(
         [
-            {"params": params, "lr": rate, "weight_decay": decay, "selects": selects}
+            {"params": params, "lr": torch.tensor(rate, device=device) if recorded else rate}
+            | {"weight_decay": decay, "selects": selects}
             for params, rate, decay, selects in groups
             if params
         ],
-        fused=model.bias.device.type in ("cpu", "cuda"),
+        fused=device.type in ("cpu", "cuda"),
+        capturable=recorded,
     )
 
 

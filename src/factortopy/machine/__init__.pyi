@@ -2,6 +2,7 @@ from .container import available_memory as available_memory
 from .container import processors as processors
 from .container import share_processors as share_processors
 from .cost import Cost as Cost
+from .graph import Replayed as Replayed
 from .machine import Machine as Machine
 from .machine import autocast as autocast
 from .machine import choose_device as choose_device

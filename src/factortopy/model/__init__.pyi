@@ -3,7 +3,7 @@ from .factortopy import ChannelAlign as ChannelAlign
 from .factortopy import ChannelMap as ChannelMap
 from .factortopy import FactorTopy as FactorTopy
 from .factortopy import UnitChannelMap as UnitChannelMap
-from .readout import gaussian_pool as gaussian_pool
+from .places import gaussian_pool as gaussian_pool
 from .readout import read_out as read_out
 from .readout import reading_matrix as reading_matrix
 from .selectors import FixedSelectors as FixedSelectors

@@ -1,6 +1,6 @@
 """The read-out: what a voxel gets from aligned tokens at the place, layers and scale it selects.
 
-One operation, :func:`read_out`, with three forms of the same formula (`method.md`)::
+One operation, :func:`read_out`, with four forms of the same formula (`method.md`)::
 
     y_i = < sum_l w_il [ (1 - a_i) Interp(u_i; F_l^local) + a_i F_l^global ], omega_i >
 
@@ -14,6 +14,8 @@ or, where a voxel has a size s_i, the mean of F_l^local under a Gaussian of that
   ``sum_lp R_i,lp F_lp`` before its channels weigh it: sixteen times the multiplications of the grouped form on an
   8 x 8 grid, but of the kind a GPU does best, with shapes that never depend on the values, so that the host need
   not wait for the device. With sizes, where a voxel reads every token, this form is taken on a CPU too.
+* ``"triton"``, for many voxels on an NVIDIA GPU: the grouped form in kernels of Triton, whose shapes never depend on
+  the values either (:mod:`factortopy.model.triton_readout`).
 """
 
 from collections.abc import Iterator
@@ -25,11 +27,14 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
+from factortopy.model.places import by_cell, gaussian_pool, interpolation
 from factortopy.model.selectors import Selection
 
-Form = Literal["plain", "grouped", "dense"]
+Form = Literal["plain", "grouped", "dense", "triton"]
 CORNERS = 5
 """Tokens of a layer that a voxel reads: four around its place, and the global one."""
+TRITON_VOXELS = 8_192
+"""Voxels from which on Triton's kernels are taken: fewer leave most of a tile of them empty."""
 CHUNK_NUMBERS = {"grouped": 2_000_000, "dense": 2**27}
 """How many numbers are made at a time: 8 MB in float32, so that a chunk stays in cache; 512 MB on a GPU."""
 
@@ -52,14 +57,19 @@ def read_out(
         selection: what every voxel selects. Places are read by bilinear interpolation with zero padding,
             as PyTorch's ``grid_sample`` with ``align_corners=False``, or by a Gaussian pool where there is a size.
         channels: channel selectors, omega.
-        form: how to compute it; :func:`choose_form` decides if None. With sizes ``"grouped"``, which reads four
-            tokens, hands over to ``"dense"``.
+        form: how to compute it; :func:`choose_form` and :func:`triton_wins` decide if None. With sizes ``"grouped"``
+            and ``"triton"``, which read four tokens, hand over to ``"dense"``.
 
     Returns:
         Predictions, without bias and without the recipe's factor, in the precision of ``channels``.
     """
-    form = form or choose_form(local.device, *local.shape[-2:])
-    form = "dense" if form == "grouped" and selection.size is not None else form
+    if form is None:
+        form = "triton" if triton_wins(local, selection) else choose_form(local.device, *local.shape[-2:])
+    form = "dense" if form in ("grouped", "triton") and selection.size is not None else form
+    if form == "triton":
+        from factortopy.model.triton_readout import read_triton
+
+        return read_triton(local, global_, selection, channels)
     read = {"plain": _read_plain, "grouped": _read_grouped, "dense": _read_dense}[form]
     return read(local, global_, selection, channels)
 
@@ -71,6 +81,20 @@ def choose_form(device: torch.device, height: int, width: int) -> Form:
     takes one product per cell of the grid, whose sizes a GPU would have to tell the host at each step.
     """
     return "grouped" if device.type == "cpu" and height * width + 1 > CORNERS else "dense"
+
+
+def triton_wins(local: Float[Tensor, "L B D H W"], selection: Selection) -> bool:
+    """Whether Triton's kernels are faster than the dense form, and run here: many voxels, tokens of 16 bits, a GPU."""
+    width = local.shape[2]
+    fits = 16 <= width <= 128 and width.bit_count() == 1 and local.dtype in (torch.bfloat16, torch.float16)
+    many = len(selection.scale) >= TRITON_VOXELS and selection.size is None
+    if local.device.type != "cuda" or not fits or not many:
+        return False
+    try:
+        from factortopy.model.triton_readout import triton_runs
+    except ImportError:
+        return False
+    return triton_runs(local.device, local.dtype, width)
 
 
 def _read_plain(local: Tensor, global_: Tensor, selection: Selection, channels: Tensor) -> Float[Tensor, "B N"]:
@@ -89,56 +113,11 @@ def _read_plain(local: Tensor, global_: Tensor, selection: Selection, channels: 
     return torch.einsum("bdn,nd->bn", total, channels)
 
 
-def interpolation(
-    space: Float[Tensor, "N 2"], height: int, width: int
-) -> tuple[Int[Tensor, "N"], Int[Tensor, "N"], Float[Tensor, "N 4"]]:
-    """The four tokens around each place, as PyTorch's ``grid_sample`` with ``align_corners=False``.
-
-    Args:
-        space: places in [-1, 1], x to the right and y down; -1 and 1 are the image's edges.
-        height: rows of the token grid.
-        width: columns of the token grid.
-
-    Returns:
-        Row (-1 to height - 1) and column (-1 to width - 1) of the token up and left of each place, and bilinear
-        weights, sum 1, of it and those right of it, below it and below right; tokens outside the grid count as 0.
-    """
-    x = ((space[:, 0] + 1) * width - 1) / 2
-    y = ((space[:, 1] + 1) * height - 1) / 2
-    left = x.detach().floor().clamp(min=-1, max=width - 1)
-    top = y.detach().floor().clamp(min=-1, max=height - 1)
-    right, down = x - left, y - top
-    weights = torch.stack([(1 - down) * (1 - right), (1 - down) * right, down * (1 - right), down * right], dim=-1)
-    return top.long(), left.long(), weights
-
-
-def gaussian_pool(
-    space: Float[Tensor, "N 2"], size: Float[Tensor, "N"], height: int, width: int
-) -> Float[Tensor, "N P"]:
-    """Weights of all tokens, row by row, ``g_p ~ exp(-|x_p - u|^2 / 2 size^2)`` with sum 1.
-
-    Args:
-        space: points u in [-1, 1], as for :func:`interpolation`.
-        size: standard deviations in the same units, above 0.
-        height: rows of the token grid.
-        width: columns of the token grid.
-    """
-    y, x = ((2 * torch.arange(count).to(space) + 1) / count - 1 for count in (height, width))
-    squared = (y[:, None] - space[:, 1, None, None]).square() + (x - space[:, 0, None, None]).square()
-    return (-squared.flatten(1) / (2 * size[:, None].square())).softmax(dim=1)
-
-
 def _read_grouped(local: Tensor, global_: Tensor, selection: Selection, channels: Tensor) -> Float[Tensor, "B N"]:
-    height, width = local.shape[-2:]
-    row, column, corners = interpolation(selection.space, height, width)
-    # One row and column of zeros around the grid: cells of the padded grid start at row and column -1.
-    cell = (row + 1) * (width + 1) + column + 1
-    scale = selection.scale[:, None]
-    weights = torch.cat([corners * (1 - scale), scale], dim=1)[:, :, None] * selection.layer[:, None, :]
+    rows, weights, cell = by_cell(local, global_, selection)
     order = cell.argsort(stable=True)
-    rows = torch.cat([functional.pad(local, (1, 1, 1, 1)).flatten(3).permute(3, 0, 1, 2), global_[None]], dim=0)
-    read = _GroupedReadout.apply(rows, weights[order], channels[order], cell[order], width + 1)
-    return read.T[:, order.argsort()]
+    taken = (part.index_select(0, order) for part in (weights, channels, cell))
+    return _GroupedReadout.apply(rows, *taken, local.shape[-1] + 1).T.index_select(1, order.argsort())
 
 
 def _cells(cell: Int[Tensor, "N"], columns: int, numbers: int) -> Iterator[tuple[slice, list[int]]]:
