@@ -8,6 +8,7 @@ from factortopy.analysis import shares
 from factortopy.errors import DataError
 from factortopy.fitting import Examples, build_paper_model, fit_settings, train_model
 from factortopy.fitting.build import build_selectors
+from factortopy.fitting.recipes import _train_paper
 from factortopy.fitting.training import _released, _Run
 from factortopy.machine import Machine
 from factortopy.model import FixedSelectors, FreeSelectors, Selection
@@ -241,3 +242,19 @@ def test_trainable_selectors_that_are_given_are_trained_on_voxels(planted):
     given = FreeSelectors(VOXELS, LAYERS)
     model, *_ = run((tokens, noisy, *others), selectors=given, width=8, steps=30)
     assert float(model.select().space.detach().abs().max()) > 0
+
+
+def test_a_fit_that_runs_out_of_a_gpus_memory_holds_less_and_goes_on(planted, monkeypatch, capsys):
+    whole, shares = _train_paper, []
+
+    def cramped(task):
+        shares.append(task.machine.share)
+        if len(shares) < 3:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return whole(task)
+
+    monkeypatch.setattr("factortopy.fitting.recipes._train_paper", cramped)
+    _, history, _ = run(planted, "paper", width=4, steps=2, validate_every=2)
+    assert shares == [0.5, 0.25, 0.125]
+    assert history.step == [2]
+    assert "tokens may now take 12%" in capsys.readouterr().err

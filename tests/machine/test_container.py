@@ -7,7 +7,9 @@ import sys
 
 import psutil
 import pytest
+import torch
 
+from factortopy.errors import DataError
 from factortopy.machine import Machine, available_memory, processors, share_processors
 
 GB = 10**9
@@ -125,3 +127,16 @@ def test_in_a_child_with_a_limit_what_is_said_to_be_free_is_free_and_not_much_mo
 def test_tokens_may_take_half_of_what_the_container_leaves(monkeypatch):
     monkeypatch.setattr("factortopy.machine.machine.available_memory", lambda: 3 * GB)
     assert Machine.choose("cpu").memory == 1.5 * GB
+
+
+def test_a_gpu_out_of_memory_holds_half_as_much_until_next_to_nothing(capsys):
+    shares = []
+
+    def work(machine):
+        shares.append(machine.share)
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    with pytest.raises(DataError, match="fewer voxels"):
+        Machine.choose("cpu").sparing(work)
+    assert shares == [0.5, 0.25, 0.125, 0.0625]
+    assert capsys.readouterr().err.count("out of memory") == 3

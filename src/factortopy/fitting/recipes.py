@@ -60,8 +60,7 @@ def train_model(
     ``"paper"`` trains as the authors do, on raw tokens; ``"default"`` in principal components of the tokens,
     from a closed-form start, on mean responses of parcels where these are better predicted, and at last solves the
     channels of every voxel from training and validation images (:mod:`factortopy.fitting.channels`). Where voxels
-    have no coordinates, all is in closed form (:mod:`factortopy.fitting.candidates`). Tokens are held in memory if
-    they fit, else read from disk.
+    have no coordinates, all is in closed form (:mod:`factortopy.fitting.candidates`). Tokens stay in memory if they fit.
 
     Args:
         settings: how to train.
@@ -78,13 +77,17 @@ def train_model(
         description: what the progress bar calls the training.
 
     Raises:
-        DataError: if the fit diverges, the disk is full, or the checkpoint is another fit's.
+        DataError: if the fit diverges, the disk or the GPU's memory is full, or the checkpoint is another fit's.
     """
     data = settings, training, validation, coordinates, bounds, selectors, groups, refit
-    task = _Task(*data, machine or Machine.choose(), checkpoint, progress, description)
-    if settings.recipe == "paper":
-        return _train_paper(task)
-    return _solve(task) if coordinates is None and selectors is None else _train_default(task)
+
+    def attempt(there: Machine) -> Trained:
+        task = _Task(*data, there, checkpoint, progress, description)
+        if settings.recipe == "paper":
+            return _train_paper(task)
+        return _solve(task) if coordinates is None and selectors is None else _train_default(task)
+
+    return (machine or Machine.choose()).sparing(attempt)
 
 
 @dataclass(frozen=True, eq=False)
@@ -148,8 +151,7 @@ def _train_paper(task: _Task) -> Trained:
     settings, selectors = task.settings, task.selectors
     channels = tuple(layer.shape[1] for layer in task.training.read(FIRST).global_)
     if selectors is None:
-        built = build_selectors(settings, *task.positions, len(channels))
-        selectors = fix_selectors(settings, built)
+        selectors = fix_selectors(settings, build_selectors(settings, *task.positions, len(channels)))
     model = build_paper_model(settings, selectors, task.voxels, channels).to(task.machine.device)
     sides = cache_raw((task.training, task.validation), task.machine, task.progress)
     return Trained(model, task.train(model, sides), None)
@@ -176,8 +178,7 @@ def _train_default(task: _Task) -> Trained:
     if grain.trained is not None:
         selectors = task.selectors
         if selectors is None:
-            built = build_selectors(settings, *task.positions, len(reduction.local))
-            selectors = fix_selectors(settings, built)
+            selectors = fix_selectors(settings, build_selectors(settings, *task.positions, len(reduction.local)))
             selectors.load_state_dict(model.selectors.state_dict())
         trained, model = model.align, build_default_model(settings, selectors, task.voxels, reduction).to(device)
         model.align.load_state_dict(trained.state_dict())

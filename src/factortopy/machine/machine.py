@@ -1,9 +1,10 @@
 """Where to compute: device, precision, memory and seeds."""
 
-from collections.abc import Iterator
+import sys
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Self
+from dataclasses import dataclass, replace
+from typing import Self, TypeVar
 
 import torch
 
@@ -62,8 +63,11 @@ def _cpu_has_bf16() -> bool:
     return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
 
 
-SHARE = 0.5
-"""Share of the free memory that tokens may take."""
+SHARE, SMALLEST_SHARE = 0.5, 0.05
+"""Share of the free memory that tokens may take, at first and after a GPU ran out of it."""
+
+
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
@@ -74,11 +78,13 @@ class Machine:
         device: the processor.
         precision: of the matrix products, ``"bf16"`` or ``"fp32"``; parameters and sums are always float32.
         memory: bytes that tokens may take in main memory; beyond them they are read from disk.
+        share: of the GPU's free memory that tokens may take.
     """
 
     device: torch.device
     precision: str
     memory: int
+    share: float = SHARE
 
     @classmethod
     def choose(
@@ -110,7 +116,27 @@ class Machine:
         """Bytes that tokens may take on a GPU; 0 where there is none to tell."""
         if self.device.type != "cuda":
             return 0
-        return int(SHARE * torch.cuda.mem_get_info(self.device)[0])
+        return int(self.share * torch.cuda.mem_get_info(self.device)[0])
+
+    def sparing(self, work: Callable[["Machine"], Result]) -> Result:
+        """What work gives here; where a GPU's memory does not suffice, again with half as much held there.
+
+        A line on standard error says so.
+
+        Raises:
+            DataError: if it does not suffice with next to nothing held there.
+        """
+        try:
+            return work(self)
+        except torch.OutOfMemoryError:
+            pass  # what it was raised among is freed by this
+        torch.cuda.empty_cache()
+        share = self.share / 2
+        if share < SMALLEST_SHARE:
+            remedy = "choose fewer voxels (a ROI) or a smaller batch_size, or compute with device='cpu'"
+            raise DataError(f"the memory of {self.device} does not suffice, even with tokens in main memory; {remedy}")
+        print(f"{self.device} is out of memory: tokens may now take {share:.0%} of what is free there", file=sys.stderr)
+        return replace(self, share=share).sparing(work)
 
 
 @contextmanager
