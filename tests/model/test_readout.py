@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from factortopy.machine import threads
 from factortopy.model import Selection, read_out
 from factortopy.model.places import interpolation
 from factortopy.model.readout import CHUNK_NUMBERS, choose_form
@@ -191,3 +192,16 @@ def test_read_out_leaves_its_inputs_alone(form):
     before = [part.detach().clone() for part in parts]
     run(parts, form).sum().backward()
     assert all(torch.equal(left, right) for left, right in zip(before, parts, strict=True))
+
+
+@pytest.mark.parametrize("batch", [2, 7])
+def test_threads_change_no_bit(monkeypatch, batch):
+    """Cells share corners of the grid: what several threads add up there is added in one order."""
+    monkeypatch.setitem(CHUNK_NUMBERS, "grouped", 400)
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    parts, results = case(voxels=60, batch=batch, dtype=torch.float32), []
+    for count in (1, 2, 5):
+        monkeypatch.setattr(threads, "processors", lambda count=count: count)
+        value = run(parts, "grouped")
+        results.append((value, *torch.autograd.grad(value.square().sum(), parts)))
+    assert all(torch.equal(*pair) for other in results[1:] for pair in zip(results[0], other, strict=True))

@@ -26,6 +26,7 @@ from factortopy.fitting.candidates import posterior
 from factortopy.fitting.closed_form import PENALTIES, SMALLEST
 from factortopy.fitting.examples import Examples, Responses
 from factortopy.fitting.reduction import spread_evenly
+from factortopy.machine import in_threads
 from factortopy.model import FactorTopy, reading_matrix
 from factortopy.networks import Tokens
 from factortopy.progress import Advance, progress_bar
@@ -37,7 +38,6 @@ JUDGED = 1_000
 FEWEST, VOXELS = 128, 4
 """Parcels at least, and voxels of each on average: with fewer there would be too little to learn from."""
 BATCH = 64
-FIRST = torch.tensor([0])
 BLOCK_NUMBERS, CHUNK_NUMBERS = 2**27, 2**22
 """Numbers of covariances that are held at a time, and of what voxels read: they bound the memory."""
 
@@ -217,19 +217,17 @@ def solve_channels(
         R^2 of the validation images before they are learnt from: above 0 where more than the mean is predicted.
     """
     count, width = model.channels.shape
-    reading = reading_matrix(model.select(), *known.images.read(FIRST).local[0].shape[-2:])
+    reading = reading_matrix(model.select(), *known.images.read(torch.tensor([0])).local[0].shape[-2:])
     # Voxels that read the same tokens follow each other, so that a chunk of them reads few.
     order = reading[:, 0, :-1].argmax(dim=1).argsort(stable=True)
     blocks = order.split(max(1, BLOCK_NUMBERS // width**2))
     scores = torch.zeros(count)
     with progress_bar("Channels", len(known.images) * len(blocks), show=progress) as advance:
-        for block in blocks:
+        for some in blocks:
             kernels = None
             if coordinates is not None and parcels is not None:
-                kernels = torch.stack([parcels.around(coordinates[block.cpu()], size) for size in WIDTHS])
-            scores[block.cpu()] = _solve_block(
-                model, known, reading[block].flatten(1), block, parcels, kernels, advance
-            )
+                kernels = torch.stack([parcels.around(coordinates[some.cpu()], size) for size in WIDTHS])
+            scores[some.cpu()] = _solve_block(model, known, reading[some].flatten(1), some, parcels, kernels, advance)
     return scores
 
 
@@ -254,25 +252,29 @@ def _solve_block(
         around = own[:0] if kernels is None or parcels is None else kernels @ parcels.mean(responses)
         return torch.cat([own, around]).movedim(0, -1)
 
-    def learn(rows: Int[Tensor, "some"]) -> None:
-        for batch in rows.split(BATCH):
-            tokens, wanted = _positions(model, known.images.read(batch)), targets(batch)
-            for some in _chunks(len(block), width * len(batch)):
-                regressions.add(some, _read(reading[some], tokens), wanted[some], repeats[batch])
-            advance(len(batch))
+    def learn(batch: Int[Tensor, "B"]) -> None:
+        tokens, wanted = _positions(model, known.images.read(batch)), targets(batch)
+
+        def add(some: slice) -> None:
+            regressions.add(some, _read(reading[some], tokens), wanted[some], repeats[batch])
+
+        list(in_threads(add, _chunks(len(block), width * len(batch)), device))
+        advance(len(batch))
+
+    def judge(some: slice) -> Float[Tensor, "Q S some"]:
+        fitted = regressions.decompose(some, float(repeats[training].sum()))
+        return fitted.scores(_read(reading[some], tokens), own[some], repeats[judges]).cpu()
 
     training, validation = torch.arange(len(known.images)).tensor_split([len(known.images) - known.judged])
-    learn(training)
+    list(map(learn, training.split(BATCH)))
     judges = validation[spread_evenly(known.judged, JUDGED)]
     tokens = torch.cat([_positions(model, known.images.read(batch)) for batch in judges.split(BATCH)], dim=1)
-    own, scores = known.images.responses[judges].to(device).T[block], []
-    for some in _chunks(len(block), width * max(width, len(judges))):
-        fitted = regressions.decompose(some, float(repeats[training].sum()))
-        scores.append(fitted.scores(_read(reading[some], tokens), own[some], repeats[judges]).cpu())
-    score = torch.cat(scores, dim=2)
+    own = known.images.responses[judges].to(device).T[block]
+    chunks = _chunks(len(block), width * max(width, len(judges)))
+    score = torch.cat(list(in_threads(judge, chunks, device)), dim=2)
     weights = posterior(score.flatten(0, 1), len(judges), np.zeros(len(block), int)).view_as(score)
     if known.refit:
-        learn(validation)
+        list(map(learn, validation.split(BATCH)))
     trials = float(repeats.sum() if known.refit else repeats[training].sum())
     for some in _chunks(len(block), width**2):
         channels, bias = regressions.decompose(some, trials).solve(weights[:, :, some])

@@ -60,7 +60,7 @@ def train_model(
     ``"paper"`` trains as the authors do, on raw tokens; ``"default"`` in principal components of the tokens,
     from a closed-form start, on mean responses of parcels where these are better predicted, and at last solves the
     channels of every voxel from training and validation images (:mod:`factortopy.fitting.channels`). Where voxels
-    have no coordinates, all is in closed form (:mod:`factortopy.fitting.candidates`). Tokens stay in memory if they fit.
+    have no coordinates, all is in closed form (:mod:`factortopy.fitting.candidates`). Tokens are held if they fit.
 
     Args:
         settings: how to train.

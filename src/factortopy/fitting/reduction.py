@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from factortopy.errors import DataError
 from factortopy.fitting.examples import Examples
+from factortopy.machine import in_threads
 from factortopy.model import ChannelAlign, ChannelMap, UnitChannelMap
 from factortopy.networks import Tokens
 
@@ -128,24 +129,31 @@ class TokenReduction:
         generator = torch.Generator().manual_seed(seed)
         moments: dict[tuple[str, int], Moments] = {}
         for tokens in batches:
+            parts: list[tuple[Moments, Tensor]] = []
             for number, (local, global_) in enumerate(zip(tokens.local, tokens.global_, strict=True)):
                 flat = local.movedim(1, -1).flatten(0, 2)
                 chosen = torch.randperm(len(flat), generator=generator)[: -(-SAMPLES * len(tokens) // images)]
-                moments.setdefault(("local", number), Moments()).add(flat[chosen])
-                moments.setdefault(("global", number), Moments()).add(global_)
+                parts.append((moments.setdefault(("local", number), Moments()), flat[chosen]))
+                parts.append((moments.setdefault(("global", number), Moments()), global_))
+            for _ in in_threads(lambda part: part[0].add(part[1]), parts, flat.device):
+                pass
         # Local tokens are many, but both kinds keep the same channels, so few images bound both.
         count = min(count, images - 1)
 
         def components(kind: str) -> tuple[PrincipalComponents, ...]:
             layers = [measured for (which, _), measured in moments.items() if which == kind]
-            return tuple(PrincipalComponents.measure(layer, count, damping) for layer in layers)
+            measured = in_threads(lambda layer: PrincipalComponents.measure(layer, count, damping), layers, flat.device)
+            return tuple(measured)
 
         return cls(components("local"), components("global"))
 
     def apply(self, tokens: Tokens) -> Tokens:
         """Damped principal components of tokens, as tokens of fewer channels."""
-        pairs = zip(self.local, tokens.local, strict=True)
-        local = (layer.apply(values.movedim(1, -1)).movedim(-1, 1) for layer, values in pairs)
+
+        def applied(pair: tuple[PrincipalComponents, Tensor]) -> Tensor:
+            return pair[0].apply(pair[1].movedim(1, -1)).movedim(-1, 1)
+
+        local = in_threads(applied, zip(self.local, tokens.local, strict=True), tokens.local[0].device)
         global_ = (layer.apply(values) for layer, values in zip(self.global_, tokens.global_, strict=True))
         return Tokens(tuple(local), tuple(global_))
 

@@ -20,6 +20,7 @@ from torch.nn import functional
 from factortopy.fitting.examples import Examples
 from factortopy.fitting.reduction import spread_evenly
 from factortopy.fitting.token_cache import join_tokens
+from factortopy.machine import in_threads
 from factortopy.model import FreeSelectors, Selection
 from factortopy.networks import Tokens
 from factortopy.progress import progress_bar
@@ -116,15 +117,17 @@ def scan(tokens: Tokens, responses: Float[Tensor, "image N"], ridge: float, *, p
         Scores; negative where tokens predict worse than the mean.
     """
     centred = responses - responses.mean(dim=0)
-    scores: list[tuple[Tensor, Tensor, Tensor]] = []
+
+    def of_layer(layer: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
+        places = layer[0][:, :COMPONENTS].float().flatten(2).permute(2, 1, 0)
+        whole = layer[1][None, :, :COMPONENTS].float().mT
+        blocks = [_cross_validate(places, whole, block, ridge) for block in centred.split(BLOCK, dim=1)]
+        local_score, both, global_score = (torch.cat(part, -1) for part in zip(*blocks, strict=True))
+        advance()
+        return local_score, both, global_score[0]
+
     with progress_bar("Closed-form start", len(tokens.local), show=progress) as advance:
-        for local, global_ in zip(tokens.local, tokens.global_, strict=True):
-            places = local[:, :COMPONENTS].float().flatten(2).permute(2, 1, 0)
-            whole = global_[None, :, :COMPONENTS].float().mT
-            blocks = [_cross_validate(places, whole, block, ridge) for block in centred.split(BLOCK, dim=1)]
-            local_score, both, global_score = (torch.cat(part, -1) for part in zip(*blocks, strict=True))
-            scores.append((local_score, both, global_score[0]))
-            advance()
+        scores = list(in_threads(of_layer, zip(tokens.local, tokens.global_, strict=True), responses.device))
     return Scores(*(torch.stack(part).cpu() for part in zip(*scores, strict=True)))
 
 
@@ -180,7 +183,6 @@ def start_selectors(selectors: nn.Module, target: Selection, steps: int = 200, r
         return
     optimiser = torch.optim.Adam(selectors.parameters(), rate)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, rate, total_steps=steps, pct_start=0.1)
-    # A smooth function is found from some of its voxels at a time.
     generator = torch.Generator().manual_seed(0)
     voxels = len(target.scale)
     for _ in range(steps):

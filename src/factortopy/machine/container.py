@@ -3,6 +3,7 @@
 import math
 import os
 from collections.abc import Iterator
+from functools import cache
 from itertools import pairwise
 from pathlib import Path
 
@@ -31,6 +32,7 @@ def available_memory(root: Path = ROOT) -> int:
     return max(0, min(free))
 
 
+@cache
 def processors(root: Path = ROOT) -> int:
     """Processors that this process may keep busy, at least 1: those it may run on, within its container's share.
 

@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from typing import Self, TypeVar
 
@@ -10,6 +10,7 @@ import torch
 
 from factortopy.errors import DataError, UnavailableError, UnknownNameError
 from factortopy.machine.container import available_memory
+from factortopy.machine.threads import one_thread
 
 PRECISIONS = {"bf16": torch.bfloat16, "fp32": torch.float32}
 
@@ -119,15 +120,17 @@ class Machine:
         return int(self.share * torch.cuda.mem_get_info(self.device)[0])
 
     def sparing(self, work: Callable[["Machine"], Result]) -> Result:
-        """What work gives here; where a GPU's memory does not suffice, again with half as much held there.
+        """What work gives here, on a CPU with its small operations in one thread.
 
-        A line on standard error says so.
+        Where a GPU's memory does not suffice, it begins again with half as much held there; a line on standard
+        error says so.
 
         Raises:
             DataError: if it does not suffice with next to nothing held there.
         """
         try:
-            return work(self)
+            with one_thread() if self.device.type == "cpu" else nullcontext():
+                return work(self)
         except torch.OutOfMemoryError:
             pass  # what it was raised among is freed by this
         torch.cuda.empty_cache()

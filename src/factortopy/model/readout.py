@@ -27,6 +27,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
+from factortopy.machine import in_threads
 from factortopy.model.places import by_cell, gaussian_pool, interpolation
 from factortopy.model.selectors import Selection
 
@@ -133,6 +134,20 @@ def _cells(cell: Int[Tensor, "N"], columns: int, numbers: int) -> Iterator[tuple
         start += count
 
 
+def _pieces(cell: Int[Tensor, "N"], columns: int, numbers: int) -> Iterator[list[tuple[slice, list[int]]]]:
+    """The slices of :func:`_cells`, together until they are enough work for a thread."""
+    piece: list[tuple[slice, list[int]]] = []
+    held = 0
+    for voxels, rows in _cells(cell, columns, numbers):
+        piece.append((voxels, rows))
+        held += (voxels.stop - voxels.start) * numbers
+        if held >= CHUNK_NUMBERS["grouped"] // 4:
+            yield piece
+            piece, held = [], 0
+    if piece:
+        yield piece
+
+
 class _GroupedReadout(torch.autograd.Function):
     """Grouped read-out with its gradient written out, so that no (N, 5, L, B) tensor is kept.
 
@@ -149,10 +164,15 @@ class _GroupedReadout(torch.autograd.Function):
         layers, batch, width = rows.shape[1:]
         result = channels.new_empty(len(channels), batch)
         narrow, mixing = channels.to(rows.dtype), weights.to(rows.dtype).flatten(1)[:, None]
-        for voxels, corners in _cells(cell, columns, CORNERS * layers * batch):
-            products = narrow[voxels] @ rows[corners].reshape(-1, width).T
-            products = products.view(-1, CORNERS * layers, batch)
-            result[voxels] = torch.bmm(mixing[voxels], products)[:, 0]
+
+        def predict(piece: list[tuple[slice, list[int]]]) -> None:
+            for voxels, corners in piece:
+                products = narrow[voxels] @ rows[corners].reshape(-1, width).T
+                products = products.view(-1, CORNERS * layers, batch)
+                result[voxels] = torch.bmm(mixing[voxels], products)[:, 0]
+
+        for _ in in_threads(predict, _pieces(cell, columns, CORNERS * layers * batch), rows.device):
+            pass
         return result
 
     @staticmethod
@@ -165,14 +185,23 @@ class _GroupedReadout(torch.autograd.Function):
         weights_gradient, channels_gradient = torch.empty_like(weights), torch.empty_like(channels)
         narrow, mixing = channels.to(rows.dtype), weights.to(rows.dtype).flatten(1)[:, :, None]
         gradient = gradient.to(rows.dtype).contiguous()
-        for voxels, corners in _cells(cell, ctx.columns, CORNERS * layers * batch):
-            tokens = rows[corners].reshape(-1, width)
-            products = (narrow[voxels] @ tokens.T).view(-1, CORNERS * layers, batch)
-            by_weight = torch.bmm(products, gradient[voxels, :, None])
-            weights_gradient[voxels] = by_weight.view(-1, CORNERS, layers).to(weights.dtype)
-            outer = (mixing[voxels] * gradient[voxels, None, :]).flatten(1)
-            channels_gradient[voxels] = (outer @ tokens).to(channels.dtype)
-            rows_gradient[corners] += (outer.T @ narrow[voxels]).view(CORNERS, layers, batch, width)
+
+        def differentiate(piece: list[tuple[slice, list[int]]]) -> list[tuple[list[int], Tensor]]:
+            of_rows = []
+            for voxels, corners in piece:
+                tokens = rows[corners].reshape(-1, width)
+                products = (narrow[voxels] @ tokens.T).view(-1, CORNERS * layers, batch)
+                by_weight = torch.bmm(products, gradient[voxels, :, None])
+                weights_gradient[voxels] = by_weight.view(-1, CORNERS, layers).to(weights.dtype)
+                outer = (mixing[voxels] * gradient[voxels, None, :]).flatten(1)
+                channels_gradient[voxels] = (outer @ tokens).to(channels.dtype)
+                of_rows.append((corners, (outer.T @ narrow[voxels]).view(CORNERS, layers, batch, width)))
+            return of_rows
+
+        # Cells share corners: their gradients are summed here, always in the same order.
+        for piece in in_threads(differentiate, _pieces(cell, ctx.columns, CORNERS * layers * batch), rows.device):
+            for corners, part in piece:
+                rows_gradient[corners] += part
         return rows_gradient.to(rows.dtype), weights_gradient, channels_gradient, None, None
 
 

@@ -1,0 +1,215 @@
+"""Every check of a GPU in one run of some minutes on a bare machine: extraction, reading, forms, steps, a whole fit.
+
+    python benchmarks/gpu.py             # on the GPU
+    python benchmarks/gpu.py --dry       # the same program in small on a CPU: its figures mean nothing
+
+Tokens and responses are random numbers, networks have random weights: nothing is downloaded. A check that fails says
+why and the others go on; one that would begin after ``--seconds`` is left out. The last line is one JSON object, a
+part a check:
+
+- ``forms``: largest error of each form of the read-out, in float32 and bfloat16, over the largest prediction in
+  float64, and whether Triton's kernels run.
+- ``steps``: milliseconds of a training step, with and without a CUDA graph and with each form, and of the plain formula
+  at the authors' 8 images a step; the difference of the losses of recorded and of plain steps.
+- ``extraction``: images a second of a ViT-B/16 from JPEG files over those of the bare forward pass; reading back.
+- ``fit``: seconds and peak memory of a fit of the default recipe from a token store.
+"""
+
+import argparse
+import json
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from extract import bare_forward, write_photographs
+from factortopy.cortex import Voxels
+from factortopy.fitting import fit_settings
+from factortopy.fitting.training import _Run
+from factortopy.images import images_from_folder
+from factortopy.machine import Machine, processors
+from factortopy.model import FactorTopy, Selection, read_out
+from factortopy.model.readout import triton_wins
+from factortopy.networks import load_network
+from factortopy.subjects import Subject
+from factortopy.tokens import TokenStore, extract
+from factortopy.workflow import fit_model
+from measure import PeakMemory, make_model, make_tokens, wait_for
+
+LAYERS = 12
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """How large the checks are."""
+
+    voxels: int = 37_851
+    channels: int = 768
+    components: int = 96
+    grid: int = 8
+    batches: tuple[int, ...] = (64, 256)
+    repeats: int = 30
+    photographs: int = 1_024
+    network: str = "timm/vit_base_patch16_224"
+    steps: int = 300
+
+
+DRY = Sizes(200, 24, 16, 3, (4,), 5, 24, "timm/test_vit", 4)
+
+
+def forms(device: torch.device, sizes: Sizes) -> dict[str, Any]:
+    """Errors of the forms of the read-out."""
+    generator = torch.Generator().manual_seed(0)
+
+    def draw(*shape: int) -> torch.Tensor:
+        return torch.randn(shape, generator=generator).to(device)
+
+    count, grid = min(sizes.voxels, 20_000), sizes.grid
+    local, global_ = draw(LAYERS, 4, 64, grid, grid), draw(LAYERS, 4, 64)
+    selection = Selection(draw(count, 2).tanh(), draw(count, LAYERS).softmax(-1), draw(count).sigmoid())
+    omega = draw(count, 64)
+    exact = read_out(local.double(), global_.double(), selection.map(torch.Tensor.double), omega.double(), "plain")
+    found: dict[str, Any] = {"triton": triton_wins(local.bfloat16(), selection)}
+    for precision, dtype in (("fp32", torch.float32), ("bf16", torch.bfloat16)):
+        for form in ("dense", "grouped", *(["triton"] if found["triton"] else [])):
+            read = read_out(local.to(dtype), global_.to(dtype), selection, omega, form)  # type: ignore[arg-type]
+            found[f"{form}_{precision}_error"] = float((read - exact).abs().max() / exact.abs().max())
+    return found
+
+
+def model_of(device: torch.device, voxels: int, channels: int) -> FactorTopy:
+    """The model of so many voxels on tokens of so many channels; always the same."""
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        return make_model(voxels, LAYERS, channels).to(device)
+
+
+def steps(device: torch.device, sizes: Sizes) -> dict[str, Any]:
+    """Milliseconds of a step."""
+    precision = "bf16" if device.type == "cuda" else "fp32"
+    found: dict[str, Any] = {}
+    for batch in sizes.batches:
+        kinds = {"recorded": (True, None), "plain_calls": (False, None), "dense": (True, "dense")}
+        runs = {name: timed_steps(device, precision, batch, sizes, *kind) for name, kind in kinds.items()}
+        found |= {f"{name}_ms_{batch}": milliseconds for name, (milliseconds, _) in runs.items()}
+        losses = [runs[name][1] for name in ("recorded", "plain_calls")]
+        found[f"losses_differ_{batch}"] = float((losses[0] - losses[1]).abs().max() / losses[1].abs().max())
+    ours, _ = timed_steps(device, precision, 8, sizes, raw=True)
+    plain, _ = timed_steps(device, "fp32", 8, sizes, recorded=False, form="plain", raw=True)
+    return found | {"paper_ms_8": ours, "plain_formula_ms_8": plain, "paper_speedup": plain / ours}
+
+
+def timed_steps(
+    device: torch.device,
+    precision: str,
+    batch: int,
+    sizes: Sizes,
+    recorded: bool = True,
+    form: Any = None,
+    raw: bool = False,
+) -> tuple[float, torch.Tensor]:
+    """Milliseconds a step, and the losses; ``raw`` takes the network's own channels instead of components."""
+    channels = sizes.channels if raw else sizes.components
+    model, tokens = model_of(device, sizes.voxels, channels), make_tokens(batch, LAYERS, channels, sizes.grid)
+    model.form = form
+    loaded = tokens.to(device), torch.randn(batch, sizes.voxels, generator=torch.Generator().manual_seed(2)).to(device)
+    run = _Run(model, fit_settings("paper", softness_steps=0), Machine(device, precision, 0))
+    if not recorded:
+        for step in run.steps.values():
+            step._record = None
+    for _ in range(5):  # until it is recorded
+        run.advance(loaded)
+    wait_for(device)
+    start = time.perf_counter()
+    for _ in range(sizes.repeats):
+        run.advance(loaded)
+    wait_for(device)
+    return 1e3 * (time.perf_counter() - start) / sizes.repeats, torch.stack(run.losses).cpu()
+
+
+def extraction(device: torch.device, sizes: Sizes, work: Path) -> dict[str, Any]:
+    """Extraction over the bare forward pass; reading the store."""
+    write_photographs(work / "photographs", sizes.photographs)
+    network = load_network(sizes.network, untrained=True, device=device)
+    precision = "bf16" if device.type == "cuda" else "fp32"
+    images, batch = images_from_folder(work / "photographs"), min(64, sizes.photographs)
+    for _ in range(2):  # the first sets libraries up
+        bare = sizes.photographs / bare_forward(network, sizes.photographs, batch, precision)
+    start = time.perf_counter()
+    grid = (sizes.grid, sizes.grid)
+    store = extract(network, images, work / "tokens", grid, batch_size=batch, precision=precision, progress=False)
+    speed = sizes.photographs / (time.perf_counter() - start)
+    start, count = time.perf_counter(), 0
+    for rows in torch.arange(len(store)).split(256):
+        tokens = store.read(rows.tolist())
+        count += sum(part.numel() for part in (*tokens.local, *tokens.global_))
+    return {
+        "images_a_second": speed,
+        "bare_images_a_second": bare,
+        "over_bare": speed / bare,
+        "read_gb_a_second": 2e-9 * count / (time.perf_counter() - start),
+    }
+
+
+def whole_fit(device: torch.device, sizes: Sizes, work: Path) -> dict[str, Any]:
+    """A fit from the store that the extraction left."""
+    tokens = TokenStore.open(work / "tokens")
+    generator = np.random.default_rng(0)
+    places = generator.uniform(0, 100, (sizes.voxels, 3)).astype(np.float32)
+    responses = generator.standard_normal((len(tokens), sizes.voxels), dtype=np.float32)
+    subject = Subject(name="noise", responses=responses, image_ids=tokens.image_ids, voxels=Voxels.at(places))
+    settings = fit_settings("default", steps=sizes.steps)
+    start = time.perf_counter()
+    with PeakMemory(device) as memory:
+        fit = fit_model(tokens, subject, settings, machine=Machine.choose(device), bootstrap=0, progress=False)
+    seconds = time.perf_counter() - start
+    return {
+        "seconds": seconds,
+        "training_seconds": fit.history.seconds,
+        "peak_gb": memory.gigabytes,
+        "images": len(tokens),
+    }
+
+
+def main() -> None:
+    """Run the checks and print a JSON line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--dry", action="store_true", help="small, on a CPU")
+    parser.add_argument("--seconds", type=float, default=300, help="no check begins later than this")
+    options = parser.parse_args()
+    if not options.dry and not torch.cuda.is_available():
+        raise SystemExit("there is no GPU here; --dry runs the checks in small on a CPU")
+    device, sizes = (torch.device("cpu"), DRY) if options.dry else (torch.device("cuda"), Sizes())
+    if options.dry:
+        torch.set_num_threads(1)
+    name = "dry run on a CPU" if options.dry else torch.cuda.get_device_name(device)
+    found: dict[str, Any] = {"device": name, "processors": processors(), "torch": torch.__version__}
+    begun = time.perf_counter()
+    with tempfile.TemporaryDirectory() as folder:
+        checks: dict[str, Callable[[], dict[str, Any]]] = {
+            "forms": lambda: forms(device, sizes),
+            "steps": lambda: steps(device, sizes),
+            "extraction": lambda: extraction(device, sizes, Path(folder)),
+            "fit": lambda: whole_fit(device, sizes, Path(folder)),
+        }
+        for check, work in checks.items():
+            if time.perf_counter() - begun > options.seconds:
+                found[check] = {"left_out": "no time"}
+                continue
+            start = time.perf_counter()
+            try:
+                found[check] = work()
+            except Exception as error:  # the others may still tell something
+                found[check] = {"failed": f"{type(error).__name__}: {error}"}
+            print(f"{check} ({time.perf_counter() - start:.0f} s): {found[check]}", file=sys.stderr, flush=True)
+    print(json.dumps(found | {"seconds": time.perf_counter() - begun}))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,55 @@
+"""Threads that do large pieces of work each, and sleep while they wait; what is small is done in one."""
+
+import os
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import TypeVar
+
+import torch
+
+from factortopy.machine.container import processors
+from factortopy.storage import read_ahead
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """PyTorch computes in one thread inside: two that share a small operation wait for each other after each.
+
+    Beside another program that has the processor of one of them, the wait is many times the operation.
+    """
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def in_threads(work: Callable[[Item], Result], items: Iterable[Item], device: torch.device) -> Iterator[Result]:
+    """What work gives for every item, in their order; on a CPU several at a time, each in one thread.
+
+    There are as many threads as processors, or as ``OMP_NUM_THREADS`` says. Results do not hang on their number.
+
+    Args:
+        work: does not depend on what it did for other items.
+        items: of enough work each to be worth a thread's.
+        device: where it computes.
+    """
+    pieces = list(items)
+    asked = os.environ.get("OMP_NUM_THREADS", "")
+    threads = min(processors(), len(pieces), int(asked) if asked.isdecimal() else len(pieces))
+    if device.type != "cpu" or threads < 2:
+        yield from map(work, pieces)
+        return
+    gradients, inference = torch.is_grad_enabled(), torch.is_inference_mode_enabled()
+
+    def alone(item: Item) -> Result:
+        torch.set_num_threads(1)
+        with torch.inference_mode(inference), torch.set_grad_enabled(gradients):
+            return work(item)
+
+    with one_thread():
+        yield from read_ahead(alone, pieces, threads, threads)
