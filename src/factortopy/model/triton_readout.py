@@ -8,6 +8,9 @@ its voxels' channels times five tokens (four corners and the global one) of ever
 (N, 5, L) are those of the five tokens. Products run in the precision of ``rows``, sums in float32.
 """
 
+# mypy: disable-error-code="no-untyped-def, untyped-decorator"
+# The arguments of kernels are no Python values.
+
 from functools import lru_cache
 from typing import Any
 
