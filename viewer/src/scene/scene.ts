@@ -1,9 +1,8 @@
 /** What the graphics card holds: the cortex once, its colours once a mapping, and the lines around regions. */
 
 import {
-  BufferAttribute, BufferGeometry, DoubleSide, DynamicDrawUsage, FrontSide, GLSL3, InstancedBufferAttribute,
-  InstancedBufferGeometry, type IUniform, Matrix3, Mesh, PerspectiveCamera, RawShaderMaterial, Scene,
-  Vector2, Vector3, WebGLRenderer,
+  BufferAttribute, BufferGeometry, DoubleSide, DynamicDrawUsage, FrontSide, GLSL3, type IUniform, Matrix3, Mesh,
+  PerspectiveCamera, RawShaderMaterial, Scene, Vector2, Vector3, WebGLRenderer,
 } from "three";
 
 import type { Cortex } from "../data/cortex";
@@ -188,22 +187,28 @@ function sharedGeometry(cortex: Cortex): BufferGeometry {
   return geometry;
 }
 
-function lineGeometry(lines: Lines): InstancedBufferGeometry {
-  const geometry = new InstancedBufferGeometry();
-  geometry.setAttribute("corner", new BufferAttribute(new Float32Array([0, -0.5, 1, -0.5, 1, 0.5, 0, 0.5]), 2));
-  geometry.setIndex([0, 1, 2, 0, 2, 3]);
-  const ends = (points: Float32Array, second: number) => {
-    const chosen = new Float32Array(3 * lines.count);
-    for (let k = 0; k < lines.count; k++) chosen.set(points.subarray(6 * k + 3 * second, 6 * k + 3 * second + 3), 3 * k);
-    return new InstancedBufferAttribute(chosen, 3);
+/** Four corners a segment, each with both ends: software draws instances one by one, which is ten times slower. */
+function lineGeometry(lines: Lines): BufferGeometry {
+  const geometry = new BufferGeometry();
+  const fourTimes = (size: number, value: (segment: number, place: number, corner: number) => number) => {
+    const values = new Float32Array(4 * size * lines.count);
+    for (let k = 0; k < values.length; k++) {
+      const corner = Math.floor(k / size);
+      values[k] = value(corner >> 2, k % size, corner & 3);
+    }
+    return new BufferAttribute(values, size);
   };
+  const corners = [[0, -0.5], [1, -0.5], [1, 0.5], [0, 0.5]];
+  geometry.setAttribute("corner", fourTimes(2, (_, place, corner) => corners[corner][place]));
   for (const name of ["pial", "inflated", "flat"] as const) {
-    geometry.setAttribute(`${name}A`, ends(lines.shapes[name], 0));
-    geometry.setAttribute(`${name}B`, ends(lines.shapes[name], 1));
+    const points = lines.shapes[name];
+    geometry.setAttribute(`${name}A`, fourTimes(3, (segment, axis) => points[6 * segment + axis]));
+    geometry.setAttribute(`${name}B`, fourTimes(3, (segment, axis) => points[6 * segment + 3 + axis]));
   }
-  const both = new Float32Array(2 * lines.count);
-  for (let k = 0; k < lines.count; k++) both.set([lines.side[k], lines.kind[k]], 2 * k);
-  geometry.setAttribute("sideAndKind", new InstancedBufferAttribute(both, 2));
-  geometry.instanceCount = lines.count;
+  const both = [lines.side, lines.kind];
+  geometry.setAttribute("sideAndKind", fourTimes(2, (segment, place) => both[place][segment]));
+  const faces = new Uint32Array(6 * lines.count);
+  for (let k = 0; k < lines.count; k++) faces.set([0, 1, 2, 0, 2, 3].map((corner) => 4 * k + corner), 6 * k);
+  geometry.setIndex(new BufferAttribute(faces, 1));
   return geometry;
 }
