@@ -1,5 +1,7 @@
 """Fit from a token store and a subject: what comes out belongs together, what does not fit is refused."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
@@ -13,7 +15,7 @@ from factortopy.mapping import facts
 from factortopy.storage import checkpoint
 from factortopy.subjects import load_arrays
 from factortopy.tokens import TokenStore
-from factortopy.workflow import estimate_fit, fit, fit_model, fit_to_folder
+from factortopy.workflow import costs, estimate_fit, fit, fit_model, fit_to_folder
 
 IMAGES, VOXELS = 48, 30
 FAST = {"steps": 6, "validate_every": 3, "width": 4, "batch_size": 16}
@@ -198,3 +200,22 @@ def test_a_fits_cost_is_known_before(tokens, subject):
     assert cost.disk > 4 * VOXELS * FAST["width"]
     with pytest.raises(UnknownNameError, match="stepps"):
         estimate_fit(tokens, subject, stepps=3)
+
+
+def test_what_does_not_grow_with_images_is_not_multiplied_by_them(subject, monkeypatch):
+    """Of a fit of 2 s, 10 ms an image and 0.1 s a step: here the clock is that formula."""
+    clock, called = [0.0], []
+
+    def fitted(tokens, subject, settings, *, split, **options):
+        called.append(len(split.train))
+        clock[0] += (5.0 if len(called) == 1 else 0.0) + 2 + 0.01 * len(split.train) + 0.1 * settings.steps
+
+    monkeypatch.setattr(costs, "fit_model", fitted)
+    monkeypatch.setattr(costs, "_ridge_seconds", lambda *_: 0.0)
+    monkeypatch.setattr(costs, "time", SimpleNamespace(perf_counter=lambda: clock[0]))
+    names = tuple(f"{number:05d}" for number in range(9_200))
+    split = Split(names[:9_000], names[9_000:9_100], names[9_100:])
+    settings = fit_settings(steps=300, validate_every=300, batch_size=64, components=64)
+    seconds = costs._seconds(None, subject, settings, split, Machine.choose("cpu"))
+    looks = 100 / 64 / 3 * 0.1
+    assert seconds == pytest.approx(2 + 0.01 * 9_000 + 0.1 * 300 + looks)

@@ -30,7 +30,7 @@ def estimate_baselines(
 ) -> Cost:
     """Time, memory and disk that ``run_baselines`` will take with these arguments.
 
-    Two short fits of FactorTopy say what one takes; a small ridge says what a candidate (a layer, a weighting of
+    Short fits of FactorTopy say what one takes; a small ridge says what a candidate (a layer, a weighting of
     layers, a receptive field) of the linear baselines takes.
 
     Args:
@@ -50,7 +50,7 @@ def estimate_baselines(
     fit = settings_cost(tokens, subject, settings, split, machine)
     linear = [name for name in methods if is_linear(name)]
     results = len(methods) * 1e4 * len(subject.voxels.rois) + 12.0 * len(subject.voxels)
-    facts = {"methods": ", ".join(methods), **fit.facts, "measured on": "two short fits and a small ridge"}
+    facts = {"methods": ", ".join(methods), **fit.facts, "measured on": "short fits and a small ridge"}
     # Every other method is a fit of FactorTopy, whose mapping is not kept.
     fits = (len(methods) - len(linear)) * replace(fit, disk=0.0)
     device = torch.device("cpu") if machine.device.type == "mps" else machine.device

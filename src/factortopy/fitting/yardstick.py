@@ -34,7 +34,7 @@ GLOBAL = 0.25
 VOXELS = 1_000
 """Voxels that the ridge is fitted to, at most."""
 BATCH = 64
-TIMED, TIMED_NUMBERS = 400, 2_048
+TIMED, TIMED_NUMBERS = 1_000, 2_048
 """Images and numbers an image of the ridge that is timed to say what another takes."""
 
 

@@ -22,7 +22,7 @@ from factortopy.tokens import TokenStore
 from factortopy.workflow._fit import fit_model, fit_options
 
 STEPS = (2, 10)
-MARGIN = 32
+MARGIN, MORE_IMAGES = 32, 2
 SAMPLE_VOXELS = 4_096
 LIBRARIES_MEMORY = 600e6
 """Memory of Python and its libraries, bytes."""
@@ -31,10 +31,10 @@ LIBRARIES_MEMORY = 600e6
 def estimate_fit(tokens: TokenStore, subject: Subject, *, split: Split | None = None, **options: Any) -> Cost:
     """Time, memory and disk that :func:`factortopy.fit` will take with these arguments.
 
-    Time from two short fits and a small ridge on this machine; memory and disk by counting the large arrays. A fit
-    of part of the images is run with few steps and with some more: their difference is the time of a step, the
-    rest (the start, principal components, scores) is scaled to all images, which is a little too much. Beyond 4,096
-    voxels, a sample of them is timed and the time is scaled up.
+    Time from short fits and a small ridge on this machine; memory and disk by counting the large arrays. A fit of part
+    of the images is run with few steps, with some more, and with more images: the differences are the time of a step
+    and of an image (the start, principal components, scores), the rest does not grow with either. Beyond 4,096 voxels,
+    a sample of them is timed and the time is scaled up.
 
     Args:
         tokens: tokens of (at least) the subject's images.
@@ -64,11 +64,7 @@ def settings_cost(
         seconds=_seconds(tokens, subject, settings, split, machine),
         memory=_memory(tokens, subject, settings, split, machine),
         disk=_disk(tokens, subject, settings),
-        facts={
-            "images": sides,
-            "voxels": f"{len(subject.voxels):,}",
-            "measured on": "two short fits and a small ridge",
-        },
+        facts={"images": sides, "voxels": f"{len(subject.voxels):,}", "measured on": "short fits and a small ridge"},
     )
 
 
@@ -79,18 +75,21 @@ def _seconds(tokens: TokenStore, subject: Subject, settings: FitSettings, split:
         subject = subject.select(np.linspace(0, len(subject.voxels) - 1, SAMPLE_VOXELS).astype(int))
     # Principal components need more images than there are components.
     images = min(len(split.train), max(settings.components, settings.batch_size) + MARGIN)
-    few = max(3, images // 8)
-    part = Split(split.train[:images], split.validation[:few], split.test[:few])
+    more = min(MORE_IMAGES * images, len(split.train))
 
-    def timed(steps: int) -> float:
+    def timed(steps: int, images: int) -> float:
+        few = max(3, images // 8)
+        part = Split(split.train[:images], split.validation[:few], split.test[:few])
         few_steps = settings.model_copy(update={"steps": steps, "validate_every": steps})
         start = time.perf_counter()
         fit_model(tokens, subject, few_steps, split=part, machine=machine, yardstick=False, progress=False)
         return time.perf_counter() - start
 
-    short, longer = timed(STEPS[0]), timed(STEPS[1])
-    by_step = max(0.0, longer - short) / (STEPS[1] - STEPS[0])
-    rest = max(0.0, short - STEPS[0] * by_step) * len(split.train) / images
+    # Twice: the first one sets libraries up, which takes no longer however many images there are.
+    short = min(timed(STEPS[0], images) for _ in range(2))
+    by_step = max(0.0, timed(STEPS[1], images) - short) / (STEPS[1] - STEPS[0])
+    by_image = max(0.0, timed(STEPS[0], more) - short) / (more - images) if more > images else 0.0
+    rest = max(0.0, short - STEPS[0] * by_step) + by_image * (len(split.train) - images)
     # A look at the validation images is a forward pass, a third of a step, for each of their batches.
     looks = settings.steps / settings.validate_every * len(split.validation) / settings.batch_size
     return ridge + by_voxels * (rest + by_step * (settings.steps + looks / 3))
