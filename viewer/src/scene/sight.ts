@@ -35,10 +35,10 @@ export class Sight {
   }
 
   isSeen(vertex: number): boolean {
-    if (this.pose.flat > 0.5) return this.cortex.onSheet[vertex] === 1;
-    if (!this.faces(vertex)) return false;
     const [x, y] = this.place(vertex);
     if (!(x >= 0 && x < 1 && y >= 0 && y < 1)) return false;
+    if (this.pose.flat > 0.5) return this.cortex.onSheet[vertex] === 1;
+    if (!this.faces(vertex)) return false;
     const before = this.hitAt(x, y);
     return !before || before.point[2] < placeOf(this.cortex, this.pose, vertex)[2] + DEPTH;
   }

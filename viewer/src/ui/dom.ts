@@ -40,7 +40,8 @@ export function freshId(): string {
 /** A number as it is printed: a true minus sign, and a dash where there is none. */
 export function number(value: number | null | undefined, digits = 2): string {
   if (value === null || value === undefined || !Number.isFinite(value)) return "–";
-  return value.toFixed(digits).replace("-", "−");
+  const text = value.toFixed(digits);
+  return Number(text) === 0 ? text.replace("-", "") : text.replace("-", "−");
 }
 
 /** A whole number with commas between thousands. */
