@@ -1,8 +1,10 @@
 """A mapping scored beyond its own images, on the command line: NSD-synthetic after NSD, protocols of LAION-fMRI."""
 
+import io
 import json
 
 import numpy as np
+import pandas
 import pytest
 from laion_fixture import write_laion
 from nsd_synthetic_fixture import write_nsd_synthetic
@@ -74,6 +76,32 @@ def test_scores_on_both_sets_of_images_stand_side_by_side(nsd):
     text = run(*command).stdout
     for line in (*sets, "2 to 10 repeats", "z-scored by themselves", "analysis of variance of repeats"):
         assert line in text
+
+
+def test_kept_scores_stand_in_every_table_and_are_never_mixed(nsd):
+    command = ("score", nsd / "mapping", "--on", nsd / EXPERIMENT, "--tokens", nsd / "synthetic")
+    found = json.loads(run(*command, "--output", nsd / "both", "--json").stdout)["rois"]
+    own, both = (ft.Mapping.load(nsd / name) for name in ("mapping", "both"))
+    # The held-out scores are what they were.
+    for name in ("r2", "r"):
+        np.testing.assert_array_equal(own.dataset[name].values, both.dataset[name].values)
+    sets = ("held out, nsd-subj01", "nsd-synthetic-subj01")
+    again = json.loads(run("score", nsd / "both", "--json").stdout)
+    assert again["by_set_of_images"] == found
+    assert again["rois"] == json.loads(run("score", nsd / "mapping", "--json").stdout)["rois"]
+    printed = pandas.read_csv(io.StringIO(run("score", nsd / "both", "--csv").stdout))
+    assert list(printed["images"]) == [row["images"] for row in found]
+    run("report", nsd / "both", nsd / "report.html", "-q")
+    page = (nsd / "report.html").read_text(encoding="utf-8")
+    assert "By set of images" in page
+    assert sets[1] in page
+    run("compare", nsd / "both", nsd / "mapping", nsd / "compared", "--name", "both", "--name", "own", "-q")
+    table = pandas.read_csv(nsd / "compared" / "image_sets.csv")
+    assert set(table["mapping"]) == {"both"}
+    whole = {row["images"]: row["r2"] for row in found if row["roi"] == "all voxels"}
+    of_table = table[table["roi"] == "all voxels"].set_index("images")["r2"]
+    assert of_table.to_dict() == pytest.approx(whole)
+    assert sets[1] in (nsd / "compared" / "ranking.html").read_text(encoding="utf-8")
 
 
 def test_voxels_that_one_recording_lacks_have_no_score(nsd):

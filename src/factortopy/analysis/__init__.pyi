@@ -58,6 +58,9 @@ from .heldout.gauge import Selectors as Selectors
 from .heldout.gauge import canonical_gauge as canonical_gauge
 from .heldout.gauge import canonical_model as canonical_model
 from .heldout.gauge import canonical_selectors as canonical_selectors
+from .heldout.image_sets import image_set_table as image_set_table
+from .heldout.image_sets import other_image_sets as other_image_sets
+from .heldout.image_sets import with_image_set as with_image_set
 from .heldout.protocols import BRAIN_SCORE_AREAS as BRAIN_SCORE_AREAS
 from .heldout.protocols import BRAIN_SCORE_FORMULAS as BRAIN_SCORE_FORMULAS
 from .heldout.protocols import BRAIN_SCORE_NOTE as BRAIN_SCORE_NOTE

@@ -23,7 +23,7 @@ from factortopy.analysis.quantities import finite_mean, region_names, regions_of
 from factortopy.analysis.slope import LINE, hierarchy_slope
 from factortopy.cortex import ALL_VOXELS, HEMISPHERES
 from factortopy.errors import DataError, ShapeError, UnknownNameError
-from factortopy.mapping import YARDSTICK, Mapping, mapping_dataset
+from factortopy.mapping import OTHER, YARDSTICK, Mapping, mapping_dataset
 from factortopy.provenance import provenance
 from factortopy.storage import sha256_text
 
@@ -116,6 +116,7 @@ def seed_average(mappings: Sequence[Mapping]) -> Mapping:
         str(name)
         for name, values in first.items()
         if not str(name).endswith(left_out)
+        and not str(name).startswith(OTHER)
         and ("voxel" in values.dims or (len(splits) == 1 and str(name).startswith("drawn_")))
         and all(name in data and data[name].shape == values.shape for data in rest)
     ]

@@ -79,7 +79,13 @@ def score(
         ),
     ] = False,
     output: Annotated[
-        Path | None, Option("--output", "-o", help="Write the average over seeds here, a mapping like any other.")
+        Path | None,
+        Option(
+            "--output",
+            "-o",
+            help="Write a mapping here: the average over seeds; with --on this one with those scores beside its own, "
+            "which all tables then show.",
+        ),
     ] = None,
     orders: Annotated[
         list[str] | None,
@@ -127,7 +133,7 @@ def score(
     """
     if as_csv and as_json:
         raise DataError("give --json or --csv, not both")
-    asked = {"--order": orders is not None, "--nulls": nulls is not None, "--output": output is not None}
+    asked = {"--order": orders is not None, "--nulls": nulls is not None, "--output": output is not None and not on}
     asked |= {"--normalised": normalised, "--on": on is not None, "--protocol": protocol}
     _check_asked([name for name, given in asked.items() if given], len(mappings), len(tokens or []))
     if orders is None and any(given is not None for given in (None if on else tokens, photographs, split, draw)):
@@ -144,7 +150,7 @@ def score(
     elif protocol:
         answer = _protocol_answer(loaded)
     elif on is not None and tokens:
-        answer = _other_images_answer(loaded[0], on, tokens[0], threshold, not quiet)
+        answer = _other_images_answer(loaded[0], on, tokens[0], threshold, output, not quiet)
     elif len(loaded) > 1 or output is not None:
         answer = _mean_answer(loaded, output)
     else:
@@ -178,6 +184,10 @@ def _roi_answer(path: Path, mapping: "ft.Mapping", normalised: bool, threshold: 
     if "mean_r2" in mapping.dataset:
         facts["beside_a_ridge"] = beside = ft.analysis.records_of(ft.analysis.yardstick_table(mapping))
         tables.append(Rows("Beside a plain ridge", beside, BESIDE, simulated=mapping.simulated))
+    sets = ft.analysis.records_of(ft.analysis.image_set_table([mapping], threshold=threshold))
+    if sets:
+        facts["by_set_of_images"] = rows = sets
+        tables.append(Rows("Scores by set of images", sets, SETS, simulated=mapping.simulated))
     return Answer(facts, rows, tables)
 
 
@@ -244,11 +254,15 @@ def _mean_answer(mappings: "list[ft.Mapping]", output: Path | None) -> Answer:
     return Answer(facts | {"rows": rows}, rows, [table])
 
 
-def _other_images_answer(mapping: "ft.Mapping", folder: Path, tokens: Path, threshold: float, progress: bool) -> Answer:
+def _other_images_answer(
+    mapping: "ft.Mapping", folder: Path, tokens: Path, threshold: float, output: Path | None, progress: bool
+) -> Answer:
     """Scores on the fit's held-out images and on another recording's, each in rows of its own."""
     fitted = mapping.provenance.get("subject", {})
     other = ft.datasets.load_like(folder, fitted, progress=progress)
     scored = ft.score_images(mapping, ft.TokenStore.open(tokens), other)
+    if output is not None:
+        ft.analysis.with_image_set(mapping, scored, other.name).save(output)
     sets = {f"held out, {mapping.dataset.attrs.get('subject')}": mapping, other.name: scored}
     rows = ft.analysis.records_of(ft.image_set_scores(sets, threshold))
     facts: dict[str, Any] = {**ft.mapping.facts(mapping.dataset)}

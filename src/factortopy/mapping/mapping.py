@@ -47,6 +47,8 @@ class Mapping:
             selectors are made from; ``response_mean`` and ``response_spread`` (voxel), by which the responses to the
             training images were z-scored, in the units of the responses. ``region_error`` (region): root mean square
             error, on the test images and in standard deviations, of the mean of a region's voxels above chance.
+            ``other_r2``, ``other_r``, ``other_ceiling`` (image_set, voxel) and ``other_drawn_r2`` (image_set, draw,
+            region): scores on other sets of images, where they were kept.
             With ``_low`` and ``_high``: limits over test images, with draws of ROI means and the hierarchy
             line in ``drawn_r2``, ``drawn_depth`` (draw, region) and ``drawn_slope``, ``drawn_b0``,
             ``drawn_b1`` (draw) (`docs/uncertainty.md`). Held-out R^2 of a ridge regression on all layers, NaN where

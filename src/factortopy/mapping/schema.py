@@ -12,6 +12,8 @@ from factortopy.errors import DataError
 
 REQUIRED = ("space", "layer", "scale", "r2")
 """What every mapping has."""
+OTHER = "other_"
+"""Begins the names of scores on other sets of images than the held-out one."""
 DIMENSIONS: dict[str, tuple[str, ...]] = {
     "space": ("voxel", "axis"),
     **dict.fromkeys(("layer", "layer_share", "r2_drop"), ("voxel", "layer")),
@@ -22,6 +24,8 @@ DIMENSIONS: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(("response_mean", "response_spread"), ("voxel",)),
     "coordinates": ("voxel", "dimension"),
     "region_error": ("region",),
+    **dict.fromkeys((f"{OTHER}r2", f"{OTHER}r", f"{OTHER}ceiling"), ("image_set", "voxel")),
+    f"{OTHER}drawn_r2": ("image_set", "draw", "region"),
     **dict.fromkeys(("drawn_r2", "drawn_depth", "drawn_scale", "drawn_ridge", "drawn_margin"), ("draw", "region")),
     **dict.fromkeys(("drawn_slope", "drawn_b0", "drawn_b1"), ("draw",)),
     **dict.fromkeys(("persons_r2", "persons_ceiling", "persons_depth", "persons_scale"), ("person", "region")),
@@ -35,7 +39,7 @@ COORDINATES: dict[str, tuple[str, ...]] = {
     "vertex": ("voxel",),
     "group": ("voxel",),
     "network_layer": ("layer",),
-    **{name: (name,) for name in ("axis", "region", "person")},
+    **{name: (name,) for name in ("axis", "region", "person", "image_set")},
 }
 """Dimensions of the coordinates; beside them there are ``roi_<name>`` over voxels."""
 SUFFIXES = ("_low", "_high", "_sd", "_raw")

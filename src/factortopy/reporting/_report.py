@@ -20,6 +20,7 @@ from factortopy.reporting.pages import (
     captions,
     flat_rows,
     headline,
+    image_set_rows,
     inlined,
     limits_note,
     recovery_rows,
@@ -176,6 +177,9 @@ def _section(
     beside = yardstick_rows(mapping)
     if beside:
         tables["Beside a plain ridge"] = beside
+    sets = image_set_rows(mapping)
+    if sets:
+        tables["By set of images, never mixed"] = sets
     if truth is not None:
         tables["Found against planted"] = recovery_rows(compare_with_planted(mapping, truth))
     return {

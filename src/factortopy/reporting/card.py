@@ -6,7 +6,16 @@ from typing import Any
 
 import numpy as np
 
-from factortopy.analysis import above_chance, estimate, findings, record_of, regions_of, text_in_row
+from factortopy.analysis import (
+    above_chance,
+    estimate,
+    findings,
+    image_set_table,
+    record_of,
+    records_of,
+    regions_of,
+    text_in_row,
+)
 from factortopy.cortex import VERTICES
 from factortopy.exchange import berg_names, export_berg, export_brain_score, share, subject_number
 from factortopy.mapping import Mapping, facts
@@ -76,6 +85,7 @@ def model_card(mapping: Mapping) -> dict[str, Any]:
         },
         "fit": {"recipe": said["recipe"], "settings": dict(mapping.settings), "versions": package_versions()},
         "scores": [_score(mapping, region) for region in regions_of(mapping)],
+        "scores_by_set_of_images": records_of(image_set_table([mapping])),
         "limits_are": limits_note(mapping) or "no limits are known",
         "limitations": limits,
         "how_to_use": USE.format(source="."),

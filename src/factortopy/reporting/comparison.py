@@ -15,6 +15,7 @@ from factortopy.analysis import (
     Comparison,
     HeldOut,
     difference,
+    image_set_table,
     line_table,
     paired_winners,
     part_name,
@@ -153,6 +154,7 @@ def _tables(comparison: Comparison, results: Results, quantities: Sequence[str])
     ]
     return {
         "regions": results.regions,
+        "image_sets": image_set_table(comparison.mappings, comparison.labels),
         "hierarchy": results.lines,
         "differences": table_of(differences),
         "similarity": table_of(similarities),

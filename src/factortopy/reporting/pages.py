@@ -18,7 +18,9 @@ from factortopy.analysis import (
     estimate,
     finite_mean,
     hierarchy_slope,
+    image_set_table,
     layer_position,
+    text_in_row,
     yardstick_table,
 )
 from factortopy.cortex import ALL_VOXELS
@@ -124,6 +126,20 @@ def yardstick_rows(mapping: Mapping) -> list[Row]:
     return [
         {name: text(value) for name, value in {**first, **_beside(row)}.items()}
         for first, row in zip(own, rows, strict=True)
+    ]
+
+
+def image_set_rows(mapping: Mapping) -> list[Row]:
+    """Scores on the held-out images and on other sets, in rows of their own; none where there is no other set."""
+    headings = {"r2": "R²", "r": "r", "ceiling": "Ceiling", "share": "r² / ceiling"}
+    return [
+        {
+            "ROI": row["roi"],
+            "Images": row["images"],
+            "Vertices": text(row["voxels"]),
+            **{heading: text_in_row(row, name) for name, heading in headings.items()},
+        }
+        for row in image_set_table([mapping]).to_dict("records")
     ]
 
 

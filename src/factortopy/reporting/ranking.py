@@ -9,7 +9,16 @@ from typing import TYPE_CHECKING, Any
 
 import pandas
 
-from factortopy.analysis import SIMILARITIES, Comparison, Partition, Similarity, Winners, part_name, text_in_row
+from factortopy.analysis import (
+    SIMILARITIES,
+    Comparison,
+    Partition,
+    Similarity,
+    Winners,
+    image_set_table,
+    part_name,
+    text_in_row,
+)
 from factortopy.cortex import ALL_VOXELS
 from factortopy.errors import DataError
 from factortopy.mapping import facts_line
@@ -59,7 +68,7 @@ def ranking(
         basis=results.winners.basis,
         over=results.regions["limits"][0],
         facts=facts_line(comparison.dataset, "raw R²"),
-        tables=_tables(results),
+        tables=_tables(results) | _set_tables(comparison),
         figures=[inlined(figure, DPI, caption) for caption, figure in (figures or {}).items()],
     )
     return write_text(path, page)
@@ -86,6 +95,14 @@ def _tables(results: Results) -> dict[str, list[Row]]:
             for subset, value in zip(results.partition.subsets, results.partition.agreement, strict=True)
         ]
     return tables
+
+
+def _set_tables(comparison: Comparison) -> dict[str, list[Row]]:
+    """Scores on other sets of images beside the held-out ones, where mappings hold some."""
+    shown = {"mapping": "Network", "roi": "ROI", "images": "Images", "r2": "R²", "r": "r", "share": "r² / ceiling"}
+    table = image_set_table(comparison.mappings, comparison.labels)
+    rows = [{heading: text_in_row(row, name) for name, heading in shown.items()} for row in table.to_dict("records")]
+    return {"By set of images, never mixed": rows} if rows else {}
 
 
 def _region_rows(regions: pandas.DataFrame, roi: str) -> list[Row]:
