@@ -68,6 +68,14 @@ def fit(
     recipe: Annotated[opt.Recipe, Option(help="Well-conditioned, or exactly the authors'.")] = "default",
     seed: opt.Seed = 0,
     split: SplitName = None,
+    start: Annotated[
+        list[Path] | None,
+        Option(
+            metavar="MAPPING",
+            help="Another subject's mapping on the same surface, or one of another network, to start from and to trust "
+            "as far as validation images tell; give it again for the mean of several.",
+        ),
+    ] = None,
     changes: opt.Changes = None,
     device: opt.Device = None,
     precision: opt.Precision = None,
@@ -93,6 +101,7 @@ def fit(
     settings = ft.fitting.fit_settings(recipe, seed=seed, **opt.parse_changes(changes))
     machine = ft.machine.Machine.choose(device, precision, memory)
     store, measured = ft.TokenStore.open(tokens), ft.load_subject(data, subject=subject, progress=not quiet)
+    donors = [ft.Mapping.load(folder) for folder in start or []]
     sides = sides or _split_by_name(split, store, measured, data, seed, progress=not quiet)
     if measured.voxels.assumption is not None and not quiet:
         typer.echo(f"Assumed: {measured.voxels.assumption}")
@@ -101,8 +110,12 @@ def fit(
         print_cost(f"Fit of {store.network} to {measured.name}: nothing was written", cost)
         return
     options: dict[str, Any] = {"split": sides, "machine": machine, "bootstrap": bootstrap, "progress": not quiet}
-    mapping = ft.workflow.fit_to_folder(store, measured, output, settings, overwrite=True, **options)
+    options |= {"start": donors, "overwrite": True}
+    mapping = ft.workflow.fit_to_folder(store, measured, output, settings, **options)
     if not quiet:
+        if donors:
+            took = mapping.provenance["start"]["voxels"].items()
+            typer.echo(f"Voxels by how they select: {', '.join(f'{count:,} {name}' for name, count in took)}.")
         print_scores(mapping)
         typer.echo(f"Mapping: {output}")
 

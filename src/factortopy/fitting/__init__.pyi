@@ -32,8 +32,11 @@ from .settings import without_coordinates as without_coordinates
 from .start import ridge_at_edge as ridge_at_edge
 from .token_cache import join_tokens as join_tokens
 from .training import History as History
+from .training import Trained as Trained
 from .training import mean_r2 as mean_r2
 from .training import train as train
+from .transfer import Donor as Donor
+from .transfer import train_from as train_from
 from .yardstick import COMPONENTS as COMPONENTS
 from .yardstick import GLOBAL as GLOBAL
 from .yardstick import VOXELS as VOXELS

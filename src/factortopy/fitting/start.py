@@ -217,7 +217,7 @@ def _cross_validate(
 
     def score(first: slice, chosen: slice) -> Tensor:
         gram = [part[first, chosen, chosen] for part in grams]
-        return _explained(gram, [part[first, chosen] for part in products], ridge) / total
+        return explained(gram, [part[first, chosen] for part in products], ridge) / total
 
     everywhere, others = slice(None), slice(count, None)
     scores = score(everywhere, slice(count)), score(everywhere, everywhere), score(slice(1), others)
@@ -225,7 +225,7 @@ def _cross_validate(
     return local, both, global_
 
 
-def _explained(
+def explained(
     grams: list[Float[Tensor, "P K K"]], products: list[Float[Tensor, "P K M"]], ridge: float
 ) -> Float[Tensor, "P M"]:
     """Squared responses that ridge regressions explain, each fold predicted from the others.

@@ -49,6 +49,8 @@ class Mapping:
             error, on the test images and in standard deviations, of the mean of a region's voxels above chance.
             ``other_r2``, ``other_r``, ``other_ceiling`` (image_set, voxel) and ``other_drawn_r2`` (image_set, draw,
             region): scores on other sets of images, where they were kept.
+            ``trust`` (voxel), where the fit started from other mappings: 1 where a voxel selects as they do, 0 where
+            as in a fit from scratch.
             With ``_low`` and ``_high``: limits over test images, with draws of ROI means and the hierarchy
             line in ``drawn_r2``, ``drawn_depth`` (draw, region) and ``drawn_slope``, ``drawn_b0``,
             ``drawn_b1`` (draw) (`docs/uncertainty.md`). Held-out R^2 of a ridge regression on all layers, NaN where

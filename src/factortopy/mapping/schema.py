@@ -19,7 +19,8 @@ DIMENSIONS: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(("layer", "layer_share", "r2_drop"), ("voxel", "layer")),
     "channels": ("voxel", "channel"),
     **dict.fromkeys(
-        ("size", "scale", "scale_share", "depth", "r2", "r", "ceiling", "subjects", "ridge_r2", "mean_r2"), ("voxel",)
+        ("size", "scale", "scale_share", "depth", "r2", "r", "ceiling", "subjects", "ridge_r2", "mean_r2", "trust"),
+        ("voxel",),
     ),
     **dict.fromkeys(("response_mean", "response_spread"), ("voxel",)),
     "coordinates": ("voxel", "dimension"),

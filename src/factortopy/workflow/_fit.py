@@ -2,6 +2,7 @@
 
 import json
 import time
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from os import PathLike
 from typing import Any
@@ -10,11 +11,14 @@ import numpy as np
 import torch
 from jaxtyping import Float
 
+from factortopy.cortex import Voxels
 from factortopy.fitting import (
+    Examples,
     FitSettings,
     History,
     Recipe,
     StandardisedResponses,
+    Trained,
     default_split,
     fit_settings,
     image_of_rows,
@@ -33,6 +37,7 @@ from factortopy.storage import Checkpoint, sha256_array, sha256_text
 from factortopy.subjects import Subject
 from factortopy.tokens import TokenStore
 from factortopy.workflow.scoring import fit_facts, score_model
+from factortopy.workflow.start import donor_facts, train_started
 from factortopy.workflow.yardstick import Yardstick
 
 
@@ -60,6 +65,7 @@ def fit(
     subject: Subject,
     *,
     split: Split | None = None,
+    start: Mapping | Sequence[Mapping] = (),
     recipe: Recipe = "default",
     seed: int = 0,
     device: str | torch.device | None = None,
@@ -76,6 +82,9 @@ def fit(
         tokens: tokens of (at least) the subject's images.
         subject: responses to images.
         split: which images train, stop and test; by default 8:1:1, scenes kept whole where known.
+        start: another subject's mapping on the same surface, several whose mean is taken, or one of another network,
+            of which places and scales carry over: validation images choose, voxel by voxel, how far its selectors
+            are trusted, and it costs no more than time where they are not (`docs/transfer.md`).
         recipe: ``"default"`` (well-conditioned) or ``"paper"`` (the authors' parametrisation).
         seed: of the split, the start and the order of images.
         device: ``"cuda"``, ``"mps"`` or ``"cpu"``; the best there is if None.
@@ -93,8 +102,8 @@ def fit(
         scores are raw R^2 on the test images.
 
     Raises:
-        DataError: if an image of the subject has no tokens, the fit diverges, or the checkpoint is
-            another fit's.
+        DataError: if an image of the subject has no tokens, the fit diverges, the checkpoint is another fit's, or
+            the start lies on another surface.
         UnknownNameError: if a setting or recipe does not exist.
 
     Example:
@@ -103,7 +112,8 @@ def fit(
         True
     """
     settings, machine = fit_options(recipe, seed, device, precision, memory_gb, **changes)
-    kept: dict[str, Any] = {"checkpoint": checkpoint, "bootstrap": bootstrap, "progress": progress}
+    donors = [start] if isinstance(start, Mapping) else start
+    kept: dict[str, Any] = {"start": donors, "checkpoint": checkpoint, "bootstrap": bootstrap, "progress": progress}
     return fit_model(tokens, subject, settings, split=split, machine=machine, **kept).mapping
 
 
@@ -125,6 +135,7 @@ def fit_model(
     settings: FitSettings,
     *,
     split: Split | None = None,
+    start: Sequence[Mapping] = (),
     selection: Selection | None = None,
     machine: Machine | None = None,
     checkpoint: str | PathLike[str] | None = None,
@@ -137,41 +148,36 @@ def fit_model(
 
     Args:
         settings: how to train.
+        start: mappings to start from.
         selection: space, layer and scale of every voxel that are given and not trained, such as a planted
             truth: what remains to be learnt then is the channels.
         machine: where to compute; the best there is if None.
         yardstick: whether a ridge regression is fitted as well (`docs/training.md`).
         description: what the progress bar calls the training.
     """
-    start = time.perf_counter()
+    begun = time.perf_counter()
     machine = machine or Machine.choose()
     split = split or default_split(tokens, subject, settings.seed)
     if settings.bounds == "voxels":
         subject = replace(subject, voxels=subject.voxels.bounded_alone())
-    coordinates, bounds, groups = subject.voxels.coordinates, subject.voxels.bounds, subject.voxels.groups
-    if coordinates is None and selection is None and settings.recipe == "default":
+    if subject.voxels.coordinates is None and selection is None and settings.recipe == "default":
         settings = without_coordinates(settings)
     examples = split_examples(tokens, subject, split)
-    made_of = fit_identity(tokens, subject, split, settings, selection, machine)
+    made_of = fit_identity(tokens, subject, split, settings, selection, machine, start)
     state = None if checkpoint is None else Checkpoint(checkpoint, sha256_text(json.dumps(made_of)))
-    model, history, reduction = train_model(
-        settings,
-        examples["train"],
-        examples["validation"],
-        None if coordinates is None else torch.from_numpy(coordinates).float(),
-        None if bounds is None else torch.from_numpy(bounds),
-        None if selection is None else FixedSelectors(selection),
-        groups=None if groups is None else np.unique(groups, return_inverse=True)[1],
-        refit=not split.tests_validation,
-        machine=machine,
-        checkpoint=state,
-        progress=progress,
-        description=description,
-    )
+    options: dict[str, Any] = {"machine": machine, "checkpoint": state, "refit": not split.tests_validation}
+    options |= {"progress": progress, "description": description}
+    sides = examples["train"], examples["validation"]
+    values, facts = voxel_variables(subject.voxels)
+    started: dict[str, Any] = {}
+    if start:
+        trained, values["trust"], started["start"] = train_started(start, tokens, subject, settings, sides, **options)
+    else:
+        trained = _train(subject.voxels, settings, sides, selection, **options)
+    model, history, reduction = trained
     test = score_model(
         model, examples["test"], subject, split, machine, raw=settings.recipe == "paper", bootstrap=bootstrap
     )
-    values, facts = voxel_variables(subject.voxels)
     scale = examples["train"].responses
     if isinstance(scale, StandardisedResponses):
         values |= {"response_mean": scale.mean, "response_spread": scale.spread}
@@ -189,7 +195,7 @@ def fit_model(
         parameters=dict(model.state_dict()),
         settings=settings.model_dump(exclude_none=True),
         provenance=provenance(
-            fit_seconds=round(time.perf_counter() - start, 1),
+            fit_seconds=round(time.perf_counter() - begun, 1),
             training=asdict(history),
             tokens=tokens.facts,
             subject=subject.provenance,
@@ -198,9 +204,26 @@ def fit_model(
             split_source=split.source,
             device=str(machine.device),
             precision=machine.precision,
+            **started,
         ),
     )
     return Fit(mapping, model, history, split, test.predictions)
+
+
+def _train(
+    voxels: Voxels, settings: FitSettings, sides: tuple[Examples, Examples], selection: Selection | None, **options: Any
+) -> Trained:
+    """Train from scratch; a selection that is given is not trained."""
+    groups = None if voxels.groups is None else np.unique(voxels.groups, return_inverse=True)[1]
+    return train_model(
+        settings,
+        *sides,
+        None if voxels.coordinates is None else torch.from_numpy(voxels.coordinates).float(),
+        None if voxels.bounds is None else torch.from_numpy(voxels.bounds),
+        None if selection is None else FixedSelectors(selection),
+        groups=groups,
+        **options,
+    )
 
 
 def fit_identity(
@@ -210,6 +233,7 @@ def fit_identity(
     settings: FitSettings,
     selection: Selection | None,
     machine: Machine,
+    start: Sequence[Mapping] = (),
 ) -> dict[str, Any]:
     """What decides the result of a fit, JSON-ready: see :func:`fit_model` for the arguments."""
     voxels = subject.voxels
@@ -225,4 +249,5 @@ def fit_identity(
             sha256_text(*tokens.image_ids),
         ],
         "machine": [machine.device.type, machine.precision],
+        **({"start": donor_facts(start)} if start else {}),
     }

@@ -1,6 +1,7 @@
 """Fits that are kept in folders: gone on with where they were stopped, and not made again."""
 
 import json
+from collections.abc import Sequence
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from factortopy.storage import remove, sha256_array
 from factortopy.subjects import Subject
 from factortopy.tokens import TokenStore, extract
 from factortopy.workflow._fit import fit_model, fit_options
+from factortopy.workflow.start import donor_facts
 
 
 def fit_to_folder(
@@ -28,7 +30,7 @@ def fit_to_folder(
 ) -> Mapping:
     """Fit, and write the mapping to a folder; a fit that was stopped goes on from ``OUTPUT.checkpoint``.
 
-    A mapping of the same tokens, responses, split and settings that is there already is read and returned.
+    A mapping of the same tokens, responses, split, settings and start that is there already is read and returned.
 
     Args:
         tokens, subject, settings, split, options: as for :func:`fit_model`.
@@ -41,7 +43,7 @@ def fit_to_folder(
     output = Path(output)
     split = split or default_split(tokens, subject, settings.seed)
     if output.exists() and not overwrite:
-        return _same_fit(output, tokens, subject, split, settings)
+        return _same_fit(output, tokens, subject, split, settings, options.get("start", ()))
     checkpoint = output.with_name(f"{output.name}.checkpoint")
     mapping = fit_model(tokens, subject, settings, split=split, checkpoint=checkpoint, **options).mapping
     mapping.save(output)
@@ -49,7 +51,9 @@ def fit_to_folder(
     return mapping
 
 
-def _same_fit(output: Path, tokens: TokenStore, subject: Subject, split: Split, settings: FitSettings) -> Mapping:
+def _same_fit(
+    output: Path, tokens: TokenStore, subject: Subject, split: Split, settings: FitSettings, start: Sequence[Mapping]
+) -> Mapping:
     mapping = Mapping.load(output)
     facts = mapping.provenance
     seen = Preprocessing.from_dict(facts["tokens"]["preprocessing"])
@@ -59,10 +63,11 @@ def _same_fit(output: Path, tokens: TokenStore, subject: Subject, split: Split, 
         facts["responses_hash"],
         facts["split"],
         json.dumps(mapping.settings),
+        facts.get("start", {}).get("donors", []),
     )
     dumped = json.dumps(settings.model_dump(exclude_none=True))
     wanted = tokens.weights_hash, tokens.preprocessing, sha256_array(subject.responses), split.digest, dumped
-    if fitted != wanted:
+    if fitted != (*wanted, donor_facts(start)):
         raise DataError(f"{output} is a mapping of something else; choose another OUTPUT, or delete it", path=output)
     return mapping
 
