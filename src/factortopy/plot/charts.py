@@ -52,7 +52,7 @@ def space_dots(mapping: Mapping, *, image: Image | None = None, palette: Palette
     """
     weights, name = chosen(mapping, "layer", "share" if "layer_share" in mapping.dataset else "selector")
     figure = new_figure(
-        mapping, "Where in the image each vertex reads, by layer", 88, source=f"space selector, {name}",
+        mapping, "Where in the image each vertex reads, by layer", 80, source=f"space selector, {name}",
         alt=f"Dots over an image, one for each vertex; colour shows the layer of largest {name}.",
     )  # fmt: skip
     colours = layer_colours(best_layer(weights), palette=palette)
