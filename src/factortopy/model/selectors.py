@@ -2,20 +2,25 @@
 
 import math
 from collections.abc import Callable
-from typing import NamedTuple
+from functools import partial
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 
 from factortopy.errors import DataError
+from factortopy.machine import in_threads
 
 FREQUENCIES = 32
 """Of the position code, per axis."""
 FEATURES = 3 * FREQUENCIES * 2
 HIDDEN = 128
 """Width of the selectors' hidden layers."""
+BLOCK = 4_096
+"""Voxels whose selectors a thread computes at a time, on a CPU."""
 
 
 class PositionEncoding(nn.Module):
@@ -111,7 +116,8 @@ class TopologicalSelectors(nn.Module):
     def forward(self, voxels: Int[Tensor, "some"] | None = None) -> Selection:
         """The selection of every voxel, or of some."""
         code = self.code if voxels is None else self.code[voxels]
-        return to_selection(*(_exact_last(mlp, code) for mlp in (self.space, self.layer, self.scale)))
+        read = _in_blocks if code.device.type == "cpu" and len(code) > BLOCK else _exact_last
+        return to_selection(*(read(mlp, code) for mlp in (self.space, self.layer, self.scale)))
 
 
 def _exact_last(mlp: nn.Sequential, code: Float[Tensor, "N K"]) -> Float[Tensor, "N outputs"]:
@@ -124,6 +130,45 @@ def _exact_last(mlp: nn.Sequential, code: Float[Tensor, "N K"]) -> Float[Tensor,
         return last(hidden)
     with torch.autocast(hidden.device.type, enabled=False):
         return last(hidden.to(last.weight.dtype))
+
+
+def _in_blocks(mlp: nn.Sequential, code: Float[Tensor, "N K"]) -> Float[Tensor, "N outputs"]:
+    """As :func:`_exact_last`, blocks of voxels by several threads."""
+    return _InBlocks.apply(mlp, code, *mlp.parameters())
+
+
+class _InBlocks(torch.autograd.Function):
+    """What an MLP gives for each block of voxels; for its gradient hidden values are made again rather than kept."""
+
+    @staticmethod
+    def forward(ctx: Any, mlp: nn.Sequential, code: Tensor, *_: Tensor) -> Tensor:
+        """All blocks together."""
+        ctx.mlp, ctx.narrow = mlp, torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else None
+        ctx.save_for_backward(code)
+        return torch.cat(list(in_threads(partial(_block, ctx), code.split(BLOCK), code.device)))
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        """Gradients of the parameters, summed over blocks in their order."""
+        (code,) = ctx.saved_tensors
+        parameters = list(ctx.mlp.parameters())
+
+        def differentiate(pair: tuple[Tensor, Tensor]) -> tuple[Tensor, ...]:
+            with torch.enable_grad():
+                return torch.autograd.grad(_block(ctx, pair[0]), parameters, pair[1])
+
+        pairs = zip(code.split(BLOCK), gradient.split(BLOCK), strict=True)
+        total: list[Tensor] = []
+        for parts in in_threads(differentiate, pairs, code.device):
+            total = [value + part for value, part in zip(total, parts, strict=True)] if total else list(parts)
+        return None, None, *total
+
+
+def _block(ctx: Any, code: Float[Tensor, "some K"]) -> Float[Tensor, "some outputs"]:
+    # Threads have no precision of their own: that of the caller.
+    with torch.autocast("cpu", dtype=ctx.narrow or torch.bfloat16, enabled=ctx.narrow is not None):
+        return _exact_last(ctx.mlp, code)
 
 
 class FreeSelectors(nn.Module):
