@@ -26,6 +26,7 @@ class PlantedTokens:
     image_ids: tuple = IDS
     image_groups: tuple | None = None
     digests: tuple | None = None
+    basis: None = None
     layers: tuple = tuple(f"layer-{number}" for number in range(LAYERS))
     channels: tuple = (CHANNELS,) * LAYERS
     grid: tuple = (GRID, GRID)

@@ -15,6 +15,7 @@ from factortopy.datasets import check_path
 from factortopy.errors import DataError
 from factortopy.images import sample_views
 from factortopy.networks import Preprocessing, load_network, network_from_function
+from factortopy.storage import RowArray, read_rows
 from factortopy.tokens import TokenStore, extract, planned_bytes
 
 
@@ -56,27 +57,27 @@ def test_zarr_reads_the_same_values(whole):
     assert len(np.unique(group["image_sha256"][:], axis=0)) == 70
 
 
-def test_stores_of_the_first_release_are_read(whole, tmp_path):
-    """Written by Zarr alone: four images a local chunk, 64 a global one; a map of zeros takes no room."""
-    tokens = whole.read()
-    local, global_ = tokens.local[0].numpy().copy(), tokens.global_[0].numpy()
-    local[8:12] = 0
-    attributes = {**dict(zarr.open_group(whole.path).attrs), "format": "factortopy-tokens-1"}
-    attributes |= {"layers": ["fine"], "channels": [3]}
-    group = zarr.create_group(tmp_path / "old", zarr_format=3, attributes=attributes)
-    sizes = {}
-    for name, values, chunk in (("local/fine", local, 4), ("global/fine", global_, 64)):
-        chunks, shards = (chunk, *values.shape[1:]), (64, *values.shape[1:])
-        array = group.create_array(
-            name, shape=values.shape, dtype="<f2", chunks=chunks, shards=shards, compressors=[Crc32cCodec()]
+@pytest.mark.parametrize("threads", [1, 3])
+def test_rows_are_read_in_any_order_however_the_chunks_lie(tmp_path, threads):
+    """Shards that Zarr wrote, whose chunks lie in an order of its own; one of zeros too."""
+    values = {"a": np.random.default_rng(0).normal(size=(200, 3, 2)).astype("<f2"), "b": np.arange(200.0, dtype="<f2")}
+    values["a"][70] = 0
+    for name, array in values.items():
+        made = zarr.create_array(
+            tmp_path / name,
+            shape=array.shape,
+            dtype="<f2",
+            chunks=(1, *array.shape[1:]),
+            shards=(64, *array.shape[1:]),
+            compressors=[Crc32cCodec()],
+            config={"write_empty_chunks": True},
         )
-        array[:] = values
-        shard_files = (tmp_path / "old" / name / "c").rglob("*")
-        sizes[name] = sum(file.stat().st_size for file in shard_files if file.is_file())
-    (tmp_path / "old" / "completed.json").write_text(f'{{"images": 70, "bytes": {sizes}}}'.replace("'", '"'))
-    store = TokenStore.open(tmp_path / "old")
-    np.testing.assert_array_equal(store.read([69, 9, 2]).local[0].numpy(), local[[69, 9, 2]])
-    np.testing.assert_array_equal(store.read().global_[0].numpy(), global_)
+        made[:] = array
+    arrays = [RowArray(tmp_path / name, array.shape[1:], "<f2") for name, array in values.items()]
+    random = np.random.default_rng(1)
+    for rows in (range(200), [199, 0, 70, 70, 3, 128, 3], random.integers(0, 200, 300), [64], random.permutation(200)):
+        for found, array in zip(read_rows(arrays, rows, threads), values.values(), strict=True):
+            np.testing.assert_array_equal(found, array[np.asarray(rows)])
 
 
 @pytest.mark.parametrize("indices", [[], [70], [-1]])

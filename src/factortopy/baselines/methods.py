@@ -119,6 +119,7 @@ def extract_untrained(
         tokens.grid,
         precision=tokens.precision,
         mask_outliers=tokens.outliers != "kept",
+        components=None if tokens.basis is None else tokens.basis.count,
         progress=progress,
     )
 

@@ -29,7 +29,7 @@ class BetaFolder(ShardedStore):
     noun = "store of converted betas"
     unit = "blocks"
     action = "conversion"
-    formats = ("factortopy-betas-1",)
+    format = "factortopy-betas-1"
 
 
 class BetaStore:

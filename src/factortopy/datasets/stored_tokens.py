@@ -26,6 +26,10 @@ def check_tokens(path: Path, report: Report, *, progress: bool = True) -> None:
         return
     facts = f"{len(store):,} images, {len(store.layers)} layers of {store.network}, {store.precision}"
     report.add("ok", path, f"{facts}: every checksum holds and every value is finite")
+    if store.basis is not None:
+        shares = [share for kind in store.basis.explained.values() for share in kind]
+        held = f"{min(shares):.0%} to {max(shares):.0%} of a layer's variance"
+        report.add("note", path, f"reduced to {store.basis.count} principal components, which hold {held}")
     left_out = store.provenance.get("images_left_out", {})
     if left_out:
         report.add("note", path, f"{len(left_out)} broken images were left out: {', '.join(left_out)}")

@@ -16,7 +16,7 @@ from factortopy.errors import DataError
 from factortopy.images import Split, split_folds, split_images
 from factortopy.networks import Tokens
 from factortopy.subjects import Subject
-from factortopy.tokens import TokenStore
+from factortopy.tokens import TokenBasis, TokenStore
 
 ReadTokens = Callable[[Int[Tensor, "batch"]], Tokens]
 """Gives the tokens of images by their index."""
@@ -45,15 +45,23 @@ class Examples:
         responses: responses to the same images.
         resident: whether tokens are in memory; else the next are read ahead while some are used.
         image: number of the image of every row, the same for all its trials; None where all rows differ.
+        basis: axes that tokens were reduced to on disk; None where they are whole.
     """
 
     read: ReadTokens
     responses: Responses
     resident: bool = True
     image: Int[np.ndarray, "row"] | None = None
+    basis: TokenBasis | None = None
 
     def __len__(self) -> int:
         return len(self.responses)
+
+    @property
+    def as_stored(self) -> Int[Tensor, "row"]:
+        """All rows in the order in which their images lie on disk, where reading is quickest."""
+        image = np.arange(len(self)) if self.image is None else self.image
+        return torch.from_numpy(np.argsort(image, kind="stable"))
 
     def batches(self, size: int) -> Iterator[Tokens]:
         """Tokens of all images in order, batch by batch."""
@@ -156,7 +164,7 @@ def distinct_images(*sides: Examples) -> tuple[Examples, Float[Tensor, "image"]]
     known = all(side.image is not None for side in sides)
     repeats = torch.tensor([float(len(rows)) for rows in trials])
     responses = _MeanResponses(sides, number, trials)
-    return Examples(read, responses, image=np.concatenate(images) if known else None), repeats
+    return Examples(read, responses, image=np.concatenate(images) if known else None, basis=sides[0].basis), repeats
 
 
 def image_scenes(tokens: TokenStore, subject: Subject) -> list[str] | None:
@@ -267,7 +275,10 @@ def split_examples(
     def examples(side: Int[np.ndarray, "some"]) -> Examples:
         indices = torch.tensor([index_of[subject.image_ids[row]] for row in side], dtype=torch.int64)
         return Examples(
-            lambda chosen: tokens.read(indices[chosen].tolist()), standardised.of(side), image=indices.numpy()
+            lambda chosen: tokens.read(indices[chosen].tolist()),
+            standardised.of(side),
+            image=indices.numpy(),
+            basis=tokens.basis,
         )
 
     return {name: examples(side) for name, side in rows.items()}

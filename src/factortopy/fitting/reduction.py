@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
-from typing import Self
 
 import torch
 from jaxtyping import Float, Int
@@ -13,38 +12,11 @@ from factortopy.fitting.examples import Examples
 from factortopy.machine import in_threads
 from factortopy.model import ChannelAlign, ChannelMap, UnitChannelMap
 from factortopy.networks import Tokens
+from factortopy.tokens import Moments, PrincipalAxes, TokenBasis, TokenMoments
 
 MEASURED_IMAGES = 2_048
 """Training images that principal components are measured on."""
 BATCH = 64
-SAMPLES = 16_384
-"""Tokens per layer that the components are measured on: many times the channels of any network."""
-
-
-class Moments:
-    """Mean and covariance of tokens that come batch by batch."""
-
-    def __init__(self) -> None:
-        self._count = 0
-
-    def add(self, tokens: Float[Tensor, "n C"]) -> Self:
-        """Take in some more tokens."""
-        tokens = tokens.float()
-        if not self._count:
-            # Deviations from about the mean: squares of large values would drown small variances.
-            self._origin = tokens.mean(dim=0)
-            self._sum = torch.zeros_like(self._origin, dtype=torch.float64)
-            self._squares = torch.zeros(len(self._sum), len(self._sum), dtype=torch.float64)
-        deviation = tokens - self._origin
-        self._count += len(tokens)
-        self._sum += deviation.sum(dim=0, dtype=torch.float64)
-        self._squares += deviation.T @ deviation
-        return self
-
-    def mean_and_covariance(self) -> tuple[Float[Tensor, "C"], Float[Tensor, "C C"]]:
-        """In float64; the covariance divides by the number of tokens."""
-        shift = self._sum / self._count
-        return self._origin + shift, self._squares / self._count - torch.outer(shift, shift)
 
 
 @dataclass(frozen=True)
@@ -66,23 +38,26 @@ class PrincipalComponents:
     variance: Float[Tensor, "K"]
 
     @classmethod
-    def measure(cls, moments: "Moments", count: int, damping: float) -> "PrincipalComponents":
+    def measure(
+        cls, moments: Moments, count: int, damping: float, within: PrincipalAxes | None = None
+    ) -> "PrincipalComponents":
         """Components of tokens whose moments are known; constant channels get no weight.
+
+        Args:
+            moments: of the tokens.
+            count: components kept, at most.
+            damping: fraction of the mean variance added to every component's variance.
+            within: axes that the tokens were reduced to on disk; None where they are whole.
 
         Raises:
             DataError: if no channel varies.
         """
-        mean, covariance = moments.mean_and_covariance()
-        spread = covariance.diagonal().clamp(min=0).sqrt()
-        if not bool((spread > 0).any()):
+        found = PrincipalAxes.measure(moments, count, within)
+        if not bool((found.variance > 0).any()):
             raise DataError("the tokens of a layer are the same for all training images; fit images that differ")
-        inverse = torch.where(spread > 1e-6 * spread.max(), 1 / spread, 0.0)
-        values, vectors = torch.linalg.eigh(inverse[:, None] * covariance * inverse)
-        count = min(count, len(values))
-        values, vectors = values.flip(0)[:count].clamp(min=0), vectors.flip(1)[:, :count]
-        damped = values + damping * values.mean()
-        projection = (vectors * damped.rsqrt()).T * inverse
-        return cls(mean.float(), projection.float(), (values / damped).float())
+        damped = found.variance + damping * found.variance.mean()
+        projection = damped.rsqrt()[:, None] * found.axes * found.inverse
+        return cls(found.mean.float(), projection.float(), (found.variance / damped).float())
 
     def apply(self, tokens: Float[Tensor, "*batch C"]) -> Float[Tensor, "*batch K"]:
         """Damped principal components of tokens."""
@@ -120,32 +95,35 @@ class TokenReduction:
 
     @classmethod
     def measure(
-        cls, batches: Iterable[Tokens], images: int, count: int, damping: float, seed: int = 0
+        cls,
+        batches: Iterable[Tokens],
+        images: int,
+        count: int,
+        damping: float,
+        seed: int = 0,
+        basis: TokenBasis | None = None,
     ) -> "TokenReduction":
         """Measure the components of the tokens of so many training images; see :func:`measure_reduction`.
 
         The seed is of the choice of local tokens, about ``SAMPLES`` in all.
         """
-        generator = torch.Generator().manual_seed(seed)
-        moments: dict[tuple[str, int], Moments] = {}
-        for tokens in batches:
-            parts: list[tuple[Moments, Tensor]] = []
-            for number, (local, global_) in enumerate(zip(tokens.local, tokens.global_, strict=True)):
-                flat = local.movedim(1, -1).flatten(0, 2)
-                chosen = torch.randperm(len(flat), generator=generator)[: -(-SAMPLES * len(tokens) // images)]
-                parts.append((moments.setdefault(("local", number), Moments()), flat[chosen]))
-                parts.append((moments.setdefault(("global", number), Moments()), global_))
-            for _ in in_threads(lambda part: part[0].add(part[1]), parts, flat.device):
-                pass
         # Local tokens are many, but both kinds keep the same channels, so few images bound both.
         count = min(count, images - 1)
+        moments = TokenMoments(images, seed)
+        device = torch.device("cpu")
+        for tokens in batches:
+            for _ in in_threads(lambda part: part[0].add(part[1]), moments.parts(tokens), device):
+                pass
+        kinds = (moments.local, moments.global_)
+        known = ([None] * len(kinds[0]),) * 2 if basis is None else (basis.local, basis.global_)
 
-        def components(kind: str) -> tuple[PrincipalComponents, ...]:
-            layers = [measured for (which, _), measured in moments.items() if which == kind]
-            measured = in_threads(lambda layer: PrincipalComponents.measure(layer, count, damping), layers, flat.device)
-            return tuple(measured)
+        def components(moments: Sequence[Moments], axes: Sequence[PrincipalAxes | None]) -> list[PrincipalComponents]:
+            def measured(layer: tuple[Moments, PrincipalAxes | None]) -> PrincipalComponents:
+                return PrincipalComponents.measure(layer[0], count, damping, layer[1])
 
-        return cls(components("local"), components("global"))
+            return list(in_threads(measured, zip(moments, axes, strict=True), device))
+
+        return cls(*(tuple(components(*kind)) for kind in zip(kinds, known, strict=True)))
 
     def apply(self, tokens: Tokens) -> Tokens:
         """Damped principal components of tokens, as tokens of fewer channels."""
@@ -208,7 +186,7 @@ def measure_reduction(training: Examples, count: int, damping: float, seed: int 
     """
     chosen = spread_evenly(len(training), MEASURED_IMAGES)
     batches = (training.read(rows) for rows in chosen.split(BATCH))
-    return TokenReduction.measure(batches, len(chosen), count, damping, seed)
+    return TokenReduction.measure(batches, len(chosen), count, damping, seed, training.basis)
 
 
 def spread_evenly(count: int, most: int) -> Int[Tensor, "some"]:

@@ -63,36 +63,56 @@ class CacheLayout:
         return Tokens(tuple(local), tuple(parts[len(self.local) :]))
 
 
-def cache_tokens(batches: Iterable[Tokens], examples: Examples, layout: CacheLayout, machine: Machine) -> Examples:
-    """The examples with these tokens of all their images in order, as close to the processor as they fit.
+def cache_tokens(
+    batches: Iterable[Tokens],
+    examples: Examples,
+    layout: CacheLayout,
+    machine: Machine,
+    order: Int[Tensor, "row"] | None = None,
+) -> Examples:
+    """The examples with these tokens of all their rows, as close to the processor as they fit.
+
+    Args:
+        batches: of the tokens.
+        examples: whose tokens they are.
+        layout: of the tokens of an image.
+        machine: where they are kept.
+        order: the rows in the order in which their tokens come; that of the examples if None.
 
     Raises:
         DataError: if they must be written to disk and it is full.
     """
-    count = len(examples)
+    order = torch.arange(len(examples)) if order is None else order
     if fits_device(examples, layout, machine):
-        read: ReadTokens = _in_memory(batches, count, layout, machine.device)
+        read: ReadTokens = _in_memory(batches, order, layout, machine.device)
         return Examples(read, _OnDevice(examples.all_responses(machine.device)))
     if fits_memory(examples, layout, machine):
-        read = _in_memory(batches, count, layout, torch.device("cpu"))
+        read = _in_memory(batches, order, layout, torch.device("cpu"))
         # For a GPU the next batch travels while one is used, as from disk.
         return Examples(read, examples.responses, resident=machine.device.type == "cpu")
-    return Examples(FiledTokens(batches, layout), examples.responses, resident=False)
+    return Examples(FiledTokens(batches, layout, order), examples.responses, resident=False)
 
 
 def cache_sides(
     sides: tuple[Examples, Examples], change: Callable[[Tokens], Tokens], machine: Machine, label: str, progress: bool
 ) -> tuple[Examples, Examples]:
-    """Training and validation examples with their tokens changed and cached, as :func:`cache_tokens` does."""
+    """Training and validation examples with their tokens changed and cached, as :func:`cache_tokens` does.
+
+    They are read as they lie on disk, file after file, and while others are changed.
+    """
     layout = CacheLayout.of(change(sides[0].read(torch.tensor([0]))))
     with progress_bar(label, sum(map(len, sides)), show=progress) as advance:
 
-        def changed(side: Examples) -> Iterator[Tokens]:
-            for batch in side.batches(BATCH):
+        def changed(side: Examples, order: Int[Tensor, "row"]) -> Iterator[Tokens]:
+            for batch in read_ahead(side.read, order.split(BATCH), 1):
                 yield change(batch)
                 advance(len(batch))
 
-        training, validation = (cache_tokens(changed(side), side, layout, machine) for side in sides)
+        orders = [side.as_stored for side in sides]
+        training, validation = (
+            cache_tokens(changed(side, order), side, layout, machine, order)
+            for side, order in zip(sides, orders, strict=True)
+        )
     return training, validation
 
 
@@ -130,22 +150,25 @@ def join_tokens(batches: Iterable[Tokens], images: int, device: torch.device | N
     coming = iter(batches)
     first = next(coming)
     layout = CacheLayout.of(first)
-    return layout.unpack(_gather(chain([first], coming), images, layout, device or torch.device("cpu")))
+    there = device or torch.device("cpu")
+    return layout.unpack(_gather(chain([first], coming), torch.arange(images), layout, there))
 
 
 def _gather(
-    batches: Iterable[Tokens], images: int, layout: CacheLayout, device: torch.device
-) -> Float16[Tensor, "images numbers"]:
-    rows = torch.empty(images, layout.numbers, dtype=torch.float16, device=device)
-    start = 0
+    batches: Iterable[Tokens], order: Int[Tensor, "row"], layout: CacheLayout, device: torch.device
+) -> Float16[Tensor, "row numbers"]:
+    rows = torch.empty(len(order), layout.numbers, dtype=torch.float16, device=device)
+    order, start = order.to(device), 0
     for tokens in batches:
-        rows[start : start + len(tokens)] = layout.pack(tokens)
+        rows[order[start : start + len(tokens)]] = layout.pack(tokens).to(device)
         start += len(tokens)
     return rows
 
 
-def _in_memory(batches: Iterable[Tokens], images: int, layout: CacheLayout, device: torch.device) -> ReadTokens:
-    rows = _gather(batches, images, layout, device)
+def _in_memory(
+    batches: Iterable[Tokens], order: Int[Tensor, "row"], layout: CacheLayout, device: torch.device
+) -> ReadTokens:
+    rows = _gather(batches, order, layout, device)
     return lambda chosen: layout.unpack(rows[chosen.to(device, non_blocking=True)])
 
 
@@ -172,8 +195,8 @@ class FiledTokens:
         DataError: if the disk is full.
     """
 
-    def __init__(self, batches: Iterable[Tokens], layout: CacheLayout) -> None:
-        self._layout = layout
+    def __init__(self, batches: Iterable[Tokens], layout: CacheLayout, order: Int[Tensor, "row"] | None = None) -> None:
+        self._layout, self._place = layout, None if order is None else order.argsort()
         self._file = tempfile.TemporaryFile(prefix="factortopy-")  # noqa: SIM115 (open while tokens are read)
         try:
             for batch in batches:
@@ -187,6 +210,7 @@ class FiledTokens:
 
     def __call__(self, chosen: Int[Tensor, "batch"]) -> Tokens:
         """Tokens of some images."""
+        chosen = chosen if self._place is None else self._place[chosen]
         rows = torch.empty(len(chosen), self._layout.numbers, dtype=torch.float16)
         size = BYTES * self._layout.numbers
         for row, image in zip(rows.numpy(), chosen.tolist(), strict=True):

@@ -106,7 +106,7 @@ class Predictor:
             take(responses * spread + mean, digests)
 
         with progress_bar("Predictions", len(images), show=progress, done=first) as advance:
-            extraction.run(first, predict_batch, advance, progress)
+            extraction.run(range(first, len(images)), predict_batch, advance, progress)
 
     def to_zarr(self, images: ImageSet, path: str | Path, *, progress: bool = True) -> Predictions:
         """As :func:`predict`, into a group of Zarr; one left unfinished goes on."""

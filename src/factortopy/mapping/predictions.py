@@ -14,6 +14,7 @@ from factortopy.errors import DataError
 from factortopy.mapping.mapping import Mapping
 from factortopy.storage import (
     SHARD_IMAGES,
+    RowArray,
     ShardedStore,
     atomic_path,
     read_rows,
@@ -43,7 +44,7 @@ class PredictionFolder(ShardedStore):
     noun = "Zarr of predictions"
     unit = "images"
     action = "prediction"
-    formats = ("factortopy-predictions-1",)
+    format = "factortopy-predictions-1"
     listed = ("image_ids",)
 
 
@@ -125,7 +126,8 @@ class Predictions:
         """
         wanted = range(len(self)) if rows is None else rows
         if isinstance(self.values, Path):
-            return read_rows(self.values / RESPONSES, wanted, (self.mapping.dataset.sizes["voxel"],), "<f4")
+            array = RowArray(self.values / RESPONSES, (self.mapping.dataset.sizes["voxel"],), "<f4")
+            return read_rows([array], wanted)[0]
         return self.values if rows is None else self.values[list(wanted)]
 
     def blocks(self) -> Iterator[Float[np.ndarray, "image voxel"]]:

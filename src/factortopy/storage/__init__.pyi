@@ -31,6 +31,7 @@ from .files import write_table as write_table
 from .files import write_text as write_text
 from .sharded import ShardedStore as ShardedStore
 from .shards import SHARD_IMAGES as SHARD_IMAGES
+from .shards import RowArray as RowArray
 from .shards import read_rows as read_rows
 from .shards import shard_bytes as shard_bytes
 from .shards import shard_path as shard_path

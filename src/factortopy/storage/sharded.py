@@ -8,6 +8,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, ClassVar
 
+import numpy as np
 import zarr
 from filelock import FileLock, Timeout
 from zarr.codecs import Crc32cCodec
@@ -28,14 +29,14 @@ class ShardedStore:
         noun: what messages call it.
         unit: what is counted as whole.
         action: what fills it.
-        formats: versions of it that can be read; the first one is written.
+        format: what it says to be, with its version.
         listed: attributes that name the units, one after the other; None where there are no such names.
     """
 
     noun: ClassVar[str]
     unit: ClassVar[str]
     action: ClassVar[str]
-    formats: ClassVar[tuple[str, ...]]
+    format: ClassVar[str]
     listed: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self, path: Path) -> None:
@@ -46,7 +47,7 @@ class ShardedStore:
         """Whether a folder is such a store, of whatever version, by the format that it says."""
         try:
             attributes = json.loads((path / "zarr.json").read_text(encoding="utf-8"))["attributes"]
-            same = attributes["format"].rpartition("-")[0] == cls.formats[0].rpartition("-")[0]
+            same = attributes["format"].rpartition("-")[0] == cls.format.rpartition("-")[0]
             return same and (path / MARKER).is_file()
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
             return False
@@ -60,8 +61,8 @@ class ShardedStore:
             group = zarr.open_group(self.path, mode="r", zarr_format=3)
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise DataError.of(self.path, f"is no {self.noun} or is damaged; {other}") from error
-        if group.attrs.get("format") not in self.formats:
-            version = f"{self.noun} of this version ({self.formats[0]})"
+        if group.attrs.get("format") != self.format:
+            version = f"{self.noun} of this version ({self.format})"
             raise DataError.of(self.path, f"is no {version}; {other}")
         return group
 
@@ -94,7 +95,12 @@ class ShardedStore:
                 raise self.damaged(f"{name} has {self._stored_bytes(name)} bytes instead of {size}")
 
     def begin(
-        self, identity: Mapping[str, Any], facts: Mapping[str, Any], arrays: Mapping[str, Mapping[str, Any]], total: int
+        self,
+        identity: Mapping[str, Any],
+        facts: Mapping[str, Any],
+        arrays: Mapping[str, Mapping[str, Any]],
+        total: int,
+        kept: Mapping[str, np.ndarray] | None = None,
     ) -> None:
         """Make a new store, or go on with one that an earlier run of the same work left.
 
@@ -103,6 +109,7 @@ class ShardedStore:
             facts: further attributes of a new store; those of the first run are kept.
             arrays: by name, what Zarr's ``create_array`` takes.
             total: how many units there will be.
+            kept: arrays by name that a new store begins with; those of the first run are kept.
 
         Raises:
             DataError: if the folder holds something else or was begun with another identity.
@@ -112,12 +119,13 @@ class ShardedStore:
         if not self.path.is_dir() or not any(self.path.iterdir()):
             self._sweep(self.path.absolute().parent, f".{glob.escape(self.path.name)}.*")
             with atomic_path(self.path) as temporary:
-                attributes = {"format": self.formats[0], **identity, **facts}
-                self._create(zarr.create_group(temporary, zarr_format=3, attributes=attributes), arrays)
+                attributes = {"format": self.format, **identity, **facts}
+                layouts = {**arrays, **{name: {"data": values} for name, values in (kept or {}).items()}}
+                self._create(zarr.create_group(temporary, zarr_format=3, attributes=attributes), layouts)
                 write_text(temporary / MARKER, json.dumps({self.unit: 0, "of": total}))
         elif self.listed and self.recognises(self.path) and not self.finished:
             self._list_again(identity, facts, arrays, total)
-        self.compare(identity, total)
+        self.compare(identity)
         self._sweep(self.path, "**/*")
 
     def _list_again(
@@ -126,10 +134,7 @@ class ShardedStore:
         """Let an unfinished store go on with other units, such as without broken ones, after those that are whole."""
         group, done = zarr.open_group(self.path, mode="r+", zarr_format=3), self.done
         attributes: dict[str, Any] = dict(group.attrs)
-        fixed = {
-            "format": self.formats[0],
-            **{name: value for name, value in identity.items() if name not in self.listed},
-        }
+        fixed = {"format": self.format, **{name: value for name, value in identity.items() if name not in self.listed}}
         if any(attributes.get(name) != value for name, value in fixed.items()):
             return
         there, given = ([list(of.get(name) or []) for name in self.listed] for of in (attributes, identity))
@@ -143,14 +148,11 @@ class ShardedStore:
         group.attrs.update({**{name: identity[name] for name in self.listed}, **facts})
         write_text(self.path / MARKER, json.dumps({self.unit: done, "of": total}))
 
-    def compare(self, identity: Mapping[str, Any], total: int) -> None:
-        """Refuse to write to a store that is of other work, or of an earlier version and not finished."""
+    def compare(self, identity: Mapping[str, Any]) -> None:
+        """Refuse to write to a store that is of other work."""
         attributes = self.open().attrs
-        older = attributes["format"] != self.formats[0]
-        if older and self.done < total:
-            raise self._error("was begun by an earlier version; choose another folder")
         for name, given in json.loads(json.dumps(identity)).items():
-            there = attributes.get(name, given if older else None)
+            there = attributes.get(name)
             if there != given:
                 values = f": {there!r} there, {given!r} given" if len(f"{there}{given}") < 200 else ""
                 raise self._error(f"was begun with other {name.replace('_', ' ')}{values}; choose another folder")

@@ -3,6 +3,10 @@ from ._extract import estimate_extraction as estimate_extraction
 from ._extract import extract as extract
 from ._extract import prepare_extraction as prepare_extraction
 from .clusters import split_clusters as split_clusters
+from .components import Moments as Moments
+from .components import PrincipalAxes as PrincipalAxes
+from .components import TokenBasis as TokenBasis
+from .components import TokenMoments as TokenMoments
 from .outliers import OUTLIER_RATIO as OUTLIER_RATIO
 from .outliers import TokenNorms as TokenNorms
 from .outliers import token_norms as token_norms

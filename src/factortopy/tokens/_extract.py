@@ -20,6 +20,7 @@ from factortopy.provenance import provenance
 from factortopy.storage import SHARD_IMAGES, ShardedStore
 from factortopy.tokens.outliers import OUTLIER_RATIO
 from factortopy.tokens.pipeline import Extraction, image_digest
+from factortopy.tokens.reduction import Reduction
 from factortopy.tokens.store import (
     DIGESTS,
     TokenFolder,
@@ -50,6 +51,8 @@ def extract(
     device: str | torch.device | None = None,
     precision: str | None = None,
     mask_outliers: bool = False,
+    components: int | None = None,
+    basis: TokenStore | None = None,
     progress: bool = True,
 ) -> TokenStore:
     """Write the tokens of images to a store, each local map down-sampled to ``grid``.
@@ -68,11 +71,16 @@ def extract(
         precision: ``"bf16"`` or ``"fp32"``; bf16 where the processor computes in it if None.
         mask_outliers: replace tokens of more than 3 times the median norm of their map, at the network's
             own resolution, by the mean of their neighbours.
+        components: principal components of every layer's standardised channels that are written in place of the
+            channels, at most; all channels if None. The store keeps what makes tokens of them again.
+        basis: tokens of the same network, of other images maybe, whose components are taken; those of at most 1,024
+            of these images, evenly spread and run through the network before all others, if None.
         progress: show a bar.
 
     Raises:
         DataError: if the folder holds other tokens, is being written by another process or cannot be
-            written, images are broken (all are named), or a token is not finite or too large for float16.
+            written, images are broken (all are named), a token is not finite or too large for float16, or ``basis`` is
+            of another network.
 
     Example:
         >>> store = ft.extract(network, ft.open_images("photographs"), "run/photographs", progress=False)
@@ -80,9 +88,10 @@ def extract(
         40
     """
     extraction = prepare_extraction(network, images, grid, batch_size, workers, device, precision, mask_outliers)
-    path, identity = Path(path), _identity(extraction)
+    reduction = Reduction.of(network, components, basis)
+    path, identity = Path(path), _identity(extraction, reduction)
     if images_done(path) == len(extraction.images) and TokenFolder(path).finished:
-        TokenFolder(path).compare(identity, len(extraction.images))
+        TokenFolder(path).compare(identity)
         compare_images(TokenFolder(path), extraction.images)
         return TokenStore.open(path)
     if not images_done(path):
@@ -99,10 +108,16 @@ def extract(
         device=str(network.device),
     )
     with TokenFolder(path).only_writer():
-        writer = TokenWriter(path, identity, record)
+        axes = None
+        if reduction is not None:
+            begun = TokenFolder(path).basis() if TokenFolder.recognises(path) else None
+            axes = begun or reduction.measure(extraction, progress)
+            extraction = replace(extraction, basis=axes.to(network.device))
+            record["components"] = {"count": axes.count, "explained": axes.explained}
+        writer = TokenWriter(path, identity, record, axes)
         compare_images(TokenFolder(path), extraction.images)
         with progress_bar("Tokens", len(extraction.images), show=progress, done=writer.done) as advance:
-            extraction.run(writer.done, writer.add, advance, progress)
+            extraction.run(range(writer.done, len(extraction.images)), writer.add, advance, progress)
     return TokenStore.open(path)
 
 
@@ -129,7 +144,7 @@ def prepare_extraction(
     return Extraction(network, images, grid, batch_size, chosen, workers or default_workers(), mask_outliers)
 
 
-def _identity(extraction: Extraction) -> dict[str, Any]:
+def _identity(extraction: Extraction, reduction: Reduction | None) -> dict[str, Any]:
     network, images = extraction.network, extraction.images
     return {
         "network": network.name,
@@ -141,6 +156,7 @@ def _identity(extraction: Extraction) -> dict[str, Any]:
         "precision": extraction.precision,
         "grid": extraction.grid,
         "outliers": f"masked above {OUTLIER_RATIO:g} times the median norm" if extraction.masked else "kept",
+        "components": None if reduction is None else reduction.identity,
         "image_ids": images.ids,
         "image_groups": images.groups,
     }
@@ -172,6 +188,8 @@ def estimate_extraction(
     device: str | torch.device | None = None,
     precision: str | None = None,
     mask_outliers: bool = False,
+    components: int | None = None,
+    basis: TokenStore | None = None,
 ) -> Cost:
     """Time, memory and disk that ``extract`` will take with these arguments.
 
@@ -184,6 +202,8 @@ def estimate_extraction(
         True
     """
     extraction = prepare_extraction(network, images, grid, batch_size, workers, device, precision, mask_outliers)
+    reduction = Reduction.of(network, components, basis)
+    kept = None if reduction is None else reduction.count
     by_image, batch = _first_look(extraction)
     stored = planned_bytes(1, network.channels, grid)
     count = min(MEASURED_IMAGES, int(MEASURED_SECONDS / by_image), int(MEASURED_BYTES / stored))
@@ -198,8 +218,9 @@ def estimate_extraction(
     memory += stored * max(0, min(SHARD_IMAGES, len(images)) - len(rows))
     on_device = torch.cuda.max_memory_allocated(network.device) if network.device.type == "cuda" else 0
     names = sum(len(image_id) for image_id in (*images.ids, *(images.groups or ())))
-    disk = planned_bytes(len(images), network.channels, grid) + names + ATTRIBUTE_BYTES * len(images)
-    seconds = start + each * len(images)
+    disk = planned_bytes(len(images), network.channels, grid, kept) + names + ATTRIBUTE_BYTES * len(images)
+    measured = 0 if reduction is None else len(reduction.rows(len(images)))
+    seconds = start + each * (len(images) + measured)
     return Cost(seconds, memory, disk, on_device, facts={"measured on": f"{len(rows):,} images"})
 
 
@@ -237,6 +258,6 @@ def _measure(extraction: Extraction) -> tuple[float, float]:
             moments.append(time.perf_counter())
             taken.append(taken[-1] + len(tokens))
 
-        extraction.run(0, take, lambda _: None, progress=False)
+        extraction.run(range(len(extraction.images)), take, lambda _: None, progress=False)
     first = 1 if len(moments) > 3 else 0
     return moments[0] - begun, (moments[-1] - moments[first]) / (taken[-1] - taken[first])

@@ -19,12 +19,13 @@ from factortopy.images import ImageSet, broken_error, find_broken
 from factortopy.machine import autocast
 from factortopy.networks import Network, Tokens
 from factortopy.storage import SHARD_IMAGES, sha256_array
+from factortopy.tokens.components import TokenBasis
 from factortopy.tokens.outliers import mask_outliers
 
 AHEAD = 2
 """Batches that are decoded ahead of the network, and that may wait for the writer."""
 
-Take = Callable[[Tokens, Sequence[bytes]], None]
+Take = Callable[[Tokens, Sequence[bytes]], object]
 """Takes float16 tokens of the next images, on the CPU, and the SHA-256 of their pixels."""
 
 
@@ -40,6 +41,7 @@ class Extraction:
         precision: ``"bf16"`` or ``"fp32"``.
         workers: threads that decode.
         masked: whether tokens of extreme norm are replaced.
+        basis: axes, on the network's device, that tokens are reduced to; None to keep them whole.
     """
 
     network: Network
@@ -49,9 +51,10 @@ class Extraction:
     precision: str
     workers: int
     masked: bool
+    basis: TokenBasis | None = None
 
-    def run(self, first: int, take: Take, advance: Callable[[int], None], progress: bool = True) -> None:
-        """Compute the tokens of all images from ``first`` on and hand them to ``take``, in order.
+    def run(self, rows: range, take: Take, advance: Callable[[int], None], progress: bool = True) -> None:
+        """Compute the tokens of some images and hand them to ``take``, in order; no batch crosses 64 of them.
 
         ``take`` is called in a thread of its own, never twice at a time; ``advance`` is told of every batch taken.
 
@@ -60,9 +63,9 @@ class Extraction:
         """
         waiting: deque[tuple[int, Future[None]]] = deque()
         with ThreadPoolExecutor(1) as writer:
-            for rows, pixels, digests in self._decoded(first, progress):
+            for batch, pixels, digests in self._decoded(rows, progress):
                 tokens = self.compute(pixels)
-                waiting.append((len(rows), writer.submit(self._hand_over, take, rows, tokens, digests)))
+                waiting.append((len(batch), writer.submit(self._hand_over, take, batch, tokens, digests)))
                 while len(waiting) > AHEAD:
                     _finish(waiting, advance)
             while waiting:
@@ -76,7 +79,8 @@ class Extraction:
             if self.masked:
                 tokens = mask_outliers(tokens, pooled=self.network.global_token == "pooled")
             tokens = tokens.downsample(self.grid)
-            return Tokens(tokens.local, tokens.global_).to(dtype=torch.float16)
+            tokens = Tokens(tokens.local, tokens.global_)
+            return (tokens if self.basis is None else self.basis.reduce(tokens)).to(dtype=torch.float16)
 
     def load_first(self, progress: bool = True) -> Float[Tensor, "1 3 H W"]:
         """The first image as the network sees it; if it is broken, all that are broken are named."""
@@ -87,9 +91,9 @@ class Extraction:
             raise self._broken(0, progress) from None
         return pixels
 
-    def _decoded(self, first: int, progress: bool) -> Iterator[tuple[range, Tensor, list[bytes]]]:
+    def _decoded(self, wanted: range, progress: bool) -> Iterator[tuple[range, Tensor, list[bytes]]]:
         """Batches with digests of their images, none across shards; the next ones are decoded meanwhile."""
-        batches = deque(enumerate(self._batches(first)))
+        batches = deque(enumerate(self._batches(wanted)))
         # A batch overwrites the one so many before it, whose tokens have been taken by then.
         ring = [self._empty(min(self.batch_size, len(self.images))) for _ in range(2 * AHEAD + 1)]
         started: deque[tuple[range, Tensor, list[Future[bytes]]]] = deque()
@@ -105,14 +109,14 @@ class Extraction:
                 try:
                     digests = [job.result() for job in jobs]
                 except (DataError, OSError):
-                    raise self._broken(rows.start, progress) from None
+                    raise self._broken(rows.start if wanted.step == 1 else 0, progress) from None
                 yield rows, pixels, digests
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
 
-    def _batches(self, first: int) -> list[range]:
-        total, size = len(self.images), self.batch_size
-        shards = [range(i, min(i + SHARD_IMAGES, total)) for i in range(first, total, SHARD_IMAGES)]
+    def _batches(self, rows: range) -> list[range]:
+        size = self.batch_size
+        shards = [rows[i : i + SHARD_IMAGES] for i in range(0, len(rows), SHARD_IMAGES)]
         return [shard[i : i + size] for shard in shards for i in range(0, len(shard), size)]
 
     def _empty(self, count: int) -> Tensor:
@@ -131,7 +135,7 @@ class Extraction:
 
     def _hand_over(self, take: Take, rows: range, tokens: Tokens, digests: list[bytes]) -> None:
         tokens = tokens.to("cpu")
-        check_finite(tokens, self.network.layers, self.images.ids[rows.start : rows.stop])
+        check_finite(tokens, self.network.layers, [self.images.ids[row] for row in rows])
         take(tokens, digests)
 
 

@@ -6,6 +6,10 @@ its channels, as training reads images in any order, and 64 images make one file
 under compression, so there is none; every chunk has a checksum instead.
 ``image_sha256`` holds a digest of every image's pixels. A small file beside the group says how many images
 are complete and is written last.
+
+A reduced store has principal components instead of channels, and what makes tokens of them again:
+``basis/<kind>/<layer>/`` holds ``mean`` and ``spread`` (channel), ``axes`` (component, channel) and ``variance``
+(component), so that ``tokens = mean + spread * (components @ axes)``.
 """
 
 import json
@@ -19,16 +23,16 @@ from urllib.parse import quote
 import numpy as np
 import torch
 import zarr
-from torch import Tensor
 
-from factortopy.errors import DataError
+from factortopy.errors import DataError, first_line
+from factortopy.images import default_workers
 from factortopy.networks import Preprocessing, Tokens
-from factortopy.storage import SHARD_IMAGES, ShardedStore, read_rows, shard_bytes, shard_path, write_shard
+from factortopy.storage import SHARD_IMAGES, RowArray, ShardedStore, read_rows, shard_bytes, shard_path, write_shard
+from factortopy.tokens.components import KINDS, TokenBasis
 
-FIRST_FORMAT = "factortopy-tokens-1"
-"""Of the first release: four images a local chunk, 64 a global one, no digests of images."""
 DIGESTS = "image_sha256"
 DIGEST_BYTES = 32
+BASIS = "basis"
 
 
 class TokenFolder(ShardedStore):
@@ -37,8 +41,21 @@ class TokenFolder(ShardedStore):
     noun = "token store"
     unit = "images"
     action = "extraction"
-    formats = ("factortopy-tokens-2", FIRST_FORMAT)
+    format = "factortopy-tokens-2"
     listed = ("image_ids", "image_groups")
+
+    def basis(self) -> TokenBasis | None:
+        """The axes that tokens are reduced to in a store, complete or not; None where they are whole."""
+        group = self.open()
+        facts: dict[str, Any] = dict(group.attrs)
+        if not (self.path / BASIS).is_dir():
+            return None
+        try:
+            layers = [_folder_name(layer) for layer in facts["layers"]]
+            arrays: Any = group[BASIS]
+            return TokenBasis.from_arrays(lambda name: np.asarray(arrays[name][...]), layers)
+        except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
+            raise self.damaged(f"its basis cannot be read: {first_line(error)}") from error
 
 
 class TokenStore:
@@ -58,6 +75,7 @@ class TokenStore:
         image_groups: scene of each image, if known: a split keeps a scene on one side.
         provenance: versions, machine and time of the extraction.
         outliers: ``"kept"``, or how tokens of extreme norm were masked.
+        basis: the axes that tokens were reduced to on disk; None where they are whole.
 
     Example:
         >>> store = ft.TokenStore.open("run/tokens")
@@ -65,7 +83,7 @@ class TokenStore:
         True
     """
 
-    def __init__(self, path: Path, group: zarr.Group) -> None:
+    def __init__(self, path: Path, group: zarr.Group, basis: TokenBasis | None = None) -> None:
         facts: dict[str, Any] = dict(group.attrs)
         self.path = path
         self.network: str = facts["network"]
@@ -81,7 +99,7 @@ class TokenStore:
         self.image_groups: tuple[str, ...] | None = None if groups is None else tuple(groups)
         self.provenance: dict[str, Any] = facts["provenance"]
         self.outliers: str = facts.get("outliers", "kept")
-        self._chunk_images = {"local": 4, "global": SHARD_IMAGES} if facts["format"] == FIRST_FORMAT else {}
+        self.basis = basis
 
     @classmethod
     def open(cls, path: str | Path) -> Self:
@@ -94,7 +112,7 @@ class TokenStore:
         group = folder.open()
         folder.check_whole(len(group.attrs["image_ids"]))  # type: ignore[arg-type]
         try:
-            return cls(folder.path, group)
+            return cls(folder.path, group, folder.basis())
         except (KeyError, IndexError, TypeError) as error:
             raise folder.damaged(f"its attributes lack {error}") from error
 
@@ -118,6 +136,8 @@ class TokenStore:
     def read(self, indices: Sequence[int] | None = None) -> Tokens:
         """Tokens of some images, in the order given; of all if None.
 
+        Those of a reduced store are made of their components again: channels are the network's own.
+
         Args:
             indices: of the images in ``image_ids``, from 0; in any order, repeats allowed.
 
@@ -132,10 +152,14 @@ class TokenStore:
             fault = f"image indices must be one or more of 0 to {len(self) - 1}, as the store {self.path} has"
             raise DataError(fault, path=self.path)
         rows = np.arange(len(self)) if wanted is None else wanted
-        layers = list(zip(self.layers, self.channels, strict=True))
-        local = [self._read("local", layer, rows, count) for layer, count in layers]
-        global_ = [self._read("global", layer, rows, count) for layer, count in layers]
-        return Tokens(tuple(local), tuple(global_))
+        items = _items(self.layers, self.channels, self.grid, self.basis)
+        arrays = [RowArray(self.path / name, item, "<f2") for name, item in items.items()]
+        try:
+            parts = [torch.from_numpy(part) for part in read_rows(arrays, rows, default_workers())]
+        except DataError as error:
+            raise TokenFolder(self.path).damaged(str(error)) from error
+        tokens = Tokens(tuple(parts[: len(self.layers)]), tuple(parts[len(self.layers) :]))
+        return tokens if self.basis is None else self.basis.restore(tokens)
 
     @cached_property
     def digests(self) -> tuple[str, ...] | None:
@@ -144,29 +168,25 @@ class TokenStore:
             return None
         return tuple(read_digests(self.path, range(len(self))))
 
-    def _read(self, kind: Literal["local", "global"], layer: str, rows: np.ndarray, count: int) -> Tensor:
-        item = (count, *self.grid) if kind == "local" else (count,)
-        array = self.path / kind / _folder_name(layer)
-        try:
-            values = read_rows(array, rows, item, "<f2", self._chunk_images.get(kind, 1))
-        except DataError as error:
-            raise TokenFolder(self.path).damaged(str(error)) from error
-        return torch.from_numpy(values)
-
 
 def read_digests(path: Path, rows: Sequence[int]) -> list[str]:
     """SHA-256 of the pixels of some images of a store, complete or not, as hex digits."""
-    return [bytes(digest).hex() for digest in read_rows(path / DIGESTS, rows, (DIGEST_BYTES,), "u1")]
+    (digests,) = read_rows([RowArray(path / DIGESTS, (DIGEST_BYTES,), "u1")], rows)
+    return [bytes(digest).hex() for digest in digests]
 
 
-def planned_bytes(images: int, channels: Sequence[int], grid: tuple[int, int]) -> int:
-    """Bytes on disk of the tokens of so many images.
+def planned_bytes(images: int, channels: Sequence[int], grid: tuple[int, int], components: int | None = None) -> int:
+    """Bytes on disk of the tokens of so many images, reduced to so many components a layer; whole if None.
 
-    They are ``2 * images * sum(channels) * (height * width + 1)``, checksums and digests of the images; only
-    the attributes (ids, provenance), some hundred bytes an image at most, are not counted.
+    They are ``2 * images * sum(channels) * (height * width + 1)``, with components in place of channels where these
+    are fewer; checksums and digests of the images; and of a reduced store the axes. Only the attributes (ids,
+    provenance), some hundred bytes an image at most, are not counted.
     """
-    items = [2 * count * positions for count in channels for positions in (math.prod(grid), 1)]
-    return sum(shard_bytes(images, item) for item in (*items, DIGEST_BYTES))
+    kept = [count if components is None else min(count, components) for count in channels]
+    items = [2 * count * positions for count in kept for positions in (math.prod(grid), 1)]
+    axes = [(few + 2) * count + few for few, count in zip(kept, channels, strict=True)]
+    basis = 0 if components is None else sum(len(KINDS) * 4 * numbers for numbers in axes)
+    return basis + sum(shard_bytes(images, item) for item in (*items, DIGEST_BYTES))
 
 
 def images_done(path: str | Path) -> int:
@@ -180,28 +200,29 @@ class TokenWriter:
     Whoever writes holds the lock of ``only_writer``. ``identity`` is what makes the tokens what they are (network,
     weights, preprocessing, grid, images), equal in every run that fills the store, but for images after those that are
     complete; the provenance of the first run with these images is kept. ``done`` images are complete: a multiple of 64
-    unless all are.
+    unless all are. With a ``basis``, which a new store keeps, the tokens given are components.
     """
 
-    def __init__(self, path: str | Path, identity: dict[str, Any], provenance: dict[str, Any]) -> None:
+    def __init__(
+        self, path: str | Path, identity: dict[str, Any], provenance: dict[str, Any], basis: TokenBasis | None = None
+    ) -> None:
         self._folder = TokenFolder(Path(path))
         self._identity: dict[str, Any] = json.loads(json.dumps(identity))
         self._total = len(self._identity["image_ids"])
-        layers = list(zip(self._identity["layers"], self._identity["channels"], strict=True))
+        names, channels, grid = (self._identity[name] for name in ("layers", "channels", "grid"))
         # Parts of an image by array: layers' maps, then layers' global tokens, then the digest.
-        self._items: dict[str, tuple[int, ...]] = {
-            **{f"local/{_folder_name(layer)}": (count, *self._identity["grid"]) for layer, count in layers},
-            **{f"global/{_folder_name(layer)}": (count,) for layer, count in layers},
-            DIGESTS: (DIGEST_BYTES,),
-        }
+        self._items = {**_items(names, channels, tuple(grid), basis), DIGESTS: (DIGEST_BYTES,)}
         done = self._folder.done
-        needed = planned_bytes(self._total - done, self._identity["channels"], self._identity["grid"])
+        needed = planned_bytes(self._total - done, channels, grid, None if basis is None else basis.count)
         self._folder.check_space(needed, "take fewer layers, a smaller grid or another disk")
         arrays = {name: self._layout(name, item) for name, item in self._items.items()}
-        self._folder.begin(self._identity, {"provenance": provenance}, arrays, self._total)
+        axes = {} if basis is None else basis.to_arrays([_folder_name(layer) for layer in names])
+        kept = {f"{BASIS}/{name}": values for name, values in axes.items()}
+        self._folder.begin(self._identity, {"provenance": provenance}, arrays, self._total, kept)
+        self._arrays = (*self._items, *kept)
         self.done = done
         if done == self._total:
-            self._folder.mark(done, done, self._items)  # those left out were all that was missing
+            self._folder.mark(done, done, self._arrays)  # those left out were all that was missing
         count = min(SHARD_IMAGES, self._total)
         self._shard = {name: np.empty((count, *item), _dtype(name)) for name, item in self._items.items()}
         self._filled = 0
@@ -226,7 +247,7 @@ class TokenWriter:
                 write_shard(file, values[: self._filled], (1, *item), (SHARD_IMAGES, *item))
         self.done += self._filled
         self._filled = 0
-        self._folder.mark(self.done, self._total, self._items)
+        self._folder.mark(self.done, self._total, self._arrays)
 
     def _layout(self, name: str, item: tuple[int, ...]) -> dict[str, Any]:
         axes = ("byte",) if name == DIGESTS else ("channel", "height", "width")
@@ -237,6 +258,20 @@ class TokenWriter:
             "shards": (SHARD_IMAGES, *item),
             "dimension_names": ("image", *axes[: len(item)]),
         }
+
+
+def _items(
+    layers: Sequence[str], channels: Sequence[int], grid: tuple[int, int], basis: TokenBasis | None
+) -> dict[str, tuple[int, ...]]:
+    """Shape of an image in every array of tokens: layers' maps, then layers' global tokens."""
+    whole = (channels, channels)
+    counts = whole if basis is None else [[len(own.variance) for own in kind] for kind in (basis.local, basis.global_)]
+    names = [_folder_name(layer) for layer in layers]
+    return {
+        f"{kind}/{name}": (count, *place)
+        for kind, own, place in zip(KINDS, counts, (grid, ()), strict=True)
+        for name, count in zip(names, own, strict=True)
+    }
 
 
 def _folder_name(layer: str) -> str:

@@ -246,7 +246,7 @@ def fit_identity(
         "coordinates": sha256_array(*(part for part in given if part is not None)),
         "tokens": [
             *(tokens.network, tokens.weights_hash, vars(tokens.preprocessing), tokens.grid),
-            sha256_text(*tokens.image_ids),
+            *(sha256_text(*tokens.image_ids), None if tokens.basis is None else tokens.basis.digest),
         ],
         "machine": [machine.device.type, machine.precision],
         **({"start": donor_facts(start)} if start else {}),
