@@ -86,3 +86,19 @@ def test_nothing_at_the_place_of_the_images(run, tmp_path):
     result = run("extract", NETWORK, tmp_path / "nowhere", tmp_path / "tokens", *WORDS)
     assert result.exit_code == 2
     assert "nowhere" in result.stderr
+
+
+def test_components_of_every_layer(run, photographs, tmp_path):
+    words = ("extract", NETWORK, photographs)
+    said = [run(*words, tmp_path / "tokens", *WORDS, *own, "--dry-run").stdout for own in ((), ("--components", 6))]
+    disk = [next(line for line in text.splitlines() if "disk" in line) for text in said]
+    assert disk[0] != disk[1]
+    assert not (tmp_path / "tokens").exists()
+    result = run(*words, tmp_path / "tokens", *WORDS, "--components", 6, "-q")
+    assert result.exit_code == 0, result.stderr
+    store = TokenStore.open(tmp_path / "tokens")
+    assert [axes.axes.shape for axes in store.basis.local] == [(6, channels) for channels in store.channels]
+    again = run(*words, tmp_path / "again", *WORDS, "--basis", tmp_path / "tokens", "-q")
+    assert again.exit_code == 0, again.stderr
+    assert TokenStore.open(tmp_path / "again").basis.digest == store.basis.digest
+    assert "expected at least 1" in run(*words, tmp_path / "none", *WORDS, "--components", 0).stderr

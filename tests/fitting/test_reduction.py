@@ -8,9 +8,9 @@ from sklearn.preprocessing import StandardScaler
 
 from factortopy.errors import DataError
 from factortopy.fitting import PrincipalComponents, TokenReduction
-from factortopy.fitting.reduction import Moments
 from factortopy.model import ChannelAlign, UnitChannelMap
 from factortopy.networks import Tokens
+from factortopy.tokens import Moments, TokenBasis, TokenMoments
 
 
 @pytest.fixture
@@ -62,6 +62,29 @@ def test_few_images_have_few_components_of_both_kinds():
     tokens = Tokens((torch.randn(4, 6, 3, 3),), (torch.randn(4, 6),))
     reduced = TokenReduction.measure([tokens], 4, count=5, damping=0.1).apply(tokens)
     assert reduced.local[0].shape[1] == reduced.global_[0].shape[1] == 3
+
+
+def test_components_of_reduced_tokens_are_those_of_the_whole():
+    """Half of the channels are mostly noise of their own, which the kept axes leave out: they must not be blown up."""
+    generator = torch.Generator().manual_seed(0)
+    shared = torch.randn(4000, 4, generator=generator) @ torch.randn(4, 30, generator=generator)
+    own = torch.randn(4000, 30, generator=generator) * torch.tensor([0.1, 6.0]).repeat(15)
+    flat = (shared + own) * torch.logspace(-1, 1, 30) + 3
+    whole = Tokens((flat.view(250, 4, 4, 30).movedim(-1, 1),), (flat[:250],))
+    basis = TokenBasis.measure(TokenMoments(250).add(whole), 6)
+    restored = basis.restore(basis.reduce(whole).to(dtype=torch.float16))
+
+    def leading(tokens, within=None):
+        applied = TokenReduction.measure([tokens], 250, 3, 0.1, basis=within).apply(tokens)
+        return applied.local[0].movedim(1, -1).reshape(-1, 3)
+
+    def alike(one, other):
+        """Smallest correlation between the spaces of two sets of components."""
+        return torch.linalg.svdvals(torch.linalg.qr(one)[0].T @ torch.linalg.qr(other)[0]).min()
+
+    expected = leading(whole)
+    assert alike(leading(restored, basis), expected) > 0.999
+    assert alike(leading(restored), expected) < 0.99
 
 
 def test_unit_maps_have_unit_root_mean_square(sample):

@@ -289,7 +289,7 @@ def test_pictures_in_memory_follow_the_same_rules():
         "deep": Image.fromarray(DEEP),
         "cut": Image.new("RGBA", (4, 4), (1, 2, 3, 0)),
         "float": Image.new("F", (4, 4)),
-        "array": COLOURS,
+        "array": COLOURS / 255,
     }
     images = ImageSet("memory", tuple(kinds), kinds.__getitem__)
     np.testing.assert_array_equal(np.asarray(images.image(0))[..., 2], (DEEP / 257).round())

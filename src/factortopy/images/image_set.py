@@ -4,10 +4,12 @@ from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 
+import numpy as np
+from jaxtyping import UInt8
 from PIL import Image
 
 from factortopy.errors import DataError, UnknownNameError
-from factortopy.images.pictures import TRANSPARENT, rgb_of
+from factortopy.images.pictures import TRANSPARENT, Picture, is_rgb, rgb_of
 from factortopy.machine import processors
 from factortopy.progress import progress_bar
 
@@ -19,7 +21,7 @@ class ImageSet:
     Args:
         name: what the set is called, e.g. the folder's name.
         ids: one id an image, all different; responses and tokens are matched by them.
-        loader: gives the image of an id.
+        loader: gives the image of an id, as Pillow's or as pixels, 8-bit RGB (height, width, 3).
         groups: the scene of each image; images of one scene share pixels, so that a split must keep
             them on one side.
         left_out: broken images that were left out, with the reason of each.
@@ -38,7 +40,7 @@ class ImageSet:
 
     name: str
     ids: tuple[str, ...]
-    loader: Callable[[str], Image.Image]
+    loader: Callable[[str], Picture]
     groups: tuple[str, ...] | None = None
     left_out: Mapping[str, str] = field(default_factory=dict)
     transparent: frozenset[str] = frozenset()
@@ -63,6 +65,11 @@ class ImageSet:
             DataError: if it is broken, or not one of which the range of colours is known.
         """
         return rgb_of(self.loader(self.ids[index]), self.ids[index])
+
+    def pixels(self, index: int) -> UInt8[np.ndarray, "H W 3"]:
+        """The pixels of :meth:`image`, without a copy where the loader gives them."""
+        loaded = self.loader(self.ids[index])
+        return loaded if is_rgb(loaded) else np.asarray(rgb_of(loaded, self.ids[index]))
 
     @property
     def assumption(self) -> str | None:

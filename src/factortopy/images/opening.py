@@ -9,7 +9,7 @@ from PIL import Image
 
 from factortopy.errors import DataError
 from factortopy.images.image_set import ImageSet
-from factortopy.images.pictures import picture_head, read_image
+from factortopy.images.pictures import Picture, picture_head, read_picture
 from factortopy.storage import missing_part, read_text, reading, row_is_stored
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff")
@@ -68,7 +68,7 @@ def images_from_folder(path: str | Path, *, check: bool = True) -> ImageSet:
         )
     transparent = _look_at_heads({name: folder / name for name in names}, folder, check)
     return ImageSet(
-        folder.resolve().name, tuple(names), lambda name: read_image(folder / name), transparent=transparent
+        folder.resolve().name, tuple(names), lambda name: read_picture(folder / name), transparent=transparent
     )
 
 
@@ -98,7 +98,7 @@ def images_from_list(path: str | Path, *, check: bool = True) -> ImageSet:
     if not ids:
         raise DataError.of(file, "names no images; write the path of one image a line")
     transparent = _look_at_heads({line: file.parent / line for line in ids}, file, check)
-    return ImageSet(file.stem, ids, lambda line: read_image(file.parent / line), transparent=transparent)
+    return ImageSet(file.stem, ids, lambda line: read_picture(file.parent / line), transparent=transparent)
 
 
 def _look_at_heads(files: dict[str, Path], source: Path, check: bool) -> frozenset[str]:
@@ -137,7 +137,7 @@ def images_by_name(folder: str | os.PathLike[str], ids: Sequence[str], name: str
     if missing:
         fault = f"{len(missing)} of {len(ids)} photographs are not beneath {folder} (first: {missing[0]})"
         raise DataError(f"{fault}; give the folder that holds them", path=folder)
-    return ImageSet(name, tuple(ids), lambda image: read_image(files[image]))
+    return ImageSet(name, tuple(ids), lambda image: read_picture(files[image]))
 
 
 def images_from_hdf5(path: str | Path, dataset: str = "imgBrick", ids: Sequence[str] | None = None) -> ImageSet:
@@ -169,14 +169,14 @@ def images_from_hdf5(path: str | Path, dataset: str = "imgBrick", ids: Sequence[
         names = f"{PREFIX}{0:05d} to {PREFIX}{count - 1:05d}"
         raise DataError(f"{fault}, which are {names}; is it the whole file?", path=file)
 
-    def load(image_id: str) -> Image.Image:
+    def load(image_id: str) -> Picture:
         import h5py
 
         with reading(file, REMEDY), h5py.File(file, "r") as opened:
             array, number = opened[dataset], number_of[image_id]
             if not whole and not row_is_stored(array, number):
                 raise DataError(f"image {image_id!r} was never written to {file}: it would be black", path=file)
-            return Image.fromarray(np.asarray(array[number]))
+            return np.asarray(array[number])
 
     return ImageSet(file.stem, tuple(number_of if ids is None else ids), load)
 

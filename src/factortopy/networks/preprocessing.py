@@ -2,15 +2,17 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any, Literal, Self
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, UInt8
 from PIL import Image
 from torch import Tensor
 
 from factortopy.errors import DataError, UnknownNameError, first_line
+from factortopy.networks.resampling import resample
 
 # What a preprocessing can be; a mean above the first was given for values of 0 to 255, a crop above the second is none
 LARGEST_MEAN, LARGEST_CROP = 2.0, 2.0
@@ -68,29 +70,29 @@ class Preprocessing:
                 raise UnknownNameError(f"{name} of a preprocessing", str(getattr(self, name)), known)
 
     def __call__(self, image: Image.Image) -> Float[Tensor, "3 H W"]:
-        """Resize, crop and normalise an RGB image."""
-        mean, std = (torch.tensor(values)[:, None, None] for values in (self.mean, self.std))
-        normalised = (self._pixels(image) - mean) / std
-        return normalised.flip(0) if self.channels == "BGR" else normalised
+        """Resize, crop and normalise an RGB image, as the network's library does: with Pillow."""
+        return self._normalised(_fitting(self)(image))
+
+    @property
+    def runs_on_tensors(self) -> bool:
+        """Whether :meth:`on_tensors` can do it: all but borders."""
+        return self.crop_mode != "border"
+
+    def on_tensors(self, images: UInt8[Tensor, "B 3 _H _W"]) -> Float[Tensor, "B 3 H W"]:
+        """The same of RGB images of one size, on the device where they are: to one level of 255, mostly to none."""
+        fitted = resample(images, _resized(self, *images.shape[-2:]), self.interpolation)
+        for crop in _fitting(self).transforms[1:]:
+            fitted = crop(fitted)
+        return self._normalised(fitted)
 
     def seen(self, image: Image.Image) -> Float[np.ndarray, "H W 3"]:
         """The picture as the network sees it, resized and cropped; RGB in 0..1."""
-        return self._pixels(image).movedim(0, -1).numpy()
+        return (_fitting(self)(image) / 255).movedim(0, -1).numpy()
 
-    def _pixels(self, image: Image.Image) -> Float[Tensor, "3 H W"]:
-        from timm.data import create_transform
-
-        transform = create_transform(
-            input_size=(3, *self.size),
-            is_training=False,
-            interpolation=self.interpolation,
-            mean=self.border or self.mean,
-            crop_pct=self.crop_fraction,
-            crop_mode=self.crop_mode,
-            normalize=False,
-        )
-        pixels: Tensor = transform(image)
-        return pixels / 255
+    def _normalised(self, pixels: UInt8[Tensor, "*B 3 H W"]) -> Float[Tensor, "*B 3 H W"]:
+        mean, std = (torch.tensor(values, device=pixels.device)[:, None, None] for values in (self.mean, self.std))
+        normalised = (pixels / 255 - mean) / std
+        return normalised.flip(-3) if self.channels == "BGR" else normalised
 
     def __str__(self) -> str:
         """In words, such as ``"224 x 224, whole picture, bilinear, mean 0.485 0.456 0.406, sd 0.229 0.224 0.225"``."""
@@ -113,6 +115,30 @@ class Preprocessing:
             return cls(**values)
         except TypeError as error:
             raise DataError(f"preprocessing {dict(facts)} is none ({first_line(error)})") from error
+
+
+@lru_cache(maxsize=8)
+def _fitting(preprocessing: Preprocessing) -> Any:
+    """What resizes and then crops, pictures and tensors by the same rules: timm's own ``Compose``."""
+    from timm.data import create_transform
+
+    return create_transform(
+        input_size=(3, *preprocessing.size),
+        is_training=False,
+        interpolation=preprocessing.interpolation,
+        mean=preprocessing.border or preprocessing.mean,
+        crop_pct=preprocessing.crop_fraction,
+        crop_mode=preprocessing.crop_mode,
+        normalize=False,
+    )
+
+
+@lru_cache(maxsize=1024)
+def _resized(preprocessing: Preprocessing, height: int, width: int) -> tuple[int, int]:
+    """Height and width that an image has after it is resized, before it is cropped: timm is asked."""
+    resize = _fitting(replace(preprocessing, interpolation="bilinear")).transforms[0]
+    fitted = resize(torch.zeros(1, height, width, dtype=torch.uint8)).shape
+    return int(fitted[1]), int(fitted[2])
 
 
 IMAGENET_PREPROCESSING = Preprocessing(
