@@ -18,18 +18,12 @@ from factortopy.networks import Network, Tokens, peak_memory
 from factortopy.progress import progress_bar
 from factortopy.provenance import provenance
 from factortopy.storage import SHARD_IMAGES, ShardedStore
+from factortopy.tokens.feeding import image_digest
 from factortopy.tokens.outliers import OUTLIER_RATIO
-from factortopy.tokens.pipeline import Extraction, image_digest
+from factortopy.tokens.pipeline import Extraction
 from factortopy.tokens.reduction import Reduction
-from factortopy.tokens.store import (
-    DIGESTS,
-    TokenFolder,
-    TokenStore,
-    TokenWriter,
-    images_done,
-    planned_bytes,
-    read_digests,
-)
+from factortopy.tokens.store import DIGESTS, TokenFolder, TokenStore, images_done, planned_bytes, read_digests
+from factortopy.tokens.writer import TokenWriter
 
 SAMPLED_IMAGES = 32
 """Images of a store begun earlier that are decoded again and compared."""
@@ -53,6 +47,7 @@ def extract(
     mask_outliers: bool = False,
     components: int | None = None,
     basis: TokenStore | None = None,
+    on_device: bool | None = None,
     progress: bool = True,
 ) -> TokenStore:
     """Write the tokens of images to a store, each local map down-sampled to ``grid``.
@@ -75,6 +70,8 @@ def extract(
             channels, at most; all channels if None. The store keeps what makes tokens of them again.
         basis: tokens of the same network, of other images maybe, whose components are taken; those of at most 1,024
             of these images, evenly spread and run through the network before all others, if None.
+        on_device: resize and normalise photographs on the device, to a level of 255 as Pillow does, or with Pillow as
+            each library does itself; on the device if None and that is a CUDA GPU, which would wait for Pillow.
         progress: show a bar.
 
     Raises:
@@ -87,7 +84,9 @@ def extract(
         >>> len(store.image_ids)
         40
     """
-    extraction = prepare_extraction(network, images, grid, batch_size, workers, device, precision, mask_outliers)
+    extraction = prepare_extraction(
+        network, images, grid, batch_size, workers, device, precision, mask_outliers, on_device
+    )
     reduction = Reduction.of(network, components, basis)
     path, identity = Path(path), _identity(extraction, reduction)
     if images_done(path) == len(extraction.images) and TokenFolder(path).finished:
@@ -106,6 +105,7 @@ def extract(
         images_assumption=images.assumption,
         batch_size=batch_size,
         device=str(network.device),
+        resized="on the device" if extraction.on_device else "by Pillow",
     )
     with TokenFolder(path).only_writer():
         axes = None
@@ -114,9 +114,11 @@ def extract(
             axes = begun or reduction.measure(extraction, progress)
             extraction = replace(extraction, basis=axes.to(network.device))
             record["components"] = {"count": axes.count, "explained": axes.explained}
-        writer = TokenWriter(path, identity, record, axes)
-        compare_images(TokenFolder(path), extraction.images)
-        with progress_bar("Tokens", len(extraction.images), show=progress, done=writer.done) as advance:
+        with (
+            TokenWriter(path, identity, record, axes, extraction.workers, network.device.type == "cuda") as writer,
+            progress_bar("Tokens", len(extraction.images), show=progress, done=writer.done) as advance,
+        ):
+            compare_images(TokenFolder(path), extraction.images)
             extraction.run(range(writer.done, len(extraction.images)), writer.add, advance, progress)
     return TokenStore.open(path)
 
@@ -130,6 +132,7 @@ def prepare_extraction(
     device: str | torch.device | None,
     precision: str | None,
     mask_outliers: bool,
+    on_device: bool | None = None,
 ) -> Extraction:
     """An extraction as asked for, with the network on its device; a number out of range is an error."""
     if len(grid) != 2 or min(grid) < 1:
@@ -141,7 +144,13 @@ def prepare_extraction(
     target = network.device if device is None else choose_device(device)
     network.to(target)
     chosen = choose_precision(target, precision)
-    return Extraction(network, images, grid, batch_size, chosen, workers or default_workers(), mask_outliers)
+    there = network.preprocessing.runs_on_tensors
+    if on_device and not there:
+        raise DataError(
+            f"{network.name} is shown photographs with borders, which only Pillow adds; leave on_device out"
+        )
+    there = there and target.type == "cuda" if on_device is None else on_device
+    return Extraction(network, images, grid, batch_size, chosen, workers or default_workers(), mask_outliers, there)
 
 
 def _identity(extraction: Extraction, reduction: Reduction | None) -> dict[str, Any]:
@@ -173,7 +182,7 @@ def compare_images(folder: ShardedStore, images: ImageSet) -> None:
         return
     rows = np.unique(np.linspace(0, done - 1, SAMPLED_IMAGES).round().astype(int)).tolist()
     for row, digest in zip(rows, read_digests(path, rows), strict=True):
-        if image_digest(np.asarray(images.image(row))).hex() != digest:
+        if image_digest(images.pixels(row)).hex() != digest:
             fault = f"{folder.noun} {path} was begun with another image {images.ids[row]!r}; choose another folder"
             raise DataError(fault, path=path)
 
@@ -190,6 +199,7 @@ def estimate_extraction(
     mask_outliers: bool = False,
     components: int | None = None,
     basis: TokenStore | None = None,
+    on_device: bool | None = None,
 ) -> Cost:
     """Time, memory and disk that ``extract`` will take with these arguments.
 
@@ -201,7 +211,9 @@ def estimate_extraction(
         >>> estimate.disk > 0
         True
     """
-    extraction = prepare_extraction(network, images, grid, batch_size, workers, device, precision, mask_outliers)
+    extraction = prepare_extraction(
+        network, images, grid, batch_size, workers, device, precision, mask_outliers, on_device
+    )
     reduction = Reduction.of(network, components, basis)
     kept = None if reduction is None else reduction.count
     by_image, batch = _first_look(extraction)
@@ -213,15 +225,15 @@ def estimate_extraction(
     before = psutil.Process().memory_info().rss
     with peak_memory() as peak:
         start, each = _measure(part)
-    # Activations grow with the batch; the writer's shard with the images in it.
+    # Activations grow with the batch; the writer's shards with the images in them.
     memory = before + (peak[0] - before) * (min(batch_size, len(images)) / batch if batch < batch_size else 1)
-    memory += stored * max(0, min(SHARD_IMAGES, len(images)) - len(rows))
-    on_device = torch.cuda.max_memory_allocated(network.device) if network.device.type == "cuda" else 0
+    memory += stored * max(0, min(2 * SHARD_IMAGES, len(images)) - len(rows))  # one is filled, one is written
+    device_memory = torch.cuda.max_memory_allocated(network.device) if network.device.type == "cuda" else 0
     names = sum(len(image_id) for image_id in (*images.ids, *(images.groups or ())))
     disk = planned_bytes(len(images), network.channels, grid, kept) + names + ATTRIBUTE_BYTES * len(images)
     measured = 0 if reduction is None else len(reduction.rows(len(images)))
     seconds = start + each * (len(images) + measured)
-    return Cost(seconds, memory, disk, on_device, facts={"measured on": f"{len(rows):,} images"})
+    return Cost(seconds, memory, disk, device_memory, facts={"measured on": f"{len(rows):,} images"})
 
 
 def _first_look(extraction: Extraction) -> tuple[float, int]:
@@ -250,14 +262,15 @@ def _measure(extraction: Extraction) -> tuple[float, float]:
         "image_ids": extraction.images.ids,
     }
     with tempfile.TemporaryDirectory() as folder:
-        writer = TokenWriter(Path(folder) / "tokens", identity, {})
-        moments = [time.perf_counter()]
+        pinned = network.device.type == "cuda"
+        with TokenWriter(Path(folder) / "tokens", identity, {}, None, extraction.workers, pinned) as writer:
+            moments = [time.perf_counter()]
 
-        def take(tokens: Tokens, digests: Sequence[bytes]) -> None:
-            writer.add(tokens, digests)
-            moments.append(time.perf_counter())
-            taken.append(taken[-1] + len(tokens))
+            def take(tokens: Tokens, digests: Sequence[bytes]) -> None:
+                writer.add(tokens, digests)
+                moments.append(time.perf_counter())
+                taken.append(taken[-1] + len(tokens))
 
-        extraction.run(range(len(extraction.images)), take, lambda _: None, progress=False)
+            extraction.run(range(len(extraction.images)), take, lambda _: None, progress=False)
     first = 1 if len(moments) > 3 else 0
     return moments[0] - begun, (moments[-1] - moments[first]) / (taken[-1] - taken[first])

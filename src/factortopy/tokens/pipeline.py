@@ -1,7 +1,7 @@
 """Images through a network while others are decoded and written: the network never waits for the disk.
 
-Threads decode into the next batches, this thread computes, one more thread takes results off the device and
-writes them. What waits between them is bounded, so memory does not grow with the number of images.
+Threads decode into the next batches, this thread computes, one more thread takes results off the device, others
+write them. What waits between them is bounded, so memory does not grow with the number of images.
 """
 
 from collections import deque
@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -18,15 +17,16 @@ from factortopy.errors import DataError
 from factortopy.images import ImageSet, broken_error, find_broken
 from factortopy.machine import autocast
 from factortopy.networks import Network, Tokens
-from factortopy.storage import SHARD_IMAGES, sha256_array
+from factortopy.storage import SHARD_IMAGES
 from factortopy.tokens.components import TokenBasis
+from factortopy.tokens.feeding import DeviceFeed, Feed, PillowFeed
 from factortopy.tokens.outliers import mask_outliers
 
 AHEAD = 2
 """Batches that are decoded ahead of the network, and that may wait for the writer."""
 
 Take = Callable[[Tokens, Sequence[bytes]], object]
-"""Takes float16 tokens of the next images, on the CPU, and the SHA-256 of their pixels."""
+"""Takes float16 tokens of the next images, on the network's device, and the SHA-256 of their pixels."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +41,7 @@ class Extraction:
         precision: ``"bf16"`` or ``"fp32"``.
         workers: threads that decode.
         masked: whether tokens of extreme norm are replaced.
+        on_device: whether photographs are resized and normalised on the network's device, not by Pillow.
         basis: axes, on the network's device, that tokens are reduced to; None to keep them whole.
     """
 
@@ -51,6 +52,7 @@ class Extraction:
     precision: str
     workers: int
     masked: bool
+    on_device: bool = False
     basis: TokenBasis | None = None
 
     def run(self, rows: range, take: Take, advance: Callable[[int], None], progress: bool = True) -> None:
@@ -75,7 +77,7 @@ class Extraction:
         """Tokens of a batch on the network's device, down-sampled and float16."""
         with torch.inference_mode():
             with autocast(self.network.device, self.precision):
-                tokens = self.network.tokens(pixels.to(self.network.device, non_blocking=True))
+                tokens = self.network.tokens(pixels)
             if self.masked:
                 tokens = mask_outliers(tokens, pooled=self.network.global_token == "pooled")
             tokens = tokens.downsample(self.grid)
@@ -84,78 +86,65 @@ class Extraction:
 
     def load_first(self, progress: bool = True) -> Float[Tensor, "1 3 H W"]:
         """The first image as the network sees it; if it is broken, all that are broken are named."""
-        pixels = self._empty(1)
+        feed = self._feed(slots=1, buffers=1)
         try:
-            self._decode(0, pixels, 0)
+            feed.load(0, 0, 0)
         except (DataError, OSError):
             raise self._broken(0, progress) from None
-        return pixels
+        return feed.pixels(0, 1)
 
     def _decoded(self, wanted: range, progress: bool) -> Iterator[tuple[range, Tensor, list[bytes]]]:
         """Batches with digests of their images, none across shards; the next ones are decoded meanwhile."""
         batches = deque(enumerate(self._batches(wanted)))
         # A batch overwrites the one so many before it, whose tokens have been taken by then.
-        ring = [self._empty(min(self.batch_size, len(self.images))) for _ in range(2 * AHEAD + 1)]
-        started: deque[tuple[range, Tensor, list[Future[bytes]]]] = deque()
+        feed = self._feed(slots=min(self.batch_size, len(self.images)), buffers=2 * AHEAD + 1)
+        started: deque[tuple[range, int, list[Future[bytes]]]] = deque()
         pool = ThreadPoolExecutor(self.workers)
         try:
             while batches or started:
                 while batches and len(started) <= AHEAD:
                     number, rows = batches.popleft()
-                    pixels = ring[number % len(ring)][: len(rows)]
-                    jobs = [pool.submit(self._decode, row, pixels, slot) for slot, row in enumerate(rows)]
-                    started.append((rows, pixels, jobs))
-                rows, pixels, jobs = started.popleft()
+                    buffer = number % feed.buffers
+                    jobs = [pool.submit(feed.load, row, buffer, slot) for slot, row in enumerate(rows)]
+                    started.append((rows, buffer, jobs))
+                rows, buffer, jobs = started.popleft()
                 try:
                     digests = [job.result() for job in jobs]
                 except (DataError, OSError):
                     raise self._broken(rows.start if wanted.step == 1 else 0, progress) from None
-                yield rows, pixels, digests
+                yield rows, feed.pixels(buffer, len(rows)), digests
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
+
+    def _feed(self, slots: int, buffers: int) -> Feed:
+        return (DeviceFeed if self.on_device else PillowFeed)(self.images, self.network, slots, buffers)
 
     def _batches(self, rows: range) -> list[range]:
         size = self.batch_size
         shards = [rows[i : i + SHARD_IMAGES] for i in range(0, len(rows), SHARD_IMAGES)]
         return [shard[i : i + size] for shard in shards for i in range(0, len(shard), size)]
 
-    def _empty(self, count: int) -> Tensor:
-        # The device fetches pinned memory by itself, while this thread goes on.
-        pinned = self.network.device.type == "cuda"
-        return torch.empty((count, 3, *self.network.preprocessing.size), pin_memory=pinned)
-
-    def _decode(self, row: int, pixels: Tensor, slot: int) -> bytes:
-        image = self.images.image(row)
-        pixels[slot] = self.network.preprocessing(image)
-        return image_digest(np.asarray(image))
-
     def _broken(self, first: int, progress: bool) -> DataError:
         broken = find_broken(self.images, first=first, workers=self.workers, progress=progress)
         return broken_error(self.images, broken)
 
     def _hand_over(self, take: Take, rows: range, tokens: Tokens, digests: list[bytes]) -> None:
-        tokens = tokens.to("cpu")
         check_finite(tokens, self.network.layers, [self.images.ids[row] for row in rows])
         take(tokens, digests)
 
 
-def image_digest(pixels: np.ndarray) -> bytes:
-    """SHA-256 of an image's type, size and pixels."""
-    return bytes.fromhex(sha256_array(pixels))
-
-
 def check_finite(tokens: Tokens, layers: Sequence[str], ids: Sequence[str]) -> None:
     """Refuse tokens that float16 cannot hold, infinite or not a number, by layer and image; nothing is clipped."""
-    for kind, parts in (("local", tokens.local), ("global", tokens.global_)):
-        for layer, tensor in zip(layers, parts, strict=True):
-            # The sum is finite where all are: one pass, where looking at each takes three.
-            whole = tensor.flatten(1).sum(1, dtype=torch.float32).isfinite()
-            if not bool(whole.all()):
-                image = ids[int((~whole).nonzero()[0])]
-                raise DataError(
-                    f"layer {layer!r} gives {kind} tokens for image {image!r} that are not finite or above "
-                    "65504, the largest of float16: leave the layer out or use fp32"
-                )
+    # The sum is finite where all are: one pass, where looking at each takes three; and the device is asked once.
+    sums = torch.stack([part.flatten(1).sum(1, dtype=torch.float32) for part in (*tokens.local, *tokens.global_)])
+    faults = (~sums.isfinite()).nonzero().tolist()
+    if faults:
+        part, image = faults[0]
+        kind = "local" if part < len(layers) else "global"
+        raise DataError(
+            f"layer {layers[part % len(layers)]!r} gives {kind} tokens for image {ids[image]!r} that are not finite or "
+            "above 65504, the largest of float16: leave the layer out or use fp32"
+        )
 
 
 def _finish(waiting: deque[tuple[int, Future[None]]], advance: Callable[[int], None]) -> None:

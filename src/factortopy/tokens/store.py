@@ -12,7 +12,6 @@ A reduced store has principal components instead of channels, and what makes tok
 (component), so that ``tokens = mean + spread * (components @ axes)``.
 """
 
-import json
 import math
 from collections.abc import Sequence
 from functools import cached_property
@@ -27,7 +26,7 @@ import zarr
 from factortopy.errors import DataError, first_line
 from factortopy.images import default_workers
 from factortopy.networks import Preprocessing, Tokens
-from factortopy.storage import SHARD_IMAGES, RowArray, ShardedStore, read_rows, shard_bytes, shard_path, write_shard
+from factortopy.storage import RowArray, ShardedStore, read_rows, shard_bytes
 from factortopy.tokens.components import KINDS, TokenBasis
 
 DIGESTS = "image_sha256"
@@ -51,7 +50,7 @@ class TokenFolder(ShardedStore):
         if not (self.path / BASIS).is_dir():
             return None
         try:
-            layers = [_folder_name(layer) for layer in facts["layers"]]
+            layers = [folder_name(layer) for layer in facts["layers"]]
             arrays: Any = group[BASIS]
             return TokenBasis.from_arrays(lambda name: np.asarray(arrays[name][...]), layers)
         except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
@@ -152,7 +151,7 @@ class TokenStore:
             fault = f"image indices must be one or more of 0 to {len(self) - 1}, as the store {self.path} has"
             raise DataError(fault, path=self.path)
         rows = np.arange(len(self)) if wanted is None else wanted
-        items = _items(self.layers, self.channels, self.grid, self.basis)
+        items = item_shapes(self.layers, self.channels, self.grid, self.basis)
         arrays = [RowArray(self.path / name, item, "<f2") for name, item in items.items()]
         try:
             parts = [torch.from_numpy(part) for part in read_rows(arrays, rows, default_workers())]
@@ -194,79 +193,13 @@ def images_done(path: str | Path) -> int:
     return TokenFolder(Path(path)).done
 
 
-class TokenWriter:
-    """A store that is filled shard by shard: a new one, or one left by an earlier run of the same extraction.
-
-    Whoever writes holds the lock of ``only_writer``. ``identity`` is what makes the tokens what they are (network,
-    weights, preprocessing, grid, images), equal in every run that fills the store, but for images after those that are
-    complete; the provenance of the first run with these images is kept. ``done`` images are complete: a multiple of 64
-    unless all are. With a ``basis``, which a new store keeps, the tokens given are components.
-    """
-
-    def __init__(
-        self, path: str | Path, identity: dict[str, Any], provenance: dict[str, Any], basis: TokenBasis | None = None
-    ) -> None:
-        self._folder = TokenFolder(Path(path))
-        self._identity: dict[str, Any] = json.loads(json.dumps(identity))
-        self._total = len(self._identity["image_ids"])
-        names, channels, grid = (self._identity[name] for name in ("layers", "channels", "grid"))
-        # Parts of an image by array: layers' maps, then layers' global tokens, then the digest.
-        self._items = {**_items(names, channels, tuple(grid), basis), DIGESTS: (DIGEST_BYTES,)}
-        done = self._folder.done
-        needed = planned_bytes(self._total - done, channels, grid, None if basis is None else basis.count)
-        self._folder.check_space(needed, "take fewer layers, a smaller grid or another disk")
-        arrays = {name: self._layout(name, item) for name, item in self._items.items()}
-        axes = {} if basis is None else basis.to_arrays([_folder_name(layer) for layer in names])
-        kept = {f"{BASIS}/{name}": values for name, values in axes.items()}
-        self._folder.begin(self._identity, {"provenance": provenance}, arrays, self._total, kept)
-        self._arrays = (*self._items, *kept)
-        self.done = done
-        if done == self._total:
-            self._folder.mark(done, done, self._arrays)  # those left out were all that was missing
-        count = min(SHARD_IMAGES, self._total)
-        self._shard = {name: np.empty((count, *item), _dtype(name)) for name, item in self._items.items()}
-        self._filled = 0
-
-    def add(self, tokens: Tokens, digests: Sequence[bytes]) -> None:
-        """Add the next images, all of one shard, and the SHA-256 of their pixels; a full shard is written."""
-        rows = slice(self._filled, self._filled + len(tokens))
-        parts = [tensor.numpy() for tensor in (*tokens.local, *tokens.global_)]
-        parts.append(np.frombuffer(b"".join(digests), np.uint8).reshape(-1, DIGEST_BYTES))
-        for shard, part in zip(self._shard.values(), parts, strict=True):
-            shard[rows] = part
-        self._filled = rows.stop
-        if self._filled == SHARD_IMAGES or self.done + self._filled == self._total:
-            self._write()
-
-    def _write(self) -> None:
-        number = self.done // SHARD_IMAGES
-        with self._folder.writing(self._total):
-            for name, values in self._shard.items():
-                item = values.shape[1:]
-                file = shard_path(self._folder.path / name, number, *[0] * len(item))
-                write_shard(file, values[: self._filled], (1, *item), (SHARD_IMAGES, *item))
-        self.done += self._filled
-        self._filled = 0
-        self._folder.mark(self.done, self._total, self._arrays)
-
-    def _layout(self, name: str, item: tuple[int, ...]) -> dict[str, Any]:
-        axes = ("byte",) if name == DIGESTS else ("channel", "height", "width")
-        return {
-            "shape": (self._total, *item),
-            "dtype": _dtype(name),
-            "chunks": (1, *item),
-            "shards": (SHARD_IMAGES, *item),
-            "dimension_names": ("image", *axes[: len(item)]),
-        }
-
-
-def _items(
+def item_shapes(
     layers: Sequence[str], channels: Sequence[int], grid: tuple[int, int], basis: TokenBasis | None
 ) -> dict[str, tuple[int, ...]]:
     """Shape of an image in every array of tokens: layers' maps, then layers' global tokens."""
     whole = (channels, channels)
     counts = whole if basis is None else [[len(own.variance) for own in kind] for kind in (basis.local, basis.global_)]
-    names = [_folder_name(layer) for layer in layers]
+    names = [folder_name(layer) for layer in layers]
     return {
         f"{kind}/{name}": (count, *place)
         for kind, own, place in zip(KINDS, counts, (grid, ()), strict=True)
@@ -274,12 +207,8 @@ def _items(
     }
 
 
-def _folder_name(layer: str) -> str:
+def folder_name(layer: str) -> str:
     """A layer's name as that of a folder that Zarr allows."""
     if layer in ("", "zarr.json") or layer.startswith((".", "__")):
         return f"%{ord(layer[:1] or chr(0)):02X}{quote(layer[1:], safe='')}"
     return quote(layer, safe="")
-
-
-def _dtype(name: str) -> str:
-    return "uint8" if name == DIGESTS else "<f2"

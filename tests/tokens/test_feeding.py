@@ -1,0 +1,80 @@
+"""Photographs resized on the device give the tokens that Pillow's give; here the device is the processor."""
+
+import numpy as np
+import PIL
+import pytest
+import torch
+from PIL import Image
+from pixel_network import PixelNetwork, noise_images, run
+
+from factortopy.errors import DataError
+from factortopy.images import images_from_folder, sample_views
+from factortopy.networks import Preprocessing, network_from_function
+from factortopy.tokens import extract
+
+LEVELS = 1 if int(PIL.__version__.split(".")[0]) >= 13 else 4
+"""Of 255, see tests/networks/test_on_tensors.py."""
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory):
+    """Photographs of several sizes: plain, grey, CMYK, turned by EXIF, of a palette, transparent."""
+    folder, views = tmp_path_factory.mktemp("pictures"), sample_views(8)
+    turned = Image.Exif()
+    turned[274] = 6
+    odd = {
+        "grey.jpg": lambda image: (image.convert("L"), {}),
+        "cmyk.jpg": lambda image: (image.convert("CMYK"), {}),
+        "turned.jpg": lambda image: (image, {"exif": turned.tobytes()}),
+        "palette.png": lambda image: (image.convert("P"), {}),
+        "clear.png": lambda image: (Image.merge("RGBA", (*image.split(), image.convert("L"))), {}),
+    }
+    for number in range(8):
+        image = views.image(number)
+        image.resize([(48, 60), (60, 48), (64, 64)][number % 3]).save(folder / f"{number}.jpg", quality=90)
+    for number, (name, change) in enumerate(odd.items()):
+        image, options = change(views.image(number).resize((50, 40)))
+        image.save(folder / name, **options)
+    return images_from_folder(folder)
+
+
+def network(mode, channels):
+    """Its tokens are the pixels it sees, in levels of 255 above the mean."""
+    seen = Preprocessing((32, 24), (0.5, 0.4, 0.3), (0.5, 0.25, 0.2), "bicubic", 0.8, mode, channels)
+    scale = 255 * torch.tensor(seen.std if channels == "RGB" else seen.std[::-1])[:, None, None]
+    return network_from_function(lambda images: {"pixels": images * scale, "half": images * scale / 2}, seen, "levels")
+
+
+@pytest.mark.parametrize(("mode", "channels"), [("center", "RGB"), ("squash", "BGR")])
+def test_tokens_are_those_of_pillow(pictures, tmp_path, mode, channels):
+    options = {"grid": (32, 24), "batch_size": 3, "precision": "fp32", "progress": False}
+    stores = {
+        name: extract(network(mode, channels), pictures, tmp_path / name, on_device=there, **options)
+        for name, there in (("device", True), ("pillow", False), ("usual", None))
+    }
+    device, pillow = (stores[name].read().local[0].float() for name in ("device", "pillow"))
+    assert float(pillow.std()) > 20
+    assert float((device - pillow).abs().max()) <= LEVELS + 0.1  # float16 has steps of an eighth here
+    assert float((device - pillow).abs().mean()) <= (0.02 if LEVELS == 1 else 0.3)
+    assert stores["device"].digests == stores["pillow"].digests
+    # The processor is as quick with Pillow, which is the reference.
+    assert torch.equal(stores["usual"].read().local[0], stores["pillow"].read().local[0])
+    assert [stores[name].provenance["resized"] for name in stores] == ["on the device", "by Pillow", "by Pillow"]
+    # Either goes on where the other stopped, as both are the same to a level: a whole store is opened.
+    again = extract(network(mode, channels), pictures, tmp_path / "pillow", on_device=True, **options)
+    assert again.provenance == stores["pillow"].provenance
+
+
+def test_many_batches_keep_their_order(tmp_path):
+    store = run(PixelNetwork(), tmp_path / "device", batch_size=7, workers=3, on_device=True)
+    expected = run(PixelNetwork(), tmp_path / "pillow", batch_size=7, workers=3)
+    np.testing.assert_allclose(store.read().local[0], expected.read().local[0], atol=4.1 * LEVELS / 255)
+    assert store.digests == expected.digests
+    assert store.image_ids == noise_images().ids
+
+
+def test_borders_need_pillow(tmp_path):
+    with pytest.raises(DataError, match="borders, which only Pillow adds"):
+        extract(network("border", "RGB"), noise_images(3), tmp_path / "tokens", on_device=True, progress=False)
+    store = extract(network("border", "RGB"), noise_images(3), tmp_path / "tokens", progress=False)
+    assert store.provenance["resized"] == "by Pillow"
