@@ -1,6 +1,7 @@
-"""Converting a full-size synthetic fsaverage subject of NSD: speed against the disk's own, and peak memory.
+"""Reading tokens; converting a full-size synthetic fsaverage subject of NSD: speed against the disk's own, and memory.
 
     python benchmarks/readers.py                        # 2 sessions, 2 GB, about a minute on a slow disk
+    python benchmarks/readers.py --sessions 0           # tokens alone, some seconds
     python benchmarks/readers.py --sessions 40          # a whole subject: needs 80 GB of disk
     python benchmarks/readers.py --folder /data/scratch # on that disk
 
@@ -10,7 +11,13 @@ write of the same bytes, over the time of the conversion, which reads and writes
 holds none of the files when they are read, and writing ends when all bytes are on the disk (fsync).
 ``fraction_of_read_speed`` compares reading alone: all betas through the reader, against the plain read.
 Medians over the repeats. ``peak_gb`` is the largest resident memory of the whole converting process, Python
-and its libraries included. The last line is one JSON object.
+and its libraries included.
+
+Tokens are those of 256 images in a ViT-B, random numbers (307 MB), read from the page cache in one process: by 64 in
+order, by 64 and by 8 in any order, and reduced to 128 components, of which tokens are made again; the best of the
+repeats, as other work on the machine only slows down. ``read_over_plain`` is reading in order over ``readinto`` of the
+same files into one buffer; ``read_over_zarr`` is eight images in any order over the same by Zarr's own reader. The last
+line is one JSON object.
 """
 
 import argparse
@@ -25,12 +32,17 @@ from pathlib import Path
 
 import nibabel as nib
 import numpy as np
+import torch
+import zarr
 from scipy.io import savemat
 
 from factortopy.datasets import convert, open_nsd
+from factortopy.networks import Preprocessing, Tokens
+from factortopy.tokens import TokenBasis, TokenMoments, TokenStore, TokenWriter
 
 VERTICES, TRIALS, DESIGNED = 163_842, 750, 40
 AT_ONCE = 2**24
+TOKEN_IMAGES = 256
 
 
 def write_subject(root: Path, sessions: int) -> list[Path]:
@@ -146,13 +158,84 @@ def measure(folder: Path, sessions: int, repeats: int) -> dict[str, float]:
     return medians | {"bytes": float(size), "peak": peak}
 
 
+def write_tokens(folder: Path, components: int | None) -> TokenStore:
+    """Random tokens of some images in a ViT-B, whole or reduced."""
+    random = torch.Generator().manual_seed(0)
+    channels, ids = (768,) * 12, [f"{number:03d}" for number in range(TOKEN_IMAGES)]
+    network = {"network": "random", "weights_hash": "", "layers": [f"blocks.{number}" for number in range(12)]}
+    seen = vars(Preprocessing((224, 224), (0.5,) * 3, (0.5,) * 3, "bicubic", 0.875))
+    identity = {**network, "channels": channels, "global_token": "class", "preprocessing": seen, "precision": "fp32"}
+    identity |= {"grid": (8, 8), "image_ids": ids, "image_groups": None}
+
+    def layers(count: int, *place: int) -> tuple[torch.Tensor, ...]:
+        return tuple(torch.randn(64, count, *place, generator=random).half() for _ in channels)
+
+    basis = None
+    if components is not None:
+        moments = TokenMoments(64).add(Tokens(layers(768, 8, 8), layers(768)))
+        basis = TokenBasis.measure(moments, components)
+    with TokenWriter(folder, identity, {}, basis) as writer:
+        for _ in range(0, TOKEN_IMAGES, 64):
+            writer.add(Tokens(layers(components or 768, 8, 8), layers(components or 768)), [bytes(32)] * 64)
+    return TokenStore.open(folder)
+
+
+def measure_tokens(folder: Path, repeats: int) -> dict[str, float]:
+    """Gigabytes a second of tokens in float16, and how they compare."""
+    store, reduced = write_tokens(folder / "tokens", None), write_tokens(folder / "reduced", 128)
+    files = [file for file in (store.path).rglob("*") if file.is_file() and "c" in file.parts]
+    size = sum(file.stat().st_size for file in files)
+    order = np.random.default_rng(0).permutation(TOKEN_IMAGES)
+    arrays = [zarr.open_array(store.path / kind / layer) for kind in ("local", "global") for layer in store.layers]
+    buffer = bytearray(max(file.stat().st_size for file in files))
+
+    def plain() -> None:
+        for path in files:
+            with open(path, "rb", buffering=0) as file:
+                file.readinto(buffer)
+
+    def by_eight(read: Callable[[list[int]], object], images: int) -> None:
+        for start in range(0, images, 8):
+            read(order[start : start + 8].tolist())
+
+    works: dict[str, tuple[Callable[[], None], float]] = {
+        "plain": (plain, 1),
+        "in_order": (lambda: [store.read(range(first, first + 64)) for first in range(0, TOKEN_IMAGES, 64)], 1),
+        "any_order": (lambda: [store.read(part.tolist()) for part in order.reshape(-1, 64)], 1),
+        "eight": (lambda: by_eight(store.read, TOKEN_IMAGES), 1),
+        "eight_by_zarr": (
+            lambda: by_eight(lambda rows: [array.oindex[rows] for array in arrays], 32),
+            32 / TOKEN_IMAGES,
+        ),
+        "reduced": (lambda: [reduced.read(range(first, first + 64)) for first in range(0, TOKEN_IMAGES, 64)], 1),
+    }
+    speed = {}
+    for name, (work, share) in works.items():
+        seconds = []
+        for _ in range(repeats):
+            start = time.perf_counter()
+            work()
+            seconds.append(time.perf_counter() - start)
+        speed[name] = share * size / min(seconds) / 1e9
+        print(f"tokens, {name.replace('_', ' '):<26}{speed[name]:>7.2f} GB / s")
+    facts = {f"tokens_{name}_gb_per_second": value for name, value in speed.items()}
+    facts["read_over_plain"] = speed["in_order"] / speed["plain"]
+    facts["read_over_zarr"] = speed["eight"] / speed["eight_by_zarr"]
+    return facts
+
+
 def main() -> None:
     """Run and print a table and a JSON line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--sessions", type=int, default=2, choices=range(1, DESIGNED + 1), metavar="1..40")
+    parser.add_argument("--sessions", type=int, default=2, choices=range(DESIGNED + 1), metavar="0..40")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--folder", type=Path, help="on the disk to measure; default: the temporary folder")
     options = parser.parse_args()
+    with tempfile.TemporaryDirectory(dir=options.folder) as folder:
+        tokens = measure_tokens(Path(folder), options.repeats)
+    if not options.sessions:
+        print(json.dumps(tokens | {"cores": os.cpu_count()}))
+        return
     with tempfile.TemporaryDirectory(dir=options.folder) as folder:
         found = measure(Path(folder), options.sessions, options.repeats)
     size, peak = found.pop("bytes"), found.pop("peak")
@@ -169,6 +252,8 @@ def main() -> None:
         "sessions": options.sessions,
         "gigabytes": size / 1e9,
         "seconds": found,
+        **tokens,
+        "cores": os.cpu_count(),
     }
     print(json.dumps(result))
 

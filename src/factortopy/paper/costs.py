@@ -30,7 +30,7 @@ class RandomTokens:
     """Tokens of no network, of the sizes of one: enough to time a fit with."""
 
     network, weights_hash, global_token, precision, outliers = "random", "", "class", "fp32", "kept"
-    image_groups = basis = None
+    image_groups = digests = basis = None
 
     def __init__(self, channels: Sequence[int], grid: tuple[int, int], image_ids: tuple[str, ...]) -> None:
         self.channels, self.grid, self.image_ids = tuple(channels), grid, image_ids

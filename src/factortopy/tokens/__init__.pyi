@@ -17,3 +17,4 @@ from .store import TokenFolder as TokenFolder
 from .store import TokenStore as TokenStore
 from .store import images_done as images_done
 from .store import planned_bytes as planned_bytes
+from .writer import TokenWriter as TokenWriter
