@@ -182,7 +182,7 @@ def test_npz_holds_voxels_as_they_are(mapping, tmp_path):
 
 
 def test_pycortex_finds_views_numbers_and_meshes(mapping, tmp_path):
-    """By the layout that ``cortex.Dataset.from_file`` reads, and by it where pycortex is installed."""
+    """By the layout that pycortex's ``Dataset.from_file`` reads."""
     path = export_maps(mapping, tmp_path / "maps", "pycortex") / "maps.hdf"
     both = np.concatenate([spread(mapping, mapping.dataset["r2"].values, side) for side in SIDES])
     with h5py.File(path) as file:
@@ -197,10 +197,15 @@ def test_pycortex_finds_views_numbers_and_meshes(mapping, tmp_path):
         np.testing.assert_array_equal(meshes["wm/rh/pts"][:], own.white.coordinates)
         np.testing.assert_array_equal(meshes["flat/rh/polys"][:], own.flat.faces)
         assert f"views/layer_share_{len(mapping.layers):02d}" in file
+
+
+def test_pycortex_itself_opens_the_file(mapping, tmp_path):
     # By a module that tests/cortex, a folder on the path, has not.
     dataset = pytest.importorskip("cortex.dataset", reason="pycortex is not installed")
+    path = export_maps(mapping, tmp_path / "maps", "pycortex") / "maps.hdf"
     vertex = dataset.Dataset.from_file(str(path))["r2"]
     assert (vertex.llen, vertex.rlen) == (COUNT, COUNT)
+    both = np.concatenate([spread(mapping, mapping.dataset["r2"].values, side) for side in SIDES])
     np.testing.assert_array_equal(vertex.data, both.astype(np.float32))
 
 
