@@ -124,9 +124,9 @@ def test_unwritable_places_are_found_before_the_work(run, photographs, tokens, s
         ("plot", mapping, "-o", output),
         ("report", mapping, output / "page.html"),
     ):
-        start = time.perf_counter()
+        start = time.process_time()
         refused(run(*words), output, "choose another place")
-        assert time.perf_counter() - start < 2
+        assert time.process_time() - start < 2
     assert file.read_text() == "kept"
 
 
