@@ -33,6 +33,7 @@ class PlantedTokens:
     global_token: str = "class"
     preprocessing: Preprocessing = SEEN
     provenance: dict = field(default_factory=dict)
+    facts: dict = field(default_factory=dict)
 
     def __post_init__(self):
         random = np.random.default_rng(self.seed)

@@ -35,6 +35,7 @@ class RandomTokens:
     def __init__(self, channels: Sequence[int], grid: tuple[int, int], image_ids: tuple[str, ...]) -> None:
         self.channels, self.grid, self.image_ids = tuple(channels), grid, image_ids
         self.provenance: dict[str, Any] = {}
+        self.facts: dict[str, Any] = {}
         self.layers = tuple(f"layer {number}" for number in range(len(self.channels)))
 
     def __len__(self) -> int:
