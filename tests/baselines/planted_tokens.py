@@ -32,6 +32,8 @@ class PlantedTokens:
     grid: tuple = (GRID, GRID)
     global_token: str = "class"
     preprocessing: Preprocessing = SEEN
+    precision: str = "fp32"
+    outliers: str = "kept"
     provenance: dict = field(default_factory=dict)
     facts: dict = field(default_factory=dict)
 
