@@ -63,7 +63,7 @@ def test_a_fit_is_saved_made_again_and_predicts_as_ever(tokens, fitted, tmp_path
     np.testing.assert_allclose(data["layer_share"].sum("layer"), 1, atol=1e-3)
     assert loaded.voxels.coordinates is None
     assert loaded.voxels.groups.tolist() == ["V4"] * 3 + ["IT"] * 4
-    assert loaded.settings["damping"] == 100.0
+    assert loaded.settings["damping"] == 10.0
 
 
 def test_what_was_assumed_is_said_everywhere(fitted, tmp_path):

@@ -142,7 +142,7 @@ RECIPES: dict[Recipe, dict[str, Any]] = {
 }
 
 
-WITHOUT_COORDINATES = {"components": 96, "damping": 100.0, "topology": False}
+WITHOUT_COORDINATES = {"components": 256, "damping": 10.0, "topology": False}
 """What the recipe ``"default"`` takes where voxels have no coordinates: channels are solved, not trained."""
 
 
