@@ -6,8 +6,9 @@ import torch
 from sklearn.linear_model import Ridge
 
 from factortopy.fitting import Examples
-from factortopy.fitting.channels import Known, Regressions, find_parcels, parcel_responses, solve_channels
-from factortopy.fitting.closed_form import PENALTIES
+from factortopy.fitting.solved.channels import Known, Regressions, solve_channels
+from factortopy.fitting.solved.closed_form import PENALTIES
+from factortopy.fitting.solved.parcels import find_parcels, parcel_responses
 from factortopy.model import ChannelAlign, ChannelMap, FactorTopy, FixedSelectors, Selection, gaussian_pool
 from factortopy.networks import Tokens
 
@@ -58,14 +59,15 @@ def test_images_that_are_only_judged_are_predicted_and_not_learnt_from(regressio
     read, targets, repeats = regression
     generator = torch.Generator().manual_seed(8)
     new, wanted = torch.randn(VOXELS, 9, WIDTH, generator=generator), torch.randn(VOXELS, 9, 2, generator=generator)
-    scores = solved(*regression).scores(new, wanted[:, :, 0], torch.ones(9))
+    errors, totals = solved(*regression).errors(new, wanted[:, :, 0], torch.ones(9))
     for index, target, voxel in ((2, 0, 0), (5, 1, 1)):
         model = Ridge(penalty_of(index, read[voxel], repeats))
         model.fit(read[voxel].numpy(), targets[voxel, :, target].numpy(), sample_weight=repeats.numpy())
         error = np.square(wanted[voxel, :, 0].numpy() - model.predict(new[voxel].numpy())).sum()
         mean = np.average(targets[voxel, :, 0].numpy(), weights=repeats.numpy())
         total = np.square(wanted[voxel, :, 0].numpy() - mean).sum()
-        assert float(scores[index, target, voxel]) == pytest.approx(1 - error / total, abs=1e-4)
+        assert float(errors[index, target, voxel]) == pytest.approx(error, rel=1e-4)
+        assert float(totals[voxel]) == pytest.approx(total, rel=1e-4)
 
 
 def test_validation_images_that_are_the_test_images_are_not_learnt_from():
@@ -94,9 +96,9 @@ def test_validation_images_are_learnt_from_after_they_have_judged():
 def test_constant_responses_score_nothing_and_get_no_channels(regression):
     read, targets, repeats = regression
     fitted = solved(read, torch.full_like(targets, 2.0), repeats)
-    scores = fitted.scores(read[:, :5], torch.full((VOXELS, 5), 2.0), repeats[:5])
-    assert not scores.any()
-    channels, bias = fitted.solve(torch.full_like(scores, 1 / scores[..., 0].numel()))
+    errors, totals = fitted.errors(read[:, :5], torch.full((VOXELS, 5), 2.0), repeats[:5])
+    assert max(errors.max(), totals.max()) < 1e-9
+    channels, bias = fitted.solve(torch.full_like(errors, 1 / errors[..., 0].numel()))
     assert channels.abs().max() < 1e-5
     torch.testing.assert_close(bias, torch.full_like(bias, 2.0))
 
@@ -181,8 +183,8 @@ def test_views_of_one_scene_do_not_tell_for_each_other():
 def test_memory_is_bounded_without_a_change_of_the_result(monkeypatch):
     found = []
     for block, chunk in ((2**27, 2**22), (64 * 200, 8 * 64 * 3)):
-        monkeypatch.setattr("factortopy.fitting.channels.BLOCK_NUMBERS", block)
-        monkeypatch.setattr("factortopy.fitting.channels.CHUNK_NUMBERS", chunk)
+        monkeypatch.setattr("factortopy.fitting.solved.channels.BLOCK_NUMBERS", block)
+        monkeypatch.setattr("factortopy.fitting.solved.channels.CHUNK_NUMBERS", chunk)
         model, tokens, responses, *_ = planted(1)
         solve_channels(model, known(tokens, responses), progress=False)
         found.append(model.channels.detach().clone())
@@ -190,7 +192,7 @@ def test_memory_is_bounded_without_a_change_of_the_result(monkeypatch):
 
 
 def test_parcels_hold_voxels_that_lie_together(monkeypatch):
-    monkeypatch.setattr("factortopy.fitting.channels.FEWEST", 10)
+    monkeypatch.setattr("factortopy.fitting.solved.parcels.FEWEST", 10)
     coordinates = torch.rand(400, 3, generator=torch.Generator().manual_seed(0)) * 50
     parcels = find_parcels(coordinates, 40)
     assert parcels.voxels.sum() == 400

@@ -7,10 +7,17 @@ from sklearn.linear_model import Ridge
 
 from factortopy.fitting import fit_settings
 from factortopy.fitting.build import build_solved_model
-from factortopy.fitting.candidates import candidates, design, posterior, select_and_solve
-from factortopy.fitting.closed_form import PENALTIES, centre, decompose, dual_weights, leave_folds_out, leave_one_out
 from factortopy.fitting.examples import Examples, distinct_images
 from factortopy.fitting.reduction import TokenReduction
+from factortopy.fitting.solved.candidates import candidates, design, posterior, select_and_solve
+from factortopy.fitting.solved.closed_form import (
+    PENALTIES,
+    centre,
+    decompose,
+    dual_weights,
+    leave_folds_out,
+    leave_one_out,
+)
 from factortopy.model import gaussian_pool
 from factortopy.networks import Tokens
 

@@ -8,7 +8,7 @@ from sklearn.model_selection import GroupKFold
 
 from factortopy.errors import DataError
 from factortopy.fitting import Examples, TokenReduction, fit_yardstick, image_folds, sample_voxels, yardstick
-from factortopy.fitting.closed_form import PENALTIES
+from factortopy.fitting.solved.closed_form import PENALTIES
 from factortopy.networks import Tokens
 
 LAYERS, CHANNELS, GRID, VOXELS = 2, 5, (3, 2), 6

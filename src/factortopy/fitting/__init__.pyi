@@ -3,13 +3,6 @@ from .build import build_paper_model as build_paper_model
 from .build import build_selectors as build_selectors
 from .build import fix_selectors as fix_selectors
 from .build import start_memory as start_memory
-from .closed_form import PENALTIES as PENALTIES
-from .closed_form import Spectrum as Spectrum
-from .closed_form import centre as centre
-from .closed_form import decompose as decompose
-from .closed_form import decompose_kernel as decompose_kernel
-from .closed_form import dual_weights as dual_weights
-from .closed_form import leave_folds_out as leave_folds_out
 from .estimator import FactorTopyRegressor as FactorTopyRegressor
 from .examples import AS_SHIPPED as AS_SHIPPED
 from .examples import Examples as Examples
@@ -29,6 +22,13 @@ from .settings import FitSettings as FitSettings
 from .settings import Recipe as Recipe
 from .settings import fit_settings as fit_settings
 from .settings import without_coordinates as without_coordinates
+from .solved.closed_form import PENALTIES as PENALTIES
+from .solved.closed_form import Spectrum as Spectrum
+from .solved.closed_form import centre as centre
+from .solved.closed_form import decompose as decompose
+from .solved.closed_form import decompose_kernel as decompose_kernel
+from .solved.closed_form import dual_weights as dual_weights
+from .solved.closed_form import leave_folds_out as leave_folds_out
 from .start import ridge_at_edge as ridge_at_edge
 from .token_cache import join_tokens as join_tokens
 from .training import History as History

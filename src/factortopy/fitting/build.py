@@ -1,16 +1,16 @@
 """Models as the two recipes start them."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from factortopy.fitting.candidates import Channels, select_and_solve
 from factortopy.fitting.examples import Examples
 from factortopy.fitting.reduction import TokenReduction
 from factortopy.fitting.settings import FitSettings
+from factortopy.fitting.solved.candidates import Channels, select_and_solve
 from factortopy.fitting.start import COMPONENTS, SCANNED_IMAGES, SCORED_VOXELS
 from factortopy.fitting.token_cache import join_tokens
 from factortopy.machine import seeded
@@ -129,15 +129,8 @@ def solve_model(
     *,
     progress: bool,
 ) -> FactorTopy:
-    """The model of voxels without coordinates, in closed form; see :mod:`factortopy.fitting.candidates`."""
-    with progress_bar("Principal components", len(images), show=progress) as advance:
-
-        def reduced() -> Iterator[Tokens]:
-            for batch in images.batches(BATCH):
-                yield reduction.apply(batch.to(device))
-                advance(len(batch))
-
-        tokens = join_tokens(reduced(), len(images), device).to(dtype=torch.float32)
+    """The model of voxels without coordinates, in closed form; see :mod:`factortopy.fitting.solved.candidates`."""
+    tokens = all_components(images, lambda batch: reduction.apply(batch.to(device)), device, progress)
     channels = select_and_solve(
         tokens,
         images.all_responses(device),
@@ -147,6 +140,20 @@ def solve_model(
         progress,
     )
     return build_solved_model(settings, channels, reduction)
+
+
+def all_components(
+    images: Examples, change: Callable[[Tokens], Tokens], device: torch.device, progress: bool
+) -> Tokens:
+    """Components of all images, in float32 on a device, as ``change`` makes them of what is read."""
+    with progress_bar("Principal components", len(images), show=progress) as advance:
+
+        def changed() -> Iterator[Tokens]:
+            for batch in images.batches(BATCH):
+                yield change(batch)
+                advance(len(batch))
+
+        return join_tokens(changed(), len(images), device).to(dtype=torch.float32)
 
 
 def start_memory(images: int, voxels: int, layers: int, positions: int) -> float:

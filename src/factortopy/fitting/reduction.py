@@ -56,7 +56,8 @@ class PrincipalComponents:
         if not bool((found.variance > 0).any()):
             raise DataError("the tokens of a layer are the same for all training images; fit images that differ")
         damped = found.variance + damping * found.variance.mean()
-        projection = damped.rsqrt()[:, None] * found.axes * found.inverse
+        # As a checkpoint gives it back: products differ in their last bits by how numbers lie.
+        projection = (damped.rsqrt()[:, None] * found.axes * found.inverse).contiguous()
         return cls(found.mean.float(), projection.float(), (found.variance / damped).float())
 
     def apply(self, tokens: Float[Tensor, "*batch C"]) -> Float[Tensor, "*batch K"]:
@@ -68,9 +69,13 @@ class PrincipalComponents:
 
         With s the variance of a component and d what was added to it, ``variance = s / (s + d)``.
         """
-        kept = self.variance[:count]
-        stretch = (1 - kept).clamp(min=1e-6).rsqrt()
+        kept, stretch = self.variance[:count], self.stretch[:count]
         return PrincipalComponents(self.mean, stretch[:, None] * self.projection[:count], kept * stretch.square())
+
+    @property
+    def stretch(self) -> Float[Tensor, "K"]:
+        """What makes damped components undamped ones."""
+        return (1 - self.variance).clamp(min=1e-6).rsqrt()
 
     def to(self, device: torch.device) -> "PrincipalComponents":
         """The same components on a device."""
@@ -138,6 +143,14 @@ class TokenReduction:
     def undamped(self, count: int) -> "TokenReduction":
         """At most so many leading components of every kind and layer; see :meth:`PrincipalComponents.undamped`."""
         return TokenReduction(*(tuple(layer.undamped(count) for layer in kind) for kind in (self.local, self.global_)))
+
+    def undamp(self, components: Tokens) -> Tokens:
+        """Damped components as :meth:`undamped` would have given them."""
+        local = (
+            values * layer.stretch[:, None, None] for layer, values in zip(self.local, components.local, strict=True)
+        )
+        pairs = zip(self.global_, components.global_, strict=True)
+        return Tokens(tuple(local), tuple(values * layer.stretch for layer, values in pairs))
 
     def to(self, device: torch.device) -> "TokenReduction":
         """The same components on a device."""

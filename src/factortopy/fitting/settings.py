@@ -37,6 +37,8 @@ class FitSettings(Settings):
             and channels of voxels are shrunk towards them. 0 for neither.
         closed_form: whether channels of every voxel are at last solved in closed form, from training and validation
             images, or stay as trained, on voxels (recipe ``"default"``).
+        patches: whether voxels may read patches of the image with a size, by channels of every component, where that
+            predicts the validation images of few better (recipe ``"default"`` with topology and ``closed_form``).
         loss: ``"squared"`` error, or ``"smooth_l1"`` with beta 0.1.
         steps: optimisation steps at most.
         batch_size: images per step.
@@ -73,6 +75,7 @@ class FitSettings(Settings):
     damping: float = Field(default=0.1, gt=0)
     parcels: int = Field(ge=0)
     closed_form: bool
+    patches: bool
     loss: Literal["squared", "smooth_l1"]
     steps: int = Field(ge=1)
     batch_size: int = Field(ge=1)
@@ -134,6 +137,7 @@ _NUMBERS: dict[str, tuple[Any, Any]] = {
     "patience": (5, None),
     "parcels": (0, 1_024),
     "closed_form": (False, True),
+    "patches": (False, True),
 }
 """Of the recipes ``"paper"`` and ``"default"``."""
 RECIPES: dict[Recipe, dict[str, Any]] = {

@@ -23,13 +23,14 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from factortopy.fitting.build import build_selectors
-from factortopy.fitting.candidates import posterior
-from factortopy.fitting.channels import CHUNK_NUMBERS, Known, Parcels, find_parcels, solve_channels
-from factortopy.fitting.closed_form import SMALLEST
 from factortopy.fitting.examples import Examples, distinct_images
 from factortopy.fitting.recipes import train_model
 from factortopy.fitting.reduction import spread_evenly
 from factortopy.fitting.settings import FitSettings
+from factortopy.fitting.solved.candidates import posterior
+from factortopy.fitting.solved.channels import CHUNK_NUMBERS, Known, solve_channels
+from factortopy.fitting.solved.closed_form import SMALLEST
+from factortopy.fitting.solved.parcels import Parcels, find_parcels
 from factortopy.fitting.start import FOLDS, RIDGES, explained
 from factortopy.fitting.token_cache import cache_sides
 from factortopy.fitting.training import Trained
@@ -114,16 +115,15 @@ def train_from(
     told: dict[str, Any] = {"machine": machine, "refit": refit, "progress": progress}
     own = train_model(*where, checkpoint=checkpoint, description=description, **told)
     with torch.no_grad():
-        found = own.model.select().map(Tensor.cpu)
-    given, aligns = (
-        Selection(donor.space, found.layer if donor.layer is None else donor.layer, donor.scale),
-        donor.aligns,
-    )
+        found = own.model.select().map(Tensor.cpu)._replace(size=None)
+    given = Selection(donor.space, found.layer if donor.layer is None else donor.layer, donor.scale)
+    aligns = donor.aligns
     if not aligns:
         told["checkpoint"] = (
             None if checkpoint is None else Checkpoint(checkpoint.folder / "start", checkpoint.identity)
         )
-        guided = train_model(*where, FixedSelectors(given), description=f"{description} at donors' places", **told)
+        points = settings.model_copy(update={"patches": False}), *where[1:]
+        guided = train_model(*points, FixedSelectors(given), description=f"{description} at donors' places", **told)
         aligns = (guided.model.align,)
     # Apple's GPUs have no float64, which channels are solved in.
     there = replace(machine, device=torch.device("cpu")) if machine.device.type == "mps" else machine

@@ -20,9 +20,9 @@ from sklearn.model_selection import GroupKFold
 from torch import Tensor
 
 from factortopy.errors import DataError
-from factortopy.fitting.closed_form import centre, decompose_kernel, dual_weights, leave_folds_out
 from factortopy.fitting.examples import Examples, distinct_images
 from factortopy.fitting.reduction import TokenReduction
+from factortopy.fitting.solved.closed_form import centre, decompose_kernel, dual_weights, leave_folds_out
 from factortopy.fitting.token_cache import join_tokens
 from factortopy.networks import Tokens
 

@@ -11,7 +11,7 @@ which is the error of a fit to all other images, all trials of image j left out 
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 PENALTIES = torch.logspace(-2, 5, 15, dtype=torch.float64)
@@ -92,21 +92,34 @@ def leave_folds_out(
         responses: centred (:func:`centre`).
         folds: number of the fold of every image; two folds at least.
     """
+    error, total = responses.new_zeros(len(PENALTIES), responses.shape[1]), responses.new_zeros(responses.shape[1])
     rotated = spectrum.rows.T @ responses
-    by_mean = (1 - spectrum.left).sqrt()
-    error = responses.new_zeros(len(PENALTIES), responses.shape[1])
-    total = responses.new_zeros(responses.shape[1])
     for fold in folds.unique():
-        out = folds == fold
-        rows, own = spectrum.rows[out], responses[out]
-        without_mean = torch.eye(len(rows)).to(rows) - torch.outer(by_mean[out], by_mean[out])
-        total += torch.linalg.solve(without_mean, own).square().sum(dim=0)
-        for index, penalty in enumerate(PENALTIES.tolist()):
-            shrunk = rows / (spectrum.values + penalty)
-            error[index] += (
-                torch.linalg.solve(without_mean - shrunk @ rows.T, own - shrunk @ rotated).square().sum(dim=0)
-            )
+        left, own = _leave_out(spectrum, responses, rotated, folds == fold)
+        error, total = error + left, total + own
     return torch.where(total > SMALLEST, 1 - error / total.clamp(min=SMALLEST), 0.0)
+
+
+def leave_last_out(spectrum: Spectrum, responses: Float[Tensor, "n M"], count: int) -> Float[Tensor, "Q M"]:
+    """R^2 of the last images alone, all left out together; see :func:`leave_folds_out`."""
+    out = torch.arange(len(responses), device=responses.device) >= len(responses) - count
+    error, total = _leave_out(spectrum, responses, spectrum.rows.T @ responses, out)
+    return torch.where(total > SMALLEST, 1 - error / total.clamp(min=SMALLEST), 0.0)
+
+
+def _leave_out(
+    spectrum: Spectrum, responses: Float[Tensor, "n M"], rotated: Float[Tensor, "r M"], out: Bool[Tensor, "n"]
+) -> tuple[Float[Tensor, "Q M"], Float[Tensor, "M"]]:
+    """Squared errors of some images, predicted from the others, and their squared distance from the others' mean."""
+    by_mean = (1 - spectrum.left[out]).sqrt()
+    rows, own = spectrum.rows[out], responses[out]
+    without_mean = torch.eye(len(rows)).to(rows) - torch.outer(by_mean, by_mean)
+    error = responses.new_empty(len(PENALTIES), responses.shape[1])
+    for index, penalty in enumerate(PENALTIES.tolist()):
+        shrunk = rows / (spectrum.values + penalty)
+        left = torch.linalg.solve(without_mean - shrunk @ rows.T, own - shrunk @ rotated)
+        error[index] = left.square().sum(dim=0)
+    return error, torch.linalg.solve(without_mean, own).square().sum(dim=0)
 
 
 def dual_weights(

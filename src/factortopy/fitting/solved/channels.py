@@ -12,20 +12,20 @@ stand among the latter, so that none is learnt from while others are judged by. 
 validation images together.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 import torch
 from jaxtyping import Float, Int
-from sklearn.cluster import KMeans
 from torch import Tensor
 
-from factortopy.fitting.candidates import posterior
-from factortopy.fitting.closed_form import PENALTIES, SMALLEST
-from factortopy.fitting.examples import Examples, Responses
+from factortopy.fitting.examples import Examples
 from factortopy.fitting.reduction import spread_evenly
+from factortopy.fitting.solved.candidates import posterior
+from factortopy.fitting.solved.closed_form import PENALTIES, SMALLEST
+from factortopy.fitting.solved.parcels import Parcels
 from factortopy.machine import in_threads
 from factortopy.model import FactorTopy, reading_matrix
 from factortopy.networks import Tokens
@@ -35,64 +35,9 @@ WIDTHS = (4.0, 8.0, 14.0)
 """Standard deviations of the means around a voxel, mm, beside its own response."""
 JUDGED = 1_000
 """Validation images that penalties and widths are weighed by, at most."""
-FEWEST, VOXELS = 128, 4
-"""Parcels at least, and voxels of each on average: with fewer there would be too little to learn from."""
 BATCH = 64
 BLOCK_NUMBERS, CHUNK_NUMBERS = 2**27, 2**22
 """Numbers of covariances that are held at a time, and of what voxels read: they bound the memory."""
-
-
-class Parcels(NamedTuple):
-    """Voxels that lie together.
-
-    Attributes:
-        label: number of the parcel of every voxel.
-        centre: mean coordinates of each parcel's voxels, mm.
-        voxels: how many they are.
-    """
-
-    label: Int[Tensor, "N"]
-    centre: Float[Tensor, "M 3"]
-    voxels: Float[Tensor, "M"]
-
-    def mean(self, values: Float[Tensor, "N *rest"]) -> Float[Tensor, "M *rest"]:
-        """Mean of each parcel's voxels."""
-        return _mean(values, self.label.to(values.device), self.voxels.to(values.device))
-
-    def around(self, places: Float[Tensor, "some 3"], width: float) -> Float[Tensor, "some M"]:
-        """Weights of the parcels in the mean around places, under a Gaussian of a standard deviation in mm."""
-        distance = torch.cdist(places, self.centre)
-        return (self.voxels.log() - distance.square() / (2 * width**2)).softmax(dim=1)
-
-
-def find_parcels(coordinates: Float[Tensor, "N 3"], most: int) -> Parcels:
-    """At most so many parcels, by k-means; every voxel is one where there are few, or few distinct places."""
-    most = min(max(FEWEST, len(coordinates) // VOXELS), most)
-    places, place = np.unique(coordinates.numpy(), axis=0, return_inverse=True)
-    label = np.arange(len(coordinates))
-    if len(places) > most:
-        found = KMeans(most, n_init=1, max_iter=50, random_state=0).fit_predict(places)
-        label = np.unique(found[place.reshape(-1)], return_inverse=True)[1]
-    of, voxels = torch.from_numpy(label), torch.from_numpy(np.bincount(label)).float()
-    return Parcels(of, _mean(coordinates.float(), of, voxels), voxels)
-
-
-def _mean(values: Tensor, label: Tensor, voxels: Tensor) -> Tensor:
-    total = values.new_zeros(len(voxels), *values.shape[1:]).index_add_(0, label, values)
-    return total / voxels.to(values).view(-1, *[1] * (values.ndim - 1))
-
-
-def parcel_responses(
-    parcels: Parcels, training: Responses, validation: Responses
-) -> tuple[Float[Tensor, "n M"], Float[Tensor, "v M"]]:
-    """Mean responses of parcels, z-scored by the training images."""
-    first, second = (
-        torch.cat([parcels.mean(side[rows].T).T for rows in torch.arange(len(side)).split(BATCH)])
-        for side in (training, validation)
-    )
-    spread, mean = torch.std_mean(first, dim=0, correction=0)
-    spread = torch.where(spread > 0, spread, 1.0)
-    return (first - mean) / spread, (second - mean) / spread
 
 
 class Regressions:
@@ -154,20 +99,20 @@ class Decomposed(NamedTuple):
         unit = self.values.sum(dim=1, keepdim=True).clamp(min=SMALLEST) / self.trials
         return 1 / (self.values + PENALTIES.to(self.values)[:, None, None] * unit)
 
-    def scores(
+    def errors(
         self, read: Float[Tensor, "M J D"], responses: Float[Tensor, "M J"], repeats: Float[Tensor, "J"]
-    ) -> Float[Tensor, "Q S M"]:
-        """R^2 of the voxels' own responses to images that are not in, against the mean of those that are."""
+    ) -> tuple[Float[Tensor, "Q S M"], Float[Tensor, "M"]]:
+        """Squared errors of the voxels' own responses to images that are not in, and of the mean of those that are."""
         rotated = (read.double() - self.mean[:, None]) @ self.axes
         about, repeats = (responses.double() - self.target[:, :1])[..., None], repeats.double()[:, None]
-        total = (repeats * about.square()).sum(dim=1).clamp(min=SMALLEST)
+        total = (repeats * about.square()).sum(dim=(1, 2))
         # Means around a voxel have means of their own.
         about = about - (self.target - self.target[:, :1])[:, None]
         errors = [
             (repeats * (about - rotated @ (shrunk[:, :, None] * self.moved)).square()).sum(dim=1)
             for shrunk in self._shrunk()
         ]
-        return torch.where(total > SMALLEST, 1 - torch.stack(errors) / total, 0.0).mT
+        return torch.stack(errors).mT, total
 
     def solve(self, weights: Float[Tensor, "Q S M"]) -> tuple[Float[Tensor, "M D"], Float[Tensor, "M"]]:
         """Channels and bias of the voxels: the mean of the fits to all targets under all penalties."""
@@ -214,7 +159,8 @@ def solve_channels(
         progress: whether to show a progress bar.
 
     Returns:
-        R^2 of the validation images before they are learnt from: above 0 where more than the mean is predicted.
+        R^2 of the validation images before they are learnt from, of each half under what the other half chose: above 0
+        where more than the mean is predicted.
     """
     count, width = model.channels.shape
     reading = reading_matrix(model.select(), *known.images.read(torch.tensor([0])).local[0].shape[-2:])
@@ -261,18 +207,18 @@ def _solve_block(
         list(in_threads(add, _chunks(len(block), width * len(batch)), device))
         advance(len(batch))
 
-    def judge(some: slice) -> Float[Tensor, "Q S some"]:
-        fitted = regressions.decompose(some, float(repeats[training].sum()))
-        return fitted.scores(_read(reading[some], tokens), own[some], repeats[judges]).cpu()
+    def judge(some: slice) -> list[tuple[Tensor, Tensor]]:
+        fitted, read = regressions.decompose(some, float(repeats[training].sum())), _read(reading[some], tokens)
+        return [fitted.errors(read[:, rows], own[some][:, rows], repeats[judges[rows]]) for rows in halves]
 
     training, validation = torch.arange(len(known.images)).tensor_split([len(known.images) - known.judged])
     list(map(learn, training.split(BATCH)))
     judges = validation[spread_evenly(known.judged, JUDGED)]
     tokens = torch.cat([_positions(model, known.images.read(batch)) for batch in judges.split(BATCH)], dim=1)
-    own = known.images.responses[judges].to(device).T[block]
+    own, halves = known.images.responses[judges].to(device).T[block], torch.arange(len(judges)).tensor_split(2)
     chunks = _chunks(len(block), width * max(width, len(judges)))
-    score = torch.cat(list(in_threads(judge, chunks, device)), dim=2)
-    weights = posterior(score.flatten(0, 1), len(judges), np.zeros(len(block), int)).view_as(score)
+    first, second = zip(*in_threads(judge, chunks, device), strict=True)
+    weights, score = _judge(_joined(first), _joined(second), len(judges))
     if known.refit:
         list(map(learn, validation.split(BATCH)))
     trials = float(repeats.sum() if known.refit else repeats[training].sum())
@@ -280,7 +226,30 @@ def _solve_block(
         channels, bias = regressions.decompose(some, trials).solve(weights[:, :, some])
         model.channels[block[some]] = channels.to(model.channels) / model.factor
         model.bias[block[some]] = bias.to(model.bias)
-    return (weights * score).sum(dim=(0, 1)).float()
+    return score
+
+
+def _joined(parts: Sequence[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
+    errors, totals = zip(*parts, strict=True)
+    return torch.cat(errors, dim=2).cpu(), torch.cat(totals).cpu()
+
+
+def _judge(
+    first: tuple[Tensor, Tensor], second: tuple[Tensor, Tensor], images: int
+) -> tuple[Float[Tensor, "Q S M"], Float[Tensor, "M"]]:
+    """Weights of penalties and widths by all validation images, and R^2 of each half of them by the other's weights."""
+
+    def weigh(errors: Tensor, total: Tensor, images: int) -> Tensor:
+        groups = np.zeros(len(total), int)
+        return posterior(_explained(errors, total).flatten(0, 1), images, groups).view_as(errors)
+
+    total = first[1] + second[1]
+    left = (weigh(*first, images // 2) * second[0] + weigh(*second, images // 2) * first[0]).sum(dim=(0, 1))
+    return weigh(first[0] + second[0], total, images), _explained(left, total).float()
+
+
+def _explained(errors: Float[Tensor, "*rest M"], total: Float[Tensor, "M"]) -> Float[Tensor, "*rest M"]:
+    return torch.where(total > SMALLEST, 1 - errors / total.clamp(min=SMALLEST), 0.0)
 
 
 def _positions(model: FactorTopy, tokens: Tokens) -> Float[Tensor, "positions B D"]:

@@ -6,7 +6,7 @@ A candidate c is a place with a size, layer weights and a scale. What a voxel re
 
 with z the principal components of tokens and n the root mean square of each block over images, so that w and a are
 standard deviations of a prior over channels. Ridge on x_c has a closed form, and so has its leave-one-image-out R^2
-(:mod:`factortopy.fitting.closed_form`). Voxels of a group share a prior over candidates and penalties, found by
+(:mod:`factortopy.fitting.solved.closed_form`). Voxels of a group share a prior over candidates and penalties, found by
 expectation maximisation: where data are few each voxel selects what all select, where many what it reads itself::
 
     weight_icq ~ prior_cq exp(-TEMPER n / 2 log(1 - R^2_icq)),        prior_cq = mean_i weight_icq
@@ -25,10 +25,10 @@ from jaxtyping import Float, Int
 from sklearn.cluster import KMeans
 from torch import Tensor
 
-from factortopy.fitting.closed_form import centre, decompose, dual_weights, leave_one_out
 from factortopy.fitting.reduction import spread_evenly
+from factortopy.fitting.solved.closed_form import centre, decompose, dual_weights, leave_last_out, leave_one_out
 from factortopy.fitting.start import SCANNED_IMAGES, leading
-from factortopy.model import Selection, gaussian_pool
+from factortopy.model import Selection, reading_matrix
 from factortopy.networks import Tokens
 from factortopy.progress import progress_bar
 
@@ -89,8 +89,8 @@ class Design(NamedTuple):
 
 def design(tokens: Tokens, selection: Selection, repeats: Float[Tensor, "n"]) -> Design:
     """What one voxel's selection (of one row) reads from components of tokens."""
-    assert selection.size is not None
-    pool = gaussian_pool(selection.space, selection.size, *tokens.local[0].shape[-2:])[0]
+    alone = selection._replace(layer=torch.ones_like(selection.layer[:, :1]), scale=torch.zeros_like(selection.scale))
+    pool = reading_matrix(alone, *tokens.local[0].shape[-2:])[0, 0, :-1]
     blocks = [*(layer.flatten(2) @ pool.to(layer.dtype) for layer in tokens.local), *tokens.global_]
     widths = torch.tensor([block.shape[1] for block in blocks], device=pool.device)
     features, mean = centre(torch.cat(blocks, dim=1).to(pool.dtype), repeats.to(pool.dtype))
@@ -113,7 +113,7 @@ def score(
 
     Args:
         tokens: components of n distinct images.
-        responses: centred (:func:`~factortopy.fitting.closed_form.centre`).
+        responses: centred (:func:`~factortopy.fitting.solved.closed_form.centre`).
         repeats: trials of each image.
         tried: the candidates.
         progress: whether to show a progress bar.
@@ -136,20 +136,25 @@ def posterior(scores: Float[Tensor, "K N"], images: int, groups: Int[np.ndarray,
         images: how many they are.
         groups: number of the group of every voxel.
     """
-    log = _log_likelihood(scores, images)
+    log = log_likelihood(scores, images)
     weights = torch.empty_like(log)
     for group in np.unique(groups):
         inside = torch.from_numpy(groups == group)
-        own = log[:, inside]
-        prior = own.new_full((len(own), 1), 1 / len(own))
-        for _ in range(ROUNDS):
-            choice = (own + prior.log()).softmax(dim=0)
-            prior = choice.mean(dim=1, keepdim=True).clamp(min=1e-12)
-        weights[:, inside] = choice
+        weights[:, inside] = share_prior(log[:, inside])
     return weights
 
 
-def _log_likelihood(scores: Tensor, images: int) -> Tensor:
+def share_prior(log: Float[Tensor, "K N"]) -> Float[Tensor, "K N"]:
+    """Weights of K choices from log likelihoods, under a prior that all voxels share: their mean weight."""
+    prior = log.new_full((len(log), 1), 1 / len(log))
+    for _ in range(ROUNDS):
+        choice = (log + prior.log()).softmax(dim=0)
+        prior = choice.mean(dim=1, keepdim=True).clamp(min=1e-12)
+    return choice
+
+
+def log_likelihood(scores: Tensor, images: int) -> Tensor:
+    """Of choices, by their R^2 of so many left-out images."""
     return -TEMPER * images / 2 * torch.log((1 - scores).clamp(min=1e-3))
 
 
@@ -167,11 +172,12 @@ def mean_selection(weights: Float[Tensor, "C N"], tried: Selection) -> Selection
 
 
 def share_selections(selection: Selection, most: int) -> tuple[Selection, Int[np.ndarray, "N"]]:
-    """At most so many distinct selections, by k-means, and which of them each voxel takes."""
+    """At most so many distinct selections, by k-means if there are more, and which of them each voxel takes."""
     count = len(selection.scale)
-    if count <= most:
-        return selection, np.arange(count)
     table = torch.cat([part.reshape(count, -1) for part in selection if part is not None], dim=1).double()
+    distinct, first, labels = np.unique(table.numpy(), axis=0, return_index=True, return_inverse=True)
+    if len(distinct) <= most:
+        return selection.map(lambda part: part[torch.from_numpy(first)]), labels.reshape(-1)
     labels = KMeans(most, n_init=1, random_state=0).fit_predict(table.numpy())
     mean = torch.from_numpy(labels[None] == np.unique(labels)[:, None]).float()
     mean /= mean.sum(dim=1, keepdim=True)
@@ -182,10 +188,10 @@ class Channels(NamedTuple):
     """Channels solved for a selection.
 
     Attributes:
-        selection: what every voxel selects, with sizes.
+        selection: what every voxel selects.
         coefficients: of the components of every block, before w and a weigh it.
         bias: predicted where all components are 0.
-        score: leave-one-image-out R^2.
+        score: R^2 of left-out images: one by one, or of those that were judged by.
     """
 
     selection: Selection
@@ -201,6 +207,7 @@ def solve(
     selection: Selection,
     prior: Float[Tensor, "Q N"],
     progress: bool,
+    judged: int = 0,
 ) -> Channels:
     """Channels of every voxel for what it selects, in float64: ridge, averaged over penalties.
 
@@ -211,6 +218,7 @@ def solve(
         selection: of every voxel.
         prior: weights of the penalties before the data are seen.
         progress: whether to show a progress bar.
+        judged: so many of the last images are left out together for the score; each by itself if 0.
     """
     images, voxels = responses.shape
     components = sum(layer.shape[1] for layer in (*tokens.local, *tokens.global_))
@@ -226,9 +234,10 @@ def solve(
             read = design(tokens, one, repeats)
             spectrum = decompose(read.features, repeats)
             score = leave_one_out(spectrum, y[:, members])
-            log = _log_likelihood(score, images) + prior[:, members.cpu()].to(y).clamp(min=1e-12).log()
+            log = log_likelihood(score, images) + prior[:, members.cpu()].to(y).clamp(min=1e-12).log()
             weights = log.softmax(dim=0)
             dual = dual_weights(spectrum, y[:, members], weights)
+            score = leave_last_out(spectrum, y[:, members], judged) if judged else score
             weighed = read.factor[:, None] * (read.features.T @ dual)
             coefficients[members], scores[members] = weighed.T, (weights * score).sum(dim=0)
             bias[members] -= (read.mean * read.weight) @ weighed

@@ -1,0 +1,1 @@
+"""What has a closed form: ridge regressions, their candidates and penalties, the channels of every voxel."""

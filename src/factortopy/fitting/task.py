@@ -1,0 +1,100 @@
+"""What every stage of a recipe works on: the data of a fit, where it computes, what earlier runs left."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from factortopy.errors import DataError
+from factortopy.fitting.examples import Examples
+from factortopy.fitting.reduction import TokenReduction, measure_reduction
+from factortopy.fitting.settings import FitSettings
+from factortopy.fitting.token_cache import cache_sides
+from factortopy.fitting.training import History, train
+from factortopy.machine import Machine
+from factortopy.model import FactorTopy
+from factortopy.storage import Checkpoint, Part
+
+IMAGES_A_COMPONENT = 4
+"""Training images for each component, at least: with fewer, more components fit more noise than signal."""
+FIRST = torch.tensor([0])
+
+
+@dataclass(frozen=True, eq=False)
+class Task:
+    """What every stage of a recipe works on; see :func:`factortopy.fitting.train_model`."""
+
+    settings: FitSettings
+    training: Examples
+    validation: Examples
+    coordinates: Float[Tensor, "N 3"] | None
+    bounds: Float[Tensor, "2 3"] | None
+    selectors: nn.Module | None
+    groups: Int[np.ndarray, "N"] | None
+    refit: bool
+    machine: Machine
+    checkpoint: Checkpoint | None
+    progress: bool
+    description: str
+
+    @property
+    def voxels(self) -> int:
+        """Number of voxels N."""
+        return self.training.responses[FIRST].shape[1]
+
+    @property
+    def positions(self) -> tuple[Float[Tensor, "N 3"], Float[Tensor, "2 3"]]:
+        """Coordinates of the voxels and bounds of the surface, which selectors are functions of."""
+        if self.coordinates is None or self.bounds is None:
+            raise DataError(f'recipe="{self.settings.recipe}" needs coordinates; only recipe="default" can do without')
+        return self.coordinates, self.bounds
+
+    def shuffled(self, count: int, purpose: str) -> Int[Tensor, "count"]:
+        """So many voxels or parcels in a random order of its own for each purpose."""
+        return torch.randperm(count, generator=torch.Generator().manual_seed(self.settings.seed_of(purpose)))
+
+    def kept(self, stage: str) -> Part | None:
+        """What an earlier run left of a stage."""
+        return None if self.checkpoint is None else self.checkpoint.load(stage)
+
+    def keep(self, stage: str, part: Part) -> None:
+        """Leave what a stage came to for a later run."""
+        if self.checkpoint is not None:
+            self.checkpoint.save(stage, part)
+
+    def train(
+        self, model: FactorTopy, examples: tuple[Examples, Examples], settings: FitSettings | None = None
+    ) -> History:
+        """Train a model on these training and validation examples."""
+        return train(
+            model,
+            *examples,
+            settings or self.settings,
+            self.machine,
+            checkpoint=self.checkpoint,
+            progress=self.progress,
+            description=self.description,
+        )
+
+
+def reduction_of(task: Task) -> TokenReduction:
+    """Principal components of the training tokens."""
+    kept = task.kept("reduction")
+    if kept is not None:
+        return TokenReduction.from_tensors(kept.tensors)
+    settings = task.settings
+    count = min(settings.components, max(1, len(task.training) // IMAGES_A_COMPONENT))
+    reduction = measure_reduction(task.training, count, settings.damping, settings.seed_of("components"))
+    task.keep("reduction", Part(reduction.to_tensors(), {}))
+    return reduction
+
+
+def reduced_examples(task: Task, reduction: TokenReduction) -> tuple[Examples, Examples]:
+    """Training and validation examples with reduced tokens, close to the processor."""
+    there, device = reduction.to(task.machine.device), task.machine.device
+    sides = task.training, task.validation
+    return cache_sides(
+        sides, lambda tokens: there.apply(tokens.to(device)), task.machine, "Principal components", task.progress
+    )
