@@ -46,7 +46,7 @@ UNITS = 512
 """Voxels or parcels that candidates are scored for, at most."""
 JUDGES = 64
 """Voxels that tell whether components may be the better channels, before anything is scored."""
-HOPE = 0.8
+HOPE = 0.85
 """Share of the align's R^2 that patches around trained places must have to go on: places found for them add to it."""
 KEPT = 0.9
 """Share of the align's R^2 that is taken to hold for other images: its step was chosen by these."""
