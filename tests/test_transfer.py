@@ -24,6 +24,7 @@ from factortopy.workflow.start import donor_at
 SIDE, IMAGES, CHANNELS, NOISE = 12, 260, 4, 1.4
 VOXELS = SIDE**2
 SMALL = {"width": 8, "components": 24, "steps": 30, "hold_steps": 5, "warmup_steps": 5, "validate_every": 15}
+SMALL |= {"patches": False}  # points and smooth selectors, for all that is compared
 SPLIT = {"train": (0, 40), "validation": (40, 60), "test": (160, 260)}
 MANY = {"train": (0, 130), "validation": (130, 160), "test": (160, 260)}
 
