@@ -111,19 +111,19 @@ def train_from(
         training, validation, coordinates, bounds, machine, checkpoint, refit, progress, description: as for
             :func:`~factortopy.fitting.train_model`, whose errors it raises.
     """
+    settings = settings.model_copy(update={"patches": False})  # donors and voxels read points
     where = settings, training, validation, coordinates, bounds
     told: dict[str, Any] = {"machine": machine, "refit": refit, "progress": progress}
     own = train_model(*where, checkpoint=checkpoint, description=description, **told)
     with torch.no_grad():
-        found = own.model.select().map(Tensor.cpu)._replace(size=None)
+        found = own.model.select().map(Tensor.cpu)
     given = Selection(donor.space, found.layer if donor.layer is None else donor.layer, donor.scale)
     aligns = donor.aligns
     if not aligns:
         told["checkpoint"] = (
             None if checkpoint is None else Checkpoint(checkpoint.folder / "start", checkpoint.identity)
         )
-        points = settings.model_copy(update={"patches": False}), *where[1:]
-        guided = train_model(*points, FixedSelectors(given), description=f"{description} at donors' places", **told)
+        guided = train_model(*where, FixedSelectors(given), description=f"{description} at donors' places", **told)
         aligns = (guided.model.align,)
     # Apple's GPUs have no float64, which channels are solved in.
     there = replace(machine, device=torch.device("cpu")) if machine.device.type == "mps" else machine
