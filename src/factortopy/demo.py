@@ -173,7 +173,9 @@ def _fit_oracle(tokens: TokenStore, subject: Subject, settings: FitSettings, **o
     """The same fit with the planted space, layer and scale given: only channels are left to learn."""
     truth = _truth(subject)
     planted = Selection(*(torch.from_numpy(part).float() for part in (truth.space, truth.layer, truth.scale)))
-    return fit_model(tokens, subject, settings, selection=planted, yardstick=False, description="Oracle", **options)
+    # Only its mean score is asked for.
+    options |= {"yardstick": False, "bootstrap": 0}
+    return fit_model(tokens, subject, settings, selection=planted, description="Oracle", **options)
 
 
 def _mean_score(fitted: Fit) -> float:

@@ -13,7 +13,8 @@ from factortopy.fitting import FactorTopyRegressor
 from factortopy.networks import Tokens
 
 IMAGES, VOXELS = 240, 60
-FAST = {"steps": 150, "width": 12, "components": 6, "validate_every": 25}  # six channels of two layers
+# Six channels of two layers. What patches read of a layer and scale is told by shares, not by selectors.
+FAST = {"steps": 150, "width": 12, "components": 6, "validate_every": 25, "patches": False}
 
 
 @pytest.fixture(scope="module")
