@@ -166,7 +166,10 @@ def test_cifti_holds_the_measured_vertices_alone(overlapping, tmp_path):
     labels = nibabel.load(folder / "rois.dlabel.nii")
     names = {name: key for key, (name, _) in labels.header.get_axis(0).label[1].items()}
     inside = labels.get_fdata()[1] == names["early visual"]
-    assert inside.sum() == overlapping.rois["early visual"].sum()
+    for structure, part, model in labels.header.get_axis(1).iter_structures():
+        side = structure.rpartition("_")[2].lower()
+        expected = spread(overlapping, overlapping.rois["early visual"].astype(np.float32), side)[model.vertex]
+        np.testing.assert_array_equal(inside[part], expected == 1)
 
 
 def test_npz_holds_voxels_as_they_are(mapping, tmp_path):

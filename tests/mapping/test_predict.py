@@ -14,7 +14,7 @@ from factortopy.errors import DataError
 from factortopy.fitting import fit_settings
 from factortopy.images import ImageSet, Split
 from factortopy.machine import Machine
-from factortopy.mapping import Mapping, load_mapped_network, predict
+from factortopy.mapping import Mapping, Predictor, load_mapped_network, predict
 from factortopy.networks import load_network
 from factortopy.subjects import Subject
 from factortopy.tokens import extract
@@ -69,6 +69,13 @@ def test_the_fits_own_predictions_in_the_units_of_its_responses(fitted, mapping,
     responses = predict(mapping, test, device="cpu", batch_size=7, progress=False)
     assert responses.units == "training responses"
     assert np.abs((responses.read() - training.mean(axis=0)) / training.std(axis=0) - own).max() < 1e-5
+
+
+def test_what_a_reduced_store_left_out_is_said(mapping):
+    assert Predictor.of(mapping, device="cpu", progress=False).assumption is None
+    tokens = mapping.provenance["tokens"] | {"components": {"count": 5}}
+    reduced = replace(mapping, provenance={**mapping.provenance, "tokens": tokens})
+    assert "5 principal components" in Predictor.of(reduced, device="cpu", progress=False).assumption
 
 
 def test_an_imported_mapping_that_knows_no_units_says_so(mapping, images):

@@ -1,6 +1,8 @@
 import pytest
 from fake_mapping import fake_mapping_and_truth
 
+from factortopy.cortex import load_surface
+
 
 @pytest.fixture(scope="session")
 def fake():
@@ -16,3 +18,8 @@ def mapping(fake):
 @pytest.fixture(scope="session")
 def truth(fake):
     return fake[1]
+
+
+@pytest.fixture(scope="session")
+def surface():
+    return load_surface()

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from matplotlib.tri import LinearTriInterpolator, Triangulation
 
-from factortopy.cortex import hemisphere_rois, load_surface
+from factortopy.cortex import hemisphere_rois
 from factortopy.errors import DataError, ShapeError
 from factortopy.plot import paint
 from factortopy.plot.painting.flat import flat_sheet
@@ -12,11 +12,6 @@ from factortopy.plot.painting.outlines import label_anchor, outline, spread
 from factortopy.plot.painting.raster import rasterise
 
 RED, BLUE = (0.9, 0.1, 0.1, 1.0), (0.1, 0.2, 0.9, 1.0)
-
-
-@pytest.fixture(scope="module")
-def surface():
-    return load_surface()
 
 
 @pytest.fixture(scope="module")

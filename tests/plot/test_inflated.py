@@ -6,7 +6,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from factortopy import plot
-from factortopy.cortex import hemisphere_rois, load_surface
+from factortopy.cortex import hemisphere_rois
 from factortopy.errors import ShapeError, UnknownNameError
 from factortopy.plot.pages import best_columns
 from factortopy.plot.painting.inflated import GAP
@@ -20,11 +20,6 @@ STANDS = {
     "ventral": ((0, 0, -1), (0, 0, -1)),
     "posterior": ((0, -1, 0), (0, -1, 0)),
 }
-
-
-@pytest.fixture(scope="module")
-def surface():
-    return load_surface()
 
 
 @pytest.fixture(scope="module")

@@ -17,7 +17,7 @@ from factortopy import plot
 from factortopy.cli.shared.options import parse_changes
 from factortopy.errors import DataError
 from factortopy.fitting import History, fit_settings
-from factortopy.reporting import headline, limits_note, report
+from factortopy.reporting import headline, limits_note, report, selectors_note
 from factortopy.reporting.pages import flat_rows, recovery_rows, roi_rows, text
 from factortopy.reporting.summary import commands, key_numbers, summary
 
@@ -154,6 +154,12 @@ def test_tables_give_limits_where_there_are_draws(fake):
 def test_what_limits_leave_out_is_said(fake):
     assert "leave the training out" in limits_note(with_limits(fake[0]))
     assert limits_note(fake[0]) == ""  # no limits, no note on them
+
+
+def test_where_selectors_say_little_it_is_said(fake):
+    assert "shares alone" in selectors_note(fake[0])  # it reads patches
+    points = replace(fake[0], dataset=fake[0].dataset.drop_vars("size"))
+    assert "shares alone" not in selectors_note(points)
 
 
 def test_a_faded_report_needs_limits(fake, tmp_path):

@@ -84,12 +84,15 @@ def predict(
         "images": len(images),
         "voxels": loaded.dataset.sizes["voxel"],
         "units": responses.units,
+        "assumption": predictor.assumption,
         "files": [str(file) for file in files],
     }
     if as_json:
         typer.echo(json.dumps(facts))
     elif not quiet:
         typer.echo(f"{len(images):,} images, {facts['voxels']:,} voxels, {UNITS[responses.units]}")
+        if predictor.assumption is not None:
+            typer.echo(f"Assumed: {predictor.assumption}")
         for file in files:
             typer.echo(file)
 

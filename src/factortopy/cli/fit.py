@@ -122,8 +122,7 @@ def fit(
 
 def print_scores(mapping: "ft.Mapping") -> None:
     """Print the key numbers of a mapping with limits, the fit beside a ridge by ROI, and what follows in words."""
-    trusted = "Trust the slope by share: it does not depend on how features are scaled."
-    note = f"R² is raw. {ft.reporting.limits_note(mapping)} {trusted}"
+    note = f"R² is raw. {ft.reporting.limits_note(mapping)} {ft.reporting.selectors_note(mapping)}"
     rows = ft.reporting.headline(mapping).items()
     print_table("Held-out scores", rows, note=note, simulated=mapping.simulated)
     beside = ft.reporting.yardstick_rows(mapping)

@@ -75,6 +75,17 @@ class Predictor:
         options |= {"precision": precision or facts["precision"], "mask_outliers": facts["outliers"] != KEPT}
         return cls(mapping, network, _units(mapping, z_scored), options)
 
+    @property
+    def assumption(self) -> str | None:
+        """What is assumed in showing photographs to this mapping, in words; None if nothing is."""
+        reduced = self.mapping.provenance["tokens"].get("components")
+        if reduced is None:
+            return None
+        return (
+            f"the fit read {reduced['count']} principal components of each layer's tokens; whole tokens are shown "
+            "here, so that responses differ a little from the fit's own"
+        )
+
     def identity(self, images: ImageSet) -> dict[str, Any]:
         """What decides the responses, JSON-ready."""
         parameters = [value.numpy() for _, value in sorted(self.mapping.parameters.items())]
@@ -111,7 +122,8 @@ class Predictor:
     def to_zarr(self, images: ImageSet, path: str | Path, *, progress: bool = True) -> Predictions:
         """As :func:`predict`, into a group of Zarr; one left unfinished goes on."""
         folder, data = PredictionFolder(Path(path)), self.mapping.dataset
-        record = provenance(subject=data.attrs.get("subject"), surface=data.attrs.get("surface"), image_set=images.name)
+        about = {name: data.attrs.get(name) for name in ("subject", "surface")}
+        record = provenance(**about, image_set=images.name, assumption=self.assumption)
         with folder.only_writer():
             writer = PredictionWriter(folder, self.identity(images), record, data.sizes["voxel"])
             compare_images(folder, images)

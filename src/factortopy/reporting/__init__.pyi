@@ -12,6 +12,7 @@ from .folders import write_contrast as write_contrast
 from .folders import write_ranking as write_ranking
 from .pages import headline as headline
 from .pages import limits_note as limits_note
+from .pages import selectors_note as selectors_note
 from .pages import yardstick_rows as yardstick_rows
 from .ranking import Results as Results
 from .ranking import ranked as ranked

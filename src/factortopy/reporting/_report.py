@@ -26,6 +26,7 @@ from factortopy.reporting.pages import (
     recovery_rows,
     render,
     roi_rows,
+    selectors_note,
     yardstick_rows,
 )
 from factortopy.reporting.summary import commands, key_numbers, summary
@@ -190,7 +191,7 @@ def _section(
         "token": attributes.get("global_token", "global"),
         "summary": summary(mapping),
         "glance": key_numbers(mapping),
-        "limits": limits_note(mapping),
+        "limits": f"{limits_note(mapping)} {selectors_note(mapping)}".strip(),
         "numbers": headline(mapping),
         "all_numbers": [{"Name": name, "Value": value} for name, value in headline(mapping).items()],
         "commands": commands(mapping),

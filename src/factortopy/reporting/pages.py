@@ -111,6 +111,16 @@ def limits_note(mapping: Mapping) -> str:
     )
 
 
+def selectors_note(mapping: Mapping) -> str:
+    """What of a mapping tells what voxels read: shares always, selectors not where every component has channels."""
+    if "size" not in mapping.dataset:
+        return "Trust the slope by share: it does not depend on how features are scaled."
+    return (
+        "Voxels read patches with channels of every component: layers and scale are told by shares alone, selectors "
+        "only say what channels were held to before the data."
+    )
+
+
 def roi_rows(mapping: Mapping) -> list[Row]:
     """One row for each ROI and one for all voxels: scores, depth by share and by selector, scale."""
     regions = {**mapping.rois, ALL_VOXELS: np.ones(mapping.dataset.sizes["voxel"], dtype=bool)}
