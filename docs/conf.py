@@ -6,6 +6,10 @@ Sphinx, for what it does with docstrings: examples name what they use, and each 
 import inspect
 import os
 from pathlib import Path
+from typing import Any
+
+from matplotlib.figure import Figure
+from sphinx_gallery.scrapers import figure_rst
 
 import factortopy as ft
 
@@ -28,14 +32,38 @@ myst_heading_anchors = 4
 autodoc_typehints = "none"  # shapes and units stand in the text
 autosummary_generate = True
 napoleon_numpy_docstring = False
-nitpicky = False
+suppress_warnings = ["config.cache"]  # what takes figures cannot be pickled
 
 html_theme = "pydata_sphinx_theme"
 html_title = "factortopy"
-html_theme_options = {"navigation_with_keys": True, "show_toc_level": 2, "secondary_sidebar_items": ["page-toc"]}
+html_theme_options = {
+    "navigation_with_keys": True,
+    "show_toc_level": 2,
+    "header_links_before_dropdown": 2,
+    "secondary_sidebar_items": ["page-toc"],
+}
 html_show_sourcelink = False
 
+
+class Drawn:
+    """Takes the figure that a block of an example draws: factortopy's do not pass through pyplot."""
+
+    def __init__(self) -> None:
+        self._last: Figure | None = None
+
+    def __call__(self, _block: Any, variables: dict[str, Any], configuration: dict[str, Any]) -> str:
+        """RST that shows the ``figure`` of a block, where it is new."""
+        figure = variables["example_globals"].get("figure")
+        if not isinstance(figure, Figure) or figure is self._last:
+            return ""
+        self._last = figure
+        path = next(variables["image_path_iterator"])
+        figure.savefig(path, dpi=110)
+        return figure_rst([path], configuration["src_dir"], ft.plot.alt_text(figure))
+
+
 sphinx_gallery_conf = {
+    "image_scrapers": (Drawn(),),
     "examples_dirs": str(HERE.parent / "examples"),
     "gallery_dirs": "auto_examples",
     "backreferences_dir": "auto_examples/uses",
