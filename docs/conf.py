@@ -5,15 +5,13 @@ Sphinx, for what it does with docstrings: examples name what they use, and each 
 
 import inspect
 import os
+import sys
 from pathlib import Path
-from typing import Any
-
-from matplotlib.figure import Figure
-from sphinx_gallery.scrapers import figure_rst
 
 import factortopy as ft
 
 HERE = Path(__file__).parent
+sys.path.insert(0, str(HERE))
 
 project = "factortopy"
 author = "The factortopy developers"
@@ -32,7 +30,6 @@ myst_heading_anchors = 4
 autodoc_typehints = "none"  # shapes and units stand in the text
 autosummary_generate = True
 napoleon_numpy_docstring = False
-suppress_warnings = ["config.cache"]  # what takes figures cannot be pickled
 
 html_theme = "pydata_sphinx_theme"
 html_title = "factortopy"
@@ -44,26 +41,8 @@ html_theme_options = {
 }
 html_show_sourcelink = False
 
-
-class Drawn:
-    """Takes the figure that a block of an example draws: factortopy's do not pass through pyplot."""
-
-    def __init__(self) -> None:
-        self._last: Figure | None = None
-
-    def __call__(self, _block: Any, variables: dict[str, Any], configuration: dict[str, Any]) -> str:
-        """RST that shows the ``figure`` of a block, where it is new."""
-        figure = variables["example_globals"].get("figure")
-        if not isinstance(figure, Figure) or figure is self._last:
-            return ""
-        self._last = figure
-        path = next(variables["image_path_iterator"])
-        figure.savefig(path, dpi=110)
-        return figure_rst([path], configuration["src_dir"], ft.plot.alt_text(figure))
-
-
 sphinx_gallery_conf = {
-    "image_scrapers": (Drawn(),),
+    "image_scrapers": ("drawn",),  # the module beside this one
     "examples_dirs": str(HERE.parent / "examples"),
     "gallery_dirs": "auto_examples",
     "backreferences_dir": "auto_examples/uses",
