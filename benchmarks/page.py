@@ -10,6 +10,7 @@ Run: python benchmarks/page.py [--whole]
 import argparse
 import json
 import shutil
+import statistics
 import tempfile
 import time
 from contextlib import suppress
@@ -27,6 +28,7 @@ from factortopy.page import write_page
 LAYERS = 12
 FLAGS = ["--no-sandbox", "--use-angle=swiftshader", "--enable-unsafe-swiftshader", "--ignore-gpu-blocklist"]
 POINTS = 40
+OPENINGS = 6
 # Ready is said when the drawing was asked for; a pixel can be read once it is there.
 DRAWN = """() => {
     const context = document.querySelector('.ft-canvas').getContext('webgl2');
@@ -110,20 +112,25 @@ def in_browser(path: Path) -> dict[str, Any]:
     errors: list[str] = []
     with sync_playwright() as runner:
         browser = runner.chromium.launch(executable_path=chromium, args=FLAGS)
-        page = browser.new_page(viewport={"width": 1280, "height": 720})
-        page.on("console", lambda message: message.type == "error" and errors.append(message.text))
-        page.on("pageerror", lambda error: errors.append(str(error)))
-        begin, working = time.perf_counter(), processor_seconds()
-        page.goto(f"file://{path}", wait_until="commit")
-        page.wait_for_selector("[data-ready], [data-failed]", timeout=120_000)
-        page.evaluate(DRAWN)
-        first, working = time.perf_counter() - begin, processor_seconds() - working
+        seconds, working = [], []
+        for _ in range(OPENINGS):
+            page = browser.new_page(viewport={"width": 1280, "height": 720})
+            page.on("console", lambda message: message.type == "error" and errors.append(message.text))
+            page.on("pageerror", lambda error: errors.append(str(error)))
+            begin, worked = time.perf_counter(), processor_seconds()
+            page.goto(f"file://{path}", wait_until="commit")
+            page.wait_for_selector("[data-ready], [data-failed]", timeout=120_000)
+            page.evaluate(DRAWN)
+            seconds.append(time.perf_counter() - begin)
+            working.append(processor_seconds() - worked)
         frame, turned, pick = page.evaluate(FRAMES, POINTS)
         browser.close()
     return {
-        "first_picture_seconds": round(first, 2),
+        "first_picture_seconds": round(statistics.median(seconds[1:]), 2),
+        # The first page of a browser also waits for the browser's own processes.
+        "first_picture_of_new_browser_seconds": round(seconds[0], 2),
         # Of all the browser's processes: less than the above on two cores that are free, more on busy ones.
-        "first_picture_processor_seconds": round(working, 2),
+        "first_picture_processor_seconds": round(statistics.median(working[1:]), 2),
         "frame_milliseconds": round(frame, 1),
         # The first pointing after a turn draws the vertices as numbers; all others look there.
         "pick_after_turning_milliseconds": round(turned, 1),

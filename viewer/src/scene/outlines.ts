@@ -49,14 +49,14 @@ function chainsOf(cortex: Cortex, inside: Uint8Array, region: number): Chain[] {
     const count = inside[faces[f]] + inside[faces[f + 1]] + inside[faces[f + 2]];
     if (count === 0) continue;
     const corners = [faces[f], faces[f + 1], faces[f + 2]];
-    if (f < cortex.sheetFaces) toggleEdges(open, corners, inside, cortex.count);
+    // Of the few faces beside the sheet: the mesh is closed, so an edge that one of them has alone is the sheet's border.
+    if (f >= cortex.sheetFaces) toggleEdges(open, corners, inside, cortex.count);
     if (count === 3) continue;
     const crossed = [0, 1, 2]
       .map((k): Pair => [corners[k], corners[(k + 1) % 3]])
       .filter(([a, b]) => inside[a] !== inside[b]);
     crossings[f < cortex.sheetFaces ? Kind.Always : Kind.OffSheet].push([crossed[0], crossed[1]]);
   }
-  // Edges that only one face of the sheet has lie on its border.
   for (const [a, b] of open.values()) crossings[Kind.Cut].push([[a, a], [b, b]]);
   return [Kind.Always, Kind.OffSheet, Kind.Cut].flatMap((kind) =>
     joined(crossings[kind], cortex.count).map((points) => ({ region, kind, points })),
