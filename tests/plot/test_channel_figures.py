@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from skimage.color import deltaE_ciede2000, rgb2lab
 
 from factortopy.analysis import ChannelImages, cluster_channels, cluster_facts, cluster_table
@@ -53,6 +54,19 @@ def test_the_map_shows_every_cluster_in_its_colour_and_number(mapping, found):
     assert "SIMULATED" in " ".join(text.get_text() for text in figure.texts)
     assert f"{COUNT} colours" in alt_text(figure)
     assert to_png(figure, 60)[:4] == b"\x89PNG"
+
+
+def test_numbers_do_not_cover_names(mapping):
+    space = mapping.dataset["space"].values
+    channels = np.where(space[:, :1] > 0, 1.0, -1.0) + np.random.default_rng(0).normal(size=(len(space), 8)) / 9
+    figure = clusters(mapping, cluster_channels(channels, 2))
+    picture = next(item for item in figure.axes if item.images and item.images[0].get_gid() == "cortex")
+    renderer = FigureCanvasAgg(figure).get_renderer()
+    boxes = {
+        gid: [item.get_window_extent(renderer) for item in picture.texts if item.get_gid() == gid]
+        for gid in ("label", "roi-name")
+    }
+    assert not any(number.overlaps(name) for number in boxes["label"] for name in boxes["roi-name"])
 
 
 def test_rows_count_voxels_and_regions(mapping, found):

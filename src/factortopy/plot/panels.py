@@ -5,11 +5,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float, Int, Shaped
+from jaxtyping import Bool, Float, Int, Shaped
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import RendererAgg
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
+from matplotlib.transforms import Bbox
 
 from factortopy.cortex import HEMISPHERES, SURFACES, VERTICES, Surface, load_surface, standard_name
 from factortopy.errors import DataError, UnavailableError
@@ -24,6 +25,8 @@ FOOT = 9.0
 """Space below a flat map for the hemispheres' names and the scale bar, mm on the page."""
 NAME_PADDING = 2.5
 """White border around a name, pixels at 100 dpi."""
+NUMBER_ROOM = 5.0
+"""Between a number's middle and a name, pixels at 100 dpi."""
 WHOLE = 0.5
 """Where more than this part of the cortex was measured, all of it is shown."""
 DOTS = 13.2
@@ -156,9 +159,9 @@ def draw_picture(
     axes.set(xlim=(left, right), ylim=(bottom, top))
     axes.set_axis_off()
     axes.apply_aspect()
-    _draw_rois(axes, panel.mapping, surface, picture, names)
+    written = _draw_rois(axes, panel.mapping, surface, picture, names)
     if panel.labels is not None:
-        _draw_labels(axes, to_vertices(panel.mapping, surface, panel.labels), picture)
+        _draw_labels(axes, to_vertices(panel.mapping, surface, panel.labels), picture, written)
 
 
 def best_seen(mapping: Mapping, surface: Surface, pictures: Sequence[CortexPicture]) -> list[Names]:
@@ -204,7 +207,10 @@ def draw_inset(figure: Figure, panel: CortexPanel, surface: Surface, position: P
     axes.set_title("both hemispheres, flattened;\nblack: shown here", fontsize=7, fontweight="normal", color=MUTED)
 
 
-def _draw_rois(axes: Axes, mapping: Mapping, surface: Surface, picture: CortexPicture, names: bool | Names) -> None:
+def _draw_rois(
+    axes: Axes, mapping: Mapping, surface: Surface, picture: CortexPicture, names: bool | Names
+) -> list[Bbox]:
+    """Outlines and names; where names are written, in pixels."""
     labels = []
     for name, members in mapping.rois.items():
         inside = to_vertices(mapping, surface, members)
@@ -216,24 +222,35 @@ def _draw_rois(axes: Axes, mapping: Mapping, surface: Surface, picture: CortexPi
             anchor = label_anchor(picture.sheets[side], inside[side])
             if anchor is not None and (names if isinstance(names, bool) else (name, side) in names):
                 labels.append((shortened(name, 30), anchor))
-    _draw_names(axes, labels)
+    return _draw_names(axes, labels)
 
 
-def _draw_labels(axes: Axes, labels: dict[str, Int[np.ndarray, "vertex"]], picture: CortexPicture) -> None:
-    """Every number where it has most room, in each hemisphere."""
+def _draw_labels(
+    axes: Axes, labels: dict[str, Int[np.ndarray, "vertex"]], picture: CortexPicture, written: list[Bbox]
+) -> None:
+    """Every number where it has most room, in each hemisphere; none where names cover all."""
     box = {"boxstyle": "circle,pad=0.15", "facecolor": "white", "edgecolor": INK, "linewidth": 0.3}
     style: dict[str, Any] = {"fontsize": 4.5, "ha": "center", "va": "center", "bbox": box, "zorder": 6}
     for side, numbers in labels.items():
+        sheet = picture.sheets[side]
+        pixels = axes.transData.transform(sheet.points[:, :2])
+        free = np.ones(len(pixels), dtype=bool)
+        for box in written:
+            free &= ~_within(box.padded(NUMBER_ROOM), pixels)
         for number in np.unique(numbers[numbers > 0]):
-            anchor = label_anchor(picture.sheets[side], numbers == number)
+            anchor = label_anchor(sheet, (numbers == number) & free)
             if anchor is not None:
                 axes.text(float(anchor[0]), float(anchor[1]), str(number), gid="label", **style)
 
 
-def _draw_names(axes: Axes, labels: list[tuple[str, np.ndarray]]) -> None:
+def _within(box: Bbox, pixels: Float[np.ndarray, "vertex 2"]) -> Bool[np.ndarray, "vertex"]:
+    return np.asarray(((pixels >= box.min) & (pixels <= box.max)).all(axis=1))
+
+
+def _draw_names(axes: Axes, labels: list[tuple[str, np.ndarray]]) -> list[Bbox]:
     """Write ROI names on white, moved apart where they would touch; a line leads from one moved far."""
     if not labels:
-        return
+        return []
     box = {"boxstyle": "round,pad=0.18", "facecolor": "white", "edgecolor": "none", "alpha": 0.82}
     texts = [
         axes.text(x, y, name, ha="center", va="center", fontsize=7, bbox=box, zorder=5, gid="roi-name")
@@ -250,3 +267,4 @@ def _draw_names(axes: Axes, labels: list[tuple[str, np.ndarray]]) -> None:
         text.set_position((float(target[0]), float(target[1])))
         if np.linalg.norm(target - anchor) > 8.0:
             axes.plot(*np.stack([anchor, target]).T, color=INK, linewidth=0.6, zorder=4)
+    return [text.get_window_extent(renderer).padded(NAME_PADDING) for text in texts]
