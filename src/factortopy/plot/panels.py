@@ -235,8 +235,8 @@ def _draw_labels(
         sheet = picture.sheets[side]
         pixels = axes.transData.transform(sheet.points[:, :2])
         free = np.ones(len(pixels), dtype=bool)
-        for box in written:
-            free &= ~_within(box.padded(NUMBER_ROOM), pixels)
+        for name in written:
+            free &= ~_within(name.padded(NUMBER_ROOM), pixels)
         for number in np.unique(numbers[numbers > 0]):
             anchor = label_anchor(sheet, (numbers == number) & free)
             if anchor is not None:
