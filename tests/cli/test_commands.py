@@ -111,6 +111,16 @@ def test_fit_takes_a_split_and_prints_scores_and_slopes(run, tokens, subject, tm
     assert f"{float(loaded.dataset['r2'].mean()):.3f}" in result.stdout
 
 
+def test_fit_hands_on_how_many_starts(run, tokens, subject, tmp_path):
+    result = run("fit", tokens, subject, tmp_path / "mapping", "--recipe", "paper", "--starts", 2)
+    assert result.exit_code == 2
+    assert "starts = 2" in result.stderr
+    settings = ("--starts", 2, "--set", "steps=2", "--set", "components=8", "--bootstrap", 0)
+    result = run("fit", tokens, subject, tmp_path / "mapping", *settings)
+    assert result.exit_code == 0, result.stderr
+    assert Mapping.load(tmp_path / "mapping").settings["starts"] == 2
+
+
 def test_fit_dry_run_states_its_cost_and_writes_nothing(run, tokens, subject, tmp_path):
     settings = ("--set", "steps=4", "--set", "components=8", "--recipe", "paper")
     result = run("fit", tokens, subject, tmp_path / "mapping", *settings, "--dry-run")

@@ -81,6 +81,16 @@ def test_a_stopped_fit_goes_on_bit_for_bit(sides, tmp_path, recipe, steps):
         assert torch.equal(resumed.state_dict()[name], value), name
 
 
+def test_a_fit_that_stopped_in_its_second_start_goes_on_bit_for_bit(sides, tmp_path):
+    whole, *_ = run(sides, "default", starts=2)
+    with pytest.MonkeyPatch.context() as patch:
+        stop_after(patch, 24 + 9)
+        with pytest.raises(Stopped):
+            run(sides, "default", tmp_path / "state", starts=2)
+    resumed, *_ = run(sides, "default", tmp_path / "state", starts=2)
+    assert all(torch.equal(a, b) for a, b in zip(whole.parameters(), resumed.parameters(), strict=True))
+
+
 def test_a_fit_that_is_done_is_not_trained_again(sides, tmp_path, monkeypatch):
     first, *_ = run(sides, "default", tmp_path / "state")
     stop_after(monkeypatch, 0)

@@ -6,8 +6,16 @@ import torch
 
 from factortopy.analysis import shares
 from factortopy.errors import DataError
-from factortopy.fitting import Examples, build_paper_model, fit_settings, train_model
-from factortopy.fitting.build import build_selectors
+from factortopy.fitting import (
+    Examples,
+    build_default_model,
+    build_paper_model,
+    build_selectors,
+    fit_settings,
+    measure_reduction,
+    train_model,
+)
+from factortopy.fitting.build import pool_models
 from factortopy.fitting.recipes import _train_paper
 from factortopy.fitting.training import _released, _Run
 from factortopy.machine import Machine
@@ -108,6 +116,38 @@ def test_given_selectors_stay_as_given(planted):
     model, _, r2 = run(planted, selectors=FixedSelectors(planted[3]), width=8)
     assert r2 > 0.9
     assert all(torch.equal(a, b) for a, b in zip(model.select()[:3], planted[3][:3], strict=True))
+
+
+def test_several_starts_select_their_mean_and_predict_as_their_mean_would(planted):
+    tokens, settings = planted[0], fit_settings(width=4, components=5)
+    reduction = measure_reduction(sides(planted)[0], 5, settings.damping)
+    models = []
+    for seed, place in enumerate((-0.5, 0.25)):
+        selection = planted[3]._replace(space=torch.full((VOXELS, 2), place))
+        model = build_default_model(
+            settings.model_copy(update={"seed": seed}), FixedSelectors(selection), VOXELS, reduction
+        )
+        model.channels.data.normal_(generator=torch.Generator().manual_seed(seed))
+        models.append(model)
+    pooled = pool_models(settings, models)
+    torch.testing.assert_close(pooled.select().space, torch.full((VOXELS, 2), -0.125))
+    pooled.channels.data.copy_(torch.cat([model.channels for model in models], dim=1) / 2)
+    with torch.no_grad():
+        reduced, there = reduction.apply(tokens[:20]), pooled.select()
+        mean = torch.stack([model(reduced, there) for model in models]).mean(dim=0)
+        torch.testing.assert_close(pooled(reduced), mean, atol=1e-5, rtol=1e-4)
+    few = {"width": 8, "steps": 30, "patches": False}
+    one, _, alone = run(planted, **few)
+    two, _, together = run(planted, starts=2, **few)
+    assert two.channels.shape == (VOXELS, 16)
+    assert together > alone + 0.05
+    assert not torch.equal(two.select().space, one.select().space)
+
+
+@pytest.mark.parametrize(("recipe", "changes"), [("paper", {}), ("default", {"closed_form": False})])
+def test_several_starts_need_channels_in_closed_form(recipe, changes):
+    with pytest.raises(DataError, match="leave it at 1"):
+        fit_settings(recipe, starts=2, **changes)
 
 
 def test_every_random_start_has_numbers_of_its_own(planted):

@@ -76,6 +76,9 @@ def fit(
             "as far as validation images tell; give it again for the mean of several.",
         ),
     ] = None,
+    starts: Annotated[
+        int, Option(min=1, metavar="N", help="Times that it is trained, from other random numbers, and averaged.")
+    ] = 1,
     changes: opt.Changes = None,
     device: opt.Device = None,
     precision: opt.Precision = None,
@@ -98,7 +101,7 @@ def fit(
     """
     _check_mapping(output, overwrite or dry_run)
     sides = _split_of_file(split)
-    settings = ft.fitting.fit_settings(recipe, seed=seed, **opt.parse_changes(changes))
+    settings = ft.fitting.fit_settings(recipe, seed=seed, **{"starts": starts, **opt.parse_changes(changes)})
     machine = ft.machine.Machine.choose(device, precision, memory)
     store, measured = ft.TokenStore.open(tokens), ft.load_subject(data, subject=subject, progress=not quiet)
     donors = [ft.Mapping.load(folder) for folder in start or []]

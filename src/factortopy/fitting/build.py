@@ -1,6 +1,6 @@
 """Models as the two recipes start them."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import torch
@@ -22,6 +22,7 @@ from factortopy.model import (
     FreeSelectors,
     PartlyFixedSelectors,
     PositionEncoding,
+    Selection,
     TopologicalSelectors,
     UnitChannelMap,
 )
@@ -87,6 +88,29 @@ def build_default_model(
         )
         start = SMALL * torch.randn(voxels, settings.width)
     return FactorTopy(align, selectors, start, settings.factor)
+
+
+def pool_models(settings: FitSettings, models: Sequence[FactorTopy]) -> FactorTopy:
+    """One model of several starts: it selects their mean and reads the channels of all their aligns, side by side.
+
+    Its own channels are zero, until they are solved for.
+    """
+    with torch.no_grad():
+        parts = zip(*(model.select()[:3] for model in models), strict=True)
+        selection = Selection(*(torch.stack(part).mean(dim=0) for part in parts))
+
+    def together(maps: Sequence[nn.Module]) -> ChannelMap:
+        weight = torch.cat([one.weight.detach() for one in maps if isinstance(one, UnitChannelMap)])
+        with seeded(settings.seed_of("channels")):  # a start is drawn, and then written over
+            pooled = ChannelMap(weight.shape[1], len(weight))
+        pooled.weight.data.copy_(weight)
+        return pooled
+
+    kinds = ("local", "global_")
+    layers = ([*zip(*(getattr(model.align, kind) for model in models), strict=True)] for kind in kinds)
+    align = ChannelAlign(*([together(maps) for maps in kind] for kind in layers))
+    channels = torch.zeros(len(selection.scale), sum(model.channels.shape[1] for model in models))
+    return FactorTopy(align, FixedSelectors(selection.map(Tensor.cpu)), channels, settings.factor)
 
 
 def build_solved_model(settings: FitSettings, channels: Channels, reduction: TokenReduction) -> FactorTopy:

@@ -15,6 +15,7 @@ from factortopy.fitting.build import (
     build_selectors,
     build_solved_model,
     fix_selectors,
+    pool_models,
     solve_model,
 )
 from factortopy.fitting.examples import Examples, distinct_images
@@ -107,7 +108,17 @@ def _train_default(task: Task) -> Trained:
     reduction = reduction_of(task)
     examples = reduced_examples(task, reduction)
     grain = find_grain(task, examples)
-    selectors = task.selectors
+    models, histories = zip(*(_train_start(one, grain, reduction) for one in task.starts), strict=True)
+    model = models[0] if len(models) == 1 else pool_models(settings, models).to(device)
+    history = replace(histories[0], ridge=grain.noise.ridge, seconds=sum(one.seconds for one in histories))
+    patches = _solve_channels(task, model, examples, grain, history, reduction) if settings.closed_form else None
+    model.align = reduction.unfold(model.align).to(device)
+    return Trained(model if patches is None else patches.to(device), history, reduction)
+
+
+def _train_start(task: Task, grain: Grain, reduction: TokenReduction) -> tuple[FactorTopy, History]:
+    """Align and selectors, trained on parcels or voxels, in a model of all voxels."""
+    settings, device, selectors = task.settings, task.machine.device, task.selectors
     if selectors is None:
         selectors = build_selectors(settings, grain.coordinates(task), task.positions[1], len(reduction.local))
         selectors.to(device)
@@ -119,17 +130,15 @@ def _train_default(task: Task) -> Trained:
     voxels = task.voxels if grain.trained is None else len(grain.trained.voxels)
     model = build_default_model(settings, selectors, voxels, reduction).to(device)
     history = task.train(model, grain.examples, settings.decayed(grain.noise.ridge))
-    history.ridge = grain.noise.ridge
-    if grain.trained is not None:
-        selectors = task.selectors
-        if selectors is None:
-            selectors = fix_selectors(settings, build_selectors(settings, *task.positions, len(reduction.local)))
-            selectors.load_state_dict(model.selectors.state_dict())
-        trained, model = model.align, build_default_model(settings, selectors, task.voxels, reduction).to(device)
-        model.align.load_state_dict(trained.state_dict())
-    patches = _solve_channels(task, model, examples, grain, history, reduction) if settings.closed_form else None
-    model.align = reduction.unfold(model.align).to(device)
-    return Trained(model if patches is None else patches.to(device), history, reduction)
+    if grain.trained is None:
+        return model, history
+    selectors = task.selectors
+    if selectors is None:
+        selectors = fix_selectors(settings, build_selectors(settings, *task.positions, len(reduction.local)))
+        selectors.load_state_dict(model.selectors.state_dict())
+    trained, model = model.align, build_default_model(settings, selectors, task.voxels, reduction).to(device)
+    model.align.load_state_dict(trained.state_dict())
+    return model, history
 
 
 def _solve_channels(

@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from factortopy.errors import UnknownNameError
+from factortopy.errors import DataError, UnknownNameError
 from factortopy.settings import Settings
 from factortopy.storage import sha256_text
 
@@ -39,6 +39,8 @@ class FitSettings(Settings):
             images, or stay as trained, on voxels (recipe ``"default"``).
         patches: whether voxels may read patches of the image with a size, by channels of every component, where that
             predicts the validation images of few better (recipe ``"default"`` with topology and ``closed_form``).
+        starts: times that align and selectors are trained, each from random numbers of its own (recipe ``"default"``
+            with ``closed_form``). What they select is averaged, and channels are solved in all their aligns together.
         loss: ``"squared"`` error, or ``"smooth_l1"`` with beta 0.1.
         steps: optimisation steps at most.
         batch_size: images per step.
@@ -76,6 +78,7 @@ class FitSettings(Settings):
     parcels: int = Field(ge=0)
     closed_form: bool
     patches: bool
+    starts: int = Field(default=1, ge=1)
     loss: Literal["squared", "smooth_l1"]
     steps: int = Field(ge=1)
     batch_size: int = Field(ge=1)
@@ -166,4 +169,10 @@ def fit_settings(recipe: Recipe = "default", **changes: Any) -> FitSettings:
     """
     if recipe not in RECIPES:
         raise UnknownNameError("recipe", recipe, RECIPES)
-    return FitSettings.checked(recipe=recipe, **{**RECIPES[recipe], **changes})
+    settings = FitSettings.checked(recipe=recipe, **{**RECIPES[recipe], **changes})
+    if settings.starts > 1 and not settings.closed_form:
+        raise DataError(
+            f"setting starts = {settings.starts}: channels of several starts are solved in closed form together, "
+            'which closed_form=False and recipe="paper" do not; leave it at 1'
+        )
+    return settings

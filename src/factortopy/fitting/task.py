@@ -1,6 +1,6 @@
 """What every stage of a recipe works on: the data of a fit, where it computes, what earlier runs left."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -50,6 +50,19 @@ class Task:
         if self.coordinates is None or self.bounds is None:
             raise DataError(f'recipe="{self.settings.recipe}" needs coordinates; only recipe="default" can do without')
         return self.coordinates, self.bounds
+
+    @property
+    def starts(self) -> list["Task"]:
+        """The same for each start: the first with this task's random numbers and checkpoint, the others with theirs."""
+        return [self, *(self._start(number) for number in range(2, self.settings.starts + 1))]
+
+    def _start(self, number: int) -> "Task":
+        name, checkpoint = f"start-{number}", self.checkpoint
+        settings = self.settings.model_copy(update={"seed": self.settings.seed_of(name)})
+        if checkpoint is not None:
+            checkpoint = Checkpoint(checkpoint.folder / name, checkpoint.identity)
+        description = f"{self.description}, start {number} of {self.settings.starts}"
+        return replace(self, settings=settings, checkpoint=checkpoint, description=description)
 
     def shuffled(self, count: int, purpose: str) -> Int[Tensor, "count"]:
         """So many voxels or parcels in a random order of its own for each purpose."""

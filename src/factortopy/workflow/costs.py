@@ -107,7 +107,7 @@ def _memory(tokens: TokenStore, subject: Subject, settings: FitSettings, split: 
     images, voxels = len(subject.image_ids), len(subject.voxels)
     positions, layers = tokens.grid[0] * tokens.grid[1] + 1, len(tokens.layers)
     # float32: responses; channel selectors, gradient, two moments, best copy, and what a checkpoint writes.
-    needed = LIBRARIES_MEMORY + 4.0 * (images * voxels + 8 * voxels * settings.width)
+    needed = LIBRARIES_MEMORY + 4.0 * (images * voxels + 8 * voxels * settings.starts * settings.width)
     kept = sum(tokens.channels)
     if settings.recipe == "default":
         kept = sum(min(settings.components, count) for count in tokens.channels)
@@ -116,7 +116,7 @@ def _memory(tokens: TokenStore, subject: Subject, settings: FitSettings, split: 
         needed += max(measured, start_memory(images, voxels, layers, positions))
     tested = images * len(split.test) / len(subject.distinct_image_ids)
     # Tokens of training and validation images in float16 or, later, aligned ones of test images in float32.
-    token_sizes = 2.0 * images * kept * positions, 4.0 * tested * layers * settings.width * positions
+    token_sizes = 2.0 * images * kept * positions, 4.0 * tested * layers * settings.starts * settings.width * positions
     counts = len(split.train) + len(split.validation), len(subject.distinct_image_ids)
     ridge = yardstick_memory(layers, positions - 1, *counts, COMPONENTS)
     return needed + max(size if size <= machine.memory else 0.0 for size in (*token_sizes, ridge))
@@ -124,5 +124,5 @@ def _memory(tokens: TokenStore, subject: Subject, settings: FitSettings, split: 
 
 def _disk(tokens: TokenStore, subject: Subject, settings: FitSettings) -> float:
     # Channel selectors stand in the dataset and among the parameters, channel aligns for both kinds of token.
-    per_voxel = 2 * settings.width + 2 * len(tokens.layers) + 8
-    return 4.0 * (len(subject.voxels) * per_voxel + 2 * sum(tokens.channels) * settings.width)
+    per_voxel = 2 * settings.starts * settings.width + 2 * len(tokens.layers) + 8
+    return 4.0 * (len(subject.voxels) * per_voxel + 2 * sum(tokens.channels) * settings.starts * settings.width)
