@@ -1,24 +1,28 @@
 """Held-out R^2 of a fit beside that of independent ridges, on real recordings and on planted subjects.
 
 Run from the repository's root: ``python benchmarks/winning.py [FOLDER] [--networks NAME ...] [--planted IMAGES:CEILING
-...] [--paper-steps N] [--quick] [--page FILE]``. ``FOLDER`` holds a subject's folder each: ``responses.npy``,
-``image_ids.txt``, ``images/``, and splits as JSON files (8:1:1 by image where there is none); without it only planted
-subjects are fitted, as ``benchmarks/recovery.py`` fits them, whose results in ``--work`` are taken if they are there.
-The last line is a JSON object:
+...] [--paper-steps N] [--shuffled] [--quick] [--page FILE]``. ``FOLDER`` holds a subject's folder each:
+``responses.npy``, ``image_ids.txt``, ``images/``, and splits as JSON files (8:1:1 by image where there are none);
+without one only planted subjects are fitted, as ``benchmarks/recovery.py`` fits them. Cases in ``--work`` are not run
+again. The last line is a JSON object:
 
 - ``worst_margin_to_baseline``, ``mean_margin_to_baseline``: R^2 of the fit less that of the best ridge, of recordings
-  the best of three of himalaya's ``KernelRidgeCV`` (5 folds of training and validation images, a penalty a unit, refit
-  on all of them): all places of all layers, these with the global tokens, and each unit's best layer by
-  cross-validation; of planted subjects that of the fit's own yardstick;
+  the best of the fit's own yardstick and of three of himalaya's ``KernelRidgeCV`` (5 folds of training and validation
+  images, a penalty a unit, refit on all of them): all places of all layers, these with the global tokens, and each
+  unit's best layer by cross-validation; of planted subjects that of the fit's own yardstick;
+- ``worst_margin_to_mean``: R^2 less that of the training mean on the same test images, of all recordings and, with
+  ``--shuffled``, of the same with responses permuted over images, from which nothing can be predicted. R^2 is by the
+  test images' own mean, so that of the training mean is about -(1 / test images + 1 / fitted images);
 - ``worst_of_oracle``: R^2 over that of a fit that is given the planted selection, the smallest of all planted subjects;
 - ``worst_margin_to_paper``: R^2 less that of ``recipe="paper"`` after ``--paper-steps`` steps; null if it was not run;
 - ``worst_coverage``: the part of the voxels whose 95 % limits hold the planted depth, the smallest;
-- ``rows``, ``planted``: every case.
+- ``rows``, ``shuffled``, ``planted``: every case.
 """
 
 import argparse
 import json
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -27,7 +31,7 @@ from himalaya.kernel_ridge import KernelRidgeCV
 
 import factortopy as ft
 from factortopy.fitting import fit_settings
-from laboratory import KINDS, Results
+from laboratory import KINDS, Results, markdown, write_table
 from recovery import run_all
 from recovery_summary import share
 
@@ -52,24 +56,30 @@ def main() -> None:
     add("--tokens", type=Path, help="token store of views of these, instead of extracting")
     add("--voxels", type=int, help="so many planted voxels, evenly spread; all if left out")
     add("--paper-steps", type=int, default=0, metavar="N", help='also fit recipe="paper"')
+    add("--shuffled", action="store_true", help="also fit responses that are permuted over the images")
     add("--quick", action="store_true", help=f"only {', '.join(QUICK)} and one small planted subject, for minutes")
-    add("--page", type=Path, help="Markdown file for the table of recordings")
+    add("--page", type=Path, help="write the table of recordings into this page")
     options = parser.parse_args()
     torch.set_num_threads(1)
     if options.quick:
         options.planted, options.kinds, options.seeds, options.voxels = ["300:0.3"], ["smooth"], [0], 300
-    rows = [] if options.folder is None else recordings(options)
+    rows, shuffled = [], []
+    if options.folder is not None:
+        rows = recordings(options)
+        shuffled = recordings(options, shuffled=True) if options.shuffled else []
     planted = planted_cases(options) if options.planted else []
     if options.page:
-        options.page.write_text(page(rows), encoding="utf-8")
-    print(json.dumps({**summary(rows, planted), "rows": rows, "planted": planted}))
+        write_table(options.page, "winning.py", page([*rows, *shuffled]))
+    print(json.dumps({**summary(rows, shuffled, planted), "rows": rows, "shuffled": shuffled, "planted": planted}))
 
 
-def recordings(options: argparse.Namespace) -> list[dict]:
-    """A row a network, recording and split."""
+def recordings(options: argparse.Namespace, shuffled: bool = False) -> list[dict]:
+    """A row a network, recording and split; responses of all images are permuted over them if ``shuffled``."""
     subjects = sorted(path for path in options.folder.iterdir() if (path / "responses.npy").is_file())
+    results = Results(options.work / "recordings.jsonl")
     chosen = [path for path in subjects if not options.quick or path.name in QUICK]
-    return [row for network in options.networks for path in chosen for row in cases(network, path, options.work)]
+    pairs = [(network, path) for network in options.networks for path in chosen]
+    return [row for network, path in pairs for row in cases(network, path, results, shuffled)]
 
 
 def planted_cases(options: argparse.Namespace) -> list[dict]:
@@ -96,7 +106,7 @@ def planted_cases(options: argparse.Namespace) -> list[dict]:
     return rows
 
 
-def summary(rows: list[dict], planted: list[dict]) -> dict[str, float | None]:
+def summary(rows: list[dict], shuffled: list[dict], planted: list[dict]) -> dict[str, float | None]:
     """The worst and the mean of what is asked of all cases; None where no case tells."""
 
     def worst(values: list[float | None]) -> float | None:
@@ -107,6 +117,7 @@ def summary(rows: list[dict], planted: list[dict]) -> dict[str, float | None]:
     return {
         "worst_margin_to_baseline": worst([*margins]),
         "mean_margin_to_baseline": float(np.mean(margins)) if margins else None,
+        "worst_margin_to_mean": worst([row["r2"] - row["training_mean"] for row in (*rows, *shuffled)]),
         "worst_of_oracle": worst([row["r2_of_oracle"] for row in planted]),
         "worst_margin_to_paper": worst(
             [None if row["paper_r2"] is None else row["r2"] - row["paper_r2"] for row in planted]
@@ -115,22 +126,27 @@ def summary(rows: list[dict], planted: list[dict]) -> dict[str, float | None]:
     }
 
 
-def cases(network: str, path: Path, work: Path) -> list[dict]:
+def cases(network: str, path: Path, results: Results, shuffled: bool) -> list[dict]:
     """A row a split of one subject."""
-    tokens, subject, splits = read_recording(network, path, work)
-    rows = []
+    tokens, subject, splits = read_recording(network, path, results.file.parent)
+    if shuffled:
+        order = np.random.default_rng(0).permutation(len(subject.responses))
+        subject = replace(subject, responses=subject.responses[order])
     for name, split in splits.items():
+        facts = {"subject": path.name, "network": network, "split": name, "shuffled": shuffled}
+        if results.has(**facts):
+            continue
         start = time.perf_counter()
         mapping = ft.fit(tokens, subject, split=split, bootstrap=0, progress=False)
-        seconds = time.perf_counter() - start
-        scores = ridges(tokens, subject, split)
-        row = {"subject": path.name, "units": len(subject.voxels), "network": network, "split": name}
+        row = {**facts, "units": len(subject.voxels), "seconds": round(time.perf_counter() - start, 1)}
         row |= {f"images_{side}": len(ids) for side, ids in split.to_dict().items()}
-        row |= {"r2": float(mapping.dataset["r2"].mean()), **scores, "seconds": round(seconds, 1)}
-        row["best_ridge"] = max(value for key, value in scores.items() if key.startswith("ridge"))
-        rows.append(row)
-        print({key: round(value, 4) if isinstance(value, float) else value for key, value in row.items()}, flush=True)
-    return rows
+        data = mapping.dataset
+        r2, margin = float(data["r2"].mean()), float((data["r2"] - data["ridge_r2"]).mean())
+        scores = {"ridge_yardstick": r2 - margin, **ridges(tokens, subject, split)}
+        best = max(value for key, value in scores.items() if key.startswith("ridge"))
+        results.add({**row, "r2": r2, **scores, "best_ridge": best})
+    asked = {"subject": path.name, "network": network, "shuffled": shuffled}
+    return [row for row in results.rows if all(row[name] == value for name, value in asked.items())]
 
 
 def read_recording(network: str, path: Path, work: Path) -> tuple[ft.TokenStore, ft.Subject, dict[str, ft.Split]]:
@@ -190,27 +206,25 @@ def fit_ridge(gram: np.ndarray, y: np.ndarray, count: int) -> tuple[np.ndarray, 
     return model.cv_scores_.max(axis=0), model.predict(gram[count:].astype(np.float64))
 
 
+RIDGES = {
+    "ridge_all_layers": "ridge, all layers",
+    "ridge_all_and_global": "with global",
+    "ridge_best_layer": "best layer",
+    "ridge_yardstick": "yardstick",
+}
+
+
 def page(rows: list[dict]) -> str:
-    """The table as a page."""
-    columns = ["recording", "units", "network", "split", "images (fit, test)", "FactorTopy", "ridge, all layers"]
-    columns += ["with global", "best layer", "training mean"]
-    lines = [
-        "# Real recordings",
-        "",
-        "Written by `python benchmarks/winning.py FOLDER --page FILE`: mean held-out R² over units, of the",
-        "default recipe without coordinates and of himalaya's ridge regressions (5 folds, a penalty a unit, refit on",
-        "training and validation images). Ridges that beat the fit are in bold. No recording ships with this package.",
-        "",
-        f"| {' | '.join(columns)} |",
-        "|" + " --- |" * len(columns),
-    ]
+    """The table of recordings as Markdown."""
+    heads = ("recording", "units", "network", "split", "images (fit, test)", "FactorTopy")
+    cells = []
     for row in rows:
-        ridge = [row["ridge_all_layers"], row["ridge_all_and_global"], row["ridge_best_layer"]]
-        cells = [f"**{value:.3f}**" if value > row["r2"] else f"{value:.3f}" for value in ridge]
+        name = f"{row['subject']}{', permuted' if row['shuffled'] else ''}"
         fitted = row["images_train"] + row["images_validation"]
-        first = [row["subject"], str(row["units"]), row["network"], row["split"], f"{fitted}, {row['images_test']}"]
-        lines.append("| " + " | ".join([*first, f"{row['r2']:.3f}", *cells, f"{row['training_mean']:.3f}"]) + " |")
-    return "\n".join(lines) + "\n"
+        ridge = [f"**{row[key]:.3f}**" if row[key] > row["r2"] else f"{row[key]:.3f}" for key in RIDGES]
+        facts = [name, row["units"], row["network"], row["split"], f"{fitted:,}, {row['images_test']}"]
+        cells.append((*facts, f"{row['r2']:.3f}", *ridge, f"{row['training_mean']:.3f}"))
+    return markdown((*heads, *RIDGES.values(), "training mean"), cells)
 
 
 if __name__ == "__main__":

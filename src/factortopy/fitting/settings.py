@@ -29,8 +29,8 @@ class FitSettings(Settings):
         uniform_layers: whether every voxel reads all layers alike instead of its own (ablation).
         fixed_scale: scale of every voxel instead of its own, 0 local to 1 global (ablation).
         width: channels D of the shared space.
-        components: principal components kept per layer and kind of token (recipe ``"default"``), at most; a
-            quarter of the training images if that is fewer.
+        components: principal components kept per layer and kind of token (recipe ``"default"``), at most; with
+            coordinates a quarter of the training images if that is fewer.
         damping: see :class:`~factortopy.fitting.PrincipalComponents`.
         parcels: groups of neighbouring voxels at most, of four voxels at least (recipe ``"default"``). Align and
             selectors are trained on their mean responses, where these are predicted better than those of voxels,

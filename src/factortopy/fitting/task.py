@@ -18,7 +18,8 @@ from factortopy.model import FactorTopy
 from factortopy.storage import Checkpoint, Part
 
 IMAGES_A_COMPONENT = 4
-"""Training images for each component, at least: with fewer, more components fit more noise than signal."""
+"""Training images for each component that an align is trained on, at least: with fewer, it fits more noise than
+signal. A ridge in closed form shrinks small components and needs no such bound."""
 FIRST = torch.tensor([0])
 
 
@@ -97,8 +98,9 @@ def reduction_of(task: Task) -> TokenReduction:
     kept = task.kept("reduction")
     if kept is not None:
         return TokenReduction.from_tensors(kept.tensors)
-    settings = task.settings
-    count = min(settings.components, max(1, len(task.training) // IMAGES_A_COMPONENT))
+    settings, count = task.settings, task.settings.components
+    if task.coordinates is not None or task.selectors is not None:
+        count = min(count, max(1, len(task.training) // IMAGES_A_COMPONENT))
     reduction = measure_reduction(task.training, count, settings.damping, settings.seed_of("components"))
     task.keep("reduction", Part(reduction.to_tensors(), {}))
     return reduction
