@@ -266,7 +266,7 @@ def main() -> None:
     add("--network", default="squeezenet-1.1")
     add("--other", default="efficientnet-lite0", help="network of the start 'network'")
     add("--images", nargs="+", type=int, default=[50, 100, 300, 1_000])
-    add("--donor-images", type=int, default=1_000)
+    add("--donor-images", type=int, default=4_000, help="a measured donor has seen 9,000 or more")
     add("--voxels", type=int, default=600, help="so many, evenly spread")
     add("--starts", nargs="+", default=list(STARTS), choices=STARTS)
     add("--seeds", nargs="+", type=int, default=[1], help="of new subjects, above 0")
