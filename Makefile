@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 DEVELOPER := $(VENV)/.developer
 
-.PHONY: demo test check wheel viewer docs clean
+.PHONY: demo test check wheel viewer docs clean environment
 
 demo: $(READY)
 	$(BIN)/factortopy demo $(ARGS)
@@ -13,6 +13,9 @@ demo: $(READY)
 # One process a core, each with one thread: threads of several processes would wait for each other.
 test: $(READY)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile $(ARGS)
+
+# All that checks and tests need, so that nothing is installed while something runs.
+environment: $(DEVELOPER)
 
 # Lint, format, types and the one-way order of the stages.
 check: $(DEVELOPER)

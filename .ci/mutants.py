@@ -1,8 +1,8 @@
 """Change one operator, number, comparison or sign of a formula at a time and see whether the tests notice.
 
-``python .ci/mutants.py src/factortopy/model tests/model --count 60`` draws 60 of all the changes, runs the tests on a
-copy of the sources for each, and prints those that survive: a gap in the tests, or a change that changes nothing.
-Fails where fewer than four in five are noticed.
+``python .ci/mutants.py src/factortopy/model/*.py --tests tests/model --count 60`` draws 60 of all the changes, runs the
+tests on a copy of the sources for each, and prints those that survive: a gap in the tests, or a change that changes
+nothing. Fails where fewer than four in five are noticed.
 """
 
 import argparse
@@ -93,15 +93,13 @@ def survives(folder: Path, tests: list[str], seconds: int) -> bool:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("sources", help="a file or folder below src")
-    parser.add_argument("tests", nargs="+")
+    parser.add_argument("sources", nargs="+", type=Path, help="files below src")
+    parser.add_argument("--tests", nargs="+", required=True)
     parser.add_argument("--count", type=int, default=60)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--seconds", type=int, default=300, help="of one run of the tests")
     given = parser.parse_args()
-    sources = ROOT / given.sources
-    files = [sources] if sources.is_file() else sorted(sources.rglob("*.py"))
-    found = [(path, *mutant) for path in files for mutant in mutants(path)]
+    found = [(path, *mutant) for path in sorted(path.resolve() for path in given.sources) for mutant in mutants(path)]
     drawn = random.Random(given.seed).sample(found, min(given.count, len(found)))
     with tempfile.TemporaryDirectory() as work:
         copied = Path(work) / "src"

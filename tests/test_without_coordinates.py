@@ -140,6 +140,7 @@ def test_a_lost_file_of_coordinates_is_still_an_error(tokens, tmp_path):
 RECORDINGS = Path(os.environ.get("FACTORTOPY_SHARED_DATA", "/nowhere")) / "real" / "v4_201025"
 
 
+@pytest.mark.slow  # .ci/run asks for the same of planted subjects
 @pytest.mark.skipif(not RECORDINGS.is_dir(), reason="needs the V4 recordings: set FACTORTOPY_SHARED_DATA")
 def test_neurons_of_v4_are_predicted_better_than_by_a_ridge(tmp_path):
     """The published session: 0.36 is what a ridge on all layers reaches on this split, 0.37 with the global token."""
