@@ -41,6 +41,7 @@ def run(tmp_path_factory):
         return short(**changes, steps=40, validate_every=20, width=8)
 
     patch.setattr(demo, "fit_settings", few_steps)
+    patch.setattr("factortopy.plot.style.DPI", 60)  # most of the time would go into drawing
     result = demo.run_demo(folder, network="tiny", images=120, progress=False)
     patch.undo()
     return folder, result
