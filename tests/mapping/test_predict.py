@@ -66,7 +66,7 @@ def test_the_fits_own_predictions_in_the_units_of_its_responses(fitted, mapping,
     assert z.units == "z-scored"
     np.testing.assert_allclose(z.read(), own, atol=1e-5)
     training = subject.responses[:50].astype(float)
-    responses = predict(mapping, test, device="cpu", batch_size=7, progress=False)
+    responses = mapping.predict(test, device="cpu", batch_size=7, progress=False)
     assert responses.units == "training responses"
     assert np.abs((responses.read() - training.mean(axis=0)) / training.std(axis=0) - own).max() < 1e-5
 

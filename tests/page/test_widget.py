@@ -32,7 +32,7 @@ STATE = "document.querySelector('.factortopy').factortopy.store.state"
 
 
 def test_what_python_sets_is_kept_as_the_program_takes_it(mapping):
-    shown = view(mapping, height=400)
+    shown = mapping.view(height=400)
     shown.selected = [("left", 12), ("right", 3)]
     shown.camera = {"unfold": 2}
     state = json.loads(json.dumps({name: getattr(shown, name) for name in ("selected", "camera", "height", "map")}))

@@ -18,8 +18,10 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+import factortopy
 from factortopy.cortex import VERTICES, Voxels
 from factortopy.errors import DataError
+from factortopy.images import ImageSet
 from factortopy.mapping.schema import ROI, check_dataset
 from factortopy.model import confidence
 from factortopy.storage import atomic_path, check_zarr, read_text, separate
@@ -152,6 +154,21 @@ class Mapping:
             (folder / SETTINGS).write_text(tomli_w.dumps(self.settings), encoding="utf-8")
             (folder / PROVENANCE).write_text(json.dumps(self.provenance, indent=2, sort_keys=True), encoding="utf-8")
         return Path(path)
+
+    def predict(
+        self, images: ImageSet, path: str | os.PathLike[str] | None = None, **options: Any
+    ) -> "factortopy.mapping.Predictions":
+        """Responses of every voxel to photographs: :func:`factortopy.predict`, which says more.
+
+        Example:
+            >>> mapping.predict(ft.open_images("photographs"), progress=False).read().shape[1] == len(subject.voxels)
+            True
+        """
+        return factortopy.predict(self, images, None if path is None else Path(path), **options)
+
+    def view(self, **options: Any) -> Any:
+        """Show the mapping in a notebook: :func:`factortopy.view`, which says more."""
+        return factortopy.view(self, **options)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> "Mapping":
