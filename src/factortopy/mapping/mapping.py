@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import lazy_loader
 import numpy as np
 import tomli_w
 import torch
@@ -18,7 +19,6 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-import factortopy
 from factortopy.cortex import VERTICES, Voxels
 from factortopy.errors import DataError
 from factortopy.images import ImageSet
@@ -28,6 +28,8 @@ from factortopy.storage import atomic_path, check_zarr, read_text, separate
 
 DATASET, PARAMETERS = "dataset.zarr", "parameters.safetensors"
 SETTINGS, PROVENANCE = "settings.toml", "provenance.json"
+ROOT = lazy_loader.load("factortopy")
+"""The package itself: what users do with a mapping stands in stages after this one."""
 MASKS = "rois"
 """Array of the masks of all ROIs on disk, and attribute of their names in its order."""
 
@@ -155,20 +157,18 @@ class Mapping:
             (folder / PROVENANCE).write_text(json.dumps(self.provenance, indent=2, sort_keys=True), encoding="utf-8")
         return Path(path)
 
-    def predict(
-        self, images: ImageSet, path: str | os.PathLike[str] | None = None, **options: Any
-    ) -> "factortopy.mapping.Predictions":
-        """Responses of every voxel to photographs: :func:`factortopy.predict`, which says more.
+    def predict(self, images: ImageSet, path: str | os.PathLike[str] | None = None, **options: Any) -> Any:
+        """Responses of every voxel to photographs, as ``Predictions``: :func:`factortopy.predict`, which says more.
 
         Example:
             >>> mapping.predict(ft.open_images("photographs"), progress=False).read().shape[1] == len(subject.voxels)
             True
         """
-        return factortopy.predict(self, images, None if path is None else Path(path), **options)
+        return ROOT.predict(self, images, None if path is None else Path(path), **options)
 
     def view(self, **options: Any) -> Any:
         """Show the mapping in a notebook: :func:`factortopy.view`, which says more."""
-        return factortopy.view(self, **options)
+        return ROOT.view(self, **options)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> "Mapping":
