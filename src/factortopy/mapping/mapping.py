@@ -5,10 +5,10 @@ import os
 import tomllib
 from collections.abc import Mapping as MappingType
 from dataclasses import dataclass, field, replace
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-import lazy_loader
 import numpy as np
 import tomli_w
 import torch
@@ -28,8 +28,8 @@ from factortopy.storage import atomic_path, check_zarr, read_text, separate
 
 DATASET, PARAMETERS = "dataset.zarr", "parameters.safetensors"
 SETTINGS, PROVENANCE = "settings.toml", "provenance.json"
-ROOT = lazy_loader.load("factortopy")
-"""The package itself: what users do with a mapping stands in stages after this one."""
+ROOT = "factortopy"
+"""Looked up when it is called: what users do with a mapping stands in files after this one."""
 MASKS = "rois"
 """Array of the masks of all ROIs on disk, and attribute of their names in its order."""
 
@@ -164,11 +164,11 @@ class Mapping:
             >>> mapping.predict(ft.open_images("photographs"), progress=False).read().shape[1] == len(subject.voxels)
             True
         """
-        return ROOT.predict(self, images, None if path is None else Path(path), **options)
+        return import_module(ROOT).predict(self, images, None if path is None else Path(path), **options)
 
     def view(self, **options: Any) -> Any:
         """Show the mapping in a notebook: :func:`factortopy.view`, which says more."""
-        return ROOT.view(self, **options)
+        return import_module(ROOT).view(self, **options)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> "Mapping":
