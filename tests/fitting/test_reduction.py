@@ -8,7 +8,8 @@ from sklearn.preprocessing import StandardScaler
 
 from factortopy.errors import DataError
 from factortopy.fitting import PrincipalComponents, TokenReduction
-from factortopy.model import ChannelAlign, UnitChannelMap
+from factortopy.fitting.build import join_aligns, random_align
+from factortopy.model import ChannelAlign, ChannelMap, UnitChannelMap
 from factortopy.networks import Tokens
 from factortopy.tokens import Moments, TokenBasis, TokenMoments
 
@@ -72,10 +73,15 @@ def test_components_of_reduced_tokens_are_those_of_the_whole():
     flat = (shared + own) * torch.logspace(-1, 1, 30) + 3
     whole = Tokens((flat.view(250, 4, 4, 30).movedim(-1, 1),), (flat[:250],))
     basis = TokenBasis.measure(TokenMoments(250).add(whole), 6)
-    restored = basis.restore(basis.reduce(whole).to(dtype=torch.float16))
+    kept = basis.reduce(whole).to(dtype=torch.float16)
+    restored = basis.restore(kept)
 
     def leading(tokens, within=None):
-        applied = TokenReduction.measure([tokens], 250, 3, 0.1, basis=within).apply(tokens)
+        reduction = TokenReduction.measure([tokens if within is None else kept], 250, 3, 0.1, basis=within)
+        applied = reduction.apply(tokens)
+        if within is not None:  # the same without tokens
+            for own, other in zip(applied.local, reduction.within(within).apply(kept).local, strict=True):
+                torch.testing.assert_close(own, other, atol=0.02, rtol=0.01)
         return applied.local[0].movedim(1, -1).reshape(-1, 3)
 
     def alike(one, other):
@@ -108,3 +114,32 @@ def test_unfolded_maps_give_the_same_from_raw_tokens():
     )
     for reduced, raw in zip(align(reduction.apply(tokens)), reduction.unfold(align)(tokens), strict=True):
         torch.testing.assert_close(raw, reduced, atol=1e-4, rtol=1e-4)
+
+
+def test_random_channels_see_images_as_alike_as_their_standardised_tokens(sample):
+    images = sample.float()
+    tokens = Tokens((images[:, :, None, None],), (images,))
+    reduction = TokenReduction.measure([tokens], len(images), 8, 0.1)
+    with torch.no_grad():
+        seen = random_align(reduction, 20_000, seed=0)(tokens)
+    standard = StandardScaler().fit_transform(sample)
+    expected = standard @ standard.T / 8
+    for kind in (seen.local[0, :, :, 0, 0], seen.global_[0]):
+        np.testing.assert_allclose((kind @ kind.T).numpy() / 20_000, expected, atol=0.06 * expected.max())
+        assert float(kind.square().mean()) == pytest.approx(1, abs=0.03)
+
+
+def test_joined_aligns_read_what_each_reads(sample):
+    images = sample.float()
+    tokens = Tokens((images[:, :, None, None],), (images,))
+    aligns = [
+        ChannelAlign([ChannelMap(8, width, offset)], [ChannelMap(8, width)])
+        for width, offset in ((3, True), (5, False))
+    ]
+    aligns[0].local[0].offset.data.fill_(2.0)
+    with torch.no_grad():
+        together = join_aligns(aligns)(tokens)
+        alone = [align(tokens) for align in aligns]
+    for kind, dim in (("local", 2), ("global_", 2)):
+        expected = torch.cat([getattr(one, kind) for one in alone], dim=dim)
+        torch.testing.assert_close(getattr(together, kind), expected)

@@ -8,7 +8,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from factortopy.fitting.examples import Examples
-from factortopy.fitting.reduction import TokenReduction
+from factortopy.fitting.reduction import PrincipalComponents, TokenReduction, as_stored
 from factortopy.fitting.settings import FitSettings
 from factortopy.fitting.solved.candidates import Channels, select_and_solve
 from factortopy.fitting.start import COMPONENTS, SCANNED_IMAGES, SCORED_VOXELS
@@ -113,6 +113,40 @@ def pool_models(settings: FitSettings, models: Sequence[FactorTopy]) -> FactorTo
     return FactorTopy(align, FixedSelectors(selection.map(Tensor.cpu)), channels, settings.factor)
 
 
+def random_align(reduction: TokenReduction, width: int, seed: int) -> ChannelAlign:
+    """Random channels of undamped components, of unit variance: together about as alike as the tokens themselves.
+
+    Args:
+        reduction: all its components are mixed.
+        width: channels of every layer.
+        seed: of the channels.
+    """
+    whole = reduction.undamped(max(len(layer.variance) for layer in reduction.local))
+
+    def drawn(layers: Sequence[PrincipalComponents]) -> list[ChannelMap]:
+        maps = [ChannelMap(len(layer.variance), width) for layer in layers]
+        for one, layer in zip(maps, layers, strict=True):
+            nn.init.normal_(one.weight, std=float(layer.variance.sum().rsqrt()))
+        return maps
+
+    with seeded(seed):
+        return whole.unfold(ChannelAlign(drawn(whole.local), drawn(whole.global_)))
+
+
+def join_aligns(aligns: Sequence[ChannelAlign]) -> ChannelAlign:
+    """One align with the channels of all, side by side; all take the network's own."""
+
+    def joined(maps: Sequence[ChannelMap]) -> ChannelMap:
+        with seeded(0):  # a start is drawn, and then written over
+            one = ChannelMap(maps[0].weight.shape[1], sum(len(own.weight) for own in maps), offset=True)
+        none = [own.weight.new_zeros(len(own.weight)) if own.offset is None else own.offset for own in maps]
+        one.load_state_dict({"weight": torch.cat([own.weight for own in maps]), "offset": torch.cat(none)})
+        return one
+
+    kinds = ([*zip(*(getattr(align, kind) for align in aligns), strict=True)] for kind in ("local", "global_"))
+    return ChannelAlign(*([joined(maps) for maps in kind] for kind in kinds))
+
+
 def build_solved_model(settings: FitSettings, channels: Channels, reduction: TokenReduction) -> FactorTopy:
     """The model, on raw tokens, whose channels were solved for in closed form.
 
@@ -154,7 +188,8 @@ def solve_model(
     progress: bool,
 ) -> FactorTopy:
     """The model of voxels without coordinates, in closed form; see :mod:`factortopy.fitting.solved.candidates`."""
-    tokens = all_components(images, lambda batch: reduction.apply(batch.to(device)), device, progress)
+    stored, reduce = as_stored(images, reduction)
+    tokens = all_components(stored, lambda batch: reduce.apply(batch.to(device)), device, progress)
     channels = select_and_solve(
         tokens,
         images.all_responses(device),

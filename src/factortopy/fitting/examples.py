@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Protocol
 
 import numpy as np
@@ -22,7 +23,6 @@ ReadTokens = Callable[[Int[Tensor, "batch"]], Tokens]
 """Gives the tokens of images by their index."""
 BLOCK = 256
 """Images of which responses are read at a time."""
-
 
 AS_SHIPPED = "as shipped"
 """What a mapping's attribute ``responses`` says where they were not z-scored."""
@@ -46,6 +46,7 @@ class Examples:
         resident: whether tokens are in memory; else the next are read ahead while some are used.
         image: number of the image of every row, the same for all its trials; None where all rows differ.
         basis: axes that tokens were reduced to on disk; None where they are whole.
+        components: gives the components along these axes, many times sooner than the tokens; None without axes.
     """
 
     read: ReadTokens
@@ -53,6 +54,7 @@ class Examples:
     resident: bool = True
     image: Int[np.ndarray, "row"] | None = None
     basis: TokenBasis | None = None
+    components: ReadTokens | None = None
 
     def __len__(self) -> int:
         return len(self.responses)
@@ -152,9 +154,9 @@ def distinct_images(*sides: Examples) -> tuple[Examples, Float[Tensor, "image"]]
     number = torch.repeat_interleave(torch.arange(len(sides)), torch.tensor([len(part) for part in images]))
     row = torch.tensor([int(rows[0]) for rows in trials])
 
-    def read(chosen: Int[Tensor, "batch"]) -> Tokens:
+    def read(readers: Sequence[ReadTokens], chosen: Int[Tensor, "batch"]) -> Tokens:
         inside = [number[chosen] == index for index in range(len(sides))]
-        sides_read = [side.read(row[chosen[own]]) for side, own in zip(sides, inside, strict=True) if own.any()]
+        sides_read = [read(row[chosen[own]]) for read, own in zip(readers, inside, strict=True) if own.any()]
         order = number[chosen].argsort(stable=True).argsort()
         return Tokens(
             tuple(torch.cat(layer)[order] for layer in zip(*(tokens.local for tokens in sides_read), strict=True)),
@@ -164,7 +166,11 @@ def distinct_images(*sides: Examples) -> tuple[Examples, Float[Tensor, "image"]]
     known = all(side.image is not None for side in sides)
     repeats = torch.tensor([float(len(rows)) for rows in trials])
     responses = _MeanResponses(sides, number, trials)
-    return Examples(read, responses, image=np.concatenate(images) if known else None, basis=sides[0].basis), repeats
+    whole = partial(read, [side.read for side in sides])
+    reduced = [side.components for side in sides if side.components is not None]
+    components = partial(read, reduced) if len(reduced) == len(sides) else None
+    image = np.concatenate(images) if known else None
+    return Examples(whole, responses, image=image, basis=sides[0].basis, components=components), repeats
 
 
 def image_scenes(tokens: TokenStore, subject: Subject) -> list[str] | None:
@@ -274,12 +280,11 @@ def split_examples(
 
     def examples(side: Int[np.ndarray, "some"]) -> Examples:
         indices = torch.tensor([index_of[subject.image_ids[row]] for row in side], dtype=torch.int64)
-        return Examples(
-            lambda chosen: tokens.read(indices[chosen].tolist()),
-            standardised.of(side),
-            image=indices.numpy(),
-            basis=tokens.basis,
+        whole, stored = (
+            lambda chosen, read=read: read(indices[chosen].tolist()) for read in (tokens.read, tokens.read_stored)
         )
+        components = None if tokens.basis is None else stored
+        return Examples(whole, standardised.of(side), image=indices.numpy(), basis=tokens.basis, components=components)
 
     return {name: examples(side) for name, side in rows.items()}
 

@@ -1,7 +1,7 @@
 """Principal components of tokens: the well-conditioned coordinates that the default recipe trains in."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 import torch
 from jaxtyping import Float, Int
@@ -47,7 +47,7 @@ class PrincipalComponents:
             moments: of the tokens.
             count: components kept, at most.
             damping: fraction of the mean variance added to every component's variance.
-            within: axes that the tokens were reduced to on disk; None where they are whole.
+            within: axes that the moments are of components of; None where they are of whole tokens.
 
         Raises:
             DataError: if no channel varies.
@@ -76,6 +76,11 @@ class PrincipalComponents:
     def stretch(self) -> Float[Tensor, "K"]:
         """What makes damped components undamped ones."""
         return (1 - self.variance).clamp(min=1e-6).rsqrt()
+
+    def within(self, axes: PrincipalAxes) -> "PrincipalComponents":
+        """The same of tokens that are known by their components along some axes."""
+        projection = self.projection @ (axes.axes * axes.spread).T
+        return PrincipalComponents(axes.reduce(self.mean[None])[0], projection, self.variance)
 
     def to(self, device: torch.device) -> "PrincipalComponents":
         """The same components on a device."""
@@ -110,7 +115,7 @@ class TokenReduction:
     ) -> "TokenReduction":
         """Measure the components of the tokens of so many training images; see :func:`measure_reduction`.
 
-        The seed is of the choice of local tokens, about ``SAMPLES`` in all.
+        The seed is of the choice of local tokens, about ``SAMPLES`` in all. With a basis, batches are of components.
         """
         # Local tokens are many, but both kinds keep the same channels, so few images bound both.
         count = min(count, images - 1)
@@ -139,6 +144,11 @@ class TokenReduction:
         local = in_threads(applied, zip(self.local, tokens.local, strict=True), tokens.local[0].device)
         global_ = (layer.apply(values) for layer, values in zip(self.global_, tokens.global_, strict=True))
         return Tokens(tuple(local), tuple(global_))
+
+    def within(self, basis: TokenBasis) -> "TokenReduction":
+        """The same of tokens that are known by their components along some axes."""
+        kinds = (self.local, basis.local), (self.global_, basis.global_)
+        return TokenReduction(*(tuple(layer.within(axes) for layer, axes in zip(*kind, strict=True)) for kind in kinds))
 
     def undamped(self, count: int) -> "TokenReduction":
         """At most so many leading components of every kind and layer; see :meth:`PrincipalComponents.undamped`."""
@@ -197,9 +207,17 @@ def measure_reduction(training: Examples, count: int, damping: float, seed: int 
         damping: fraction of the mean variance added to every component's variance.
         seed: of the choice of local tokens.
     """
-    chosen = spread_evenly(len(training), MEASURED_IMAGES)
-    batches = (training.read(rows) for rows in chosen.split(BATCH))
+    chosen, read = spread_evenly(len(training), MEASURED_IMAGES), training.components or training.read
+    batches = (read(rows) for rows in chosen.split(BATCH))
     return TokenReduction.measure(batches, len(chosen), count, damping, seed, training.basis)
+
+
+def as_stored(images: Examples, reduction: TokenReduction) -> tuple[Examples, TokenReduction]:
+    """Images that are read as they are on disk, and their reduction from that: no whole tokens are made for it."""
+    if images.components is None or images.basis is None:
+        return images, reduction
+    basis = images.basis.to(reduction.local[0].mean.device)
+    return replace(images, read=images.components), reduction.within(basis)
 
 
 def spread_evenly(count: int, most: int) -> Int[Tensor, "some"]:

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from factortopy.errors import DataError
 from factortopy.fitting.examples import Examples
-from factortopy.fitting.reduction import TokenReduction, measure_reduction
+from factortopy.fitting.reduction import TokenReduction, as_stored, measure_reduction
 from factortopy.fitting.settings import FitSettings
 from factortopy.fitting.token_cache import cache_sides
 from factortopy.fitting.training import History, train
@@ -108,8 +108,8 @@ def reduction_of(task: Task) -> TokenReduction:
 
 def reduced_examples(task: Task, reduction: TokenReduction) -> tuple[Examples, Examples]:
     """Training and validation examples with reduced tokens, close to the processor."""
-    there, device = reduction.to(task.machine.device), task.machine.device
-    sides = task.training, task.validation
+    device, (training, there) = task.machine.device, as_stored(task.training, reduction.to(task.machine.device))
+    sides = training, as_stored(task.validation, reduction)[0]
     return cache_sides(
         sides, lambda tokens: there.apply(tokens.to(device)), task.machine, "Principal components", task.progress
     )

@@ -102,14 +102,19 @@ class PrincipalAxes:
         """At most so many axes of tokens whose moments are known, in float64.
 
         Args:
-            moments: of the tokens.
+            moments: of the tokens, or of their components along other axes.
             count: axes wanted.
-            within: axes that the tokens are combinations of: channels are then standardised as they were before.
+            within: these other axes: channels are then standardised as they were before.
         """
         mean, covariance = moments.mean_and_covariance()
-        spread = covariance.diagonal().clamp(min=0).sqrt() if within is None else within.spread.double()
+        count = min(count, len(mean))
+        if within is not None:
+            values, vectors = torch.linalg.eigh(covariance)
+            axes = vectors.flip(1)[:, :count].T @ within.axes.double()
+            mean, spread = within.restore(mean[None])[0].double(), within.spread.double()
+            return cls(mean, spread, axes, values.flip(0)[:count].clamp(min=0))
+        spread = covariance.diagonal().clamp(min=0).sqrt()
         spread = torch.where(spread > 1e-6 * spread.max(), spread, 0.0)
-        count = min(count, len(mean) if within is None else len(within.variance))
         inverse = torch.where(spread > 0, 1 / spread, 0.0)
         values, vectors = torch.linalg.eigh(inverse[:, None] * covariance * inverse)
         return cls(mean, spread, vectors.flip(1)[:, :count].T, values.flip(0)[:count].clamp(min=0))

@@ -146,6 +146,11 @@ class TokenStore:
         Raises:
             DataError: if an index is out of range, or the store is damaged.
         """
+        kept = self.read_stored(indices)
+        return kept if self.basis is None else self.basis.restore(kept)
+
+    def read_stored(self, indices: Sequence[int] | None = None) -> Tokens:
+        """As :meth:`read`, but what is on disk: of a reduced store, components of ``basis`` in place of channels."""
         wanted = None if indices is None else np.asarray(indices, dtype=np.int64)
         if wanted is not None and (wanted.size == 0 or wanted.min() < 0 or wanted.max() >= len(self)):
             fault = f"image indices must be one or more of 0 to {len(self) - 1}, as the store {self.path} has"
@@ -157,8 +162,7 @@ class TokenStore:
             parts = [torch.from_numpy(part) for part in read_rows(arrays, rows, default_workers())]
         except DataError as error:
             raise TokenFolder(self.path).damaged(str(error)) from error
-        tokens = Tokens(tuple(parts[: len(self.layers)]), tuple(parts[len(self.layers) :]))
-        return tokens if self.basis is None else self.basis.restore(tokens)
+        return Tokens(tuple(parts[: len(self.layers)]), tuple(parts[len(self.layers) :]))
 
     @cached_property
     def digests(self) -> tuple[str, ...] | None:
