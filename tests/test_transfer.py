@@ -211,7 +211,7 @@ def test_departures_are_sums_before_tanh_softmax_and_sigmoid():
     first, second, expected = (
         Selection(space.tanh(), layer.softmax(dim=1), scale[:, 0].sigmoid()) for space, layer, scale in (*raw, whole)
     )
-    for found, wanted in zip(transfer._departed(first, second)[:3], expected[:3], strict=True):
+    for found, wanted in zip(first.departed(second)[:3], expected[:3], strict=True):
         torch.testing.assert_close(found, wanted)
 
 

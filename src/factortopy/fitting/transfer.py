@@ -11,7 +11,9 @@ few images that is a better guess than any fit to them. How far it is trusted is
 
 Channels of each are solved in closed form in a donor's channel align, or, where donors have none for this network, in
 one that is trained at their places and scales. Each voxel takes what predicts validation images best around it, under a
-prior that all voxels share. If all that predicts them no better than the fit from scratch, that one stands.
+prior that all voxels share. An align leaves out what the donors' images did not teach it. So channels are at last
+solved in the aligns of all donors side by side too, with random channels of the tokens' components beside them, and
+the better of both by validation is taken. If that predicts no better than the fit from scratch, that one stands.
 """
 
 from dataclasses import dataclass, replace
@@ -22,10 +24,10 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from factortopy.fitting.build import build_selectors
+from factortopy.fitting.build import build_selectors, join_aligns, random_align
 from factortopy.fitting.examples import Examples, distinct_images
 from factortopy.fitting.recipes import train_model
-from factortopy.fitting.reduction import spread_evenly
+from factortopy.fitting.reduction import measure_reduction, spread_evenly
 from factortopy.fitting.settings import FitSettings
 from factortopy.fitting.solved.candidates import posterior
 from factortopy.fitting.solved.channels import CHUNK_NUMBERS, Known, solve_channels
@@ -131,7 +133,10 @@ def train_from(
     task = _Task(settings, (training, validation), coordinates, bounds, parcels, there, refit, progress)
     room = max((_Room.of(align, task, given) for align in aligns), key=lambda one: one.score)
     tables = {DONOR: given, **_departures(room, task, given), SCRATCH: found}
-    result = _choose(own, room, task, tables)
+    components = measure_reduction(training, settings.components, settings.damping, settings.seed_of("components"))
+    at_random = random_align(components, settings.width, settings.seed_of("random channels"))
+    wide = _Room.of(join_aligns([*(align.cpu() for align in aligns), at_random]), task, given)
+    result = _choose(own, (room, wide), task, tables)
     result.trained.model.to(machine.device)
     return result
 
@@ -249,14 +254,14 @@ def _departures(room: _Room, task: _Task, given: Selection) -> dict[str, Selecti
             some = torch.randperm(len(centres), generator=generator)[:PARCELS]
             by = at_parcels(some.to(device))
             here = Selection(*(part[some].to(device) for part in start[:3]))
-            loss = pull * _distance(by) - room.predict(_departed(here, by), some).mean()
+            loss = pull * _distance(by) - room.predict(here.departed(by), some).mean()
             optimiser.zero_grad()
             loss.backward()
             optimiser.step()
             if step in STEPS:
                 at_voxels.load_state_dict(at_parcels.state_dict())
                 with torch.no_grad():
-                    found[f"after {step} steps"] = _departed(given, at_voxels())
+                    found[f"after {step} steps"] = given.departed(at_voxels())
             advance()
     return found
 
@@ -268,31 +273,25 @@ def _distance(by: Selection) -> Float[Tensor, ""]:
     return torch.stack([part.square().mean() for part in parts]).sum()
 
 
-def _departed(start: Selection, by: Selection) -> Selection:
-    """The sum of two selections before tanh, softmax and sigmoid; place 0, equal layers and scale 0.5 add nothing."""
-    layer, scale = start.layer * by.layer, start.scale * by.scale
-    return Selection(
-        (start.space + by.space) / (1 + start.space * by.space),
-        layer / layer.sum(dim=1, keepdim=True),
-        scale / (scale + (1 - start.scale) * (1 - by.scale)),
-    )
+def _choose(own: Trained, rooms: tuple[_Room, _Room], task: _Task, tables: dict[str, Selection]) -> Transferred:
+    """What each voxel takes, and channels for it; the fit from scratch if validation images are predicted no better.
 
-
-def _choose(own: Trained, room: _Room, task: _Task, tables: dict[str, Selection]) -> Transferred:
-    """What each voxel takes, and channels for it; the fit from scratch if validation images are predicted no better."""
+    What is taken is chosen in the first of the rooms, channels are solved in the better one.
+    """
     scratch = own.history.solved_r2
     assert scratch is not None
-    scores = torch.stack([room.solve(table, task)[1] for table in tables.values()])
+    scores = torch.stack([rooms[0].solve(table, task)[1] for table in tables.values()])
     around = task.parcels.around(task.coordinates, WIDTH) @ task.parcels.mean(scores.T)
-    choice = posterior(around.T, room.known.judged, np.zeros(len(around), int)).argmax(dim=0)
+    choice = posterior(around.T, rooms[0].known.judged, np.zeros(len(around), int)).argmax(dim=0)
     told = dict(zip(tables, scores.mean(dim=1).tolist(), strict=True)) | {SCRATCH: scratch}
     voxels = torch.arange(len(choice))
-    score = float(scores[choice, voxels].mean())
+    parts = zip(*(table[:3] for table in tables.values()), strict=True)
+    chosen = Selection(*(torch.stack(part)[choice, voxels] for part in parts))
+    solved = [(float(score.mean()), model, room.align) for room in rooms for model, score in [room.solve(chosen, task)]]
+    score, model, align = max(solved, key=lambda one: one[0])
     if score <= scratch:
         return Transferred(own, torch.zeros(len(choice)), {SCRATCH: len(choice)}, told)
-    parts = zip(*(table[:3] for table in tables.values()), strict=True)
-    model, _ = room.solve(Selection(*(torch.stack(part)[choice, voxels] for part in parts)), task)
-    model.align = room.align
+    model.align = align
     counts = torch.bincount(choice, minlength=len(tables)).tolist()
     trained = Trained(model, replace(own.history, solved_r2=score), own.reduction)
     took = {name: count for name, count in zip(tables, counts, strict=True) if count}

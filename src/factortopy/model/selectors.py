@@ -80,6 +80,15 @@ class Selection(NamedTuple):
         """The selection with every part changed alike, such as moved to a device."""
         return Selection(*(None if part is None else change(part) for part in self))  # type: ignore[arg-type]
 
+    def departed(self, by: "Selection") -> "Selection":
+        """The sum of two before tanh, softmax and sigmoid; place 0, equal layers and scale 0.5 add nothing. Points."""
+        layer, scale = self.layer * by.layer, self.scale * by.scale
+        return Selection(
+            (self.space + by.space) / (1 + self.space * by.space),
+            layer / layer.sum(dim=1, keepdim=True),
+            scale / (scale + (1 - self.scale) * (1 - by.scale)),
+        )
+
 
 def to_selection(space: Float[Tensor, "N 2"], layer: Float[Tensor, "N L"], scale: Float[Tensor, "N 1"]) -> Selection:
     """Selection from unbounded values: ``tanh``, ``softmax`` and ``sigmoid`` of them (`method.md`)."""
