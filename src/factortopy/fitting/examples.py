@@ -169,8 +169,8 @@ def distinct_images(*sides: Examples) -> tuple[Examples, Float[Tensor, "image"]]
     whole = partial(read, [side.read for side in sides])
     reduced = [side.components for side in sides if side.components is not None]
     components = partial(read, reduced) if len(reduced) == len(sides) else None
-    image = np.concatenate(images) if known else None
-    return Examples(whole, responses, image=image, basis=sides[0].basis, components=components), repeats
+    together = np.concatenate(images) if known else None
+    return Examples(whole, responses, image=together, basis=sides[0].basis, components=components), repeats
 
 
 def image_scenes(tokens: TokenStore, subject: Subject) -> list[str] | None:
