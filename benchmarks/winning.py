@@ -221,7 +221,8 @@ def page(rows: list[dict]) -> str:
     for row in rows:
         name = f"{row['subject']}{', permuted' if row['shuffled'] else ''}"
         fitted = row["images_train"] + row["images_validation"]
-        ridge = [f"**{row[key]:.3f}**" if row[key] > row["r2"] else f"{row[key]:.3f}" for key in RIDGES]
+        found = [row.get(key) for key in RIDGES]
+        ridge = ["–" if r2 is None else f"**{r2:.3f}**" if r2 > row["r2"] else f"{r2:.3f}" for r2 in found]
         facts = [name, row["units"], row["network"], row["split"], f"{fitted:,}, {row['images_test']}"]
         cells.append((*facts, f"{row['r2']:.3f}", *ridge, f"{row['training_mean']:.3f}"))
     return markdown((*heads, *RIDGES.values(), "training mean"), cells)
