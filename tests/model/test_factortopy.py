@@ -51,6 +51,13 @@ def test_forward_equals_the_formula(setting, form):
     np.testing.assert_allclose(model(tokens).detach().numpy(), expected, atol=1e-5, rtol=1e-5)
 
 
+def test_a_channel_map_starts_as_a_linear_layer_of_pytorch_does():
+    width, channels = 200, 50
+    ours, theirs = ChannelMap(channels, width).weight, torch.nn.Linear(channels, width).weight
+    assert ours.abs().max() <= channels**-0.5
+    assert float(ours.std()) == pytest.approx(float(theirs.std()), rel=0.05)  # of 10,000 even draws: 0.5 %
+
+
 def test_gradients_equal_the_formula(setting):
     """Finite differences of the independent formula, in directions drawn at random."""
     model, tokens, coordinates, local, global_ = setting
