@@ -1,0 +1,95 @@
+"""What a sweep is at, as a table in the terminal and as a page that refreshes itself."""
+
+import html
+from collections.abc import Sequence
+
+from rich.console import Console, Group
+from rich.table import Table
+from rich.text import Text
+
+from factortopy.storage import write_text
+from factortopy.sweep.drive import Progress
+from factortopy.sweep.record import Record, State
+from factortopy.sweep.tasks import FOLDERS, Task
+
+STATES = (State.DONE, State.RUNNING, State.WAITING, State.FAILED, State.HELD)
+SHOWN = 12
+"""Failures that a terminal shows."""
+REFRESH = 5
+"""Seconds after which the page reads itself again."""
+PAGE = "status.html"
+STYLE = (
+    "body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;color:#1a1d21}"
+    "table{border-collapse:collapse;width:100%}"
+    "th,td{padding:.35rem .6rem;text-align:right;border-bottom:1px solid #ddd}"
+    "th:first-child,td:first-child{text-align:left}progress{width:100%;height:1.2rem}.failed{color:#a33000}"
+    "@media(prefers-color-scheme:dark){body{background:#14171b;color:#e6e8ea}"
+    "th,td{border-color:#333}.failed{color:#ff9a6b}}"
+)
+
+
+def seconds_text(seconds: float | None) -> str:
+    """A time as people say it; empty where none is known."""
+    if seconds is None:
+        return ""
+    for size, unit in ((86_400, "d"), (3_600, "h"), (60, "min")):
+        if seconds >= 1.5 * size:
+            return f"{seconds / size:.1f} {unit}"
+    return f"{seconds:.0f} s"
+
+
+def rows_of(progress: Progress) -> list[tuple[str, ...]]:
+    """Counts by kind of task, then of all."""
+    kinds = [*FOLDERS, None]
+    counted = [(kind or "all", progress.counts(kind)) for kind in kinds]
+    return [(name, *(str(counts[state]) for state in STATES)) for name, counts in counted if sum(counts.values())]
+
+
+def failures(record: Record, tasks: Sequence[Task]) -> list[tuple[str, str]]:
+    """Kind and name of each task that failed, and why."""
+    found = ((task, record.failure(task)) for task in tasks)
+    return [(f"{task.kind} {task.name}", reason) for task, reason in found if reason is not None]
+
+
+def status_table(record: Record, progress: Progress) -> Group:
+    """A table of what a sweep is at, with the failures below it."""
+    table = Table(title=f"Sweep in {record.folder}", title_justify="left")
+    for number, name in enumerate(("", *STATES)):
+        table.add_column(str(name), justify="right" if number else "left")
+    for row in rows_of(progress):
+        table.add_row(*row)
+    left = seconds_text(progress.seconds_left())
+    lines = [Text(f"about {left} left")] if left and progress.counts()[State.WAITING] else []
+    failed = failures(record, progress.tasks)
+    lines += [Text(f"{name}: {reason}") for name, reason in failed[:SHOWN]]
+    lines += [Text(f"and {len(failed) - SHOWN} more failures")] if len(failed) > SHOWN else []
+    return Group(table, *lines)
+
+
+def print_status(record: Record, progress: Progress) -> None:
+    """Print that table."""
+    Console().print(status_table(record, progress))
+
+
+def write_page(record: Record, progress: Progress, *, ended: bool = False, note: str = "") -> None:
+    """Write that table as a page, which a browser reads again until the sweep has ended."""
+    counts = progress.counts()
+    heads = "".join(f"<th scope=col>{html.escape(str(name))}</th>" for name in ("task", *STATES))
+    body = "".join(f"<tr>{''.join(f'<td>{html.escape(cell)}</td>' for cell in row)}</tr>" for row in rows_of(progress))
+    failed = "".join(
+        f"<li><b>{html.escape(name)}</b>: {html.escape(reason)}</li>"
+        for name, reason in failures(record, progress.tasks)
+    )
+    left = seconds_text(progress.seconds_left())
+    words = "ended" if ended else (f"about {left} left" if left else "running")
+    refresh = "" if ended else f'<meta http-equiv="refresh" content="{REFRESH}">'
+    title = html.escape(f"Sweep in {record.folder.name}")
+    page = (
+        f'<!doctype html><html lang="en"><head><meta charset="utf-8">{refresh}<title>{title}</title>'
+        f'<meta name="viewport" content="width=device-width"><style>{STYLE}</style></head><body><h1>{title}</h1>'
+        f'<p><progress max="{len(progress.tasks)}" value="{counts[State.DONE]}" aria-label="tasks done"></progress></p>'
+        f"<p>{counts[State.DONE]:,} of {len(progress.tasks):,} tasks done, {words}. {html.escape(note)}</p>"
+        f"<table><thead><tr>{heads}</tr></thead><tbody>{body}</tbody></table>"
+        f"{f'<h2>Failed</h2><ul class=failed>{failed}</ul>' if failed else ''}</body></html>\n"
+    )
+    write_text(record.folder / PAGE, page)

@@ -1,0 +1,151 @@
+"""The work of a task: the same function on every engine, and nothing is done that is done already."""
+
+import errno
+import json
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from factortopy.analysis import compare, records_of, roi_scores
+from factortopy.errors import DataError, FactortopyError, first_line
+from factortopy.fitting import fit_settings
+from factortopy.machine import Machine
+from factortopy.mapping import Mapping
+from factortopy.networks import load_network
+from factortopy.reporting import find_results, write_comparison
+from factortopy.storage import atomic_path, read_text, write_text
+from factortopy.sweep.record import Busy, Record, State
+from factortopy.sweep.tasks import Task, images_of, open_subject
+from factortopy.tokens import TokenStore, extract
+from factortopy.workflow import fit_to_folder
+
+
+def run_task(folder: str, key: str) -> str:
+    """Do a task of a sweep, if it is not done and nobody does it.
+
+    Args:
+        folder: of the sweep's results.
+        key: of the task.
+
+    Returns:
+        ``"done"``, ``"failed"`` (why is in the record) or ``"busy"``, where another process works on it.
+    """
+    record = Record(folder)
+    task = record.task(key)
+    try:
+        with record.only(key), _ended_by_sigterm():
+            if not record.is_done(task):
+                record.clear_beside(task)
+                return _do(record, task)
+            return "done"
+    except Busy:
+        return "busy"
+
+
+def _do(record: Record, task: Task) -> str:
+    begun = time.monotonic()
+    try:
+        WORK[task.kind](record, task)
+    except Exception as error:
+        record.note(State.FAILED, task, reason=reason_of(error))
+        return "failed"
+    record.note(State.DONE, task, seconds=round(time.monotonic() - begun, 2))
+    return "done"
+
+
+def reason_of(error: BaseException) -> str:
+    """Why something failed, in one line; a fault of the program says its kind."""
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return f"{error.filename or 'the disk'}: no space left; make room and start the sweep again"
+    if isinstance(error, FactortopyError):
+        return " ".join(str(error).split())
+    return f"{type(error).__name__}: {first_line(error)}"
+
+
+@contextmanager
+def _ended_by_sigterm() -> Iterator[None]:
+    """A worker that is told to end (pre-emption) ends as by Ctrl-C: what is half-written is taken away."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def end(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _extract(record: Record, task: Task) -> None:
+    facts = task.facts or {}
+    told = facts["network"]
+    network = load_network(
+        told["name"],
+        weights=told["weights"],
+        untrained=told["untrained"],
+        device=facts["device"],
+        preprocessing="authors" if told["preprocessing"] == "authors" else None,
+        progress=False,
+    )
+    images, (height, width) = images_of(open_subject(facts["subject"])), facts["grid"]
+    how = {"batch_size": facts["batch_size"], "precision": facts["precision"], "progress": False}
+    extract(network, images, record.folder / task.result, (height, width), **how)
+
+
+def _fit(record: Record, task: Task) -> None:
+    facts = task.facts or {}
+    (store,) = (TokenStore.open(record.folder / record.task(key).result) for key in task.needs)
+    settings = fit_settings(facts["recipe"], seed=facts["seed"], **facts["settings"])
+    machine = Machine.choose(facts["device"], facts["precision"])
+    subject, output = open_subject(facts["subject"]), record.folder / task.result
+    fit_to_folder(
+        store, subject, output, settings, machine=machine, bootstrap=facts["bootstrap"], progress=False, overwrite=True
+    )
+
+
+def _score(record: Record, task: Task) -> None:
+    (mapping,) = _mappings(record, task)
+    facts = task.facts or {}
+    named = {"network": facts["label"], "subject": mapping.dataset.attrs["subject"]}
+    named |= {"recipe": facts["recipe"], "seed": facts["seed"], "simulated": mapping.simulated}
+    rows = [named | row for row in records_of(roi_scores(mapping))]
+    write_text(record.folder / task.result, json.dumps(rows, indent=1) + "\n")
+
+
+def _compare(record: Record, task: Task) -> None:
+    comparison = compare(_mappings(record, task), (task.facts or {})["labels"])
+    with atomic_path(record.folder / task.result) as folder:
+        folder.mkdir(parents=True)
+        write_comparison(comparison, find_results(comparison, progress=False), folder, progress=False)
+
+
+def _mappings(record: Record, task: Task) -> list[Mapping]:
+    return [Mapping.load(record.folder / record.task(key).result) for key in task.needs]
+
+
+WORK: dict[str, Callable[[Record, Task], None]] = {
+    "extract": _extract,
+    "fit": _fit,
+    "score": _score,
+    "compare": _compare,
+}
+
+
+def read_scores(path: Path) -> list[dict[str, Any]]:
+    """The rows that a score wrote.
+
+    Raises:
+        DataError: if the file is damaged.
+    """
+    try:
+        rows: list[dict[str, Any]] = json.loads(read_text(path))
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path} is damaged; delete it, and start the sweep again", path=path) from error
+    return rows
