@@ -47,7 +47,7 @@ def within():
 
 
 @pytest.fixture(scope="session", autouse=True)
-def one_thread():
+def limit_threads():
     """Tiny matrices are slower on many threads than on one."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)

@@ -19,6 +19,7 @@ from . import progress as progress
 from . import provenance as provenance
 from . import reporting as reporting
 from . import storage as storage
+from . import sweep as sweep
 from . import tokens as tokens
 from . import workflow as workflow
 from .analysis import Gauge as Gauge

@@ -206,8 +206,31 @@ def test_a_fit_that_diverges_says_so(planted):
     tokens, responses, *others = planted
     broken = responses.clone()
     broken[:, 3] = float("inf")
-    with pytest.raises(DataError, match="diverged before step"):
+    with pytest.raises(DataError, match="diverged before step 2 at learning rate .* and at step 2 at"):
         run((tokens, broken, *others), "paper", width=4, steps=4, validate_every=2)
+
+
+def test_a_fit_that_diverges_once_goes_on_from_its_best_parameters_at_a_lower_rate(planted, monkeypatch):
+    usual, done, rates = _Run.advance, [], []
+
+    def advance(self, batch):
+        usual(self, batch)
+        done.append(self.step)
+        rates.append(self.optimiser.param_groups[0]["lr"])
+        if len(done) == 7:  # a fault that does not come again
+            with torch.no_grad():
+                self.model.channels.fill_(float("nan"))
+
+    monkeypatch.setattr(_Run, "advance", advance)
+    changes = {"width": 4, "steps": 10, "validate_every": 2, "cosine": False, "warmup_steps": 0}
+    model, history, _ = run(planted, "paper", **changes)
+    assert history.diverged == {"step": 8, "rate": rates[0]}
+    assert done[:8] == [1, 2, 3, 4, 5, 6, 7, 8]
+    assert done[8] - 1 in (2, 4, 6)
+    assert done[8:] == list(range(done[8], 11))
+    assert rates[8:] == [rates[0] / 4] * len(rates[8:])
+    assert history.step == [2, 4, 6, 8, 10]
+    assert all(value.isfinite().all() for value in model.state_dict().values())
 
 
 def test_selectors_keep_their_start_until_channels_are_learnt(planted):

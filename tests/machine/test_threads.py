@@ -5,7 +5,7 @@ import threading
 import pytest
 import torch
 
-from factortopy.machine import in_threads, one_thread, threads
+from factortopy.machine import in_threads, limit_threads, threads
 
 CPU = torch.device("cpu")
 
@@ -31,7 +31,7 @@ def test_two_work_at_the_same_time_and_results_keep_their_order(two):
 
 
 @pytest.mark.parametrize(("asked", "items"), [("1", 4), ("8", 1)])
-def test_one_thread_or_one_piece_is_done_by_the_caller(two, monkeypatch, asked, items):
+def test_limit_threads_or_one_piece_is_done_by_the_caller(two, monkeypatch, asked, items):
     monkeypatch.setenv("OMP_NUM_THREADS", asked)
     found = list(in_threads(lambda _: threading.current_thread(), range(items), CPU))
     assert found == [threading.current_thread()] * items
@@ -47,10 +47,10 @@ def test_a_fault_in_a_piece_is_the_callers(two):
     assert torch.get_num_threads() == before
 
 
-def test_one_thread_inside_and_as_before_after():
+def test_limit_threads_inside_and_as_before_after():
     before = torch.get_num_threads()
     torch.set_num_threads(3)
-    with one_thread():
+    with limit_threads():
         assert torch.get_num_threads() == 1
     assert torch.get_num_threads() == 3
     torch.set_num_threads(before)

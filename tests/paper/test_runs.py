@@ -149,7 +149,7 @@ def test_the_command_ends_with_counts_and_fails_where_an_item_fails(tmp_path):
 
 
 def test_a_dry_run_states_its_needs_and_writes_nothing(tmp_path, monkeypatch):
-    monkeypatch.setattr(costs, "settings_cost", lambda *_: Cost(seconds=120.0, memory=3e9, disk=50e6))
+    monkeypatch.setattr(costs, "reckon_fit", lambda *_: Cost(seconds=120.0, memory=3e9, disk=50e6))
     monkeypatch.setattr(costs, "_speed", lambda *_: 10.0)
     monkeypatch.chdir(tmp_path)
     result = run("paper", "figure3", "--dry-run", "-w", tmp_path / "run")

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import typer
 
 import factortopy as ft
-from factortopy.cli import brain, channels, compare, data, figures, finetune, fit, plan, score, start, weights
+from factortopy.cli import brain, channels, compare, data, figures, finetune, fit, plan, score, start, sweep, weights
 from factortopy.cli.shared.failures import Commands, failure_line, print_readably
 
 __all__ = ["app", "main"]
@@ -23,7 +23,7 @@ app = typer.Typer(
 PANELS: dict[str, tuple[Callable[..., None], ...]] = {
     "Start": (start.demo, start.networks, plan.plan, start.doctor),
     "Data": (data.check, data.convert, data.extract),
-    "Fit": (fit.fit, fit.baselines, finetune.finetune),
+    "Fit": (fit.fit, fit.baselines, finetune.finetune, sweep.sweep),
     "Use": (brain.predict, brain.rank, brain.card),
     "Results": (score.score, compare.compare, figures.plot, figures.report, figures.paper),
 }

@@ -26,6 +26,8 @@ from factortopy.progress import progress_bar
 from factortopy.storage import Checkpoint, Part, ResumableTraining
 
 STATE = "training"
+SLOWER = 0.25
+"""Factor of all learning rates after a fit diverged."""
 
 
 @dataclass
@@ -42,6 +44,7 @@ class History:
         ridge: noise of the responses, as the best penalty of a ridge regression; None where not measured.
         solved_r2: mean over voxels of R^2 on the validation images when channels are at last solved in closed form
             from the training images; None where they are not.
+        diverged: step at which the loss was no longer finite, and the learning rate there; None if it always was.
     """
 
     step: list[int] = field(default_factory=list)
@@ -52,6 +55,7 @@ class History:
     waited: float = 0.0
     ridge: float | None = None
     solved_r2: float | None = None
+    diverged: dict[str, float] | None = None
 
 
 class Trained(NamedTuple):
@@ -82,38 +86,42 @@ def train(
     """Train a model in place and leave it with the parameters that predicted the validation images best.
 
     With a checkpoint, a training that was stopped goes on from its last state; on a CPU it then ends with
-    the very numbers of one that was not.
+    the very numbers of one that was not. Where the loss is no longer finite, it goes back to the best parameters
+    so far and on from there at a quarter of all learning rates, once.
 
     Args:
         model: the model to train, on the machine's device.
         training, validation, settings, machine, checkpoint, progress, description: as for :func:`train_model`.
 
     Raises:
-        DataError: if the loss is no longer finite, or the checkpoint is another fit's.
+        DataError: if the loss is no longer finite for the second time, or the checkpoint is another fit's.
     """
     run, kept = _Run(model, settings, machine), None if checkpoint is None else checkpoint.load(STATE)
     if kept is not None:
         run.go_on(kept)
-    feed = Feed(training, machine.device)
-    order = islice(_shuffled(len(training), settings), run.step, settings.steps)
     total = _total(validation, settings.batch_size)
-    history, started = run.history, time.perf_counter()
-    before, waited = history.seconds, history.waited
+    started, before, waited = time.perf_counter(), run.history.seconds, run.history.waited
     with progress_bar(description, settings.steps, show=progress, done=run.step) as advance:
-        for batch in feed.batches(iter(() if run.finished else order)):
-            run.advance(batch)
-            looks = run.step % settings.validate_every == 0 or run.step == settings.steps
-            if looks:
-                run.look(mean_r2(model, validation, machine, settings.batch_size, total))
-            history.seconds = before + time.perf_counter() - started
-            history.waited = waited + feed.waited
-            if checkpoint is not None and (checkpoint.due or run.finished):
-                checkpoint.save(STATE, run.state(asdict(history), best=run.best))
-            advance(note=f"R² {history.validation_r2[-1]:.3f}" if looks else "")
-            if run.finished:
-                break
+        while not run.finished:
+            feed = Feed(training, machine.device)
+            for batch in feed.batches(islice(_shuffled(len(training), settings), run.step, settings.steps)):
+                run.advance(batch)
+                history, looks = run.history, run.step % settings.validate_every == 0 or run.step == settings.steps
+                if looks and not run.sound():
+                    advance(1 - run.go_back())
+                    break
+                if looks:
+                    run.look(mean_r2(model, validation, machine, settings.batch_size, total))
+                history.seconds = before + time.perf_counter() - started
+                history.waited = waited + feed.waited
+                if checkpoint is not None and (checkpoint.due or run.finished):
+                    checkpoint.save(STATE, run.state(asdict(history), best=run.best))
+                advance(note=f"R² {history.validation_r2[-1]:.3f}" if looks else "")
+                if run.finished:
+                    break
+            waited += feed.waited
     model.load_state_dict(run.best)
-    return history
+    return run.history
 
 
 class _Run(ResumableTraining):
@@ -170,13 +178,36 @@ class _Run(ResumableTraining):
         self.optimiser.step()
         return loss.detach()
 
+    def sound(self) -> bool:
+        """Whether the mean loss since the last look, and all parameters, are finite."""
+        losses = torch.stack([*self.losses, *(value.detach().float().sum() for value in self.model.parameters())])
+        return bool(losses.isfinite().all())
+
+    def go_back(self) -> int:
+        """Go back to the best parameters so far, at lower rates; how many steps that is.
+
+        Raises:
+            DataError: if that was done before.
+        """
+        history, rate, step = self.history, self.rates[0], self.step
+        if history.diverged is not None:
+            first = f"and at step {history.diverged['step']:.0f} at {history.diverged['rate']:.2g}"
+            fault = f"the fit diverged before step {step} at learning rate {rate:.2g}, {first}"
+            raise DataError(f"{fault}: lower learning_rate or standardise the responses")
+        kept = sum(looked <= history.best_step for looked in history.step)
+        for values in (history.step, history.loss, history.validation_r2):
+            del values[kept:]
+        history.diverged = {"step": step, "rate": rate}
+        self.model.load_state_dict(self.best)
+        for moments in self.optimiser.state.values():
+            for value in moments.values():
+                value.zero_()  # in place: a recorded step reads them where they are
+        self.step, self.losses, self.rates = history.best_step, [], [SLOWER * full for full in self.rates]
+        return step - self.step
+
     def look(self, score: float) -> None:
         """Note the score on the validation images, and the parameters if they are the best so far."""
         loss = self.take_loss()
-        if not math.isfinite(loss):
-            raise DataError(
-                f"the fit diverged before step {self.step}: lower learning_rate or standardise the responses"
-            )
         if not self.history.step or score > max(self.history.validation_r2):
             self.history.best_step, self.best = self.step, deepcopy(self.model.state_dict())
         self.history.step.append(self.step)
@@ -187,6 +218,8 @@ class _Run(ResumableTraining):
         """Go on from a state."""
         self.history = History(**state.facts["history"])
         self.best = {name: value.to(self.machine.device) for name, value in self.resume(state)["best"].items()}
+        if self.history.diverged is not None:
+            self.rates = [SLOWER * full for full in self.rates]
 
 
 @torch.no_grad()

@@ -9,4 +9,4 @@ from .machine import choose_device as choose_device
 from .machine import choose_precision as choose_precision
 from .machine import seeded as seeded
 from .threads import in_threads as in_threads
-from .threads import one_thread as one_thread
+from .threads import limit_threads as limit_threads

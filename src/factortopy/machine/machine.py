@@ -10,7 +10,7 @@ import torch
 
 from factortopy.errors import DataError, UnavailableError, UnknownNameError
 from factortopy.machine.container import available_memory
-from factortopy.machine.threads import one_thread
+from factortopy.machine.threads import limit_threads
 
 PRECISIONS = {"bf16": torch.bfloat16, "fp32": torch.float32}
 
@@ -129,7 +129,7 @@ class Machine:
             DataError: if it does not suffice with next to nothing held there.
         """
         try:
-            with one_thread() if self.device.type == "cpu" else nullcontext():
+            with limit_threads() if self.device.type == "cpu" else nullcontext():
                 return work(self)
         except torch.OutOfMemoryError:
             pass  # what it was raised among is freed by this

@@ -15,13 +15,13 @@ Result = TypeVar("Result")
 
 
 @contextmanager
-def one_thread() -> Iterator[None]:
-    """PyTorch computes in one thread inside: two that share a small operation wait for each other after each.
+def limit_threads(count: int = 1) -> Iterator[None]:
+    """PyTorch computes in so many threads inside: two that share a small operation wait for each other after each.
 
     Beside another program that has the processor of one of them, the wait is many times the operation.
     """
     before = torch.get_num_threads()
-    torch.set_num_threads(1)
+    torch.set_num_threads(count)
     try:
         yield
     finally:
@@ -51,5 +51,5 @@ def in_threads(work: Callable[[Item], Result], items: Iterable[Item], device: to
         with torch.inference_mode(inference), torch.set_grad_enabled(gradients):
             return work(item)
 
-    with one_thread():
+    with limit_threads():
         yield from read_ahead(alone, pieces, threads, threads)

@@ -46,12 +46,14 @@ class NetworkCost:
     timed: bool
 
 
-def estimate_cost(skeleton: Network, build: Callable[[], Network], device: torch.device, precision: str) -> NetworkCost:
+def estimate_cost(
+    skeleton: Network, build: Callable[[], Network] | None, device: torch.device, precision: str
+) -> NetworkCost:
     """Memory and speed of a network, without its weights.
 
     Args:
         skeleton: the network on PyTorch's device ``meta``.
-        build: makes it with random weights; called only if it is small enough.
+        build: makes it with random weights; called only if it is small enough. None times nothing: the speed is 0.
         device: where it would run.
         precision: ``"bf16"`` or ``"fp32"``.
     """
@@ -63,7 +65,9 @@ def estimate_cost(skeleton: Network, build: Callable[[], Network], device: torch
     image_bytes = image.untyped_storage().nbytes()
     parameter_bytes = sum(size for size, _ in meter.given.values()) - image_bytes
     count = sum(size // each for size, each in meter.given.values()) - image.numel()
-    timed = count < MOST_PARAMETERS and operations < MOST_OPERATIONS
+    timed = build is not None and count < MOST_PARAMETERS and operations < MOST_OPERATIONS
+    if build is None:
+        return NetworkCost(count, parameter_bytes, meter.peak, operations, 0.0, timed)
     speed = _time(build().to(device), precision) if timed else _block_speed(device, precision) / operations
     return NetworkCost(count, parameter_bytes, meter.peak, operations, speed, timed)
 

@@ -3,49 +3,21 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Any, cast
 
-import numpy as np
-import torch
-
-from factortopy.cortex import Voxels
 from factortopy.errors import UnavailableError
 from factortopy.machine import Cost
-from factortopy.networks import Network, Tokens, estimate_cost, load_network, network_skeleton
+from factortopy.networks import Network, estimate_cost, load_network, network_skeleton
 from factortopy.paper.item import Item
 from factortopy.paper.members import TINY_DIFFUSION, Member
 from factortopy.paper.plan import StudyPlan
 from factortopy.paper.study import Study
-from factortopy.subjects import Subject
-from factortopy.tokens import TokenStore, planned_bytes
-from factortopy.workflow import settings_cost
+from factortopy.tokens import planned_bytes
+from factortopy.workflow import reckon_fit
 
 NSD_IMAGES, NSD_TRIALS, NSD_VOXELS = 10_000, 27_750, 37_984
 SIMULATED_VOXELS = 2_442
 TINY_SPEED = 20.0
 """Images a second of the tiny diffusion model."""
-
-
-class RandomTokens:
-    """Tokens of no network, of the sizes of one: enough to time a fit with."""
-
-    network, weights_hash, global_token, precision, outliers = "random", "", "class", "fp32", "kept"
-    image_groups = digests = basis = None
-
-    def __init__(self, channels: Sequence[int], grid: tuple[int, int], image_ids: tuple[str, ...]) -> None:
-        self.channels, self.grid, self.image_ids = tuple(channels), grid, image_ids
-        self.provenance: dict[str, Any] = {}
-        self.facts: dict[str, Any] = {}
-        self.layers = tuple(f"layer {number}" for number in range(len(self.channels)))
-
-    def __len__(self) -> int:
-        return len(self.image_ids)
-
-    def read(self, indices: Sequence[int] | None = None) -> Tokens:
-        """Random tokens of as many images as there are indices."""
-        count = len(self) if indices is None else len(indices)
-        local = (torch.randn(count, channels, *self.grid).half() for channels in self.channels)
-        return Tokens(tuple(local), tuple(torch.randn(count, channels).half() for channels in self.channels))
 
 
 def estimate_items(items: Sequence[Item], study: Study) -> tuple[Cost, Cost]:
@@ -128,19 +100,5 @@ def _speed(member: Member, network: Network, plan: StudyPlan) -> float:
 
 def _fit(network: Network, plan: StudyPlan) -> Cost:
     """Of one fit, to a subject of the size of NSD's or of a simulated one."""
-    ids = tuple(f"{number:05d}" for number in range(_images(plan)))
-    trials = ids if plan.simulated else tuple(np.resize(np.array(ids), NSD_TRIALS).tolist())
-    random = np.random.default_rng(0)
-    voxels = SIMULATED_VOXELS if plan.simulated else NSD_VOXELS
-    # One column for all voxels: the size of the real array, and none of its memory.
-    column = random.standard_normal((len(trials), 1), dtype=np.float32)
-    sides = np.repeat(["left", "right"], [voxels // 2, voxels - voxels // 2])
-    subject = Subject(
-        name="reckoned",
-        responses=np.broadcast_to(column, (len(trials), voxels)),
-        image_ids=trials,
-        single_trials=not plan.simulated,
-        voxels=Voxels.at(random.uniform(-100, 100, (voxels, 3)), sides),
-    )
-    tokens = cast(TokenStore, RandomTokens(network.channels, plan.grid, ids))
-    return settings_cost(tokens, subject, plan.settings(), None, plan.machine)
+    size = (_images(plan), _images(plan), SIMULATED_VOXELS) if plan.simulated else (NSD_IMAGES, NSD_TRIALS, NSD_VOXELS)
+    return reckon_fit(network.channels, plan.grid, *size, plan.settings(), plan.machine)

@@ -1,3 +1,5 @@
+from .costs import cost_rows as cost_rows
+from .costs import estimate_tasks as estimate_tasks
 from .drive import RESULTS as RESULTS
 from .drive import Progress as Progress
 from .drive import look as look
@@ -7,6 +9,7 @@ from .engines import InProcess as InProcess
 from .engines import OnRay as OnRay
 from .engines import OnSlurm as OnSlurm
 from .engines import Share as Share
+from .engines import sbatch_text as sbatch_text
 from .record import Record as Record
 from .record import State as State
 from .settings import SweepSettings as SweepSettings
@@ -14,7 +17,7 @@ from .settings import read_sweep as read_sweep
 from .tasks import Task as Task
 from .tasks import plan_tasks as plan_tasks
 from .watch import failures as failures
-from .watch import print_status as print_status
 from .watch import status_table as status_table
+from .watch import watching as watching
 from .watch import write_page as write_page
 from .work import run_task as run_task

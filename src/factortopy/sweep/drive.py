@@ -11,9 +11,9 @@ import pandas
 from factortopy.errors import DataError
 from factortopy.storage import write_table
 from factortopy.sweep.engines import Engine
-from factortopy.sweep.record import Busy, Record, State
+from factortopy.sweep.record import BusyError, Record, State
 from factortopy.sweep.tasks import Task
-from factortopy.sweep.work import read_scores
+from factortopy.sweep.work import ended_by_sigterm, read_scores
 
 ATTEMPTS = 3
 """Times that a task is begun in a run, where its worker is lost."""
@@ -185,12 +185,12 @@ def run_sweep(
         DataError: if another sweep runs on the folder, or as ``plan`` raises.
     """
     try:
-        with record.only(DRIVER):
+        with record.only(DRIVER, wait=1.0), ended_by_sigterm():
             tasks = plan()
             record.describe(tasks)
             record.clear_leftovers()
             return Sweep(record, tasks, engine(tasks), tell).run()
-    except Busy:
+    except BusyError:
         raise DataError(
             f"another sweep runs on {record.folder}; wait for it, or stop it first", path=record.folder
         ) from None

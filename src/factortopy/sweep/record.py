@@ -4,7 +4,6 @@
 that its worker holds: the kernel lets go of it however the worker ends, so that no clock decides who is alive.
 """
 
-import fcntl
 import json
 import os
 import platform
@@ -13,6 +12,8 @@ from contextlib import contextmanager, suppress
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
+
+from filelock import FileLock, Timeout
 
 from factortopy.errors import DataError
 from factortopy.storage import read_text, remove, write_text
@@ -31,7 +32,7 @@ class State(StrEnum):
     HELD = "held back"
 
 
-class Busy(Exception):
+class BusyError(Exception):
     """Another process works on the same thing."""
 
 
@@ -111,35 +112,39 @@ class Record:
 
     def is_held(self, name: str) -> bool:
         """Whether a process that lives works on a task."""
+        if not (self.notes / "locks" / name).exists():
+            return False
         try:
             with self.only(name):
                 return False
-        except Busy:
+        except BusyError:
             return True
+        except OSError:  # a reader who may not write sees what is written, not who lives
+            return False
 
     @contextmanager
-    def only(self, name: str) -> Iterator[None]:
-        """Hold the lock of a task, or that of the whole sweep.
+    def only(self, name: str, wait: float = 0.0) -> Iterator[None]:
+        """Hold the lock of a task, or that of the whole sweep; wait so many seconds for it.
 
         Raises:
-            Busy: if another process holds it.
+            BusyError: if another process holds it.
         """
         file = self.notes / "locks" / name
         file.parent.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(file, os.O_RDWR | os.O_CREAT, 0o666)
+        lock = FileLock(file, timeout=wait)
         try:
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError as error:
-                raise Busy(name) from error
+            lock.acquire()
+        except Timeout as error:
+            raise BusyError(name) from error
+        try:
             yield
         finally:
-            os.close(descriptor)
+            lock.release()
 
     def clear_leftovers(self) -> None:
         """Remove what writers that were killed have left half-written, where nobody writes any more."""
         for task in self.tasks():
-            with suppress(Busy), self.only(task.key):
+            with suppress(BusyError), self.only(task.key):
                 self.clear_beside(task)
         for folder in (self.folder, self.notes, *(self.notes / name for name in ("tasks", State.DONE, State.FAILED))):
             _clear(folder, ".")

@@ -118,11 +118,11 @@ def plan_tasks(settings: SweepSettings, *, progress: bool = True) -> list[Task]:
                     )
                     tasks |= {fit.key: fit, score.key: score}
                     scores.setdefault((seen["name"], recipe, seed), []).append(score)
-    for (subject, recipe, seed), group in scores.items():
+    for (subject, called, seed), group in scores.items():
         if len(group) > 1:
             fits = [tasks[score.needs[0]] for score in group]
             facts = {"labels": [str((fit.facts or {})["label"]) for fit in fits]}
-            compared = Task.of("compare", [subject, recipe, f"s{seed}"], fits, facts, facts)
+            compared = Task.of("compare", [subject, called, f"s{seed}"], fits, facts, facts)
             tasks[compared.key] = compared
     return list(tasks.values())
 
@@ -131,13 +131,14 @@ def _extraction(settings: SweepSettings, label: str, network: dict[str, Any], se
     how = {"grid": settings.grid, "batch_size": settings.batch_size, "precision": settings.precision}
     made_of = {"network": {**network, "weights": None}, "images": seen["images"], **how}
     facts = {"label": label, "network": network, "subject": seen["choice"], "device": settings.device, **how}
+    facts |= {"size": seen["size"]}
     return Task.of("extract", [label, seen["images"][:6]], [], made_of, facts)
 
 
 def _fit(settings: SweepSettings, label: str, seen: dict[str, Any], store: Task, recipe: str, seed: int) -> Task:
     how = {"recipe": recipe, "seed": seed, "settings": settings.settings, "bootstrap": settings.bootstrap}
     how |= {"precision": settings.precision}
-    facts = {"label": label, "subject": seen["choice"], "device": settings.device, **how}
+    facts = {"label": label, "subject": seen["choice"], "device": settings.device, "size": seen["size"], **how}
     return Task.of("fit", [label, seen["name"], recipe, f"s{seed}"], [store], {"subject": seen["digest"], **how}, facts)
 
 
@@ -153,6 +154,7 @@ def _described(choice: SubjectChoice, progress: bool) -> dict[str, Any]:
     return {
         "name": subject.name,
         "choice": choice.model_dump(mode="json"),
+        "size": {"images": len(images), "trials": len(subject.image_ids), "voxels": len(voxels)},
         "digest": sha256_text(subject.name, *subject.image_ids, sha256_array(subject.responses, *known), *rois),
         "images": sha256_text(*images.ids, *(images.groups or ()), *_pixel_digests(images, progress)),
     }

@@ -1,9 +1,13 @@
 """What a sweep is at, as a table in the terminal and as a page that refreshes itself."""
 
 import html
-from collections.abc import Sequence
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 
 from rich.console import Console, Group
+from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
@@ -51,6 +55,12 @@ def failures(record: Record, tasks: Sequence[Task]) -> list[tuple[str, str]]:
     return [(f"{task.kind} {task.name}", reason) for task, reason in found if reason is not None]
 
 
+def remarks(record: Record, tasks: Sequence[Task]) -> list[tuple[str, str]]:
+    """Kind and name of each task that was done with something to be told."""
+    found = ((task, (record.ending(State.DONE, task) or {}).get("said")) for task in tasks)
+    return [(f"{task.kind} {task.name}", str(said)) for task, said in found if said]
+
+
 def status_table(record: Record, progress: Progress) -> Group:
     """A table of what a sweep is at, with the failures below it."""
     table = Table(title=f"Sweep in {record.folder}", title_justify="left")
@@ -63,12 +73,8 @@ def status_table(record: Record, progress: Progress) -> Group:
     failed = failures(record, progress.tasks)
     lines += [Text(f"{name}: {reason}") for name, reason in failed[:SHOWN]]
     lines += [Text(f"and {len(failed) - SHOWN} more failures")] if len(failed) > SHOWN else []
+    lines += [Text(f"{name}: {said}") for name, said in remarks(record, progress.tasks)[:SHOWN]]
     return Group(table, *lines)
-
-
-def print_status(record: Record, progress: Progress) -> None:
-    """Print that table."""
-    Console().print(status_table(record, progress))
 
 
 def write_page(record: Record, progress: Progress, *, ended: bool = False, note: str = "") -> None:
@@ -93,3 +99,47 @@ def write_page(record: Record, progress: Progress, *, ended: bool = False, note:
         f"{f'<h2>Failed</h2><ul class=failed>{failed}</ul>' if failed else ''}</body></html>\n"
     )
     write_text(record.folder / PAGE, page)
+
+
+class Watch:
+    """Shows what a sweep is at while it runs, in the terminal and as a page.
+
+    Args:
+        record: of the sweep.
+        live: the table in the terminal; None shows none.
+
+    Attributes:
+        note: a line of the page.
+    """
+
+    def __init__(self, record: Record, live: Live | None) -> None:
+        self._record, self._live, self.note = record, live, ""
+        self._next, self._last = 0.0, list[Progress]()
+        self._counts: Counter[State] | None = None
+
+    def __call__(self, progress: Progress) -> None:
+        """Show it, at most once a second where no task began or ended."""
+        counts, now = progress.counts(), time.monotonic()
+        self._last = [progress]
+        if counts == self._counts and now < self._next:
+            return
+        self._counts, self._next = counts, now + 1.0
+        write_page(self._record, progress, note=self.note)
+        if self._live is not None:
+            self._live.update(status_table(self._record, progress), refresh=True)
+
+    def end(self) -> None:
+        """Say on the page that the run has ended."""
+        for progress in self._last:
+            write_page(self._record, progress, ended=True)
+
+
+@contextmanager
+def watching(record: Record, *, show: bool = True) -> Iterator[Watch]:
+    """Show what a sweep is at while it runs, in the terminal if ``show``, and as a page."""
+    with Live(console=Console(stderr=True), auto_refresh=False, transient=True) if show else nullcontext() as live:
+        watch = Watch(record, live)
+        try:
+            yield watch
+        finally:
+            watch.end()

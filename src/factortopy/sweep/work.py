@@ -13,23 +13,27 @@ from typing import Any
 from factortopy.analysis import compare, records_of, roi_scores
 from factortopy.errors import DataError, FactortopyError, first_line
 from factortopy.fitting import fit_settings
-from factortopy.machine import Machine
+from factortopy.machine import Machine, limit_threads
 from factortopy.mapping import Mapping
 from factortopy.networks import load_network
 from factortopy.reporting import find_results, write_comparison
 from factortopy.storage import atomic_path, read_text, write_text
-from factortopy.sweep.record import Busy, Record, State
+from factortopy.sweep.record import BusyError, Record, State
 from factortopy.sweep.tasks import Task, images_of, open_subject
 from factortopy.tokens import TokenStore, extract
 from factortopy.workflow import fit_to_folder
 
+PROBED = 5.0
+"""Seconds to wait for a task's lock, which one who only looks at a sweep holds for a moment."""
 
-def run_task(folder: str, key: str) -> str:
+
+def run_task(folder: str, key: str, cpus: int) -> str:
     """Do a task of a sweep, if it is not done and nobody does it.
 
     Args:
         folder: of the sweep's results.
         key: of the task.
+        cpus: processors that it may keep busy.
 
     Returns:
         ``"done"``, ``"failed"`` (why is in the record) or ``"busy"``, where another process works on it.
@@ -37,23 +41,23 @@ def run_task(folder: str, key: str) -> str:
     record = Record(folder)
     task = record.task(key)
     try:
-        with record.only(key), _ended_by_sigterm():
+        with record.only(key, wait=PROBED), ended_by_sigterm(), limit_threads(cpus):
             if not record.is_done(task):
                 record.clear_beside(task)
                 return _do(record, task)
             return "done"
-    except Busy:
+    except BusyError:
         return "busy"
 
 
 def _do(record: Record, task: Task) -> str:
     begun = time.monotonic()
     try:
-        WORK[task.kind](record, task)
+        said = WORK[task.kind](record, task)
     except Exception as error:
         record.note(State.FAILED, task, reason=reason_of(error))
         return "failed"
-    record.note(State.DONE, task, seconds=round(time.monotonic() - begun, 2))
+    record.note(State.DONE, task, seconds=round(time.monotonic() - begun, 2), said=said)
     return "done"
 
 
@@ -67,9 +71,10 @@ def reason_of(error: BaseException) -> str:
 
 
 @contextmanager
-def _ended_by_sigterm() -> Iterator[None]:
+def ended_by_sigterm() -> Iterator[None]:
     """A worker that is told to end (pre-emption) ends as by Ctrl-C: what is half-written is taken away."""
-    if threading.current_thread() is not threading.main_thread():
+    told = threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+    if not told:  # an engine that knows what to do, such as submitit, keeps its own way
         yield
         return
 
@@ -83,7 +88,7 @@ def _ended_by_sigterm() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-def _extract(record: Record, task: Task) -> None:
+def _extract(record: Record, task: Task) -> str:
     facts = task.facts or {}
     told = facts["network"]
     network = load_network(
@@ -97,40 +102,48 @@ def _extract(record: Record, task: Task) -> None:
     images, (height, width) = images_of(open_subject(facts["subject"])), facts["grid"]
     how = {"batch_size": facts["batch_size"], "precision": facts["precision"], "progress": False}
     extract(network, images, record.folder / task.result, (height, width), **how)
+    return ""
 
 
-def _fit(record: Record, task: Task) -> None:
+def _fit(record: Record, task: Task) -> str:
     facts = task.facts or {}
     (store,) = (TokenStore.open(record.folder / record.task(key).result) for key in task.needs)
     settings = fit_settings(facts["recipe"], seed=facts["seed"], **facts["settings"])
     machine = Machine.choose(facts["device"], facts["precision"])
     subject, output = open_subject(facts["subject"]), record.folder / task.result
-    fit_to_folder(
+    mapping = fit_to_folder(
         store, subject, output, settings, machine=machine, bootstrap=facts["bootstrap"], progress=False, overwrite=True
     )
+    diverged = mapping.provenance["training"]["diverged"]
+    if diverged is None:
+        return ""
+    where = f"step {diverged['step']:.0f}, learning rate {diverged['rate']:.2g}"
+    return f"its loss was no longer finite at {where}: gone on with from its best parameters at a quarter of it"
 
 
-def _score(record: Record, task: Task) -> None:
+def _score(record: Record, task: Task) -> str:
     (mapping,) = _mappings(record, task)
     facts = task.facts or {}
     named = {"network": facts["label"], "subject": mapping.dataset.attrs["subject"]}
     named |= {"recipe": facts["recipe"], "seed": facts["seed"], "simulated": mapping.simulated}
     rows = [named | row for row in records_of(roi_scores(mapping))]
     write_text(record.folder / task.result, json.dumps(rows, indent=1) + "\n")
+    return ""
 
 
-def _compare(record: Record, task: Task) -> None:
+def _compare(record: Record, task: Task) -> str:
     comparison = compare(_mappings(record, task), (task.facts or {})["labels"])
     with atomic_path(record.folder / task.result) as folder:
         folder.mkdir(parents=True)
         write_comparison(comparison, find_results(comparison, progress=False), folder, progress=False)
+    return ""
 
 
 def _mappings(record: Record, task: Task) -> list[Mapping]:
     return [Mapping.load(record.folder / record.task(key).result) for key in task.needs]
 
 
-WORK: dict[str, Callable[[Record, Task], None]] = {
+WORK: dict[str, Callable[[Record, Task], str]] = {
     "extract": _extract,
     "fit": _fit,
     "score": _score,

@@ -8,6 +8,7 @@ from .costs import estimate_fit as estimate_fit
 from .costs import settings_cost as settings_cost
 from .folder import fit_to_folder as fit_to_folder
 from .folder import map_before_and_after as map_before_and_after
+from .reckoned import reckon_fit as reckon_fit
 from .scoring import HeldOutScores as HeldOutScores
 from .scoring import ceiling_on_test as ceiling_on_test
 from .scoring import fit_facts as fit_facts

@@ -55,13 +55,19 @@ def estimate_fit(tokens: TokenStore, subject: Subject, *, split: Split | None = 
 
 
 def settings_cost(
-    tokens: TokenStore, subject: Subject, settings: FitSettings, split: Split | None, machine: Machine
+    tokens: TokenStore,
+    subject: Subject,
+    settings: FitSettings,
+    split: Split | None,
+    machine: Machine,
+    *,
+    timed: bool = True,
 ) -> Cost:
-    """As :func:`estimate_fit`, of settings on a machine."""
+    """As :func:`estimate_fit`, of settings on a machine; at once and without seconds where it is not timed."""
     split = split or default_split(tokens, subject, settings.seed)
     sides = ", ".join(f"{len(ids):,} {side}" for side, ids in split.to_dict().items())
     return Cost(
-        seconds=_seconds(tokens, subject, settings, split, machine),
+        seconds=_seconds(tokens, subject, settings, split, machine) if timed else 0.0,
         memory=_memory(tokens, subject, settings, split, machine),
         disk=_disk(tokens, subject, settings),
         facts={"images": sides, "voxels": f"{len(subject.voxels):,}", "measured on": "short fits and a small ridge"},

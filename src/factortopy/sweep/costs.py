@@ -1,0 +1,101 @@
+"""What the tasks of a sweep will take: from the sizes of networks and data alone, before anything is extracted."""
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Any
+
+from factortopy.fitting import fit_settings
+from factortopy.machine import Cost, Machine
+from factortopy.networks import Network, NetworkCost, estimate_cost, load_network, network_skeleton
+from factortopy.progress import progress_bar
+from factortopy.sweep.tasks import FOLDERS, Task
+from factortopy.tokens import planned_bytes
+from factortopy.workflow import LIBRARIES_MEMORY, reckon_fit
+
+
+def estimate_tasks(tasks: Sequence[Task], *, timed: bool = True, progress: bool = True) -> dict[str, Cost]:
+    """Time, memory and disk of every task, by key.
+
+    Networks of one structure and fits of one size are measured once.
+
+    Args:
+        tasks: from :func:`plan_tasks`.
+        timed: whether batches and short fits are run for the time; else seconds are 0.
+        progress: whether to show a progress bar.
+
+    Raises:
+        UnavailableError: if a network's structure cannot be had.
+    """
+    measure, costs = _Measure(timed), dict[str, Cost]()
+    of = {task.key: task for task in tasks}
+    with progress_bar("Estimates", len(tasks), show=progress) as advance:
+        for task in tasks:
+            if task.kind == "extract":
+                costs[task.key] = measure.extraction(task.facts or {})
+            elif task.kind == "fit":
+                costs[task.key] = measure.fit(task.facts or {}, of[task.needs[0]].facts or {})
+            else:
+                costs[task.key] = Cost(memory=LIBRARIES_MEMORY)
+            advance()
+    return costs
+
+
+class _Measure:
+    """Measures what was not measured before."""
+
+    def __init__(self, timed: bool) -> None:
+        self._timed = timed
+        self._networks: dict[str, tuple[Network, NetworkCost]] = {}
+        self._fits: dict[Any, Cost] = {}
+
+    def _network(self, facts: Mapping[str, Any]) -> tuple[Network, NetworkCost]:
+        name = facts["network"]["name"]
+        if name not in self._networks:
+            skeleton, machine = network_skeleton(name), Machine.choose(facts["device"], facts["precision"])
+            build = partial(load_network, name, untrained=True) if self._timed else None
+            cost = estimate_cost(skeleton, build, machine.device, machine.precision)
+            self._networks[name] = skeleton, cost
+        return self._networks[name]
+
+    def extraction(self, facts: Mapping[str, Any]) -> Cost:
+        """Of one network's tokens of one set of images."""
+        (network, cost), images = self._network(facts), facts["size"]["images"]
+        needed = cost.parameter_bytes + facts["batch_size"] * cost.activation_bytes
+        on_gpu = Machine.choose(facts["device"]).device.type == "cuda"
+        return Cost(
+            seconds=images / cost.images_per_second if cost.images_per_second else 0.0,
+            memory=LIBRARIES_MEMORY + (0.0 if on_gpu else needed),
+            device_memory=needed if on_gpu else 0.0,
+            disk=planned_bytes(images, network.channels, tuple(facts["grid"])),
+        )
+
+    def fit(self, facts: Mapping[str, Any], extraction: Mapping[str, Any]) -> Cost:
+        """Of one fit, with the rest of its task."""
+        (network, _), size = self._network(extraction), facts["size"]
+        alike = (network.channels, *size.values(), facts["recipe"])
+        if alike not in self._fits:
+            settings = fit_settings(facts["recipe"], seed=facts["seed"], **facts["settings"])
+            machine = Machine.choose(facts["device"], facts["precision"])
+            sizes = tuple(extraction["grid"]), size["images"], size["trials"], size["voxels"]
+            self._fits[alike] = reckon_fit(network.channels, *sizes, settings, machine, timed=self._timed)
+        return self._fits[alike]
+
+
+def cost_rows(tasks: Sequence[Task], costs: Mapping[str, Cost], done: Mapping[str, bool]) -> list[dict[str, Any]]:
+    """Rows of a table: tasks of one kind and network together, then all; what is done takes nothing more."""
+    groups: dict[tuple[str, str], list[Task]] = {}
+    for task in tasks:
+        groups.setdefault((task.kind, str((task.facts or {}).get("label", ""))), []).append(task)
+    order = list(FOLDERS)
+    named = sorted(groups.items(), key=lambda item: (order.index(item[0][0]), item[0][1]))  # type: ignore[arg-type]
+    rows = [_row(kind, label, group, costs, done) for (kind, label), group in named]
+    return [*rows, _row("all", "", tasks, costs, done)]
+
+
+def _row(
+    kind: str, label: str, tasks: Sequence[Task], costs: Mapping[str, Cost], done: Mapping[str, bool]
+) -> dict[str, Any]:
+    left = [costs[task.key] for task in tasks if not done[task.key]]
+    total = sum(left, Cost())
+    facts = {"task": kind, "network": label, "tasks": len(tasks), "left": len(left)}
+    return facts | {"seconds": total.seconds, "memory": total.memory, "gpu": total.device_memory, "disk": total.disk}

@@ -1,0 +1,227 @@
+"""A sweep from end to end: nothing twice, faults of single tasks, locks, what is left half-written, status."""
+
+import errno
+import json
+import multiprocessing
+import subprocess
+import sys
+import time
+
+import pytest
+from typer.testing import CliRunner
+
+from factortopy.cli import app
+from factortopy.errors import DataError
+from factortopy.mapping import Mapping
+from factortopy.storage import sha256_file
+from factortopy.sweep import InProcess, OnRay, OnSlurm, State, look, run_task
+from factortopy.sweep import work as work_module
+from factortopy.sweep.drive import DRIVER
+
+TWO = [{"name": "timm/test_vit", "untrained": True}, {"name": "timm/test_vit2", "untrained": True}]
+RESULTS = ("dataset.zarr", "parameters.safetensors")
+
+
+def digests(folder):
+    """Hashes of everything that tasks wrote, save times and names of machines."""
+    skipped = {"provenance.json", "zarr.json"}
+    files = [file for name in ("tokens", "mappings", "scores") for file in (folder / name).rglob("*")]
+    return {
+        str(file.relative_to(folder)): sha256_file(file)
+        for file in sorted(files)
+        if file.is_file() and file.name not in skipped
+    }
+
+
+def command(*words):
+    return CliRunner().invoke(app, ["sweep", *map(str, words)])
+
+
+def test_a_sweep_is_done_once_and_never_again(workplace, monkeypatch):
+    workplace.ask(networks=TWO)
+    said = command(workplace.file, "-q", "--json")
+    assert said.exit_code == 0, said.stderr
+    counts = json.loads(said.stdout)
+    assert (counts["done"], counts["failed"], counts["failures"]) == (7, 0, {})
+    study = workplace.folder / "study"
+    lines = (study / "results.csv").read_text().splitlines()
+    assert lines[0].startswith("network,subject,recipe,seed")
+    assert {line.split(",")[0] for line in lines[1:]} == {"timm/test_vit untrained", "timm/test_vit2 untrained"}
+    mappings = sorted((study / "mappings").iterdir())
+    assert len(mappings) == 2
+    assert all(Mapping.load(folder).dataset.attrs["subject"] == "one" for folder in mappings)
+    assert list((study / "comparisons").rglob("*.html"))
+    page = (study / "status.html").read_text()
+    assert "7 of 7 tasks done, ended" in page
+    assert "refresh" not in page
+
+    def never(*_words):
+        raise AssertionError("nothing is done twice")
+
+    monkeypatch.setattr(work_module, "WORK", dict.fromkeys(work_module.WORK, never))
+    before = digests(study)
+    again = command(workplace.file, "-q", "--json")
+    assert again.exit_code == 0
+    assert digests(study) == before
+    told = command("status", study)
+    assert "7" in told.stdout.split("all")[1]
+
+
+def test_a_task_that_fails_is_told_and_others_go_on(workplace, monkeypatch):
+    workplace.ask(networks=TWO)
+    usual = work_module.WORK["fit"]
+
+    def fit(record, task):
+        if "vit2" in task.name:
+            raise DataError("the moon\nis full")
+        return usual(record, task)
+
+    monkeypatch.setitem(work_module.WORK, "fit", fit)
+    said = command(workplace.file, "--json")
+    assert said.exit_code == 2
+    counts = json.loads(said.stdout)
+    assert (counts["done"], counts["failed"], counts["held back"]) == (4, 1, 2)
+    assert list(counts["failures"].values()) == ["the moon is full"]
+    assert "the moon is full" in said.stderr
+    assert "the moon is full" in (workplace.folder / "study" / "status.html").read_text()
+    monkeypatch.setitem(work_module.WORK, "fit", usual)
+    assert workplace.run().counts() == {State.DONE: 7}
+
+
+def test_a_full_disk_is_told_and_gone_on_with_when_there_is_room(workplace, monkeypatch):
+    def full(*_words):
+        raise OSError(errno.ENOSPC, "No space left on device", "tokens")
+
+    with monkeypatch.context() as patch:
+        patch.setitem(work_module.WORK, "extract", full)
+        progress = workplace.run()
+    assert progress.counts() == {State.FAILED: 1, State.HELD: 2}
+    (reason,) = (workplace.record.failure(task) for task in progress.tasks if task.kind == "extract")
+    assert "make room" in reason
+    times = iter(range(10**9, 0, -(10**6)))  # a clock that jumps, which nothing hangs on
+    monkeypatch.setattr(time, "time", lambda: next(times))
+    assert workplace.run().counts() == {State.DONE: 3}
+
+
+def test_two_sweeps_on_a_folder_and_two_workers_on_a_task(workplace):
+    record = workplace.record
+    with record.only(DRIVER), pytest.raises(DataError, match="another sweep runs"):
+        workplace.run()
+    tasks = workplace.plan()
+    record.describe(tasks)
+    with record.only(tasks[0].key):
+        assert look(record).states[tasks[0].key] is State.RUNNING
+        work_module.PROBED, before = 0.1, work_module.PROBED
+        assert run_task(str(record.folder), tasks[0].key, 1) == "busy"
+        work_module.PROBED = before
+    assert look(record).states[tasks[0].key] is State.WAITING
+
+
+def test_what_was_left_half_written_goes_at_the_next_start(workplace):
+    tasks, study = workplace.plan(), workplace.folder / "study"
+    fit = next(task for task in tasks if task.kind == "fit")
+    half = study / "mappings" / f".{fit.name}.0123abcd.partial"
+    half.mkdir(parents=True)
+    (half / "dataset").touch()
+    (study / ".results.csv.0123abcd.partial").touch()
+    workplace.run()
+    assert not [path for path in study.rglob("*") if path.name.endswith((".partial", ".old", ".checkpoint"))]
+
+
+def test_a_damaged_result_is_named_with_its_remedy(workplace):
+    workplace.run()
+    (folder,) = (workplace.folder / "study" / "mappings").iterdir()
+    (folder / "parameters.safetensors").write_bytes(b"x")
+    workplace.ask(networks=TWO)
+    progress = workplace.run()
+    (reason,) = (workplace.record.failure(task) for task in progress.tasks if task.kind == "compare")
+    assert str(folder) in reason
+    assert len(reason.splitlines()) == 1
+
+
+def test_a_driver_that_is_killed_goes_on_where_it_was(workplace):
+    assert workplace.run().counts() == {State.DONE: 3}
+    study = workplace.folder / "study"
+    wanted = digests(study)
+    study.rename(workplace.folder / "before")
+    driver = subprocess.Popen([sys.executable, "-m", "factortopy", "sweep", str(workplace.file), "-q"])
+    done = study / "sweep" / "done"
+    while driver.poll() is None and not list(done.glob("*.json")):
+        time.sleep(0.02)
+    driver.kill()
+    driver.wait()
+    before = {file.name: file.stat().st_mtime_ns for file in (study / "sweep" / "done").glob("*.json")}
+    assert before
+    assert workplace.run().counts() == {State.DONE: 3}
+    after = {file.name: file.stat().st_mtime_ns for file in (study / "sweep" / "done").glob("*.json")}
+    assert {name: after[name] for name in before} == before, "what was done is not done again"
+    assert digests(study) == wanted
+    assert not [path for path in study.rglob("*") if path.name.endswith((".partial", ".old", ".checkpoint"))]
+
+
+def engine_of(name, folder):
+    return {"ray": OnRay, "local": lambda folder: OnSlurm(folder, cluster="local", most=2)}[name](folder)
+
+
+@pytest.mark.parametrize("name", ["local", "ray"])
+def test_engines_give_the_same_results(workplace, name):
+    if name == "local":
+        pytest.importorskip("submitit", reason="the extra 'slurm' is not installed")
+    else:
+        pytest.importorskip("ray", reason="the extra 'ray' is not installed")
+    workplace.run(lambda _: InProcess(workplace.record.folder))
+    study = workplace.folder / "study"
+    wanted = digests(study)
+    study.rename(workplace.folder / "before")
+    progress = workplace.run(lambda _: engine_of(name, study))
+    assert progress.counts() == {State.DONE: 3}
+    assert digests(study) == wanted
+
+
+def test_a_worker_that_is_lost_is_begun_again_but_not_for_ever(workplace):
+    from factortopy.sweep.engines import Ended
+
+    class Lossy(InProcess):
+        lost = 0
+
+        def submit(self, tasks):
+            for task in tasks:
+                if task.kind == "fit" or Lossy.lost < 1:
+                    Lossy.lost += 1
+                    self._ended.append(Ended(task.key, "killed"))
+                else:
+                    super().submit([task])
+
+    progress = workplace.run(lambda _: Lossy(workplace.record.folder))
+    assert progress.counts() == {State.DONE: 1, State.FAILED: 1, State.HELD: 1}
+    assert Lossy.lost == 4
+    (reason,) = (workplace.record.failure(task) for task in progress.tasks if task.kind == "fit")
+    assert "killed, 3 times" in reason
+
+
+def test_status_of_no_sweep_is_one_line(tmp_path):
+    said = command("status", tmp_path)
+    assert said.exit_code == 2
+    assert "holds no sweep" in said.stderr
+    assert list(tmp_path.iterdir()) == []
+    assert command("status").exit_code == 2
+
+
+def _hold(folder, ready):
+    from factortopy.sweep import Record
+
+    with Record(folder).only("x"):
+        ready.set()
+        time.sleep(60)
+
+
+def test_a_lock_falls_with_its_process(workplace):
+    context = multiprocessing.get_context("spawn")
+    ready = context.Event()
+    holder = context.Process(target=_hold, args=(str(workplace.record.folder), ready))
+    holder.start()
+    assert ready.wait(60)
+    assert workplace.record.is_held("x")
+    holder.kill()
+    holder.join()
+    assert not workplace.record.is_held("x")

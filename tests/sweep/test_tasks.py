@@ -1,0 +1,180 @@
+"""Keys of tasks: what is changed gets new ones with all that follows, what is not keeps its own; bad files."""
+
+import json
+
+import numpy as np
+import pytest
+import tomli_w
+from PIL import Image
+from safetensors.torch import load_file, save_file
+from typer.testing import CliRunner
+
+from factortopy.cli import app
+from factortopy.errors import DataError, UnknownNameError
+from factortopy.networks import load_network
+from factortopy.sweep import tasks as tasks_module
+
+TWO = [{"name": "timm/test_vit", "untrained": True}, {"name": "timm/test_vit2", "untrained": True}]
+
+
+def keys(tasks, **like):
+    """Keys of tasks by kind, network and subject."""
+    return {
+        (task.kind, (task.facts or {}).get("label"), str((task.facts or {}).get("subject"))): task.key for task in tasks
+    }
+
+
+def changed(before, after):
+    """Kinds of tasks whose keys differ, with their counts."""
+    before, after = keys(before), keys(after)
+    assert before.keys() == after.keys()
+    kinds = [name[0] for name in before if before[name] != after[name]]
+    return {kind: kinds.count(kind) for kind in kinds}
+
+
+def test_one_extraction_serves_all_fits_that_need_it(workplace):
+    workplace.ask(networks=TWO, subjects=["one", "two"], seeds=[0, 1, 2], recipes=["default", "paper"])
+    tasks = workplace.plan()
+    count = {kind: sum(task.kind == kind for task in tasks) for kind in ("extract", "fit", "score", "compare")}
+    # Both subjects saw the same photographs.
+    assert count == {"extract": 2, "fit": 24, "score": 24, "compare": 12}
+    place = {task.key: index for index, task in enumerate(tasks)}
+    assert all(place[key] < place[task.key] for task in tasks for key in task.needs)
+    assert len({task.result for task in tasks}) == len(tasks)
+
+
+def edit_pixel(folder):
+    file = folder / "one" / "images" / "image-007.png"
+    pixels = np.asarray(Image.open(file)).copy()
+    pixels[0, 0, 0] ^= 1
+    Image.fromarray(pixels).save(file)
+
+
+def edit_response(folder):
+    responses = np.load(folder / "one" / "responses.npy")
+    responses[3, 4] = np.nextafter(responses[3, 4], np.float32(9))
+    np.save(folder / "one" / "responses.npy", responses)
+
+
+def edit_place(folder):
+    places = np.load(folder / "one" / "coordinates.npy")
+    places[0, 0] += 1e-3
+    np.save(folder / "one" / "coordinates.npy", places)
+
+
+ALL_OF_ONE = {"extract": 1, "fit": 1, "score": 1}
+
+
+@pytest.mark.parametrize(
+    ("edit", "expected"),
+    [
+        (edit_pixel, ALL_OF_ONE),
+        (edit_response, {"fit": 1, "score": 1}),
+        (edit_place, {"fit": 1, "score": 1}),
+        (lambda folder: None, {}),
+    ],
+)
+def test_what_follows_from_a_change_gets_a_new_key_and_nothing_else(workplace, edit, expected):
+    workplace.ask(subjects=["one", "two"])
+    # The second subject gets photographs of its own, so that nothing of it hangs on the first's.
+    edit_pixel_of = workplace.folder / "two" / "images" / "image-000.png"
+    Image.new("RGB", (16, 16)).save(edit_pixel_of)
+    before = workplace.plan()
+    edit(workplace.folder)
+    assert changed(before, workplace.plan()) == expected
+
+
+def test_a_changed_weight_changes_all_of_its_network_alone(workplace):
+    weights = workplace.folder / "vit.safetensors"
+    network = load_network("timm/test_vit", untrained=True, device="cpu")
+    save_file({name: value.contiguous() for name, value in network.module.state_dict().items()}, weights)
+    workplace.ask(networks=[{"name": "timm/test_vit", "weights": "vit.safetensors"}, TWO[1]])
+    before = workplace.plan()
+    assert changed(before, workplace.plan()) == {}
+    values = load_file(weights)
+    name = next(iter(values))
+    values[name].view(-1)[0] += 1e-4
+    save_file(values, weights)
+    assert changed(before, workplace.plan()) == {**ALL_OF_ONE, "compare": 1}
+
+
+def test_other_settings_and_other_code_are_other_fits(workplace, monkeypatch):
+    before = workplace.plan()
+    workplace.ask(settings={"steps": 3})
+    assert changed(before, workplace.plan()) == {"fit": 1, "score": 1}
+    workplace.ask(grid=[3, 3])
+    assert changed(before, workplace.plan()) == ALL_OF_ONE
+    workplace.ask()
+    monkeypatch.setattr(tasks_module, "code_digest", lambda: "other")
+    assert changed(before, workplace.plan()) == ALL_OF_ONE
+
+
+def test_time_steps_and_checkpoints_are_networks_of_their_own(workplace):
+    workplace.ask(networks=[{"name": "a", "time_steps": [1, 2], "checkpoints": ["x.pt", "y.pt"]}])
+    each = [one for choice in workplace.settings.networks for one in choice.each()]
+    assert [one.label for one in each] == ["a@t=1 x", "a@t=1 y", "a@t=2 x", "a@t=2 y"]
+    assert {one.weights.parent for one in each} == {workplace.folder}
+
+
+@pytest.mark.parametrize(
+    ("changes", "error", "words"),
+    [
+        ({"output": "../elsewhere"}, DataError, "leaves the folder"),
+        ({"output": "/tmp/elsewhere"}, DataError, "leaves the folder"),
+        ({"seeds": []}, DataError, "seeds"),
+        ({"subject": ["one"]}, UnknownNameError, "subjects"),
+        ({"settings": {"stepz": 3}}, UnknownNameError, "steps"),
+        ({"networks": [TWO[0], TWO[0]]}, DataError, "named twice"),
+        ({"subjects": ["three"]}, DataError, "three"),
+    ],
+)
+def test_a_bad_file_is_one_line(workplace, changes, error, words):
+    workplace.ask(**changes)
+    with pytest.raises(error, match=words):
+        workplace.plan()
+    said = CliRunner().invoke(app, ["sweep", str(workplace.file), "-q"])
+    assert said.exit_code == 2
+    assert len(said.stderr.splitlines()) == 1
+
+
+def test_names_of_results_stay_in_their_folder(workplace):
+    (workplace.folder / "one" / "subject.toml").write_text('name = "../../escape/.."\nimages = "images"\n')
+    for task in workplace.plan():
+        assert len(task.result.parts) == 2
+        assert ".." not in task.result.parts[1].split("-")
+        assert "/" not in task.name
+
+
+def test_a_dry_run_prints_needs_and_the_file_for_slurm_and_writes_nothing(workplace):
+    pytest.importorskip("submitit", reason="the extra 'slurm' is not installed")
+    words = ["sweep", str(workplace.file), "--dry-run", "-q", "--engine", "slurm", "--minutes", "90", "--gpus", "1"]
+    said = CliRunner().invoke(app, [*words, "--partition", "brains"])
+    assert said.exit_code == 0, said.stderr
+    assert "nothing was written" in said.stdout
+    assert not (workplace.folder / "study").exists()
+    for line in ("--partition=brains", "--time=90", "--gpus-per-node=1", "--requeue", "--mem="):
+        assert f"#SBATCH {line}" in said.stdout
+
+
+def test_estimates_count_disk_and_what_is_done_takes_nothing_more(workplace):
+    from factortopy.sweep import cost_rows, estimate_tasks
+
+    tasks = workplace.ask(seeds=[0, 1]).plan()
+    costs = estimate_tasks(tasks, timed=False, progress=False)
+    rows = cost_rows(tasks, costs, {task.key: task.kind == "extract" for task in tasks})
+    by_kind = {row["task"]: row for row in rows}
+    assert (by_kind["extract"]["left"], by_kind["extract"]["disk"]) == (0, 0)
+    assert (by_kind["fit"]["tasks"], by_kind["all"]["tasks"], by_kind["all"]["left"]) == (2, 5, 4)
+    layers, width = 6, 64
+    extraction = next(costs[task.key] for task in tasks if task.kind == "extract")
+    network = load_network("timm/test_vit", untrained=True, device="cpu")
+    layers, width = len(network.layers), network.channels[0]
+    assert extraction.disk == pytest.approx(2 * 40 * layers * width * 5, rel=0.1)
+
+
+def test_a_sweep_file_is_read_as_toml(workplace):
+    workplace.file.write_text("networks = [")
+    with pytest.raises(DataError, match="no TOML"):
+        _ = workplace.settings
+    workplace.file.write_text(tomli_w.dumps({"networks": ["x"], "subjects": [{"folder": "one", "number": 3}]}))
+    assert json.loads(workplace.settings.subjects[0].model_dump_json())["number"] == 3
