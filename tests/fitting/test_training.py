@@ -206,7 +206,7 @@ def test_a_fit_that_diverges_says_so(planted):
     tokens, responses, *others = planted
     broken = responses.clone()
     broken[:, 3] = float("inf")
-    with pytest.raises(DataError, match="diverged before step 2 at learning rate .* and at step 2 at"):
+    with pytest.raises(DataError, match=r"diverged before step 2 at learning rate .* and at step 2 at"):
         run((tokens, broken, *others), "paper", width=4, steps=4, validate_every=2)
 
 

@@ -1,0 +1,192 @@
+"""Kill a sweep at random moments, change what it reads, run it on every engine, and count what is lost.
+
+    python benchmarks/faults.py [--kills 50] [--engines process local ray]
+
+A sweep of two untrained networks on two subjects of random numbers runs undisturbed, then again while its driver, or
+one of its workers, is sent SIGKILL or SIGTERM at random moments of extraction, fits and all else; a killed driver is
+started again. The last line is JSON: ``lost`` are tasks without a result at the end, ``repeated`` those that were done
+twice, ``identical`` whether all results have the hashes of the undisturbed run, ``left`` files half-written,
+``orphans`` processes that outlived the run, ``stale_hits`` changed inputs whose followers kept their keys, and the
+overheads the time of the same tasks on an engine with one worker, over that of a loop, less one.
+"""
+
+import argparse
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import psutil
+import tomli_w
+from PIL import Image
+
+from factortopy.storage import sha256_file
+from factortopy.sweep import InProcess, OnRay, OnSlurm, Record, plan_tasks, read_sweep, run_sweep
+
+IMAGES, VOXELS = 60, 40
+FITS = {"steps": 6, "validate_every": 3, "width": 4, "batch_size": 16, "components": 8}
+KINDS = ("extract", "fit", "score")
+UNLIKE = {"provenance.json", "zarr.json"}
+"""Files with times and names of machines."""
+
+
+def make(folder: Path, seeds: int) -> Path:
+    """Two subjects, and a sweep file that asks for two networks on them."""
+    for number, name in enumerate(("one", "two")):
+        drawn, pixels = np.random.default_rng(number), np.random.default_rng(5)
+        (folder / name / "images").mkdir(parents=True)
+        names = [f"image-{image:03d}.png" for image in range(IMAGES)]
+        for image in names:
+            Image.fromarray(pixels.integers(0, 255, (32, 32, 3), dtype=np.uint8)).save(folder / name / "images" / image)
+        np.save(folder / name / "responses.npy", drawn.normal(size=(IMAGES, VOXELS)).astype(np.float32))
+        np.save(folder / name / "coordinates.npy", drawn.uniform(0, 100, (VOXELS, 3)))
+        (folder / name / "image_ids.txt").write_text("\n".join(names))
+        (folder / name / "subject.toml").write_text(f'name = "{name}"\nimages = "images"\n')
+    networks = [{"name": name, "untrained": True} for name in ("timm/test_vit", "timm/test_vit2")]
+    asked = {"networks": networks, "subjects": ["one", "two"], "seeds": list(range(seeds)), "output": "study"}
+    asked |= {"grid": [4, 4], "bootstrap": 20, "device": "cpu", "precision": "fp32", "settings": FITS}
+    (folder / "sweep.toml").write_text(tomli_w.dumps(asked))
+    return folder / "sweep.toml"
+
+
+def digests(study: Path) -> dict[str, str]:
+    """Hashes of all results, save times and names of machines."""
+    files = [file for name in ("tokens", "mappings", "scores") for file in (study / name).rglob("*")]
+    kept = [file for file in files if file.is_file() and file.name not in UNLIKE]
+    return {str(file.relative_to(study)): sha256_file(file) for file in sorted(kept)}
+
+
+def endings(study: Path) -> dict[str, int]:
+    """When each task was noted as done."""
+    return {file.name: file.stat().st_mtime_ns for file in (study / "sweep" / "done").glob("*.json")}
+
+
+def disturb(file: Path, engine: str, kills: int, longest: float, wanted: dict[str, str]) -> Counter[str]:
+    """Run sweeps on an engine, each to its end, until drivers and workers were killed so many times."""
+    study, counts, drawn = file.parent / "study", Counter[str](), random.Random(engine)
+    seen: dict[str, int] = {}
+    words = [sys.executable, "-m", "factortopy", "sweep", str(file), "-q", "--engine", engine]
+    while counts["kills"] < kills or seen:
+        driver = psutil.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
+        if counts["kills"] < kills:
+            counts["kills"] += kill_one(driver, drawn.uniform(0.05, 0.8) * longest, drawn)
+            if driver.poll() is None and drawn.random() < 0.5:
+                driver.send_signal(signal.SIGKILL)
+                counts["kills"] += 1
+        code, now = driver.wait(), endings(study)
+        counts["repeated"] += sum(now.get(name) != at for name, at in seen.items())
+        seen = now
+        if code == 0:
+            record = Record(study)
+            counts["lost"] += sum(not record.is_done(task) for task in record.tasks())
+            counts["left"] += sum(path.name.endswith((".partial", ".old", ".checkpoint")) for path in study.rglob("*"))
+            counts["different"] += digests(study) != wanted
+            shutil.rmtree(study)
+            seen = {}
+    every = psutil.process_iter(["cmdline"])
+    counts["orphans"] = sum(str(file.parent) in " ".join(one.info["cmdline"] or []) for one in every)
+    return counts
+
+
+def kill_one(driver: psutil.Popen, after: float, drawn: random.Random) -> int:
+    """Kill the driver or one of its processes after so many seconds; how many were."""
+    time.sleep(after)
+    if driver.poll() is not None:
+        return 0
+    try:
+        family = [driver, *driver.children(recursive=True)]
+        drawn.choice(family).send_signal(drawn.choice([signal.SIGKILL, signal.SIGKILL, signal.SIGTERM]))
+    except psutil.NoSuchProcess:
+        return 0
+    return 1
+
+
+def stale_hits(file: Path) -> int:
+    """Change each kind of input by as little as can be; followers that keep their keys."""
+
+    def keys() -> dict[str, tuple[str, str]]:
+        tasks = plan_tasks(read_sweep(file), progress=False)
+        return {t.key: (t.kind, Path((t.facts or {}).get("subject", {}).get("folder", "")).name) for t in tasks}
+
+    def pixel() -> None:
+        image = file.parent / "one" / "images" / "image-007.png"
+        pixels = np.asarray(Image.open(image)).copy()
+        pixels[0, 0, 0] ^= 1
+        Image.fromarray(pixels).save(image)
+
+    def array(name: str) -> None:
+        values = np.load(file.parent / "one" / name)
+        values.flat[3] = np.nextafter(values.flat[3], values.dtype.type(9))
+        np.save(file.parent / "one" / name, values)
+
+    Image.new("RGB", (32, 32)).save(file.parent / "two" / "images" / "image-000.png")  # photographs of its own
+    stale = 0
+    changes = {
+        "responses": (2, lambda: array("responses.npy")),
+        "coordinates": (2, lambda: array("coordinates.npy")),
+        "pixel": (3, pixel),
+    }
+    for kinds, change in changes.values():
+        before, networks = keys(), 2
+        change()
+        kept = set(before) & set(keys())
+        of_one = [key for key, (kind, subject) in before.items() if kind in KINDS[-kinds:] and subject == "one"]
+        assert len(of_one) >= kinds * networks
+        stale += sum(key in kept for key in of_one)
+    return stale
+
+
+def timed(file: Path, engine: str) -> float:
+    """Seconds of a whole sweep on an engine with one worker, without its start."""
+    record = Record(file.parent / f"timed-{engine}")
+    tasks = plan_tasks(read_sweep(file), progress=False)
+    made = {
+        "process": lambda: InProcess(record.folder),
+        "local": lambda: OnSlurm(record.folder, cluster="local", most=1),
+        "ray": lambda: OnRay(record.folder),
+    }[engine]()
+    begun = time.monotonic()
+    run_sweep(record, lambda: tasks, lambda _: made)
+    return time.monotonic() - begun
+
+
+def main() -> None:
+    """See the module."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--kills", type=int, default=50)
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--engines", nargs="+", default=["process", "local", "ray"])
+    parser.add_argument("--no-times", action="store_true", help="leave out the overhead of engines")
+    options = parser.parse_args()
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    facts = Counter[str]()
+    with tempfile.TemporaryDirectory() as work:
+        file = make(Path(work) / "sweep", options.seeds)
+        begun = time.monotonic()
+        subprocess.run([sys.executable, "-m", "factortopy", "sweep", str(file), "-q"], check=True)
+        longest, wanted = time.monotonic() - begun, digests(file.parent / "study")
+        (file.parent / "study").rename(file.parent / "undisturbed")
+        for engine in options.engines:
+            counts = disturb(file, engine, -(-options.kills // len(options.engines)), longest, wanted)
+            print(engine, dict(counts), flush=True)
+            facts.update(counts)
+        overheads = {}
+        if not options.no_times:
+            loop = timed(file, "process")
+            for engine, name in (("ray", "ray_overhead"), ("local", "submitit_overhead")):
+                if engine in options.engines:
+                    overheads[name] = round(timed(file, engine) / loop - 1, 3)
+        result = {name: facts[name] for name in ("kills", "lost", "repeated", "left", "orphans")}
+        print(json.dumps(result | {"identical": not facts["different"], "stale_hits": stale_hits(file), **overheads}))
+
+
+if __name__ == "__main__":
+    main()
