@@ -165,11 +165,10 @@ def test_estimates_count_disk_and_what_is_done_takes_nothing_more(workplace):
     by_kind = {row["task"]: row for row in rows}
     assert (by_kind["extract"]["left"], by_kind["extract"]["disk"]) == (0, 0)
     assert (by_kind["fit"]["tasks"], by_kind["all"]["tasks"], by_kind["all"]["left"]) == (2, 5, 4)
-    layers, width = 6, 64
     extraction = next(costs[task.key] for task in tasks if task.kind == "extract")
     network = load_network("timm/test_vit", untrained=True, device="cpu")
     layers, width = len(network.layers), network.channels[0]
-    assert extraction.disk == pytest.approx(2 * 40 * layers * width * 5, rel=0.1)
+    assert extraction.disk == pytest.approx(2 * 40 * layers * width * 5, rel=0.15)  # beside checksums
 
 
 def test_a_sweep_file_is_read_as_toml(workplace):

@@ -144,7 +144,7 @@ class OnRay:
         """Give them to Ray; one that needs more memory than a node has is given a whole one."""
         for task in tasks:
             memory = self._costs[task.key].memory if task.key in self._costs else 0.0
-            asked = {"num_cpus": self._share.cpus, "num_gpus": self._share.gpus, "max_retries": 0}
+            asked: dict[str, Any] = {"num_cpus": self._share.cpus, "num_gpus": self._share.gpus, "max_retries": 0}
             asked |= {"memory": int(min(memory, self._most)), "name": f"{task.kind} {task.name}"}
             reference = self._ray.remote(run_task).options(**asked).remote(self._folder, task.key, self._share.cpus)
             self._running[reference] = task.key
