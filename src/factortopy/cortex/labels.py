@@ -193,6 +193,7 @@ class _Reader:
         return self.take(self.number()).split(b"\0")[0].decode("utf-8", errors="replace")
 
     def take(self, count: int) -> bytes:
+        """The next bytes, so many; a DataError where fewer are left."""
         if count < 0 or self.position + count > len(self.content):
             raise DataError.of(
                 self.path,

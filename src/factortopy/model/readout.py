@@ -187,6 +187,7 @@ class _GroupedReadout(torch.autograd.Function):
         gradient = gradient.to(rows.dtype).contiguous()
 
         def differentiate(piece: list[tuple[slice, list[int]]]) -> list[tuple[list[int], Tensor]]:
+            """Gradients of some voxels: of weights and channels in place, of the rows that they read returned."""
             of_rows = []
             for voxels, corners in piece:
                 tokens = rows[corners].reshape(-1, width)

@@ -141,6 +141,7 @@ def _blocks(file: Any) -> list[_Block]:
     blocks: list[_Block] = []
 
     def visit(name: str, item: Any) -> None:
+        """Note the arrays of numbers that an entry of the file holds."""
         if not isinstance(item, h5py.Dataset) or "_i_table" in name:
             return
         if item.ndim == 2 and item.dtype.kind in "fiu":
