@@ -50,8 +50,6 @@ class PlantedTokens:
             tuple(torch.from_numpy(layer[rows]) for layer in self.global_),
         )
 
-    read_stored = read
-
 
 STRETCH = 32
 """Voxels that lie together; the start of a fit looks at 30 neighbours."""

@@ -1,6 +1,7 @@
 """Figures: what they must contain, that it is legible, and that files are whole and repeatable."""
 
 import io
+from dataclasses import replace
 from xml.etree import ElementTree
 
 import numpy as np
@@ -14,6 +15,7 @@ from factortopy import plot
 from factortopy.analysis import PAPER_LEVELS, hierarchy_slope
 from factortopy.errors import DataError, UnknownNameError
 from factortopy.fitting import History
+from factortopy.mapping import facts_line
 
 MAPS = ["layers", "layers_selector", "space", "scale", "scores", "rois"]
 SVG = "{http://www.w3.org/2000/svg}"
@@ -119,6 +121,17 @@ def test_roi_names_stand_once_per_hemisphere_without_touching(drawn, mapping, na
         boxes = [label.get_window_extent(renderer) for label in labels]
         for first, box in enumerate(boxes):
             assert not any(box.overlaps(other) for other in boxes[:first])
+
+
+def test_selectors_of_patches_are_said_to_tell_no_layers(mapping):
+    points = replace(mapping, dataset=mapping.dataset.drop_vars("size"))
+    said = "shares alone tell layers and scale"
+    label = plot.layers(mapping, which="selector").get_label()
+    assert said in label
+    for figure in (plot.layers(mapping), plot.space(mapping), plot.layers(points, which="selector")):
+        assert said not in figure.get_label()
+    assert said in facts_line(plot.Header.of([points, mapping]).dataset, "layer selector")
+    assert said not in facts_line(plot.Header.of([points]).dataset, "layer selector")
 
 
 @pytest.mark.parametrize("name", [*MAPS, "space_dots", "recovery"])

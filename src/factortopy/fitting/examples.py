@@ -280,11 +280,13 @@ def split_examples(
 
     def examples(side: Int[np.ndarray, "some"]) -> Examples:
         indices = torch.tensor([index_of[subject.image_ids[row]] for row in side], dtype=torch.int64)
-        whole, stored = (
-            lambda chosen, read=read: read(indices[chosen].tolist()) for read in (tokens.read, tokens.read_stored)
-        )
-        components = None if tokens.basis is None else stored
-        return Examples(whole, standardised.of(side), image=indices.numpy(), basis=tokens.basis, components=components)
+
+        def reader(read: Callable[[list[int]], Tokens]) -> ReadTokens:
+            return lambda chosen: read(indices[chosen].tolist())
+
+        components = None if tokens.basis is None else reader(tokens.read_stored)
+        read, own = reader(tokens.read), standardised.of(side)
+        return Examples(read, own, image=indices.numpy(), basis=tokens.basis, components=components)
 
     return {name: examples(side) for name, side in rows.items()}
 

@@ -1,3 +1,4 @@
+from ._facts import PATCHES as PATCHES
 from ._facts import facts as facts
 from ._facts import facts_line as facts_line
 from ._tokens import check_tokens as check_tokens

@@ -8,6 +8,8 @@ import xarray as xr
 SIDES = {"train": "training", "validation": "validation", "test": "test"}
 NAMED = {name: name for name in ("network", "subject", "recipe", "split", "seed")} | {"scores_of": "scores of"}
 """Facts that need their name beside them, and what it is called."""
+PATCHES = "patches"
+"""Attribute of the facts of several mappings, in some of which voxels read patches."""
 DIGITS = 8
 """Of a split's digest: enough to tell splits apart."""
 
@@ -25,7 +27,7 @@ def facts(dataset: xr.Dataset, values: str = "") -> dict[str, str]:
         ``assumption`` where there were no coordinates; ``penalty`` where it is at the edge of its grid; ``limits``
         where test images were too few for any; ``score`` where the dataset has one R^2 a voxel, which says so where
         it is above its noise ceiling;
-        ``values`` if given. What is not known says so.
+        ``values`` if given; of selectors it says where shares alone tell what voxels read. What is not known says so.
     """
     attributes = dataset.attrs
     named = {
@@ -47,6 +49,9 @@ def facts(dataset: xr.Dataset, values: str = "") -> dict[str, str]:
         named["limits"] = str(attributes["no_limits"])
     if "r2" in dataset and dataset["r2"].dims == ("voxel",):
         named["score"] = _score(dataset)
+    told = any(f"{kind} selector" in values for kind in ("layer", "scale"))
+    if told and ("size" in dataset or PATCHES in attributes):
+        values += " (voxels read patches: shares alone tell layers and scale)"
     return named | ({"values": values} if values else {})
 
 

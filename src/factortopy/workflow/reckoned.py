@@ -37,8 +37,6 @@ class RandomTokens:
         local = (torch.randn(count, channels, *self.grid).half() for channels in self.channels)
         return Tokens(tuple(local), tuple(torch.randn(count, channels).half() for channels in self.channels))
 
-    read_stored = read
-
 
 def reckon_fit(
     channels: Sequence[int],
