@@ -14,9 +14,11 @@ from factortopy.analysis import r_squared
 from factortopy.cli import app
 from factortopy.errors import DataError
 from factortopy.fitting import fit_settings, transfer
+from factortopy.fitting.build import join_aligns
 from factortopy.images import Split
 from factortopy.mapping import Mapping, load_model
-from factortopy.model import Selection, reading_matrix
+from factortopy.model import ChannelAlign, ChannelMap, Selection, reading_matrix
+from factortopy.networks import Tokens
 from factortopy.subjects import load_arrays
 from factortopy.workflow import fit, fit_model
 from factortopy.workflow.start import donor_at
@@ -282,3 +284,17 @@ def test_the_command_starts_from_folders_and_says_what_voxels_took(tokens, subje
     said = CliRunner().invoke(app, [*words, "--overwrite", "--start", given[1]])
     assert said.exit_code == 2
     assert "none is no mapping" in said.output.replace("\n", "")
+
+
+def test_joined_aligns_give_the_channels_of_each_side_by_side():
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        maps = [[ChannelMap(5, width, offset=width == 3) for _ in range(2)] for width in (3, 2) for _ in range(2)]
+        for one in (layer for kind in maps for layer in kind if layer.offset is not None):
+            torch.nn.init.normal_(one.offset)
+        tokens = Tokens(tuple(torch.randn(4, 5, 2, 2) for _ in range(2)), tuple(torch.randn(4, 5) for _ in range(2)))
+    aligns = ChannelAlign(*maps[:2]), ChannelAlign(*maps[2:])
+    with torch.no_grad():
+        joined, (first, second) = join_aligns(aligns)(tokens), (align(tokens) for align in aligns)
+    torch.testing.assert_close(joined.local, torch.cat([first.local, second.local], dim=2))
+    torch.testing.assert_close(joined.global_, torch.cat([first.global_, second.global_], dim=2))
