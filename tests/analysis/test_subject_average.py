@@ -15,7 +15,7 @@ from factortopy.analysis import (
     winners,
 )
 from factortopy.errors import DataError
-from factortopy.mapping import Mapping
+from factortopy.mapping import Mapping, facts_line
 from factortopy.plot import layers
 
 R2 = (0.1, 0.2, 0.6)
@@ -57,6 +57,14 @@ def test_limits_are_students():
         found = [average[f"r2_{side}"].values[where[count]] for side in ("low", "high")]
         assert found == pytest.approx(list(expected))
     assert np.isnan(average["r2_low"].values[where[1]])
+
+
+def test_that_one_of_them_reads_patches_is_kept():
+    points, said = three(), "shares alone tell"
+    size = ("voxel", np.full(points[0].dataset.sizes["voxel"], 0.3))
+    mixed = [points[0].with_variables({"size": size}), *points[1:]]
+    assert said in facts_line(subject_average(mixed).dataset, "layer selector")
+    assert said not in facts_line(subject_average(points).dataset, "layer selector")
 
 
 def test_vertices_that_few_subjects_have_can_be_left_out():

@@ -23,7 +23,7 @@ from factortopy.analysis.quantities import finite_mean, region_names, regions_of
 from factortopy.analysis.slope import LINE, hierarchy_slope
 from factortopy.cortex import ALL_VOXELS, HEMISPHERES
 from factortopy.errors import DataError, ShapeError, UnknownNameError
-from factortopy.mapping import OTHER, YARDSTICK, Mapping, mapping_dataset
+from factortopy.mapping import OTHER, YARDSTICK, Mapping, mapping_dataset, patches_fact
 from factortopy.provenance import provenance
 from factortopy.storage import sha256_text
 
@@ -131,7 +131,7 @@ def seed_average(mappings: Sequence[Mapping]) -> Mapping:
             result = result.assign({f"{name}_low": (("voxel",), low), f"{name}_high": (("voxel",), high)})
     seeds = ", ".join(str(data.attrs.get("seed", "unknown")) for data in datasets)
     split = splits.pop() if len(splits) == 1 else DIFFERENT
-    facts = {"seed": seeds, "split": split, "limits": "Student's, of the mean over seeds"}
+    facts = {"seed": seeds, "split": split, "limits": "Student's, of the mean over seeds", **patches_fact(datasets)}
     return Mapping(result.assign_attrs(facts), settings=dict(mappings[0].settings), provenance={"seeds": seeds})
 
 
@@ -290,6 +290,7 @@ def _attributes(mappings: Sequence[Mapping], names: list[str]) -> dict[str, obje
         "split": sha256_text(*(str(attributes.get("split")) for attributes in every)),
         "confidence": CONFIDENCE,
         "limits": "Student's, of the mean over subjects",
+        **patches_fact(mapping.dataset for mapping in mappings),
         **{name: _range(attributes.get(name) for attributes in every) for name in IMAGES},
     }
 

@@ -1,6 +1,6 @@
-from ._facts import PATCHES as PATCHES
 from ._facts import facts as facts
 from ._facts import facts_line as facts_line
+from ._facts import patches_fact as patches_fact
 from ._tokens import check_tokens as check_tokens
 from .mapping import Mapping as Mapping
 from .mapping import best_layer as best_layer

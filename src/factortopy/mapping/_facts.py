@@ -1,5 +1,6 @@
 """What every figure and table says of the numbers it shows: one line, made in one place."""
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -50,7 +51,7 @@ def facts(dataset: xr.Dataset, values: str = "") -> dict[str, str]:
     if "r2" in dataset and dataset["r2"].dims == ("voxel",):
         named["score"] = _score(dataset)
     told = any(f"{kind} selector" in values for kind in ("layer", "scale"))
-    if told and ("size" in dataset or PATCHES in attributes):
+    if told and patches_fact([dataset]):
         values += " (voxels read patches: shares alone tell layers and scale)"
     return named | ({"values": values} if values else {})
 
@@ -59,6 +60,11 @@ def facts_line(dataset: xr.Dataset, values: str = "") -> str:
     """:func:`facts` as one line, parted by dots."""
     texts = facts(dataset, values)
     return " · ".join(f"{NAMED[name]} {text}" if name in NAMED else text for name, text in texts.items())
+
+
+def patches_fact(datasets: Iterable[xr.Dataset]) -> dict[str, int]:
+    """The attribute of what is made of several mappings, if in one of them voxels read patches; else nothing."""
+    return {PATCHES: 1} if any("size" in dataset or PATCHES in dataset.attrs for dataset in datasets) else {}
 
 
 def _images(attributes: dict[str, Any]) -> str:

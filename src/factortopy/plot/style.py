@@ -16,7 +16,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from factortopy.errors import DataError, UnknownNameError
-from factortopy.mapping import PATCHES, Mapping, facts_line
+from factortopy.mapping import Mapping, facts_line, patches_fact
 from factortopy.storage import atomic_path
 
 Which = Literal["share", "selector"]
@@ -115,8 +115,7 @@ class Header:
                 facts[name] = f"{len(distinct)} in all"
             elif name.startswith("images_"):
                 facts[name] = " / ".join(map(str, distinct))
-        if any("size" in mapping.dataset for mapping in mappings):
-            facts[PATCHES] = 1
+        facts |= patches_fact(mapping.dataset for mapping in mappings)
         return cls(xr.Dataset(attrs=facts), any(mapping.simulated for mapping in mappings))
 
 

@@ -25,7 +25,7 @@ from factortopy.analysis import (
 )
 from factortopy.cortex import ALL_VOXELS
 from factortopy.errors import FactortopyError
-from factortopy.mapping import Mapping, facts
+from factortopy.mapping import Mapping, facts, patches_fact
 from factortopy.plot import alt_text, to_png
 from factortopy.provenance import package_versions
 
@@ -113,7 +113,7 @@ def limits_note(mapping: Mapping) -> str:
 
 def selectors_note(mapping: Mapping) -> str:
     """What of a mapping tells what voxels read: shares always, selectors not where every component has channels."""
-    if "size" not in mapping.dataset:
+    if not patches_fact([mapping.dataset]):
         return "Trust the slope by share: it does not depend on how features are scaled."
     return (
         "Voxels read patches with channels of every component: layers and scale are told by shares alone, selectors "
