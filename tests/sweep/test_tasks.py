@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 from factortopy.cli import app
 from factortopy.errors import DataError, UnknownNameError
 from factortopy.networks import load_network
+from factortopy.sweep import State
 from factortopy.sweep import tasks as tasks_module
 
 TWO = [{"name": "timm/test_vit", "untrained": True}, {"name": "timm/test_vit2", "untrained": True}]
@@ -125,7 +126,7 @@ def test_time_steps_and_checkpoints_are_networks_of_their_own(workplace):
         ({"subject": ["one"]}, UnknownNameError, "subjects"),
         ({"settings": {"stepz": 3}}, UnknownNameError, "steps"),
         ({"networks": [TWO[0], TWO[0]]}, DataError, "named twice"),
-        ({"subjects": ["three"]}, DataError, "three"),
+        ({"subjects": ["one", "one"]}, DataError, "bear the name"),
     ],
 )
 def test_a_bad_file_is_one_line(workplace, changes, error, words):
@@ -135,6 +136,33 @@ def test_a_bad_file_is_one_line(workplace, changes, error, words):
     said = CliRunner().invoke(app, ["sweep", str(workplace.file), "-q"])
     assert said.exit_code == 2
     assert len(said.stderr.splitlines()) == 1
+
+
+def test_what_cannot_be_had_holds_back_its_own_tasks_alone_and_is_told_once(workplace):
+    (workplace.folder / "two" / "responses.npy").write_bytes(b"damaged")
+    missing = {"name": "timm/test_vit2", "weights": "missing.safetensors"}
+    workplace.ask(networks=[TWO[0], missing, "no-such-network"], subjects=["one", "two"], seeds=[0, 1])
+    tasks = workplace.plan()
+    assert not [task for task in tasks if task.kind == "compare"]  # one network is left
+    faults = {task.fault for task in tasks if task.fault}
+    assert len(faults) == 3  # of two networks and of a subject
+    said = CliRunner().invoke(app, ["sweep", str(workplace.file)])
+    assert said.exit_code == 2
+    lines = said.stderr.splitlines()
+    assert [sum(word in line for line in lines) for word in ("missing.safetensors", "no-such", "responses.npy")] == [
+        1
+    ] * 3
+    assert "missing" not in said.stdout
+    states = workplace.record.states(tasks)
+    done = [task for task in tasks if states[task.key] is State.DONE]
+    assert sorted(task.kind for task in done) == ["extract", "fit", "fit", "score", "score"]
+    assert all("vit" in task.name and "vit2" not in task.name for task in done)
+    from factortopy.sweep import estimate_tasks
+
+    assert all(cost.memory for cost in estimate_tasks(tasks, timed=False, progress=False).values())
+    dry = CliRunner().invoke(app, ["sweep", str(workplace.file), "--dry-run", "-q"])
+    assert dry.exit_code == 2
+    assert len(dry.stderr.splitlines()) == 3
 
 
 def test_names_of_results_stay_in_their_folder(workplace):

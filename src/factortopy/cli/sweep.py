@@ -89,10 +89,16 @@ def _report(
         results = record.folder / ft.sweep.RESULTS
         typer.echo(json.dumps(counts | {"failures": dict(failed), "results": str(results)}))
     elif not quiet:
-        Console().print(ft.sweep.status_table(record, progress))
-    if failing and failed:
-        for name, reason in failed:
-            typer.echo(f"error: {name}: {reason}", err=True)
+        Console().print(ft.sweep.status_table(record, progress, failed=not failing))
+    if failing:
+        _tell(failed)
+
+
+def _tell(failed: Sequence[tuple[str, str]]) -> None:
+    """Each failure in one line, and exit code 2 where there is one."""
+    for name, reason in failed:
+        typer.echo(f"error: {name}: {reason}", err=True)
+    if failed:
         raise typer.Exit(2)
 
 
@@ -113,6 +119,7 @@ def _dry_run(
         for kind in dict.fromkeys(task.kind for task in tasks):
             array = [task for task in tasks if task.kind == kind]
             typer.echo(f"\n# {kind}\n{ft.sweep.sbatch_text(record.folder, array, share, costs, partition)}")
+    _tell(list({task.fault: (f"{task.kind} {task.name}", task.fault) for task in tasks if task.fault}.values()))
 
 
 def _cells(row: Mapping[str, Any]) -> list[str]:

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
+from factortopy.errors import FactortopyError
 from factortopy.fitting import fit_settings
 from factortopy.machine import Cost, Machine
 from factortopy.networks import Network, NetworkCost, estimate_cost, load_network, network_skeleton
@@ -19,23 +20,15 @@ def estimate_tasks(tasks: Sequence[Task], *, timed: bool = True, progress: bool 
     Networks of one structure and fits of one size are measured once.
 
     Args:
-        tasks: from :func:`plan_tasks`.
+        tasks: from :func:`plan_tasks`; of what cannot be had nothing is known, and nothing counted.
         timed: whether batches and short fits are run for the time; else seconds are 0.
         progress: whether to show a progress bar.
-
-    Raises:
-        UnavailableError: if a network's structure cannot be had.
     """
     measure, costs = _Measure(timed), dict[str, Cost]()
     of = {task.key: task for task in tasks}
     with progress_bar("Estimates", len(tasks), show=progress) as advance:
         for task in tasks:
-            if task.kind == "extract":
-                costs[task.key] = measure.extraction(task.facts or {})
-            elif task.kind == "fit":
-                costs[task.key] = measure.fit(task.facts or {}, of[task.needs[0]].facts or {})
-            else:
-                costs[task.key] = Cost(memory=LIBRARIES_MEMORY)
+            costs[task.key] = measure.task(task, of)
             advance()
     return costs
 
@@ -56,6 +49,17 @@ class _Measure:
             cost = estimate_cost(skeleton, build, machine.device, machine.precision)
             self._networks[name] = skeleton, cost
         return self._networks[name]
+
+    def task(self, task: Task, of: Mapping[str, Task]) -> Cost:
+        """Of any task; of one that cannot be done, or whose network has no structure to be had, nothing."""
+        extraction = task if task.kind == "extract" else of[task.needs[0]]
+        if task.kind not in ("extract", "fit") or extraction.fault is not None:
+            return Cost(memory=LIBRARIES_MEMORY)
+        try:
+            facts = extraction.facts or {}
+            return self.extraction(facts) if task is extraction else self.fit(task.facts or {}, facts)
+        except FactortopyError:  # it is told when the task is done
+            return Cost(memory=LIBRARIES_MEMORY)
 
     def extraction(self, facts: Mapping[str, Any]) -> Cost:
         """Of one network's tokens of one set of images."""

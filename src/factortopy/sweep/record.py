@@ -48,12 +48,14 @@ class Record:
         self.notes = self.folder / "sweep"
 
     def describe(self, tasks: Sequence[Task]) -> None:
-        """Write down what tasks there are; what failed before may be tried again."""
+        """Write down what tasks there are, and which cannot be done; what failed before may be tried again."""
         for task in tasks:
             file = self.notes / "tasks" / f"{task.key}.json"
             if not file.is_file() or read_text(file) != task.to_json():
                 write_text(file, task.to_json())
             remove(self.notes / "failed" / f"{task.key}.json")
+            if task.fault is not None and not self.is_done(task):
+                self.note(State.FAILED, task, reason=task.fault)
         write_text(self.notes / PLAN, json.dumps([task.key for task in tasks]) + "\n")
 
     def task(self, key: str) -> Task:

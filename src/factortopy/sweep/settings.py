@@ -54,6 +54,11 @@ class SubjectChoice(Settings):
     folder: Path
     number: int | None = None
 
+    @property
+    def label(self) -> str:
+        """What it is called where it cannot be read, and its own name is not known."""
+        return str(self.folder) if self.number is None else f"{self.folder} {self.number}"
+
 
 class SweepSettings(Settings):
     """A sweep.

@@ -7,21 +7,22 @@ and what is not changed keeps its results.
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, Literal
 
 import factortopy
 from factortopy.datasets import load_subject
-from factortopy.errors import DataError
+from factortopy.errors import DataError, FactortopyError
 from factortopy.images import ImageSet, default_workers
 from factortopy.networks import find_cached_weights, load_network
 from factortopy.progress import progress_bar
 from factortopy.storage import read_text, sha256_array, sha256_file, sha256_text
 from factortopy.subjects import Subject
+from factortopy.sweep.reasons import reason_of
 from factortopy.sweep.settings import NetworkChoice, SubjectChoice, SweepSettings
 from factortopy.tokens import image_digest
 
@@ -63,6 +64,11 @@ class Task:
         return cls(kind, f"{name}-{key[:SHOWN]}", key, tuple(task.key for task in needs), facts)
 
     @property
+    def fault(self) -> str | None:
+        """Why it cannot be done, where that is known before it begins: its network or its subject cannot be had."""
+        return (self.facts or {}).get("fault")
+
+    @property
     def result(self) -> Path:
         """Where its result lies within the sweep's folder."""
         return Path(FOLDERS[self.kind]) / self.name
@@ -88,25 +94,30 @@ class Task:
 def plan_tasks(settings: SweepSettings, *, progress: bool = True) -> list[Task]:
     """All tasks of a sweep, each after those it needs; fits of one network stand together, so that they share reading.
 
-    Subjects are read, and images decoded, to know their digests.
+    Subjects are read, and images decoded, to know their digests. A network that cannot be had, or a subject that cannot
+    be read, is a ``fault`` of its own extractions; all else can be done.
 
     Raises:
-        DataError: if a subject or its photographs cannot be read, or two networks bear one name.
-        UnavailableError: if the weights of a network cannot be had.
+        DataError: if two networks or two subjects bear one name.
     """
     networks = [one for choice in settings.networks for one in choice.each()]
     labels = [one.label for one in networks]
     if len(set(labels)) < len(labels):
         repeated = next(label for label in labels if labels.count(label) > 1)
         raise DataError(f"network {repeated!r} is named twice; name each once, checkpoints by different file names")
-    subjects = [_described(choice, progress) for choice in settings.subjects]
+    subjects = [
+        _or_fault(
+            {"name": choice.label, "choice": choice.model_dump(mode="json")}, partial(_described, choice, progress)
+        )
+        for choice in settings.subjects
+    ]
     names = [seen["name"] for seen in subjects]
     if len(set(names)) < len(names):
         raise DataError(f"two subjects bear the name {max(names, key=names.count)!r}; give each a name of its own")
     tasks: dict[str, Task] = {}
     scores: dict[tuple[str, str, int], list[Task]] = {}
     for network in networks:
-        shown = network.model_dump(mode="json") | {"digest": weights_digest(network)}
+        shown = _or_fault(network.model_dump(mode="json"), partial(_with_weights, network))
         for seen in subjects:
             store = _extraction(settings, network.label, shown, seen)
             tasks[store.key] = store
@@ -117,7 +128,8 @@ def plan_tasks(settings: SweepSettings, *, progress: bool = True) -> list[Task]:
                         "score", [network.label, seen["name"], recipe, f"s{seed}"], [fit], {}, dict(fit.facts or {})
                     )
                     tasks |= {fit.key: fit, score.key: score}
-                    scores.setdefault((seen["name"], recipe, seed), []).append(score)
+                    if store.fault is None:  # networks that can be had are compared without the others
+                        scores.setdefault((seen["name"], recipe, seed), []).append(score)
     for (subject, called, seed), group in scores.items():
         if len(group) > 1:
             fits = [tasks[score.needs[0]] for score in group]
@@ -131,7 +143,7 @@ def _extraction(settings: SweepSettings, label: str, network: dict[str, Any], se
     how = {"grid": settings.grid, "batch_size": settings.batch_size, "precision": settings.precision}
     made_of = {"network": {**network, "weights": None}, "images": seen["images"], **how}
     facts = {"label": label, "network": network, "subject": seen["choice"], "device": settings.device, **how}
-    facts |= {"size": seen["size"]}
+    facts |= {"size": seen["size"], "fault": network.get("fault") or seen.get("fault")}
     return Task.of("extract", [label, seen["images"][:6]], [], made_of, facts)
 
 
@@ -140,6 +152,20 @@ def _fit(settings: SweepSettings, label: str, seen: dict[str, Any], store: Task,
     how |= {"precision": settings.precision}
     facts = {"label": label, "subject": seen["choice"], "device": settings.device, "size": seen["size"], **how}
     return Task.of("fit", [label, seen["name"], recipe, f"s{seed}"], [store], {"subject": seen["digest"], **how}, facts)
+
+
+def _or_fault(told: dict[str, Any], describe: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """What is known of a network or subject; where it cannot be had, what was told of it, and the fault."""
+    try:
+        return told | describe()
+    except (FactortopyError, OSError) as error:
+        reason = reason_of(error)
+        unknown = {"digest": "", "images": sha256_text(reason), "size": {"images": 0, "trials": 0, "voxels": 0}}
+        return unknown | told | {"fault": reason}
+
+
+def _with_weights(network: NetworkChoice) -> dict[str, Any]:
+    return {"digest": weights_digest(network)}
 
 
 def _described(choice: SubjectChoice, progress: bool) -> dict[str, Any]:
@@ -153,7 +179,6 @@ def _described(choice: SubjectChoice, progress: bool) -> dict[str, Any]:
     rois = [f"{name} {sha256_array(members)}" for name, members in voxels.rois.items()]
     return {
         "name": subject.name,
-        "choice": choice.model_dump(mode="json"),
         "size": {"images": len(images), "trials": len(subject.image_ids), "voxels": len(voxels)},
         "digest": sha256_text(subject.name, *subject.image_ids, sha256_array(subject.responses, *known), *rois),
         "images": sha256_text(*images.ids, *(images.groups or ()), *_pixel_digests(images, progress)),

@@ -50,9 +50,18 @@ def rows_of(progress: Progress) -> list[tuple[str, ...]]:
 
 
 def failures(record: Record, tasks: Sequence[Task]) -> list[tuple[str, str]]:
-    """Kind and name of each task that failed, and why."""
-    found = ((task, record.failure(task)) for task in tasks)
-    return [(f"{task.kind} {task.name}", reason) for task, reason in found if reason is not None]
+    """Kind and name of each task that failed, and why; those that failed alike together."""
+    alike: dict[str, list[Task]] = {}
+    for task in tasks:
+        reason = record.failure(task)
+        if reason is not None:
+            alike.setdefault(reason, []).append(task)
+    return [(_named(failed), reason) for reason, failed in alike.items()]
+
+
+def _named(tasks: Sequence[Task]) -> str:
+    more = f" and {len(tasks) - 1} more" if len(tasks) > 1 else ""
+    return f"{tasks[0].kind} {tasks[0].name}{more}"
 
 
 def remarks(record: Record, tasks: Sequence[Task]) -> list[tuple[str, str]]:
@@ -61,8 +70,8 @@ def remarks(record: Record, tasks: Sequence[Task]) -> list[tuple[str, str]]:
     return [(f"{task.kind} {task.name}", str(said)) for task, said in found if said]
 
 
-def status_table(record: Record, progress: Progress) -> Group:
-    """A table of what a sweep is at, with the failures below it."""
+def status_table(record: Record, progress: Progress, *, failed: bool = True) -> Group:
+    """A table of what a sweep is at, with the failures below it if ``failed``."""
     table = Table(title=f"Sweep in {record.folder}", title_justify="left")
     for number, name in enumerate(("", *STATES)):
         table.add_column(str(name), justify="right" if number else "left")
@@ -70,9 +79,9 @@ def status_table(record: Record, progress: Progress) -> Group:
         table.add_row(*row)
     left = seconds_text(progress.seconds_left())
     lines = [Text(f"about {left} left")] if left and progress.counts()[State.WAITING] else []
-    failed = failures(record, progress.tasks)
-    lines += [Text(f"{name}: {reason}") for name, reason in failed[:SHOWN]]
-    lines += [Text(f"and {len(failed) - SHOWN} more failures")] if len(failed) > SHOWN else []
+    told = failures(record, progress.tasks) if failed else []
+    lines += [Text(f"{name}: {reason}") for name, reason in told[:SHOWN]]
+    lines += [Text(f"and {len(told) - SHOWN} more failures")] if len(told) > SHOWN else []
     lines += [Text(f"{name}: {said}") for name, said in remarks(record, progress.tasks)[:SHOWN]]
     return Group(table, *lines)
 

@@ -1,6 +1,5 @@
 """The work of a task: the same function on every engine, and nothing is done that is done already."""
 
-import errno
 import json
 import signal
 import threading
@@ -11,13 +10,14 @@ from pathlib import Path
 from typing import Any
 
 from factortopy.analysis import compare, records_of, roi_scores
-from factortopy.errors import DataError, FactortopyError, first_line
+from factortopy.errors import DataError
 from factortopy.fitting import fit_settings
 from factortopy.machine import Machine, limit_threads
 from factortopy.mapping import Mapping
 from factortopy.networks import load_network
 from factortopy.reporting import find_results, write_comparison
 from factortopy.storage import atomic_path, read_text, write_text
+from factortopy.sweep.reasons import reason_of
 from factortopy.sweep.record import BusyError, Record, State
 from factortopy.sweep.tasks import Task, images_of, open_subject
 from factortopy.tokens import TokenStore, extract
@@ -59,15 +59,6 @@ def _do(record: Record, task: Task) -> str:
         return "failed"
     record.note(State.DONE, task, seconds=round(time.monotonic() - begun, 2), said=said)
     return "done"
-
-
-def reason_of(error: BaseException) -> str:
-    """Why something failed, in one line; a fault of the program says its kind."""
-    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return f"{error.filename or 'the disk'}: no space left; make room and start the sweep again"
-    if isinstance(error, FactortopyError):
-        return " ".join(str(error).split())
-    return f"{type(error).__name__}: {first_line(error)}"
 
 
 @contextmanager
