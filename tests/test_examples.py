@@ -1,4 +1,4 @@
-"""Every public function and class has an example in its docstring, and each example runs and prints what it says.
+"""Every example runs: that of each public name's docstring, which prints what it says, and all Python of the pages.
 
 They run in a folder with small stand-ins for what users have: photographs, data sets, tokens and a mapping.
 """
@@ -6,10 +6,13 @@ They run in a folder with small stand-ins for what users have: photographs, data
 import doctest
 import inspect
 import os
+import re
 import sys
 from dataclasses import replace
 from pathlib import Path
 
+import matplotlib.pyplot as plt
+import nibabel
 import numpy as np
 import pytest
 import torch
@@ -22,6 +25,9 @@ sys.path.insert(0, str(Path(__file__).parent / "datasets"))
 
 NAMES = sorted(name for name in ft.__all__ if not inspect.ismodule(getattr(ft, name)))
 IMAGES = 40
+ROOT = Path(__file__).parents[1]
+PAGES = [path for path in sorted([ROOT / "README.md", *ROOT.glob("docs/*.md")]) if path.is_file()]
+QUICK = {"steps": 3, "bootstrap": 0}
 
 
 @pytest.fixture(scope="module")
@@ -67,38 +73,138 @@ def names(folder):
     whole = ft.simulate_subject(tokens, planted_channels=4, progress=False)
     areas = [np.flatnonzero(inside)[:60] for inside in whole.voxels.rois.values()]
     subject = whole.select(np.unique(np.concatenate(areas)))
-    mapping = ft.fit(tokens, subject, steps=3, bootstrap=0, progress=False)
-    other = ft.Mapping(
-        mapping.dataset.assign_attrs(subject="another"), mapping.parameters, provenance=mapping.provenance
-    )
-    paper = ft.fit(tokens, subject, recipe="paper", steps=3, bootstrap=0, progress=False)
-    seed = ft.fit(
-        tokens, subject, seed=1, steps=3, bootstrap=0, split=ft.split_images(subject.image_ids), progress=False
-    )
-    subject = replace(subject, images=images)
+    mapping = ft.fit(tokens, subject, **QUICK, progress=False)
+    paper = ft.fit(tokens, subject, recipe="paper", **QUICK, progress=False)
+    seed = ft.fit(tokens, subject, seed=1, **QUICK, split=ft.split_images(subject.image_ids), progress=False)
     return {
         "ft": ft,
         "np": np,
         "torch": torch,
         "network": network,
         "tokens": tokens,
-        "subject": subject,
+        "subject": replace(subject, images=images),
         "mapping": mapping,
-        "other_subject": other,
+        "other_subject": called(mapping, subject="another"),
         "other_seed": seed,
         "paper_mapping": paper,
     }
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_the_example_of_every_public_name_runs(name, names, folder, monkeypatch, tmp_path):
+def called(mapping, **attributes):
+    """A mapping of another subject or network, by its name."""
+    return ft.Mapping(mapping.dataset.assign_attrs(attributes), mapping.parameters, provenance=mapping.provenance)
+
+
+@pytest.fixture
+def here(folder, monkeypatch, tmp_path):
+    """A folder of one's own, with what users have."""
     monkeypatch.chdir(tmp_path)
     for path in folder.iterdir():
         os.symlink(path, tmp_path / path.name)
     monkeypatch.setattr(registry, "_DATA_SETS", list(registry._DATA_SETS))  # an example adds one
+    return tmp_path
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_example_of_every_public_name_runs(name, names, here):
     text = inspect.getdoc(getattr(ft, name)) or ""
     test = doctest.DocTestParser().get_doctest(text, dict(names), name, None, None)
     assert test.examples, f"ft.{name} has no example in its docstring"
     said = []
     doctest.DocTestRunner(optionflags=doctest.ELLIPSIS).run(test, out=said.append)
     assert not said, "".join(said)
+
+
+@pytest.fixture
+def quickly(names, monkeypatch):
+    """The pages' numbers of images and steps, made small, and a tiny untrained network in the place of the pages'."""
+    fit, tune, views, load = ft.fit, ft.finetune, ft.sample_views(IMAGES), ft.load_network
+
+    def stand_in(source, /, *given, **more):
+        named = isinstance(source, str) and not Path(source).exists()
+        return load("timm/test_vit", untrained=True) if named else load(source, *given, **more)
+
+    monkeypatch.setattr(ft, "load_network", stand_in)
+    monkeypatch.setattr(ft, "fit", lambda *given, **more: fit(*given, **more | QUICK))
+    monkeypatch.setattr(ft, "finetune", lambda *given: tune(*given, steps=2, validate_every=1, validation_per_class=1))
+    monkeypatch.setattr(ft, "sample_views", lambda count: views.subset(views.ids[:count]))
+
+
+def given_of(page, names, here):  # noqa: PLR0911, PLR0912
+    """What a page takes as given beyond what all examples do."""
+    from algonauts_fixture import write_algonauts
+    from nsd_fixture import write_nsd, write_stimuli
+
+    mapping = names["mapping"]
+    if page == "architecture.md":
+        toys = {name: lambda *given, **more: None for name in ("load_toy", "toy_images", "check_toy")}
+        return {"Path": Path, "__file__": str(here / "toy.py"), **toys}
+    if page == "README.md":
+        (here / "algonauts_2023").unlink()
+        write_algonauts(here / "algonauts_2023" / "subj01", images=30)
+    if page == "brain.md":
+        files = sorted((here / "photographs").iterdir())
+        for name, some in (("faces", files[:20]), ("houses", files[20:])):
+            (here / name).mkdir()
+            for file in some:
+                (here / name / file.name).symlink_to(file)
+        voxels = mapping.dataset.sizes["voxel"]
+        sure = mapping.with_variables({name: (("voxel",), np.full(voxels, 0.2)) for name in ("r2", "r2_low")})
+        ft.reporting.write_card(sure, here / "shared")
+        ft.exchange.zip_folder(here / "shared", here / "shared.zip")
+        return {"mapping": sure}
+    if page == "ceilings.md":
+        ceiling = np.full(mapping.dataset.sizes["voxel"], 0.3)
+        return {"r2": mapping.dataset["r2"].values, "ceiling": ceiling}
+    if page == "channels.md":
+        mapping.save(here / "runs" / "mapping")
+        (here / "runs" / "tokens").symlink_to(names["tokens"].path)
+    if page == "compare.md":
+        subjects = {f"clip_s{number}": called(mapping, subject=f"subj0{number}") for number in (1, 2, 5)}
+        return {"clip": mapping, "mae": called(mapping, network="mae"), **subjects}
+    if page == "data.md":
+        root = here / "natural-scenes-dataset"
+        shown = [write_nsd(root, number, stimuli=False).images for number in (1, 2, 3)]
+        write_stimuli(root, np.concatenate(shown), side=12)
+        images = ft.images.leave_out_broken(ft.open_images(root), progress=False)
+        return {"tokens": ft.extract(names["network"], images, here / "nsd-tokens", progress=False)}
+    if page == "finetuning.md":
+        mapping.save(here / "mapping-before")
+        mapping.save(here / "mapping-after")
+    if page == "nsd.md":
+        (here / "nsd").unlink()
+        write_nsd(here / "nsd")
+    if page == "page.md":
+        return {"photograph": ft.sample_views(1).image(0)}
+    if page == "simulation.md":
+        return {"left_map": np.full(10_242, 0.3), "right_map": np.full(10_242, 0.2)}
+    if page == "surfaces.md":
+        for side in ("lh", "rh"):
+            labels = np.ones((10_242, 1, 1), dtype=np.int32)
+            nibabel.save(nibabel.MGHImage(labels, np.eye(4)), here / f"{side}.streams.mgz")
+            (here / f"{side}.streams.mgz.ctab").write_text("0 Unknown 0 0 0 0\n1 early 1 1 1 0\n")
+        image = nibabel.Nifti1Image(np.zeros((4, 4, 4)), np.eye(4))
+        vertices = {"hemisphere": np.array(["left", "right"]), "vertex": np.array([5, 9])}
+        (here / "THINGS-fMRI").symlink_to(here / "things")
+        (here / "BOLD5000").symlink_to(here / "bold5000")
+        return {"image": image, "indices": np.array([[0, 1, 2], [3, 3, 3]]), **vertices}
+    if page == "uncertainty.md":
+        seeds = {f"seed{number}": called(mapping, seed=number) for number in range(3)}
+        return {"clip": mapping, "dino": called(mapping, network="dino"), **seeds}
+    return {}
+
+
+WITH_PYTHON = [path for path in PAGES if "```python" in path.read_text("utf-8")]
+
+
+@pytest.mark.parametrize("page", WITH_PYTHON, ids=lambda path: path.name)
+def test_the_python_of_a_page_runs(page, names, here, quickly):
+    """Block after block, as a reader would type them."""
+    text = page.read_text("utf-8")
+    photographs = ft.open_images(here / "photographs")
+    (here / "run").unlink()  # what the pages write there, they make themselves
+    known = names | {"photographs": photographs} | given_of(page.name, names, here)
+    for match in re.finditer(r"^```python\n(.*?)^```", text, re.DOTALL | re.MULTILINE):
+        before = text[: match.start()].count("\n") + 1
+        exec(compile("\n" * before + match[1], page.name, "exec"), known)  # a fault names the page's line
+    plt.close("all")

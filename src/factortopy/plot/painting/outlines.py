@@ -1,7 +1,5 @@
 """Outlines of regions on a flat mesh, and where their names can stand without touching."""
 
-from itertools import combinations
-
 import numpy as np
 from jaxtyping import Bool, Float, Int
 from scipy.ndimage import gaussian_filter
@@ -71,8 +69,12 @@ def spread(
     corner, size = boxes[:, :2].astype(float), boxes[:, 2:] + padding
     start = corner.copy()
     for _ in range(rounds):
-        moved = False
-        for first, second in combinations(range(len(corner)), 2):
+        middle = corner + size / 2
+        room = (size[:, None] + size) / 2 - np.abs(middle[:, None] - middle)
+        touching = np.argwhere(np.triu((room > 1e-9).all(axis=-1), 1))
+        if not len(touching):
+            break
+        for first, second in touching:  # those before it may have moved both
             gap = corner[second] + size[second] / 2 - corner[first] - size[first] / 2
             overlap = (size[first] + size[second]) / 2 - np.abs(gap)
             if (overlap <= 1e-9).any():
@@ -81,7 +83,4 @@ def spread(
             push = 0.51 * overlap[axis] * (1.0 if gap[axis] >= 0 else -1.0)
             corner[first, axis] -= push
             corner[second, axis] += push
-            moved = True
-        if not moved:
-            break
     return np.asarray(corner - start)
