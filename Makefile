@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 DEVELOPER := $(VENV)/.developer
 
-.PHONY: demo test check wheel viewer docs clean environment
+.PHONY: demo test check wheel viewer docs notebooks clean environment
 
 demo: $(READY)
 	$(BIN)/factortopy demo $(ARGS)
@@ -35,6 +35,14 @@ wheel: $(DEVELOPER)
 docs: $(READY)
 	$(BIN)/python -m pip install --quiet --editable '.[docs]'
 	OMP_NUM_THREADS=2 $(BIN)/python -m sphinx -W --keep-going -b html docs docs/_build $(ARGS)
+
+# The examples as notebooks in build/notebooks; these are executed in order, as each builds on the first.
+RUN ?= plot_01_first_map plot_02_figures plot_10_page
+notebooks: $(READY)
+	$(BIN)/python -m pip install --quiet --editable '.[docs,widget]' nbclient ipykernel
+	rm -rf build/notebooks && mkdir -p build/notebooks && cp examples/*.py build/notebooks
+	$(BIN)/sphinx_gallery_py2jupyter build/notebooks/*.py
+	$(BIN)/jupyter execute --inplace $(RUN:%=build/notebooks/%.ipynb)
 
 # The page's program, from TypeScript; what is built is kept in the package, so that users need no Node.
 viewer:

@@ -36,10 +36,13 @@ html_title = "factortopy"
 html_theme_options = {
     "navigation_with_keys": True,
     "show_toc_level": 2,
-    "header_links_before_dropdown": 2,
+    "globaltoc_includehidden": True,
+    "globaltoc_maxdepth": 2,
+    "navbar_center": [],  # the sidebar has all pages, by what a reader wants to do
     "secondary_sidebar_items": ["page-toc"],
 }
 html_show_sourcelink = False
+html_sidebars = {"**": ["globaltoc"]}
 
 sphinx_gallery_conf = {
     "image_scrapers": ("drawn",),  # the module beside this one
@@ -51,6 +54,7 @@ sphinx_gallery_conf = {
     "abort_on_example_error": True,
     "show_signature": False,
     "min_reported_time": 5,
+    "default_thumb_file": str(HERE / "images" / "page.png"),  # of examples that draw nothing
     "remove_config_comments": True,
     "matplotlib_animations": False,
 }

@@ -11,7 +11,7 @@ import factortopy as ft
 
 tokens = ft.TokenStore.open("run/tokens")
 subject = ft.simulate_subject(tokens, planted_channels=5, seed=0, progress=False)
-subject = subject.select(np.flatnonzero(subject.voxels.rois["V2V3"]))
+subject = subject.select(np.flatnonzero(subject.voxels.rois["V2V3"])[::4])
 scores = ft.run_baselines(
     tokens, subject, "run/baselines", which=["ridge-all-layers", "fwrf", "factortopy"], steps=60, progress=False
 )

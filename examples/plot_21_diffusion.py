@@ -10,7 +10,7 @@ block, step by step. This one has Stable Diffusion's parts, tiny and with **rand
 import factortopy as ft
 from factortopy.paper.members import tiny_diffusion
 
-views = ft.sample_views(100, seed=0)
+views = ft.sample_views(60, seed=0)
 blocks = ft.extract(tiny_diffusion("t=4"), views, "run/diffusion-blocks", progress=False)
 print("blocks at one step:", blocks.layers)
 

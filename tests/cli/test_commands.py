@@ -11,6 +11,7 @@ from typing import get_args
 import numpy as np
 import pytest
 import typer
+from typer.testing import CliRunner
 
 from factortopy import reporting
 from factortopy.cli import app
@@ -109,6 +110,15 @@ def test_fit_takes_a_split_and_prints_scores_and_slopes(run, tokens, subject, tm
     loaded = Mapping.load(tmp_path / "mapping")
     assert loaded.dataset.attrs["split"] == split.digest
     assert f"{float(loaded.dataset['r2'].mean()):.3f}" in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("typed", "found"), [("factortopy fi", {"fit", "finetune"}), ("factortopy fit --star", {"--start", "--starts"})]
+)
+def test_the_shell_completes(typed, found):
+    shell = {"_FACTORTOPY_COMPLETE": "complete_bash", "COMP_WORDS": typed, "COMP_CWORD": str(typed.count(" "))}
+    result = CliRunner().invoke(app, prog_name="factortopy", env=shell)
+    assert set(result.stdout.split()) == found, result.output
 
 
 def test_fit_hands_on_how_many_starts(run, tokens, subject, tmp_path):
