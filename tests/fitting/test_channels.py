@@ -6,7 +6,7 @@ import torch
 from sklearn.linear_model import Ridge
 
 from factortopy.fitting import Examples
-from factortopy.fitting.solved.channels import Known, Regressions, solve_channels
+from factortopy.fitting.solved.channels import Known, Regressions, by_axes, by_roots, solve_channels
 from factortopy.fitting.solved.closed_form import PENALTIES
 from factortopy.fitting.solved.parcels import find_parcels, parcel_responses
 from factortopy.model import ChannelAlign, ChannelMap, FactorTopy, FixedSelectors, Selection, gaussian_pool
@@ -30,7 +30,7 @@ def solved(read, targets, repeats):
     everything, regressions = slice(0, VOXELS), Regressions(VOXELS, WIDTH, TARGETS, CPU)
     for batch in torch.arange(IMAGES).split(7):
         regressions.add(everything, read[:, batch], targets[:, batch], repeats[batch])
-    return regressions.decompose(everything, float(repeats.sum()))
+    return regressions.so_far(everything, float(repeats.sum()))
 
 
 def penalty_of(index, read, repeats):
@@ -55,11 +55,47 @@ def test_channels_are_scikit_learns_ridge_averaged_over_penalties_and_targets(re
         assert float(bias[voxel]) == pytest.approx(float(offset), rel=1e-4)
 
 
+def test_errors_of_parts_are_those_of_each_part_alone(regression):
+    read, targets, repeats = regression
+    fitted, own = solved(*regression), targets[:, :, 0]
+    parts = fitted.errors(read[:, :9], own[:, :9], repeats[:9], 2)
+    for (errors, total), rows in zip(parts, torch.arange(9).tensor_split(2), strict=True):
+        [(expected, of_mean)] = fitted.errors(read[:, rows], own[:, rows], repeats[rows], 1)
+        torch.testing.assert_close(errors, expected)
+        torch.testing.assert_close(total, of_mean)
+
+
+def test_roots_solve_what_eigenvectors_do(regression):
+    fitted = solved(*regression)
+    penalties = torch.logspace(-2, 5, 4, dtype=torch.float64)[:, None, None].expand(-1, VOXELS, 1)
+    wanted = torch.stack([fitted.moved * factor for factor in (1, 2, 3, 4)])
+    for own, penalty, root, axes in zip(
+        wanted,
+        penalties,
+        by_roots(fitted.gram, penalties, wanted),
+        by_axes(fitted.gram, penalties, wanted),
+        strict=True,
+    ):
+        expected = torch.linalg.solve(fitted.gram + torch.diag_embed(penalty.expand(-1, WIDTH)), own)
+        torch.testing.assert_close(root, expected, rtol=1e-4, atol=1e-7)
+        torch.testing.assert_close(axes, expected, rtol=1e-5, atol=1e-8)  # sums of single precision
+
+
+def test_roots_stand_rounding():
+    """Sums of single precision of fewer images than channels: eigenvalues that should be 0 are less."""
+    read = torch.randn(1, 4, 12, generator=torch.Generator().manual_seed(2))
+    gram = (read.mT @ read).double()
+    assert torch.linalg.eigvalsh(gram).min() < 0
+    small = gram.new_full((1, 1, 1), 1e-12)
+    [found] = by_roots(gram, small, gram[None, :, :, :1])
+    assert found.isfinite().all()
+
+
 def test_images_that_are_only_judged_are_predicted_and_not_learnt_from(regression):
     read, targets, repeats = regression
     generator = torch.Generator().manual_seed(8)
     new, wanted = torch.randn(VOXELS, 9, WIDTH, generator=generator), torch.randn(VOXELS, 9, 2, generator=generator)
-    errors, totals = solved(*regression).errors(new, wanted[:, :, 0], torch.ones(9))
+    errors, totals = solved(*regression).errors(new, wanted[:, :, 0], torch.ones(9), 1)[0]
     for index, target, voxel in ((2, 0, 0), (5, 1, 1)):
         model = Ridge(penalty_of(index, read[voxel], repeats))
         model.fit(read[voxel].numpy(), targets[voxel, :, target].numpy(), sample_weight=repeats.numpy())
@@ -96,7 +132,7 @@ def test_validation_images_are_learnt_from_after_they_have_judged():
 def test_constant_responses_score_nothing_and_get_no_channels(regression):
     read, targets, repeats = regression
     fitted = solved(read, torch.full_like(targets, 2.0), repeats)
-    errors, totals = fitted.errors(read[:, :5], torch.full((VOXELS, 5), 2.0), repeats[:5])
+    errors, totals = fitted.errors(read[:, :5], torch.full((VOXELS, 5), 2.0), repeats[:5], 1)[0]
     assert max(errors.max(), totals.max()) < 1e-9
     channels, bias = fitted.solve(torch.full_like(errors, 1 / errors[..., 0].numel()))
     assert channels.abs().max() < 1e-5

@@ -33,6 +33,14 @@ def subject():
     )
 
 
+def test_responses_of_an_image_lie_side_by_side(subject):
+    chosen = subject.select(np.array([2, 0]))
+    assert chosen.responses.flags.c_contiguous
+    assert np.array_equal(chosen.responses, subject.responses[:, [2, 0]])
+    columns = replace(subject, responses=np.asfortranarray(subject.responses))
+    assert columns.responses.flags.c_contiguous
+
+
 def with_nan(subject):
     responses = subject.responses.copy()
     responses[1:3, 2] = np.nan

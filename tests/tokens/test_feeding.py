@@ -11,6 +11,7 @@ from factortopy.errors import DataError
 from factortopy.images import images_from_folder, sample_views
 from factortopy.networks import Preprocessing, network_from_function
 from factortopy.tokens import extract
+from factortopy.tokens.feeding import DeviceFeed, decode_in_processes, processes_fit
 
 LEVELS = 1 if int(PIL.__version__.split(".")[0]) >= 13 else 4
 """Of 255, see tests/networks/test_on_tensors.py."""
@@ -78,3 +79,31 @@ def test_borders_need_pillow(tmp_path):
         extract(network("border", "RGB"), noise_images(3), tmp_path / "tokens", on_device=True, progress=False)
     store = extract(network("border", "RGB"), noise_images(3), tmp_path / "tokens", progress=False)
     assert store.provenance["resized"] == "by Pillow"
+
+
+def test_processes_decode_as_threads_do(pictures, monkeypatch):
+    monkeypatch.setattr("factortopy.tokens.feeding.PIECE", 2)
+    shown, batches = network("center", "RGB"), [range(0, 5), range(5, 8), range(8, 13)]
+    found = list(decode_in_processes(pictures, batches, shown, 2))
+    assert [rows for rows, _, _ in found] == batches
+    feed = DeviceFeed(pictures, shown, slots=5, buffers=1)
+    for rows, pixels, digests in found:
+        assert digests == [feed.load(row, 0, slot) for slot, row in enumerate(rows)]
+        assert torch.equal(pixels, feed.pixels(0, len(rows)))
+
+
+def test_processes_say_which_batch_holds_a_broken_image(tmp_path):
+    for number in range(4):
+        Image.new("RGB", (8, 8), (number, 0, 0)).save(tmp_path / f"{number}.png")
+    content = (tmp_path / "2.png").read_bytes()
+    (tmp_path / "2.png").write_bytes(content[:60])
+    images = images_from_folder(tmp_path)
+    first, second = decode_in_processes(images, [range(0, 2), range(2, 4)], network("center", "RGB"), 1)
+    assert first[0] == range(0, 2)
+    assert second == range(2, 4)
+
+
+def test_images_that_shared_memory_cannot_hold_are_left_to_threads():
+    small, large = (np.broadcast_to(np.uint8(0), (side, side, 3)) for side in (64, 2_000_000))
+    assert processes_fit(small, 1)
+    assert not processes_fit(large, 1)

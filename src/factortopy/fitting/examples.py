@@ -15,12 +15,14 @@ from torch import Tensor
 
 from factortopy.errors import DataError
 from factortopy.images import Split, split_folds, split_images
+from factortopy.machine import in_threads
 from factortopy.networks import Tokens
 from factortopy.subjects import Subject
 from factortopy.tokens import TokenBasis, TokenStore
 
 ReadTokens = Callable[[Int[Tensor, "batch"]], Tokens]
 """Gives the tokens of images by their index."""
+CPU = torch.device("cpu")
 BLOCK = 256
 """Images of which responses are read at a time."""
 
@@ -72,7 +74,8 @@ class Examples:
 
     def all_responses(self, device: torch.device | None = None) -> Float[Tensor, "image voxel"]:
         """Responses to all images, in the memory of a device; the CPU's if None."""
-        return torch.cat([self.responses[rows].to(device=device) for rows in torch.arange(len(self)).split(BLOCK)])
+        blocks = torch.arange(len(self)).split(BLOCK)
+        return torch.cat(list(in_threads(lambda rows: self.responses[rows].to(device=device), blocks, CPU)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,8 +100,8 @@ class StandardisedResponses:
     ) -> "StandardisedResponses":
         """Responses to the training images, z-scored by themselves."""
         blocks = [rows[start : start + BLOCK] for start in range(0, len(rows), BLOCK)]
-        mean = sum(responses[block].sum(axis=0, dtype=np.float64) for block in blocks) / len(rows)
-        squares = sum(np.square(responses[block] - mean).sum(axis=0) for block in blocks)
+        mean = sum(in_threads(lambda block: responses[block].sum(axis=0, dtype=np.float64), blocks, CPU)) / len(rows)
+        squares = sum(in_threads(lambda block: np.square(responses[block] - mean).sum(axis=0), blocks, CPU))
         spread = np.sqrt(squares / len(rows))
         spread = np.where(spread > 0, spread, 1)
         return cls(responses, rows, mean.astype(np.float32), spread.astype(np.float32))
@@ -136,9 +139,10 @@ class _MeanResponses:
         for number, side in enumerate(self.sides):
             chosen = [self.trials[row] for row in rows[self.side[rows] == number].tolist()]
             if chosen:
-                counts = torch.tensor([len(trials) for trials in chosen])
-                observed = side.responses[torch.cat(chosen)].split(counts.tolist())
-                parts.append(torch.stack([values.mean(dim=0) for values in observed]))
+                counts = [len(trials) for trials in chosen]
+                observed = side.responses[torch.cat(chosen)]
+                once = len(observed) == len(chosen)
+                parts.append(observed if once else torch.stack([own.mean(dim=0) for own in observed.split(counts)]))
         return torch.cat(parts)[self.side[rows].argsort(stable=True).argsort()]
 
 

@@ -153,7 +153,9 @@ def _solve_channels(
     # Apple's GPUs have no float64.
     device = torch.device("cpu") if task.machine.device.type == "mps" else task.machine.device
     pairs = zip(examples, (task.training, task.validation), strict=True)
-    images, repeats = distinct_images(*(replace(side, read=reduced.read) for reduced, side in pairs))
+    images, repeats = distinct_images(
+        *(replace(side, read=reduced.read, responses=reduced.responses) for reduced, side in pairs)
+    )
     known = Known(images, repeats, len(distinct_images(task.validation)[1]), task.refit)
     scores = solve_channels(model.to(device), known, task.coordinates, grain.parcels, progress=task.progress)
     model.to(task.machine.device)

@@ -101,10 +101,14 @@ def cache_sides(
     They are read as they lie on disk, file after file, and while others are changed.
     """
     layout = CacheLayout.of(change(sides[0].read(torch.tensor([0]))))
+    # What travels to a GPU keeps a thread waiting for longer than the GPU then works on it.
+    threads = 1 if machine.device.type == "cpu" else AHEAD
     with progress_bar(label, sum(map(len, sides)), show=progress) as advance:
 
         def changed(side: Examples, order: Int[Tensor, "row"]) -> Iterator[Tokens]:
-            for batch in read_ahead(side.read, order.split(BATCH), 1):
+            for batch in read_ahead(
+                lambda rows: side.read(rows).to(machine.device), order.split(BATCH), threads, threads
+            ):
                 yield change(batch)
                 advance(len(batch))
 

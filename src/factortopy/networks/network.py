@@ -68,8 +68,10 @@ class Tokens:
 
         Bilinear, ``align_corners=False``, no antialiasing.
         """
+        # CUDA resamples places one after the other, in all images and channels, unless channels lie side by side.
+        order = torch.channels_last if self.local[0].is_cuda else torch.preserve_format
         local = tuple(
-            functional.interpolate(tensor.float(), size=grid, mode="bilinear", align_corners=False)
+            functional.interpolate(tensor.to(torch.float32, memory_format=order), size=grid, mode="bilinear")
             for tensor in self.local
         )
         return Tokens(local, self.global_, self.registers)

@@ -21,6 +21,8 @@ SUFFIXES = (".npy", ".npz", ".zarr", ".h5", ".hdf5", ".gii", ".gii.gz", ".mgh", 
 """Ends of the files that ``read_array`` knows; ``.nii`` is CIFTI."""
 COMPRESSION = 1032
 """Deflate shrinks nothing more than so many times; other codecs do so only to constants."""
+DIGESTED = 64 * 2**20
+"""Bytes of an array that are digested together."""
 SMALL = 64 * 2**20
 """Bytes of memory that are always granted: what is left out of a file (fill values) takes no place in it."""
 
@@ -216,11 +218,21 @@ def sha256_file(path: Path_) -> str:
 
 
 def sha256_array(*arrays: np.ndarray) -> str:
-    """SHA-256 over dtype, shape and bytes of arrays, as 64 hex digits."""
+    """SHA-256 over dtype, shape and bytes of arrays, as 64 hex digits.
+
+    Of an array of more than 64 MiB, digests of so many bytes each stand for the bytes: they are computed side by side.
+    """
     digest = hashlib.sha256()
     for array in arrays:
         digest.update(f"{array.dtype.str}{array.shape}".encode())
-        digest.update(np.ascontiguousarray(array).view(np.uint8).data if array.size else b"")
+        content = np.ascontiguousarray(array).reshape(-1).view(np.uint8)
+        if content.size <= DIGESTED:
+            digest.update(content.data)
+            continue
+        parts = (content[start : start + DIGESTED].data for start in range(0, content.size, DIGESTED))
+        with ThreadPoolExecutor() as pool:
+            for part in pool.map(lambda part: hashlib.sha256(part).digest(), parts):
+                digest.update(part)
     return digest.hexdigest()
 
 

@@ -143,6 +143,8 @@ class Subject:
             _check_values(self)
         except DataError as error:
             raise type(error)(f"subject {self.name!r}: {error}") from None
+        # Choosing columns leaves an image's responses far apart; they are read image by image, which is then slow.
+        object.__setattr__(self, "responses", np.ascontiguousarray(self.responses))
 
     @property
     def simulated(self) -> bool:

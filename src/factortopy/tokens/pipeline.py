@@ -19,7 +19,7 @@ from factortopy.machine import autocast
 from factortopy.networks import Network, Tokens
 from factortopy.storage import SHARD_IMAGES
 from factortopy.tokens.components import TokenBasis
-from factortopy.tokens.feeding import DeviceFeed, Feed, PillowFeed
+from factortopy.tokens.feeding import DeviceFeed, Feed, PillowFeed, decode_in_processes, processes_fit
 from factortopy.tokens.outliers import mask_outliers
 
 AHEAD = 2
@@ -95,6 +95,12 @@ class Extraction:
 
     def _decoded(self, wanted: range, progress: bool) -> Iterator[tuple[range, Tensor, list[bytes]]]:
         """Batches with digests of their images, none across shards; the next ones are decoded meanwhile."""
+        if self.on_device and self.network.device.type == "cuda" and processes_fit(self.images.pixels(0), self.workers):
+            for found in decode_in_processes(self.images, self._batches(wanted), self.network, self.workers):
+                if isinstance(found, range):
+                    raise self._broken(found.start if wanted.step == 1 else 0, progress)
+                yield found
+            return
         batches = deque(enumerate(self._batches(wanted)))
         # A batch overwrites the one so many before it, whose tokens have been taken by then.
         feed = self._feed(slots=min(self.batch_size, len(self.images)), buffers=2 * AHEAD + 1)

@@ -22,7 +22,7 @@ from factortopy.fitting import (
     measure_reduction,
     sample_voxels,
 )
-from factortopy.machine import Machine
+from factortopy.machine import Machine, in_threads
 from factortopy.storage import Checkpoint, Part
 
 BLOCK = 256
@@ -107,8 +107,9 @@ class Yardstick:
     def _mean_response(self) -> Float[np.ndarray, "voxel"]:
         """Over all rows of training and validation images."""
         sides = [side for name, side in self.sides.items() if name != "test"]
-        blocks = (side.responses[rows].double() for side in sides for rows in torch.arange(len(side)).split(BLOCK))
-        total = torch.stack([block.sum(dim=0) for block in blocks]).sum(dim=0)
+        blocks = [(side.responses, rows) for side in sides for rows in torch.arange(len(side)).split(BLOCK)]
+        sums = in_threads(lambda block: block[0][block[1]].sum(dim=0, dtype=torch.float64), blocks, torch.device("cpu"))
+        total = torch.stack(list(sums)).sum(dim=0)
         return (total / sum(map(len, sides))).float().numpy()
 
 

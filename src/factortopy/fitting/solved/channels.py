@@ -36,6 +36,8 @@ WIDTHS = (4.0, 8.0, 14.0)
 JUDGED = 1_000
 """Validation images that penalties and widths are weighed by, at most."""
 BATCH = 64
+ROUNDING = 1e-8
+"""Share of the sum of squares by which sums of single precision may be off: a matrix less than positive has no root."""
 BLOCK_NUMBERS, CHUNK_NUMBERS = 2**27, 2**22
 """Numbers of covariances that are held at a time, and of what voxels read: they bound the memory."""
 
@@ -67,60 +69,89 @@ class Regressions:
         self._mean[some] += weighed.sum(dim=1)
         self._target[some] += (repeats[:, None] * targets).sum(dim=1)
 
-    def decompose(self, some: slice, trials: float) -> "Decomposed":
+    def so_far(self, some: slice, trials: float) -> "Normal":
         """The regressions of some voxels on the images that are in by now, with so many trials."""
         mean, target = self._mean[some] / trials, self._target[some] / trials
-        values, axes = torch.linalg.eigh(self._gram[some] - trials * mean[:, :, None] * mean[:, None])
-        moved = axes.mT @ (self._moved[some] - trials * mean[:, :, None] * target[:, None])
-        return Decomposed(axes, values.clamp(min=0), moved, mean, target, trials)
+        gram = self._gram[some] - trials * mean[:, :, None] * mean[:, None]
+        moved = self._moved[some] - trials * mean[:, :, None] * target[:, None]
+        return Normal(gram, moved, mean, target, trials)
 
 
-class Decomposed(NamedTuple):
-    """Regressions of M voxels in the principal axes of what each reads.
+class Normal(NamedTuple):
+    """Normal equations of M voxels.
 
     Attributes:
-        axes: of what is read, less its mean, and the sums of squares along them.
-        values: these sums.
-        moved: sums of products of axes and targets.
+        gram: sums of products of what each reads, less its mean.
+        moved: sums of products of that and targets.
         mean: of what is read, over trials.
         target: mean of the targets.
         trials: of all images.
     """
 
-    axes: Float[Tensor, "M D D"]
-    values: Float[Tensor, "M D"]
+    gram: Float[Tensor, "M D D"]
     moved: Float[Tensor, "M D S"]
     mean: Float[Tensor, "M D"]
     target: Float[Tensor, "M S"]
     trials: float
 
-    def _shrunk(self) -> Float[Tensor, "Q M D"]:
-        """``1 / (eigenvalue + penalty)``; penalties are in units of the mean square that a voxel reads."""
-        unit = self.values.sum(dim=1, keepdim=True).clamp(min=SMALLEST) / self.trials
-        return 1 / (self.values + PENALTIES.to(self.values)[:, None, None] * unit)
+    def fits(self, wanted: Float[Tensor, "M D S"] | Float[Tensor, "Q M D S"]) -> Iterator[Float[Tensor, "M D S"]]:
+        """Channels that have these products with the targets, for every penalty.
+
+        Penalties are in units of the mean square that a voxel reads.
+        """
+        trace = self.gram.diagonal(dim1=1, dim2=2).sum(dim=1).clamp(min=SMALLEST)
+        penalties = PENALTIES.to(trace)[:, None, None] * trace[:, None] / self.trials
+        each = wanted.expand(len(penalties), *wanted.shape[-3:])
+        # CUDA finds eigenvectors of many small matrices one matrix after the other.
+        return (by_roots if self.gram.is_cuda else by_axes)(self.gram, penalties, each)
 
     def errors(
-        self, read: Float[Tensor, "M J D"], responses: Float[Tensor, "M J"], repeats: Float[Tensor, "J"]
-    ) -> tuple[Float[Tensor, "Q S M"], Float[Tensor, "M"]]:
-        """Squared errors of the voxels' own responses to images that are not in, and of the mean of those that are."""
-        rotated = (read.double() - self.mean[:, None]) @ self.axes
-        about, repeats = (responses.double() - self.target[:, :1])[..., None], repeats.double()[:, None]
-        total = (repeats * about.square()).sum(dim=(1, 2))
+        self, read: Float[Tensor, "M J D"], responses: Float[Tensor, "M J"], repeats: Float[Tensor, "J"], parts: int
+    ) -> list[tuple[Float[Tensor, "Q S M"], Float[Tensor, "M"]]]:
+        """Squared errors of the voxels' own responses to images that are not in, and of the mean of those that are.
+
+        One pair for each of so many parts of the images, in order.
+        """
+        about, weights = (responses.double() - self.target[:, :1])[..., None], repeats.double()[:, None]
+        total = (weights * about.square()).tensor_split(parts, dim=1)
         # Means around a voxel have means of their own.
         about = about - (self.target - self.target[:, :1])[:, None]
+        read = read.double() - self.mean[:, None]
         errors = [
-            (repeats * (about - rotated @ (shrunk[:, :, None] * self.moved)).square()).sum(dim=1)
-            for shrunk in self._shrunk()
+            [part.sum(dim=1) for part in (weights * (about - read @ fit).square()).tensor_split(parts, dim=1)]
+            for fit in self.fits(self.moved)
         ]
-        return torch.stack(errors).mT, total
+        return [
+            (torch.stack(own).mT, all_.sum(dim=(1, 2)))
+            for own, all_ in zip(zip(*errors, strict=True), total, strict=True)
+        ]
 
     def solve(self, weights: Float[Tensor, "Q S M"]) -> tuple[Float[Tensor, "M D"], Float[Tensor, "M"]]:
         """Channels and bias of the voxels: the mean of the fits to all targets under all penalties."""
-        weights = weights.to(self.values)
-        by_axis = torch.einsum("qsm,qmd,mds->md", weights, self._shrunk(), self.moved)
-        channels = (self.axes @ by_axis[:, :, None])[:, :, 0]
+        weights = weights.to(self.gram)
+        wanted = torch.einsum("qsm,mds->qmd", weights, self.moved)[..., None]
+        channels = torch.stack(list(self.fits(wanted))).sum(dim=0)[:, :, 0]
         mean = (weights.sum(dim=0).T * self.target).sum(dim=1)
         return channels, mean - (channels * self.mean).sum(dim=1)
+
+
+def by_axes(
+    gram: Float[Tensor, "M D D"], penalties: Float[Tensor, "Q M 1"], wanted: Float[Tensor, "Q M D S"]
+) -> Iterator[Float[Tensor, "M D S"]]:
+    """``(gram + penalty)^-1 wanted`` for every penalty, from one decomposition into eigenvectors."""
+    values, axes = torch.linalg.eigh(gram)
+    for penalty, own in zip(penalties, axes.mT @ wanted, strict=True):
+        yield axes @ (own / (values.clamp(min=0) + penalty)[:, :, None])
+
+
+def by_roots(
+    gram: Float[Tensor, "M D D"], penalties: Float[Tensor, "Q M 1"], wanted: Float[Tensor, "Q M D S"]
+) -> Iterator[Float[Tensor, "M D S"]]:
+    """The same from a Cholesky root for each penalty."""
+    trace = gram.diagonal(dim1=1, dim2=2).sum(dim=1, keepdim=True)
+    for penalty, own in zip(penalties, wanted, strict=True):
+        added = torch.diag_embed((penalty + ROUNDING * trace).expand(gram.shape[:2]))
+        yield torch.cholesky_solve(own, torch.linalg.cholesky(gram + added))
 
 
 @dataclass(frozen=True, eq=False)
@@ -208,14 +239,14 @@ def _solve_block(
         advance(len(batch))
 
     def judge(some: slice) -> list[tuple[Tensor, Tensor]]:
-        fitted, read = regressions.decompose(some, float(repeats[training].sum())), _read(reading[some], tokens)
-        return [fitted.errors(read[:, rows], own[some][:, rows], repeats[judges[rows]]) for rows in halves]
+        fitted = regressions.so_far(some, float(repeats[training].sum()))
+        return fitted.errors(_read(reading[some], tokens), own[some], repeats[judges], 2)
 
     training, validation = torch.arange(len(known.images)).tensor_split([len(known.images) - known.judged])
     list(map(learn, training.split(BATCH)))
     judges = validation[spread_evenly(known.judged, JUDGED)]
     tokens = torch.cat([_positions(model, known.images.read(batch)) for batch in judges.split(BATCH)], dim=1)
-    own, halves = known.images.responses[judges].to(device).T[block], torch.arange(len(judges)).tensor_split(2)
+    own = known.images.responses[judges].to(device).T[block]
     chunks = _chunks(len(block), width * max(width, len(judges)))
     first, second = zip(*in_threads(judge, chunks, device), strict=True)
     weights, score = _judge(_joined(first), _joined(second), len(judges))
@@ -223,7 +254,7 @@ def _solve_block(
         list(map(learn, validation.split(BATCH)))
     trials = float(repeats.sum() if known.refit else repeats[training].sum())
     for some in _chunks(len(block), width**2):
-        channels, bias = regressions.decompose(some, trials).solve(weights[:, :, some])
+        channels, bias = regressions.so_far(some, trials).solve(weights[:, :, some])
         model.channels[block[some]] = channels.to(model.channels) / model.factor
         model.bias[block[some]] = bias.to(model.bias)
     return score
