@@ -6,8 +6,10 @@ A sweep of two untrained networks on two subjects of random numbers runs undistu
 one of its workers, is sent SIGKILL or SIGTERM at random moments of extraction, fits and all else; a killed driver is
 started again. The last line is JSON: ``lost`` are tasks without a result at the end, ``repeated`` those that were done
 twice, ``identical`` whether all results have the hashes of the undisturbed run, ``left`` files half-written,
-``orphans`` processes that outlived the run, ``stale_hits`` changed inputs whose followers kept their keys, and the
-overheads the time of the same tasks on an engine with one worker, over that of a loop, less one.
+``orphans`` processes that outlived the run, ``stale_hits`` changed inputs whose followers kept their keys. Overheads are
+measured with fits of ``--seconds`` each: the time of the same tasks on an engine with one worker, its start included,
+over that of a plain loop, less one; and the same in seconds an item, which hardly hangs on how long an item takes, so
+that at items of S seconds the overhead is about that over S.
 """
 
 import argparse
@@ -20,6 +22,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import tomllib
 from collections import Counter
 from pathlib import Path
 
@@ -28,8 +31,20 @@ import psutil
 import tomli_w
 from PIL import Image
 
+from factortopy.machine import processors
 from factortopy.storage import sha256_file
-from factortopy.sweep import InProcess, OnRay, OnSlurm, Record, plan_tasks, read_sweep, run_sweep
+from factortopy.sweep import (
+    InProcess,
+    OnRay,
+    OnSlurm,
+    Record,
+    Share,
+    State,
+    plan_tasks,
+    read_sweep,
+    run_sweep,
+    run_task,
+)
 
 IMAGES, VOXELS = 60, 40
 FITS = {"steps": 6, "validate_every": 3, "width": 4, "batch_size": 16, "components": 8}
@@ -145,17 +160,58 @@ def stale_hits(file: Path) -> int:
 
 
 def timed(file: Path, engine: str) -> float:
-    """Seconds of a whole sweep on an engine with one worker, without its start."""
+    """Seconds of all tasks on an engine with one worker, its start included; or in a plain loop."""
     record = Record(file.parent / f"timed-{engine}")
     tasks = plan_tasks(read_sweep(file), progress=False)
-    made = {
-        "process": lambda: InProcess(record.folder),
-        "local": lambda: OnSlurm(record.folder, cluster="local", most=1),
-        "ray": lambda: OnRay(record.folder),
-    }[engine]()
     begun = time.monotonic()
-    run_sweep(record, lambda: tasks, lambda _: made)
+    if engine == "loop":
+        record.describe(tasks)
+        for task in tasks:
+            run_task(str(record.folder), task.key, 1)
+    else:
+        engines = {
+            "process": lambda _: InProcess(record.folder),
+            "local": lambda _: OnSlurm(record.folder, cluster="local", most=1),
+            "ray": lambda _: OnRay(record.folder, Share(cpus=processors())),
+        }
+        run_sweep(record, lambda: tasks, engines[engine])
+    assert all(record.is_done(task) for task in tasks)
     return time.monotonic() - begun
+
+
+def overheads(file: Path, engines: list[str], seconds: float) -> dict[str, float]:
+    """What engines take beyond a plain loop: as its share, and in seconds an item (a fit with its score)."""
+    asked = tomllib.loads(file.read_text())
+    one = min(timed_fit(file, asked, steps) for steps in (20, 20))
+    more = timed_fit(file, asked, 120)
+    asked["settings"] = FITS | {"steps": max(6, round(20 + (seconds - one) / max(1e-3, (more - one) / 100)))}
+    asked["settings"]["validate_every"] = max(3, asked["settings"]["steps"] // 20)
+    file.write_text(tomli_w.dumps(asked))
+    fits = sum(task.kind == "fit" for task in plan_tasks(read_sweep(file), progress=False))
+    loop = timed(file, "loop")
+    found = {"items": fits, "seconds_an_item": round(loop / fits, 2)}
+    for engine, name in (("ray", "ray"), ("local", "submitit")):
+        if engine in engines:
+            more = timed(file, engine) - loop
+            found |= {f"{name}_overhead": round(more / loop, 3), f"{name}_seconds_an_item": round(more / fits, 2)}
+    return found
+
+
+def timed_fit(file: Path, asked: dict, steps: int) -> float:
+    """Seconds of a fit with so many steps."""
+    few = {
+        "networks": asked["networks"][:1],
+        "subjects": asked["subjects"][:1],
+        "seeds": [0],
+        "output": f"trial-{steps}",
+    }
+    trial = file.with_name("trial.toml")
+    trial.write_text(tomli_w.dumps(asked | few | {"settings": FITS | {"steps": steps, "validate_every": steps}}))
+    record, tasks = Record(read_sweep(trial).output), plan_tasks(read_sweep(trial), progress=False)
+    run_sweep(record, lambda: tasks, lambda _: InProcess(record.folder))
+    (fit,) = (record.ending(State.DONE, task) for task in tasks if task.kind == "fit")
+    shutil.rmtree(record.folder)
+    return float(fit["seconds"])
 
 
 def main() -> None:
@@ -164,6 +220,7 @@ def main() -> None:
     parser.add_argument("--kills", type=int, default=50)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--engines", nargs="+", default=["process", "local", "ray"])
+    parser.add_argument("--seconds", type=float, default=20.0, help="of a fit, in what overheads are measured with")
     parser.add_argument("--no-times", action="store_true", help="leave out the overhead of engines")
     options = parser.parse_args()
     os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -178,14 +235,9 @@ def main() -> None:
             counts = disturb(file, engine, -(-options.kills // len(options.engines)), longest, wanted)
             print(engine, dict(counts), flush=True)
             facts.update(counts)
-        overheads = {}
-        if not options.no_times:
-            loop = timed(file, "process")
-            for engine, name in (("ray", "ray_overhead"), ("local", "submitit_overhead")):
-                if engine in options.engines:
-                    overheads[name] = round(timed(file, engine) / loop - 1, 3)
+        times = {} if options.no_times else overheads(file, options.engines, options.seconds)
         result = {name: facts[name] for name in ("kills", "lost", "repeated", "left", "orphans")}
-        print(json.dumps(result | {"identical": not facts["different"], "stale_hits": stale_hits(file), **overheads}))
+        print(json.dumps(result | {"identical": not facts["different"], "stale_hits": stale_hits(file), **times}))
 
 
 if __name__ == "__main__":

@@ -7,13 +7,13 @@ from .drive import run_sweep as run_sweep
 from .engines import Engine as Engine
 from .engines import InProcess as InProcess
 from .engines import OnRay as OnRay
-from .engines import OnSlurm as OnSlurm
 from .engines import Share as Share
-from .engines import sbatch_text as sbatch_text
 from .record import Record as Record
 from .record import State as State
 from .settings import SweepSettings as SweepSettings
 from .settings import read_sweep as read_sweep
+from .slurm import OnSlurm as OnSlurm
+from .slurm import sbatch_text as sbatch_text
 from .tasks import Task as Task
 from .tasks import plan_tasks as plan_tasks
 from .watch import failures as failures

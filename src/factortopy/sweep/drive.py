@@ -10,13 +10,15 @@ import pandas
 
 from factortopy.errors import DataError
 from factortopy.storage import write_table
-from factortopy.sweep.engines import Engine
+from factortopy.sweep.engines import Engine, InProcess
 from factortopy.sweep.record import BusyError, Record, State
 from factortopy.sweep.tasks import Task
 from factortopy.sweep.work import ended_by_sigterm, read_scores
 
 ATTEMPTS = 3
 """Times that a task is begun in a run, where its worker is lost."""
+LIGHT = ("score", "compare")
+"""Tasks that the driver does itself: a worker would take longer to begin than they take."""
 DRIVER = "driver"
 """Name of the lock of the whole sweep."""
 RESULTS = "results.csv"
@@ -75,6 +77,7 @@ class Sweep:
         self, record: Record, tasks: Sequence[Task], engine: Engine, tell: Callable[[Progress], None] = lambda _: None
     ) -> None:
         self.record, self.engine, self.tell = record, engine, tell
+        self._here = InProcess(record.folder)
         self.of = {task.key: task for task in tasks}
         states = record.states(tasks)
         self.progress = Progress(tasks, states, done_before=sum(state is State.DONE for state in states.values()))
@@ -89,23 +92,31 @@ class Sweep:
         self._write_results()
         try:
             while self._unfinished():
-                ready = self._ready()[: max(0, self.engine.room)]
-                if ready:
-                    for task in ready:
-                        self._attempts[task.key] += 1
-                        self._set(task.key, State.RUNNING)
-                    self.tell(self.progress)
-                    self.engine.submit(ready)
-                ended = self.engine.poll()
+                begun = self._begin()
+                ended = [*self.engine.poll(), *self._here.poll()]
                 for one in ended:
+                    self._attempts[one.key] -= not one.begun
                     self._take(one.key, one.lost)
                 self._look_elsewhere()
-                if not ready and not ended:
+                if not begun and not ended:
                     time.sleep(LOOK / 4)
                 self.tell(self.progress)
         finally:
             self.engine.cancel()
         return self.progress
+
+    def _begin(self) -> bool:
+        """Begin what may run by now; whether there was any."""
+        ready = self._ready()
+        light = [task for task in ready if task.kind in LIGHT]
+        heavy = [task for task in ready if task.kind not in LIGHT]
+        begun = [*(self.engine.submit(heavy) if heavy else ()), *self._here.submit(light)]
+        for task in begun:
+            self._attempts[task.key] += 1
+            self._set(task.key, State.RUNNING)
+        if begun:
+            self.tell(self.progress)
+        return bool(begun)
 
     def _unfinished(self) -> bool:
         return any(state in (State.WAITING, State.RUNNING) for state in self.progress.states.values())

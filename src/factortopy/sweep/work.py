@@ -4,7 +4,7 @@ import json
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -48,6 +48,12 @@ def run_task(folder: str, key: str, cpus: int) -> str:
             return "done"
     except BusyError:
         return "busy"
+
+
+def run_tasks(folder: str, keys: Sequence[str], cpus: int) -> None:
+    """Do several tasks, one after the other in one process, which loads its libraries once."""
+    for key in keys:
+        run_task(folder, key, cpus)
 
 
 def _do(record: Record, task: Task) -> str:
