@@ -6,10 +6,10 @@ A sweep of two untrained networks on two subjects of random numbers runs undistu
 one of its workers, is sent SIGKILL or SIGTERM at random moments of extraction, fits and all else; a killed driver is
 started again. The last line is JSON: ``lost`` are tasks without a result at the end, ``repeated`` those that were done
 twice, ``identical`` whether all results have the hashes of the undisturbed run, ``left`` files half-written,
-``orphans`` processes that outlived the run, ``stale_hits`` changed inputs whose followers kept their keys. Overheads are
-measured with fits of ``--seconds`` each: the time of the same tasks on an engine with one worker, its start included,
-over that of a plain loop, less one; and the same in seconds an item, which hardly hangs on how long an item takes, so
-that at items of S seconds the overhead is about that over S.
+``orphans`` processes that outlived the run, ``stale_hits`` changed inputs whose followers kept their keys. Overheads
+are measured with fits of ``--seconds`` each: the time of the same tasks on an engine with one worker, its start
+included, over that of a plain loop, less one; and the same in seconds an item, which hardly hangs on how long an item
+takes, so that at items of S seconds the overhead is about that over S.
 """
 
 import argparse
@@ -88,11 +88,12 @@ def disturb(file: Path, engine: str, kills: int, longest: float, wanted: dict[st
     """Run sweeps on an engine, each to its end, until drivers and workers were killed so many times."""
     study, counts, drawn = file.parent / "study", Counter[str](), random.Random(engine)
     seen: dict[str, int] = {}
+    family = set[psutil.Process]()
     words = [sys.executable, "-m", "factortopy", "sweep", str(file), "-q", "--engine", engine]
     while counts["kills"] < kills or seen:
         driver = psutil.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
         if counts["kills"] < kills:
-            counts["kills"] += kill_one(driver, drawn.uniform(0.05, 0.8) * longest, drawn)
+            counts["kills"] += kill_one(driver, drawn.uniform(0.05, 0.8) * longest, drawn, family)
             if driver.poll() is None and drawn.random() < 0.5:
                 driver.send_signal(signal.SIGKILL)
                 counts["kills"] += 1
@@ -106,19 +107,22 @@ def disturb(file: Path, engine: str, kills: int, longest: float, wanted: dict[st
             counts["different"] += digests(study) != wanted
             shutil.rmtree(study)
             seen = {}
-    every = psutil.process_iter(["cmdline"])
-    counts["orphans"] = sum(str(file.parent) in " ".join(one.info["cmdline"] or []) for one in every)
+    counts["orphans"] = len(psutil.wait_procs(family, timeout=60)[1])
     return counts
 
 
-def kill_one(driver: psutil.Popen, after: float, drawn: random.Random) -> int:
-    """Kill the driver or one of its processes after so many seconds; how many were."""
+def kill_one(driver: psutil.Popen, after: float, drawn: random.Random, family: set[psutil.Process]) -> int:
+    """Kill the driver or one of its processes (workers, Ray's raylet and others) after so many seconds; how many were.
+
+    All of these processes are added to ``family``.
+    """
     time.sleep(after)
     if driver.poll() is not None:
         return 0
     try:
-        family = [driver, *driver.children(recursive=True)]
-        drawn.choice(family).send_signal(drawn.choice([signal.SIGKILL, signal.SIGKILL, signal.SIGTERM]))
+        now = [psutil.Process(driver.pid), *driver.children(recursive=True)]
+        family.update(now)
+        drawn.choice(now).send_signal(drawn.choice([signal.SIGKILL, signal.SIGKILL, signal.SIGTERM]))
     except psutil.NoSuchProcess:
         return 0
     return 1

@@ -66,3 +66,11 @@ class Workplace:
 @pytest.fixture
 def workplace(tmp_path):
     return Workplace(tmp_path)
+
+
+@pytest.fixture(scope="session")
+def done_before(tmp_path_factory):
+    """A workplace of the same data, whose sweep has run."""
+    done = Workplace(tmp_path_factory.mktemp("before"))
+    done.run()
+    return done

@@ -3,10 +3,16 @@
 import errno
 import json
 import multiprocessing
+import resource
+import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
+from functools import partial
+from importlib.util import find_spec
 
+import psutil
 import pytest
 from typer.testing import CliRunner
 
@@ -35,6 +41,12 @@ def digests(folder):
 
 def command(*words):
     return CliRunner().invoke(app, ["sweep", *map(str, words)])
+
+
+@pytest.fixture
+def undisturbed(done_before, workplace):
+    """A workplace, and hashes of the results that a sweep gives there undisturbed."""
+    return workplace, digests(done_before.folder / "study")
 
 
 def test_a_sweep_is_done_once_and_never_again(workplace, monkeypatch):
@@ -103,6 +115,21 @@ def test_a_full_disk_is_told_and_gone_on_with_when_there_is_room(workplace, monk
     assert workplace.run().counts() == {State.DONE: 3}
 
 
+def test_a_disk_that_is_full_leaves_nothing_half_written(undisturbed):
+    workplace, wanted = undisturbed
+    study = workplace.folder / "study"
+    words = [sys.executable, "-m", "factortopy", "sweep", str(workplace.file), "-q"]
+    little = partial(resource.setrlimit, resource.RLIMIT_FSIZE, (2**14, 2**14))  # files of tokens are larger
+    said = subprocess.run(words, check=False, preexec_fn=little, stderr=subprocess.PIPE, text=True)
+    assert said.returncode == 2
+    assert len(said.stderr.splitlines()) == 1
+    assert "tokens" in said.stderr
+    assert "make room" in said.stderr
+    assert workplace.run().counts() == {State.DONE: 3}
+    assert digests(study) == wanted
+    assert not [path for path in study.rglob("*") if path.name.endswith((".partial", ".old", ".checkpoint"))]
+
+
 def test_two_sweeps_on_a_folder_and_two_workers_on_a_task(workplace):
     record = workplace.record
     with record.only(DRIVER), pytest.raises(DataError, match="another sweep runs"):
@@ -139,11 +166,9 @@ def test_a_damaged_result_is_named_with_its_remedy(workplace):
     assert len(reason.splitlines()) == 1
 
 
-def test_a_driver_that_is_killed_goes_on_where_it_was(workplace):
-    assert workplace.run().counts() == {State.DONE: 3}
+def test_a_driver_that_is_killed_goes_on_where_it_was(undisturbed):
+    workplace, wanted = undisturbed
     study = workplace.folder / "study"
-    wanted = digests(study)
-    study.rename(workplace.folder / "before")
     driver = subprocess.Popen([sys.executable, "-m", "factortopy", "sweep", str(workplace.file), "-q"])
     done = study / "sweep" / "done"
     while driver.poll() is None and not list(done.glob("*.json")):
@@ -163,19 +188,51 @@ def engine_of(name, folder):
     return {"ray": OnRay, "local": lambda folder: OnSlurm(folder, cluster="local", most=2)}[name](folder)
 
 
-@pytest.mark.parametrize("name", ["local", "ray"])
-def test_engines_give_the_same_results(workplace, name):
-    if name == "local":
-        pytest.importorskip("submitit", reason="the extra 'slurm' is not installed")
-    else:
-        pytest.importorskip("ray", reason="the extra 'ray' is not installed")
-    workplace.run(lambda _: InProcess(workplace.record.folder))
-    study = workplace.folder / "study"
-    wanted = digests(study)
-    study.rename(workplace.folder / "before")
-    progress = workplace.run(lambda _: engine_of(name, study))
+def test_jobs_that_are_told_to_end_are_queued_again_and_give_the_same_results(undisturbed):
+    pytest.importorskip("submitit", reason="the extra 'slurm' is not installed")
+    workplace, wanted = undisturbed
+    study, told = workplace.folder / "study", []
+
+    class PreEmpted(OnSlurm):
+        """Each job is told once, as SLURM does it before it takes a machine away or a job's time is over."""
+
+        def poll(self):
+            for pack, job in self._running:
+                if workplace.record.is_held(pack[0].key) and pack[0].key not in told:
+                    told.append(pack[0].key)
+                    # Of the controller and its worker, which is the one that is told.
+                    (worker,) = psutil.Process(int(job.job_id)).children()
+                    worker.send_signal(signal.SIGUSR2)
+            return super().poll()
+
+    progress = workplace.run(lambda _: PreEmpted(study, cluster="local", most=2))
     assert progress.counts() == {State.DONE: 3}
     assert digests(study) == wanted
+    assert told
+    logs = "".join(file.read_text() for file in (study / "sweep" / "jobs").glob("*_log.out"))
+    assert logs.count("Starting with") == 2 + logs.count("Requeued job") >= 3
+
+
+def test_ray_gives_the_same_results_and_listens_to_this_machine_alone(undisturbed):
+    if find_spec("ray") is None:
+        pytest.skip("the extra 'ray' is not installed")
+    if "ray" in sys.modules:
+        pytest.skip("Ray was imported before, and has read by then what interface it is on")
+    workplace, wanted = undisturbed
+    study, addresses = workplace.folder / "study", set()
+
+    def look_at_ports(progress):
+        if progress.counts()[State.RUNNING]:
+            for process in psutil.Process().children(recursive=True):
+                with suppress(psutil.Error):
+                    listening = [one for one in process.net_connections("inet") if one.status == psutil.CONN_LISTEN]
+                    addresses.update((process.name(), one.laddr.ip) for one in listening)
+
+    progress = workplace.run(lambda _: OnRay(study), look_at_ports)
+    assert progress.counts() == {State.DONE: 3}
+    assert digests(study) == wanted
+    assert addresses
+    assert all(address.removeprefix("::ffff:") in ("127.0.0.1", "::1") for _, address in addresses), addresses
 
 
 def test_a_worker_that_is_lost_is_begun_again_but_not_for_ever(workplace):

@@ -12,6 +12,8 @@ from factortopy.sweep.tasks import Task
 from factortopy.sweep.work import run_task
 
 LOOPBACK = "127.0.0.1"
+ALONE = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"
+"""Of Ray, read when it is imported: on every system, despite its name, 0 keeps it on the loopback interface."""
 POLL = 0.5
 """Seconds that a look at running tasks waits for one to end."""
 
@@ -94,7 +96,7 @@ class OnRay:
         folder: of the sweep, which every machine of the cluster sees.
         share: what each task is given.
         costs: estimates by key; their memory is asked of Ray, so that no node is overrun.
-        address: of a cluster; one of this machine, on its loopback interface, if None.
+        address: of a cluster; one of this machine if None, on its loopback interface unless Ray was imported before.
 
     Attributes:
         note: where Ray's dashboard is; empty where there is none.
@@ -112,8 +114,11 @@ class OnRay:
     def __init__(
         self, folder: Path, share: Share = Share(), costs: Mapping[str, Cost] | None = None, address: str | None = None
     ) -> None:
-        self._ray = import_extra("ray", "ray")
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+        if address is None:
+            # Ray takes the loopback interface for that of the network, unless it is told to be of one machine alone.
+            os.environ[ALONE] = "0"
+        self._ray = import_extra("ray", "ray")
         own: dict[str, Any] = {"num_cpus": processors(), "include_dashboard": False, "object_store_memory": self.STORE}
         options = own | {"_node_ip_address": LOOPBACK} if address is None else {}
         try:

@@ -14,6 +14,9 @@ from factortopy.sweep.record import Record
 from factortopy.sweep.tasks import Task
 from factortopy.sweep.work import run_tasks
 
+TIMEOUTS = 100
+"""Times that a job whose time is over is queued again."""
+
 
 class Requeued:
     """Tasks as a job: SLURM puts it into the queue again where it was pre-empted or its time was over."""
@@ -57,7 +60,7 @@ class OnSlurm:
         submitit, share = import_extra("submitit", "slurm"), share or Share()
         kinds = {"slurm": submitit.SlurmExecutor, "local": submitit.LocalExecutor}
         try:
-            self._executor = kinds[cluster](folder / "sweep" / "jobs")
+            self._executor = kinds[cluster](folder / "sweep" / "jobs", max_num_timeout=TIMEOUTS)
         except RuntimeError as error:
             raise UnavailableError("no SLURM here (its srun is missing); take another --engine") from error
         self._uncompleted = submitit.core.utils.UncompletedJobError
