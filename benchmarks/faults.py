@@ -9,7 +9,9 @@ twice, ``identical`` whether all results have the hashes of the undisturbed run,
 ``orphans`` processes that outlived the run, ``stale_hits`` changed inputs whose followers kept their keys. Overheads
 are measured with fits of ``--seconds`` each: the time of the same tasks on an engine with one worker, its start
 included, over that of a plain loop, less one; and the same in seconds an item, which hardly hangs on how long an item
-takes, so that at items of S seconds the overhead is about that over S.
+takes, so that at items of S seconds the overhead is about that over S. On a machine that does other work meanwhile, the
+same tasks take longer at one time than at another; ``_outside_of_tasks`` is the time that an engine took beyond its own
+tasks' seconds, over these.
 """
 
 import argparse
@@ -196,8 +198,12 @@ def overheads(file: Path, engines: list[str], seconds: float) -> dict[str, float
     found = {"items": fits, "seconds_an_item": round(loop / fits, 2)}
     for engine, name in (("ray", "ray"), ("local", "submitit")):
         if engine in engines:
-            more = timed(file, engine) - loop
-            found |= {f"{name}_overhead": round(more / loop, 3), f"{name}_seconds_an_item": round(more / fits, 2)}
+            whole = timed(file, engine)
+            record = Record(file.parent / f"timed-{engine}")
+            worked = sum(float((record.ending(State.DONE, task) or {})["seconds"]) for task in record.tasks())
+            found |= {f"{name}_overhead": round(whole / loop - 1, 3)}
+            found |= {f"{name}_seconds_an_item": round((whole - loop) / fits, 2)}
+            found |= {f"{name}_outside_of_tasks": round(whole / worked - 1, 3)}
     return found
 
 
