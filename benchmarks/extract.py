@@ -19,11 +19,13 @@ import subprocess
 import sys
 import tempfile
 import time
+from concurrent.futures import ProcessPoolExecutor
+from functools import lru_cache, partial
 from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image
+from PIL import Image, ImageOps
 
 from factortopy.images import images_from_folder, sample_views
 from factortopy.machine import autocast
@@ -33,14 +35,24 @@ from factortopy.tokens import TokenStore, estimate_extraction, extract, images_d
 LARGE, SMALL = "timm/vit_base_patch16_224", "timm/vit_tiny_patch16_224"
 FEW, MANY = 200, 2000
 KILLS = 4
+VIEWS = 5_000
 
 
 def write_photographs(folder: Path, count: int) -> None:
-    """JPEG files of 425 x 425 pixels."""
+    """JPEG files of 425 x 425 pixels; where there are not as many views, others are mirrored."""
     folder.mkdir()
-    views = sample_views(count)
-    for index in range(count):
-        views.image(index).resize((425, 425), Image.Resampling.BICUBIC).save(folder / f"{index:05d}.jpg", quality=90)
+    with ProcessPoolExecutor() as pool:
+        list(pool.map(partial(_write_photograph, folder, count), range(count), chunksize=16))
+
+
+def _write_photograph(folder: Path, count: int, index: int) -> None:
+    views = _views(min(count, VIEWS))
+    image = views.image(index % VIEWS).resize((425, 425), Image.Resampling.BICUBIC)
+    image = ImageOps.mirror(image) if index >= VIEWS else image
+    image.save(folder / f"{index:05d}.jpg", quality=90)
+
+
+_views = lru_cache(sample_views)
 
 
 def bare_forward(network: Network, images: int, batch_size: int, precision: str | None) -> float:
