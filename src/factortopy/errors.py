@@ -38,6 +38,10 @@ class DataError(FactortopyError, ValueError):
         return self if self.path is not None else type(self)(f"{path}: {self}", path=path)
 
 
+class NewerFormatError(DataError):
+    """A file or folder that a newer version of this package wrote."""
+
+
 class ShapeError(DataError):
     """An array whose shape is not the one expected."""
 

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 import torch
 import xarray as xr
+import zarr
 
-from factortopy.errors import DataError
+from factortopy.errors import DataError, NewerFormatError
 from factortopy.mapping import Mapping
 from factortopy.mapping.mapping import _storable
 
@@ -47,6 +48,15 @@ def test_round_trip(mapping, tmp_path):
     assert list(loaded.rois) == ROIS
     assert loaded.rois["V1"].tolist() == [True, False, False, True]
     assert loaded.simulated
+
+
+def test_a_mapping_of_a_newer_version_is_told_as_such(mapping, tmp_path):
+    folder = mapping.save(tmp_path / "mapping")
+    group = zarr.open_group(folder / "dataset.zarr", mode="r+")
+    assert group.attrs["format"] == "factortopy-mapping-1"
+    group.attrs["format"] = "factortopy-mapping-2"
+    with pytest.raises(NewerFormatError, match="mapping-2"):
+        Mapping.load(folder)
 
 
 def test_saving_again_replaces_the_whole(mapping, tmp_path):

@@ -20,13 +20,14 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from factortopy.cortex import VERTICES, Voxels
-from factortopy.errors import DataError
+from factortopy.errors import DataError, NewerFormatError
 from factortopy.images import ImageSet
 from factortopy.mapping.schema import ROI, check_dataset
 from factortopy.model import confidence
-from factortopy.storage import atomic_path, check_zarr, read_text, separate
+from factortopy.storage import atomic_path, check_format, check_zarr, read_text, separate
 
 DATASET, PARAMETERS = "dataset.zarr", "parameters.safetensors"
+FORMAT = "factortopy-mapping-1"
 SETTINGS, PROVENANCE = "settings.toml", "provenance.json"
 ROOT = "factortopy"
 """Looked up when it is called: what users do with a mapping stands in files after this one."""
@@ -149,7 +150,7 @@ class Mapping:
         """
         with atomic_path(path, sign=DATASET) as folder:
             folder.mkdir()
-            _storable(self.dataset).to_zarr(
+            _storable(self.dataset).assign_attrs(format=FORMAT).to_zarr(
                 folder / DATASET, mode="w", consolidated=False, zarr_format=3, write_empty_chunks=True
             )
             save_file(separate(self.parameters), folder / PARAMETERS)
@@ -175,7 +176,8 @@ class Mapping:
         """Read a mapping written by :meth:`save`.
 
         Raises:
-            DataError: if the folder is missing, is no mapping, or a part of it cannot be read.
+            DataError: if the folder is missing, is no mapping, a part of it cannot be read, or a newer version of this
+                package wrote it.
         """
         folder = Path(path)
         for part in (DATASET, PARAMETERS, SETTINGS, PROVENANCE):
@@ -184,7 +186,9 @@ class Mapping:
                     f"{folder} is no mapping: {part} is missing; give the folder that `fit` wrote", path=folder
                 )
         try:
-            for _, array in zarr.open_group(folder / DATASET, mode="r").arrays():
+            group = zarr.open_group(folder / DATASET, mode="r")
+            check_format(folder, group.attrs.get("format"), FORMAT)
+            for _, array in group.arrays():
                 check_zarr(array, folder / DATASET / array.path)
             return cls(
                 dataset=_as_saved(xr.open_zarr(folder / DATASET, consolidated=False).load()),
@@ -192,6 +196,8 @@ class Mapping:
                 settings=tomllib.loads(read_text(folder / SETTINGS)),
                 provenance=json.loads(read_text(folder / PROVENANCE)),
             )
+        except NewerFormatError:
+            raise
         except (SafetensorError, ValueError, KeyError, OSError) as error:
             raise DataError(
                 f"{folder} cannot be read ({error}); it was cut short or changed: fit again", path=folder
@@ -213,6 +219,7 @@ def _storable(dataset: xr.Dataset) -> xr.Dataset:
 
 def _as_saved(dataset: xr.Dataset) -> xr.Dataset:
     """What :func:`_storable` was given."""
+    dataset.attrs.pop("format", None)
     if MASKS in dataset:
         masks = zip(dataset.attrs[MASKS], dataset[MASKS].values, strict=True)
         dataset = dataset.drop_vars(MASKS).assign_coords({f"{ROI}{name}": (("voxel",), mask) for name, mask in masks})

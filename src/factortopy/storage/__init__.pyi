@@ -29,6 +29,7 @@ from .files import sha256_text as sha256_text
 from .files import standing_folder as standing_folder
 from .files import write_table as write_table
 from .files import write_text as write_text
+from .formats import check_format as check_format
 from .sharded import ShardedStore as ShardedStore
 from .shards import SHARD_IMAGES as SHARD_IMAGES
 from .shards import RowArray as RowArray

@@ -17,7 +17,9 @@ from torch.optim import Optimizer
 
 from factortopy.errors import DataError
 from factortopy.storage.files import atomic_path
+from factortopy.storage.formats import check_format
 
+FORMAT = "factortopy-checkpoint-1"
 SECONDS = 60.0
 """Between two states written; at most about so long is lost when a training is stopped."""
 
@@ -55,7 +57,7 @@ class Checkpoint:
 
     def save(self, name: str, part: Part) -> None:
         """Write a part, whole or not at all."""
-        metadata = {"identity": self.identity, "facts": json.dumps(part.facts)}
+        metadata = {"format": FORMAT, "identity": self.identity, "facts": json.dumps(part.facts)}
         with atomic_path(self._file(name)) as file:
             try:
                 save_file(separate(part.tensors), file, metadata)
@@ -81,6 +83,7 @@ class Checkpoint:
         except (SafetensorError, OSError, ValueError) as error:
             fault = f"checkpoint {path} cannot be read ({error}); delete {self.folder} to start anew"
             raise DataError(fault, path=path) from error
+        check_format(path, metadata.get("format"), FORMAT)
         if metadata.get("identity") != self.identity:
             fault = f"checkpoint {self.folder} belongs to another fit or fine-tuning (settings or data differ)"
             raise DataError(f"{fault}; give another folder, or delete it to start anew", path=self.folder)

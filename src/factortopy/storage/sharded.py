@@ -15,6 +15,7 @@ from zarr.codecs import Crc32cCodec
 
 from factortopy.errors import DataError
 from factortopy.storage.files import atomic_path, remove, standing_folder, write_text
+from factortopy.storage.formats import check_format
 
 MARKER = "completed.json"
 
@@ -61,6 +62,7 @@ class ShardedStore:
             group = zarr.open_group(self.path, mode="r", zarr_format=3)
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise DataError.of(self.path, f"is no {self.noun} or is damaged; {other}") from error
+        check_format(self.path, group.attrs.get("format"), self.format)
         if group.attrs.get("format") != self.format:
             version = f"{self.noun} of this version ({self.format})"
             raise DataError.of(self.path, f"is no {version}; {other}")

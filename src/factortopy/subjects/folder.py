@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from factortopy.errors import DataError, UnknownNameError
-from factortopy.storage import SUFFIXES, ArraySource, read_text, reading
+from factortopy.storage import SUFFIXES, ArraySource, check_format, read_text, reading
 from factortopy.subjects.arrays import load_arrays
-from factortopy.subjects.regions import beside, described_regions
+from factortopy.subjects.regions import FORMAT, beside, described_regions
 from factortopy.subjects.subject import PlantedTruth, Subject
 
 PARTS = (
@@ -76,6 +76,7 @@ def read_description(path: str | os.PathLike[str]) -> tuple[Path, dict[str, Any]
         return path, {}
     with reading(file, "mend it or save the subject again"):
         facts = tomllib.loads(read_text(file))
+    check_format(file, facts.pop("format", None), FORMAT)
     keys = (*TEXTS, *TABLES, *PARTS, *FLAGS)
     for key, value in facts.items():
         if key not in keys:

@@ -13,6 +13,8 @@ from jaxtyping import Bool, Float
 from factortopy.errors import DataError
 from factortopy.storage import SUFFIXES, ArraySource, npy_header, read_array, reading
 
+FORMAT = "factortopy-subject-1"
+"""Of a subject's folder, whose regions these are."""
 FOLDER, LISTS = "rois", "rois.json"
 PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._-]{0,60}")
 """Names that any disk takes as a file's name."""

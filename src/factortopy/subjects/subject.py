@@ -16,12 +16,11 @@ from factortopy.errors import DataError, ShapeError
 from factortopy.images import ImageSet
 from factortopy.storage import as_array, atomic_path, read_array
 from factortopy.subjects.ceilings import check_ceiling
-from factortopy.subjects.regions import region_files
+from factortopy.subjects.regions import FORMAT, region_files
 
 TRUTH_ARRAYS = (
     "space", "layer", "scale", "depth", "layer_share", "scale_share", "noise_ceiling", "signal", "channel_weights",
-    "offset",
-)  # fmt: skip
+    "offset")  # fmt: skip
 TOKEN_KINDS = ("local", "global")
 
 
@@ -227,6 +226,7 @@ def _facts(subject: Subject) -> dict[str, Any]:
     """What stands in ``subject.toml``."""
     truth = subject.truth
     return {
+        "format": FORMAT,
         "name": subject.name,
         "surface": subject.voxels.surface,
         "single_trials": subject.single_trials or None,

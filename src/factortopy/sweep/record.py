@@ -15,11 +15,12 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from factortopy.errors import DataError
-from factortopy.storage import read_text, remove, write_text
+from factortopy.errors import DataError, NewerFormatError
+from factortopy.storage import check_format, read_text, remove, write_text
 from factortopy.sweep.tasks import FOLDERS, Task
 
 PLAN = "plan.json"
+FORMAT = "factortopy-sweep-1"
 
 
 class State(StrEnum):
@@ -49,6 +50,7 @@ class Record:
 
     def describe(self, tasks: Sequence[Task]) -> None:
         """Write down what tasks there are, and which cannot be done; what failed before may be tried again."""
+        self.check_format()
         for task in tasks:
             file = self.notes / "tasks" / f"{task.key}.json"
             if not file.is_file() or read_text(file) != task.to_json():
@@ -56,7 +58,7 @@ class Record:
             remove(self.notes / "failed" / f"{task.key}.json")
             if task.fault is not None and not self.is_done(task):
                 self.note(State.FAILED, task, reason=task.fault)
-        write_text(self.notes / PLAN, json.dumps([task.key for task in tasks]) + "\n")
+        write_text(self.notes / PLAN, json.dumps({"format": FORMAT, "tasks": [task.key for task in tasks]}) + "\n")
 
     def task(self, key: str) -> Task:
         """A task by its key."""
@@ -69,12 +71,32 @@ class Record:
             DataError: if the folder holds no sweep.
         """
         try:
-            keys = json.loads(read_text(self.notes / PLAN))
-        except (OSError, ValueError) as error:
+            keys = self._plan()
+        except NewerFormatError:
+            raise
+        except (OSError, ValueError, KeyError, TypeError) as error:
             raise DataError(
                 f"{self.folder} holds no sweep; give the output of factortopy sweep", path=self.folder
             ) from error
         return [self.task(key) for key in keys]
+
+    def check_format(self) -> None:
+        """Refuse a folder of a newer version, before anything is written to it.
+
+        Raises:
+            NewerFormatError: if it is one.
+        """
+        try:
+            self._plan()
+        except NewerFormatError:
+            raise
+        except (OSError, ValueError, KeyError, TypeError):
+            return  # none yet, or a damaged one, which is written anew
+
+    def _plan(self) -> list[str]:
+        plan = json.loads(read_text(self.notes / PLAN))
+        check_format(self.notes / PLAN, plan["format"], FORMAT)
+        return list(plan["tasks"])
 
     def is_done(self, task: Task) -> bool:
         """Whether its result is there, whole."""
