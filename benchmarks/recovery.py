@@ -26,7 +26,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from factortopy.analysis import layer_position, r_squared, recovery
+from factortopy.analysis import estimate, fit_slope, layer_position, r_squared, recovery
 from factortopy.analysis.planted.forecast import FORMAT
 from factortopy.fitting import FitSettings, fit_settings
 from factortopy.machine import Machine
@@ -127,14 +127,30 @@ def found_of(fitted: Fit, subject: Subject, truth: PlantedTruth) -> dict[str, fl
 
 
 def beside(mapping: Mapping, truth: PlantedTruth) -> dict[str, float]:
-    """R^2 less the ridge's on the voxels of both, and the part of the voxels whose limits hold the planted depth."""
+    """R^2 less the ridge's on the voxels of both, and how often limits hold what was planted.
+
+    ``depth_coverage`` and ``scale_coverage`` are parts of the voxels that have limits, ``roi_coverage`` of the means of
+    depth and scale over ROIs, ``slope_coverage`` is 1 or 0; means and slope are over the same voxels as those found.
+    """
     data, measures = mapping.dataset, {}
     if "ridge_r2" in data:
         measures["margin_to_ridge"] = float((data["r2"] - data["ridge_r2"]).mean())
-    if "depth_low" in data:
-        low, high, planted = data["depth_low"].values, data["depth_high"].values, layer_position(truth.layer_share)
-        measured = np.isfinite(low)
-        measures["depth_coverage"] = float(((low <= planted) & (planted <= high))[measured].mean())
+    if "depth_low" not in data:
+        return measures
+    depth, of_rois = layer_position(truth.layer_share), []
+    told = np.isfinite(data["depth"].values)
+    for name, variable, planted in (("depth", "depth", depth), ("scale", "scale_share", truth.scale_share)):
+        low, high = (data[f"{variable}_{end}"].values[told] for end in ("low", "high"))
+        measures[f"{name}_coverage"] = float(((low <= planted[told]) & (planted[told] <= high)).mean())
+        members = {roi: inside & told for roi, inside in mapping.rois.items() if (inside & told).any()}
+        means = {roi: estimate(mapping, name, roi) for roi in members}
+        of_rois += [means[roi].low <= planted[inside].mean() <= means[roi].high for roi, inside in members.items()]
+    if of_rois:
+        measures["roi_coverage"] = float(np.mean(of_rois))
+    slope = estimate(mapping, "slope")
+    if slope.limited:
+        line = fit_slope(np.where(told, depth, np.nan), mapping.rois)
+        measures["slope_coverage"] = float(slope.low <= line.slope <= slope.high)
     return measures
 
 

@@ -15,7 +15,7 @@ again. The last line is a JSON object:
   test images' own mean, so that of the training mean is about -(1 / test images + 1 / fitted images);
 - ``worst_of_oracle``: R^2 over that of a fit that is given the planted selection, the smallest of all planted subjects;
 - ``worst_margin_to_paper``: R^2 less that of ``recipe="paper"`` after ``--paper-steps`` steps; null if it was not run;
-- ``worst_coverage``: the part of the voxels whose 95 % limits hold the planted depth, the smallest;
+- ``worst_coverage``: the part of the voxels whose 95 % limits hold the planted depth, or scale, the smallest;
 - ``rows``, ``shuffled``, ``planted``: every case.
 """
 
@@ -40,6 +40,7 @@ GLOBAL = 0.25
 """Share of the global tokens' kernel beside that of the local ones."""
 QUICK = ("v4_190923",)
 PLANTED = [f"{images}:{ceiling}" for images in (500, 2_300, 4_100, 9_000) for ceiling in (0.05, 0.2, 0.6)]
+COVERAGE = ("depth_coverage", "scale_coverage", "roi_coverage", "slope_coverage")
 FACTS = ("network", "kind", "images", "ceiling", "channels", "voxels_asked", "seed")
 
 
@@ -100,7 +101,7 @@ def planted_cases(options: argparse.Namespace) -> list[dict]:
         if fit["recipe"] != "default" or not asked_for or (fit["ceiling"], fit["images"]) not in wanted:
             continue
         same = {row["recipe"]: row["r2"] for row in results.rows if all(row[name] == fit[name] for name in FACTS)}
-        names = (*FACTS, "r2", "margin_to_ridge", "depth_coverage", "slope_error", "depth_r", "space_r", "scale_r")
+        names = (*FACTS, "r2", "margin_to_ridge", *COVERAGE, "slope_error", "depth_r", "space_r", "scale_r")
         row = {name: fit.get(name) for name in names} | {"oracle_r2": same["oracle"], "paper_r2": same.get("paper")}
         rows.append(row | {"r2_of_oracle": share(fit["r2"], same["oracle"])})
     return rows
@@ -122,7 +123,7 @@ def summary(rows: list[dict], shuffled: list[dict], planted: list[dict]) -> dict
         "worst_margin_to_paper": worst(
             [None if row["paper_r2"] is None else row["r2"] - row["paper_r2"] for row in planted]
         ),
-        "worst_coverage": worst([row["depth_coverage"] for row in planted]),
+        "worst_coverage": worst([row[name] for row in planted for name in COVERAGE[:2]]),
     }
 
 

@@ -7,7 +7,7 @@ import pytest
 from typer.testing import CliRunner
 
 from factortopy import plot
-from factortopy.analysis import findings, nothing_found, r_squared, yardstick_table
+from factortopy.analysis import estimate, findings, nothing_found, r_squared, yardstick_table
 from factortopy.cli import app
 from factortopy.fitting import fit_settings
 from factortopy.images import Split
@@ -76,6 +76,9 @@ def test_a_fit_of_noise_says_that_nothing_was_found(of_noise):
     line = findings(of_noise)[0]
     assert line.startswith("Nothing was found: held-out R² -0.")
     assert "is not above 0; the training mean has -0.0" in line
+    for quantity in ("depth", "scale", "slope"):
+        assert estimate(of_noise, quantity).text() == "–"
+    assert np.isnan(of_noise.dataset["depth_low"]).all()
 
 
 def test_the_training_mean_is_that_of_its_formula(of_noise, noise, split):

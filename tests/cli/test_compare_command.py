@@ -2,6 +2,7 @@
 
 import json
 
+import numpy as np
 import pytest
 
 from factortopy.mapping import Mapping
@@ -25,9 +26,13 @@ def refused(result, *named):
 
 
 def test_two_mappings_with_tokens(run, mapping, other, tokens, subject, split, tmp_path):
-    out = tmp_path / "out"
+    out, pair = tmp_path / "out", (tmp_path / "five", tmp_path / "eight")
+    # Responses by hand follow no image, so that a fit of them finds nothing and has no line.
+    for fitted, found in zip((mapping, other), pair, strict=True):
+        loaded = Mapping.load(fitted)
+        loaded.with_variables({"predicted": ("voxel", np.ones(len(loaded.dataset["r2"])))}).save(found)
     result = run(
-        "compare", mapping, other, out, "--name", "five steps", "--name", "eight steps", "--quantity", "r2",
+        "compare", *pair, out, "--name", "five steps", "--name", "eight steps", "--quantity", "r2",
         "--tokens", tokens, "--tokens", tokens, "--data", subject, "--split", split, "--json", "--quiet",
     )  # fmt: skip
     assert result.exit_code == 0, result.stderr

@@ -2,6 +2,7 @@
 
 import json
 
+import numpy as np
 import pytest
 
 from factortopy.analysis import hierarchy_slope
@@ -10,13 +11,16 @@ from factortopy.mapping import Mapping
 
 @pytest.fixture(scope="module")
 def seeds(mapping, tmp_path_factory):
-    """Two more seeds of the mapping: its scores moved by known amounts."""
-    folder, loaded = tmp_path_factory.mktemp("seeds"), Mapping.load(mapping)
+    """Three seeds of a mapping in which something was found: scores moved by known amounts."""
+    folder, fitted = tmp_path_factory.mktemp("seeds"), Mapping.load(mapping)
+    # Responses by hand follow no image, so that a fit of them finds nothing and has no line.
+    loaded = fitted.with_variables({"predicted": ("voxel", np.ones(len(fitted.dataset["r2"])))})
+    loaded.save(folder / "0")
     for seed in (1, 2):
         moved = loaded.with_variables({"r2": ("voxel", loaded.dataset["r2"].values + 0.1 * seed)})
         moved.dataset.attrs["seed"] = seed
         moved.save(folder / str(seed))
-    return mapping, folder / "1", folder / "2"
+    return folder / "0", folder / "1", folder / "2"
 
 
 def test_seeds_are_summarised_and_averaged(run, seeds, tmp_path):

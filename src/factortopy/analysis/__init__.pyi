@@ -35,11 +35,15 @@ from .comparing.tables import difference as difference
 from .comparing.tables import line_table as line_table
 from .comparing.tables import region_table as region_table
 from .comparing.tables import similarity as similarity
+from .estimates._of_mapping import TRAINING_TOLD as TRAINING_TOLD
 from .estimates._of_mapping import estimate as estimate
+from .estimates._of_mapping import limits_over as limits_over
 from .estimates._of_mapping import paired_difference as paired_difference
 from .estimates.bootstrap import draw_roi_r2 as draw_roi_r2
+from .estimates.bootstrap import has_limits as has_limits
 from .estimates.estimate_tables import CONFIDENCE as CONFIDENCE
 from .estimates.estimate_tables import OVER_IMAGES as OVER_IMAGES
+from .estimates.estimate_tables import OVER_TRAINING as OVER_TRAINING
 from .estimates.estimate_tables import Estimate as Estimate
 from .estimates.estimate_tables import over_fits as over_fits
 from .estimates.estimate_tables import percentiles as percentiles
@@ -47,6 +51,7 @@ from .estimates.estimate_tables import record_of as record_of
 from .estimates.estimate_tables import records_of as records_of
 from .estimates.estimate_tables import table_of as table_of
 from .estimates.estimate_tables import text_in_row as text_in_row
+from .estimates.with_training import with_training as with_training
 from .estimates.yardstick import above_chance as above_chance
 from .estimates.yardstick import findings as findings
 from .estimates.yardstick import nothing_found as nothing_found

@@ -23,7 +23,7 @@ from factortopy.analysis.quantities import finite_mean, region_names, regions_of
 from factortopy.analysis.slope import LINE, hierarchy_slope
 from factortopy.cortex import ALL_VOXELS, HEMISPHERES
 from factortopy.errors import DataError, ShapeError, UnknownNameError
-from factortopy.mapping import OTHER, YARDSTICK, Mapping, mapping_dataset, patches_fact
+from factortopy.mapping import OTHER, SIMULATED, YARDSTICK, Mapping, mapping_dataset, patches_fact
 from factortopy.provenance import provenance
 from factortopy.storage import sha256_text
 
@@ -116,7 +116,7 @@ def seed_average(mappings: Sequence[Mapping]) -> Mapping:
         str(name)
         for name, values in first.items()
         if not str(name).endswith(left_out)
-        and not str(name).startswith(OTHER)
+        and not str(name).startswith((OTHER, *SIMULATED))
         and ("voxel" in values.dims or (len(splits) == 1 and str(name).startswith("drawn_")))
         and all(name in data and data[name].shape == values.shape for data in rest)
     ]

@@ -23,7 +23,7 @@ ORDERS = {
 }
 FORMATS = {"slope": ".2f", "spearman": ".2f", "in_order": ".0%"}
 LEGEND = (
-    "Limits: 95 % of draws of test images. p: against shuffled layers, two-sided. R²: of "
+    "Limits: 95 %. p: against shuffled layers, two-sided. R²: of "
     "depth over voxels. Rises: share of draws in which depth rises at every step."
 )
 MAPS = {"r2": "R² raw", "depth": "depth (layer share)", "scale": "scale share"}

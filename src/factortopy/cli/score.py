@@ -206,7 +206,7 @@ def _roi_facts(mapping: "ft.Mapping", threshold: float | None) -> dict[str, Any]
         **ft.mapping.facts(mapping.dataset),
         "score": "R^2 on held-out images, raw, mean over voxels",
         "hierarchy_line": ", ".join(f"{name} {value.text()}" for name, value in line.items() if value.known) or None,
-        "limits": mapping.dataset.attrs.get("no_limits", "95 % of draws of test images" if drawn else "none"),
+        "limits": mapping.dataset.attrs.get("no_limits", ft.reporting.limits_note(mapping) if drawn else "none"),
         "ceiling": formula if "ceiling" in mapping.dataset else "none",
         "test_responses_by_trials_averaged": repeats,
         "findings": " ".join(ft.analysis.findings(mapping)) or None,

@@ -18,6 +18,7 @@ from .recipes import train_model as train_model
 from .reduction import PrincipalComponents as PrincipalComponents
 from .reduction import TokenReduction as TokenReduction
 from .reduction import measure_reduction as measure_reduction
+from .reduction import spread_evenly as spread_evenly
 from .settings import FitSettings as FitSettings
 from .settings import Recipe as Recipe
 from .settings import fit_settings as fit_settings
@@ -31,6 +32,7 @@ from .solved.closed_form import dual_weights as dual_weights
 from .solved.closed_form import leave_folds_out as leave_folds_out
 from .start import ridge_at_edge as ridge_at_edge
 from .token_cache import join_tokens as join_tokens
+from .token_cache import with_responses as with_responses
 from .training import History as History
 from .training import Trained as Trained
 from .training import mean_r2 as mean_r2

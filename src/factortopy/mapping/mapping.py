@@ -22,7 +22,7 @@ from torch import Tensor
 from factortopy.cortex import VERTICES, Voxels
 from factortopy.errors import DataError, NewerFormatError
 from factortopy.images import ImageSet
-from factortopy.mapping.schema import ROI, check_dataset
+from factortopy.mapping.schema import ROI, SHARES, check_dataset
 from factortopy.model import confidence
 from factortopy.storage import atomic_path, check_format, check_zarr, read_text, separate
 
@@ -56,11 +56,14 @@ class Mapping:
             region): scores on other sets of images, where they were kept.
             ``trust`` (voxel), where the fit started from other mappings: 1 where a voxel selects as they do, 0 where
             as in a fit from scratch.
-            With ``_low`` and ``_high``: limits over test images, with draws of ROI means and the hierarchy
-            line in ``drawn_r2``, ``drawn_depth`` (draw, region) and ``drawn_slope``, ``drawn_b0``,
-            ``drawn_b1`` (draw) (`docs/uncertainty.md`). Held-out R^2 of a ridge regression on all layers, NaN where
-            none was fitted, and of the training mean: ``ridge_r2``, ``mean_r2`` (voxel); the fit less the ridge on
-            the same voxels in ``drawn_margin``, beside ``drawn_ridge`` (draw, region).
+            ``predicted`` (voxel), whether R^2 is above 0 and anything was found: else depth and shares say nothing.
+            With ``_low`` and ``_high``: limits over test images, of depth and scale over the training too, with draws
+            of ROI means and the hierarchy line in ``drawn_r2``, ``drawn_depth`` (draw, region) and ``drawn_slope``,
+            ``drawn_b0``, ``drawn_b1`` (draw); what the training's part is made from in ``bootstrap_depth``,
+            ``bootstrap_scale`` and with ``_planted`` (voxel) (`docs/uncertainty.md`). Held-out R^2 of a ridge
+            regression on all layers, NaN where none was fitted, and of the training mean: ``ridge_r2``, ``mean_r2``
+            (voxel); the fit less the ridge on the same voxels in ``drawn_margin``, beside ``drawn_ridge`` (draw,
+            region).
             Coordinates ``hemisphere``, ``vertex`` and ``roi_<name>`` over voxels and ``network_layer`` over
             layers.
         parameters: the trained parameters by name.
@@ -121,17 +124,27 @@ class Mapping:
             raise DataError("this mapping holds no coordinates; give the subject it was fitted to")
         return replace(Voxels.on_sphere(surface, hemisphere, vertex), rois=self.rois)
 
+    @property
+    def told_of(self) -> Bool[np.ndarray, "voxel"] | None:
+        """Voxels that are predicted, whose depth and shares therefore say something; None where that is not known."""
+        return np.asarray(self.dataset["predicted"].values == 1) if "predicted" in self.dataset else None
+
     def found(self, name: str) -> Float[np.ndarray, "voxel *rest"]:
         """A variable over voxels, NaN where a voxel has no R^2 though others have one.
 
         Responses that are the same to all test images say nothing of what a voxel reads, whatever its selectors are.
+        Depth and shares are NaN, too, of voxels that are not predicted, as shares of what misses them are of no worth;
+        where none is, shares stay, for maps that are drawn faded.
 
         Args:
             name: of a variable that the dataset has.
         """
         values, r2 = np.asarray(self.dataset[name].values), self.dataset["r2"].values
         nothing = ~np.isfinite(r2)
-        if nothing.all() or not nothing.any():
+        nothing = nothing if not nothing.all() else np.zeros_like(nothing)
+        if name in SHARES and self.told_of is not None and self.told_of.any():
+            nothing = nothing | ~self.told_of
+        if not nothing.any():
             return values
         return np.where(nothing.reshape(-1, *[1] * (values.ndim - 1)), np.nan, values)
 

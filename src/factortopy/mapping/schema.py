@@ -14,6 +14,8 @@ REQUIRED = ("space", "layer", "scale", "r2")
 """What every mapping has."""
 OTHER = "other_"
 """Begins the names of scores on other sets of images than the held-out one."""
+SIMULATED = ("bootstrap_depth", "bootstrap_depth_planted", "bootstrap_scale", "bootstrap_scale_planted")
+"""Depth and scale by share of the voxels that a parametric bootstrap simulated: found, and planted."""
 DIMENSIONS: dict[str, tuple[str, ...]] = {
     "space": ("voxel", "axis"),
     **dict.fromkeys(("layer", "layer_share", "r2_drop"), ("voxel", "layer")),
@@ -22,6 +24,7 @@ DIMENSIONS: dict[str, tuple[str, ...]] = {
         ("size", "scale", "scale_share", "depth", "r2", "r", "ceiling", "subjects", "ridge_r2", "mean_r2", "trust"),
         ("voxel",),
     ),
+    **dict.fromkeys(("predicted", *SIMULATED), ("voxel",)),
     **dict.fromkeys(("response_mean", "response_spread"), ("voxel",)),
     "coordinates": ("voxel", "dimension"),
     "region_error": ("region",),
@@ -33,6 +36,8 @@ DIMENSIONS: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(("persons_slope", "persons_b0", "persons_b1"), ("person",)),
 }
 """Dimensions of the variables, which are numbers; ``Mapping`` says what they mean."""
+SHARES = ("layer_share", "scale_share", "depth")
+"""What predictions are made of, which is known only where they predict."""
 YARDSTICK = ("ridge_r2", "mean_r2", "drawn_ridge", "drawn_margin")
 """What a ridge regression and the training mean predict of the test images of a fit."""
 COORDINATES: dict[str, tuple[str, ...]] = {

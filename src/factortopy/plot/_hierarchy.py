@@ -20,6 +20,7 @@ from factortopy.analysis import (
     RepresentationalDepth,
     hierarchy_slope,
     layer_position,
+    limits_over,
     percentiles,
 )
 from factortopy.errors import DataError
@@ -59,8 +60,8 @@ def hierarchy(
 ) -> Figure:
     """Layer position of the vertices of each ROI against its ideal level, with the fitted line (table 2).
 
-    Limits over test images stand at the means of ROIs by share, around the line by share and with its
-    numbers, where the mapping has draws of them.
+    Limits stand at the means of ROIs by share, around the line by share and with its numbers, where the mapping has
+    draws of them; the line below the title says what they are over.
 
     Args:
         mapping: what to show.
@@ -74,7 +75,7 @@ def hierarchy(
     sources = {name: variable for name, variable in SOURCES.items() if variable in mapping.dataset}
     slopes = {name: hierarchy_slope(mapping, variable, levels) for name, variable in sources.items()}
     texts = {name: _line_text(line, drawn if name == "share" else {}) for name, line in slopes.items()}
-    limits = ["95 % limits over test images"] if drawn else []
+    limits = [f"95 % limits over {limits_over(mapping, 'slope')}"] if drawn else []
     figure = new_figure(
         mapping, "Does depth in the network follow the visual hierarchy?", 84,
         source="; ".join(["layer share", selector_name(mapping, "layer"), *limits]),
@@ -118,7 +119,8 @@ def hierarchy_orders(
     permutations = max(fit.permutations for fit in fits)
     figure = new_figure(
         mapping, "Does depth follow the visual hierarchy, along which order of areas?", grid.total,
-        source=f"mean depth over voxels · 95 % of draws of test images · p: {permutations:,} orders of the layers",
+        source=f"mean depth over voxels · 95 % limits over {limits_over(mapping, 'depth')} · p: {permutations:,} "
+        "orders of the layers",
         alt=f"Mean depth by level of each order, with the fitted line and monotone steps. {slopes}.",
     )  # fmt: skip
     for number, order in enumerate(orders):
@@ -130,7 +132,7 @@ def hierarchy_orders(
 
 
 def _drawn_line(mapping: Mapping) -> dict[str, Float[np.ndarray, "draw"]]:
-    """The line by share in every draw of test images; empty where the mapping has no draws of it."""
+    """The line by share in every draw; empty where the mapping has no draws of it."""
     if not {f"drawn_{name}" for name in LINE_NUMBERS} <= set(mapping.dataset):
         return {}
     return {name: mapping.dataset[f"drawn_{name}"].values for name in LINE_NUMBERS}
@@ -181,7 +183,7 @@ def _draw_levels(
 
 
 def _draw_means(axes: Axes, mapping: Mapping, levels: MappingType[str, float]) -> None:
-    """Mean depth of each ROI with its limits over test images, beside the violin."""
+    """Mean depth of each ROI with its limits, beside the violin."""
     if not {"drawn_depth", "depth"} <= set(mapping.dataset):
         return
     for number, (name, level) in enumerate(levels.items()):

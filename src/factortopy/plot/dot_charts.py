@@ -6,7 +6,7 @@ from typing import Any
 import pandas
 from matplotlib.figure import Figure
 
-from factortopy.analysis import Change, Comparison, Estimate, Partition
+from factortopy.analysis import Change, Comparison, Estimate, Partition, limits_over
 from factortopy.baselines import METHODS, REFERENCE, BaselineScores
 from factortopy.errors import DataError
 from factortopy.plot.colours import Palette, class_colours
@@ -112,7 +112,7 @@ def baselines(scores: BaselineScores) -> Figure:
 
 
 def change_bars(change: Change, *, palette: Palette = "default") -> Figure:
-    """R^2 before and after, forgetting index and change of depth in each ROI, with limits over test images."""
+    """R^2 before and after, forgetting index and change of depth in each ROI, with limits."""
     rows = change.regions.to_dict("records")
     line = ", ".join(
         f"{row['quantity']} {row['before']:.2f} → {row['after']:.2f}"
@@ -136,7 +136,8 @@ def change_bars(change: Change, *, palette: Palette = "default") -> Figure:
             DotPanel("forgetting index", lost, "1 − R² after / R² before", zero, missing),
             DotPanel("change of layer position", moved, "after − before", zero, missing),
         ],
-        [_title(row) for row in rows], source="layer share, means over voxels, bars: 95 % of draws of test images",
+        [_title(row) for row in rows], source="layer share, means over voxels, bars: 95 % over "
+        f"{limits_over(change.mappings[0], 'depth')}, of R² over test images",
         alt=f"Dots with limits by ROI; forgetting index over all voxels: {overall}; {line}.",
         note=f"before: {names[0]}; after: {names[1]}" + (f"\nhierarchy line: {line}" if line else ""),
     )  # fmt: skip

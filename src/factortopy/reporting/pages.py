@@ -13,6 +13,7 @@ import numpy as np
 
 from factortopy.analysis import (
     OVER_IMAGES,
+    OVER_TRAINING,
     Estimate,
     Recovery,
     estimate,
@@ -20,6 +21,7 @@ from factortopy.analysis import (
     hierarchy_slope,
     image_set_table,
     layer_position,
+    limits_over,
     text_in_row,
     yardstick_table,
 )
@@ -105,6 +107,11 @@ def limits_note(mapping: Mapping) -> str:
     alone = f"95 % limits are over {over}."
     if over != OVER_IMAGES:
         return alone
+    if limits_over(mapping, "depth") != OVER_IMAGES:
+        return (
+            f"95 % limits of R² are over {over}, those of depth, scale and slope by share over {OVER_TRAINING}. Depth "
+            "and scale are left out where a voxel is not predicted."
+        )
     return (
         f"{alone} They leave the training out: with other training images or another seed, depth, scale and slope "
         "can differ by far more than their limits say."

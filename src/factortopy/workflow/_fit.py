@@ -4,6 +4,7 @@ import json
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from os import PathLike
 from typing import Any
 
@@ -11,6 +12,7 @@ import numpy as np
 import torch
 from jaxtyping import Float
 
+from factortopy.analysis import has_limits
 from factortopy.cortex import Voxels
 from factortopy.fitting import (
     Examples,
@@ -36,7 +38,8 @@ from factortopy.provenance import provenance
 from factortopy.storage import Checkpoint, sha256_array, sha256_text
 from factortopy.subjects import Subject
 from factortopy.tokens import TokenStore
-from factortopy.workflow.scoring import fit_facts, score_model
+from factortopy.workflow.parametric_bootstrap import Remembered, fit_simulated
+from factortopy.workflow.scoring import fit_facts, score_model, with_simulated
 from factortopy.workflow.start import donor_facts, train_started
 from factortopy.workflow.yardstick import Yardstick
 
@@ -170,14 +173,21 @@ def fit_model(
     sides = examples["train"], examples["validation"]
     values, facts = voxel_variables(subject.voxels)
     started: dict[str, Any] = {}
+    kept = Remembered(state)
     if start:
         trained, values["trust"], started["start"] = train_started(start, tokens, subject, settings, sides, **options)
     else:
-        trained = _train(subject.voxels, settings, sides, selection, **options)
+        trained = _train(subject.voxels, settings, sides, selection, **options | {"checkpoint": kept})
     model, history, reduction = trained
+    simulated: dict[str, np.ndarray] = {}
+    if bootstrap and not start and selection is None and settings.recipe == "default" and has_limits(split.test):
+        again = options | {"checkpoint": Remembered(parts=kept.parts), "description": "Bootstrap"}
+        train = partial(_train, selection=None, **again)
+        simulated = fit_simulated(model, examples, subject.voxels, settings, train, state)
     test = score_model(
         model, examples["test"], subject, split, machine, raw=settings.recipe == "paper", bootstrap=bootstrap
     )
+    test = with_simulated(test, simulated, subject.voxels, f"{tokens.network} {subject.name} {split.digest}")
     scale = examples["train"].responses
     if isinstance(scale, StandardisedResponses):
         values |= {"response_mean": scale.mean, "response_spread": scale.spread}

@@ -120,6 +120,7 @@ def _memory(tokens: TokenStore, subject: Subject, settings: FitSettings, split: 
         # Covariances in float64, beside one batch of raw tokens.
         measured = 2 * 8.0 * sum(count**2 for count in tokens.channels)
         needed += max(measured, start_memory(images, voxels, layers, positions))
+        needed += 2 * 4.0 * images * voxels  # predictions and residuals of the parametric bootstrap
     tested = images * len(split.test) / len(subject.distinct_image_ids)
     # Tokens of training and validation images in float16 or, later, aligned ones of test images in float32.
     token_sizes = 2.0 * images * kept * positions, 4.0 * tested * layers * settings.starts * settings.width * positions

@@ -9,22 +9,27 @@ from jaxtyping import Float
 
 from factortopy.analysis import (
     CONFIDENCE,
+    TRAINING_TOLD,
     AlignedBatches,
     held_out_variables,
+    percentiles,
     predicted_at_all,
     raw_selectors,
     region_errors,
     region_names,
+    with_training,
 )
 from factortopy.cortex import Voxels
 from factortopy.errors import DataError
 from factortopy.fitting import Examples, FitSettings, fit_settings, image_of_rows, image_scenes, split_examples
 from factortopy.images import FEWEST_TEST_IMAGES, Split
 from factortopy.machine import Machine
-from factortopy.mapping import YARDSTICK, Mapping, load_model, with_values
+from factortopy.mapping import SIMULATED, YARDSTICK, Mapping, load_model, with_values
 from factortopy.model import FactorTopy
+from factortopy.storage import sha256_text
 from factortopy.subjects import Subject, noise_ceiling_at, repeat_counts
 from factortopy.tokens import TokenStore
+from factortopy.workflow.parametric_bootstrap import planted_half
 
 BATCH = 64
 """Images at a time where the size changes no result."""
@@ -74,6 +79,7 @@ def score_model(
     every = (*rois.values(), np.ones(predictions.shape[1], dtype=bool))
     used = predicted_at_all(values["r2"], values.get("r2_low"))
     values["region_error"] = region_errors(observed.cpu().numpy(), predictions, used, every)
+    values |= _where_predicted(values)
     model.cpu()
     facts: dict[str, Any] = {"gauge": "canonical"}
     if raw:
@@ -89,6 +95,38 @@ def score_model(
     if "drawn_r2" in values:
         facts |= {"bootstrap": len(values["drawn_r2"]), "confidence": CONFIDENCE}
     return HeldOutScores(values, facts, predictions)
+
+
+def _where_predicted(values: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Which voxels are predicted, none where nothing was found; depth and scale, with limits, blank for the others.
+
+    Where nothing was found only limits are blank: maps are drawn faded from values, of which no number is given.
+    Without draws nobody can say that nothing was.
+    """
+    r2, drawn = values["r2"], values.get("drawn_r2")
+    found = drawn is None or percentiles(drawn[:, -1])[0] > 0
+    predicted = (np.nan_to_num(r2) > 0) & bool(found)
+    ends = ("", "_low", "_high") if predicted.any() else ("_low", "_high")
+    blank = [f"{name}{end}" for name in ("depth", "scale_share") for end in ends]
+    blanked = {name: np.where(predicted, values[name], np.nan) for name in blank if name in values}
+    return {"predicted": predicted.astype(np.float32)} | blanked
+
+
+def with_simulated(scores: HeldOutScores, simulated: dict[str, np.ndarray], voxels: Voxels, fit: str) -> HeldOutScores:
+    """Scores whose limits of depth, scale and hierarchy line have the training in them.
+
+    Args:
+        scores: with limits over test images.
+        simulated: what :func:`~factortopy.workflow.parametric_bootstrap.fit_simulated` returns; empty without.
+        voxels: of the fit.
+        fit: which fit it is, the same for all its seeds: what training does is not drawn in pairs with others.
+    """
+    if not simulated or "drawn_r2" not in scores.values:
+        return scores
+    seed = int(sha256_text(fit)[:15], 16)
+    changed = with_training(scores.values | simulated, voxels.rois, planted_half(voxels), seed)
+    told = {TRAINING_TOLD: 1} if changed else {}
+    return scores._replace(values=scores.values | simulated | changed, facts=scores.facts | told)
 
 
 def fit_facts(tokens: TokenStore, subject: Subject, split: Split, settings: FitSettings) -> dict[str, Any]:
@@ -162,10 +200,21 @@ def score_images(mapping: Mapping, tokens: TokenStore, subject: Subject, *, boot
         raise DataError.of(tokens.path, f"{fault} of {mapping.dataset.attrs.get('network')}; give tokens of that one")
     test = split_examples(tokens, placed, split)["test"]
     scores = score_model(model, test, placed, split, Machine.choose("cpu"), raw=False, bootstrap=bootstrap)
+    simulated = {name: mapping.dataset[name].values for name in SIMULATED if name in mapping.dataset}
+    scores = with_simulated(scores, simulated, mapping.voxels, f"{tokens.network} {placed.name} {split.digest}")
     settings = fit_settings(mapping.settings.get("recipe", "default"), seed=mapping.settings.get("seed", 0))
     facts = fit_facts(tokens, placed, split, settings) | scores.facts | {"voxels_not_measured": lacking}
     dataset = with_values(mapping.dataset.drop_vars(["ceiling", *YARDSTICK], errors="ignore"), scores.values)
-    left = ("ridge", "split_name", "scores_of", "trials_test", "repeats_test", "images_train", "images_validation")
+    left = (
+        TRAINING_TOLD,
+        "ridge",
+        "split_name",
+        "scores_of",
+        "trials_test",
+        "repeats_test",
+        "images_train",
+        "images_validation",
+    )
     kept = {name: value for name, value in dataset.attrs.items() if name not in left}
     dataset.attrs = kept | facts
     provenance = {**mapping.provenance, "subject": placed.provenance, "fitted_to": mapping.provenance.get("subject")}

@@ -5,7 +5,13 @@ import math
 import numpy as np
 from jaxtyping import Float
 
-from factortopy.analysis.estimates.estimate_tables import CONFIDENCE, OVER_SUBJECTS, Estimate
+from factortopy.analysis.estimates.estimate_tables import (
+    CONFIDENCE,
+    OVER_IMAGES,
+    OVER_SUBJECTS,
+    OVER_TRAINING,
+    Estimate,
+)
 from factortopy.analysis.quantities import QUANTITIES, finite_mean, regions_of, voxel_values
 from factortopy.analysis.slope import LINE, hierarchy_slope
 from factortopy.cortex import ALL_VOXELS
@@ -15,6 +21,10 @@ from factortopy.mapping import Mapping
 RATIO = "normalised"
 OPTIONAL = (*QUANTITIES, "ceiling", RATIO, *LINE)
 """Quantities that a mapping need not have."""
+TRAINING_TOLD = "training_told"
+"""Attribute of a mapping whose limits of depth, scale and line have the training in them."""
+OF_TRAINING = ("depth", "scale", *LINE)
+"""Quantities whose limits have the training in them where a fit has a parametric bootstrap."""
 
 
 def estimate(
@@ -32,7 +42,8 @@ def estimate(
 
     Returns:
         The number with limits over subjects for an average, over test images where the mapping has draws of
-        it, else without; NaN where the mapping has nothing to make it from.
+        it, and over the training for depth, scale and line of a fit with a parametric bootstrap, else without;
+        ``over`` says which. NaN where the mapping has nothing to make it from, or nothing was found.
 
     Raises:
         UnknownNameError: if there is no such quantity or region.
@@ -45,7 +56,12 @@ def estimate(
     subjects = _by_subject(mapping, quantity, region)
     if subjects is not None:
         return Estimate.of_sample(subjects, OVER_SUBJECTS, confidence)
-    return Estimate.of_draws(_value(mapping, quantity, region), drawn(mapping, quantity, region), confidence=confidence)
+    value, draws, over = (
+        _value(mapping, quantity, region),
+        drawn(mapping, quantity, region),
+        limits_over(mapping, quantity),
+    )
+    return Estimate.of_draws(value, draws, confidence=confidence, over=over)
 
 
 def paired_difference(
@@ -82,7 +98,14 @@ def paired_difference(
     value = _value(one, quantity, region) - _value(other, quantity, region)
     left, right = (drawn(mapping, quantity, region) for mapping in (one, other))
     paired = None if left is None or right is None or len(left) != len(right) else left - right
-    return Estimate.of_draws(value, paired, confidence=confidence)
+    over = [limits_over(mapping, quantity) for mapping in (one, other)]
+    both = over[0] if over[0] == over[1] else OVER_IMAGES
+    return Estimate.of_draws(value, paired, confidence=confidence, over=both)
+
+
+def limits_over(mapping: Mapping, quantity: str) -> str:
+    """What the limits from a mapping's draws are over: the training too, of what is read, where a fit was simulated."""
+    return OVER_TRAINING if quantity in OF_TRAINING and mapping.dataset.attrs.get(TRAINING_TOLD) else OVER_IMAGES
 
 
 def drawn(mapping: Mapping, quantity: str, region: str) -> Float[np.ndarray, "draw"] | None:
@@ -97,6 +120,8 @@ def _value(mapping: Mapping, quantity: str, region: str) -> float:
     """The number from the voxels; NaN where the mapping has nothing to make it from."""
     if region not in mapping.rois and region != ALL_VOXELS:
         raise UnknownNameError("region", region, [*mapping.rois, ALL_VOXELS])
+    if quantity in OF_TRAINING and mapping.told_of is not None and not mapping.told_of.any():
+        return math.nan
     if quantity == RATIO:
         above, below = (_value(mapping, name, region) for name in ("r2", "ceiling"))
         return above / below if below else math.nan

@@ -60,19 +60,29 @@ def uncertainty(measured: PredictedParts, resamples: int = 1_000) -> dict[str, n
     regions = [*measured.rois.values(), np.ones(measured.responses.shape[1], dtype=bool)]
     limits: dict[str, list[np.ndarray]] = {name: [] for name in DRAWN}
     means = {name: RegionMeans(regions, resamples) for name in DRAWN}
-    # Responses that are the same to all images say nothing of what a voxel reads.
+    # Responses that are the same to all images, or missed by predictions, say nothing of what a voxel reads.
     varied = np.ptp(measured.responses, axis=0) > 0
-    weights = line_weights(measured.rois, varied & (np.ptp(measured.predictions, axis=0) > 0))
+    told = varied & (np.ptp(measured.predictions, axis=0) > 0)
+    once = np.ones((1, len(measured.responses)), np.float32)
+    above = np.nan_to_num(draw_r2(measured.responses, measured.predictions, once)[0]) > 0
+    for some in chunks(measured.responses.shape[1]):
+        r2 = draw_r2(measured.responses[:, some], measured.predictions[:, some], draws)
+        r2[:, ~varied[some]] = np.nan
+        limits["r2"].append(percentiles(r2))
+        means["r2"].add(some, r2)
+    # Where nothing was found the line has draws all the same: that it is none is said elsewhere.
+    if percentiles(means["r2"].values()[:, -1])[0] > 0:
+        told &= above
+    weights = line_weights(measured.rois, told)
     line = np.zeros((resamples, 2))
     for some in chunks(measured.responses.shape[1]):
         predictions = measured.predictions[:, some]
         drawn = {
-            "r2": draw_r2(measured.responses[:, some], predictions, draws),
             "depth": draw_share(measured.depth[:, some], predictions, draws),
             "scale_share": draw_share(measured.global_[:, some], predictions, draws),
         }
         for name, values in drawn.items():
-            values[:, ~varied[some]] = np.nan
+            values[:, ~told[some]] = np.nan
             limits[name].append(percentiles(values))
             means[name].add(some, values)
         if weights is not None:

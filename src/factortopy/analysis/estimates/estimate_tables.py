@@ -14,6 +14,7 @@ from factortopy.analysis.quantities import finite_mean
 from factortopy.errors import DataError
 
 CONFIDENCE = 0.95
+OVER_TRAINING = "test images and training"
 OVER_IMAGES, OVER_SUBJECTS, OVER_SEEDS, OVER_FOLDS = "test images", "subjects", "seeds", "folds"
 
 
@@ -25,7 +26,8 @@ class Estimate:
         value: the number; NaN if there is none.
         low: lower limit; NaN if not known.
         high: upper limit; NaN if not known.
-        over: what the limits are over: ``"test images"``, ``"subjects"`` or ``"seeds"``; empty without limits.
+        over: what the limits are over: ``"test images"``, ``"test images and training"``, ``"subjects"`` or
+            ``"seeds"``; empty without limits.
     """
 
     value: float = math.nan

@@ -12,6 +12,7 @@ from itertools import permutations
 import numpy as np
 from jaxtyping import Bool, Float, Int, Real
 
+from factortopy.analysis.estimates._of_mapping import limits_over
 from factortopy.analysis.estimates.estimate_tables import CONFIDENCE, Estimate
 from factortopy.analysis.slope import DEPTH_SOURCES, LINE, Order, depth_source, fit_slope
 from factortopy.errors import DataError, ShapeError
@@ -30,7 +31,7 @@ class LevelDepth:
         rois: name of the level.
         level: its ideal depth.
         voxels: how many have a depth.
-        depth: their mean depth, with limits over test images where the mapping has draws of it.
+        depth: their mean depth, with limits where the mapping has draws of it.
         monotone: depth by the monotone fit.
     """
 
@@ -49,8 +50,7 @@ class HierarchyFit:
         order: name of the order.
         source: what depth was computed from: layer shares or a selector.
         axis: what positions of layers are: ``"layer index"`` or ``"distance from the pixels"``.
-        slope, b0, b1: the line ``depth = slope * level + b0`` over voxels, and its value at level 1, with limits
-            over test images.
+        slope, b0, b1: the line ``depth = slope * level + b0`` over voxels, and its value at level 1, with limits.
         slope_p: of the slope against shuffled layers, two-sided.
         spearman: rank correlation of depth and level over voxels.
         spearman_p: against shuffled layers.
@@ -126,7 +126,7 @@ def fit_hierarchy(
     monotone = monotone_fit(means, counts)
     drawn = _drawn_means(mapping, order, measured) if source == DEPTH_SOURCES[0] and distance is None else None
     lines = _drawn_lines(drawn, counts, np.array(list(order.levels.values())))
-    limited = partial(Estimate.of_draws, confidence=confidence)
+    limited = partial(Estimate.of_draws, confidence=confidence, over=limits_over(mapping, "depth"))
     return HierarchyFit(
         order=order.name,
         source=source,

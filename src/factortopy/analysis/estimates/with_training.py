@@ -1,0 +1,145 @@
+"""Limits of depth and scale with the training in them, from its parametric bootstrap: planted and found.
+
+Simulated responses (:mod:`factortopy.workflow.parametric_bootstrap`) are as noisy as those of the fit, to the same
+images, so what is planted in them is missed by as much. With f what was found and t what was planted, over voxels::
+
+    f = t + bias + (slope - 1) (t - mean t) + rest
+
+``slope`` below 1 says that the fit draws values together: what was found in the fit itself may then lie
+``1 / slope - 1`` too near to its mean, in all ROIs at once.
+"""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Bool, Float
+
+from factortopy.analysis.estimates.estimate_tables import CONFIDENCE
+from factortopy.analysis.slope import PAPER_LEVELS
+
+OF_VOXELS = {"depth": "depth", "scale": "scale_share"}
+"""Quantities that are planted, and the variables whose limits their errors widen."""
+LEAST_SLOPE = 0.25
+"""Of what was found on what was planted: below it a bootstrap says only that nothing is known."""
+FEWEST = 8
+"""Simulated voxels from which on a bootstrap tells."""
+PARTS = 8
+"""Parts of a subject without ROIs whose mean errors are compared."""
+
+
+class PlantedErrors(NamedTuple):
+    """Errors of a parametric bootstrap; NaN where it tells nothing.
+
+    Attributes:
+        whole: found less planted.
+        rest: without what follows from values being drawn together.
+        drawn_together: ``1 / slope - 1``.
+    """
+
+    whole: Float[np.ndarray, "voxel"]
+    rest: Float[np.ndarray, "voxel"]
+    drawn_together: float
+
+    @classmethod
+    def of(
+        cls, found: Float[np.ndarray, "voxel"], planted: Float[np.ndarray, "voxel"], some: Bool[np.ndarray, "voxel"]
+    ) -> "PlantedErrors | None":
+        """Errors of some voxels; None where they are too few."""
+        known = some & np.isfinite(found) & np.isfinite(planted)
+        if known.sum() < FEWEST:
+            return None
+        found, planted = (np.where(known, values, np.nan).astype(np.float64) for values in (found, planted))
+        about, variance = planted - np.nanmean(planted), np.nanvar(planted)
+        slope = np.nanmean(about * found) / variance if variance > 0 else 1.0
+        kept, error = float(np.clip(slope, LEAST_SLOPE, 1)), found - planted
+        return cls(error, error - (min(slope, 1.0) - 1) * about, 1 / kept - 1)
+
+
+def with_training(
+    values: Mapping[str, np.ndarray],
+    rois: Mapping[str, Bool[np.ndarray, "voxel"]],
+    half: Bool[np.ndarray, "voxel"],
+    seed: int,
+) -> dict[str, np.ndarray]:
+    """Limits and draws of depth, scale and hierarchy line, widened by what a bootstrap says of the training.
+
+    Limits of voxels lie as far from their value as 95 % of the simulated voxels from theirs, and the limits over test
+    images beside. To the draws of ROI means come errors of Student's distribution, as large as the mean errors of the
+    simulated ROIs in each half, and what follows from values being drawn together, which is common to all ROIs. The
+    line's draws follow from those of its ROIs.
+
+    Args:
+        values: variables of a mapping with limits over test images, and of its parametric bootstrap.
+        rois: membership of ROIs by name.
+        half: voxels in which other maps than those found were planted.
+        seed: of the draws, another one for each fit, as trainings are not drawn in pairs.
+
+    Returns:
+        The variables that change.
+    """
+    changed: dict[str, np.ndarray] = {}
+    generator = np.random.default_rng(seed)
+    for name, variable in OF_VOXELS.items():
+        own = values[variable].astype(np.float64)
+        errors = PlantedErrors.of(values[f"bootstrap_{name}"], values[f"bootstrap_{name}_planted"], np.isfinite(own))
+        if errors is None:
+            continue
+        reach = np.nanquantile(np.abs(errors.whole), CONFIDENCE)
+        for end, sign in (("low", -1), ("high", 1)):
+            distance = np.hypot(own - values[f"{variable}_{end}"], reach)
+            changed[f"{variable}_{end}"] = (own + sign * distance).astype(np.float32)
+        drawn = values[f"drawn_{name}"]
+        added = _drawn_errors(own, errors, rois, half, len(drawn), generator)
+        changed[f"drawn_{name}"] = drawn + added
+        if name == "depth" and "drawn_slope" in values:
+            changed |= _drawn_line(values, dict(zip(rois, added.T, strict=False)), rois, np.isfinite(own))
+    return changed
+
+
+def _drawn_errors(
+    own: Float[np.ndarray, "voxel"],
+    errors: PlantedErrors,
+    rois: Mapping[str, Bool[np.ndarray, "voxel"]],
+    half: Bool[np.ndarray, "voxel"],
+    draws: int,
+    generator: np.random.Generator,
+) -> Float[np.ndarray, "draw region"]:
+    """Errors of the means over ROIs and over all voxels."""
+    everywhere = np.isfinite(own)
+    members = {name: np.asarray(inside, bool) & everywhere for name, inside in rois.items()}
+    members = {name: inside for name, inside in members.items() if inside.any()}
+    parts = list(members.values()) or np.array_split(np.eye(len(own), dtype=bool), PARTS)
+    parts = [part if part.ndim == 1 else part.any(axis=0) & everywhere for part in parts]
+    pieces = [piece for part in parts for piece in (part & half, part & ~half) if np.isfinite(errors.rest[piece]).any()]
+    means = np.array([np.nanmean(errors.rest[piece]) for piece in pieces])
+    spread = np.sqrt(np.mean(np.square(means)))
+    together = errors.drawn_together * generator.standard_normal((draws, 1))
+    centre = own[everywhere].mean()
+
+    def drawn(inside: Bool[np.ndarray, "voxel"]) -> Float[np.ndarray, "draw"]:
+        tail = spread * generator.standard_t(len(means), draws)
+        return tail + together[:, 0] * (own[inside].mean() - centre) if inside.any() else np.zeros(draws)
+
+    by_part = np.stack([drawn(part) for part in parts], axis=1)
+    weights = np.array([part.sum() for part in parts]) / sum(part.sum() for part in parts)
+    whole = by_part @ weights + np.nanmean(errors.rest) * generator.standard_normal(draws)
+    of_roi = dict(zip(members, by_part.T, strict=False))
+    return np.stack([*(of_roi.get(name, np.zeros(draws)) for name in rois), whole], axis=1)
+
+
+def _drawn_line(
+    values: Mapping[str, np.ndarray],
+    added: Mapping[str, Float[np.ndarray, "draw"]],
+    rois: Mapping[str, Bool[np.ndarray, "voxel"]],
+    measured: Bool[np.ndarray, "voxel"],
+) -> dict[str, np.ndarray]:
+    """The hierarchy line in every draw with the errors of its ROIs: least squares of their means by voxels."""
+    voxels = np.array([(np.asarray(rois[name], bool) & measured).sum() for name in PAPER_LEVELS], float)
+    level = np.array(list(PAPER_LEVELS.values()))
+    about = level - voxels @ level / voxels.sum()
+    errors = np.stack([added[name] for name in PAPER_LEVELS], axis=1)
+    slope = errors @ (voxels * about) / (voxels @ np.square(about))
+    b0 = errors @ voxels / voxels.sum() - slope * (voxels @ level / voxels.sum())
+    changes = {"slope": slope, "b0": b0, "b1": b0 + slope}
+    return {f"drawn_{name}": values[f"drawn_{name}"] + change for name, change in changes.items()}

@@ -1,0 +1,81 @@
+"""Limits with the training in them: a parametric bootstrap with errors that are known by construction."""
+
+import numpy as np
+import pytest
+
+from factortopy.analysis import fit_slope, with_training
+from factortopy.analysis.estimates.bootstrap import line_weights
+
+VOXELS, DRAWS = 4_000, 4_000
+INDEX = np.arange(VOXELS)
+ROIS = {name: place == INDEX % 4 for place, name in enumerate(("V1", "V2V3", "OPA", "EBA"))}
+HALF = INDEX % 8 >= 4
+RNG = np.random.default_rng(0)
+PLANTED = RNG.uniform(0, 1, VOXELS)
+
+
+def values_of(found, own=None):
+    """A fit without spread over test images, and a parametric bootstrap in which so much was found."""
+    own = np.full(VOXELS, 0.5) if own is None else own
+    values = {"region": np.array([*ROIS, "all voxels"])}
+    for name, variable in (("depth", "depth"), ("scale", "scale_share")):
+        values |= {variable: own, f"{variable}_low": own - 0.01, f"{variable}_high": own + 0.01}
+        values |= {f"bootstrap_{name}": found, f"bootstrap_{name}_planted": PLANTED}
+        values[f"drawn_{name}"] = np.zeros((DRAWS, 5))
+    return values | {f"drawn_{name}": np.zeros(DRAWS) for name in ("slope", "b0", "b1")}
+
+
+def test_limits_of_voxels_hold_as_many_as_they_say():
+    error = RNG.laplace(0, 0.05, VOXELS)
+    limits = with_training(values_of(PLANTED + error), ROIS, HALF, 0)
+    # A new subject that is missed by as much.
+    truth = 0.5 - np.random.default_rng(1).laplace(0, 0.05, VOXELS)
+    for name in ("depth", "scale_share"):
+        held = (limits[f"{name}_low"] <= truth) & (truth <= limits[f"{name}_high"])
+        assert held.mean() == pytest.approx(0.95, abs=0.02)
+        np.testing.assert_allclose(0.5 - limits[f"{name}_low"], limits[f"{name}_high"] - 0.5, atol=1e-6)
+
+
+def test_what_is_drawn_together_widens_the_line():
+    """Found is half of what was planted: the true slope may be twice the one found, or none."""
+    own = np.select(list(ROIS.values()), [0.2, 0.3, 0.4, 0.5])
+    values = values_of(0.5 + 0.5 * (PLANTED - PLANTED.mean()), own)
+    limits = with_training(values, ROIS, HALF, 0)
+    found = fit_slope(own, ROIS)
+    assert limits["drawn_slope"].std() == pytest.approx(found.slope, rel=0.05)
+    np.testing.assert_allclose(limits["drawn_b1"], limits["drawn_b0"] + limits["drawn_slope"])
+    apart = with_training(values_of(PLANTED.copy(), own), ROIS, HALF, 0)
+    assert apart["drawn_slope"].std() < 1e-6
+
+
+def test_errors_that_rois_share_do_not_average_out():
+    shared = 0.1 * np.select([*(inside & HALF for inside in ROIS.values()), ~HALF], [1, -1, 1, -1, 0])
+    limits = with_training(values_of(PLANTED + shared + RNG.normal(0, 0.3, VOXELS)), ROIS, HALF, 0)
+    expected = np.sqrt(np.mean(np.square([0.1, 0.1, 0.1, 0.1, 0, 0, 0, 0])) * 8 / 6)  # variance of Student's with 8
+    assert limits["drawn_depth"][:, :4].std() == pytest.approx(expected, rel=0.15)
+    assert limits["drawn_depth"][:, 4].std() < expected
+
+
+def test_the_line_is_that_of_the_drawn_depths():
+    values = values_of(PLANTED + RNG.normal(0, 0.2, VOXELS))
+    values["depth"][::7] = np.nan
+    limits = with_training(values, ROIS, HALF, 0)
+    told = np.isfinite(values["depth"])
+    weights = line_weights(ROIS, told)
+    by_roi = np.stack([weights[inside].sum(axis=0) for inside in ROIS.values()])
+    np.testing.assert_allclose(limits["drawn_slope"], limits["drawn_depth"][:, :4] @ by_roi[:, 0], atol=1e-9)
+    np.testing.assert_allclose(limits["drawn_b0"], limits["drawn_depth"][:, :4] @ by_roi[:, 1], atol=1e-9)
+    assert np.isnan(limits["depth_low"][::7]).all()
+
+
+def test_a_bootstrap_that_tells_nothing_changes_nothing():
+    assert with_training(values_of(np.full(VOXELS, np.nan)), ROIS, HALF, 0) == {}
+
+
+def test_without_rois_there_are_limits_over_all_voxels():
+    values = values_of(PLANTED + RNG.normal(0, 0.2, VOXELS))
+    values = {name: array for name, array in values.items() if name not in ("drawn_slope", "drawn_b0", "drawn_b1")}
+    values |= {f"drawn_{name}": np.zeros((DRAWS, 1)) for name in ("depth", "scale")}
+    limits = with_training(values, {}, HALF, 0)
+    assert 0 < limits["drawn_depth"].std() < 0.05
+    assert "drawn_slope" not in limits
