@@ -38,9 +38,11 @@ from factortopy.storage import remove, write_text
 from factortopy.subjects import PlantedTruth, Subject
 from factortopy.tokens import TokenStore
 from factortopy.workflow import Fit, fit_model
-from laboratory import KINDS, NETWORK, Laboratory, Results, write_table
+from laboratory import KINDS, NETWORK, Laboratory, Results, markdown, write_table
 from recovery_summary import ORACLE, key_numbers, summarise, table
 
+THIRDS = 3
+"""Classes of voxels by R^2."""
 DRAWS = 200
 """Draws of test images behind the limits of the default recipe."""
 CASES = ("500:0.2", "1000:0.2", "2300:0.05", "2300:0.1", "2300:0.2", "2300:0.6", "5000:0.05", "9000:0.05")
@@ -129,8 +131,9 @@ def found_of(fitted: Fit, subject: Subject, truth: PlantedTruth) -> dict[str, fl
 def beside(mapping: Mapping, truth: PlantedTruth) -> dict[str, float]:
     """R^2 less the ridge's on the voxels of both, and how often limits hold what was planted.
 
-    ``depth_coverage`` and ``scale_coverage`` are parts of the voxels that have limits, ``roi_coverage`` of the means of
-    depth and scale over ROIs, ``slope_coverage`` is 1 or 0; means and slope are over the same voxels as those found.
+    ``depth_coverage`` and ``scale_coverage`` are parts of the voxels that have limits, and with a number those of the
+    thirds of lowest, middle and highest R^2; ``roi_coverage`` of the means of depth and scale over ROIs;
+    ``slope_coverage`` is 1 or 0. Means and slope are over the same voxels as those found.
     """
     data, measures = mapping.dataset, {}
     if "ridge_r2" in data:
@@ -141,7 +144,13 @@ def beside(mapping: Mapping, truth: PlantedTruth) -> dict[str, float]:
     told = np.isfinite(data["depth"].values)
     for name, variable, planted in (("depth", "depth", depth), ("scale", "scale_share", truth.scale_share)):
         low, high = (data[f"{variable}_{end}"].values[told] for end in ("low", "high"))
-        measures[f"{name}_coverage"] = float(((low <= planted[told]) & (planted[told] <= high)).mean())
+        holds, r2 = (low <= planted[told]) & (planted[told] <= high), data["r2"].values[told]
+        measures[f"{name}_coverage"], measures[f"{name}_half_width"] = (
+            float(holds.mean()),
+            float(np.median(high - low) / 2),
+        )
+        thirds = np.digitize(r2, np.quantile(r2, (1 / 3, 2 / 3)))
+        measures |= {f"{name}_coverage_{third + 1}": float(holds[thirds == third].mean()) for third in range(THIRDS)}
         members = {roi: inside & told for roi, inside in mapping.rois.items() if (inside & told).any()}
         means = {roi: estimate(mapping, name, roi) for roi in members}
         of_rois += [means[roi].low <= planted[inside].mean() <= means[roi].high for roi, inside in members.items()]
@@ -152,6 +161,40 @@ def beside(mapping: Mapping, truth: PlantedTruth) -> dict[str, float]:
         line = fit_slope(np.where(told, depth, np.nan), mapping.rois)
         measures["slope_coverage"] = float(slope.low <= line.slope <= slope.high)
     return measures
+
+
+def coverage_table(rows: list[dict[str, Any]]) -> str:
+    """How often limits of the default recipe hold what was planted, a row a case, means over seeds."""
+    told = [row for row in rows if row["recipe"] == "default" and "scale_coverage_1" in row]
+    cases: dict[tuple[int, float, int], list[dict[str, Any]]] = {}
+    for row in sorted(told, key=lambda row: (row["images"], row["ceiling"])):
+        cases.setdefault((row["images"], row["ceiling"], row["voxels"]), []).append(row)
+
+    def cells(name: str, same: list[dict[str, Any]]) -> list[str]:
+        names = (name, *(f"{name}_{third + 1}" for third in range(THIRDS)))
+        whole, *thirds = (f"{100 * np.mean([row[key] for row in same]):.0f}" for key in names)
+        width = np.mean([row[name.replace("coverage", "half_width")] for row in same])
+        return [f"{whole} ({', '.join(thirds)})", f"{width:.2f}"]
+
+    heads = (
+        "images",
+        "ceiling",
+        "voxels",
+        "R²",
+        "depth, %",
+        "half-width",
+        "scale, %",
+        "half-width",
+        "ROIs, %",
+        "slope",
+    )
+    lines = []
+    for (images, ceiling, voxels), same in cases.items():
+        r2, rois, slopes = (np.array([row[key] for row in same]) for key in ("r2", "roi_coverage", "slope_coverage"))
+        of_voxels = *cells("depth_coverage", same), *cells("scale_coverage", same)
+        of_rois = f"{100 * rois.mean():.0f}", f"{slopes.sum():.0f} of {len(same)}"
+        lines.append((f"{images:,}", ceiling, voxels, f"{r2.mean():.2f}", *of_voxels, *of_rois))
+    return markdown(heads, lines)
 
 
 def settings_of(recipe: str, seed: int, options: argparse.Namespace) -> FitSettings:
@@ -212,6 +255,7 @@ def main() -> None:
     add("--show", action="store_true", help="run nothing; show, draw and write what there is")
     add("--page", type=Path, help="write the table into this page")
     add("--figures", type=Path, help="folder of the figures")
+    add("--limits", type=Path, help="write the table of what limits hold into this page")
     add("--table", type=Path, help="write the table that `factortopy plan` reads")
     options = parser.parse_args()
     results = Results(options.work / "recovery.jsonl")
@@ -220,6 +264,8 @@ def main() -> None:
     rows = summarise(results.rows)
     if options.page is not None:
         write_table(options.page, "recovery.py", table(rows))
+    if options.limits is not None:
+        write_table(options.limits, "recovery.py", coverage_table(results.rows))
     if options.table is not None:
         facts = {"format": FORMAT, "simulated": True, "versions": package_versions()}
         write_text(options.table, json.dumps({**facts, "rows": rows}, indent=1) + "\n")

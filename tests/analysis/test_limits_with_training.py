@@ -42,7 +42,8 @@ def test_what_is_drawn_together_widens_the_line():
     values = values_of(0.5 + 0.5 * (PLANTED - PLANTED.mean()), own)
     limits = with_training(values, ROIS, HALF, 0)
     found = fit_slope(own, ROIS)
-    assert limits["drawn_slope"].std() == pytest.approx(found.slope, rel=0.05)
+    # Student's distribution with 8 degrees of freedom, one for each ROI in each half.
+    assert limits["drawn_slope"].std() == pytest.approx(found.slope * np.sqrt(8 / 6), rel=0.1)
     np.testing.assert_allclose(limits["drawn_b1"], limits["drawn_b0"] + limits["drawn_slope"])
     apart = with_training(values_of(PLANTED.copy(), own), ROIS, HALF, 0)
     assert apart["drawn_slope"].std() < 1e-6
@@ -79,3 +80,15 @@ def test_without_rois_there_are_limits_over_all_voxels():
     limits = with_training(values, {}, HALF, 0)
     assert 0 < limits["drawn_depth"].std() < 0.05
     assert "drawn_slope" not in limits
+
+
+def test_the_half_that_is_missed_by_more_counts():
+    """Errors of one half are four times those of the other, and only there are values drawn together."""
+    apart = np.where(HALF, 0.08, 0.02) * RNG.normal(0, 1, VOXELS)
+    limits = with_training(values_of(PLANTED + apart), ROIS, HALF, 0)
+    half_width = (limits["depth_high"] - limits["depth_low"]).mean() / 2
+    assert half_width == pytest.approx(np.hypot(1.96 * 0.08, 0.01), rel=0.1)
+    own = np.select(list(ROIS.values()), [0.2, 0.3, 0.4, 0.5])
+    drawn = np.where(HALF, 0.5 + 0.5 * (PLANTED - PLANTED[HALF].mean()), PLANTED)
+    limits = with_training(values_of(drawn, own), ROIS, HALF, 0)
+    assert limits["drawn_slope"].std() > fit_slope(own, ROIS).slope

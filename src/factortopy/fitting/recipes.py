@@ -39,7 +39,12 @@ from factortopy.fitting.token_cache import cache_raw
 from factortopy.fitting.training import STATE, History, Trained
 from factortopy.machine import Machine
 from factortopy.model import FactorTopy, FixedSelectors
-from factortopy.storage import Checkpoint
+from factortopy.storage import Checkpoint, Part
+
+ROUGH = 4
+"""One of so many distinct patches is solved for in a rough fit."""
+PATCHES = "patches"
+"""Stage that says whether voxels read patches: it need not be asked again, nor of simulated responses."""
 
 
 def train_model(
@@ -56,6 +61,7 @@ def train_model(
     checkpoint: Checkpoint | None = None,
     progress: bool = True,
     description: str = "Fit",
+    rough: bool = False,
 ) -> Trained:
     """Train a model by the recipe of its settings.
 
@@ -78,6 +84,8 @@ def train_model(
         checkpoint: where states are written and found.
         progress: whether to show progress bars.
         description: what the progress bar calls the training.
+        rough: whether the fit only tells how far fits err: distinct patches are a quarter as many, at a quarter of the
+            time.
 
     Raises:
         DataError: if the fit diverges, the disk or the GPU's memory is full, or the checkpoint is another fit's.
@@ -85,7 +93,7 @@ def train_model(
     data = settings, training, validation, coordinates, bounds, selectors, groups, refit
 
     def attempt(there: Machine) -> Trained:
-        task = Task(*data, there, checkpoint, progress, description)
+        task = Task(*data, there, checkpoint, progress, description, rough)
         if settings.recipe == "paper":
             return _train_paper(task)
         return _solve(task) if coordinates is None and selectors is None else _train_default(task)
@@ -160,7 +168,12 @@ def _solve_channels(
     scores = solve_channels(model.to(device), known, task.coordinates, grain.parcels, progress=task.progress)
     model.to(task.machine.device)
     history.solved_r2 = float(scores.mean())
-    return _read_patches(task, model, known, grain, history, reduction.to(device), scores)
+    kept = task.kept(PATCHES)
+    if kept is not None and not kept.facts["read"]:
+        return None
+    patches = _read_patches(task, model, known, grain, history, reduction.to(device), scores, sure=kept is not None)
+    task.keep(PATCHES, Part({}, {"read": patches is not None}))
+    return patches
 
 
 def _read_patches(
@@ -171,8 +184,12 @@ def _read_patches(
     history: History,
     reduction: TokenReduction,
     scores: Float[Tensor, "N"],
+    sure: bool,
 ) -> FactorTopy | None:
-    """The model that reads patches, by all components, if it predicts validation images better than the scores."""
+    """The model that reads patches, by all components, if it is sure to predict better than the scores, or does.
+
+    Both are by validation images.
+    """
     device, settings = reduction.local[0].mean.device, task.settings
     trained = model.select().map(lambda part: part.detach().cpu())
     grid = known.images.read(FIRST).local[0].shape[-2:]
@@ -183,21 +200,22 @@ def _read_patches(
         return None
     tokens = all_components(known.images, lambda batch: reduction.undamp(batch.to(device)), device, task.progress)
     seen = Seen(tokens, known.images.all_responses(device), known.repeats.to(device), known.judged)
-    judges = task.shuffled(task.voxels, "judges of patches")[:JUDGES]
     selection, penalties = trained if task.selectors is not None else widened(trained, *grid), FLAT
-    hope = seen.of(judges).solve(selection.map(lambda part: part[judges]), penalties, task.progress).score.mean()
-    if hope <= max(0.0, HOPE * float(scores[judges].mean())):
-        return None
+    if not sure:
+        judges = task.shuffled(task.voxels, "judges of patches")[:JUDGES]
+        hope = seen.of(judges).solve(selection.map(lambda part: part[judges]), penalties, task.progress).score.mean()
+        if hope <= max(0.0, HOPE * float(scores[judges].mean())):
+            return None
     if task.selectors is None:
         units = seen if grain.trained is None else seen._replace(responses=grain.trained.mean(seen.responses.T).T)
         places, coordinates = grain.coordinates(task), task.positions[0]
         selection, penalties = select_patches(units, places, coordinates, trained, task.progress)
-        selection = share_nearby(selection, coordinates, len(known.images))
+        selection = share_nearby(selection, coordinates, len(known.images), ROUGH if task.rough else 1)
         selection = fix_selectors(settings, FixedSelectors(selection))()
     elif share_nearby(selection, task.positions[0], len(known.images)) is not selection:
         return None  # what is given is not to be blurred
     channels = seen.solve(selection, penalties, task.progress)
-    if channels.score.mean() <= max(0.0, KEPT * float(scores.mean())):
+    if not sure and channels.score.mean() <= max(0.0, KEPT * float(scores.mean())):
         return None
     history.solved_r2 = float(channels.score.mean())
     return build_solved_model(settings, channels, reduction.undamped(components))

@@ -39,6 +39,7 @@ class Task:
     checkpoint: Checkpoint | None
     progress: bool
     description: str
+    rough: bool = False
 
     @property
     def voxels(self) -> int:
@@ -58,10 +59,9 @@ class Task:
         return [self, *(self._start(number) for number in range(2, self.settings.starts + 1))]
 
     def _start(self, number: int) -> "Task":
-        name, checkpoint = f"start-{number}", self.checkpoint
+        name = f"start-{number}"
         settings = self.settings.model_copy(update={"seed": self.settings.seed_of(name)})
-        if checkpoint is not None:
-            checkpoint = Checkpoint(checkpoint.folder / name, checkpoint.identity)
+        checkpoint = None if self.checkpoint is None else self.checkpoint.within(name)
         description = f"{self.description}, start {number} of {self.settings.starts}"
         return replace(self, settings=settings, checkpoint=checkpoint, description=description)
 

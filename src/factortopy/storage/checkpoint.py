@@ -89,6 +89,10 @@ class Checkpoint:
             raise DataError(f"{fault}; give another folder, or delete it to start anew", path=self.folder)
         return Part(tensors, facts)
 
+    def within(self, name: str) -> "Checkpoint":
+        """The checkpoint of a training that is part of this one, in a folder of its own."""
+        return Checkpoint(self.folder / name, self.identity)
+
     def _file(self, name: str) -> Path:
         return self.folder / f"{name}.safetensors"
 

@@ -181,7 +181,7 @@ def fit_model(
     model, history, reduction = trained
     simulated: dict[str, np.ndarray] = {}
     if bootstrap and not start and selection is None and settings.recipe == "default" and has_limits(split.test):
-        again = options | {"checkpoint": Remembered(parts=kept.parts), "description": "Bootstrap"}
+        again = options | {"checkpoint": Remembered(parts=kept.parts), "description": "Bootstrap", "rough": True}
         train = partial(_train, selection=None, **again)
         simulated = fit_simulated(model, examples, subject.voxels, settings, train, state)
     test = score_model(

@@ -11,7 +11,8 @@ keeps what voxels share. The signal's variance is ::
     h_i = R2_i (1 + r / R) / 2        R2_i: of the fitted rows, R their mean, r the mean R^2 of test images
 
 as a regression's R^2 lies as far above what its channels could reach on the rows it was fitted to as it lies below it
-on new ones. To cost little, only patches of the cortex are simulated, and fitted with a quarter of the steps.
+on new ones. To cost little, only patches of a large cortex are simulated, and fitted with half of the steps, of half as
+many images.
 What is kept is depth and scale by share, found and planted, on the test images.
 """
 
@@ -44,15 +45,15 @@ REACH = 18.0
 """Distance, mm, over which channels' weights lose most of what they share."""
 EDGE = 0.9
 """Outermost place that is planted."""
-FEWEST, SHARE = 192, 12
+FEWEST, SHARE = 640, 12
 """Voxels that are simulated: so many at least, if there are, and one of so many."""
 PATCHES = 8
 """Patches of the cortex in each half that they lie in."""
-STEPS = 4
-"""One of so many steps is repeated."""
+FEWER = 2
+"""One of so many steps is repeated, with one of so many images: fewer steps would learn no scales."""
 STAGE = "parametric-bootstrap"
-REMEMBERED = ("reduction", "noise")
-"""Stages of a fit that hold for simulated responses, to the same images and as noisy."""
+REMEMBERED = ("reduction", "noise", "noise-of-parcels", "patches")
+"""Stages of a fit that hold for simulated responses, to the same images and as noisy: what was decided there, too."""
 
 
 class Remembered(Checkpoint):
@@ -79,6 +80,10 @@ class Remembered(Checkpoint):
         if kept is not None and name in REMEMBERED:
             self.parts[name] = kept
         return self.parts.get(name) if kept is None else kept
+
+    def within(self, name: str) -> "Remembered":
+        """The same for one of several starts."""
+        return Remembered(None if self._disk is None else self._disk.within(name), self.parts)
 
 
 def planted_half(voxels: Voxels) -> Bool[np.ndarray, "voxel"]:
@@ -187,7 +192,7 @@ def fit_simulated(
     responses = _rescaled(signal, explained).add_(_rescaled(noise, 1 - explained))
     halves = responses.tensor_split([len(sides["train"])])
     training, validation = (with_responses(side, half) for side, half in zip(fitted, halves, strict=True))
-    few = {"steps": -(-settings.steps // STEPS), "starts": 1}
+    few = {name: -(-getattr(settings, name) // FEWER) for name in ("steps", "batch_size")} | {"starts": 1}
     again = train(part, settings.model_copy(update=few), (training, validation)).model
     (depth, scale), (planted_depth, planted_scale) = (_shares(one, sides["test"]) for one in (again, planted))
     simulated = {name: np.full(len(voxels), np.nan, np.float32) for name in SIMULATED}

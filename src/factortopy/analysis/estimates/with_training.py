@@ -6,7 +6,8 @@ images, so what is planted in them is missed by as much. With f what was found a
     f = t + bias + (slope - 1) (t - mean t) + rest
 
 ``slope`` below 1 says that the fit draws values together: what was found in the fit itself may then lie
-``1 / slope - 1`` too near to its mean, in all ROIs at once.
+``1 / slope - 1`` too near to its mean, in all ROIs at once. It differs with what was planted, so that of each half is
+taken, and the smaller one counts.
 """
 
 from collections.abc import Mapping
@@ -43,17 +44,31 @@ class PlantedErrors(NamedTuple):
 
     @classmethod
     def of(
-        cls, found: Float[np.ndarray, "voxel"], planted: Float[np.ndarray, "voxel"], some: Bool[np.ndarray, "voxel"]
+        cls,
+        found: Float[np.ndarray, "voxel"],
+        planted: Float[np.ndarray, "voxel"],
+        some: Bool[np.ndarray, "voxel"],
+        half: Bool[np.ndarray, "voxel"],
     ) -> "PlantedErrors | None":
-        """Errors of some voxels; None where they are too few."""
+        """Errors of some voxels, in two halves; None where they are too few."""
         known = some & np.isfinite(found) & np.isfinite(planted)
         if known.sum() < FEWEST:
             return None
         found, planted = (np.where(known, values, np.nan).astype(np.float64) for values in (found, planted))
-        about, variance = planted - np.nanmean(planted), np.nanvar(planted)
-        slope = np.nanmean(about * found) / variance if variance > 0 else 1.0
-        kept, error = float(np.clip(slope, LEAST_SLOPE, 1)), found - planted
-        return cls(error, error - (min(slope, 1.0) - 1) * about, 1 / kept - 1)
+        slope, error = _slope(found, planted, known), found - planted
+        rest = error - (min(slope, 1.0) - 1) * (planted - np.nanmean(planted))
+        kept = min(slope, *(_slope(found, planted, known & part) for part in (half, ~half)))
+        return cls(error, rest, 1 / float(np.clip(kept, LEAST_SLOPE, 1)) - 1)
+
+
+def _slope(
+    found: Float[np.ndarray, "voxel"], planted: Float[np.ndarray, "voxel"], known: Bool[np.ndarray, "voxel"]
+) -> float:
+    """Of the regression of what was found on what was planted; 1 where it tells nothing."""
+    if known.sum() < FEWEST or np.ptp(planted[known]) == 0:
+        return 1.0
+    about = planted[known] - planted[known].mean()
+    return float(about @ found[known] / (about @ about))
 
 
 def with_training(
@@ -64,10 +79,11 @@ def with_training(
 ) -> dict[str, np.ndarray]:
     """Limits and draws of depth, scale and hierarchy line, widened by what a bootstrap says of the training.
 
-    Limits of voxels lie as far from their value as 95 % of the simulated voxels from theirs, and the limits over test
-    images beside. To the draws of ROI means come errors of Student's distribution, as large as the mean errors of the
-    simulated ROIs in each half, and what follows from values being drawn together, which is common to all ROIs. The
-    line's draws follow from those of its ROIs.
+    Limits of voxels lie as far from their value as 95 % of the simulated voxels from theirs, in the half where that is
+    farther, and the limits over test images beside. To the draws of ROI means come errors as large as the mean errors
+    of the simulated ROIs in each half, and what follows from values being drawn together, which is common to all ROIs;
+    both of Student's distribution, as they are known from no more than these ROIs. The line's draws follow from those
+    of its ROIs.
 
     Args:
         values: variables of a mapping with limits over test images, and of its parametric bootstrap.
@@ -82,10 +98,12 @@ def with_training(
     generator = np.random.default_rng(seed)
     for name, variable in OF_VOXELS.items():
         own = values[variable].astype(np.float64)
-        errors = PlantedErrors.of(values[f"bootstrap_{name}"], values[f"bootstrap_{name}_planted"], np.isfinite(own))
+        told = values[f"bootstrap_{name}"], values[f"bootstrap_{name}_planted"]
+        errors = PlantedErrors.of(*told, np.isfinite(own), half)
         if errors is None:
             continue
-        reach = np.nanquantile(np.abs(errors.whole), CONFIDENCE)
+        missed = [np.abs(errors.whole[part & np.isfinite(errors.whole)]) for part in (half, ~half)]
+        reach = max(np.quantile(part, CONFIDENCE) for part in missed if len(part))
         for end, sign in (("low", -1), ("high", 1)):
             distance = np.hypot(own - values[f"{variable}_{end}"], reach)
             changed[f"{variable}_{end}"] = (own + sign * distance).astype(np.float32)
@@ -114,12 +132,12 @@ def _drawn_errors(
     pieces = [piece for part in parts for piece in (part & half, part & ~half) if np.isfinite(errors.rest[piece]).any()]
     means = np.array([np.nanmean(errors.rest[piece]) for piece in pieces])
     spread = np.sqrt(np.mean(np.square(means)))
-    together = errors.drawn_together * generator.standard_normal((draws, 1))
+    together = errors.drawn_together * generator.standard_t(len(means), draws)
     centre = own[everywhere].mean()
 
     def drawn(inside: Bool[np.ndarray, "voxel"]) -> Float[np.ndarray, "draw"]:
         tail = spread * generator.standard_t(len(means), draws)
-        return tail + together[:, 0] * (own[inside].mean() - centre) if inside.any() else np.zeros(draws)
+        return tail + together * (own[inside].mean() - centre) if inside.any() else np.zeros(draws)
 
     by_part = np.stack([drawn(part) for part in parts], axis=1)
     weights = np.array([part.sum() for part in parts]) / sum(part.sum() for part in parts)

@@ -87,9 +87,16 @@ class Seen(NamedTuple):
         return self._replace(responses=self.responses[:, voxels.to(self.responses.device)])
 
 
-def share_nearby(selection: Selection, coordinates: Float[Tensor, "N 3"], images: int) -> Selection:
-    """The mean selection of the voxels that lie together, where there are too many to decompose what each reads."""
-    most = min(SHARED, max(64, int(DECOMPOSED / images**3)))
+def share_nearby(selection: Selection, coordinates: Float[Tensor, "N 3"], images: int, parts: int = 1) -> Selection:
+    """The mean selection of the voxels that lie together, where there are too many to decompose what each reads.
+
+    Args:
+        selection: of every voxel.
+        coordinates: of these, mm.
+        images: from which channels are solved.
+        parts: one of so many selections suffices.
+    """
+    most = max(64, min(SHARED, int(DECOMPOSED / images**3)) // parts)
     if len(coordinates) <= most:
         return selection
     parcels = find_parcels(coordinates, most)
