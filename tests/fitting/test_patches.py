@@ -5,9 +5,11 @@ import pytest
 import torch
 
 from factortopy.fitting import Examples, fit_settings, train_model
+from factortopy.fitting.recipes import PATCHES
 from factortopy.fitting.solved.patches import FLAT, Seen, may_judge, select_patches, share_nearby, widened
 from factortopy.model import Selection, gaussian_pool
 from factortopy.networks import Tokens
+from factortopy.storage import Checkpoint, Part
 
 LAYERS, COMPONENTS, GRID, VOXELS = 3, 5, (6, 6), 40
 
@@ -117,3 +119,25 @@ def test_many_voxels_share_what_those_around_them_select():
     assert len(table.unique(dim=0)) <= 100
     assert (50 * table - coordinates).norm(dim=1).max() < 25
     torch.testing.assert_close(shared.space.mean(dim=0), own.space.mean(dim=0))
+    fewer = share_nearby(own, coordinates, images=800, parts=2).scale
+    assert len(fewer.unique()) < len(share_nearby(own, coordinates, images=800).scale.unique())
+
+
+def test_whether_voxels_read_patches_is_decided_once(tmp_path):
+    """Responses that are simulated by a fit are read as it read: by points, however well patches predict them."""
+    tokens, responses, coordinates, _ = planted(140, 0.5, noise=1.0)
+    bounds = torch.stack([coordinates.amin(dim=0), coordinates.amax(dim=0)])
+
+    def sizes(checkpoint):
+        trained = train_model(
+            fit_settings(steps=5), *sides(tokens, responses, 110), coordinates, bounds, progress=False,
+            checkpoint=checkpoint,
+        )  # fmt: skip
+        return trained.model.select().size
+
+    first = Checkpoint(tmp_path / "first", "fit")
+    assert sizes(first) is not None
+    assert first.load(PATCHES).facts == {"read": True}
+    second = Checkpoint(tmp_path / "second", "fit")
+    second.save(PATCHES, Part({}, {"read": False}))
+    assert sizes(second) is None
