@@ -52,6 +52,7 @@ sphinx_gallery_conf = {
     "doc_module": ("factortopy",),
     "within_subsection_order": "FileNameSortKey",
     "abort_on_example_error": True,
+    "ignore_repr_types": r"matplotlib\.figure",  # drawn, by the scraper; a notebook shows it by its name
     "show_signature": False,
     "min_reported_time": 5,
     "default_thumb_file": str(HERE / "images" / "page.png"),  # of examples that draw nothing

@@ -30,6 +30,7 @@ print(subject.responses.shape, "images x voxels")
 mapping = ft.fit(tokens, subject, seed=0, progress=False)
 mapping.save("run/mapping")
 figure = ft.plot.layers(mapping)
+figure
 
 # %%
 # How well responses to images that the fit has not seen are predicted, with limits and beside the ceiling:

@@ -14,18 +14,22 @@ print(ft.plot.figure_names(mapping))
 # %%
 # Which layers: hue is the layer, brightness how much of the prediction it makes up.
 figure = ft.plot.layers(mapping)
+figure
 
 # %%
 # Where in the image each voxel looks, by place.
 figure = ft.plot.space(mapping)
+figure
 
 # %%
 # Local tokens (0) or the global one (1).
 figure = ft.plot.scale(mapping)
+figure
 
 # %%
 # R² on held-out images.
 figure = ft.plot.scores(mapping)
+figure
 
 # %%
 # Files for a paper, as PNG and SVG. A palette for readers who see colours otherwise is one argument.

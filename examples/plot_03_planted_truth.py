@@ -18,6 +18,7 @@ ft.recovery(mapping, subject.truth)
 
 # %%
 figure = ft.plot.recovery(mapping, subject.truth)
+figure
 
 # %%
 # Before scanning: what to expect of so many images and so much noise. The table is of simulated subjects of the

@@ -21,6 +21,7 @@ ft.region_table(comparison, won)[["roi", "mapping", "r2", "difference", "differe
 
 # %%
 figure = ft.plot.winner_map(comparison, won)
+figure
 
 # %%
 # Limits of a difference are over test images that both saw: they are far narrower than each one's own.

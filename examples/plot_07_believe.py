@@ -31,3 +31,4 @@ print(ft.similarity([mapping, again], "depth", labels=["seed 0", "seed 1"]).corr
 # **Shares and selectors**: the share is what each layer adds to the prediction; a selector can be moved about without
 # any change of the prediction (:doc:`/identifiability`). Both are drawn; trust the share.
 figure = ft.plot.layers(mapping)
+figure

@@ -15,6 +15,7 @@ print(f"slope {ventral.slope.text(2)}, rank correlation {ventral.spearman:.2f}")
 
 # %%
 figure = ft.plot.hierarchy_orders(mapping, [ventral])
+figure
 
 # %%
 # Orders that are known from the literature and whose areas this mapping has:

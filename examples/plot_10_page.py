@@ -12,7 +12,7 @@ from pathlib import Path
 import factortopy as ft
 
 mapping = ft.Mapping.load("run/mapping")
-page = ft.write_page([mapping, ft.Mapping.load("run/other-seed")], "run/page.html")
+page = ft.write_page([mapping], "run/page.html")
 print(f"{page.name}: {page.stat().st_size / 1e6:.2f} MB")
 
 # %%

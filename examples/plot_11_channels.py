@@ -14,3 +14,4 @@ ft.cluster_table(mapping, clusters)
 
 # %%
 figure = ft.plot.clusters(mapping, clusters)
+figure

@@ -18,3 +18,4 @@ difference.regions
 
 # %%
 figure = ft.plot.change_bars(difference)
+figure

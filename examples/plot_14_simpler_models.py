@@ -16,3 +16,4 @@ scores = ft.run_baselines(
     tokens, subject, "run/baselines", which=["ridge-all-layers", "fwrf", "factortopy"], steps=60, progress=False
 )
 figure = ft.plot.baselines(scores)
+figure

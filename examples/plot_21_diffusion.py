@@ -24,3 +24,4 @@ print("steps at one block:", steps.layers)
 subject = ft.simulate_subject(blocks, planted_channels=5, seed=0, progress=False)
 mapping = ft.fit(blocks, subject, seed=0, steps=30, progress=False)
 figure = ft.plot.layers(mapping)
+figure

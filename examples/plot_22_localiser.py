@@ -18,6 +18,7 @@ print(len(cats.ids), "and", len(buildings.ids), "photographs;", int(found.signif
 # %%
 # Voxels that do not pass the control of false discoveries are pale.
 figure = ft.plot.contrast_map(found, ("cat", "buildings"))
+figure
 
 # %%
 # The t is over photographs: other photographs of these kinds would differ as well. It does not say how sure the mapping

@@ -19,3 +19,4 @@ ranking.table.head()
 network = ft.load_network("squeezenet-1.1")
 seen = network.preprocessing.seen
 figure = ft.plot.contact_sheet(ranking, lambda name: seen(photographs.image(photographs.ids.index(name))), 5)
+figure

@@ -26,3 +26,4 @@ print("the same numbers:", np.allclose(curves[vertices], mapping.dataset["r2"].v
 # %%
 # The same map, as factortopy draws it.
 figure = ft.plot.scores(mapping)
+figure
