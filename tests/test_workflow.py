@@ -114,6 +114,13 @@ def test_images_without_tokens_are_named(tokens):
         fit(tokens, make_subject(ids), progress=False, **FAST)
 
 
+def test_images_of_a_split_without_tokens_are_named(tokens):
+    ids = (*tokens.image_ids[:-1], "image-99")
+    split = Split(ids[:40], ids[40:44], ids[44:])
+    with pytest.raises(DataError, match=r"1 of 48 images of 'arrays' have no tokens.*'image-99'"):
+        fit(tokens, make_subject(ids), split=split, progress=False, **FAST)
+
+
 def test_a_split_of_other_images_is_refused(tokens, subject):
     split = Split(("image-00",), ("image-01",), ("nowhere",))
     with pytest.raises(DataError, match=r"1 images without responses \(first: 'nowhere'\)"):

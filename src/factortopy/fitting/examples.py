@@ -183,20 +183,24 @@ def image_scenes(tokens: TokenStore, subject: Subject) -> list[str] | None:
     Raises:
         DataError: if an image of the subject has no tokens.
     """
-    missing = set(subject.image_ids) - set(tokens.image_ids)
-    if missing:
-        raise DataError(
-            f"{len(missing)} of {len(subject.distinct_image_ids)} images of {subject.name!r} have no tokens "
-            f"in {tokens.path} (first: {min(missing)!r}); extract tokens of the same images",
-            path=tokens.path,
-        )
     images = subject.distinct_image_ids
+    _check_tokens(tokens, subject, images)
     groups = tokens.image_ids if tokens.image_groups is None else tokens.image_groups
     group = dict(zip(tokens.image_ids, groups, strict=True))
     scenes, pictures = [group[image] for image in images], _pictures(tokens, images)
     if len(set(pictures)) < len(images):
         return _joined(scenes, pictures)
     return None if tokens.image_groups is None else scenes
+
+
+def _check_tokens(tokens: TokenStore, subject: Subject, images: Sequence[str]) -> None:
+    missing = set(images) - set(tokens.image_ids)
+    if missing:
+        raise DataError(
+            f"{len(missing)} of {len(images)} images of {subject.name!r} have no tokens "
+            f"in {tokens.path} (first: {min(missing)!r}); extract tokens of the same images",
+            path=tokens.path,
+        )
 
 
 def _pictures(tokens: TokenStore, images: Sequence[str]) -> Sequence[str]:
@@ -263,7 +267,7 @@ def split_examples(
     All trials of each image of the split are among them.
 
     Raises:
-        DataError: if the split names an image without responses, or has one picture on two sides.
+        DataError: if the split names an image without responses or without tokens, or has one picture on two sides.
     """
     rows_of: dict[str, list[int]] = {}
     for index, image in enumerate(subject.image_ids):
@@ -273,6 +277,7 @@ def split_examples(
     unknown = [image for side in sides.values() for image in side if image not in rows_of]
     if unknown:
         raise DataError(f"the split names {len(unknown)} images without responses (first: {unknown[0]!r})")
+    _check_tokens(tokens, subject, [image for side in sides.values() for image in side])
     _check_pictures(tokens, split)
     rows = {name: np.array([row for image in side for row in rows_of[image]], int) for name, side in sides.items()}
     training = rows["train"] if len(rows["train"]) else np.concatenate(list(rows.values()))
