@@ -188,6 +188,7 @@ def engine_of(name, folder):
     return {"ray": OnRay, "local": lambda folder: OnSlurm(folder, cluster="local", most=2)}[name](folder)
 
 
+@pytest.mark.slow  # four processes, each of which loads all libraries
 def test_jobs_that_are_told_to_end_are_queued_again_and_give_the_same_results(undisturbed):
     pytest.importorskip("submitit", reason="the extra 'slurm' is not installed")
     workplace, wanted = undisturbed
