@@ -59,9 +59,10 @@ def surrogate_maps(
         ShapeError: if the shapes do not fit together.
 
     Example:
-        >>> some = np.flatnonzero(subject.voxels.rois["V1"])[:60]
-        >>> drawn = ft.surrogate_maps(mapping.dataset["depth"].values[some], subject.voxels.coordinates[some], count=3)
-        >>> drawn.shape == (3, 60)
+        >>> depth = mapping.dataset["depth"].values
+        >>> some = np.flatnonzero(np.isfinite(depth))[:60]  # it is blank where nothing is predicted
+        >>> drawn = ft.surrogate_maps(depth[some], subject.voxels.coordinates[some], count=3)
+        >>> drawn.shape == (3, len(some))
         True
     """
     values, coordinates = as_array(values, "values"), as_array(coordinates, "coordinates")
