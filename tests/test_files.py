@@ -69,4 +69,15 @@ def test_hashes(tmp_path):
     assert sha256_array(array) != sha256_array(array.reshape(2, 3))
     assert sha256_array(array) != sha256_array(array.astype(np.int32))
     assert sha256_array(array[::2]) == sha256_array(array[::2].copy())
+
+
+def test_a_large_array_is_told_by_digests_of_its_parts(monkeypatch):
+    monkeypatch.setattr("factortopy.storage.files.DIGESTED", 16)
+    array = np.arange(5, dtype=np.int64)
+    parts = [hashlib.sha256(array.tobytes()[start : start + 16]).digest() for start in (0, 16, 32)]
+    assert sha256_array(array) == hashlib.sha256(b"<i8(5,)" + b"".join(parts)).hexdigest()
+    for place in range(5):
+        other = array.copy()
+        other[place] += 1
+        assert sha256_array(other) != sha256_array(array)
     assert sha256_text("ab", "c") != sha256_text("a", "bc")
