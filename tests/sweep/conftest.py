@@ -1,5 +1,7 @@
 """A sweep of two tiny networks on two tiny subjects, made of random numbers, whose tasks take a second or less."""
 
+import shutil
+
 import numpy as np
 import pytest
 import tomli_w
@@ -8,6 +10,7 @@ from PIL import Image
 from factortopy.sweep import InProcess, Record, plan_tasks, read_sweep, run_sweep
 
 IMAGES, VOXELS = 40, 24
+ROIS = ("V1", "V2", "V3", "OPA", "EBA", "FFA")
 FITS = {"steps": 2, "validate_every": 1, "width": 4, "batch_size": 16, "components": 4}
 ASKED = {
     "networks": [{"name": "timm/test_vit", "untrained": True}],
@@ -30,6 +33,9 @@ def make_subject(folder, seed):
         Image.fromarray(picture).save(folder / "images" / name)
     np.save(folder / "responses.npy", random.normal(size=(IMAGES, VOXELS)).astype(np.float32))
     np.save(folder / "coordinates.npy", random.uniform(0, 100, (VOXELS, 3)))
+    (folder / "rois").mkdir()
+    for place, name in enumerate(ROIS):
+        np.save(folder / "rois" / f"{name}.npy", np.arange(VOXELS) % len(ROIS) == place)
     (folder / "image_ids.txt").write_text("\n".join(names) + "\n")
     (folder / "subject.toml").write_text(f'name = "{folder.name}"\nimages = "images"\n')
 
@@ -74,3 +80,10 @@ def done_before(tmp_path_factory):
     done = Workplace(tmp_path_factory.mktemp("before"))
     done.run()
     return done
+
+
+@pytest.fixture
+def done(workplace, done_before):
+    """A workplace whose sweep has run."""
+    shutil.copytree(done_before.folder / "study", workplace.folder / "study")
+    return workplace

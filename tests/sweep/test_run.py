@@ -2,16 +2,15 @@
 
 import errno
 import json
-import multiprocessing
 import resource
 import signal
 import subprocess
 import sys
 import time
 from contextlib import suppress
-from functools import partial
 from importlib.util import find_spec
 
+import numpy as np
 import psutil
 import pytest
 from typer.testing import CliRunner
@@ -79,7 +78,22 @@ def test_a_sweep_is_done_once_and_never_again(workplace, monkeypatch):
     assert "7" in told.stdout.split("all")[1]
 
 
-def test_a_task_that_fails_is_told_and_others_go_on(workplace, monkeypatch):
+def drawn(study, work, *words):
+    """The table that ``factortopy paper`` makes of a sweep."""
+    said = CliRunner().invoke(app, ["paper", "table1", "--sweep", str(study), "-w", str(work), "-q", *words])
+    assert said.exit_code == 0, said.stderr
+    facts = json.loads((work / "table1" / "table1.json").read_text())
+    return {row["label"]: row for row in facts["tables"]["table1"]}, facts
+
+
+def stand_in(record, task):
+    """A comparison without its figures."""
+    (record.folder / task.result).mkdir(parents=True)
+    return ""
+
+
+def test_a_task_that_fails_is_told_and_others_go_on_and_what_is_there_is_drawn(done, monkeypatch):
+    workplace, study = done, done.folder / "study"
     workplace.ask(networks=TWO)
     usual = work_module.WORK["fit"]
 
@@ -95,9 +109,30 @@ def test_a_task_that_fails_is_told_and_others_go_on(workplace, monkeypatch):
     assert (counts["done"], counts["failed"], counts["held back"]) == (4, 1, 2)
     assert list(counts["failures"].values()) == ["the moon is full"]
     assert "the moon is full" in said.stderr
-    assert "the moon is full" in (workplace.folder / "study" / "status.html").read_text()
+    assert "the moon is full" in (study / "status.html").read_text()
+    rows, _ = drawn(study, workplace.folder / "paper")
+    assert list(rows) == ["max", "timm/test_vit"]
     monkeypatch.setitem(work_module.WORK, "fit", usual)
+    monkeypatch.setitem(work_module.WORK, "compare", stand_in)
     assert workplace.run().counts() == {State.DONE: 7}
+    rows, facts = drawn(study, workplace.folder / "paper")
+    mappings = {folder.name.split("_untrained")[0]: Mapping.load(folder) for folder in (study / "mappings").iterdir()}
+    one, other = (mappings[name].dataset["r2"].values for name in ("timm_test_vit", "timm_test_vit2"))
+    of_roi = np.arange(len(one)) % 6 == 3  # as conftest.py gives them
+    assert rows["max"]["OPA"] == pytest.approx(np.maximum(one, other)[of_roi].mean(), abs=1e-6)
+    below = np.maximum(one, other)[of_roi] - other[of_roi]
+    assert rows["timm/test_vit2"]["OPA"] == pytest.approx(np.sqrt((below**2).mean()), abs=1e-6)
+    assert len(facts["fits"]) == 2
+    assert not facts["simulated"]
+
+
+def test_a_sweep_that_has_nothing_to_draw_is_one_line(workplace):
+    workplace.record.describe(workplace.plan())
+    for folder, expected in (("study", "is done yet"), ("nowhere", "holds no sweep")):
+        said = CliRunner().invoke(app, ["paper", "table1", "-q", "--sweep", str(workplace.folder / folder)])
+        assert said.exit_code == 2
+        assert expected in said.stderr
+        assert len(said.stderr.splitlines()) == 1
 
 
 def test_a_full_disk_is_told_and_gone_on_with_when_there_is_room(workplace, monkeypatch):
@@ -118,10 +153,13 @@ def test_a_full_disk_is_told_and_gone_on_with_when_there_is_room(workplace, monk
 def test_a_disk_that_is_full_leaves_nothing_half_written(undisturbed):
     workplace, wanted = undisturbed
     study = workplace.folder / "study"
-    words = [sys.executable, "-m", "factortopy", "sweep", str(workplace.file), "-q"]
-    little = partial(resource.setrlimit, resource.RLIMIT_FSIZE, (2**14, 2**14))  # files of tokens are larger
-    said = subprocess.run(words, check=False, preexec_fn=little, stderr=subprocess.PIPE, text=True)
-    assert said.returncode == 2
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2**14, before[1]))  # files of tokens are larger
+    try:
+        said = command(workplace.file, "-q")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert said.exit_code == 2
     assert len(said.stderr.splitlines()) == 1
     assert "tokens" in said.stderr
     assert "make room" in said.stderr
@@ -144,24 +182,27 @@ def test_two_sweeps_on_a_folder_and_two_workers_on_a_task(workplace):
     assert look(record).states[tasks[0].key] is State.WAITING
 
 
-def test_what_was_left_half_written_goes_at_the_next_start(workplace):
+def test_what_was_left_half_written_goes_at_the_next_start(done):
+    workplace = done
     tasks, study = workplace.plan(), workplace.folder / "study"
     fit = next(task for task in tasks if task.kind == "fit")
     half = study / "mappings" / f".{fit.name}.0123abcd.partial"
-    half.mkdir(parents=True)
+    half.mkdir()
     (half / "dataset").touch()
     (study / ".results.csv.0123abcd.partial").touch()
     workplace.run()
     assert not [path for path in study.rglob("*") if path.name.endswith((".partial", ".old", ".checkpoint"))]
 
 
-def test_a_damaged_result_is_named_with_its_remedy(workplace):
-    workplace.run()
+def test_a_damaged_result_is_named_with_its_remedy(done):
+    workplace = done
     (folder,) = (workplace.folder / "study" / "mappings").iterdir()
     (folder / "parameters.safetensors").write_bytes(b"x")
-    workplace.ask(networks=TWO)
+    (score,) = (task for task in workplace.plan() if task.kind == "score")
+    (workplace.record.notes / "done" / f"{score.key}.json").unlink()
     progress = workplace.run()
-    (reason,) = (workplace.record.failure(task) for task in progress.tasks if task.kind == "compare")
+    assert progress.counts() == {State.DONE: 2, State.FAILED: 1}
+    reason = workplace.record.failure(score)
     assert str(folder) in reason
     assert len(reason.splitlines()) == 1
 
@@ -263,21 +304,22 @@ def test_status_of_no_sweep_is_one_line(tmp_path):
     assert command("status").exit_code == 2
 
 
-def _hold(folder, ready):
-    from factortopy.sweep import Record
-
-    with Record(folder).only("x"):
-        ready.set()
-        time.sleep(60)
+HOLD = """
+import filelock, sys
+with filelock.FileLock(sys.argv[1]):
+    print("held", flush=True)
+    sys.stdin.read()
+"""
 
 
 def test_a_lock_falls_with_its_process(workplace):
-    context = multiprocessing.get_context("spawn")
-    ready = context.Event()
-    holder = context.Process(target=_hold, args=(str(workplace.record.folder), ready))
-    holder.start()
-    assert ready.wait(60)
-    assert workplace.record.is_held("x")
-    holder.kill()
-    holder.join()
-    assert not workplace.record.is_held("x")
+    record = workplace.record
+    with record.only("x"):  # makes its folder
+        pass
+    words = [sys.executable, "-c", HOLD, str(record.notes / "locks" / "x")]
+    with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as holder:
+        assert holder.stdout.readline() == "held\n"
+        assert record.is_held("x")
+        holder.kill()
+        holder.wait()
+        assert not record.is_held("x")

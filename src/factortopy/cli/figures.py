@@ -127,6 +127,10 @@ def paper(
     simulated: Annotated[
         bool, Option("--simulated", help="SIMULATED subjects and networks that need no model hub.")
     ] = False,
+    sweep: Annotated[
+        Path | None,
+        Option(metavar="FOLDER", help="Draw the fits of a sweep that are done by now, in place of new ones."),
+    ] = None,
     work: Annotated[
         Path, Option("--work", "-w", help="Folder of tokens, fits and results, shared by all items.")
     ] = Path("paper-run"),
@@ -166,8 +170,13 @@ def paper(
         print_table("Figures and tables", [(one.name, one.title) for one in items.values()], ("name", "shows"))
         return
     chosen = list(items.values()) if item == "all" else [ft.paper.find_item(item)]
-    if simulated == bool(data) and (simulated or not dry_run):
-        raise DataError("give --data FOLDER of measured responses, or --simulated; one of them")
+    kept = [] if sweep is None else ft.sweep.finished_fits(ft.sweep.Record(sweep))
+    if sweep is not None and not kept:
+        raise DataError(f"no fit of the sweep in {sweep} is done yet; wait for the first", path=sweep)
+    if bool(kept) + simulated + bool(data) != 1 and (simulated or kept or not dry_run):
+        raise DataError("give --data FOLDER of measured responses, --sweep FOLDER of fits, or --simulated; one of them")
+    if kept and dry_run:
+        raise DataError("--sweep makes no fits, so that it takes nothing; leave --dry-run")
     opt.check_output(work / "fits")
     study = ft.paper.Study(
         ft.paper.StudyPlan(
@@ -175,7 +184,8 @@ def paper(
             simulated=simulated,
             data=tuple(data or ()),
             subjects=_numbers(subjects),
-            networks=tuple(opt.split_names(networks) or ()),
+            kept=tuple(ft.paper.KeptFit(**fit) for fit in kept),
+            networks=tuple(opt.split_names(networks) or ft.paper.networks_of([fit["network"] for fit in kept])),
             weights={name: Path(file) for name, file in map(_pair, weights or [])},
             labelled=tuple(labelled or ()),
             root=root,
@@ -202,7 +212,7 @@ def paper(
         states |= {name: f"skipped: {reason}" for name, reason in outcome.skipped.items()}
         states |= dict.fromkeys(outcome.failed, "failed")
         times = [(name, readable_seconds(seconds), states[name]) for name, seconds in outcome.times.items()]
-        title = "Figures and tables" + (", SIMULATED subjects" if study.plan.simulated else "")
+        title = "Figures and tables" + (", SIMULATED subjects" if study.simulated else "")
         print_table(title, times, ("", "time", ""), names=True)
     for name, reason in outcome.failed.items():
         typer.echo(f"error: {name}: {reason}", err=True)

@@ -2,7 +2,9 @@ from .costs import estimate_items as estimate_items
 from .item import Item as Item
 from .members import TINY_DIFFUSION as TINY_DIFFUSION
 from .members import Member as Member
+from .members import networks_of as networks_of
 from .numbers import paper_table as paper_table
+from .plan import KeptFit as KeptFit
 from .plan import StudyPlan as StudyPlan
 from .run import ITEMS as ITEMS
 from .run import Outcome as Outcome

@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from matplotlib.figure import Figure
 
@@ -64,6 +65,23 @@ SHOWN_NOTES = {
 }
 
 
+KEPT_NOTE = "the fits were made before, such as by a sweep: how is written in each one's provenance"
+
+
+def _notes(study: Study) -> list[str]:
+    simulated = [SIMULATED_NOTE] if study.plan.simulated else []
+    simulated += ["SIMULATED subjects: numbers are not comparable to the paper's"] if study.simulated else []
+    return [*simulated[:1], KEPT_NOTE if study.plan.kept else SHOWN_NOTES[study.plan.shown]]
+
+
+def _how(study: Study) -> dict[str, Any]:
+    """How the fits were made, or which were read."""
+    if study.plan.kept:
+        return {"fits": list(map(str, dict.fromkeys(study.read)))}
+    settings = study.plan.settings().model_dump(exclude_none=True)
+    return {"preprocessing": study.plan.shown or "own", "settings": settings}
+
+
 def write_result(item: Item, result: Result, study: Study) -> list[Path]:
     """Write pictures as PNG and SVG, tables as CSV, and all in words and numbers as JSON, to ``work/<item>``."""
     folder = study.plan.work / item.name
@@ -72,12 +90,11 @@ def write_result(item: Item, result: Result, study: Study) -> list[Path]:
     facts = provenance(
         item=item.name,
         title=item.title,
-        simulated=study.plan.simulated,
-        notes=[*([SIMULATED_NOTE] if study.plan.simulated else []), SHOWN_NOTES[study.plan.shown], *result.notes],
-        preprocessing=study.plan.shown or "own",
+        simulated=study.simulated,
+        notes=[*_notes(study), *result.notes],
         left_out=study.left_out,
-        subjects=len(study.plan.subject_sources),
-        settings=study.plan.settings().model_dump(exclude_none=True),
+        subjects=study.subjects,
+        **_how(study),
         pictures={name: alt_text(figure) for name, figure in result.figures.items()},
         tables=result.tables,
     )

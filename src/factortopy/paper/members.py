@@ -96,6 +96,16 @@ def members_of(table: str, simulated: bool, networks: Sequence[str] = ()) -> tup
     return (*STAND_INS, *steps)
 
 
+def networks_of(names: Sequence[str]) -> tuple[str, ...]:
+    """Networks of fits that are there, to be named in a plan: none where all are the paper's, which has tables of them.
+
+    Args:
+        names: of the networks.
+    """
+    paper = {row.network for table in ("table1", "table2") for row in paper_table(table).rows}
+    return () if paper.issuperset(names) else tuple(dict.fromkeys(names))
+
+
 def base_members(simulated: bool, networks: Sequence[str] = ()) -> tuple[Member, ...]:
     """The networks of figures 4, 5 and 7: of base size, without diffusion."""
     members = members_of("table1", simulated, networks)

@@ -91,7 +91,7 @@ def table1_rows(mappings: MappingType[Member, Mapping]) -> list[Row]:
 
 def layer_jobs(study: Study) -> list[Job]:
     """Sizes for the first subject, the base sizes for all."""
-    others = range(1, len(study.plan.subject_sources))
+    others = range(1, study.subjects)
     sizes = [Job(member) for member in _members(study, "table2")]
     return [*sizes, *(Job(member, index) for index in others for member in _bases(study))]
 
@@ -104,7 +104,7 @@ def make_layers(study: Study) -> Result:
     if averages:
         titles["figure5"] = "Layer selectors, subject average", averages
     titles["figure5_sizes" if averages else "figure5"] = "Layer selectors by size, first subject", sizes
-    for index in range(1, len(study.plan.subject_sources)):
+    for index in range(1, study.subjects):
         here = {member: mappings[index] for member, mappings in by_network.items() if len(mappings) > index}
         subject = next(iter(here.values())).dataset.attrs["subject"]
         titles[f"figure5_subject{index + 1}"] = f"Layer selectors, {subject}", here
@@ -178,7 +178,7 @@ def _compared(table: str, member: Member, ours: MappingType[str, float | None]) 
 def _by_subject(study: Study) -> dict[Member, list[Mapping]]:
     """Mappings of the base sizes: all subjects of each network that can be had."""
     by_network: dict[Member, list[Mapping]] = {}
-    for index in range(len(study.plan.subject_sources)):
+    for index in range(study.subjects):
         try:
             for member, mapping in study.fits(_bases(study), index).items():
                 by_network.setdefault(member, []).append(mapping)

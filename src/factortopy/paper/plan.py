@@ -29,6 +29,29 @@ PLANTED_CHANNELS = 5
 
 
 @dataclass(frozen=True)
+class KeptFit:
+    """A fit that is there, such as one of a sweep.
+
+    Attributes:
+        network: its name, as tables of the paper or ``networks`` of a plan name it.
+        subject: name of the subject.
+        folder: of the mapping.
+        recipe: of the fit.
+        seed: of the fit.
+        topology: whether selectors are smooth over the cortex.
+        simulated: whether the subject is.
+    """
+
+    network: str
+    subject: str
+    folder: Path
+    recipe: Recipe = "default"
+    seed: int = 0
+    topology: bool = True
+    simulated: bool = False
+
+
+@dataclass(frozen=True)
 class StudyPlan:
     """What the figures and tables are made from.
 
@@ -36,6 +59,7 @@ class StudyPlan:
         work: folder of the tokens, fits and results.
         simulated: subjects that are simulated, and networks that need no model hub.
         data: folders of measured subjects, each of one subject or of a data set with several.
+        kept: fits that are there already, such as a sweep's: with any, no others are made.
         subjects: numbers of the subjects, where a folder holds several; those of the paper (1, 2, 3), or two
             where they are simulated, if empty.
         networks: names of networks instead of the paper's.
@@ -57,6 +81,7 @@ class StudyPlan:
     work: Path
     simulated: bool = False
     data: tuple[Path, ...] = ()
+    kept: tuple[KeptFit, ...] = ()
     subjects: tuple[int, ...] = ()
     networks: tuple[str, ...] = ()
     weights: MappingType[str, Path] = field(default_factory=dict)
@@ -133,7 +158,9 @@ class StudyPlan:
 
     @property
     def chosen_recipe(self) -> Recipe:
-        """The recipe of the fits."""
+        """The recipe of the fits; of fits that are there, the first one's."""
+        if self.kept:
+            return self.recipe or self.kept[0].recipe
         return self.recipe or ("default" if self.simulated else "paper")
 
     @property

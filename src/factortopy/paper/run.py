@@ -74,7 +74,7 @@ def run_items(items: Iterable[Item], study: Study, tell: Callable[[str], None] =
     for item in items:
         tell(f"{item.name}: {item.title}")
         start = time.perf_counter()
-        study.left_out = {}
+        study.left_out, study.read = {}, []
         try:
             outcome.done[item.name] = write_result(item, item.make(study), study)
         except Exception as error:

@@ -46,13 +46,29 @@ class Study:
         fitted: fits that were run.
         reused: fits that were found in the folder.
         left_out: networks that could not be had, with the reason.
+        read: folders of the plan's kept fits that were read.
     """
 
     plan: StudyPlan
     fitted: int = 0
     reused: int = 0
     left_out: dict[str, str] = field(default_factory=dict)
+    read: list[Path] = field(default_factory=list)
     _open: tuple[int, Subject] | None = None
+
+    @property
+    def subjects(self) -> int:
+        """Their number."""
+        return len(self._kept_subjects) if self.plan.kept else len(self.plan.subject_sources)
+
+    @property
+    def simulated(self) -> bool:
+        """Whether any subject is simulated."""
+        return self.plan.simulated or any(fit.simulated for fit in self.plan.kept)
+
+    @property
+    def _kept_subjects(self) -> list[str]:
+        return list(dict.fromkeys(fit.subject for fit in self.plan.kept))
 
     def subject(self, index: int = 0) -> Subject:
         """A subject by its index in the plan, from 0; only the last one asked for is held in memory."""
@@ -122,6 +138,8 @@ class Study:
 
     def fit(self, job: Job) -> Mapping:
         """A mapping, fitted if it is not there; a fit that was stopped goes on."""
+        if self.plan.kept:
+            return self._kept(job)
         plan, tokens, subject = self.plan, self.tokens(job.member, job.subject), self.subject(job.subject)
         settings, machine = plan.settings(job.topology), plan.machine
         split = default_split(tokens, subject, plan.seed)
@@ -136,6 +154,20 @@ class Study:
             tokens, subject, folder, settings, split=split, machine=machine, bootstrap=plan.bootstrap,
             progress=plan.progress, description=job.member.label[:20],
         )  # fmt: skip
+
+    def _kept(self, job: Job) -> Mapping:
+        plan, subject = self.plan, self._kept_subjects[job.subject]
+        wanted = job.member.network, subject, plan.chosen_recipe, plan.seed, job.topology
+        for fit in plan.kept:
+            if (fit.network, fit.subject, fit.recipe, fit.seed, fit.topology) == wanted:
+                self.reused += 1
+                self.read.append(fit.folder)
+                return Mapping.load(fit.folder)
+        how = f"seed {plan.seed}" + ("" if job.topology else " without topology")
+        raise UnavailableError(
+            f"no fit of {job.member.network} on {subject} by the {plan.chosen_recipe} recipe with {how} "
+            "is there; it may come yet, or give --recipe or --seed"
+        )
 
     def fits(self, members: Sequence[Member], index: int = 0) -> dict[Member, Mapping]:
         """A mapping of each network that can be had, at least one; the others go to ``left_out``."""

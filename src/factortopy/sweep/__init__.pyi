@@ -20,4 +20,5 @@ from .watch import failures as failures
 from .watch import status_table as status_table
 from .watch import watching as watching
 from .watch import write_page as write_page
+from .work import finished_fits as finished_fits
 from .work import run_task as run_task
