@@ -42,6 +42,14 @@ def test_figures_by_name_fade_where_they_show_what_is_read(limited, name):
     assert ("pale where" in figure.get_label()) == faded
 
 
+def test_the_figure_counts_vertices_without_a_prediction(mapping):
+    assert "without a prediction" not in plot.scale(mapping).get_label()
+    share = mapping.dataset["scale_share"].values.copy()
+    share[[0, 2, 5]] = np.nan
+    holes = Mapping(mapping.dataset.assign(scale_share=("voxel", share)))
+    assert f"no colour: 3 of {len(share):,} without a prediction" in plot.scale(holes).get_label()
+
+
 def test_fading_needs_limits(mapping):
     with pytest.raises(DataError, match="bootstrap"):
         plot.layers(mapping, fade=True)

@@ -182,9 +182,12 @@ def _page(
     source: str,
     alt: str,
 ) -> Figure:
-    """One map of what each voxel reads, pale where that is uncertain if ``fade`` is set."""
+    """One map of what each voxel reads, pale where that is uncertain if ``fade`` is set; how many have none is said."""
     if nothing_found(mapping) if fade is None else fade:
         rgba, source = fade_out(mapping, rgba), f"{source}, pale where R² is uncertain"
+    blank = int((rgba[:, 3] == 0).sum())
+    if blank:
+        source += f"; no colour: {blank:,} of {len(rgba):,} without a prediction"
     return map_page(mapping, title, [CortexPanel(mapping, rgba)], [key], source=source, alt=alt, views=views)
 
 
