@@ -33,7 +33,14 @@ def test_limits_of_voxels_hold_as_many_as_they_say():
     for name in ("depth", "scale_share"):
         held = (limits[f"{name}_low"] <= truth) & (truth <= limits[f"{name}_high"])
         assert held.mean() == pytest.approx(0.95, abs=0.02)
-        np.testing.assert_allclose(0.5 - limits[f"{name}_low"], limits[f"{name}_high"] - 0.5, atol=1e-6)
+
+
+def test_limits_lie_on_the_side_that_values_are_drawn_from():
+    """Found lies .2 below what was planted, give or take .05: so must the truth lie above what is found."""
+    error = np.random.default_rng(2).normal(-0.2, 0.05, VOXELS)
+    limits = with_training(values_of(PLANTED + error), ROIS, HALF, 0)
+    assert 0.5 - limits["depth_low"].mean() == pytest.approx(0.01, abs=1e-3)  # as without training
+    assert limits["depth_high"].mean() - 0.5 == pytest.approx(0.2 + 1.96 * 0.05, abs=0.01)
 
 
 def test_what_is_drawn_together_widens_the_line():

@@ -60,6 +60,17 @@ class PlantedErrors(NamedTuple):
         kept = min(slope, *(_slope(found, planted, known & part) for part in (half, ~half)))
         return cls(error, rest, 1 / float(np.clip(kept, LEAST_SLOPE, 1)) - 1)
 
+    def reach(self, half: Bool[np.ndarray, "voxel"], *, below: bool = False) -> float:
+        """How far what was found lies above what was planted, or below it, in 97.5 % of the half where that is farther.
+
+        Args:
+            half: voxels in which other maps than those found were planted.
+            below: whether it lies below.
+        """
+        error = -self.whole if below else self.whole
+        parts = (error[part & np.isfinite(error)] for part in (half, ~half))
+        return max(0.0, *(float(np.quantile(part, (1 + CONFIDENCE) / 2)) for part in parts if len(part)))
+
 
 def _slope(
     found: Float[np.ndarray, "voxel"], planted: Float[np.ndarray, "voxel"], known: Bool[np.ndarray, "voxel"]
@@ -79,8 +90,8 @@ def with_training(
 ) -> dict[str, np.ndarray]:
     """Limits and draws of depth, scale and hierarchy line, widened by what a bootstrap says of the training.
 
-    Limits of voxels lie as far from their value as 95 % of the simulated voxels from theirs, in the half where that is
-    farther, and the limits over test images beside. To the draws of ROI means come errors as large as the mean errors
+    Limits of voxels lie as far below and above their value as hold 95 % of the simulated voxels, in the half where that
+    is farther, and the limits over test images beside: where values are drawn to one side, they lie on the other. To the draws of ROI means come errors as large as the mean errors
     of the simulated ROIs in each half, and what follows from values being drawn together, which is common to all ROIs;
     both of Student's distribution, as they are known from no more than these ROIs. The line's draws follow from those
     of its ROIs.
@@ -102,9 +113,7 @@ def with_training(
         errors = PlantedErrors.of(*told, np.isfinite(own), half)
         if errors is None:
             continue
-        missed = [np.abs(errors.whole[part & np.isfinite(errors.whole)]) for part in (half, ~half)]
-        reach = max(np.quantile(part, CONFIDENCE) for part in missed if len(part))
-        for end, sign in (("low", -1), ("high", 1)):
+        for end, sign, reach in (("low", -1, errors.reach(half)), ("high", 1, errors.reach(half, below=True))):
             distance = np.hypot(own - values[f"{variable}_{end}"], reach)
             changed[f"{variable}_{end}"] = (own + sign * distance).astype(np.float32)
         drawn = values[f"drawn_{name}"]
