@@ -11,8 +11,7 @@ keeps what voxels share. The signal's variance is ::
     h_i = R2_i (1 + r / R) / 2        R2_i: of the fitted rows, R their mean, r the mean R^2 of test images
 
 as a regression's R^2 lies as far above what its channels could reach on the rows it was fitted to as it lies below it
-on new ones. To cost little, only patches of a large cortex are simulated, and fitted with half of the steps, of half as
-many images.
+on new ones. To cost little, only patches of a large cortex are simulated, and fitted with half as many images a step.
 What is kept is depth and scale by share, found and planted, on the test images.
 """
 
@@ -50,7 +49,7 @@ FEWEST, SHARE = 640, 12
 PATCHES = 8
 """Patches of the cortex in each half that they lie in."""
 FEWER = 2
-"""One of so many steps is repeated, with one of so many images: fewer steps would learn no scales."""
+"""One of so many images a step is taken. Fewer steps would learn no scales."""
 STAGE = "parametric-bootstrap"
 REMEMBERED = ("reduction", "noise", "noise-of-parcels", "patches")
 """Stages of a fit that hold for simulated responses, to the same images and as noisy: what was decided there, too."""
@@ -192,7 +191,7 @@ def fit_simulated(
     responses = _rescaled(signal, explained).add_(_rescaled(noise, 1 - explained))
     halves = responses.tensor_split([len(sides["train"])])
     training, validation = (with_responses(side, half) for side, half in zip(fitted, halves, strict=True))
-    few = {name: -(-getattr(settings, name) // FEWER) for name in ("steps", "batch_size")} | {"starts": 1}
+    few = {"batch_size": -(-settings.batch_size // FEWER), "starts": 1}
     again = train(part, settings.model_copy(update=few), (training, validation)).model
     (depth, scale), (planted_depth, planted_scale) = (_shares(one, sides["test"]) for one in (again, planted))
     simulated = {name: np.full(len(voxels), np.nan, np.float32) for name in SIMULATED}

@@ -91,10 +91,10 @@ def with_training(
     """Limits and draws of depth, scale and hierarchy line, widened by what a bootstrap says of the training.
 
     Limits of voxels lie as far below and above their value as hold 95 % of the simulated voxels, in the half where that
-    is farther, and the limits over test images beside: where values are drawn to one side, they lie on the other. To the draws of ROI means come errors as large as the mean errors
-    of the simulated ROIs in each half, and what follows from values being drawn together, which is common to all ROIs;
-    both of Student's distribution, as they are known from no more than these ROIs. The line's draws follow from those
-    of its ROIs.
+    is farther, and the limits over test images beside: where values are drawn to one side, they lie on the other. To
+    the draws of ROI means come errors as large as the mean errors of the simulated ROIs in each half, and what follows
+    from values being drawn together, which is common to all ROIs; both of Student's distribution, as they are known
+    from no more than these ROIs. The line's draws follow from those of its ROIs.
 
     Args:
         values: variables of a mapping with limits over test images, and of its parametric bootstrap.
