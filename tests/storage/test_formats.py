@@ -15,7 +15,7 @@ from factortopy.storage import Checkpoint, Part, ShardedStore, check_format
 
 @pytest.mark.parametrize("said", [None, 3, "", "factortopy-mapping-1", "factortopy-mapping-2", "factortopy-tokens-9"])
 def test_formats_of_this_version_and_other_kinds_are_not_newer(said):
-    check_format("folder", said, "factortopy-mapping-2")
+    assert check_format("folder", said, "factortopy-mapping-2") is None
 
 
 @pytest.mark.parametrize("said", ["factortopy-mapping-3", "factortopy-mapping-10"])
