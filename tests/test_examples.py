@@ -204,7 +204,9 @@ def test_the_python_of_a_page_runs(page, names, here, quickly):
     photographs = ft.open_images(here / "photographs")
     (here / "run").unlink()  # what the pages write there, they make themselves
     known = names | {"photographs": photographs} | given_of(page.name, names, here)
-    for match in re.finditer(r"^```python\n(.*?)^```", text, re.DOTALL | re.MULTILINE):
+    blocks = list(re.finditer(r"^```python\n(.*?)^```", text, re.DOTALL | re.MULTILINE))
+    assert len(blocks) == text.count("```python"), "a block that is not read as one never runs"
+    for match in blocks:
         before = text[: match.start()].count("\n") + 1
         exec(compile("\n" * before + match[1], page.name, "exec"), known)  # a fault names the page's line
     plt.close("all")
