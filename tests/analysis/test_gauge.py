@@ -16,6 +16,7 @@ from factortopy.analysis import (
     shares,
 )
 from factortopy.analysis import Selectors as AnySelectors
+from factortopy.analysis.heldout import gauge as gauge_module
 from factortopy.analysis.heldout.gauge import aligned_covariances
 from factortopy.errors import DataError
 from factortopy.model import ChannelAlign, ChannelMap, FactorTopy, FixedSelectors, FreeSelectors, Selection
@@ -158,6 +159,30 @@ def test_canonical_features_are_as_the_formula_says(model, tokens):
     square = np.trace(sizes, axis1=2, axis2=3) / WIDTH
     np.testing.assert_allclose(square.mean(axis=0), 1, atol=1e-6)
     np.testing.assert_allclose(square.mean(axis=1), 1, atol=1e-6)
+
+
+def test_features_of_very_unequal_variance_are_balanced_in_few_rounds(monkeypatch):
+    """As those of a network with random weights, which rounds without foresight take hundreds for."""
+    rng, count, width = np.random.default_rng(0), 12, 60
+    axes, _ = np.linalg.qr(rng.normal(size=(width, width)))
+    roots = axes * np.logspace(-2, 0, width)
+    parts = (
+        roots @ (np.eye(width) + 0.3 * rng.normal(size=(2, count, width, width))) * rng.lognormal(size=(count, 1, 1))
+    )
+    covariances = torch.from_numpy(parts @ parts.swapaxes(2, 3))
+    rounds = []
+    whitening = gauge_module._whitening
+    monkeypatch.setattr(gauge_module, "_whitening", lambda *given: rounds.append(1) or whitening(*given))
+    one = torch.ones(3).double()
+    selection = Selection(torch.zeros(3, 2).double(), torch.full((3, count), 1 / count).double(), one / 2)
+    gauge = canonical_gauge(covariances, AnySelectors(selection, torch.randn(3, width).double()))
+    assert len(rounds) < 40
+    mixing = (gauge.kinds[:, None] * gauge.layers)[:, :, None, None] * gauge.mixing
+    balanced = (mixing @ covariances @ mixing.mT).numpy()
+    np.testing.assert_allclose(balanced.mean(axis=(0, 1)), np.eye(width), atol=1e-8)
+    square = np.trace(balanced, axis1=2, axis2=3) / width
+    np.testing.assert_allclose(square.mean(axis=0), 1, atol=1e-8)
+    np.testing.assert_allclose(square.mean(axis=1), 1, atol=1e-8)
 
 
 def test_channels_are_ordered_axes_with_a_sign(model, tokens):

@@ -18,7 +18,7 @@ It is the maximum likelihood of proportional covariances (Flury 1986), a problem
 models that differ by a gauge have the same canonical form.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from copy import deepcopy
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -30,9 +30,12 @@ from torch import Tensor
 from factortopy.errors import DataError
 from factortopy.model import AlignedTokens, ChannelAlign, ChannelMap, FactorTopy, FixedSelectors, Selection
 
-ROUNDS = 1_000
+ROUNDS = 100
+"""Features of too few images, of which some vary in one layer alone, have no canonical form to close in on."""
 TOLERANCE = 1e-10
 """Largest relative change of a factor in the last round."""
+REMEMBERED, FURTHEST = 8, 1.0
+"""Rounds that the next one is foreseen from, and how far, in logarithms of factors."""
 SMALLEST = 1e-10
 """Directions of less variance than this part of the largest count as that large: they are never blown up."""
 
@@ -149,18 +152,8 @@ def canonical_gauge(covariances: Float[Tensor, "kind L D D"], selectors: Selecto
     """
     if not 0 < covariances.diagonal(dim1=2, dim2=3).sum() < torch.inf:
         raise DataError("all aligned features are constant, or not finite; there is nothing to compare")
-    layers, kinds = covariances.new_ones(covariances.shape[1]), covariances.new_ones(2)
-    for _ in range(ROUNDS):
-        white = _whitening(covariances, layers, kinds)
-        # Mean square of whitened features of every kind and layer, before any factor.
-        size = torch.einsum("klde,de->kl", covariances, white.T @ white) / len(white)
-        before = torch.cat([layers, kinds])
-        layers = _inverse_root((size * kinds[:, None] ** 2).mean(dim=0))
-        kinds = _inverse_root((size * layers**2).mean(dim=1))
-        # One number can move between layers, kinds and mixing; the kinds' factors have product 1.
-        layers, kinds = layers * kinds.prod().sqrt(), kinds / kinds.prod().sqrt()
-        if (torch.cat([layers, kinds]) / before - 1).abs().max() < TOLERANCE:
-            break
+    logs = _fixed_point(lambda logs: _balanced(covariances, logs), covariances.new_zeros(covariances.shape[1] + 2))
+    layers, kinds = logs.exp().split([len(logs) - 2, 2])
     white = _whitening(covariances, layers, kinds)
     channels = Gauge(layers, kinds, white).selectors(selectors).channels
     return Gauge(layers, kinds, _principal_axes(channels) @ white)
@@ -216,6 +209,38 @@ def _whitening(
     scaled = covariances * (kinds[:, None] * layers)[:, :, None, None] ** 2
     values, vectors = torch.linalg.eigh(scaled.mean(dim=(0, 1)))
     return (vectors * values.clamp(min=SMALLEST * values.max()).rsqrt()).T
+
+
+def _fixed_point(step: Callable[[Tensor], Tensor], at: Float[Tensor, "n"]) -> Float[Tensor, "n"]:
+    """Where a step leads nowhere else, by Anderson's (1965) mixing of the last ones; steps alone close in slowly."""
+    before: list[Tensor] = []
+    moves: list[Tensor] = []
+    for _ in range(ROUNDS):
+        move = step(at) - at
+        if len(moves) > 1 and not move.abs().max() < moves[-1].abs().max():
+            at, move, before, moves = before[-1], moves[-1], [], []  # foresight erred: a plain step instead
+        if move.abs().max() < TOLERANCE:
+            break
+        before, moves = [*before, at][-REMEMBERED:], [*moves, move][-REMEMBERED:]
+        at = at + move
+        if len(moves) > 1:
+            past, changes = torch.stack(before).diff(dim=0).T, torch.stack(moves).diff(dim=0).T
+            foreseen = (past + changes) @ torch.linalg.lstsq(changes, move[:, None], driver="gelsd").solution[:, 0]
+            if foreseen.abs().max() < FURTHEST:
+                at = at - foreseen
+    return at
+
+
+def _balanced(covariances: Float[Tensor, "kind L D D"], logs: Float[Tensor, "factors"]) -> Float[Tensor, "factors"]:
+    """Logarithms of the factors of layers and kinds after a round that makes each equally large."""
+    layers, kinds = logs.exp().split([len(logs) - 2, 2])
+    white = _whitening(covariances, layers, kinds)
+    # Mean square of whitened features of every kind and layer, before any factor.
+    size = torch.einsum("klde,de->kl", covariances, white.T @ white) / len(white)
+    layers = _inverse_root((size * kinds[:, None] ** 2).mean(dim=0))
+    kinds = _inverse_root((size * layers**2).mean(dim=1))
+    # One number can move between layers, kinds and mixing; the kinds' factors have product 1.
+    return torch.cat([layers * kinds.prod().sqrt(), kinds / kinds.prod().sqrt()]).log()
 
 
 def _inverse_root(size: Float[Tensor, "n"]) -> Float[Tensor, "n"]:
