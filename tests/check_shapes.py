@@ -1,7 +1,9 @@
 """The shapes of arrays in annotations hold while tests run; mypy has checked all other types."""
 
+from types import FunctionType
 from typing import Any, get_args
 
+import jaxtyping
 from beartype import BeartypeConf, beartype
 from jaxtyping import AbstractArray
 
@@ -24,5 +26,23 @@ def check_shapes(function):
 
 
 def has_shape(hint: Any) -> bool:
-    """Whether an annotation is an array of a shape, or has one inside."""
+    """Whether an annotation is an array of a shape, or has one inside; one that is text may be."""
+    if isinstance(hint, str):
+        return "[" in hint
     return (isinstance(hint, type) and issubclass(hint, AbstractArray)) or any(map(has_shape, get_args(hint)))
+
+
+def only_shaped(jaxtyped):
+    """``jaxtyped``, which leaves functions alone that have no shapes: two stand-ins of each take time."""
+
+    def jaxtyped_if_shaped(fn=None, *, typechecker):
+        if fn is None:
+            return lambda fn: jaxtyped_if_shaped(fn, typechecker=typechecker)
+        if isinstance(fn, FunctionType) and not any(map(has_shape, fn.__annotations__.values())):
+            return fn
+        return jaxtyped(fn, typechecker=typechecker)
+
+    return jaxtyped_if_shaped
+
+
+jaxtyping.jaxtyped = only_shaped(jaxtyping.jaxtyped)  # which the import hook calls by this name

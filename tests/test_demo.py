@@ -2,6 +2,7 @@
 
 import json
 import tomllib
+from functools import partial
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from factortopy.images import Split
 from factortopy.mapping import Mapping
 from factortopy.networks import load_network
 from factortopy.simulation import simulate_subject
-from factortopy.tokens import TokenStore
+from factortopy.tokens import TokenStore, extract
 
 KEYS = [
     "seconds",
@@ -34,7 +35,9 @@ KEYS = [
 def run(tmp_path_factory):
     folder = tmp_path_factory.mktemp("demo")
     patch = pytest.MonkeyPatch()
-    patch.setattr(demo, "load_network", lambda name: load_network("timm/test_vit", untrained=True))
+    few = ["blocks.0", "blocks.2", "blocks.5"]
+    patch.setattr(demo, "load_network", lambda name: load_network("timm/test_vit", untrained=True, layers=few))
+    patch.setattr(demo, "extract", partial(extract, grid=(4, 4)))
     short = demo.fit_settings
 
     def few_steps(**changes):

@@ -12,7 +12,7 @@ from factortopy.paper import Study, StudyPlan, members
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "plot"))  # for fake_mapping
 TINY = {"steps": 2, "validate_every": 2, "width": 4, "components": 4}
-EVERY = 8
+EVERY = 24
 """Of the vertices of a simulated subject, which are fitted."""
 GONE = "squeezenet-1.1"
 """A stand-in that cannot be had in these tests."""
@@ -25,7 +25,8 @@ def tiny_networks():
     def load(name, preprocessing=None, **_options):
         if name == GONE:
             raise UnavailableError(f"{name} cannot be had: no hub in tests")
-        return load_network("timm/test_vit", untrained=True, seed=len(name), device="cpu", preprocessing=preprocessing)
+        options = {"seed": len(name), "device": "cpu", "preprocessing": preprocessing}
+        return load_network("timm/test_vit", untrained=True, layers=["blocks.0", "blocks.2", "blocks.5"], **options)
 
     def open_few(*arguments):
         subject = open_subject(*arguments)
