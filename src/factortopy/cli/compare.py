@@ -2,12 +2,11 @@
 
 import json
 from pathlib import Path
-from typing import Annotated
 
 import typer
-from typer import Argument, Option
 
 import factortopy as ft
+from factortopy.cli.shared import compare_options as own
 from factortopy.cli.shared import options as opt
 from factortopy.cli.shared.tables import Rows
 from factortopy.errors import DataError
@@ -31,40 +30,14 @@ CHANGE = {
 
 def compare(
     mappings: opt.MappingFolders,
-    output: Annotated[Path, Argument(help="Folder of figures, tables and ranking.html.")],
+    output: own.Output,
     *,
-    change: Annotated[
-        bool,
-        Option(
-            "--change",
-            help="Two mappings of one network, before and after its weights changed: scores, layer map, hierarchy "
-            "line and an index of forgetting, with limits over the same test images.",
-        ),
-    ] = False,
-    names: Annotated[
-        list[str] | None, Option("--name", help="Name of a mapping, once for each. [dim]\\[default: networks][/dim]")
-    ] = None,
-    quantities: Annotated[
-        list[str] | None,
-        Option(
-            "--quantity",
-            help="Whose difference from the first mapping is painted: r2, depth, scale, x, y or any "
-            "variable. [dim]\\[default: r2, depth, scale][/dim]",
-        ),
-    ] = None,
-    average: Annotated[
-        bool,
-        Option("--average-subjects", help="Average each network over subjects, vertex by vertex, and compare these."),
-    ] = False,
-    tokens: Annotated[
-        list[Path] | None,
-        Option(
-            metavar="STORE",
-            help="Tokens of each mapping, in the same order: adds paired limits of margins, and shared and "
-            "unique variance of two or three. Needs --data.",
-        ),
-    ] = None,
-    data: Annotated[Path | None, Option(metavar="FOLDER", help="The subject that the mappings were fitted to.")] = None,
+    change: own.Change = False,
+    names: own.Names = None,
+    quantities: own.Quantities = None,
+    average: own.Average = False,
+    tokens: own.Tokens = None,
+    data: own.Data = None,
     subject: opt.SubjectNumber = None,
     split: opt.SplitFile = None,
     palette: opt.Palette = "default",

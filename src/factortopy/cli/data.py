@@ -12,6 +12,7 @@ from rich.text import Text
 from typer import Argument, Option
 
 import factortopy as ft
+from factortopy.cli.shared import extract_options as own
 from factortopy.cli.shared import options as opt
 from factortopy.cli.shared.tables import Rows, print_cost, print_table, readable_bytes
 from factortopy.errors import DataError
@@ -136,51 +137,25 @@ def convert(
 
 
 def extract(
-    network: Annotated[str, Argument(help="A name of [bold]factortopy networks[/bold], timm/NAME, hf/REPOSITORY, ...")],
-    images: Annotated[
-        Path,
-        Argument(
-            metavar="IMAGES",
-            help="Folder of photographs (not its subfolders) or of a data set, text file that names an image "
-            "a line, or HDF5 file.",
-        ),
-    ],
-    output: Annotated[Path, Argument(help="Folder of the tokens; one left unfinished goes on.")],
+    network: own.Network,
+    images: own.Images,
+    output: own.Output,
     *,
     layers: opt.Layers = None,
-    grid: Annotated[int, Option(min=1, help="Height and width of the local maps written.")] = 8,
-    batch_size: Annotated[int, Option(help="Images at a time, 1 to 64.")] = 32,
-    workers: Annotated[int | None, Option(help="Threads that decode. [dim]\\[default: one a core][/dim]")] = None,
+    grid: own.Grid = 8,
+    batch_size: own.BatchSize = 32,
+    workers: own.Workers = None,
     device: opt.Device = None,
     precision: opt.Precision = None,
     weights: opt.WeightsFile = None,
     untrained: opt.Untrained = False,
-    preprocessing: Annotated[
-        opt.Preprocessing | None,
-        Option(
-            help="How photographs are shown: as the network was trained, or as the paper's authors did to all. "
-            "[dim]\\[default: own][/dim]"
-        ),
-    ] = None,
+    preprocessing: own.Preprocessing = None,
     seed: opt.Seed = 0,
-    dataset: Annotated[str, Option(help="Name of the array in an HDF5 file.")] = "imgBrick",
-    skip_broken: Annotated[
-        bool, Option("--skip-broken", help="Leave out images that cannot be read, and name them.")
-    ] = False,
-    mask_outliers: Annotated[
-        bool, Option("--mask-outliers", help="Replace tokens of extreme norm by their neighbours.")
-    ] = False,
-    components: Annotated[
-        int | None,
-        Option(
-            metavar="K",
-            help="Principal components of every layer written in place of its channels; 128 take a sixth of the room. "
-            "[dim]\\[default: all channels][/dim]",
-        ),
-    ] = None,
-    basis: Annotated[
-        Path | None, Option(metavar="TOKENS", help="Take the components of these tokens of the same network.")
-    ] = None,
+    dataset: own.Dataset = "imgBrick",
+    skip_broken: own.SkipBroken = False,
+    mask_outliers: own.MaskOutliers = False,
+    components: own.Components = None,
+    basis: own.Basis = None,
     dry_run: opt.DryRun = False,
     quiet: opt.Quiet = False,
 ) -> None:

@@ -9,6 +9,7 @@ from typer import Argument, Option
 
 import factortopy as ft
 from factortopy.cli.shared import options as opt
+from factortopy.cli.shared import paper_options as own
 from factortopy.cli.shared.tables import print_cost, print_table, readable_seconds
 from factortopy.errors import DataError, FactortopyError, UnknownNameError
 
@@ -115,44 +116,21 @@ def report(
 
 
 def paper(
-    item: Annotated[str, Argument(metavar="ITEM", help="list, all, or the name of a figure or table.")],
+    item: own.Item,
     *,
-    data: Annotated[
-        list[Path] | None,
-        Option(
-            metavar="FOLDER",
-            help="NSD, Algonauts 2023 or another data set with photographs; may be given once a subject.",
-        ),
-    ] = None,
-    simulated: Annotated[
-        bool, Option("--simulated", help="SIMULATED subjects and networks that need no model hub.")
-    ] = False,
-    sweep: Annotated[
-        Path | None,
-        Option(metavar="FOLDER", help="Draw the fits of a sweep that are done by now, in place of new ones."),
-    ] = None,
-    work: Annotated[
-        Path, Option("--work", "-w", help="Folder of tokens, fits and results, shared by all items.")
-    ] = Path("paper-run"),
-    subjects: Annotated[
-        str | None, Option(metavar="N,N", help="Numbers of subjects in FOLDER. [dim]\\[default: 1,2,3][/dim]")
-    ] = None,
-    networks: Annotated[str | None, Option(metavar="NAME,NAME", help="Networks instead of the paper's.")] = None,
-    weights: Annotated[
-        list[str] | None, Option(metavar="NAME=FILE", help="Local file of a network's weights, such as MoCo v3's.")
-    ] = None,
-    labelled: Annotated[
-        list[str] | None,
-        Option(metavar="IMAGES", help="Fine-tuning: folder of one folder a class, or torchvision/EuroSAT."),
-    ] = None,
-    root: Annotated[Path | None, Option(metavar="FOLDER", help="Where torchvision keeps its data sets.")] = None,
-    recipe: Annotated[opt.Recipe | None, Option(help="[dim]\\[default: paper; with --simulated default][/dim]")] = None,
-    preprocessing: Annotated[
-        opt.Preprocessing | None,
-        Option(help="How networks see photographs. [dim]\\[default: authors with the paper's recipe, else own][/dim]"),
-    ] = None,
+    data: own.Data = None,
+    simulated: own.Simulated = False,
+    sweep: own.Sweep = None,
+    work: own.Work = Path("paper-run"),
+    subjects: own.Subjects = None,
+    networks: own.Networks = None,
+    weights: own.Weights = None,
+    labelled: own.Labelled = None,
+    root: own.Root = None,
+    recipe: own.Recipe = None,
+    preprocessing: own.Preprocessing = None,
     changes: opt.Changes = None,
-    images: Annotated[int, Option(help="Photographs of a simulated subject.")] = 160,
+    images: own.Images = 160,
     seed: opt.Seed = 0,
     palette: opt.Palette = "default",
     device: opt.Device = None,
@@ -208,18 +186,23 @@ def paper(
         return
     outcome = ft.paper.run_items(chosen, study, lambda line: None if quiet else typer.echo(line, err=True))
     if not quiet:
-        states = {name: f"done: {work / name}" for name in outcome.done}
-        states |= {name: f"skipped: {reason}" for name, reason in outcome.skipped.items()}
-        states |= dict.fromkeys(outcome.failed, "failed")
-        times = [(name, readable_seconds(seconds), states[name]) for name, seconds in outcome.times.items()]
-        title = "Figures and tables" + (", SIMULATED subjects" if study.simulated else "")
-        print_table(title, times, ("", "time", ""), names=True)
+        _print_outcome(outcome, study)
     for name, reason in outcome.failed.items():
         typer.echo(f"error: {name}: {reason}", err=True)
     if as_json:
         typer.echo(json.dumps(outcome.as_dict()))
     if outcome.failed:
         raise typer.Exit(2)
+
+
+def _print_outcome(outcome: "ft.paper.Outcome", study: "ft.paper.Study") -> None:
+    """What became of each item, and its time."""
+    states = {name: f"done: {study.plan.work / name}" for name in outcome.done}
+    states |= {name: f"skipped: {reason}" for name, reason in outcome.skipped.items()}
+    states |= dict.fromkeys(outcome.failed, "failed")
+    times = [(name, readable_seconds(seconds), states[name]) for name, seconds in outcome.times.items()]
+    title = "Figures and tables" + (", SIMULATED subjects" if study.simulated else "")
+    print_table(title, times, ("", "time", ""), names=True)
 
 
 def _numbers(text: str | None) -> tuple[int, ...]:

@@ -2,49 +2,33 @@
 
 import json
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import typer
-from typer import Argument, Option
 
 import factortopy as ft
 from factortopy.cli.compare import print_change
+from factortopy.cli.shared import finetune_options as own
 from factortopy.cli.shared import options as opt
 from factortopy.cli.shared.tables import print_cost, print_table, readable_bytes, readable_seconds
 from factortopy.errors import DataError
 
 
 def finetune(
-    network: Annotated[str, Argument(help="As for [bold]extract[/bold], or the folder of a fine-tuned network.")],
-    labelled: Annotated[
-        str,
-        Argument(
-            help="Folder with a subfolder of images for each class, torchvision/NAME (such as "
-            "torchvision/EuroSAT), or sklearn/digits."
-        ),
-    ],
-    output: Annotated[Path, Argument(help="Folder of the fine-tuned network; [bold]extract[/bold] takes it as one.")],
+    network: own.Network,
+    labelled: own.Labelled,
+    output: own.Output,
     *,
-    data: Annotated[
-        Path | None,
-        Option("--map", metavar="SUBJECT", help="Also map the network before and after onto it, as fit does."),
-    ] = None,
-    photographs: Annotated[
-        Path | None, Option(metavar="IMAGES", help="The subject's photographs, where its folder has none.")
-    ] = None,
+    data: own.Data = None,
+    photographs: own.Photographs = None,
     subject: opt.SubjectNumber = None,
-    original: Annotated[
-        str | None,
-        Option(metavar="LABELLED", help="Images of the original task: how much of it is forgotten is measured."),
-    ] = None,
-    per_class: Annotated[int, Option(min=1, help="Training images of each class.")] = 50,
-    steps: Annotated[int, Option(min=1, help="Optimisation steps.")] = 3_000,
+    original: own.Original = None,
+    per_class: own.PerClass = 50,
+    steps: own.Steps = 3_000,
     changes: opt.Changes = None,
-    fit_changes: Annotated[
-        list[str] | None, Option("--fit-set", metavar="NAME=VALUE", help="A setting of the fits, recipe among them.")
-    ] = None,
-    root: Annotated[Path | None, Option(help="Folder that torchvision keeps its data sets in.")] = None,
-    download: Annotated[bool, Option("--download", help="Let torchvision fetch its data set to ROOT.")] = False,
+    fit_changes: own.FitChanges = None,
+    root: own.Root = None,
+    download: own.Download = False,
     weights: opt.WeightsFile = None,
     untrained: opt.Untrained = False,
     seed: opt.Seed = 0,

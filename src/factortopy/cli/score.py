@@ -1,15 +1,13 @@
 """``factortopy score``: what a mapping scores and how deep it reads, by ROI and over subjects or seeds."""
 
 from collections.abc import Iterable
-from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
-
-from typer import Option
+from typing import Any
 
 import factortopy as ft
 from factortopy.cli.depth import null_answer, order_answer, read_distances
 from factortopy.cli.shared import options as opt
+from factortopy.cli.shared import score_options as own
 from factortopy.cli.shared.tables import Answer, Rows
 from factortopy.errors import DataError
 
@@ -52,75 +50,22 @@ BESIDE = {
 }
 MEANS = {"r2": "R²", "normalised": "R² / ceiling", "depth": "depth (share)", "scale": "scale (share)"}
 
-OrderOption = partial(Option, rich_help_panel="Orders of ROIs, instead of scores")
-
 
 def score(
     mappings: opt.MappingFolders,
     *,
-    normalised: Annotated[
-        bool, Option("--normalised", help="Of one mapping: also R² divided by the noise ceiling, voxel by voxel.")
-    ] = False,
-    threshold: Annotated[
-        float, Option(help="Smallest noise ceiling of voxels that are normalised; others are masked.")
-    ] = 0.05,
-    on: Annotated[
-        Path | None,
-        Option(
-            metavar="FOLDER",
-            help="Of one mapping: also its scores on another recording of the same person, such as NSD-synthetic "
-            "([bold]nsddata/experiments/nsdsynthetic[/bold]); give [bold]--tokens[/bold] of those images.",
-        ),
-    ] = None,
-    protocol: Annotated[
-        bool,
-        Option(
-            "--protocol", help="Of LAION-fMRI, fitted with its splits: r, r² / NC and Brain-Score's number by area."
-        ),
-    ] = False,
-    output: Annotated[
-        Path | None,
-        Option(
-            "--output",
-            "-o",
-            help="Write a mapping here: the average over seeds; with --on this one with those scores beside its own, "
-            "which all tables then show.",
-        ),
-    ] = None,
-    orders: Annotated[
-        list[str] | None,
-        OrderOption(
-            "--order",
-            metavar="ROI,ROI,...",
-            help="Does depth follow this order, evenly spaced, or with levels: V1=0,V2+V3=0.33,EBA=1? May be "
-            "repeated; all takes the paper's, V1 to V4, and the three streams.",
-        ),
-    ] = None,
-    permutations: Annotated[int, OrderOption(min=1, help="Orders of the layers that the null tries.")] = 1_000,
-    tokens: Annotated[
-        list[Path] | None,
-        OrderOption(metavar="STORE", help="Tokens of a mapping's network: also depth by distance from pixels."),
-    ] = None,
-    photographs: Annotated[
-        Path | None, OrderOption(metavar="IMAGES", help="The photographs of these tokens, as for [bold]extract[/bold].")
-    ] = None,
-    split: Annotated[
-        Path | None,
-        OrderOption(metavar="FILE.json", help="Distances on the test images of this split, not on random ones."),
-    ] = None,
-    draw: Annotated[
-        Path | None,
-        OrderOption(metavar="FILE", help="Draw them here (PNG and SVG); of several mappings, FILE-1, FILE-2, ..."),
-    ] = None,
-    nulls: Annotated[
-        int | None,
-        Option(
-            metavar="N",
-            min=19,
-            help="Instead of scores: compare the hierarchy slope, or the likeness of two mappings' maps, with N random "
-            "maps just as smooth.",
-        ),
-    ] = None,
+    normalised: own.Normalised = False,
+    threshold: own.Threshold = 0.05,
+    on: own.On = None,
+    protocol: own.Protocol = False,
+    output: own.Output = None,
+    orders: own.Orders = None,
+    permutations: own.Permutations = 1_000,
+    tokens: own.Tokens = None,
+    photographs: own.Photographs = None,
+    split: own.Split = None,
+    draw: own.Draw = None,
+    nulls: own.Nulls = None,
     seed: opt.Seed = 0,
     as_csv: opt.Csv = False,
     as_json: opt.Json = False,
