@@ -7,11 +7,12 @@ one of its workers, is sent SIGKILL or SIGTERM at random moments of extraction, 
 started again. The last line is JSON: ``lost`` are tasks without a result at the end, ``repeated`` those that were done
 twice, ``identical`` whether all results have the hashes of the undisturbed run, ``left`` files half-written,
 ``orphans`` processes that outlived the run, ``stale_hits`` changed inputs whose followers kept their keys. Overheads
-are measured with fits of ``--seconds`` each: the time of the same tasks on an engine with one worker, its start
-included, over that of a plain loop, less one; and the same in seconds an item, which hardly hangs on how long an item
-takes, so that at items of S seconds the overhead is about that over S. On a machine that does other work meanwhile, the
-same tasks take longer at one time than at another; ``_outside_of_tasks`` is the time that an engine took beyond its own
-tasks' seconds, over these.
+are measured with fits of ``--seconds`` each: the time of the same fits and scores on an engine with one worker, its
+start included, over that of a plain loop, half of which runs before and half behind, less one; and the same in seconds
+an item, which hardly hangs on how long an item takes, so that at items of S seconds the overhead is about that over S.
+``_outside_of_tasks`` is the time that an engine took beyond its own tasks' seconds, over these. ``timeouts`` is how
+often a job was told that its time is over before its fit was done, and ``timeouts_identical`` whether that fit ended as
+an undisturbed one. Progress is told on standard error.
 """
 
 import argparse
@@ -24,7 +25,6 @@ import subprocess
 import sys
 import tempfile
 import time
-import tomllib
 from collections import Counter
 from pathlib import Path
 
@@ -33,26 +33,11 @@ import psutil
 import tomli_w
 from PIL import Image
 
-from factortopy.machine import processors
-from factortopy.storage import sha256_file
-from factortopy.sweep import (
-    InProcess,
-    OnRay,
-    OnSlurm,
-    Record,
-    Share,
-    State,
-    plan_tasks,
-    read_sweep,
-    run_sweep,
-    run_task,
-)
+from engines import FITS, digests, overheads, timeouts
+from factortopy.sweep import Record, plan_tasks, read_sweep
 
 IMAGES, VOXELS = 60, 40
-FITS = {"steps": 6, "validate_every": 3, "width": 4, "batch_size": 16, "components": 8}
 KINDS = ("extract", "fit", "score")
-UNLIKE = {"provenance.json", "zarr.json"}
-"""Files with times and names of machines."""
 
 
 def make(folder: Path, seeds: int) -> Path:
@@ -74,13 +59,6 @@ def make(folder: Path, seeds: int) -> Path:
     return folder / "sweep.toml"
 
 
-def digests(study: Path) -> dict[str, str]:
-    """Hashes of all results, save times and names of machines."""
-    files = [file for name in ("tokens", "mappings", "scores") for file in (study / name).rglob("*")]
-    kept = [file for file in files if file.is_file() and file.name not in UNLIKE]
-    return {str(file.relative_to(study)): sha256_file(file) for file in sorted(kept)}
-
-
 def endings(study: Path) -> dict[str, int]:
     """When each task was noted as done."""
     return {file.name: file.stat().st_mtime_ns for file in (study / "sweep" / "done").glob("*.json")}
@@ -99,9 +77,12 @@ def disturb(file: Path, engine: str, kills: int, longest: float, wanted: dict[st
             if driver.poll() is None and drawn.random() < 0.5:
                 driver.send_signal(signal.SIGKILL)
                 counts["kills"] += 1
+        begun = time.monotonic()
         code, now = driver.wait(), endings(study)
         counts["repeated"] += sum(now.get(name) != at for name, at in seen.items())
         seen = now
+        told = f"{engine}: {counts['kills']} of {kills} kills, {len(seen)} tasks done"
+        print(f"{told}, ended with {code} after {time.monotonic() - begun:.0f} s more", file=sys.stderr, flush=True)
         if code == 0:
             record = Record(study)
             counts["lost"] += sum(not record.is_done(task) for task in record.tasks())
@@ -165,72 +146,14 @@ def stale_hits(file: Path) -> int:
     return stale
 
 
-def timed(file: Path, engine: str) -> float:
-    """Seconds of all tasks on an engine with one worker, its start included; or in a plain loop."""
-    record = Record(file.parent / f"timed-{engine}")
-    tasks = plan_tasks(read_sweep(file), progress=False)
-    begun = time.monotonic()
-    if engine == "loop":
-        record.describe(tasks)
-        for task in tasks:
-            run_task(str(record.folder), task.key, 1)
-    else:
-        engines = {
-            "process": lambda _: InProcess(record.folder),
-            "local": lambda _: OnSlurm(record.folder, cluster="local", most=1),
-            "ray": lambda _: OnRay(record.folder, Share(cpus=processors())),
-        }
-        run_sweep(record, lambda: tasks, engines[engine])
-    assert all(record.is_done(task) for task in tasks)
-    return time.monotonic() - begun
-
-
-def overheads(file: Path, engines: list[str], seconds: float) -> dict[str, float]:
-    """What engines take beyond a plain loop: as its share, and in seconds an item (a fit with its score)."""
-    asked = tomllib.loads(file.read_text())
-    one = min(timed_fit(file, asked, steps) for steps in (20, 20))
-    more = timed_fit(file, asked, 120)
-    asked["settings"] = FITS | {"steps": max(6, round(20 + (seconds - one) / max(1e-3, (more - one) / 100)))}
-    asked["settings"]["validate_every"] = max(3, asked["settings"]["steps"] // 20)
-    file.write_text(tomli_w.dumps(asked))
-    fits = sum(task.kind == "fit" for task in plan_tasks(read_sweep(file), progress=False))
-    loop = timed(file, "loop")
-    found = {"items": fits, "seconds_an_item": round(loop / fits, 2)}
-    for engine, name in (("ray", "ray"), ("local", "submitit")):
-        if engine in engines:
-            whole = timed(file, engine)
-            record = Record(file.parent / f"timed-{engine}")
-            worked = sum(float((record.ending(State.DONE, task) or {})["seconds"]) for task in record.tasks())
-            found |= {f"{name}_overhead": round(whole / loop - 1, 3)}
-            found |= {f"{name}_seconds_an_item": round((whole - loop) / fits, 2)}
-            found |= {f"{name}_outside_of_tasks": round(whole / worked - 1, 3)}
-    return found
-
-
-def timed_fit(file: Path, asked: dict, steps: int) -> float:
-    """Seconds of a fit with so many steps."""
-    few = {
-        "networks": asked["networks"][:1],
-        "subjects": asked["subjects"][:1],
-        "seeds": [0],
-        "output": f"trial-{steps}",
-    }
-    trial = file.with_name("trial.toml")
-    trial.write_text(tomli_w.dumps(asked | few | {"settings": FITS | {"steps": steps, "validate_every": steps}}))
-    record, tasks = Record(read_sweep(trial).output), plan_tasks(read_sweep(trial), progress=False)
-    run_sweep(record, lambda: tasks, lambda _: InProcess(record.folder))
-    (fit,) = (record.ending(State.DONE, task) for task in tasks if task.kind == "fit")
-    shutil.rmtree(record.folder)
-    return float(fit["seconds"])
-
-
 def main() -> None:
     """See the module."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kills", type=int, default=50)
-    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--seeds", type=int, default=3, help="2 at least where overheads are measured")
     parser.add_argument("--engines", nargs="+", default=["process", "local", "ray"])
-    parser.add_argument("--seconds", type=float, default=20.0, help="of a fit, in what overheads are measured with")
+    parser.add_argument("--timeouts", action="store_true", help="run a fit longer than its job's time as well")
+    parser.add_argument("--seconds", type=float, default=12.0, help="of a fit, in what overheads are measured with")
     parser.add_argument("--no-times", action="store_true", help="leave out the overhead of engines")
     options = parser.parse_args()
     os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -240,12 +163,14 @@ def main() -> None:
         begun = time.monotonic()
         subprocess.run([sys.executable, "-m", "factortopy", "sweep", str(file), "-q"], check=True)
         longest, wanted = time.monotonic() - begun, digests(file.parent / "study")
+        print(f"undisturbed: {longest:.0f} s", file=sys.stderr, flush=True)
         (file.parent / "study").rename(file.parent / "undisturbed")
         for engine in options.engines:
             counts = disturb(file, engine, -(-options.kills // len(options.engines)), longest, wanted)
             print(engine, dict(counts), flush=True)
             facts.update(counts)
-        times = {} if options.no_times else overheads(file, options.engines, options.seconds)
+        times = {} if options.no_times else overheads(file, options.engines, options.seconds, options.seeds)
+        times |= timeouts(file) if options.timeouts else {}
         result = {name: facts[name] for name in ("kills", "lost", "repeated", "left", "orphans")}
         print(json.dumps(result | {"identical": not facts["different"], "stale_hits": stale_hits(file), **times}))
 

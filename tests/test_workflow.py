@@ -8,7 +8,7 @@ import torch
 from sklearn.metrics import r2_score
 
 from factortopy.errors import DataError, UnknownNameError
-from factortopy.fitting import fit_settings, start, training
+from factortopy.fitting import History, fit_settings, start, training
 from factortopy.images import Split, split_images
 from factortopy.machine import Machine
 from factortopy.mapping import facts
@@ -212,13 +212,15 @@ def test_a_fits_cost_is_known_before(tokens, subject):
         estimate_fit(tokens, subject, stepps=3)
 
 
-def test_what_does_not_grow_with_images_is_not_multiplied_by_them(subject, monkeypatch):
+def test_what_does_not_grow_with_images_is_not_multiplied_by_them(tokens, subject, monkeypatch):
     """Of a fit of 2 s, 10 ms an image and 0.1 s a step: here the clock is that formula."""
     clock, called = [0.0], []
 
     def fitted(tokens, subject, settings, *, split, **options):
         called.append(len(split.train))
-        clock[0] += (5.0 if len(called) == 1 else 0.0) + 2 + 0.01 * len(split.train) + 0.1 * settings.steps
+        steps = 0.1 * (settings.steps + len(split.validation) / 64 / 3)
+        clock[0] += (5.0 if len(called) == 1 else 0.0) + 2 + 0.01 * len(split.train) + steps
+        return SimpleNamespace(history=History(step=[settings.steps], seconds=steps))
 
     monkeypatch.setattr(costs, "fit_model", fitted)
     monkeypatch.setattr(costs, "_ridge_seconds", lambda *_: 0.0)
@@ -226,6 +228,8 @@ def test_what_does_not_grow_with_images_is_not_multiplied_by_them(subject, monke
     names = tuple(f"{number:05d}" for number in range(9_200))
     split = Split(names[:9_000], names[9_000:9_100], names[9_100:])
     settings = fit_settings(steps=300, validate_every=300, batch_size=64, components=64)
-    seconds = costs._seconds(None, subject, settings, split, Machine.choose("cpu"))
     looks = 100 / 64 / 3 * 0.1
-    assert seconds == pytest.approx(2 + 0.01 * 9_000 + 0.1 * 300 + looks)
+    for limits, factor in ((False, 1.0), (True, 1 + costs.LIMITS)):
+        called.clear()
+        seconds = costs._seconds(tokens, subject, settings, split, Machine.choose("cpu"), limits)
+        assert seconds == pytest.approx(2 + 0.01 * 9_000 + factor * (0.1 * 300 + looks))

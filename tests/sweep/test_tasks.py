@@ -204,3 +204,25 @@ def test_a_sweep_file_is_read_as_toml(workplace):
         _ = workplace.settings
     workplace.file.write_text(tomli_w.dumps({"networks": ["x"], "subjects": [{"folder": "one", "number": 3}]}))
     assert json.loads(workplace.settings.subjects[0].model_dump_json())["number"] == 3
+
+
+def test_what_a_subject_of_sizes_alone_would_take_is_told_and_nothing_is_done(workplace, monkeypatch):
+    asked = []
+    monkeypatch.setattr(costs_module, "reckon_fit", lambda *sizes, **_: asked.append(sizes[1:5]) or Cost(60.0))
+    planned = {"name": "far", "sizes": {"images": 90, "trials": 270, "voxels": 500}}
+    workplace.ask(subjects=[planned], seeds=[0, 1, 2])
+    said = CliRunner().invoke(app, ["sweep", str(workplace.file), "--dry-run", "-q"])
+    assert said.exit_code == 0, said.stderr
+    assert asked == [((2, 2), 90, 270, 500)]  # fits of one size are measured once
+    assert "3 min" in said.stdout
+    done = CliRunner().invoke(app, ["sweep", str(workplace.file), "-q"])
+    assert done.exit_code == 2
+    assert "'far' has sizes alone" in done.stderr
+    for wrong in (
+        {"folder": "one", "name": "x", "sizes": planned["sizes"]},
+        {"name": "x"},
+        {"sizes": planned["sizes"]},
+    ):
+        workplace.ask(subjects=[wrong])
+        with pytest.raises(DataError, match="its name and sizes"):
+            workplace.plan()

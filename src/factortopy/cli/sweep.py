@@ -110,7 +110,7 @@ def _dry_run(
     partition: str | None,
     progress: bool,
 ) -> None:
-    costs = ft.sweep.estimate_tasks(tasks, progress=progress)
+    costs = ft.sweep.estimate_tasks(tasks, cpus=share.cpus, progress=progress)
     rows = ft.sweep.cost_rows(tasks, costs, {task.key: record.is_done(task) for task in tasks})
     columns = ("task", "network", "tasks", "left", "time", "memory", "GPU memory", "disk")
     note = "Time: of what is left, one task after the other on this machine. Memory: of the largest task."
@@ -119,7 +119,14 @@ def _dry_run(
         for kind in dict.fromkeys(task.kind for task in tasks):
             array = [task for task in tasks if task.kind == kind]
             typer.echo(f"\n# {kind}\n{ft.sweep.sbatch_text(record.folder, array, share, costs, partition)}")
-    _tell(list({task.fault: (f"{task.kind} {task.name}", task.fault) for task in tasks if task.fault}.values()))
+    faults = {task.fault: f"{task.kind} {task.name}" for task in tasks if task.fault and not _foreseen(task, costs)}
+    _tell([(name, str(fault)) for fault, name in faults.items()])
+
+
+def _foreseen(task: "ft.sweep.Task", costs: "Mapping[str, ft.machine.Cost]") -> bool:
+    """Whether a subject has sizes alone, so that nothing need be there, and what is asked for is known."""
+    sizes = (task.facts or {})["subject"].get("sizes")
+    return sizes is not None and costs[task.key].disk > 0
 
 
 def _cells(row: Mapping[str, Any]) -> list[str]:

@@ -14,6 +14,7 @@ from .examples import image_of_rows as image_of_rows
 from .examples import image_scenes as image_scenes
 from .examples import split_examples as split_examples
 from .examples import unseen_sides as unseen_sides
+from .recipes import PATCHES as PATCHES
 from .recipes import train_model as train_model
 from .reduction import PrincipalComponents as PrincipalComponents
 from .reduction import TokenReduction as TokenReduction
@@ -30,6 +31,7 @@ from .solved.closed_form import decompose as decompose
 from .solved.closed_form import decompose_kernel as decompose_kernel
 from .solved.closed_form import dual_weights as dual_weights
 from .solved.closed_form import leave_folds_out as leave_folds_out
+from .solved.patches import may_judge as may_judge
 from .start import ridge_at_edge as ridge_at_edge
 from .token_cache import join_tokens as join_tokens
 from .token_cache import with_responses as with_responses

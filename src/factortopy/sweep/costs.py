@@ -6,7 +6,7 @@ from typing import Any
 
 from factortopy.errors import FactortopyError
 from factortopy.fitting import fit_settings
-from factortopy.machine import Cost, Machine
+from factortopy.machine import Cost, Machine, limit_threads, processors
 from factortopy.networks import Network, NetworkCost, estimate_cost, load_network, network_skeleton
 from factortopy.progress import progress_bar
 from factortopy.sweep.tasks import FOLDERS, Task
@@ -14,19 +14,23 @@ from factortopy.tokens import planned_bytes
 from factortopy.workflow import LIBRARIES_MEMORY, reckon_fit
 
 
-def estimate_tasks(tasks: Sequence[Task], *, timed: bool = True, progress: bool = True) -> dict[str, Cost]:
+def estimate_tasks(
+    tasks: Sequence[Task], *, cpus: int | None = None, timed: bool = True, progress: bool = True
+) -> dict[str, Cost]:
     """Time, memory and disk of every task, by key.
 
     Networks of one structure and fits of one size are measured once.
 
     Args:
         tasks: from :func:`plan_tasks`; of what cannot be had nothing is known, and nothing counted.
+        cpus: processors of a task; all there are if None.
         timed: whether batches and short fits are run for the time; else seconds are 0.
         progress: whether to show a progress bar.
     """
     measure, costs = _Measure(timed), dict[str, Cost]()
     of = {task.key: task for task in tasks}
-    with progress_bar("Estimates", len(tasks), show=progress) as advance:
+    threads = limit_threads(cpus or processors())
+    with threads, progress_bar("Estimates", len(tasks), show=progress) as advance:
         for task in tasks:
             costs[task.key] = measure.task(task, of)
             advance()
@@ -51,9 +55,10 @@ class _Measure:
         return self._networks[name]
 
     def task(self, task: Task, of: Mapping[str, Task]) -> Cost:
-        """Of any task; of one that cannot be done, or whose network has no structure to be had, nothing."""
+        """Of any task; of one whose subject cannot be read, or whose network has no structure to be had, nothing."""
         extraction = task if task.kind == "extract" else of[task.needs[0]]
-        if task.kind not in ("extract", "fit") or extraction.fault is not None:
+        known = (extraction.facts or {}).get("size", {}).get("images", 0)
+        if task.kind not in ("extract", "fit") or not known:
             return Cost(memory=LIBRARIES_MEMORY)
         try:
             facts = extraction.facts or {}
@@ -76,12 +81,13 @@ class _Measure:
     def fit(self, facts: Mapping[str, Any], extraction: Mapping[str, Any]) -> Cost:
         """Of one fit, with the rest of its task."""
         (network, _), size = self._network(extraction), facts["size"]
-        alike = (network.channels, *size.values(), facts["recipe"])
+        alike = (network.channels, *size.values(), facts["recipe"], facts["bootstrap"] > 0)
         if alike not in self._fits:
             settings = fit_settings(facts["recipe"], seed=facts["seed"], **facts["settings"])
             machine = Machine.choose(facts["device"], facts["precision"])
+            how = {"timed": self._timed, "limits": facts["bootstrap"] > 0}
             sizes = tuple(extraction["grid"]), size["images"], size["trials"], size["voxels"]
-            self._fits[alike] = reckon_fit(network.channels, *sizes, settings, machine, timed=self._timed)
+            self._fits[alike] = reckon_fit(network.channels, *sizes, settings, machine, **how)
         return self._fits[alike]
 
 

@@ -6,7 +6,7 @@ from os import PathLike
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from factortopy.errors import DataError
 from factortopy.fitting import Recipe, fit_settings
@@ -48,15 +48,33 @@ class NetworkChoice(Settings):
         return " ".join(marks)
 
 
-class SubjectChoice(Settings):
-    """A subject: its folder, and its number where that holds several."""
+class SubjectSizes(Settings):
+    """How much there is of a subject that is not there yet: enough to tell what a sweep will take, not to run it."""
 
-    folder: Path
+    images: Annotated[int, Field(ge=1)]
+    trials: Annotated[int, Field(ge=1)]
+    voxels: Annotated[int, Field(ge=1)]
+
+
+class SubjectChoice(Settings):
+    """A subject: its folder, and its number where that holds several; or for ``--dry-run`` its name and sizes."""
+
+    folder: Path | None = None
     number: int | None = None
+    name: str | None = None
+    sizes: SubjectSizes | None = None
+
+    @model_validator(mode="after")
+    def _either(self) -> Self:
+        if (self.folder is None) == (self.sizes is None) or (self.name is None) != (self.sizes is None):
+            raise ValueError("give a subject's folder, or its name and sizes")
+        return self
 
     @property
     def label(self) -> str:
         """What it is called where it cannot be read, and its own name is not known."""
+        if self.name is not None:
+            return self.name
         return str(self.folder) if self.number is None else f"{self.folder} {self.number}"
 
 

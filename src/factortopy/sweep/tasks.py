@@ -107,7 +107,9 @@ def plan_tasks(settings: SweepSettings, *, progress: bool = True) -> list[Task]:
         raise DataError(f"network {repeated!r} is named twice; name each once, checkpoints by different file names")
     subjects = [
         _or_fault(
-            {"name": choice.label, "choice": choice.model_dump(mode="json")}, partial(_described, choice, progress)
+            {"name": choice.label, "choice": choice.model_dump(mode="json")}
+            | ({} if choice.sizes is None else {"size": choice.sizes.model_dump()}),
+            partial(_described, choice, progress),
         )
         for choice in settings.subjects
     ]
@@ -170,6 +172,8 @@ def _with_weights(network: NetworkChoice) -> dict[str, Any]:
 
 def _described(choice: SubjectChoice, progress: bool) -> dict[str, Any]:
     """Name and digests of a subject and its images, and how to open it."""
+    if choice.sizes is not None:
+        raise DataError(f"subject {choice.label!r} has sizes alone, for --dry-run; give its folder")
     subject = open_subject(choice.model_dump(), progress=progress)
     images = images_of(subject)
     voxels = subject.voxels

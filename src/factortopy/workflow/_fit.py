@@ -2,6 +2,7 @@
 
 import json
 import time
+from collections.abc import Mapping as MappingType
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
@@ -35,13 +36,15 @@ from factortopy.machine import Machine
 from factortopy.mapping import Mapping, mapping_dataset, voxel_variables
 from factortopy.model import FactorTopy, FixedSelectors, Selection
 from factortopy.provenance import provenance
-from factortopy.storage import Checkpoint, sha256_array, sha256_text
+from factortopy.storage import Checkpoint, Part, sha256_array, sha256_text
 from factortopy.subjects import Subject
 from factortopy.tokens import TokenStore
 from factortopy.workflow.parametric_bootstrap import Remembered, fit_simulated
 from factortopy.workflow.scoring import fit_facts, score_model, with_simulated
 from factortopy.workflow.start import donor_facts, train_started
 from factortopy.workflow.yardstick import Yardstick
+
+Parts = MappingType[str, Part]
 
 
 @dataclass(frozen=True)
@@ -144,6 +147,7 @@ def fit_model(
     checkpoint: str | PathLike[str] | None = None,
     bootstrap: int = 1_000,
     yardstick: bool = True,
+    known: Parts | None = None,
     progress: bool = True,
     description: str = "Fit",
 ) -> Fit:
@@ -156,6 +160,7 @@ def fit_model(
             truth: what remains to be learnt then is the channels.
         machine: where to compute; the best there is if None.
         yardstick: whether a ridge regression is fitted as well (`docs/training.md`).
+        known: what the fit need not find out by itself, by stage; see ``parametric_bootstrap.REMEMBERED``.
         description: what the progress bar calls the training.
     """
     begun = time.perf_counter()
@@ -173,7 +178,7 @@ def fit_model(
     sides = examples["train"], examples["validation"]
     values, facts = voxel_variables(subject.voxels)
     started: dict[str, Any] = {}
-    kept = Remembered(state)
+    kept = Remembered(state, dict(known or {}))
     if start:
         trained, values["trust"], started["start"] = train_started(start, tokens, subject, settings, sides, **options)
     else:

@@ -6,22 +6,29 @@ from typing import Any
 import numpy as np
 import torch
 
+from factortopy.analysis import has_limits
 from factortopy.fitting import (
     COMPONENTS,
+    PATCHES,
     VOXELS,
     FitSettings,
     default_split,
+    may_judge,
     start_memory,
     yardstick_memory,
     yardstick_seconds,
 )
 from factortopy.images import Split
 from factortopy.machine import Cost, Machine
+from factortopy.storage import Part
 from factortopy.subjects import Subject
 from factortopy.tokens import TokenStore
 from factortopy.workflow._fit import fit_model, fit_options
 
-STEPS = (2, 10)
+STEPS = 10
+WARM_VOXELS = 64
+LIMITS = 0.4
+"""Of the time of the steps: what limits with the training in them take; measured by ``benchmarks/forecast.py``."""
 MARGIN, MORE_IMAGES = 32, 2
 SAMPLE_VOXELS = 4_096
 LIBRARIES_MEMORY = 600e6
@@ -32,9 +39,10 @@ def estimate_fit(tokens: TokenStore, subject: Subject, *, split: Split | None = 
     """Time, memory and disk that :func:`factortopy.fit` will take with these arguments.
 
     Time from short fits and a small ridge on this machine; memory and disk by counting the large arrays. A fit of part
-    of the images is run with few steps, with some more, and with more images: the differences are the time of a step
-    and of an image (the start, principal components, scores), the rest does not grow with either. Beyond 4,096 voxels,
-    a sample of them is timed and the time is scaled up.
+    of the images is run with few steps, and with more images: the difference is the time of an image (the start,
+    principal components, what is solved), the rest does not grow with images; steps are timed by themselves. Beyond
+    4,096 voxels, a sample of them is timed and the time is scaled up, but that of steps on parcels, which are as many.
+    Voxels are taken to read patches where there are few enough images for it.
 
     Args:
         tokens: tokens of (at least) the subject's images.
@@ -62,43 +70,72 @@ def settings_cost(
     machine: Machine,
     *,
     timed: bool = True,
+    limits: bool = True,
 ) -> Cost:
-    """As :func:`estimate_fit`, of settings on a machine; at once and without seconds where it is not timed."""
+    """As :func:`estimate_fit`, of settings on a machine; at once and without seconds where it is not timed.
+
+    Without ``limits`` of what is found, a fit takes less.
+    """
     split = split or default_split(tokens, subject, settings.seed)
     sides = ", ".join(f"{len(ids):,} {side}" for side, ids in split.to_dict().items())
     return Cost(
-        seconds=_seconds(tokens, subject, settings, split, machine) if timed else 0.0,
+        seconds=_seconds(tokens, subject, settings, split, machine, limits) if timed else 0.0,
         memory=_memory(tokens, subject, settings, split, machine),
         disk=_disk(tokens, subject, settings),
         facts={"images": sides, "voxels": f"{len(subject.voxels):,}", "measured on": "short fits and a small ridge"},
     )
 
 
-def _seconds(tokens: TokenStore, subject: Subject, settings: FitSettings, split: Split, machine: Machine) -> float:
+def _seconds(
+    tokens: TokenStore, subject: Subject, settings: FitSettings, split: Split, machine: Machine, limits: bool = True
+) -> float:
     ridge = _ridge_seconds(tokens, subject, split, machine)
     by_voxels = max(1.0, len(subject.voxels) / SAMPLE_VOXELS)
-    if by_voxels > 1:
-        subject = subject.select(np.linspace(0, len(subject.voxels) - 1, SAMPLE_VOXELS).astype(int))
+    trains_parcels = settings.parcels and settings.topology and settings.closed_form
+    reads = _may_read_patches(tokens, subject, settings, split)
+    asked, few_steps = settings, {"steps": STEPS, "validate_every": STEPS, "patches": reads}
+    settings = settings.model_copy(update=few_steps)
+    # As images and voxels decide it, so that it does not hang on the chance of a few steps.
+    known = {PATCHES: Part({}, {"read": True})} if reads else {}
     # Principal components need more images than there are components.
     images = min(len(split.train), max(settings.components, settings.batch_size) + MARGIN)
     more = min(MORE_IMAGES * images, len(split.train))
 
-    def timed(steps: int, images: int) -> float:
+    def timed(images: int, voxels: int) -> tuple[float, float]:
+        """Seconds of a step, and of all else."""
         few = max(3, images // 8)
         part = Split(split.train[:images], split.validation[:few], split.test[:few])
-        few_steps = settings.model_copy(update={"steps": steps, "validate_every": steps})
+        some = subject
+        if voxels < len(subject.voxels):
+            some = subject.select(np.linspace(0, len(subject.voxels) - 1, voxels).astype(int))
         start = time.perf_counter()
-        fit_model(tokens, subject, few_steps, split=part, machine=machine, yardstick=False, progress=False)
-        return time.perf_counter() - start
+        options: dict[str, Any] = {"bootstrap": 0, "yardstick": False, "known": known, "progress": False}
+        history = fit_model(tokens, some, settings, split=part, machine=machine, **options).history
+        whole = time.perf_counter() - start
+        if not history.step:  # all is solved
+            return 0.0, whole
+        return history.seconds / (STEPS + _look(few, settings)), whole - history.seconds
 
-    # Twice: the first one sets libraries up, which takes no longer however many images there are.
-    short = min(timed(STEPS[0], images) for _ in range(2))
-    by_step = max(0.0, timed(STEPS[1], images) - short) / (STEPS[1] - STEPS[0])
-    by_image = max(0.0, timed(STEPS[0], more) - short) / (more - images) if more > images else 0.0
-    rest = max(0.0, short - STEPS[0] * by_step) + by_image * (len(split.train) - images)
-    # A look at the validation images is a forward pass, a third of a step, for each of their batches.
-    looks = settings.steps / settings.validate_every * len(split.validation) / settings.batch_size
-    return ridge + by_voxels * (rest + by_step * (settings.steps + looks / 3))
+    timed(images, WARM_VOXELS)  # sets libraries up
+    by_step, rest = timed(images, SAMPLE_VOXELS)
+    if more > images:
+        rest += max(0.0, timed(more, SAMPLE_VOXELS)[1] - rest) / (more - images) * (len(split.train) - images)
+    looks = asked.steps / asked.validate_every * _look(len(split.validation), asked)
+    stepping = by_step * (asked.steps + looks) * (1.0 if trains_parcels else by_voxels)
+    with_limits = limits and settings.recipe == "default" and has_limits(split.test)
+    return ridge + by_voxels * rest + stepping * (1 + LIMITS * with_limits)
+
+
+def _look(images: int, settings: FitSettings) -> float:
+    """A look at so many validation images, in steps: a forward pass, a third of a step, for each of their batches."""
+    return images / settings.batch_size / 3
+
+
+def _may_read_patches(tokens: TokenStore, subject: Subject, settings: FitSettings, split: Split) -> bool:
+    asked = settings.patches and settings.topology and settings.closed_form and not split.tests_validation
+    images, blocks = len(split.train) + len(split.validation), 2 * len(tokens.layers) * settings.components
+    sizes = images, len(split.validation), len(subject.voxels), blocks, tokens.grid[0] * tokens.grid[1]
+    return bool(asked) and subject.voxels.coordinates is not None and may_judge(*sizes)
 
 
 def _ridge_seconds(tokens: TokenStore, subject: Subject, split: Split, machine: Machine) -> float:

@@ -48,6 +48,7 @@ def reckon_fit(
     machine: Machine,
     *,
     timed: bool = True,
+    limits: bool = True,
 ) -> Cost:
     """What a fit takes, timed on random tokens and responses of the sizes of the real ones.
 
@@ -60,6 +61,7 @@ def reckon_fit(
         settings: of the fit.
         machine: where it would run.
         timed: whether short fits are run for the time; else only memory and disk are counted.
+        limits: whether limits of what is found are asked for.
     """
     ids = tuple(f"{number:05d}" for number in range(images))
     shown = ids if trials == images else tuple(np.resize(np.array(ids), trials).tolist())
@@ -75,4 +77,4 @@ def reckon_fit(
         voxels=Voxels.at(random.uniform(-100, 100, (voxels, 3)), sides),
     )
     tokens = cast(TokenStore, RandomTokens(channels, grid, ids))
-    return settings_cost(tokens, subject, settings, None, machine, timed=timed)
+    return settings_cost(tokens, subject, settings, None, machine, timed=timed, limits=limits)

@@ -1,0 +1,138 @@
+"""What engines of sweeps take beyond a plain loop, and what becomes of a job whose time is over; for ``faults.py``."""
+
+import shutil
+import sys
+import time
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import tomli_w
+
+from factortopy.machine import processors
+from factortopy.storage import sha256_file
+from factortopy.sweep import (
+    InProcess,
+    OnRay,
+    OnSlurm,
+    Record,
+    Share,
+    State,
+    Task,
+    plan_tasks,
+    read_sweep,
+    run_sweep,
+    run_task,
+)
+
+FITS = {"steps": 6, "validate_every": 3, "width": 4, "batch_size": 16, "components": 8}
+UNLIKE = {"provenance.json", "zarr.json"}
+"""Files with times and names of machines."""
+LIMIT, LONG = 2, 150.0
+"""Minutes of a job, which is told 30 s before they are over, and seconds of a fit; a state is written each minute."""
+
+
+def digests(study: Path) -> dict[str, str]:
+    """Hashes of all results, save times and names of machines."""
+    files = [file for name in ("tokens", "mappings", "scores") for file in (study / name).rglob("*")]
+    kept = [file for file in files if file.is_file() and file.name not in UNLIKE]
+    return {str(file.relative_to(study)): sha256_file(file) for file in sorted(kept)}
+
+
+def prepared(file: Path, name: str) -> tuple[Record, list[Task]]:
+    """A record with all extractions done, and the tasks that are left."""
+    record, tasks = Record(file.parent / name), plan_tasks(read_sweep(file), progress=False)
+    record.describe(tasks)
+    for task in tasks:
+        if task.kind == "extract":
+            run_task(str(record.folder), task.key, 1)
+    return record, tasks
+
+
+def loop(record: Record, tasks: list[Task], seeds: range) -> float:
+    """Seconds of the fits of some seeds and of their scores, one after the other."""
+    begun = time.monotonic()
+    for task in tasks:
+        if task.kind in ("fit", "score") and (task.facts or {})["seed"] in seeds:
+            run_task(str(record.folder), task.key, 1)
+    return time.monotonic() - begun
+
+
+def overheads(file: Path, engines: list[str], seconds: float, seeds: int) -> dict[str, float]:
+    """What engines take beyond a plain loop: as its share, and in seconds an item (a fit with its score)."""
+    lengthen(file, seconds)
+    found: dict[str, float] = {}
+    made = {
+        "ray": lambda at: OnRay(at, Share(cpus=processors())),
+        "local": lambda at: OnSlurm(at, None, None, "local", most=1),
+    }
+    for engine, name in (("ray", "ray"), ("local", "submitit")):
+        if engine not in engines:
+            continue
+        # Half of the loop before and half behind, so that other work that comes or goes meanwhile hits both alike.
+        plain, tasks = prepared(file, f"loop-{engine}")
+        record, _ = prepared(file, f"timed-{engine}")
+        before, begun = loop(plain, tasks, range(seeds // 2)), time.monotonic()
+        some = [task for task in tasks if task.kind != "compare"]
+        run_sweep(record, lambda some=some: some, lambda _, engine=engine, at=record.folder: made[engine](at))
+        whole = time.monotonic() - begun
+        alone = before + loop(plain, tasks, range(seeds // 2, seeds))
+        fits = [task for task in tasks if task.kind == "fit"]
+        assert all(record.is_done(task) and plain.is_done(task) for task in fits)
+        worked = sum(
+            float((record.ending(State.DONE, task) or {})["seconds"]) for task in some if task.kind != "extract"
+        )
+        found |= {"items": len(fits), f"{name}_loop_seconds_an_item": round(alone / len(fits), 2)}
+        found |= {f"{name}_overhead": round(whole / alone - 1, 3)}
+        found |= {f"{name}_seconds_an_item": round((whole - alone) / len(fits), 2)}
+        found |= {f"{name}_outside_of_tasks": round(whole / worked - 1, 3)}
+        print(engine, found, file=sys.stderr, flush=True)
+    return found
+
+
+def lengthen(file: Path, seconds: float) -> None:
+    """Give fits as many steps as take so many seconds."""
+    asked = tomllib.loads(file.read_text())
+    one = min(timed_fit(file, asked, steps) for steps in (20, 20))
+    more = timed_fit(file, asked, 120)
+    asked["settings"] = FITS | {"steps": max(6, round(20 + (seconds - one) / max(1e-3, (more - one) / 100)))}
+    asked["settings"]["validate_every"] = max(3, asked["settings"]["steps"] // 20)
+    file.write_text(tomli_w.dumps(asked))
+
+
+def timeouts(file: Path) -> dict[str, Any]:
+    """A fit longer than the time of its job, which is told so, queued again and goes on from its checkpoint."""
+    lengthen(file, LONG)
+    asked = tomllib.loads(file.read_text())
+    one = {"networks": asked["networks"][:1], "subjects": asked["subjects"][:1], "seeds": [0]}
+    file.write_text(tomli_w.dumps(asked | one))
+    found = []
+    for name, share in (("undisturbed", None), ("timed-out", Share(minutes=LIMIT))):
+        record, tasks = prepared(file, f"time-{name}")
+        engine = InProcess(record.folder) if share is None else OnSlurm(record.folder, share, cluster="local", most=1)
+        begun = time.monotonic()
+        run_sweep(record, lambda tasks=tasks: tasks, lambda _, engine=engine: engine)
+        lost = sum(not record.is_done(task) for task in tasks)
+        print(f"{name}: {time.monotonic() - begun:.0f} s, {lost} lost", file=sys.stderr, flush=True)
+        found.append((digests(record.folder), lost))
+    logs = "".join(log.read_text() for log in (record.folder / "sweep" / "jobs").glob("*_log.out"))
+    (wanted, _), (given, lost) = found
+    facts = {"timeouts": logs.count("Requeued job"), "timeouts_lost": lost}
+    return facts | {"timeouts_identical": given == wanted}
+
+
+def timed_fit(file: Path, asked: dict, steps: int) -> float:
+    """Seconds of a fit with so many steps."""
+    few = {
+        "networks": asked["networks"][:1],
+        "subjects": asked["subjects"][:1],
+        "seeds": [0],
+        "output": f"trial-{steps}",
+    }
+    trial = file.with_name("trial.toml")
+    trial.write_text(tomli_w.dumps(asked | few | {"settings": FITS | {"steps": steps, "validate_every": steps}}))
+    record, tasks = Record(read_sweep(trial).output), plan_tasks(read_sweep(trial), progress=False)
+    run_sweep(record, lambda: tasks, lambda _: InProcess(record.folder))
+    (fit,) = (record.ending(State.DONE, task) for task in tasks if task.kind == "fit")
+    shutil.rmtree(record.folder)
+    return float(fit["seconds"])
