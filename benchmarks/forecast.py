@@ -5,9 +5,8 @@
     python benchmarks/forecast.py --files docs/sweeps/*.toml --page docs/sweep.md     # what these sweeps would take
 
 Real networks on simulated subjects of different sizes. The estimates are those of ``factortopy sweep --dry-run``,
-measured on this machine; then every task runs in a process of its own, whose seconds and largest memory are measured.
-All is computed in one thread and timed by the processor's clock, as the other tells little beside other programs.
-Ratios are estimated over measured, summed over tasks of a kind for seconds and bytes of disk, the largest task's for
+measured on this machine; then every task runs in the same process, one after the other. All is computed in one thread
+and timed by the processor's clock, as the other tells little beside other programs. Ratios are estimated over measured, summed over tasks of a kind for seconds and bytes of disk, the largest task's for
 memory. ``limits`` is what limits with the training in them took, as a share of the time of the steps, of the fits that
 have them (``LIMITS`` of ``workflow/costs.py``). The last line is one JSON object; ``worst`` is the ratio farthest from
 1, and ``within`` whether it is within 25 %.
@@ -17,11 +16,8 @@ import argparse
 import json
 import math
 import os
-import subprocess
-import sys
 import tempfile
 import time
-from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -32,9 +28,11 @@ import tomli_w
 from factortopy.images import sample_views
 from factortopy.machine import Cost, limit_threads
 from factortopy.networks import load_network
+from factortopy.networks.cost import peak_memory
 from factortopy.simulation import simulate_subject
 from factortopy.sweep import Record, Task, estimate_tasks, plan_tasks, read_sweep, run_task
 from factortopy.tokens import extract
+from factortopy.workflow import _fit
 from laboratory import markdown, write_table
 
 NETWORKS = ["efficientnet-lite0", "squeezenet-1.1"]
@@ -66,43 +64,32 @@ def make(folder: Path, networks: Sequence[str], sizes: Sequence[int], voxels: in
     return folder / "sweep.toml"
 
 
-def child(folder: str, key: str) -> None:
-    """Do a task in this process, and print its seconds and those of steps and of limits."""
-    from factortopy.workflow import _fit
+class Clock:
+    """Seconds that a function of a module took, all calls together."""
 
-    parts: dict[str, float] = defaultdict(float)
+    def __init__(self, module: Any, name: str) -> None:
+        self.seconds, self._whole = 0.0, getattr(module, name)
+        setattr(module, name, self)
 
-    def timed(module: Any, name: str) -> None:
-        whole = getattr(module, name)
+    def __call__(self, *arguments: Any, **options: Any) -> Any:
+        """Call it."""
+        begun = time.process_time()
+        try:
+            return self._whole(*arguments, **options)
+        finally:
+            self.seconds += time.process_time() - begun
 
-        def measured(*arguments: Any, **options: Any) -> Any:
-            begun = time.process_time()
-            try:
-                return whole(*arguments, **options)
-            finally:
-                parts[name] += time.process_time() - begun
 
-        setattr(module, name, measured)
-
-    timed(_fit, "fit_simulated")
+def work(record: Record, task: Task) -> Cost:
+    """Do a task; what it took."""
     begun = time.process_time()
-    ended = run_task(folder, key, 1)
-    print(json.dumps({"ended": ended, "seconds": time.process_time() - begun, "limits": parts["fit_simulated"]}))
-
-
-def work(record: Record, task: Task) -> tuple[Cost, float]:
-    """Do a task in a process of its own; what it took, and the part of its seconds that limits took."""
-    command = [sys.executable, __file__, "--child", str(record.folder), task.key]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        said = json.loads(process.stdout.read().splitlines()[-1])
-        _, _, used = os.wait4(process.pid, 0)
-        process.returncode = 0
-    if said["ended"] != "done":
+    with peak_memory() as peak:
+        ended = run_task(str(record.folder), task.key, 1)
+    if ended != "done":
         raise SystemExit(f"{task.kind} {task.name}: {record.failure(task)}")
-    peak = used.ru_maxrss * (1 if sys.platform == "darwin" else 1024)
     result = record.folder / task.result
     disk = sum(file.stat().st_size for file in (result.rglob("*") if result.is_dir() else [result]) if file.is_file())
-    return Cost(said["seconds"], float(peak), float(disk)), said["limits"]
+    return Cost(time.process_time() - begun, float(peak[0]), float(disk))
 
 
 def steps_seconds(record: Record, task: Task) -> float:
@@ -114,18 +101,14 @@ def main() -> None:
     """See the module."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--networks", nargs="+", default=NETWORKS)
-    parser.add_argument("--images", type=int, nargs="+", default=[240, 160], help="of each subject")
-    parser.add_argument("--voxels", type=int, default=600)
+    parser.add_argument("--images", type=int, nargs="+", default=[160, 120], help="of each subject")
+    parser.add_argument("--voxels", type=int, default=400)
     parser.add_argument("--files", type=Path, nargs="+", help="sweep files, instead of a slice that is run")
     parser.add_argument("--untimed", action="store_true", help="of the files count memory and disk alone")
     parser.add_argument("--page", type=Path, help="Markdown file whose table is replaced")
-    parser.add_argument("--child", nargs=2, help=argparse.SUPPRESS)
     options = parser.parse_args()
     os.environ["OMP_NUM_THREADS"] = "1"
     time.perf_counter = time.process_time
-    if options.child:
-        child(*options.child)
-        return
     if options.files:
         rows = [row for file in options.files for row in foretold(file, not options.untimed)]
         if options.page:
@@ -139,13 +122,12 @@ def main() -> None:
         record.describe(tasks)
         tasks = [task for task in tasks if task.kind in ("extract", "fit")]  # the others take next to nothing
         said = estimate_tasks(tasks, cpus=1, progress=False)
-        took, limits, steps = {}, 0.0, 0.0
+        took, limits = {}, Clock(_fit, "fit_simulated")
         for task in tasks:
-            took[task.key], of_limits = work(record, task)
-            if of_limits:
-                limits, steps = limits + of_limits, steps + steps_seconds(record, task)
+            took[task.key] = work(record, task)
             print(f"{task.kind} {task.name}: {_words(said[task.key])}; took {_words(took[task.key])}", flush=True)
-    found = ratios(tasks, said, took) | {"limits": round(limits / steps, 2) if steps else None}
+        steps = sum(steps_seconds(record, task) for task in tasks if task.kind == "fit")
+    found = ratios(tasks, said, took) | {"limits": round(limits.seconds / steps, 2)}
     if options.page:
         rows = [(kind, *(f"{found[f'{kind}_{what}']:.2f}" for what in WHAT)) for kind in KINDS]
         write_table(options.page, "forecast.py slice", markdown(("estimated / measured", *WHAT), rows))

@@ -10,6 +10,7 @@ from factortopy.analysis import has_limits
 from factortopy.fitting import (
     COMPONENTS,
     PATCHES,
+    SOLVED_WIDTH,
     VOXELS,
     FitSettings,
     default_split,
@@ -31,7 +32,9 @@ LIMITS = 0.4
 """Of the time of the steps: what limits with the training in them take; measured by ``benchmarks/forecast.py``."""
 MARGIN, MORE_IMAGES = 32, 2
 SAMPLE_VOXELS = 4_096
-LIBRARIES_MEMORY = 600e6
+NUMBERS, SMALL_FILES = 30, 300e3
+"""Numbers of a voxel that do not hang on layers, and bytes of tables, names and what describes arrays."""
+LIBRARIES_MEMORY = 800e6
 """Memory of Python and its libraries, bytes."""
 
 
@@ -81,7 +84,7 @@ def settings_cost(
     return Cost(
         seconds=_seconds(tokens, subject, settings, split, machine, limits) if timed else 0.0,
         memory=_memory(tokens, subject, settings, split, machine),
-        disk=_disk(tokens, subject, settings),
+        disk=_disk(tokens, subject, settings, split),
         facts={"images": sides, "voxels": f"{len(subject.voxels):,}", "measured on": "short fits and a small ridge"},
     )
 
@@ -166,7 +169,12 @@ def _memory(tokens: TokenStore, subject: Subject, settings: FitSettings, split: 
     return needed + max(size if size <= machine.memory else 0.0 for size in (*token_sizes, ridge))
 
 
-def _disk(tokens: TokenStore, subject: Subject, settings: FitSettings) -> float:
-    # Channel selectors stand in the dataset and among the parameters, channel aligns for both kinds of token.
-    per_voxel = 2 * settings.starts * settings.width + 2 * len(tokens.layers) + 8
-    return 4.0 * (len(subject.voxels) * per_voxel + 2 * sum(tokens.channels) * settings.starts * settings.width)
+def _disk(tokens: TokenStore, subject: Subject, settings: FitSettings, split: Split) -> float:
+    voxels, layers, width = len(subject.voxels), len(tokens.layers), settings.starts * settings.width
+    if subject.voxels.coordinates is None or _may_read_patches(tokens, subject, settings, split):
+        components = min(settings.components, len(split.train) // 4)
+        width = max(width, min(voxels, 2 * layers * components, SOLVED_WIDTH))
+    # Channel selectors stand in the dataset and among the parameters, channel aligns for both kinds of token; of every
+    # layer selector, share with limits, and loss of R^2 without it.
+    per_voxel = 2 * width + 5 * layers + NUMBERS
+    return SMALL_FILES + 4.0 * (voxels * per_voxel + 2 * sum(tokens.channels) * width)
