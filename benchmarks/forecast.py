@@ -6,7 +6,8 @@
 
 Real networks on simulated subjects of different sizes. The estimates are those of ``factortopy sweep --dry-run``,
 measured on this machine; then every task runs in the same process, one after the other. All is computed in one thread
-and timed by the processor's clock, as the other tells little beside other programs. Ratios are estimated over measured, summed over tasks of a kind for seconds and bytes of disk, the largest task's for
+and timed by the processor's clock, as the other tells little beside other programs. Ratios are estimated over measured,
+summed over tasks of a kind for seconds and bytes of disk, the largest task's for
 memory. ``limits`` is what limits with the training in them took, as a share of the time of the steps, of the fits that
 have them (``LIMITS`` of ``workflow/costs.py``). The last line is one JSON object; ``worst`` is the ratio farthest from
 1, and ``within`` whether it is within 25 %.
