@@ -28,8 +28,8 @@ from factortopy.workflow._fit import fit_model, fit_options
 
 STEPS = 10
 WARM_VOXELS = 64
-LIMITS = 0.4
-"""Of the time of the steps: what limits with the training in them take; measured by ``benchmarks/forecast.py``."""
+LIMITS = 0.8
+"""Of the time of the steps: what limits with the training in them take in the demo; of few voxels with patches 1.8."""
 MARGIN, MORE_IMAGES = 32, 2
 SAMPLE_VOXELS = 4_096
 NUMBERS, SMALL_FILES = 30, 300e3
