@@ -1,17 +1,24 @@
 """Photographs resized on the device give the tokens that Pillow's give; here the device is the processor."""
 
+import os
+import signal
+import subprocess
+import sys
+import time
+
 import numpy as np
 import PIL
+import psutil
 import pytest
 import torch
 from PIL import Image
 from pixel_network import PixelNetwork, noise_images, run
 
-from factortopy.errors import DataError
-from factortopy.images import images_from_folder, sample_views
+from factortopy.errors import DataError, UnavailableError
+from factortopy.images import ImageSet, images_from_folder, sample_views
 from factortopy.networks import Preprocessing, network_from_function
 from factortopy.tokens import extract
-from factortopy.tokens.feeding import DeviceFeed, decode_in_processes, processes_fit
+from factortopy.tokens.feeding import DeviceFeed, decode_in_processes
 
 LEVELS = 1 if int(PIL.__version__.split(".")[0]) >= 13 else 4
 """Of 255, see tests/networks/test_on_tensors.py."""
@@ -103,7 +110,64 @@ def test_processes_say_which_batch_holds_a_broken_image(tmp_path):
     assert second == range(2, 4)
 
 
-def test_images_that_shared_memory_cannot_hold_are_left_to_threads():
-    small, large = (np.broadcast_to(np.uint8(0), (side, side, 3)) for side in (64, 2_000_000))
-    assert processes_fit(small, 1)
-    assert not processes_fit(large, 1)
+def test_images_that_do_not_fit_into_shared_memory_are_sent(pictures, monkeypatch):
+    monkeypatch.setattr("factortopy.tokens.feeding.PIECE_BYTES", 60 * 48 * 3)  # one has 64 x 64 pixels
+    shown, batches = network("center", "RGB"), [range(0, 8), range(8, 13)]
+    feed = DeviceFeed(pictures, shown, slots=8, buffers=1)
+    for rows, pixels, digests in decode_in_processes(pictures, batches, shown, 2):
+        assert digests == [feed.load(row, 0, slot) for slot, row in enumerate(rows)]
+        assert torch.equal(pixels, feed.pixels(0, len(rows)))
+
+
+def test_places_are_filled_again_only_when_their_images_were_taken(pictures, monkeypatch):
+    monkeypatch.setattr("factortopy.tokens.feeding.PIECE", 1)
+    monkeypatch.setattr("factortopy.tokens.feeding.PIECES_AHEAD", 1)
+    many = ImageSet("many", tuple(map(str, range(60))), lambda name: pictures.pixels(int(name) % len(pictures)))
+    shown = network("center", "RGB")
+    feed = DeviceFeed(many, shown, slots=3, buffers=1)
+    for rows, pixels, _ in decode_in_processes(many, [range(i, i + 3) for i in range(0, 60, 3)], shown, 2):
+        for slot, row in enumerate(rows):
+            feed.load(row, 0, slot)
+        assert torch.equal(pixels, feed.pixels(0, 3))
+
+
+def test_a_process_that_is_killed_is_one_line(pictures):
+    def load(name):
+        if name == "5":
+            os.kill(os.getpid(), signal.SIGKILL)
+        return pictures.pixels(int(name))
+
+    images = ImageSet("deadly", tuple(map(str, range(8))), load)
+    with pytest.raises(UnavailableError, match="fewer workers; a run that is started again goes on"):
+        list(decode_in_processes(images, [range(0, 8)], network("center", "RGB"), 2))
+
+
+def test_processes_write_the_bytes_that_threads_do(pictures, tmp_path, monkeypatch):
+    shown = network("center", "RGB")
+    extract(shown, pictures, tmp_path / "threads", (4, 3), batch_size=4, on_device=True, progress=False)
+    monkeypatch.setattr("factortopy.tokens.writer.can_fork", lambda _: True)
+    monkeypatch.setattr("factortopy.tokens.pipeline.can_fork", lambda _: True)
+    extract(shown, pictures, tmp_path / "processes", (4, 3), batch_size=4, on_device=True, progress=False)
+    content = [
+        {file.relative_to(folder): file.read_bytes() for file in sorted(folder.rglob("c/**/*")) if file.is_file()}
+        for folder in (tmp_path / "threads", tmp_path / "processes")
+    ]
+    assert len(content[0]) == 5  # maps and global tokens of two layers, digests
+    assert content[0] == content[1]
+
+
+def test_processes_end_with_the_one_that_began_them(tmp_path):
+    program = (
+        "import os, signal, sys, time, torch\n"
+        "from factortopy.machine import Forked\n"
+        "with Forked(lambda file, _: open(file, 'a').write(f'{os.getpid()}\\n'), sys.argv[1], 2) as processes:\n"
+        "    [processes.submit(number).result() for number in range(4)]\n"
+        "    os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    file = tmp_path / "processes"
+    subprocess.run([sys.executable, "-c", program, str(file)], check=False, timeout=60)
+    numbers = {int(line) for line in file.read_text().split()}
+    end = time.monotonic() + 30
+    while any(map(psutil.pid_exists, numbers)) and time.monotonic() < end:
+        time.sleep(0.05)
+    assert not [number for number in numbers if psutil.pid_exists(number)]

@@ -2,6 +2,11 @@ from .container import available_memory as available_memory
 from .container import processors as processors
 from .container import share_processors as share_processors
 from .cost import Cost as Cost
+from .forked import Copied as Copied
+from .forked import Forked as Forked
+from .forked import can_fork as can_fork
+from .forked import pinned as pinned
+from .forked import shared_empty as shared_empty
 from .graph import Replayed as Replayed
 from .machine import Machine as Machine
 from .machine import autocast as autocast

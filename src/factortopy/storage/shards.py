@@ -11,13 +11,14 @@ import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import lru_cache
 from io import FileIO
+from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
 import google_crc32c
 import numpy as np
-from jaxtyping import Int, Shaped
+from jaxtyping import Int, Shaped, UInt8
 
 from factortopy.errors import DataError
 
@@ -81,7 +82,7 @@ class RowArray:
 def read_rows(arrays: Sequence[RowArray], rows: Sequence[int] | np.ndarray, threads: int = 1) -> list[np.ndarray]:
     """The same images of several arrays, in the order given; repeats allowed.
 
-    The system writes images that lie side by side straight to where they are wanted, in one call a shard.
+    Images that lie side by side are read, and checked, in one call.
 
     Args:
         arrays: which are read.
@@ -97,7 +98,7 @@ def read_rows(arrays: Sequence[RowArray], rows: Sequence[int] | np.ndarray, thre
     cuts = np.flatnonzero(np.diff(distinct // SHARD_IMAGES)) + 1
     parts = list(zip(np.split(distinct, cuts), np.split(places, cuts), strict=True))
     files = [
-        (array.shard(int(some[0]) // SHARD_IMAGES), some % SHARD_IMAGES, values, where.tolist())
+        (array.shard(int(some[0]) // SHARD_IMAGES), some % SHARD_IMAGES, values, where)
         for array, values in zip(arrays, read, strict=True)
         for some, where in parts
     ]
@@ -107,15 +108,20 @@ def read_rows(arrays: Sequence[RowArray], rows: Sequence[int] | np.ndarray, thre
 
 
 def _read_shard(
-    path: Path, rows: Int[np.ndarray, "some"], out: Shaped[np.ndarray, "image ..."], places: Sequence[int]
+    path: Path, rows: Int[np.ndarray, "some"], out: Shaped[np.ndarray, "image ..."], places: Int[np.ndarray, "some"]
 ) -> None:
     """Read images at increasing ``rows`` of a shard into ``places`` of ``out``, each checked by its checksum."""
-    flat, sums = out.reshape(len(out), -1), np.empty((len(rows), 1), "<u4")
-    images = [flat[place] for place in places]
+    images = out.reshape(len(out), -1).view(np.uint8)
     try:
         file = os.open(path, os.O_RDONLY)
         try:
-            _read_images(file, rows, images, sums)
+            start, length = _read_index(file)[rows].T
+            if (length != images.shape[1] + CHECKSUM_BYTES).any():
+                raise ValueError("the size of an image differs")
+            cuts = [0, *(np.flatnonzero(np.diff(start) != length[:-1]) + 1).tolist(), len(rows)]
+            for first, last in pairwise(cuts):
+                where = places[first:last]
+                images[where] = _read_run(file, int(start[first]), last - first, images.shape[1])
         finally:
             os.close(file)
     except OSError as error:
@@ -124,23 +130,29 @@ def _read_shard(
         raise DataError.of(path, f"is not as it was written ({error})") from error
 
 
-def _read_images(
-    file: int, rows: Int[np.ndarray, "some"], images: Sequence[np.ndarray], sums: Shaped[np.ndarray, "some 1"]
-) -> None:
-    """Read images at increasing ``rows`` of an open shard, those side by side in one call, and their checksums."""
-    start, length = _read_index(file)[rows].T.tolist()
-    size = images[0].nbytes + CHECKSUM_BYTES
-    if set(length) != {size}:
-        raise ValueError("the size of an image differs")
-    parts: list[Any] = [part for pair in zip(images, sums, strict=True) for part in pair]
-    first = 0
-    for last in range(1, len(rows) + 1):
-        if last == len(rows) or start[last] != start[last - 1] + size:
-            if os.preadv(file, parts[2 * first : 2 * last], start[first]) != (last - first) * size:
-                raise ValueError("it ends early")
-            first = last
-    if [google_crc32c.value(image) for image in images] != sums[:, 0].tolist():
+def _read_run(file: int, start: int, count: int, size: int) -> UInt8[np.ndarray, "image byte"]:
+    """Images that lie side by side, each of so many bytes with its checksum behind it, from where they start.
+
+    One checksum is taken of all of them, with theirs, as Python's threads would wait for each other at each image: of
+    whole images it hangs on their number and size alone.
+    """
+    content = np.empty((count, size + CHECKSUM_BYTES), np.uint8)
+    if os.preadv(file, [content.data], start) != content.nbytes:
+        raise ValueError("it ends early")
+    if google_crc32c.value(content) != _sum_of_whole(count, size):
         raise ValueError("a checksum differs")
+    return content[:, :size]
+
+
+@lru_cache(maxsize=4 * SHARD_IMAGES)
+def _sum_of_whole(count: int, size: int) -> int:
+    """CRC-32C of so many images, each with its own behind it: the same as that of black ones.
+
+    Behind content and its own checksum the state of a CRC is always the same (its residue), and a state moves on over
+    so many bytes by a linear map, so that neither hangs on the content.
+    """
+    black = bytes(size)
+    return int(google_crc32c.value((black + google_crc32c.value(black).to_bytes(CHECKSUM_BYTES, "little")) * count))
 
 
 def shard_path(array: Path, *position: int) -> Path:

@@ -115,7 +115,7 @@ def extract(
             extraction = replace(extraction, basis=axes.to(network.device))
             record["components"] = {"count": axes.count, "explained": axes.explained}
         with (
-            TokenWriter(path, identity, record, axes, extraction.workers, network.device.type == "cuda") as writer,
+            TokenWriter(path, identity, record, axes, extraction.workers, network.device) as writer,
             progress_bar("Tokens", len(extraction.images), show=progress, done=writer.done) as advance,
         ):
             compare_images(TokenFolder(path), extraction.images)
@@ -261,16 +261,17 @@ def _measure(extraction: Extraction) -> tuple[float, float]:
         "grid": extraction.grid,
         "image_ids": extraction.images.ids,
     }
-    with tempfile.TemporaryDirectory() as folder:
-        pinned = network.device.type == "cuda"
-        with TokenWriter(Path(folder) / "tokens", identity, {}, None, extraction.workers, pinned) as writer:
-            moments = [time.perf_counter()]
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        TokenWriter(Path(folder) / "tokens", identity, {}, None, extraction.workers, network.device) as writer,
+    ):
+        moments = [time.perf_counter()]
 
-            def take(tokens: Tokens, digests: Sequence[bytes]) -> None:
-                writer.add(tokens, digests)
-                moments.append(time.perf_counter())
-                taken.append(taken[-1] + len(tokens))
+        def take(tokens: Tokens, digests: Sequence[bytes]) -> None:
+            writer.add(tokens, digests)
+            moments.append(time.perf_counter())
+            taken.append(taken[-1] + len(tokens))
 
-            extraction.run(range(len(extraction.images)), take, lambda _: None, progress=False)
+        extraction.run(range(len(extraction.images)), take, lambda _: None, progress=False)
     first = 1 if len(moments) > 3 else 0
     return moments[0] - begun, (moments[-1] - moments[first]) / (taken[-1] - taken[first])

@@ -4,10 +4,10 @@ Threads decode for a CPU, which takes longer over an image than they do. A GPU t
 which run Python's own code one at a time, would keep it waiting: processes decode for it.
 """
 
-import shutil
 from abc import ABC, abstractmethod
+from collections import deque
 from collections.abc import Iterator, Sequence
-from pathlib import Path
+from concurrent.futures import Future
 from typing import NamedTuple
 
 import numpy as np
@@ -15,17 +15,17 @@ import torch
 from jaxtyping import Float, UInt8
 from PIL import Image
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
 
 from factortopy.errors import DataError
 from factortopy.images import ImageSet
+from factortopy.machine import Copied, Forked, pinned, shared_empty
 from factortopy.networks import Network
 from factortopy.storage import sha256_array
 
 PIECE, PIECES_AHEAD = 16, 2
 """Images that a process hands over at a time, and how often it may before they are taken."""
-SHARED_MARGIN = 4
-"""Times the size of the first image that others may have."""
+PIECE_BYTES = 12 * 2**20
+"""Of a place where a process leaves them; what does not fit there is sent."""
 NUMBERS_AT_ONCE = 2**26
 """Of pictures that are resized on the device at a time: a quarter of a GB in float32."""
 
@@ -115,68 +115,69 @@ def resized(there: Sequence[UInt8[Tensor, "_H _W 3"]], network: Network) -> Floa
 
 
 class Decoded(NamedTuple):
-    """Some images as they were decoded, one after the other.
+    """Some images as a process decoded them, one after the other.
 
     Attributes:
-        numbers: of all pixels.
+        numbers: of all pixels, where they did not fit into the room that is shared.
         sizes: height and width of every image.
         digests: of the images.
     """
 
-    numbers: UInt8[Tensor, "numbers"]
+    numbers: UInt8[np.ndarray, "numbers"] | None
     sizes: list[tuple[int, int]]
     digests: list[bytes]
 
-    def on(self, device: torch.device) -> list[UInt8[Tensor, "_H _W 3"]]:
+    def on(self, device: torch.device, room: UInt8[Tensor, "room"]) -> list[UInt8[Tensor, "_H _W 3"]]:
         """The images on a device."""
-        each = self.numbers.to(device, non_blocking=True).split([3 * height * width for height, width in self.sizes])
+        counts = [3 * height * width for height, width in self.sizes]
+        numbers = room[: sum(counts)] if self.numbers is None else torch.from_numpy(self.numbers)
+        each = numbers.to(device, non_blocking=True).split(counts)
         return [one.view(*size, 3) for one, size in zip(each, self.sizes, strict=True)]
 
 
-class Decoding(Dataset[Decoded | None]):
-    """Images that a process decodes, some at a time; None where one of them is broken."""
-
-    def __init__(self, images: ImageSet) -> None:
-        self._images = images
-
-    def __getitem__(self, rows: range) -> Decoded | None:
-        try:
-            pixels = [self._images.pixels(row) for row in rows]
-        except (DataError, OSError):
-            return None
-        numbers = torch.from_numpy(np.concatenate([one.reshape(-1) for one in pixels]))
-        return Decoded(numbers, [one.shape[:2] for one in pixels], [image_digest(one) for one in pixels])
+def _decode(shared: tuple[ImageSet, UInt8[Tensor, "place room"]], rows: range, place: int) -> Decoded | None:
+    """Decode images into a place that is shared; None where one of them is broken."""
+    images, room = shared
+    try:
+        pixels = [images.pixels(row) for row in rows]
+    except (DataError, OSError):
+        return None
+    flat, count = [one.reshape(-1) for one in pixels], sum(one.size for one in pixels)
+    fits = count <= room.shape[1]
+    numbers = np.concatenate(flat, out=room[place, :count].numpy() if fits else None)
+    sizes = [one.shape[:2] for one in pixels]
+    return Decoded(None if fits else numbers, sizes, [image_digest(one) for one in pixels])
 
 
 def decode_in_processes(
     images: ImageSet, batches: Sequence[range], network: Network, workers: int
 ) -> Iterator[tuple[range, Float[Tensor, "B 3 H W"], list[bytes]] | range]:
     """Batches as the network takes them, on its device, and digests of their images; its rows if one is broken."""
-    pieces = [[rows[i : i + PIECE] for i in range(0, len(rows), PIECE)] for rows in batches]
-    loader = DataLoader(
-        Decoding(images),
-        sampler=[piece for batch in pieces for piece in batch],  # type: ignore[arg-type]
-        batch_size=None,
-        num_workers=workers,
-        prefetch_factor=PIECES_AHEAD,
-        pin_memory=network.device.type == "cuda",
-        multiprocessing_context="fork",
-    )
-    coming = iter(loader)
-    for rows, batch in zip(batches, pieces, strict=True):
-        decoded = [next(coming) for _ in batch]
-        if None in decoded:
-            yield rows
-            return
-        there = [image for piece in decoded for image in piece.on(network.device)]
-        yield rows, resized(there, network), [digest for piece in decoded for digest in piece.digests]
-
-
-def processes_fit(first: UInt8[np.ndarray, "H W 3"], workers: int) -> bool:
-    """Whether processes can hand over images like this one: by shared memory, of which containers have little."""
-    shared = Path("/dev/shm")
-    asked = SHARED_MARGIN * PIECE * PIECES_AHEAD * workers * first.size
-    return shared.is_dir() and shutil.disk_usage(shared).free >= asked
+    device, size = network.device, max(1, min(PIECE, PIECE_BYTES // images.pixels(0).size))
+    pieces = [[rows[i : i + size] for i in range(0, len(rows), size)] for rows in batches]
+    coming = [piece for batch in pieces for piece in batch]
+    places = min(len(coming), workers * PIECES_AHEAD + 2 * max(map(len, pieces)))
+    room = shared_empty((places, PIECE_BYTES), torch.uint8)
+    jobs: deque[Future[Decoded | None]] = deque()
+    sent, taken, allowed = 0, 0, places
+    with Forked(_decode, (images, room), workers) as processes, pinned(device, room):
+        copied = Copied(device)
+        for rows, batch in zip(batches, pieces, strict=True):
+            for number in range(sent, min(allowed, len(coming))):
+                jobs.append(processes.submit(coming[number], number % places))
+            sent = max(sent, min(allowed, len(coming)))
+            decoded = [job.result() for job in (jobs.popleft() for _ in batch)]
+            whole = [piece for piece in decoded if piece is not None]
+            if len(whole) < len(decoded):
+                yield rows
+                return
+            copied.wait()  # what was copied of all batches before may be overwritten
+            allowed = taken + places
+            there = [piece.on(device, room[number % places]) for number, piece in enumerate(whole, taken)]
+            copied.record()
+            taken += len(batch)
+            ready = resized([image for piece in there for image in piece], network)
+            yield rows, ready, [digest for piece in whole for digest in piece.digests]
 
 
 def image_digest(pixels: np.ndarray) -> bytes:

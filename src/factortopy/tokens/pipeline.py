@@ -15,11 +15,11 @@ from torch import Tensor
 
 from factortopy.errors import DataError
 from factortopy.images import ImageSet, broken_error, find_broken
-from factortopy.machine import autocast
+from factortopy.machine import autocast, can_fork
 from factortopy.networks import Network, Tokens
 from factortopy.storage import SHARD_IMAGES
 from factortopy.tokens.components import TokenBasis
-from factortopy.tokens.feeding import DeviceFeed, Feed, PillowFeed, decode_in_processes, processes_fit
+from factortopy.tokens.feeding import DeviceFeed, Feed, PillowFeed, decode_in_processes
 from factortopy.tokens.outliers import mask_outliers
 
 AHEAD = 2
@@ -95,7 +95,7 @@ class Extraction:
 
     def _decoded(self, wanted: range, progress: bool) -> Iterator[tuple[range, Tensor, list[bytes]]]:
         """Batches with digests of their images, none across shards; the next ones are decoded meanwhile."""
-        if self.on_device and self.network.device.type == "cuda" and processes_fit(self.images.pixels(0), self.workers):
+        if self.on_device and can_fork(self.network.device):
             for found in decode_in_processes(self.images, self._batches(wanted), self.network, self.workers):
                 if isinstance(found, range):
                     raise self._broken(found.start if wanted.step == 1 else 0, progress)

@@ -1,19 +1,27 @@
-"""A token store that is filled shard by shard: one is written by several threads while the next one is filled."""
+"""A token store that is filled shard by shard: one is written by threads or processes while the next one is filled."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
-import numpy as np
 import torch
 from torch import Tensor
 
+from factortopy.machine import Copied, Forked, can_fork, pinned, shared_empty
 from factortopy.networks import Tokens
 from factortopy.storage import SHARD_IMAGES, shard_path, write_shard
 from factortopy.tokens.components import TokenBasis
 from factortopy.tokens.store import BASIS, DIGEST_BYTES, DIGESTS, TokenFolder, folder_name, item_shapes, planned_bytes
+
+_TYPES = (torch.float16, torch.uint8)
+"""Of tokens and of digests."""
+CPU = torch.device("cpu")
+WRITERS = 8
+"""That are worth their while: each more is one more thing to be told of every shard."""
 
 
 class TokenWriter:
@@ -24,8 +32,8 @@ class TokenWriter:
     complete; the provenance of the first run with these images is kept. ``done`` images are complete: a multiple of 64
     unless all are. With a ``basis``, which a new store keeps, the tokens given are components.
 
-    A context: what was added is on disk once it is left. So many ``threads`` write the arrays of a full shard while the
-    next one is filled; ``pinned`` memory is what a CUDA GPU writes to by itself.
+    A context: what was added is on disk once it is left. So many ``workers`` write the arrays of a full shard while the
+    next one is filled: threads, or processes where a GPU (``device``) would wait for Python's own code in these.
     """
 
     def __init__(
@@ -34,8 +42,8 @@ class TokenWriter:
         identity: dict[str, Any],
         provenance: dict[str, Any],
         basis: TokenBasis | None = None,
-        threads: int = 1,
-        pinned: bool = False,
+        workers: int = 1,
+        device: torch.device = CPU,
     ) -> None:
         self._folder = TokenFolder(Path(path))
         self._identity: dict[str, Any] = json.loads(json.dumps(identity))
@@ -54,38 +62,39 @@ class TokenWriter:
         self.done = done
         if done == self._total:
             self._folder.mark(done, done, self._arrays)  # those left out were all that was missing
+        self._count, self._taken, self._filled = 0, done, 0
         count = min(SHARD_IMAGES, self._total)
-        self._filled, self._full = self._empty(count, pinned), self._empty(count, pinned)
-        self._count, self._taken = 0, done
-        self._pinned, self._pool = pinned, ThreadPoolExecutor(threads)
+        self._shards = [
+            {name: shared_empty((count, *item), _TYPES[name == DIGESTS]) for name, item in self._items.items()}
+            for _ in range(2)
+        ]
         self._writing: list[Future[int]] = []
-
-    def _empty(self, count: int, pinned: bool) -> dict[str, Tensor]:
-        types = {name: torch.uint8 if name == DIGESTS else torch.float16 for name in self._items}
-        return {
-            name: torch.empty((count, *item), dtype=types[name], pin_memory=pinned)
-            for name, item in self._items.items()
-        }
+        self._submit: Callable[..., Future[int]]
+        self._copied, self._held = Copied(device), ExitStack()
+        shared, self._workers = (self._folder.path, self._shards), min(workers, WRITERS, len(self._items))
+        if can_fork(device):
+            self._submit = self._held.enter_context(Forked(_write_arrays, shared, self._workers)).submit
+        else:
+            threads = self._held.enter_context(ThreadPoolExecutor(self._workers))
+            self._submit = partial(threads.submit, partial(_write_arrays, shared))
+        self._held.enter_context(pinned(device, *(part for shard in self._shards for part in shard.values())))
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_: object) -> None:
-        try:
+    def __exit__(self, *error: Any) -> None:
+        with self._held:
             self._finish()
-        finally:
-            self._pool.shutdown()
 
     def add(self, tokens: Tokens, digests: Sequence[bytes]) -> None:
         """Add the next images, all of one shard, and the SHA-256 of their pixels; a full shard is written."""
         rows = slice(self._count, self._count + len(tokens))
         checksums = torch.frombuffer(bytearray(b"".join(digests)), dtype=torch.uint8).view(-1, DIGEST_BYTES)
-        for place, part in zip(self._filled.values(), (*tokens.local, *tokens.global_, checksums), strict=True):
-            place[rows].copy_(part, non_blocking=self._pinned)
-        if self._pinned:
-            there = torch.cuda.Event()
-            there.record()
-            there.synchronize()
+        parts = (*tokens.local, *tokens.global_, checksums)
+        for place, part in zip(self._shards[self._filled].values(), parts, strict=True):
+            place[rows].copy_(part, non_blocking=True)
+        self._copied.record()
+        self._copied.wait()
         self._count, self._taken = rows.stop, self._taken + len(tokens)
         if self._count == SHARD_IMAGES or self._taken == self._total:
             self._write()
@@ -93,19 +102,12 @@ class TokenWriter:
     def _write(self) -> None:
         """Have the shard that is full written, once the one before it is."""
         self._finish()
-        self._filled, self._full = self._full, self._filled
-        number = self.done // SHARD_IMAGES
+        number, names = self.done // SHARD_IMAGES, list(self._items)
         self._writing = [
-            self._pool.submit(self._write_array, name, values[: self._count].numpy(), number)
-            for name, values in self._full.items()
+            self._submit(self._filled, names[first :: self._workers], self._count, number)
+            for first in range(self._workers)
         ]
-        self._count = 0
-
-    def _write_array(self, name: str, values: np.ndarray, number: int) -> int:
-        item = values.shape[1:]
-        file = shard_path(self._folder.path / name, number, *[0] * len(item))
-        write_shard(file, values, (1, *item), (SHARD_IMAGES, *item))
-        return len(values)
+        self._filled, self._count = 1 - self._filled, 0
 
     def _finish(self) -> None:
         """Wait for the shard that is being written, and say that it is whole."""
@@ -128,3 +130,16 @@ class TokenWriter:
 
 def _dtype(name: str) -> str:
     return "uint8" if name == DIGESTS else "<f2"
+
+
+def _write_arrays(
+    shared: tuple[Path, Sequence[Mapping[str, Tensor]]], filled: int, names: Sequence[str], count: int, number: int
+) -> int:
+    """Write some arrays of a shard that is full; how many images it has."""
+    folder, shards = shared
+    for name in names:
+        values = shards[filled][name][:count].numpy()
+        item = values.shape[1:]
+        file = shard_path(folder / name, number, *[0] * len(item))
+        write_shard(file, values, (1, *item), (SHARD_IMAGES, *item))
+    return count
