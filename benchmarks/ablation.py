@@ -88,7 +88,7 @@ def run(laboratory: Laboratory, case: Case, variant: str) -> dict[str, Any]:
     unstarted = build_selectors(settings, places, bounds, len(laboratory.tokens().layers))
     folder = laboratory.work / "checkpoints" / f"{case} {variant}".replace(":", "-").replace("/", "over")
     begun = time.perf_counter()
-    model, history, _ = train_model(
+    model, history, *_ = train_model(
         settings,
         train,
         validation,

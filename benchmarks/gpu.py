@@ -2,9 +2,11 @@
 
     python benchmarks/gpu.py             # on the GPU
     python benchmarks/gpu.py --dry       # the same program in small on a CPU: its figures mean nothing
+    python benchmarks/gpu.py --cortex    # and a fit of all 327,684 vertices of fsaverage7, some minutes more
 
 Networks have random weights, and responses are SIMULATED: nothing is downloaded. A check that fails says
-why and the others go on; one that would begin after ``--seconds`` is left out. The last line is one JSON object, a
+why and the others go on; one that would begin after ``--seconds`` is left out, one that has not ended after ``--most``
+given up. The last line is one JSON object, a
 part a check:
 
 - ``forms``: largest error of each form of the read-out, in float32 and bfloat16, over the largest prediction in
@@ -16,15 +18,18 @@ part a check:
   with a noise ceiling of 0.2, beside those of ridge on all layers; every planted voxel stands there several times, each
   with noise of its own.
 - ``paper``: the same of the paper's recipe after some steps, and what the plain formula would take for these.
+- ``cortex``: the same of the default recipe, of so many voxels as fsaverage7 has vertices, without the ridge.
 """
 
 import argparse
 import json
+import signal
 import sys
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +52,8 @@ from factortopy.workflow import fit_model
 from measure import PeakMemory, make_model, make_tokens, wait_for
 
 LAYERS, CEILING = 12, 0.2
+VERTICES = 327_684
+"""Of fsaverage7."""
 
 
 @dataclass(frozen=True)
@@ -162,30 +169,37 @@ def extraction(device: torch.device, sizes: Sizes, work: Path) -> dict[str, Any]
     }
 
 
-def planted(tokens: TokenStore, voxels: int) -> Subject:
+@lru_cache(1)
+def planted_voxels(store: Path) -> Subject:
+    """The subject that the others are made of."""
+    return simulate_subject(TokenStore.open(store), noise_ceiling=CEILING, progress=False)
+
+
+@lru_cache(1)
+def planted(store: Path, voxels: int, device: torch.device) -> Subject:
     """A subject of so many voxels that lie at most about a millimetre from a planted one."""
-    subject, generator = simulate_subject(tokens, noise_ceiling=CEILING, progress=False), np.random.default_rng(0)
+    subject, generator = planted_voxels(store), torch.Generator(device).manual_seed(0)
     assert subject.truth is not None
     assert subject.voxels.coordinates is not None
-    chosen = np.arange(voxels) % len(subject.voxels)
-    noise = generator.standard_normal((len(tokens), voxels), dtype=np.float32)
-    places = subject.voxels.coordinates[chosen] + generator.normal(0, 0.5, (voxels, 3))
-    return Subject(
-        name="planted",
-        responses=np.take(subject.truth.signal, chosen, axis=1) + np.float32((1 - CEILING) ** 0.5) * noise,
-        image_ids=tokens.image_ids,
-        voxels=Voxels.at(places.astype(np.float32)),
-    )
+    chosen = torch.arange(voxels) % len(subject.voxels)
+    truth, responses = subject.truth.signal, torch.empty(len(subject.image_ids), voxels)
+    for rows in torch.arange(len(truth)).split(256):
+        own = torch.from_numpy(truth[rows.numpy()]).to(device)[:, chosen.to(device)]
+        noise = torch.randn(own.shape, generator=generator, device=device)
+        responses[rows[0] : rows[-1] + 1] = own + (1 - CEILING) ** 0.5 * noise
+    places = subject.voxels.coordinates[chosen.numpy()] + np.random.default_rng(0).normal(0, 0.5, (voxels, 3))
+    images, where = subject.image_ids, Voxels.at(places.astype(np.float32))
+    return Subject(name="planted", responses=responses.numpy(), image_ids=images, voxels=where)
 
 
-def whole_fit(device: torch.device, sizes: Sizes, work: Path, recipe: Recipe) -> dict[str, Any]:
+def whole_fit(device: torch.device, sizes: Sizes, work: Path, recipe: Recipe, ridge: bool = False) -> dict[str, Any]:
     """A fit from the store that the extraction left."""
-    tokens = TokenStore.open(work / "tokens")
-    subject, steps = planted(tokens, sizes.voxels), sizes.steps if recipe == "default" else sizes.paper_steps
+    tokens, subject = TokenStore.open(work / "tokens"), planted(work / "tokens", sizes.voxels, device)
+    steps = sizes.steps if recipe == "default" else sizes.paper_steps
     ids, held = tokens.image_ids, max(4, len(tokens) // 32)
     split = Split(ids[: -2 * held], ids[-2 * held : -held], ids[-held:])
     settings = fit_settings(recipe, steps=steps, validate_every=max(1, steps // 12))
-    options: dict[str, Any] = {"machine": Machine.choose(device), "yardstick": recipe == "default", "progress": False}
+    options: dict[str, Any] = {"machine": Machine.choose(device), "yardstick": ridge, "progress": False}
     start = time.perf_counter()
     with PeakMemory(device) as memory:
         fit = fit_model(tokens, subject, settings, split=split, **options)
@@ -201,11 +215,18 @@ def whole_fit(device: torch.device, sizes: Sizes, work: Path, recipe: Recipe) ->
     }
 
 
+def give_up(*_: object) -> None:
+    """End the check that runs."""
+    raise TimeoutError("it has not ended in time")
+
+
 def main() -> None:
     """Run the checks and print a JSON line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--dry", action="store_true", help="small, on a CPU")
     parser.add_argument("--seconds", type=float, default=300, help="no check begins later than this")
+    parser.add_argument("--most", type=int, default=350, help="no check goes on longer than this")
+    parser.add_argument("--cortex", action="store_true", help="fit all vertices of fsaverage7 as well")
     options = parser.parse_args()
     if not options.dry and not torch.cuda.is_available():
         raise SystemExit("there is no GPU here; --dry runs the checks in small on a CPU")
@@ -220,9 +241,14 @@ def main() -> None:
             "forms": lambda: forms(device, sizes),
             "steps": lambda: steps(device, sizes),
             "extraction": lambda: extraction(device, sizes, Path(folder)),
-            "fit": lambda: whole_fit(device, sizes, Path(folder), "default"),
+            "fit": lambda: whole_fit(device, sizes, Path(folder), "default", ridge=True),
             "paper": lambda: whole_fit(device, sizes, Path(folder), "paper"),
         }
+        if options.cortex:
+            cortex = replace(sizes, voxels=300 if options.dry else VERTICES)
+            checks["cortex"] = lambda: whole_fit(device, cortex, Path(folder), "default")
+        signal.signal(signal.SIGALRM, give_up)
+        signal.alarm(options.most)
         for check, work in checks.items():
             if time.perf_counter() - begun > options.seconds:
                 found[check] = {"left_out": "no time"}

@@ -66,14 +66,14 @@ def stop_after(monkeypatch, steps):
 @pytest.mark.parametrize("steps", [1, 9, 10, 23])
 @pytest.mark.parametrize("recipe", ["default", "paper"])
 def test_a_stopped_fit_goes_on_bit_for_bit(sides, tmp_path, recipe, steps):
-    whole, expected, _ = run(sides, recipe)
+    whole, expected, *_ = run(sides, recipe)
     with pytest.MonkeyPatch.context() as patch:
         stop_after(patch, steps)
         with pytest.raises(Stopped):
             run(sides, recipe, tmp_path / "state")
     # Torch's own random numbers are elsewhere now, as in another process.
     torch.rand(5)
-    resumed, history, _ = run(sides, recipe, tmp_path / "state")
+    resumed, history, *_ = run(sides, recipe, tmp_path / "state")
     assert history.step == expected.step
     assert history.loss == expected.loss
     assert history.validation_r2 == expected.validation_r2

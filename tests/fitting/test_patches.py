@@ -88,7 +88,7 @@ def test_few_images_are_read_by_patches_with_sizes_on_the_cortex(topology):
     training, validation = sides(tokens, responses, 110)
     bounds = torch.stack([coordinates.amin(dim=0), coordinates.amax(dim=0)])
     settings = fit_settings(steps=5, topology=topology)
-    model, history, _ = train_model(settings, training, validation, coordinates, bounds, progress=False)
+    model, history, *_ = train_model(settings, training, validation, coordinates, bounds, progress=False)
     selection = model.select()
     if not topology:  # no voxel may learn from its neighbours
         assert selection.size is None

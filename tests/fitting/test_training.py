@@ -81,7 +81,7 @@ def score(model, images):
 def run(planted, recipe="default", selectors=None, **changes):
     training, validation, test = sides(planted)
     settings = fit_settings(recipe, **changes)
-    model, history, _ = train_model(settings, training, validation, planted[2], BOUNDS, selectors, progress=False)
+    model, history, *_ = train_model(settings, training, validation, planted[2], BOUNDS, selectors, progress=False)
     return model, history, score(model, test)
 
 

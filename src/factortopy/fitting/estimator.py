@@ -129,7 +129,7 @@ class FactorTopyRegressor(RegressorMixin, BaseEstimator):
         bounds = np.stack([coordinates.min(axis=0), coordinates.max(axis=0)])
         if coordinate_bounds is not None and settings.bounds == "surface":
             bounds = np.asarray(coordinate_bounds)
-        self.model_, self.history_, _ = train_model(
+        self.model_, self.history_, *_ = train_model(
             settings,
             examples(order[count:]),
             examples(order[:count]),

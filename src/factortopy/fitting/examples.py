@@ -17,6 +17,7 @@ from factortopy.errors import DataError
 from factortopy.images import Split, split_folds, split_images
 from factortopy.machine import in_threads
 from factortopy.networks import Tokens
+from factortopy.storage import read_ahead
 from factortopy.subjects import Subject
 from factortopy.tokens import TokenBasis, TokenStore
 
@@ -68,9 +69,9 @@ class Examples:
         return torch.from_numpy(np.argsort(image, kind="stable"))
 
     def batches(self, size: int) -> Iterator[Tokens]:
-        """Tokens of all images in order, batch by batch."""
-        for indices in torch.arange(len(self)).split(size):
-            yield self.read(indices)
+        """Tokens of all images in order, batch by batch; the next ones are read while one is used."""
+        parts = torch.arange(len(self)).split(size)
+        return map(self.read, parts) if self.resident else read_ahead(self.read, parts, 1)
 
     def all_responses(self, device: torch.device | None = None) -> Float[Tensor, "image voxel"]:
         """Responses to all images, in the memory of a device; the CPU's if None."""
@@ -174,7 +175,8 @@ def distinct_images(*sides: Examples) -> tuple[Examples, Float[Tensor, "image"]]
     reduced = [side.components for side in sides if side.components is not None]
     components = partial(read, reduced) if len(reduced) == len(sides) else None
     together = np.concatenate(images) if known else None
-    return Examples(whole, responses, image=together, basis=sides[0].basis, components=components), repeats
+    held = all(side.resident for side in sides)
+    return Examples(whole, responses, held, together, sides[0].basis, components), repeats
 
 
 def image_scenes(tokens: TokenStore, subject: Subject) -> list[str] | None:
@@ -295,7 +297,7 @@ def split_examples(
 
         components = None if tokens.basis is None else reader(tokens.read_stored)
         read, own = reader(tokens.read), standardised.of(side)
-        return Examples(read, own, image=indices.numpy(), basis=tokens.basis, components=components)
+        return Examples(read, own, False, indices.numpy(), tokens.basis, components)
 
     return {name: examples(side) for name, side in rows.items()}
 

@@ -62,6 +62,7 @@ def train_model(
     progress: bool = True,
     description: str = "Fit",
     rough: bool = False,
+    reduced: tuple[Examples, Examples] | None = None,
 ) -> Trained:
     """Train a model by the recipe of its settings.
 
@@ -86,6 +87,7 @@ def train_model(
         description: what the progress bar calls the training.
         rough: whether the fit only tells how far fits err: distinct patches are a quarter as many, at a quarter of the
             time.
+        reduced: the same images with components of the tokens, where another fit left them.
 
     Raises:
         DataError: if the fit diverges, the disk or the GPU's memory is full, or the checkpoint is another fit's.
@@ -93,7 +95,7 @@ def train_model(
     data = settings, training, validation, coordinates, bounds, selectors, groups, refit
 
     def attempt(there: Machine) -> Trained:
-        task = Task(*data, there, checkpoint, progress, description, rough)
+        task = Task(*data, there, checkpoint, progress, description, rough, reduced)
         if settings.recipe == "paper":
             return _train_paper(task)
         return _solve(task) if coordinates is None and selectors is None else _train_default(task)
@@ -121,7 +123,7 @@ def _train_default(task: Task) -> Trained:
     history = replace(histories[0], ridge=grain.noise.ridge, seconds=sum(one.seconds for one in histories))
     patches = _solve_channels(task, model, examples, grain, history, reduction) if settings.closed_form else None
     model.align = reduction.unfold(model.align).to(device)
-    return Trained(model if patches is None else patches.to(device), history, reduction)
+    return Trained(model if patches is None else patches.to(device), history, reduction, examples)
 
 
 def _train_start(task: Task, grain: Grain, reduction: TokenReduction) -> tuple[FactorTopy, History]:
@@ -162,7 +164,10 @@ def _solve_channels(
     device = torch.device("cpu") if task.machine.device.type == "mps" else task.machine.device
     pairs = zip(examples, (task.training, task.validation), strict=True)
     images, repeats = distinct_images(
-        *(replace(side, read=reduced.read, responses=reduced.responses) for reduced, side in pairs)
+        *(
+            replace(side, read=reduced.read, responses=reduced.responses, resident=reduced.resident)
+            for reduced, side in pairs
+        )
     )
     known = Known(images, repeats, len(distinct_images(task.validation)[1]), task.refit)
     scores = solve_channels(model.to(device), known, task.coordinates, grain.parcels, progress=task.progress)

@@ -12,6 +12,7 @@ from factortopy.fitting.examples import Examples
 from factortopy.machine import in_threads
 from factortopy.model import ChannelAlign, ChannelMap, UnitChannelMap
 from factortopy.networks import Tokens
+from factortopy.storage import read_ahead
 from factortopy.tokens import Moments, PrincipalAxes, TokenBasis, TokenMoments
 
 MEASURED_IMAGES = 2_048
@@ -208,7 +209,7 @@ def measure_reduction(training: Examples, count: int, damping: float, seed: int 
         seed: of the choice of local tokens.
     """
     chosen, read = spread_evenly(len(training), MEASURED_IMAGES), training.components or training.read
-    batches = (read(rows) for rows in chosen.split(BATCH))
+    batches = read_ahead(read, chosen.split(BATCH), 1)
     return TokenReduction.measure(batches, len(chosen), count, damping, seed, training.basis)
 
 

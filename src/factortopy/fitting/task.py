@@ -11,7 +11,7 @@ from factortopy.errors import DataError
 from factortopy.fitting.examples import Examples
 from factortopy.fitting.reduction import TokenReduction, as_stored, measure_reduction
 from factortopy.fitting.settings import FitSettings
-from factortopy.fitting.token_cache import cache_sides
+from factortopy.fitting.token_cache import cache_sides, with_responses
 from factortopy.fitting.training import History, train
 from factortopy.machine import Machine
 from factortopy.model import FactorTopy
@@ -40,6 +40,7 @@ class Task:
     progress: bool
     description: str
     rough: bool = False
+    reduced: tuple[Examples, Examples] | None = None
 
     @property
     def voxels(self) -> int:
@@ -108,6 +109,9 @@ def reduction_of(task: Task) -> TokenReduction:
 
 def reduced_examples(task: Task, reduction: TokenReduction) -> tuple[Examples, Examples]:
     """Training and validation examples with reduced tokens, close to the processor."""
+    if task.reduced is not None:
+        train, validation = task.reduced
+        return with_responses(train, task.training.responses), with_responses(validation, task.validation.responses)
     device, (training, there) = task.machine.device, as_stored(task.training, reduction.to(task.machine.device))
     sides = training, as_stored(task.validation, reduction)[0]
     return cache_sides(

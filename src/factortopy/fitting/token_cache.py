@@ -13,7 +13,7 @@ from jaxtyping import Float, Float16, Int
 from torch import Tensor
 
 from factortopy.errors import DataError
-from factortopy.fitting.examples import Examples, ReadTokens
+from factortopy.fitting.examples import Examples, ReadTokens, Responses
 from factortopy.machine import Machine
 from factortopy.networks import Tokens
 from factortopy.progress import progress_bar
@@ -130,12 +130,12 @@ def cache_raw(sides: tuple[Examples, Examples], machine: Machine, progress: bool
     return training, validation
 
 
-def with_responses(examples: Examples, responses: Float[Tensor, "image M"]) -> Examples:
+def with_responses(examples: Examples, responses: Responses) -> Examples:
     """The examples with other responses, held where theirs are."""
     held = examples.responses
-    return replace(
-        examples, responses=_OnDevice(responses.to(held.values.device)) if isinstance(held, _OnDevice) else responses
-    )
+    if isinstance(held, _OnDevice) and isinstance(responses, Tensor):
+        responses = _OnDevice(responses.to(held.values.device))
+    return replace(examples, responses=responses)
 
 
 def fits_device(examples: Examples, layout: CacheLayout, machine: Machine) -> bool:

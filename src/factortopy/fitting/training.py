@@ -65,11 +65,13 @@ class Trained(NamedTuple):
         model: it takes raw tokens.
         history: what was seen while training.
         reduction: the principal components that it was trained in; None where it was trained on raw tokens.
+        reduced: training and validation images with these components as tokens, as they were held; None without.
     """
 
     model: FactorTopy
     history: History
     reduction: TokenReduction | None
+    reduced: tuple[Examples, Examples] | None = None
 
 
 def train(

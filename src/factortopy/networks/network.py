@@ -61,7 +61,9 @@ class Tokens:
 
     def to(self, device: torch.device | str | None = None, dtype: torch.dtype | None = None) -> "Tokens":
         """The same tokens on a device and of a type."""
-        return self._map(lambda tensor: tensor.to(device=device, dtype=dtype))
+        # Towards a GPU nobody need wait; what comes from one is there only once it has.
+        ahead = device is not None and torch.device(device).type == "cuda"
+        return self._map(lambda tensor: tensor.to(device=device, dtype=dtype, non_blocking=ahead))
 
     def downsample(self, grid: tuple[int, int]) -> "Tokens":
         """Resample every local map to ``grid`` (height, width) and to float32; the rest stays as it is.

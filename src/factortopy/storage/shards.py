@@ -8,7 +8,7 @@ when it writes that it is slower than the disk.
 
 import errno
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
@@ -79,7 +79,12 @@ class RowArray:
         return shard_path(self.path, number, *[0] * len(self.item))
 
 
-def read_rows(arrays: Sequence[RowArray], rows: Sequence[int] | np.ndarray, threads: int = 1) -> list[np.ndarray]:
+def read_rows(
+    arrays: Sequence[RowArray],
+    rows: Sequence[int] | np.ndarray,
+    threads: int = 1,
+    empty: Callable[[tuple[int, ...], str], np.ndarray] = np.empty,
+) -> list[np.ndarray]:
     """The same images of several arrays, in the order given; repeats allowed.
 
     Images that lie side by side are read, and checked, in one call.
@@ -88,13 +93,14 @@ def read_rows(arrays: Sequence[RowArray], rows: Sequence[int] | np.ndarray, thre
         arrays: which are read.
         rows: of the images, from 0.
         threads: files that are read at a time.
+        empty: gives memory of a shape and type, for one array after the other, which is what is returned.
 
     Raises:
         DataError: names a file that cannot be read, or is not as it was written.
     """
     wanted = np.asarray(rows, dtype=np.int64)
     distinct, places, which = np.unique(wanted, return_index=True, return_inverse=True)
-    read = [np.empty((len(wanted), *array.item), array.dtype) for array in arrays]
+    read = [empty((len(wanted), *array.item), array.dtype) for array in arrays]
     cuts = np.flatnonzero(np.diff(distinct // SHARD_IMAGES)) + 1
     parts = list(zip(np.split(distinct, cuts), np.split(places, cuts), strict=True))
     files = [
@@ -104,7 +110,10 @@ def read_rows(arrays: Sequence[RowArray], rows: Sequence[int] | np.ndarray, thre
     ]
     with ThreadPoolExecutor(threads) as pool:
         list(pool.map(_read_shard, *zip(*files, strict=True)))
-    return [values[places[which]] for values in read] if len(distinct) < len(wanted) else read
+    again = np.flatnonzero(places[which] != np.arange(len(wanted)))
+    for values in read if len(again) else ():
+        values[again] = values[places[which[again]]]
+    return read
 
 
 def _read_shard(

@@ -22,6 +22,7 @@ from urllib.parse import quote
 import numpy as np
 import torch
 import zarr
+from torch import Tensor
 
 from factortopy.errors import DataError, first_line
 from factortopy.images import default_workers
@@ -32,6 +33,10 @@ from factortopy.tokens.components import KINDS, TokenBasis
 DIGESTS = "image_sha256"
 DIGEST_BYTES = 32
 BASIS = "basis"
+READERS = 4
+"""Threads that are worth their while: more wait for each other."""
+PINNED_BYTES = 2**28
+"""Of one array, at most, that is read to where a GPU fetches it by itself."""
 
 
 class TokenFolder(ShardedStore):
@@ -158,8 +163,16 @@ class TokenStore:
         rows = np.arange(len(self)) if wanted is None else wanted
         items = item_shapes(self.layers, self.channels, self.grid, self.basis)
         arrays = [RowArray(self.path / name, item, "<f2") for name, item in items.items()]
+        parts: list[Tensor] = []
+
+        def empty(shape: tuple[int, ...], _: str) -> np.ndarray:
+            # A GPU that is in use fetches pinned memory by itself, and PyTorch keeps it for the next ones.
+            pinned = torch.cuda.is_initialized() and 2 * math.prod(shape) <= PINNED_BYTES
+            parts.append(torch.empty(shape, dtype=torch.float16, pin_memory=pinned))
+            return parts[-1].numpy()
+
         try:
-            parts = [torch.from_numpy(part) for part in read_rows(arrays, rows, default_workers())]
+            read_rows(arrays, rows, min(READERS, default_workers()), empty)
         except DataError as error:
             raise TokenFolder(self.path).damaged(str(error)) from error
         return Tokens(tuple(parts[: len(self.layers)]), tuple(parts[len(self.layers) :]))

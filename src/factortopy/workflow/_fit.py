@@ -183,10 +183,11 @@ def fit_model(
         trained, values["trust"], started["start"] = train_started(start, tokens, subject, settings, sides, **options)
     else:
         trained = _train(subject.voxels, settings, sides, selection, **options | {"checkpoint": kept})
-    model, history, reduction = trained
+    model, history, reduction, reduced = trained
     simulated: dict[str, np.ndarray] = {}
     if bootstrap and not start and selection is None and settings.recipe == "default" and has_limits(split.test):
         again = options | {"checkpoint": Remembered(parts=kept.parts), "description": "Bootstrap", "rough": True}
+        again["reduced"] = reduced
         train = partial(_train, selection=None, **again)
         simulated = fit_simulated(model, examples, subject.voxels, settings, train, state)
     test = score_model(

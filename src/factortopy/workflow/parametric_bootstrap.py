@@ -184,9 +184,9 @@ def fit_simulated(
     found = _part_of(model, chosen)
     fitted = [sides["train"], sides["validation"]]
     planted = _planted(found, sides["train"], part, settings)
-    expected, signal = (torch.cat([_predict(one, side) for side in fitted]) for one in (found, planted))
+    expected, signal = map(torch.cat, zip(*(_predict(side, found, planted) for side in fitted), strict=True))
     observed, tested = (torch.cat([_responses(side, chosen) for side in own]) for own in (fitted, [sides["test"]]))
-    explained = _signal(observed, expected, tested, _predict(found, sides["test"]))
+    explained = _signal(observed, expected, tested, *_predict(sides["test"], found))
     noise = (observed - expected).mul_(_signs(len(expected), settings.seed_of("signs"))[:, None])
     responses = _rescaled(signal, explained).add_(_rescaled(noise, 1 - explained))
     halves = responses.tensor_split([len(sides["train"])])
@@ -247,9 +247,14 @@ def _random_align(tokens: Tokens, width: int) -> ChannelAlign:
 
 
 @torch.no_grad()
-def _predict(model: FactorTopy, side: Examples) -> Float[Tensor, "row voxel"]:
-    selection, device = model.select(), model.bias.device
-    return torch.cat([model(batch.to(device), selection).float().cpu() for batch in side.batches(BATCH)])
+def _predict(side: Examples, *models: FactorTopy) -> list[Float[Tensor, "row voxel"]]:
+    """Predictions of each model; tokens are read once."""
+    selections, device = [model.select() for model in models], models[0].bias.device
+    batches = (batch.to(device) for batch in side.batches(BATCH))
+    found = [
+        [model(batch, own).float().cpu() for model, own in zip(models, selections, strict=True)] for batch in batches
+    ]
+    return [torch.cat(parts) for parts in zip(*found, strict=True)]
 
 
 def _signal(observed: Tensor, found: Tensor, tested: Tensor, predicted: Tensor) -> Float[Tensor, "voxel"]:
