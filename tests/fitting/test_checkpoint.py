@@ -100,11 +100,11 @@ def test_a_fit_that_is_done_is_not_trained_again(sides, tmp_path, monkeypatch):
 
 def test_patience_ends_a_resumed_fit_too(sides, tmp_path, monkeypatch):
     changes = {"patience": 1, "learning_rate": 30.0, "cosine": False, "decay_by_noise": False}
-    _, expected, _ = run(sides, "default", **changes)
+    _, expected, *_ = run(sides, "default", **changes)
     assert expected.step[-1] < 24
     run(sides, "default", tmp_path / "state", **changes)
     stop_after(monkeypatch, 0)
-    _, history, _ = run(sides, "default", tmp_path / "state", **changes)
+    _, history, *_ = run(sides, "default", tmp_path / "state", **changes)
     assert history.step == expected.step
 
 
@@ -114,14 +114,14 @@ def test_tokens_on_disk_train_the_very_same_model(sides, recipe):
         Examples(lambda rows, side=side: side.read(rows).to(dtype=torch.float16), side.responses) for side in sides
     ]
     in_memory, *_ = run(halves, recipe, memory=10**9)
-    on_disk, history, _ = run(halves, recipe, memory=0)
+    on_disk, history, *_ = run(halves, recipe, memory=0)
     assert all(torch.equal(a, b) for a, b in zip(in_memory.parameters(), on_disk.parameters(), strict=True))
     assert 0 < history.waited < history.seconds
 
 
 def test_bfloat16_trains_nearly_the_same_model(sides):
-    _, exact, _ = run(sides, "default", precision="fp32")
-    _, narrow, _ = run(sides, "default", precision="bf16")
+    _, exact, *_ = run(sides, "default", precision="fp32")
+    _, narrow, *_ = run(sides, "default", precision="bf16")
     assert narrow.validation_r2 != exact.validation_r2
     assert np.allclose(narrow.validation_r2, exact.validation_r2, atol=0.02)
 

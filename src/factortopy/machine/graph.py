@@ -46,16 +46,11 @@ class Replayed:
             except RuntimeError as error:
                 self._record = None
                 reason = str(error).strip().splitlines()[0]
-                print(f"Operations run one after the other: {reason}", file=sys.stderr)
+                print(f"Steps run one operation after the other: {reason}", file=sys.stderr)
                 return self._function(*inputs)
         for kept, value in zip(self._inputs, inputs, strict=True):
             kept.copy_(value, non_blocking=True)
         return self._replay().clone()
-
-    @property
-    def recorded(self) -> bool:
-        """Whether it is replayed by now."""
-        return self._replay is not None
 
     def _warm_up(self, inputs: tuple[Tensor, ...]) -> Tensor:
         if self._device.type != "cuda":
@@ -72,8 +67,7 @@ class Replayed:
 def cuda_graph(work: Work) -> Work:
     """Work recorded as a CUDA graph."""
     graph = torch.cuda.CUDAGraph()
-    # Other threads may go on with work of their own, such as copies.
-    with torch.cuda.graph(graph, capture_error_mode="thread_local"):
+    with torch.cuda.graph(graph):
         result = work()
 
     def replay() -> Tensor:

@@ -186,10 +186,11 @@ def fit_model(
     model, history, reduction, reduced = trained
     simulated: dict[str, np.ndarray] = {}
     if bootstrap and not start and selection is None and settings.recipe == "default" and has_limits(split.test):
-        again = options | {"checkpoint": Remembered(parts=kept.parts), "description": "Bootstrap", "rough": True}
-        again["reduced"] = reduced
-        train = partial(_train, selection=None, **again)
+        again = {"checkpoint": Remembered(parts=kept.parts), "description": "Bootstrap", "rough": True}
+        train = partial(_train, selection=None, **options | again | {"reduced": reduced})
         simulated = fit_simulated(model, examples, subject.voxels, settings, train, state)
+        del train
+    del trained, reduced  # tokens of all images
     test = score_model(
         model, examples["test"], subject, split, machine, raw=settings.recipe == "paper", bootstrap=bootstrap
     )

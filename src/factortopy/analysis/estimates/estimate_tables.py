@@ -8,16 +8,12 @@ from typing import Any
 
 import numpy as np
 import pandas
-import torch
 from jaxtyping import Float
 
 from factortopy.analysis.quantities import finite_mean
 from factortopy.errors import DataError
-from factortopy.machine import in_threads
 
 CONFIDENCE = 0.95
-CPU, COLUMNS = torch.device("cpu"), 256
-"""Of draws, so many are looked through by one thread."""
 OVER_TRAINING = "test images and training"
 OVER_IMAGES, OVER_SUBJECTS, OVER_SEEDS, OVER_FOLDS = "test images", "subjects", "seeds", "folds"
 
@@ -149,11 +145,7 @@ def percentiles(
     """
     if not 0 < confidence < 1:
         raise DataError(f"the confidence must be between 0 and 1, got {confidence}")
-    limits = [(1 - confidence) / 2, (1 + confidence) / 2]
-    if values.ndim == 1:
-        return np.asarray(np.quantile(values, limits))
-    parts = np.array_split(values, -(-values.shape[1] // COLUMNS) or 1, axis=1)
-    return np.concatenate(list(in_threads(lambda part: np.quantile(part, limits, axis=0), parts, CPU)), axis=1)
+    return np.asarray(np.quantile(values, [(1 - confidence) / 2, (1 + confidence) / 2], axis=0))
 
 
 def student_limits(
