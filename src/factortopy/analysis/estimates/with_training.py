@@ -17,6 +17,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from factortopy.analysis.estimates.estimate_tables import CONFIDENCE
+from factortopy.analysis.quantities import finite_mean
 from factortopy.analysis.slope import PAPER_LEVELS
 
 OF_VOXELS = {"depth": "depth", "scale": "scale_share"}
@@ -94,7 +95,8 @@ def with_training(
     is farther, and the limits over test images beside: where values are drawn to one side, they lie on the other. To
     the draws of ROI means come errors as large as the mean errors of the simulated ROIs in each half, and what follows
     from values being drawn together, which is common to all ROIs; both of Student's distribution, as they are known
-    from no more than these ROIs. The line's draws follow from those of its ROIs.
+    from no more than these ROIs. They are no larger than limits of the ROI's voxels are wide on average, as no mean is
+    missed by more than what it is of. The line's draws follow from those of its ROIs.
 
     Args:
         values: variables of a mapping with limits over test images, and of its parametric bootstrap.
@@ -118,10 +120,19 @@ def with_training(
             changed[f"{variable}_{end}"] = (own + sign * distance).astype(np.float32)
         drawn = values[f"drawn_{name}"]
         added = _drawn_errors(own, errors, rois, half, len(drawn), generator)
+        added = added.clip(*(_means(changed[f"{variable}_{end}"] - own, rois) for end in ("low", "high")))
         changed[f"drawn_{name}"] = drawn + added
         if name == "depth" and "drawn_slope" in values:
             changed |= _drawn_line(values, dict(zip(rois, added.T, strict=False)), rois, np.isfinite(own))
     return changed
+
+
+def _means(
+    distance: Float[np.ndarray, "voxel"], rois: Mapping[str, Bool[np.ndarray, "voxel"]]
+) -> Float[np.ndarray, "region"]:
+    """Mean over the voxels of every ROI and over all; 0 where there are none."""
+    masks = [*(np.asarray(inside, bool) for inside in rois.values()), np.ones(len(distance), bool)]
+    return np.nan_to_num([finite_mean(distance[inside]) for inside in masks])
 
 
 def _drawn_errors(
