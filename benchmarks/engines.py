@@ -2,11 +2,16 @@
 
 import shutil
 import sys
+import threading
 import time
 import tomllib
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import psutil
 import tomli_w
 
 from factortopy.machine import processors
@@ -49,13 +54,42 @@ def prepared(file: Path, name: str) -> tuple[Record, list[Task]]:
     return record, tasks
 
 
-def loop(record: Record, tasks: list[Task], seeds: range) -> float:
-    """Seconds of the fits of some seeds and of their scores, one after the other."""
-    begun = time.monotonic()
-    for task in tasks:
-        if task.kind in ("fit", "score") and (task.facts or {})["seed"] in seeds:
-            run_task(str(record.folder), task.key, 1)
-    return time.monotonic() - begun
+@contextmanager
+def timed() -> Iterator[np.ndarray]:
+    """Seconds by the clock, and of the processor: of this process and all that descend from it.
+
+    Processes are looked at every second: of one that ends, the last moment is lost.
+    """
+    own, used, ended, took = psutil.Process(), dict[psutil.Process, float](), threading.Event(), np.zeros(2)
+    begun, before, looking = time.monotonic(), sum(own.cpu_times()[:2]), [0.0]
+
+    def look() -> None:
+        for one in (own, *own.children(recursive=True)):
+            with suppress(psutil.Error):
+                used[one] = sum(one.cpu_times()[:2])
+
+    def watch() -> None:
+        while not ended.wait(1.0):
+            look()
+        look()
+        looking[0] = time.thread_time()
+
+    thread = threading.Thread(target=watch)
+    thread.start()
+    yield took
+    took[0] = time.monotonic() - begun
+    ended.set()
+    thread.join()
+    took[1] = sum(used.values()) - before - looking[0]
+
+
+def loop(record: Record, tasks: list[Task], seeds: range) -> np.ndarray:
+    """Seconds, as by :func:`timed`, of the fits of some seeds and of their scores, one after the other."""
+    with timed() as took:
+        for task in tasks:
+            if task.kind in ("fit", "score") and (task.facts or {})["seed"] in seeds:
+                run_task(str(record.folder), task.key, 1)
+    return took
 
 
 def overheads(file: Path, engines: list[str], seconds: float, seeds: int) -> dict[str, float]:
@@ -72,20 +106,21 @@ def overheads(file: Path, engines: list[str], seconds: float, seeds: int) -> dic
         # Half of the loop before and half behind, so that other work that comes or goes meanwhile hits both alike.
         plain, tasks = prepared(file, f"loop-{engine}")
         record, _ = prepared(file, f"timed-{engine}")
-        before, begun = loop(plain, tasks, range(seeds // 2)), time.monotonic()
+        before = loop(plain, tasks, range(seeds // 2))
         some = [task for task in tasks if task.kind != "compare"]
-        run_sweep(record, lambda some=some: some, lambda _, engine=engine, at=record.folder: made[engine](at))
-        whole = time.monotonic() - begun
+        with timed() as whole:
+            run_sweep(record, lambda some=some: some, lambda _, engine=engine, at=record.folder: made[engine](at))
         alone = before + loop(plain, tasks, range(seeds // 2, seeds))
         fits = [task for task in tasks if task.kind == "fit"]
         assert all(record.is_done(task) and plain.is_done(task) for task in fits)
         worked = sum(
             float((record.ending(State.DONE, task) or {})["seconds"]) for task in some if task.kind != "extract"
         )
-        found |= {"items": len(fits), f"{name}_loop_seconds_an_item": round(alone / len(fits), 2)}
-        found |= {f"{name}_overhead": round(whole / alone - 1, 3)}
-        found |= {f"{name}_seconds_an_item": round((whole - alone) / len(fits), 2)}
-        found |= {f"{name}_outside_of_tasks": round(whole / worked - 1, 3)}
+        each, more = alone / len(fits), whole / alone - 1
+        found |= {"items": len(fits), f"{name}_loop_seconds_an_item": round(each[0], 2)}
+        found |= {f"{name}_overhead": round(more[0], 3), f"{name}_overhead_of_processor": round(more[1], 3)}
+        found |= {f"{name}_seconds_an_item": round(more[0] * each[0], 2)}
+        found |= {f"{name}_outside_of_tasks": round(whole[0] / worked - 1, 3)}
         print(engine, found, file=sys.stderr, flush=True)
     return found
 

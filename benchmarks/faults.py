@@ -8,8 +8,10 @@ started again. The last line is JSON: ``lost`` are tasks without a result at the
 twice, ``identical`` whether all results have the hashes of the undisturbed run, ``left`` files half-written,
 ``orphans`` processes that outlived the run, ``stale_hits`` changed inputs whose followers kept their keys. Overheads
 are measured with fits of ``--seconds`` each: the time of the same fits and scores on an engine with one worker, its
-start included, over that of a plain loop, half of which runs before and half behind, less one; and the same in seconds
-an item, which hardly hangs on how long an item takes, so that at items of S seconds the overhead is about that over S.
+start included, over that of a plain loop, half of which runs before and half behind, less one; ``_of_processor`` is the
+same by processor seconds of all processes of the engine, which other work on the machine changes less; and
+``_seconds_an_item`` hardly hangs on how long an item takes, so that at items of S seconds the overhead is about that
+over S.
 ``_outside_of_tasks`` is the time that an engine took beyond its own tasks' seconds, over these. ``timeouts`` is how
 often a job was told that its time is over before its fit was done, and ``timeouts_identical`` whether that fit ended as
 an undisturbed one. Progress is told on standard error.

@@ -5,18 +5,19 @@
     python benchmarks/forecast.py --files docs/sweeps/*.toml --page docs/sweep.md     # what these sweeps would take
 
 Real networks on simulated subjects of different sizes. The estimates are those of ``factortopy sweep --dry-run``,
-measured on this machine; then every task runs in the same process, one after the other. All is computed in one thread
-and timed by the processor's clock, as the other tells little beside other programs. Ratios are estimated over measured,
-summed over tasks of a kind for seconds and bytes of disk, the largest task's for
-memory. ``limits`` is what limits with the training in them took, as a share of the time of the steps, of the fits that
-have them (``LIMITS`` of ``workflow/costs.py``). The last line is one JSON object; ``worst`` is the ratio farthest from
-1, and ``within`` whether it is within 25 %.
+measured on this machine; then every task runs in a process of its own, one after the other. All is computed in one
+thread and timed by the processor's clock, as the other tells little beside other programs; the clock's seconds are told
+as well. Ratios are estimated over measured, summed over tasks of a kind for seconds and bytes of disk, the largest
+task's for memory. The last line is one JSON object; ``worst`` is the ratio farthest from 1, and ``within`` whether it
+is within 25 %.
 """
 
 import argparse
 import json
 import math
 import os
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Sequence
@@ -29,11 +30,9 @@ import tomli_w
 from factortopy.images import sample_views
 from factortopy.machine import Cost, limit_threads
 from factortopy.networks import load_network
-from factortopy.networks.cost import peak_memory
 from factortopy.simulation import simulate_subject
-from factortopy.sweep import Record, Task, estimate_tasks, plan_tasks, read_sweep, run_task
+from factortopy.sweep import Record, Task, estimate_tasks, plan_tasks, read_sweep
 from factortopy.tokens import extract
-from factortopy.workflow import _fit
 from laboratory import markdown, write_table
 
 NETWORKS = ["efficientnet-lite0", "squeezenet-1.1"]
@@ -65,37 +64,33 @@ def make(folder: Path, networks: Sequence[str], sizes: Sequence[int], voxels: in
     return folder / "sweep.toml"
 
 
-class Clock:
-    """Seconds that a function of a module took, all calls together."""
-
-    def __init__(self, module: Any, name: str) -> None:
-        self.seconds, self._whole = 0.0, getattr(module, name)
-        setattr(module, name, self)
-
-    def __call__(self, *arguments: Any, **options: Any) -> Any:
-        """Call it."""
-        begun = time.process_time()
-        try:
-            return self._whole(*arguments, **options)
-        finally:
-            self.seconds += time.process_time() - begun
+def processor_seconds() -> float:
+    """Of this process and of those it started that have ended."""
+    children = os.times()
+    return time.process_time() + children.children_user + children.children_system
 
 
-def work(record: Record, task: Task) -> Cost:
-    """Do a task; what it took."""
-    begun = time.process_time()
-    with peak_memory() as peak:
-        ended = run_task(str(record.folder), task.key, 1)
-    if ended != "done":
+WORK = """
+import sys
+from factortopy.networks.cost import peak_memory
+from factortopy.sweep import run_task
+with peak_memory(0.05) as peak:
+    run_task(sys.argv[1], sys.argv[2], 1)
+print(peak[0])
+"""
+
+
+def work(record: Record, task: Task) -> tuple[Cost, float]:
+    """Do a task in a process of its own; what it took of the processor, of memory and disk, and by the clock."""
+    begun, used = time.monotonic(), processor_seconds()
+    words = [sys.executable, "-c", WORK, str(record.folder), task.key]
+    peak = float(subprocess.run(words, check=True, capture_output=True, text=True).stdout)
+    waited, used = time.monotonic() - begun, processor_seconds() - used
+    if not record.is_done(task):
         raise SystemExit(f"{task.kind} {task.name}: {record.failure(task)}")
     result = record.folder / task.result
     disk = sum(file.stat().st_size for file in (result.rglob("*") if result.is_dir() else [result]) if file.is_file())
-    return Cost(time.process_time() - begun, float(peak[0]), float(disk))
-
-
-def steps_seconds(record: Record, task: Task) -> float:
-    """Of a fit's steps, by its provenance."""
-    return float(json.loads((record.folder / task.result / "provenance.json").read_text())["training"]["seconds"])
+    return Cost(used, peak, float(disk)), waited
 
 
 def main() -> None:
@@ -109,7 +104,7 @@ def main() -> None:
     parser.add_argument("--page", type=Path, help="Markdown file whose table is replaced")
     options = parser.parse_args()
     os.environ["OMP_NUM_THREADS"] = "1"
-    time.perf_counter = time.process_time
+    time.perf_counter = processor_seconds
     if options.files:
         rows = [row for file in options.files for row in foretold(file, not options.untimed)]
         if options.page:
@@ -122,13 +117,15 @@ def main() -> None:
         tasks, record = plan_tasks(settings, progress=False), Record(settings.output)
         record.describe(tasks)
         tasks = [task for task in tasks if task.kind in ("extract", "fit")]  # the others take next to nothing
-        said = estimate_tasks(tasks, cpus=1, progress=False)
-        took, limits = {}, Clock(_fit, "fit_simulated")
+        said, took = dict[str, Cost](), dict[str, Cost]()
         for task in tasks:
-            took[task.key] = work(record, task)
-            print(f"{task.kind} {task.name}: {_words(said[task.key])}; took {_words(took[task.key])}", flush=True)
-        steps = sum(steps_seconds(record, task) for task in tasks if task.kind == "fit")
-    found = ratios(tasks, said, took) | {"limits": round(limits.seconds / steps, 2)}
+            if task.kind == "extract":  # right before, as what else the machine does makes even processors slower
+                pair = [task, *(other for other in tasks if task.key in other.needs)]
+                said |= estimate_tasks(pair, cpus=1, progress=False)
+            took[task.key], waited = work(record, task)
+            words = f"{_words(said[task.key])}; took {_words(took[task.key])}, {waited:.1f} s by the clock"
+            print(f"{task.kind} {task.name}: {words}", flush=True)
+    found = ratios(tasks, said, took)
     if options.page:
         rows = [(kind, *(f"{found[f'{kind}_{what}']:.2f}" for what in WHAT)) for kind in KINDS]
         write_table(options.page, "forecast.py slice", markdown(("estimated / measured", *WHAT), rows))

@@ -1,6 +1,7 @@
 """Keys of tasks: what is changed gets new ones with all that follows, what is not keeps its own; bad files."""
 
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -18,6 +19,19 @@ from factortopy.sweep import costs as costs_module
 from factortopy.sweep import tasks as tasks_module
 
 TWO = [{"name": "timm/test_vit", "untrained": True}, {"name": "timm/test_vit2", "untrained": True}]
+
+
+@pytest.fixture
+def loaded_here(monkeypatch):
+    """Processes that would be started to time their loading: here this one loads the same, which takes no time."""
+    started = []
+
+    def run(words, check):
+        started.append(words)
+        exec(words[2], {})
+
+    monkeypatch.setattr(costs_module, "subprocess", SimpleNamespace(run=run))
+    return started
 
 
 def keys(tasks, **like):
@@ -140,7 +154,7 @@ def test_a_bad_file_is_one_line(workplace, changes, error, words):
     assert len(said.stderr.splitlines()) == 1
 
 
-def test_what_cannot_be_had_holds_back_its_own_tasks_alone_and_is_told_once(workplace, monkeypatch):
+def test_what_cannot_be_had_holds_back_its_own_tasks_alone_and_is_told_once(workplace, loaded_here, monkeypatch):
     (workplace.folder / "two" / "responses.npy").write_bytes(b"damaged")
     missing = {"name": "timm/test_vit2", "weights": "missing.safetensors"}
     workplace.ask(networks=[TWO[0], missing, "no-such-network"], subjects=["one", "two"], seeds=[0, 1])
@@ -174,12 +188,13 @@ def test_names_of_results_stay_in_their_folder(workplace):
         assert "/" not in task.name
 
 
-def test_a_dry_run_prints_needs_and_the_file_for_slurm_and_writes_nothing(workplace):
+def test_a_dry_run_prints_needs_and_the_file_for_slurm_and_writes_nothing(workplace, loaded_here):
     pytest.importorskip("submitit", reason="the extra 'slurm' is not installed")
     words = ["sweep", str(workplace.file), "--dry-run", "-q", "--engine", "slurm", "--minutes", "90", "--gpus", "1"]
     said = CliRunner().invoke(app, [*words, "--partition", "brains"])
     assert said.exit_code == 0, said.stderr
     assert "nothing was written" in said.stdout
+    assert len(loaded_here) == 2  # of an extraction, and of a fit
     assert not (workplace.folder / "study").exists()
     for line in ("--partition=brains", "--time=90", "--gpus-per-node=1", "--requeue", "--mem="):
         assert f"#SBATCH {line}" in said.stdout
@@ -209,12 +224,13 @@ def test_a_sweep_file_is_read_as_toml(workplace):
 def test_what_a_subject_of_sizes_alone_would_take_is_told_and_nothing_is_done(workplace, monkeypatch):
     asked = []
     monkeypatch.setattr(costs_module, "reckon_fit", lambda *sizes, **_: asked.append(sizes[1:5]) or Cost(60.0))
+    monkeypatch.setattr(costs_module, "start_seconds", {"extract": 0.0, "fit": 60.0}.get)
     planned = {"name": "far", "sizes": {"images": 90, "trials": 270, "voxels": 500}}
     workplace.ask(subjects=[planned], seeds=[0, 1, 2])
     said = CliRunner().invoke(app, ["sweep", str(workplace.file), "--dry-run", "-q"])
     assert said.exit_code == 0, said.stderr
     assert asked == [((2, 2), 90, 270, 500)]  # fits of one size are measured once
-    assert "3 min" in said.stdout
+    assert "6 min" in said.stdout  # each with the start of its process
     done = CliRunner().invoke(app, ["sweep", str(workplace.file), "-q"])
     assert done.exit_code == 2
     assert "'far' has sizes alone" in done.stderr

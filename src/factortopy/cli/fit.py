@@ -109,7 +109,7 @@ def fit(
     if measured.voxels.assumption is not None and not quiet:
         typer.echo(f"Assumed: {measured.voxels.assumption}")
     if dry_run:
-        cost = ft.workflow.settings_cost(store, measured, settings, sides, machine)
+        cost = ft.workflow.settings_cost(store, measured, settings, sides, machine, bootstrap=bootstrap)
         print_cost(f"Fit of {store.network} to {measured.name}: nothing was written", cost)
         return
     options: dict[str, Any] = {"split": sides, "machine": machine, "bootstrap": bootstrap, "progress": not quiet}

@@ -1,17 +1,32 @@
 """What the tasks of a sweep will take: from the sizes of networks and data alone, before anything is extracted."""
 
+import math
+import subprocess
+import sys
+import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
 from factortopy.errors import FactortopyError
 from factortopy.fitting import fit_settings
+from factortopy.images import sample_views
 from factortopy.machine import Cost, Machine, limit_threads, processors
 from factortopy.networks import Network, NetworkCost, estimate_cost, load_network, network_skeleton
 from factortopy.progress import progress_bar
 from factortopy.sweep.tasks import FOLDERS, Task
-from factortopy.tokens import planned_bytes
+from factortopy.tokens import estimate_extraction, planned_bytes
 from factortopy.workflow import LIBRARIES_MEMORY, reckon_fit
+
+LOADED = {"extract": "timm", "fit": "torch._dynamo"}
+"""The large libraries that a task loads beside this package's."""
+VIEWS = 3
+"""Batches that the time of an extraction is measured with."""
+DECODED = 5
+"""Batches of photographs that stand in memory at a time."""
+HELD = 1.5
+"""Memory that activations take, of what is in use at a time: the allocator keeps the rest."""
 
 
 def estimate_tasks(
@@ -37,6 +52,13 @@ def estimate_tasks(
     return costs
 
 
+def start_seconds(kind: str) -> float:
+    """Seconds in which a process starts and loads the libraries of a task."""
+    begun = time.perf_counter()
+    subprocess.run([sys.executable, "-c", f"import factortopy.sweep.work, {LOADED[kind]}"], check=True)
+    return time.perf_counter() - begun
+
+
 class _Measure:
     """Measures what was not measured before."""
 
@@ -44,6 +66,12 @@ class _Measure:
         self._timed = timed
         self._networks: dict[str, tuple[Network, NetworkCost]] = {}
         self._fits: dict[Any, Cost] = {}
+        self._starts: dict[str, float] = {}
+
+    def _start(self, kind: str) -> float:
+        if self._timed and kind not in self._starts:
+            self._starts[kind] = start_seconds(kind)
+        return self._starts.get(kind, 0.0)
 
     def _network(self, facts: Mapping[str, Any]) -> tuple[Network, NetworkCost]:
         name = facts["network"]["name"]
@@ -51,6 +79,11 @@ class _Measure:
             skeleton, machine = network_skeleton(name), Machine.choose(facts["device"], facts["precision"])
             build = partial(load_network, name, untrained=True) if self._timed else None
             cost = estimate_cost(skeleton, build, machine.device, machine.precision)
+            if build is not None and cost.timed:  # with all that is done to an image beside the network
+                views = sample_views(VIEWS * facts["batch_size"])
+                how = {"batch_size": facts["batch_size"], "device": machine.device, "precision": machine.precision}
+                took = estimate_extraction(build(), views, tuple(facts["grid"]), **how)
+                cost = replace(cost, images_per_second=len(views) / took.seconds)
             self._networks[name] = skeleton, cost
         return self._networks[name]
 
@@ -69,10 +102,11 @@ class _Measure:
     def extraction(self, facts: Mapping[str, Any]) -> Cost:
         """Of one network's tokens of one set of images."""
         (network, cost), images = self._network(facts), facts["size"]["images"]
-        needed = cost.parameter_bytes + facts["batch_size"] * cost.activation_bytes
+        decoded = DECODED * 4 * 3 * math.prod(network.preprocessing.size)
+        needed = cost.parameter_bytes + facts["batch_size"] * (HELD * cost.activation_bytes + decoded)
         on_gpu = Machine.choose(facts["device"]).device.type == "cuda"
         return Cost(
-            seconds=images / cost.images_per_second if cost.images_per_second else 0.0,
+            seconds=self._start("extract") + (images / cost.images_per_second if self._timed else 0.0),
             memory=LIBRARIES_MEMORY + (0.0 if on_gpu else needed),
             device_memory=needed if on_gpu else 0.0,
             disk=planned_bytes(images, network.channels, tuple(facts["grid"])),
@@ -81,13 +115,14 @@ class _Measure:
     def fit(self, facts: Mapping[str, Any], extraction: Mapping[str, Any]) -> Cost:
         """Of one fit, with the rest of its task."""
         (network, _), size = self._network(extraction), facts["size"]
-        alike = (network.channels, *size.values(), facts["recipe"], facts["bootstrap"] > 0)
+        alike = (network.channels, *size.values(), facts["recipe"], facts["bootstrap"])
         if alike not in self._fits:
             settings = fit_settings(facts["recipe"], seed=facts["seed"], **facts["settings"])
             machine = Machine.choose(facts["device"], facts["precision"])
-            how = {"timed": self._timed, "limits": facts["bootstrap"] > 0}
+            how = {"timed": self._timed, "bootstrap": facts["bootstrap"]}
             sizes = tuple(extraction["grid"]), size["images"], size["trials"], size["voxels"]
             self._fits[alike] = reckon_fit(network.channels, *sizes, settings, machine, **how)
+            self._fits[alike] += Cost(self._start("fit"))
         return self._fits[alike]
 
 

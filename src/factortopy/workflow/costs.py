@@ -19,23 +19,24 @@ from factortopy.fitting import (
     yardstick_memory,
     yardstick_seconds,
 )
-from factortopy.images import Split
+from factortopy.images import FEWEST_TEST_IMAGES, Split
 from factortopy.machine import Cost, Machine
 from factortopy.storage import Part
 from factortopy.subjects import Subject
 from factortopy.tokens import TokenStore
 from factortopy.workflow._fit import fit_model, fit_options
+from factortopy.workflow.parametric_bootstrap import FEWEST, SHARE
 
-STEPS = 10
+STEPS = 20
 WARM_VOXELS = 64
-LIMITS = 0.8
-"""Of the time of the steps: what limits with the training in them take in the demo; of few voxels with patches 1.8."""
 MARGIN, MORE_IMAGES = 32, 2
 SAMPLE_VOXELS = 4_096
+SIMULATED = 0.6
+"""Time of a step of the fit that limits are found with, which takes half the images, of one of all."""
 NUMBERS, SMALL_FILES = 30, 300e3
 """Numbers of a voxel that do not hang on layers, and bytes of tables, names and what describes arrays."""
-LIBRARIES_MEMORY = 800e6
-"""Memory of Python and its libraries, bytes."""
+LIBRARIES_MEMORY = 950e6
+"""Memory of Python and its libraries, bytes: of the smallest fit, or the smallest extraction, on Linux."""
 
 
 def estimate_fit(tokens: TokenStore, subject: Subject, *, split: Split | None = None, **options: Any) -> Cost:
@@ -43,9 +44,10 @@ def estimate_fit(tokens: TokenStore, subject: Subject, *, split: Split | None = 
 
     Time from short fits and a small ridge on this machine; memory and disk by counting the large arrays. A fit of part
     of the images is run with few steps, and with more images: the difference is the time of an image (the start,
-    principal components, what is solved), the rest does not grow with images; steps are timed by themselves. Beyond
-    4,096 voxels, a sample of them is timed and the time is scaled up, but that of steps on parcels, which are as many.
-    Voxels are taken to read patches where there are few enough images for it.
+    principal components, what is solved, limits), the rest does not grow with images; steps are timed by themselves,
+    and those of the fit that limits are found with are taken for a share of them. Beyond 4,096 voxels, a sample of them
+    is timed and the time is scaled up, but that of steps on parcels, which are as many. Voxels are taken to read
+    patches where there are few enough images for it.
 
     Args:
         tokens: tokens of (at least) the subject's images.
@@ -73,16 +75,16 @@ def settings_cost(
     machine: Machine,
     *,
     timed: bool = True,
-    limits: bool = True,
+    bootstrap: int = 1_000,
 ) -> Cost:
     """As :func:`estimate_fit`, of settings on a machine; at once and without seconds where it is not timed.
 
-    Without ``limits`` of what is found, a fit takes less.
+    Without limits of what is found (``bootstrap`` 0), a fit takes less.
     """
     split = split or default_split(tokens, subject, settings.seed)
     sides = ", ".join(f"{len(ids):,} {side}" for side, ids in split.to_dict().items())
     return Cost(
-        seconds=_seconds(tokens, subject, settings, split, machine, limits) if timed else 0.0,
+        seconds=_seconds(tokens, subject, settings, split, machine, bootstrap) if timed else 0.0,
         memory=_memory(tokens, subject, settings, split, machine),
         disk=_disk(tokens, subject, settings, split),
         facts={"images": sides, "voxels": f"{len(subject.voxels):,}", "measured on": "short fits and a small ridge"},
@@ -90,7 +92,7 @@ def settings_cost(
 
 
 def _seconds(
-    tokens: TokenStore, subject: Subject, settings: FitSettings, split: Split, machine: Machine, limits: bool = True
+    tokens: TokenStore, subject: Subject, settings: FitSettings, split: Split, machine: Machine, bootstrap: int
 ) -> float:
     ridge = _ridge_seconds(tokens, subject, split, machine)
     by_voxels = max(1.0, len(subject.voxels) / SAMPLE_VOXELS)
@@ -106,13 +108,13 @@ def _seconds(
 
     def timed(images: int, voxels: int) -> tuple[float, float]:
         """Seconds of a step, and of all else."""
-        few = max(3, images // 8)
+        few = max(FEWEST_TEST_IMAGES, images // 8)
         part = Split(split.train[:images], split.validation[:few], split.test[:few])
         some = subject
         if voxels < len(subject.voxels):
             some = subject.select(np.linspace(0, len(subject.voxels) - 1, voxels).astype(int))
         start = time.perf_counter()
-        options: dict[str, Any] = {"bootstrap": 0, "yardstick": False, "known": known, "progress": False}
+        options: dict[str, Any] = {"bootstrap": bootstrap, "yardstick": False, "known": known, "progress": False}
         history = fit_model(tokens, some, settings, split=part, machine=machine, **options).history
         whole = time.perf_counter() - start
         if not history.step:  # all is solved
@@ -125,8 +127,9 @@ def _seconds(
         rest += max(0.0, timed(more, SAMPLE_VOXELS)[1] - rest) / (more - images) * (len(split.train) - images)
     looks = asked.steps / asked.validate_every * _look(len(split.validation), asked)
     stepping = by_step * (asked.steps + looks) * (1.0 if trains_parcels else by_voxels)
-    with_limits = limits and settings.recipe == "default" and has_limits(split.test)
-    return ridge + by_voxels * rest + stepping * (1 + LIMITS * with_limits)
+    simulated = bootstrap and settings.recipe == "default" and has_limits(split.test)
+    some = 1.0 if trains_parcels else min(1.0, max(FEWEST / len(subject.voxels), 1 / SHARE))
+    return ridge + by_voxels * rest + stepping * (1 + SIMULATED * some if simulated else 1.0)
 
 
 def _look(images: int, settings: FitSettings) -> float:

@@ -48,7 +48,7 @@ def reckon_fit(
     machine: Machine,
     *,
     timed: bool = True,
-    limits: bool = True,
+    bootstrap: int = 1_000,
 ) -> Cost:
     """What a fit takes, timed on random tokens and responses of the sizes of the real ones.
 
@@ -61,7 +61,7 @@ def reckon_fit(
         settings: of the fit.
         machine: where it would run.
         timed: whether short fits are run for the time; else only memory and disk are counted.
-        limits: whether limits of what is found are asked for.
+        bootstrap: draws of test images from which limits are computed; 0 for none.
     """
     ids = tuple(f"{number:05d}" for number in range(images))
     shown = ids if trials == images else tuple(np.resize(np.array(ids), trials).tolist())
@@ -77,4 +77,4 @@ def reckon_fit(
         voxels=Voxels.at(random.uniform(-100, 100, (voxels, 3)), sides),
     )
     tokens = cast(TokenStore, RandomTokens(channels, grid, ids))
-    return settings_cost(tokens, subject, settings, None, machine, timed=timed, limits=limits)
+    return settings_cost(tokens, subject, settings, None, machine, timed=timed, bootstrap=bootstrap)

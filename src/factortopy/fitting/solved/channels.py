@@ -140,8 +140,8 @@ def by_axes(
 ) -> Iterator[Float[Tensor, "M D S"]]:
     """``(gram + penalty)^-1 wanted`` for every penalty, from one decomposition into eigenvectors."""
     values, axes = torch.linalg.eigh(gram)
-    for penalty, own in zip(penalties, axes.mT @ wanted, strict=True):
-        yield axes @ (own / (values.clamp(min=0) + penalty)[:, :, None])
+    for penalty, own in zip(penalties, wanted, strict=True):  # all at once would copy the axes for each of them
+        yield axes @ (axes.mT @ own / (values.clamp(min=0) + penalty)[:, :, None])
 
 
 def by_roots(
