@@ -173,3 +173,12 @@ def test_voxels_at_one_position_share_the_mean_of_all():
     scores, nowhere = torch.randn(2, 4, 50, generator=torch.Generator().manual_seed(0)), torch.zeros(50, 3)
     expected = scores.mean(dim=-1, keepdim=True).expand_as(scores)
     torch.testing.assert_close(_smooth(scores, nowhere, nowhere, 30), expected, atol=1e-6, rtol=0)
+
+
+@pytest.mark.parametrize(("power", "best"), [(2, 8.0), (-2, 0.125)])
+def test_scores_that_rise_ever_faster_end_at_the_edge(tokens, planted, monkeypatch, power, best):
+    """A parabola through the last three bends upwards there and has no peak."""
+    monkeypatch.setattr(
+        start, "scan", lambda _, __, ridge, progress: start.Scores(*[torch.full((LAYERS, 16, 4), ridge**power)] * 3)
+    )
+    assert measure_noise(tokens, planted[0], progress=False).ridge == pytest.approx(best)

@@ -86,11 +86,11 @@ def measure_noise(tokens: Tokens, responses: Float[Tensor, "image N"], *, progre
             scores.append(float(both.mean()))
             best.append(float(both.amax(dim=(0, 1)).mean()))
             advance()
-    middle = min(max(int(np.argmax(scores)), 1), len(RIDGES) - 2)
-    logarithms = np.log(RIDGES[middle - 1 : middle + 2])
-    bend, slope, _ = np.polyfit(logarithms, scores[middle - 1 : middle + 2], 2)
-    peak = -slope / (2 * bend) if bend < 0 else logarithms[1]
-    return Noise(float(np.exp(np.clip(peak, *np.log((RIDGES[0], RIDGES[-1]))))), best[int(np.argmax(scores))])
+    chosen = int(np.argmax(scores))
+    middle = min(max(chosen, 1), len(RIDGES) - 2)
+    bend, slope, _ = np.polyfit(np.log(RIDGES[middle - 1 : middle + 2]), scores[middle - 1 : middle + 2], 2)
+    peak = -slope / (2 * bend) if bend < 0 else np.log(RIDGES[chosen])
+    return Noise(float(np.exp(np.clip(peak, *np.log((RIDGES[0], RIDGES[-1]))))), best[chosen])
 
 
 def ridge_at_edge(ridge: float | None) -> str | None:
