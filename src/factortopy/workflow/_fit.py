@@ -40,7 +40,7 @@ from factortopy.storage import Checkpoint, Part, sha256_array, sha256_text
 from factortopy.subjects import Subject
 from factortopy.tokens import TokenStore
 from factortopy.workflow.parametric_bootstrap import Remembered, fit_simulated
-from factortopy.workflow.scoring import fit_facts, score_model, with_simulated
+from factortopy.workflow.scoring import HeldOutScores, fit_facts, score_model, with_simulated
 from factortopy.workflow.start import donor_facts, train_started
 from factortopy.workflow.yardstick import Yardstick
 
@@ -173,6 +173,7 @@ def fit_model(
     examples = split_examples(tokens, subject, split)
     made_of = fit_identity(tokens, subject, split, settings, selection, machine, start)
     state = None if checkpoint is None else Checkpoint(checkpoint, sha256_text(json.dumps(made_of)))
+    data = _Data(tokens, subject, settings, split, machine, examples, state)
     options: dict[str, Any] = {"machine": machine, "checkpoint": state, "refit": not split.tests_validation}
     options |= {"progress": progress, "description": description}
     sides = examples["train"], examples["validation"]
@@ -183,48 +184,72 @@ def fit_model(
         trained, values["trust"], started["start"] = train_started(start, tokens, subject, settings, sides, **options)
     else:
         trained = _train(subject.voxels, settings, sides, selection, **options | {"checkpoint": kept})
-    model, history, reduction, reduced = trained
-    simulated: dict[str, np.ndarray] = {}
-    if bootstrap and not start and selection is None and settings.recipe == "default" and has_limits(split.test):
-        again = {"checkpoint": Remembered(parts=kept.parts), "description": "Bootstrap", "rough": True}
-        train = partial(_train, selection=None, **options | again | {"reduced": reduced})
-        simulated = fit_simulated(model, examples, subject.voxels, settings, train, state)
-        del train
-    del trained, reduced  # tokens of all images
+    asked = bootstrap and not start and selection is None and settings.recipe == "default" and has_limits(split.test)
+    simulated = data.simulated(trained, options | {"checkpoint": Remembered(parts=kept.parts)}) if asked else {}
+    trained = trained._replace(reduced=None)  # tokens of all images
     test = score_model(
-        model, examples["test"], subject, split, machine, raw=settings.recipe == "paper", bootstrap=bootstrap
+        trained.model, examples["test"], subject, split, machine, raw=settings.recipe == "paper", bootstrap=bootstrap
     )
     test = with_simulated(test, simulated, subject.voxels, f"{tokens.network} {subject.name} {split.digest}")
-    scale = examples["train"].responses
-    if isinstance(scale, StandardisedResponses):
+    if isinstance(scale := examples["train"].responses, StandardisedResponses):
         values |= {"response_mean": scale.mean, "response_spread": scale.spread}
     if yardstick:
-        rows, scenes = image_of_rows(subject, split.test), tokens.image_groups
-        held_against = Yardstick(unseen_sides(examples, split), reduction, scenes, settings, machine, state)
-        draws = bootstrap if "drawn_r2" in test.values else 0
-        measured, missing = held_against.variables(test.predictions, rows, subject.voxels.rois, draws)
+        measured, missing = data.against_ridge(trained, test, bootstrap)
         values, facts = values | measured, facts | missing
     facts |= fit_facts(tokens, subject, split, settings) | {"global_token": tokens.global_token} | test.facts
-    edge = ridge_at_edge(history.ridge)
+    edge = ridge_at_edge(trained.history.ridge)
     facts |= {} if edge is None else {"penalty_at_edge": edge}
     mapping = Mapping(
         dataset=mapping_dataset(test.values | values, tokens.layers, subject.voxels.rois, facts),
-        parameters=dict(model.state_dict()),
+        parameters=dict(trained.model.state_dict()),
         settings=settings.model_dump(exclude_none=True),
-        provenance=provenance(
+        provenance=data.provenance(begun, trained.history, made_of["responses"], **started),
+    )
+    return Fit(mapping, trained.model, trained.history, split, test.predictions)
+
+
+@dataclass(frozen=True, eq=False)
+class _Data:
+    """What the stages of a fit work on."""
+
+    tokens: TokenStore
+    subject: Subject
+    settings: FitSettings
+    split: Split
+    machine: Machine
+    examples: dict[str, Examples]
+    state: Checkpoint | None
+
+    def simulated(self, trained: Trained, options: dict[str, Any]) -> dict[str, np.ndarray]:
+        """Depth and scale of simulated responses, planted and found by a fit with these options."""
+        again = options | {"description": "Bootstrap", "rough": True, "reduced": trained.reduced}
+        train = partial(_train, selection=None, **again)
+        return fit_simulated(trained.model, self.examples, self.subject.voxels, self.settings, train, self.state)
+
+    def against_ridge(
+        self, trained: Trained, test: HeldOutScores, bootstrap: int
+    ) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+        """Variables of the ridge beside the fit, and why there are none."""
+        rows, scenes = image_of_rows(self.subject, self.split.test), self.tokens.image_groups
+        sides = unseen_sides(self.examples, self.split)
+        ridge = Yardstick(sides, trained.reduction, scenes, self.settings, self.machine, self.state)
+        draws = bootstrap if "drawn_r2" in test.values else 0
+        return ridge.variables(test.predictions, rows, self.subject.voxels.rois, draws)
+
+    def provenance(self, begun: float, history: History, responses_hash: str, **started: Any) -> dict[str, Any]:
+        """What the result is made of and by what; ``begun`` is a moment of ``time.perf_counter``."""
+        return provenance(
             fit_seconds=round(time.perf_counter() - begun, 1),
             training=asdict(history),
-            tokens=tokens.facts,
-            subject=subject.provenance,
-            responses_hash=made_of["responses"],
-            split=split.digest,
-            split_source=split.source,
-            device=str(machine.device),
-            precision=machine.precision,
+            tokens=self.tokens.facts,
+            subject=self.subject.provenance,
+            responses_hash=responses_hash,
+            split=self.split.digest,
+            split_source=self.split.source,
+            device=str(self.machine.device),
+            precision=self.machine.precision,
             **started,
-        ),
-    )
-    return Fit(mapping, model, history, split, test.predictions)
+        )
 
 
 def _train(
