@@ -4,6 +4,7 @@ import math
 import mmap
 import multiprocessing
 import os
+import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -18,7 +19,10 @@ from torch import Tensor
 
 from factortopy.errors import UnavailableError
 
-POLL_SECONDS = 0.5
+POLL_SECONDS = 0.1
+
+PORTABLE = 1
+"""To be pinned for all GPUs."""
 
 _task: list[Callable[..., Any]] = []
 """What a process does; empty but in the process itself."""
@@ -72,7 +76,7 @@ def pinned(device: torch.device, *tensors: Tensor) -> Iterator[None]:
         yield
         return
     runtime = torch.cuda.cudart()
-    there = [part for part in tensors if int(runtime.cudaHostRegister(part.data_ptr(), part.nbytes, 0)) == 0]
+    there = [part for part in tensors if int(runtime.cudaHostRegister(part.data_ptr(), part.nbytes, PORTABLE)) == 0]
     try:
         yield
     finally:
@@ -85,12 +89,12 @@ class Copied:
     """The moment at which copies that were asked for are done; on a CPU they are at once."""
 
     def __init__(self, device: torch.device) -> None:
-        self._event = torch.cuda.Event() if device.type == "cuda" else None
+        self._device, self._event = device, torch.cuda.Event() if device.type == "cuda" else None
 
     def record(self) -> None:
         """All copies up to now are meant."""
         if self._event is not None:
-            self._event.record()
+            self._event.record(torch.cuda.current_stream(self._device))
 
     def wait(self) -> None:
         """Sleep until they are done."""
@@ -100,6 +104,8 @@ class Copied:
 
 def _begin(work: Callable[..., Any], shared: Any, parent: int) -> None:
     torch.set_num_threads(1)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the process that began this one ends it
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
     _task.append(partial(work, shared))
     threading.Thread(target=_watch, args=(parent,), daemon=True).start()
 
