@@ -99,12 +99,11 @@ def split_views(ids: tuple[str, ...], groups: tuple[str, ...], images: int, seed
     return Split(tuple(training[:images]), tuple(sides[0]), tuple(sides[1]))
 
 
-def first_views(images: ImageSet, count: int) -> ImageSet:
-    """The first views, as many as a split with so many training images takes."""
+def used_views(images: ImageSet, count: int) -> ImageSet:
+    """The views that a split with so many training images takes, and so one with fewer."""
     split = split_views(images.ids, images.groups or images.ids, count)
     taken = {name for side in split.to_dict().values() for name in side}
-    last = max(place for place, name in enumerate(images.ids) if name in taken)
-    return images.subset(images.ids[: last + 1])
+    return images.subset(name for name in images.ids if name in taken)
 
 
 def streams(subject: Subject) -> Subject:
@@ -125,8 +124,8 @@ class Laboratory:
     """Planted subjects over real tokens.
 
     Args:
-        folder: photographs (.jpg); sample photographs if None. Their first views are used, as many as
-            ``count`` training images take.
+        folder: photographs (.jpg); sample photographs if None. Only the views that ``count`` training
+            images take, and those held out, are extracted.
         count: training images of the largest case.
         work: folder of tokens.
         given: tokens of views to use instead of extracting those of the same network.
@@ -155,7 +154,7 @@ class Laboratory:
         if self.given is not None and network in (None, self.given.network):
             return self.given
         network = network or NETWORK
-        needed = first_views(self.images, self.count)
+        needed = used_views(self.images, self.count)
         plain = "tokens" if network == NETWORK else f"tokens-{network.replace('/', '_')}"
         for folder in (self.work / plain, self.work / f"{plain}-{len(needed)}"):
             try:
@@ -168,8 +167,11 @@ class Laboratory:
 
     def split(self, images: int, network: str | None = None) -> Split:
         """The split with so many training images; validation and test images are always the same."""
-        store = self.tokens(network)
-        return split_views(store.image_ids, store.image_groups or store.image_ids, images)
+        if self.given is not None and network in (None, self.given.network):
+            ids, groups = self.given.image_ids, self.given.image_groups
+        else:
+            ids, groups = self.images.ids, self.images.groups
+        return split_views(ids, groups or ids, images)
 
     @lru_cache(maxsize=1)  # noqa: B019
     def subject(

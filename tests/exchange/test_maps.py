@@ -1,7 +1,9 @@
 """Exported maps, each read back by the library of those who will open it: values at their vertices, and what fills."""
 
+import gzip
 import json
 import shutil
+import struct
 import subprocess
 from dataclasses import replace
 from pathlib import Path
@@ -212,19 +214,14 @@ def test_pycortex_itself_opens_the_file(mapping, tmp_path):
     np.testing.assert_array_equal(vertex.data, both.astype(np.float32))
 
 
-def test_niivue_reads_meshes_and_layers(mapping, tmp_path):
-    """By niivue's own loaders; what was not measured lies below what is drawn."""
-    if not (VIEWER / "node_modules" / "@niivue").is_dir() or shutil.which("node") is None:
-        pytest.skip("niivue is not installed; run npm ci in viewer/")
-    folder = export_maps(mapping, tmp_path / "maps", "niivue")
-    command = ["node", "--input-type=module", "--eval", NIIVUE, "--", str(folder)]
-    done = subprocess.run(command, cwd=VIEWER, capture_output=True, text=True, check=True, timeout=120)
+def check_niivue(mapping, found):
+    """Meshes and layers of both hemispheres, as read; what was not measured lies below what is drawn."""
     surface = load_surface("fsaverage5")
-    for half, found in zip(surface.hemispheres, json.loads(done.stdout.splitlines()[-1]), strict=True):
-        np.testing.assert_array_equal(found["faces"], half.inflated.faces.ravel())
-        np.testing.assert_allclose(found["points"], half.inflated.coordinates.ravel(), rtol=1e-6)
+    for half, found_here in zip(surface.hemispheres, found, strict=True):
+        np.testing.assert_array_equal(found_here["faces"], half.inflated.faces.ravel())
+        np.testing.assert_allclose(found_here["points"], half.inflated.coordinates.ravel(), rtol=1e-6)
         for name in ("r2", "layer_share"):
-            layer = found["read"][f"{SIDES[half.name]}.{name}.mz3"]
+            layer = found_here["read"][f"{SIDES[half.name]}.{name}.mz3"]
             values = mapping.dataset[name].values.reshape(mapping.dataset.sizes["voxel"], -1)
             expected = spread(mapping, values, half.name).astype(np.float32)
             assert layer["frames"] == values.shape[1]
@@ -233,6 +230,43 @@ def test_niivue_reads_meshes_and_layers(mapping, tmp_path):
             np.testing.assert_allclose(read[known], expected[known], rtol=1e-6)
             assert (read[~known] < layer["low"]).all()
             assert layer["low"] == pytest.approx(values.min())
+
+
+def test_niivue_reads_meshes_and_layers(mapping, tmp_path):
+    """By niivue's own loaders."""
+    if not (VIEWER / "node_modules" / "@niivue").is_dir() or shutil.which("node") is None:
+        pytest.skip("niivue is not installed; run npm ci in viewer/")
+    folder = export_maps(mapping, tmp_path / "maps", "niivue")
+    command = ["node", "--input-type=module", "--eval", NIIVUE, "--", str(folder)]
+    done = subprocess.run(command, cwd=VIEWER, capture_output=True, text=True, check=True, timeout=120)
+    check_niivue(mapping, json.loads(done.stdout.splitlines()[-1]))
+
+
+def read_mz3(path):
+    """As MZ3's specification has it: magic, attributes, faces, vertices, skip; faces, places, colours, scalars."""
+    content = gzip.decompress(path.read_bytes())
+    magic, attributes, faces, vertices, skip = struct.unpack_from("<HHIII", content)
+    assert magic == 23117
+    assert attributes in (0b0011, 0b1000)
+    start, triangles, places = 16 + skip, 3 * faces * (attributes & 1), 3 * vertices * (attributes >> 1 & 1)
+    numbers = np.frombuffer(content, "<f4", offset=start + 4 * triangles)
+    found = {"faces": np.frombuffer(content, "<u4", triangles, start), "points": numbers[:places]}
+    return found | {"values": numbers[places:], "frames": len(numbers[places:]) // vertices}
+
+
+def test_niivue_s_files_are_as_their_specification_has_them(mapping, tmp_path):
+    folder, found = export_maps(mapping, tmp_path / "maps", "niivue"), []
+    for mesh in json.loads((folder / "niivue.json").read_text()):
+        read = {
+            layer["url"]: read_mz3(folder / layer["url"]) | {"low": layer["cal_min"]}
+            for layer in mesh["layers"]
+            if layer["url"].split(".")[1] in ("r2", "layer_share")
+        }
+        found.append(read_mz3(folder / mesh["url"]) | {"read": read})
+        assert [layer["url"].split(".")[1] for layer in mesh["layers"] if layer["opacity"]] == ["r2"]
+        assert all(layer["cal_min"] < layer["cal_max"] for layer in mesh["layers"])
+        assert (folder / mesh["url"].replace("inflated", "pial")).is_file()
+    check_niivue(mapping, found)
 
 
 @pytest.fixture(scope="module")

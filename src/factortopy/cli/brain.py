@@ -63,18 +63,14 @@ def predict(
     options: dict[str, Any] = {"z_scored": z_scored, "weights": weights, "batch_size": batch_size, "workers": workers}
     predictor = ft.mapping.Predictor.of(loaded, device=device, precision=precision, progress=not quiet, **options)
     if dry_run:
-        cost = ft.estimate_extraction(predictor.network, images, **predictor.options)
-        rows = [("images", f"{len(images):,}"), ("device", str(predictor.network.device))]
-        disk = 4 * len(images) * loaded.dataset.sizes["voxel"]
-        title = f"Predictions of {predictor.network.name}: nothing was written"
-        print_cost(title, replace(cost, disk=disk, temporary=0 if ending == ".zarr" else disk), rows)
+        voxels = loaded.dataset.sizes["voxel"]
+        _print_needs(predictor, images, 4 * len(images) * voxels, into_zarr=ending == ".zarr")
         return
     # Other files than Zarr are written in one go, so that until all images are done they wait in a group of Zarr.
     unfinished = output if ending == ".zarr" else output.with_name(f"{output.name}.unfinished")
     responses = predictor.to_zarr(images, unfinished, progress=not quiet)
     files = [output] if ending == ".zarr" else responses.save(output)
-    means = responses.roi_means()
-    files.append(ft.storage.write_table(output.with_name(f"{output.name}.rois.csv"), means))
+    files.append(ft.storage.write_table(output.with_name(f"{output.name}.rois.csv"), responses.roi_means()))
     if ending != ".zarr":
         ft.storage.remove(unfinished)
     facts = {
@@ -95,6 +91,13 @@ def predict(
             typer.echo(f"Assumed: {predictor.assumption}")
         for file in files:
             typer.echo(file)
+
+
+def _print_needs(predictor: "ft.mapping.Predictor", images: "ft.ImageSet", disk: int, *, into_zarr: bool) -> None:
+    cost = ft.estimate_extraction(predictor.network, images, **predictor.options)
+    rows = [("images", f"{len(images):,}"), ("device", str(predictor.network.device))]
+    title = f"Predictions of {predictor.network.name}: nothing was written"
+    print_cost(title, replace(cost, disk=disk, temporary=0 if into_zarr else disk), rows)
 
 
 def rank(
@@ -131,34 +134,42 @@ def rank(
     loaded, images = ft.load_mapping(mapping), ft.open_images(photographs)
     options: dict[str, Any] = {"weights": weights, "batch_size": batch_size, "device": device, "precision": precision}
     options["progress"] = not quiet
-    facts: dict[str, Any] = {"network": loaded.dataset.attrs.get("network"), "simulated": loaded.simulated}
-    if roi is not None:
-        ranking = ft.rank_images(loaded, images, roi, **options)
+    facts: dict[str, Any]
+    if against is None:
+        ranking = ft.rank_images(loaded, images, str(roi), **options)
         files = ft.reporting.write_ranking(ranking, images, output, count)
-        facts |= {"roi": roi, "images": len(images), "voxels": ranking.voxels, "left_out": ranking.left_out}
-        table, note = _ends(ranking.table, count), ranking.limits
-        columns = {"rank": "", "image": "photograph", "response": "response"}
-        title = f"Photographs that drive {roi} most and least"
-    elif against is not None:
+        shown = _ends_shown(ranking, count)
+        facts = {"roi": roi, "images": len(images), "voxels": ranking.voxels, "left_out": ranking.left_out}
+    else:
         other = ft.open_images(against)
         found = ft.contrast(loaded, images, other, **options)
         files = ft.reporting.write_contrast(found, (images.name, other.name), output, palette)
-        table = found.regions()
-        facts |= {"images": list(found.images), "left_out": found.left_out}
-        facts |= {"significant": int(found.significant.sum())}
-        note = f"voxels with q <= 0.05; {images.name} ({len(images):,}) against {other.name} ({len(other):,})"
-        columns = {"roi": "ROI", "voxels": "voxels", "more": "more", "less": "less", "difference": "difference"}
-        title = f"Voxels that {images.name} drive more or less than {other.name}"
-    facts["files"] = [str(file) for file in files]
+        shown = _contrast_shown(found, images, other)
+        facts = {"images": list(found.images), "left_out": found.left_out, "significant": int(found.significant.sum())}
     if as_json:
-        typer.echo(json.dumps(facts | {"rows": ft.analysis.records_of(table)}))
+        facts = {"network": loaded.dataset.attrs.get("network"), "simulated": loaded.simulated, **facts}
+        typer.echo(json.dumps(facts | {"files": [str(file) for file in files], "rows": shown.rows}))
     elif not quiet:
         left_out = f"{facts['left_out']:,} voxels left out: their held-out R² is not above chance"
-        note = f"{left_out}\nstandard deviations of the training responses; {note}"
-        formats = dict.fromkeys(("response", "difference"), "+.2f")
-        Rows(title, ft.analysis.records_of(table), columns, note, formats, loaded.simulated).print()
+        note = f"{left_out}\nstandard deviations of the training responses; {shown.note}"
+        replace(shown, note=note, simulated=loaded.simulated).print()
         for file in files:
             typer.echo(file)
+
+
+def _ends_shown(ranking: "ft.analysis.Ranking", count: int) -> Rows:
+    table, title = ranking.table, f"Photographs that drive {ranking.region} most and least"
+    if len(table) > 2 * count:
+        table = table.iloc[[*range(count), *range(len(table) - count, len(table))]]
+    columns = {"rank": "", "image": "photograph", "response": "response"}
+    return Rows(title, ft.analysis.records_of(table), columns, ranking.limits, {"response": "+.2f"})
+
+
+def _contrast_shown(found: "ft.analysis.Contrast", images: "ft.ImageSet", other: "ft.ImageSet") -> Rows:
+    title = f"Voxels that {images.name} drive more or less than {other.name}"
+    columns = {"roi": "ROI", "voxels": "voxels", "more": "more", "less": "less", "difference": "difference"}
+    note = f"voxels with q <= 0.05; {images.name} ({len(images):,}) against {other.name} ({len(other):,})"
+    return Rows(title, ft.analysis.records_of(found.regions()), columns, note, {"difference": "+.2f"})
 
 
 def card(
@@ -183,8 +194,3 @@ def card(
     if not quiet:
         for file in files:
             typer.echo(file)
-
-
-def _ends(table: Any, count: int) -> Any:
-    """The first and the last rows of a table, each once."""
-    return table if len(table) <= 2 * count else table.iloc[[*range(count), *range(len(table) - count, len(table))]]

@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 from typer import Argument, Option
@@ -148,9 +148,7 @@ def paper(
         print_table("Figures and tables", [(one.name, one.title) for one in items.values()], ("name", "shows"))
         return
     chosen = list(items.values()) if item == "all" else [ft.paper.find_item(item)]
-    kept = [] if sweep is None else ft.sweep.finished_fits(ft.sweep.Record(sweep))
-    if sweep is not None and not kept:
-        raise DataError(f"no fit of the sweep in {sweep} is done yet; wait for the first", path=sweep)
+    kept = _fits_of(sweep)
     if bool(kept) + simulated + bool(data) != 1 and (simulated or kept or not dry_run):
         raise DataError("give --data FOLDER of measured responses, --sweep FOLDER of fits, or --simulated; one of them")
     if kept and dry_run:
@@ -179,10 +177,7 @@ def paper(
         )
     )
     if dry_run:
-        extraction, fitting = ft.paper.estimate_items(chosen, study)
-        parts = {"extraction": extraction, "fitting": fitting}
-        rows = [(part, f"about {readable_seconds(cost.seconds)}") for part, cost in parts.items()]
-        print_cost("Needs of a first run: nothing was written", extraction + fitting, after=rows)
+        _print_needs(*ft.paper.estimate_items(chosen, study))
         return
     outcome = ft.paper.run_items(chosen, study, lambda line: None if quiet else typer.echo(line, err=True))
     if not quiet:
@@ -193,6 +188,22 @@ def paper(
         typer.echo(json.dumps(outcome.as_dict()))
     if outcome.failed:
         raise typer.Exit(2)
+
+
+def _fits_of(sweep: Path | None) -> "list[dict[str, Any]]":
+    """The fits of a sweep that are done by now, at least one; none where no sweep is given."""
+    if sweep is None:
+        return []
+    done = ft.sweep.finished_fits(ft.sweep.Record(sweep))
+    if not done:
+        raise DataError(f"no fit of the sweep in {sweep} is done yet; wait for the first", path=sweep)
+    return done
+
+
+def _print_needs(extraction: "ft.machine.Cost", fitting: "ft.machine.Cost") -> None:
+    parts = {"extraction": extraction, "fitting": fitting}
+    rows = [(part, f"about {readable_seconds(cost.seconds)}") for part, cost in parts.items()]
+    print_cost("Needs of a first run: nothing was written", extraction + fitting, after=rows)
 
 
 def _print_outcome(outcome: "ft.paper.Outcome", study: "ft.paper.Study") -> None:
