@@ -33,13 +33,13 @@ wheel: $(DEVELOPER)
 
 # The documentation as a site in docs/_build; the examples are executed. A warning is a fault.
 docs: $(READY)
-	$(BIN)/python -m pip install --quiet --editable '.[docs]'
+	$(BIN)/python -m pip install --quiet --no-compile --editable '.[docs]'
 	OMP_NUM_THREADS=2 $(BIN)/python -m sphinx -W --keep-going -b html docs docs/_build $(ARGS)
 
 # The examples as notebooks in build/notebooks; these are executed in order, as each builds on the first.
 RUN ?= plot_01_first_map plot_02_figures plot_10_page
 notebooks: $(READY)
-	$(BIN)/python -m pip install --quiet --editable '.[docs,widget]' nbclient ipykernel
+	$(BIN)/python -m pip install --quiet --no-compile --editable '.[docs,widget]' nbclient ipykernel
 	rm -rf build/notebooks && mkdir -p build/notebooks && cp examples/*.py build/notebooks
 	$(BIN)/sphinx_gallery_py2jupyter build/notebooks/*.py
 	$(BIN)/jupyter execute --inplace $(RUN:%=build/notebooks/%.ipynb)
@@ -48,14 +48,15 @@ notebooks: $(READY)
 viewer:
 	cd viewer && npm ci --no-audit --no-fund && npm run build
 
+# Not compiled ahead of use: most of what libraries bring is never loaded.
 $(READY): pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/python -m pip install --quiet --editable '.[test]'
+	$(BIN)/python -m pip install --quiet --no-compile --editable '.[test]'
 	touch $@
 
 $(DEVELOPER): $(READY)
-	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	$(BIN)/python -m pip install --quiet --no-compile --editable '.[dev]'
 	touch $@
 
 clean:

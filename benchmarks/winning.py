@@ -32,7 +32,7 @@ from himalaya.kernel_ridge import KernelRidgeCV
 import factortopy as ft
 from factortopy.fitting import fit_settings
 from laboratory import KINDS, Results, markdown, write_table
-from recovery import run_all
+from recovery import DRAWS, run_all
 from recovery_summary import share
 
 ALPHAS = np.logspace(-3, 5, 17)
@@ -59,6 +59,7 @@ def main() -> None:
     add("--paper-steps", type=int, default=0, metavar="N", help='also fit recipe="paper"')
     add("--shuffled", action="store_true", help="also fit responses that are permuted over the images")
     add("--quick", action="store_true", help=f"only {', '.join(QUICK)} and one small planted subject, for minutes")
+    add("--draws", type=int, default=DRAWS, metavar="N", help="of test images, for limits of planted subjects")
     add("--page", type=Path, help="write the table of recordings into this page")
     options = parser.parse_args()
     torch.set_num_threads(1)
@@ -90,7 +91,7 @@ def planted_cases(options: argparse.Namespace) -> list[dict]:
         **{name: getattr(options, name) for name in ("photographs", "work", "voxels", "kinds", "seeds")},
         tokens=options.tokens, cases=options.planted, networks=None if options.tokens else ["squeezenet-1.1"],
         channels=32, recipes=recipes, paper_steps=options.paper_steps or 1, default_steps=fit_settings().steps,
-        device=None,
+        device=None, draws=options.draws,
     )  # fmt: skip
     results = Results(options.work / "recovery.jsonl")
     run_all(asked, results)

@@ -8,7 +8,8 @@ import torch
 from sklearn.metrics import r2_score
 
 from factortopy.errors import DataError, UnknownNameError
-from factortopy.fitting import History, fit_settings, start, training
+from factortopy.fitting import History, fit_settings, training
+from factortopy.fitting.solved import scan
 from factortopy.images import Split, split_images
 from factortopy.machine import Machine
 from factortopy.mapping import facts
@@ -180,7 +181,7 @@ def test_the_mapping_says_where_and_how_it_was_computed(tokens, subject):
 
 def test_a_penalty_at_the_edge_of_its_grid_is_one_of_the_facts(tokens, subject, monkeypatch):
     """Noise alone asks for more than so short a grid has; the paper's recipe has none."""
-    monkeypatch.setattr(start, "RIDGES", (0.5, 1.0, 2.0))
+    monkeypatch.setattr(scan, "RIDGES", (0.5, 1.0, 2.0))
     mapping = fit(tokens, subject, progress=False, **FAST)
     assert mapping.provenance["training"]["ridge"] == pytest.approx(2)
     assert "2, the largest tried" in facts(mapping.dataset)["penalty"]

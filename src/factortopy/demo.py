@@ -133,7 +133,7 @@ def run_demo(
         fitted = fit_model(tokens, subject, settings, progress=progress)
         fitted.mapping.save(folder / "mapping")
     with _timed(times, "oracle"):
-        oracle = _fit_oracle(tokens, subject, settings, split=fitted.split, progress=progress)
+        oracle = _fit_oracle(tokens, subject, settings, split=fitted.split, known=fitted.known, progress=progress)
     with _timed(times, "figures and report"):
         page = _show(folder, fitted, subject, views, palette, progress)
     result = DemoResult(

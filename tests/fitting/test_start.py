@@ -5,8 +5,8 @@ import pytest
 import torch
 from sklearn.linear_model import Ridge
 
-from factortopy.fitting import start
-from factortopy.fitting.start import _smooth, measure_noise, ridge_at_edge, scan, start_selection, start_selectors
+from factortopy.fitting.solved.scan import FOLDS, RIDGES, measure_noise, ridge_at_edge, scan
+from factortopy.fitting.start import _smooth, start_selection, start_selectors
 from factortopy.model import FreeSelectors, PositionEncoding, Selection, TopologicalSelectors
 from factortopy.networks import Tokens
 
@@ -48,7 +48,7 @@ def test_scores_equal_cross_validated_ridge_regressions(tokens, planted):
     place = tokens.local[1][:few, :, 2, 3].numpy()
     whole = tokens.global_[1][:few].numpy()
     cases = {"local": place, "both": np.concatenate([place, whole], axis=1), "global_": whole}
-    fold = np.arange(few) % start.FOLDS
+    fold = np.arange(few) % FOLDS
     for name, design in cases.items():
         centred = design - design.mean(axis=0)
         penalty = 0.7 * np.square(centred).sum(axis=0).mean()
@@ -56,7 +56,7 @@ def test_scores_equal_cross_validated_ridge_regressions(tokens, planted):
             # Columns and responses are centred once, on all images.
             y = responses[:, voxel].numpy() - responses[:, voxel].numpy().mean()
             residual = np.empty(few)
-            for left_out in range(start.FOLDS):
+            for left_out in range(FOLDS):
                 keep = fold != left_out
                 model = Ridge(alpha=penalty, fit_intercept=False).fit(centred[keep], y[keep])
                 residual[~keep] = y[~keep] - model.predict(centred[~keep])
@@ -129,7 +129,7 @@ def test_noise_asks_for_a_larger_penalty(tokens, planted):
     assert found[0] < found[1] < found[2]
     few = measure_noise(tokens[:60], (responses + 2 * noise)[:60], progress=False).ridge
     assert few > found[1]
-    assert all(start.RIDGES[0] <= ridge <= start.RIDGES[-1] for ridge in [*found, few])
+    assert all(RIDGES[0] <= ridge <= RIDGES[-1] for ridge in [*found, few])
 
 
 def test_the_chosen_penalty_is_about_the_best_of_a_fine_grid(tokens, planted):
@@ -141,7 +141,7 @@ def test_the_chosen_penalty_is_about_the_best_of_a_fine_grid(tokens, planted):
     found, score = measure_noise(tokens, responses, progress=False)
     best = max(quality(ridge) for ridge in np.geomspace(0.125, 8, 25))
     assert quality(found) > best - 0.02 * abs(best)
-    nearest = min(start.RIDGES, key=lambda ridge: abs(np.log(ridge / found)))
+    nearest = min(RIDGES, key=lambda ridge: abs(np.log(ridge / found)))
     assert score == pytest.approx(float(scan(tokens, responses, nearest, progress=False).both.amax((0, 1)).mean()))
 
 
@@ -149,7 +149,7 @@ def test_a_penalty_at_the_edge_of_its_grid_is_named(tokens, planted):
     responses = planted[0]
     noise = torch.randn(responses.shape, generator=torch.Generator().manual_seed(3))
     assert "8, the largest tried" in ridge_at_edge(measure_noise(tokens, noise, progress=False).ridge)
-    assert "0.125, the smallest tried" in ridge_at_edge(start.RIDGES[0])
+    assert "0.125, the smallest tried" in ridge_at_edge(RIDGES[0])
     assert ridge_at_edge(measure_noise(tokens, responses + 2 * noise, progress=False).ridge) is None
     assert ridge_at_edge(None) is None
 

@@ -84,6 +84,23 @@ def test_a_second_run_fits_nothing_and_gives_the_same_numbers(outcome, plan, wor
     assert (work / "table2" / "table2.csv").read_bytes() == before
 
 
+def test_channels_of_the_same_fit_are_shown_as_clusters_and_as_images(outcome, plan, work):
+    shown = run_items([ITEMS["figure8"], ITEMS["figure9"]], Study(plan))
+    assert (shown.failed, shown.fitted) == ({}, 0)
+    names = {path.name for paths in shown.done.values() for path in paths}
+    pictures = ("figure8", "figure8_gauge_free", "figure9", "figure9_response")
+    assert {f"{name}.{kind}" for name in pictures for kind in ("png", "svg")} <= names
+    facts = json.loads((work / "figure8" / "figure8.json").read_text())
+    mapping = Study(plan).fit(ITEMS["figure8"].jobs(Study(plan))[0])
+    for table in ("figure8", "figure8_gauge_free"):
+        assert sum(row["voxels"] for row in facts["tables"][table]) == mapping.dataset.sizes["voxel"]
+    rows = json.loads((work / "figure9" / "figure9.json").read_text())["tables"]["figure9"]
+    large = [name for name in ("V1", "V4", "FFA") if mapping.rois[name].sum() > 3]
+    assert [row["roi"] for row in rows] == large
+    assert large
+    assert all(0 < row["variance of three components"] <= 1 for row in rows)
+
+
 def test_other_settings_are_other_fits(outcome, plan, study):
     from dataclasses import replace
 

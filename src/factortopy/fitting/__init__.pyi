@@ -33,7 +33,7 @@ from .solved.closed_form import decompose_kernel as decompose_kernel
 from .solved.closed_form import dual_weights as dual_weights
 from .solved.closed_form import leave_folds_out as leave_folds_out
 from .solved.patches import may_judge as may_judge
-from .start import ridge_at_edge as ridge_at_edge
+from .solved.scan import ridge_at_edge as ridge_at_edge
 from .token_cache import join_tokens as join_tokens
 from .token_cache import with_responses as with_responses
 from .training import History as History

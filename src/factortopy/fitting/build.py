@@ -11,7 +11,8 @@ from factortopy.fitting.examples import Examples
 from factortopy.fitting.reduction import PrincipalComponents, TokenReduction, as_stored
 from factortopy.fitting.settings import FitSettings
 from factortopy.fitting.solved.candidates import Channels, select_and_solve
-from factortopy.fitting.start import COMPONENTS, SCANNED_IMAGES, SCORED_VOXELS
+from factortopy.fitting.solved.scan import COMPONENTS, SCANNED_IMAGES
+from factortopy.fitting.start import SCORED_VOXELS
 from factortopy.fitting.token_cache import join_tokens
 from factortopy.machine import seeded
 from factortopy.model import (

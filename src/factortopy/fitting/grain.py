@@ -8,17 +8,8 @@ from torch import Tensor, nn
 
 from factortopy.fitting.examples import Examples
 from factortopy.fitting.solved.parcels import VOXELS, Parcels, find_parcels, parcel_responses
-from factortopy.fitting.start import (
-    JUDGES,
-    NEIGHBOURS,
-    SCORED_VOXELS,
-    Noise,
-    measure_noise,
-    scan,
-    scanned_tokens,
-    start_selection,
-    start_selectors,
-)
+from factortopy.fitting.solved.scan import JUDGES, Noise, measure_noise, scan, scanned_tokens
+from factortopy.fitting.start import NEIGHBOURS, SCORED_VOXELS, start_selection, start_selectors
 from factortopy.fitting.task import FIRST, Task
 from factortopy.fitting.token_cache import with_responses
 from factortopy.storage import Part

@@ -33,7 +33,7 @@ from factortopy.fitting.solved.candidates import posterior
 from factortopy.fitting.solved.channels import CHUNK_NUMBERS, Known, solve_channels
 from factortopy.fitting.solved.closed_form import SMALLEST
 from factortopy.fitting.solved.parcels import Parcels, find_parcels
-from factortopy.fitting.start import FOLDS, RIDGES, explained
+from factortopy.fitting.solved.scan import FOLDS, RIDGES, explained
 from factortopy.fitting.token_cache import cache_sides
 from factortopy.fitting.training import Trained
 from factortopy.machine import Machine, seeded

@@ -57,6 +57,7 @@ class Fit:
         history: what was seen while training.
         split: the images it was trained, stopped and scored on.
         predictions: of the responses to the test images, in the order of ``fitting.split_examples``.
+        known: what another fit to the same images and responses need not find out, as :func:`fit_model` takes it.
     """
 
     mapping: Mapping
@@ -64,6 +65,7 @@ class Fit:
     history: History
     split: Split
     predictions: Float[np.ndarray, "image voxel"]
+    known: Parts
 
 
 def fit(
@@ -205,7 +207,7 @@ def fit_model(
         settings=settings.model_dump(exclude_none=True),
         provenance=data.provenance(begun, trained.history, made_of["responses"], **started),
     )
-    return Fit(mapping, trained.model, trained.history, split, test.predictions)
+    return Fit(mapping, trained.model, trained.history, split, test.predictions, kept.parts)
 
 
 @dataclass(frozen=True, eq=False)

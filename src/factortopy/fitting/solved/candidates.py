@@ -27,7 +27,7 @@ from torch import Tensor
 
 from factortopy.fitting.reduction import spread_evenly
 from factortopy.fitting.solved.closed_form import centre, decompose, dual_weights, leave_last_out, leave_one_out
-from factortopy.fitting.start import SCANNED_IMAGES, leading
+from factortopy.fitting.solved.scan import SCANNED_IMAGES, leading
 from factortopy.model import Selection, reading_matrix
 from factortopy.networks import Tokens
 from factortopy.progress import progress_bar

@@ -28,7 +28,7 @@ from factortopy.fitting.solved.candidates import (
 )
 from factortopy.fitting.solved.closed_form import PENALTIES, centre
 from factortopy.fitting.solved.parcels import find_parcels
-from factortopy.fitting.start import leading
+from factortopy.fitting.solved.scan import leading
 from factortopy.model import Selection
 from factortopy.networks import Tokens
 

@@ -16,8 +16,8 @@ from factortopy.plot.painting.raster import (
     Sheet,
     check_colours,
     folding_grey,
-    rasterise,
     shade,
+    shared_raster,
 )
 
 # Lengths in mm on the flat map.
@@ -59,7 +59,7 @@ def paint(
     image = np.zeros((*size, 4), dtype=np.float32)
     for half in surface.hemispheres:
         (rgba, inside), sheet = checked[half.name], sheets[half.name]
-        raster = rasterise(sheet.points, sheet.faces, extent, size)
+        raster = shared_raster(sheet.points, sheet.faces, extent, size)
         layer = shade(raster, folding_grey(half.sulcal_depth), rgba, inside)
         if zoom and inside.any():
             layer[:, 3] *= _closeness(raster, sheet.points[inside], extent, size)

@@ -15,8 +15,8 @@ from factortopy.plot.painting.raster import (
     Sheet,
     check_colours,
     folding_grey,
-    rasterise,
     shade,
+    shared_raster,
 )
 
 View = Literal["flat", "lateral", "medial", "ventral", "posterior"]
@@ -63,7 +63,7 @@ def paint_inflated(
     for half in surface.hemispheres:
         points = placed[half.name]
         front = _front(points, half.inflated.faces)
-        raster = rasterise(points[:, :2], front, extent, size, points[:, 2])
+        raster = shared_raster(points[:, :2], front, extent, size, points[:, 2])
         grey = folding_grey(half.sulcal_depth) * _light(points, half.inflated.faces)
         image[raster.row, raster.column] = shade(raster, grey, *checked[half.name])
         sheets[half.name] = _seen(points, front, raster, extent, size)

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping as MappingType
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -14,6 +15,8 @@ Extent = tuple[float, float, float, float]
 """Left, right, bottom and top of a picture, mm."""
 LIGHT, FOLDED = 0.86, 0.10
 """Grey of gyri, and how much darker sulci are."""
+KEPT = 4
+"""Meshes whose pixels are kept for the next map: two hemispheres, twice. Some 20 MB each."""
 
 
 class Raster(NamedTuple):
@@ -150,6 +153,28 @@ def rasterise(
     found = keep[face[inside]]
     raster = Raster(row[inside], column[inside], found, faces[found], weights[:, inside].T.astype(np.float32))
     return raster if nearness is None else _nearest(raster, nearness, size)
+
+
+def shared_raster(
+    points: Float[np.ndarray, "vertex 2"],
+    faces: Int[np.ndarray, "face 3"],
+    extent: Extent,
+    size: tuple[int, int],
+    nearness: Float[np.ndarray, "vertex"] | None = None,
+) -> Raster:
+    """As :func:`rasterise`, which takes most of a map's time; maps of the same mesh share what it gives."""
+    depths = None if nearness is None else nearness.astype(float).tobytes()
+    return _kept_raster(points.astype(float).tobytes(), faces.astype(np.int32).tobytes(), depths, extent, size)
+
+
+@lru_cache(maxsize=KEPT)
+def _kept_raster(points: bytes, faces: bytes, depths: bytes | None, extent: Extent, size: tuple[int, int]) -> Raster:
+    corners = np.frombuffer(faces, np.int32).reshape(-1, 3)
+    nearness = None if depths is None else np.frombuffer(depths)
+    raster = rasterise(np.frombuffer(points).reshape(-1, 2), corners, extent, size, nearness)
+    for array in raster:
+        array.flags.writeable = False
+    return raster
 
 
 def _span(corners: Float[np.ndarray, "3 face"], pixels: int) -> tuple[Int[np.ndarray, "face"], Int[np.ndarray, "face"]]:
