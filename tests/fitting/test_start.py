@@ -5,6 +5,7 @@ import pytest
 import torch
 from sklearn.linear_model import Ridge
 
+from factortopy.fitting.solved import scan as scan_module
 from factortopy.fitting.solved.scan import FOLDS, RIDGES, measure_noise, ridge_at_edge, scan
 from factortopy.fitting.start import _smooth, start_selection, start_selectors
 from factortopy.model import FreeSelectors, PositionEncoding, Selection, TopologicalSelectors
@@ -179,6 +180,6 @@ def test_voxels_at_one_position_share_the_mean_of_all():
 def test_scores_that_rise_ever_faster_end_at_the_edge(tokens, planted, monkeypatch, power, best):
     """A parabola through the last three bends upwards there and has no peak."""
     monkeypatch.setattr(
-        start, "scan", lambda _, __, ridge, progress: start.Scores(*[torch.full((LAYERS, 16, 4), ridge**power)] * 3)
+        scan_module, "explained", lambda _, products, ridge: torch.full_like(products[0][:, 0], ridge**power)
     )
     assert measure_noise(tokens, planted[0], progress=False).ridge == pytest.approx(best)
