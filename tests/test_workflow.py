@@ -1,5 +1,6 @@
 """Fit from a token store and a subject: what comes out belongs together, what does not fit is refused."""
 
+import tracemalloc
 from types import SimpleNamespace
 
 import numpy as np
@@ -16,7 +17,7 @@ from factortopy.mapping import facts
 from factortopy.storage import checkpoint
 from factortopy.subjects import load_arrays
 from factortopy.tokens import TokenStore
-from factortopy.workflow import costs, estimate_fit, fit, fit_model, fit_to_folder
+from factortopy.workflow import costs, estimate_fit, fit, fit_model, fit_to_folder, reckon_fit
 
 IMAGES, VOXELS = 48, 30
 FAST = {"steps": 6, "validate_every": 3, "width": 4, "batch_size": 16}
@@ -211,6 +212,21 @@ def test_a_fits_cost_is_known_before(tokens, subject):
     assert cost.disk > 4 * VOXELS * FAST["width"]
     with pytest.raises(UnknownNameError, match="stepps"):
         estimate_fit(tokens, subject, stepps=3)
+
+
+def test_a_large_fit_is_reckoned_in_little_memory_and_timed_on_few_layers(monkeypatch):
+    timed = []
+    monkeypatch.setattr(costs, "_seconds", lambda tokens, *_: timed.append(len(tokens.layers)) or 7.0)
+    sizes, settings, machine = ((8, 8), 2_000, 6_000, 20_000), fit_settings(), Machine.choose("cpu")
+    tracemalloc.start()
+    cost = reckon_fit([384] * 24, *sizes, settings, machine)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 4.0 * 6_000 * 20_000 / 10  # of the responses
+    assert (timed, cost.seconds) == ([6], 4 * 7.0)
+    few, all_ = (reckon_fit([384] * count, *sizes, settings, machine, timed=False) for count in (6, 24))
+    assert (cost.memory, cost.disk) == (all_.memory, all_.disk)
+    assert few.disk < cost.disk
 
 
 def test_what_does_not_grow_with_images_is_not_multiplied_by_them(tokens, subject, monkeypatch):

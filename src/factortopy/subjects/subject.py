@@ -143,7 +143,10 @@ class Subject:
         except DataError as error:
             raise type(error)(f"subject {self.name!r}: {error}") from None
         # Choosing columns leaves an image's responses far apart; they are read image by image, which is then slow.
-        object.__setattr__(self, "responses", np.ascontiguousarray(self.responses))
+        if (
+            0 not in self.responses.strides
+        ):  # one column that stands for all, of a fit that is reckoned, takes no memory
+            object.__setattr__(self, "responses", np.ascontiguousarray(self.responses))
 
     @property
     def simulated(self) -> bool:

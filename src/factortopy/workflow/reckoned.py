@@ -1,6 +1,7 @@
 """What a fit will take, from sizes alone: before tokens or responses are there."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, cast
 
 import numpy as np
@@ -12,7 +13,10 @@ from factortopy.machine import Cost, Machine
 from factortopy.networks import Preprocessing, Tokens
 from factortopy.subjects import Subject
 from factortopy.tokens import TokenStore
-from factortopy.workflow.costs import settings_cost
+from factortopy.workflow.costs import SAMPLE_VOXELS, settings_cost
+
+LAYERS = 6
+"""Layers that a large fit is timed with."""
 
 
 class RandomTokens:
@@ -52,6 +56,9 @@ def reckon_fit(
 ) -> Cost:
     """What a fit takes, timed on random tokens and responses of the sizes of the real ones.
 
+    Of a fit that is timed on a sample of its voxels, six layers are timed and time is scaled up: all that takes long
+    is done layer by layer.
+
     Args:
         channels: of every layer.
         grid: height and width of the maps of tokens.
@@ -76,5 +83,12 @@ def reckon_fit(
         single_trials=trials > images,
         voxels=Voxels.at(random.uniform(-100, 100, (voxels, 3)), sides),
     )
-    tokens = cast(TokenStore, RandomTokens(channels, grid, ids))
-    return settings_cost(tokens, subject, settings, None, machine, timed=timed, bootstrap=bootstrap)
+
+    def of(some: Sequence[int], timed: bool) -> Cost:
+        tokens = cast(TokenStore, RandomTokens(some, grid, ids))
+        return settings_cost(tokens, subject, settings, None, machine, timed=timed, bootstrap=bootstrap)
+
+    if not timed or voxels <= SAMPLE_VOXELS or len(channels) <= LAYERS:
+        return of(channels, timed)
+    few = [channels[place] for place in np.linspace(0, len(channels) - 1, LAYERS).round().astype(int)]
+    return replace(of(channels, timed=False), seconds=len(channels) / LAYERS * of(few, timed=True).seconds)
