@@ -64,7 +64,7 @@ class _Measure:
 
     def __init__(self, timed: bool) -> None:
         self._timed = timed
-        self._networks: dict[str, tuple[Network, NetworkCost]] = {}
+        self._networks: dict[str, tuple[Network, NetworkCost] | FactortopyError] = {}
         self._fits: dict[Any, Cost] = {}
         self._starts: dict[str, float] = {}
 
@@ -76,16 +76,25 @@ class _Measure:
     def _network(self, facts: Mapping[str, Any]) -> tuple[Network, NetworkCost]:
         name = facts["network"]["name"]
         if name not in self._networks:
-            skeleton, machine = network_skeleton(name), Machine.choose(facts["device"], facts["precision"])
-            build = partial(load_network, name, untrained=True) if self._timed else None
-            cost = estimate_cost(skeleton, build, machine.device, machine.precision)
-            if build is not None and cost.timed:  # with all that is done to an image beside the network
-                views = sample_views(VIEWS * facts["batch_size"])
-                how = {"batch_size": facts["batch_size"], "device": machine.device, "precision": machine.precision}
-                took = estimate_extraction(build(), views, tuple(facts["grid"]), **how)
-                cost = replace(cost, images_per_second=len(views) / took.seconds)
-            self._networks[name] = skeleton, cost
-        return self._networks[name]
+            try:
+                self._networks[name] = self._measured(name, facts)
+            except FactortopyError as error:
+                self._networks[name] = error
+        found = self._networks[name]
+        if isinstance(found, FactortopyError):
+            raise found
+        return found
+
+    def _measured(self, name: str, facts: Mapping[str, Any]) -> tuple[Network, NetworkCost]:
+        skeleton, machine = network_skeleton(name), Machine.choose(facts["device"], facts["precision"])
+        build = partial(load_network, name, untrained=True) if self._timed else None
+        cost = estimate_cost(skeleton, build, machine.device, machine.precision)
+        if build is not None and cost.timed:  # with all that is done to an image beside the network
+            views = sample_views(VIEWS * facts["batch_size"])
+            how = {"batch_size": facts["batch_size"], "device": machine.device, "precision": machine.precision}
+            took = estimate_extraction(build(), views, tuple(facts["grid"]), **how)
+            cost = replace(cost, images_per_second=len(views) / took.seconds)
+        return skeleton, cost
 
     def task(self, task: Task, of: Mapping[str, Task]) -> Cost:
         """Of any task; of one whose subject cannot be read, or whose network has no structure to be had, nothing."""
