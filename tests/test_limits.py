@@ -11,6 +11,7 @@ from factortopy.plot import hierarchy
 from factortopy.reporting import headline, limits_note
 from factortopy.tokens import extract
 from factortopy.workflow import _fit
+from factortopy.workflow.parametric_bootstrap import planted_half
 
 BOTH, ALONE = "test images and training", "test images"
 
@@ -57,6 +58,14 @@ def test_limits_hold_what_was_planted_and_those_over_test_images_alone_do_not(fi
     assert held(over_images, "scale_share", scale) < 0.6
     np.testing.assert_array_equal(fitted.dataset["depth"], over_images.dataset["depth"])
     np.testing.assert_array_equal(fitted.dataset["r2_low"], over_images.dataset["r2_low"])
+
+
+def test_what_is_planted_for_the_limits_is_found(fitted, subject):
+    """Other maps than the fit's are planted in one half: the scale found there is theirs, not that of the responses."""
+    found, planted = (fitted.dataset[name].values for name in ("bootstrap_scale", "bootstrap_scale_planted"))
+    some = planted_half(subject.voxels) & np.isfinite(found) & np.isfinite(planted)
+    assert some.sum() > 20
+    assert np.corrcoef(found[some], planted[some])[0, 1] > 0.4  # .7 is found, .1 where responses are the fit's own
 
 
 def test_the_planted_slope_lies_within_its_limits(fitted, subject):
