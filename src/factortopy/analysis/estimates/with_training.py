@@ -17,13 +17,14 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from factortopy.analysis.estimates.estimate_tables import CONFIDENCE
-from factortopy.analysis.quantities import finite_mean
 from factortopy.analysis.slope import PAPER_LEVELS
 
 OF_VOXELS = {"depth": "depth", "scale": "scale_share"}
 """Quantities that are planted, and the variables whose limits their errors widen."""
 LEAST_SLOPE = 0.25
 """Of what was found on what was planted: below it a bootstrap says only that nothing is known."""
+MOST = 0.99
+"""Share of the simulated voxels that are missed by less than any mean is thought to be."""
 FEWEST = 8
 """Simulated voxels from which on a bootstrap tells."""
 PARTS = 8
@@ -61,16 +62,19 @@ class PlantedErrors(NamedTuple):
         kept = min(slope, *(_slope(found, planted, known & part) for part in (half, ~half)))
         return cls(error, rest, 1 / float(np.clip(kept, LEAST_SLOPE, 1)) - 1)
 
-    def reach(self, half: Bool[np.ndarray, "voxel"], *, below: bool = False) -> float:
-        """How far what was found lies above what was planted, or below it, in 97.5 % of the half where that is farther.
+    def reach(
+        self, half: Bool[np.ndarray, "voxel"], *, below: bool = False, share: float = (1 + CONFIDENCE) / 2
+    ) -> float:
+        """How far what was found lies above what was planted, or below, in a share of the half where that is farther.
 
         Args:
             half: voxels in which other maps than those found were planted.
             below: whether it lies below.
+            share: of the voxels, which are missed by less.
         """
         error = -self.whole if below else self.whole
         parts = (error[part & np.isfinite(error)] for part in (half, ~half))
-        return max(0.0, *(float(np.quantile(part, (1 + CONFIDENCE) / 2)) for part in parts if len(part)))
+        return max(0.0, *(float(np.quantile(part, share)) for part in parts if len(part)))
 
 
 def _slope(
@@ -95,8 +99,8 @@ def with_training(
     is farther, and the limits over test images beside: where values are drawn to one side, they lie on the other. To
     the draws of ROI means come errors as large as the mean errors of the simulated ROIs in each half, and what follows
     from values being drawn together, which is common to all ROIs; both of Student's distribution, as they are known
-    from no more than these ROIs. They are no larger than limits of the ROI's voxels are wide on average, as no mean is
-    missed by more than what it is of. The line's draws follow from those of its ROIs.
+    from no more than these ROIs. They are no larger than those of 99 % of the simulated voxels, as no mean is missed by
+    more than what it is of. The line's draws follow from those of its ROIs.
 
     Args:
         values: variables of a mapping with limits over test images, and of its parametric bootstrap.
@@ -120,19 +124,11 @@ def with_training(
             changed[f"{variable}_{end}"] = (own + sign * distance).astype(np.float32)
         drawn = values[f"drawn_{name}"]
         added = _drawn_errors(own, errors, rois, half, len(drawn), generator)
-        added = added.clip(*(_means(changed[f"{variable}_{end}"] - own, rois) for end in ("low", "high")))
+        added = added.clip(-errors.reach(half, share=MOST), errors.reach(half, share=MOST, below=True))
         changed[f"drawn_{name}"] = drawn + added
         if name == "depth" and "drawn_slope" in values:
             changed |= _drawn_line(values, dict(zip(rois, added.T, strict=False)), rois, np.isfinite(own))
     return changed
-
-
-def _means(
-    distance: Float[np.ndarray, "voxel"], rois: Mapping[str, Bool[np.ndarray, "voxel"]]
-) -> Float[np.ndarray, "region"]:
-    """Mean over the voxels of every ROI and over all; 0 where there are none."""
-    masks = [*(np.asarray(inside, bool) for inside in rois.values()), np.ones(len(distance), bool)]
-    return np.nan_to_num([finite_mean(distance[inside]) for inside in masks])
 
 
 def _drawn_errors(
