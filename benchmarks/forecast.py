@@ -101,15 +101,17 @@ def main() -> None:
     parser.add_argument("--voxels", type=int, default=400)
     parser.add_argument("--files", type=Path, nargs="+", help="sweep files, instead of a slice that is run")
     parser.add_argument("--untimed", action="store_true", help="of the files count memory and disk alone")
-    parser.add_argument("--page", type=Path, help="Markdown file whose table is replaced")
+    parser.add_argument("--page", type=Path, help="Markdown file whose tables are replaced")
     options = parser.parse_args()
     os.environ["OMP_NUM_THREADS"] = "1"
     time.perf_counter = processor_seconds
     if options.files:
-        rows = [row for file in options.files for row in foretold(file, not options.untimed)]
-        if options.page:
-            write_table(options.page, "forecast.py files", markdown(FORETOLD, [tuple(row.values()) for row in rows]))
-        print(json.dumps(rows))
+        for file in options.files:
+            rows = foretold(file, not options.untimed)
+            if options.page:
+                cells = [tuple(row.values()) for row in rows]
+                write_table(options.page, f"forecast.py {file.stem}", markdown(FORETOLD, cells))
+            print(json.dumps(rows), flush=True)
         return
     with tempfile.TemporaryDirectory() as place, limit_threads():
         file = make(Path(place), options.networks, options.images, options.voxels)
