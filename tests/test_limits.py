@@ -30,16 +30,21 @@ def subject(tokens):
 
 
 @pytest.fixture(scope="module")
-def fitted(tokens, subject):
-    return fit(tokens, subject, steps=60, bootstrap=200, progress=False)
+def fitted(tokens, subject, checkpoint):
+    return fit(tokens, subject, steps=60, bootstrap=200, checkpoint=checkpoint, progress=False)
 
 
 @pytest.fixture(scope="module")
-def over_images(tokens, subject):
-    """The same fit without a parametric bootstrap."""
+def checkpoint(tmp_path_factory):
+    return tmp_path_factory.mktemp("limits") / "checkpoint"
+
+
+@pytest.fixture(scope="module")
+def over_images(tokens, subject, fitted, checkpoint):
+    """The same fit, from its last state, without a parametric bootstrap."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(_fit, "fit_simulated", lambda *_: {})
-        return fit(tokens, subject, steps=60, bootstrap=200, progress=False)
+        return fit(tokens, subject, steps=60, bootstrap=200, checkpoint=checkpoint, progress=False)
 
 
 def held(mapping, name, truth):

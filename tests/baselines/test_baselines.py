@@ -19,6 +19,7 @@ SETTINGS = {
     "validate_every": 30,
     "learning_rate": 2e-2,
     "selector_learning_rate": 5e-3,
+    "patches": False,
 }
 MACHINE = {"device": "cpu", "precision": "fp32", "memory_gb": 1}
 COMMON = {**SETTINGS, **MACHINE, "split": SPLIT, "features": 6, "progress": False}

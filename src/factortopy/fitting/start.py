@@ -79,7 +79,7 @@ def start_selectors(selectors: nn.Module, target: Selection, steps: int = 200, r
             selectors.layer.copy_((target.layer + 1e-4).log())
             selectors.scale.copy_(target.scale.logit()[:, None])
         return
-    optimiser = torch.optim.Adam(selectors.parameters(), rate)
+    optimiser = torch.optim.Adam(selectors.parameters(), rate, fused=device.type in ("cpu", "cuda"))
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, rate, total_steps=steps, pct_start=0.1)
     generator = torch.Generator().manual_seed(0)
     voxels = len(target.scale)

@@ -247,7 +247,8 @@ def _departures(room: _Room, task: _Task, given: Selection) -> dict[str, Selecti
     layers, start = given.layer.shape[1], given.map(task.parcels.mean)
     at_parcels = build_selectors(settings, centres, task.bounds, layers)
     at_voxels = build_selectors(settings, task.coordinates, task.bounds, layers)
-    optimiser = torch.optim.Adam(at_parcels.to(device).parameters(), RATE)
+    fused = device.type in ("cpu", "cuda")
+    optimiser = torch.optim.Adam(at_parcels.to(device).parameters(), RATE, fused=fused)
     pull, found = PULL / room.read.shape[1], {}
     with progress_bar("Departures", STEPS[-1], show=task.progress) as advance:
         for step in range(1, STEPS[-1] + 1):
