@@ -202,7 +202,8 @@ def images_of(subject: Subject) -> ImageSet:
     """
     if subject.images is None:
         raise DataError(
-            f"subject {subject.name!r} has no photographs beside its responses; a sweep extracts tokens of them"
+            f"subject {subject.name!r} has no photographs beside its responses, of which a sweep extracts tokens; "
+            'name their folder in subject.toml: images = "FOLDER"'
         )
     return subject.images.subset(subject.distinct_image_ids)
 
