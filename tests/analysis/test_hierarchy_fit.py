@@ -9,7 +9,7 @@ from scipy.stats import linregress, spearmanr
 from sklearn.isotonic import IsotonicRegression
 
 from factortopy.analysis import fit_hierarchy, orders_of, parse_order
-from factortopy.analysis.hierarchy.orders_fit import shuffle_layers
+from factortopy.analysis.hierarchy.orders_fit import _standard_ranks, shuffle_layers
 from factortopy.errors import DataError, ShapeError, UnknownNameError
 from factortopy.mapping import Mapping
 
@@ -175,11 +175,18 @@ def test_distances_stand_for_the_index():
         fit_hierarchy(mapping_of(share), ORDER, distance=distance[:3])
 
 
+def test_ranks_are_of_length_1_and_none_of_what_never_varies():
+    ranks = _standard_ranks(np.stack([np.arange(5.0) ** 2, np.full(5, 0.3)], axis=1))
+    np.testing.assert_allclose(ranks[:, 0], np.arange(-2, 3) / np.sqrt(10))
+    np.testing.assert_array_equal(ranks[:, 1], np.zeros(5))
+
+
 def test_orders_are_read_and_known_ones_found():
     order = parse_order(" V1 = 0, V2 + V3=0.33,EBA=1")
     assert order.steps == {"V1": ("V1",), "V2+V3": ("V2", "V3"), "EBA": ("EBA",)}
     assert list(order.levels.values()) == [0, 0.33, 1]
     assert list(parse_order("a,b,c").levels.values()) == [0, 0.5, 1]
+    assert list(parse_order("a=0,b=0.5,c=0.5,d=1").levels.values()) == [0, 0.5, 0.5, 1]  # side by side
     mask = np.ones(3, bool)
     streams = dict.fromkeys(("early", "midlateral", "lateral", "V1", "V2V3", "V4", "EBA", "OPA"), mask)
     found = {order.name: list(order.steps) for order in orders_of(streams | {"V2": ~mask, "V3": ~mask})}

@@ -100,3 +100,14 @@ def test_bad_input_is_one_line(cortex):
         surrogate_maps(np.zeros(5), cortex)
     with pytest.raises(DataError, match="ten voxels"):
         correlation_test(np.full(160, np.nan), np.zeros(160), cortex)
+
+
+@pytest.mark.parametrize("known", [9, 10])
+def test_ten_voxels_are_enough(cortex, known):
+    values = np.where(np.arange(160) < known, cortex[:, 0], np.nan)
+    if known < 10:
+        with pytest.raises(DataError, match="ten voxels or more with values, got 9"):
+            correlation_test(values, cortex[:, 1], cortex, count=19)
+    else:
+        expected = np.corrcoef(values[:known], cortex[:known, 1])[0, 1]
+        assert correlation_test(values, cortex[:, 1], cortex, count=19).value == pytest.approx(expected)
