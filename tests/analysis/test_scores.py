@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import r2_score
 
-from factortopy.analysis import algonauts_score, correlation, r_squared
+from factortopy.analysis import algonauts_score, brain_score, correlation, r_squared
 from factortopy.errors import DataError, ShapeError
 
 
@@ -77,3 +77,11 @@ def test_algonauts_score_refuses_percentages_and_other_shapes():
         algonauts_score(np.full(3, 0.5), np.full(3, 50.0))
     with pytest.raises(ShapeError, match=r"must both be \(voxel,\)"):
         algonauts_score(np.full(3, 0.5), np.full(4, 0.5))
+
+
+def test_the_brain_score_is_the_median_squared_over_the_median_of_the_ceilings_roots():
+    r, ceiling = np.array([0.1, 0.3, 0.9]), np.array([0.25, 0.49, 0.81])
+    assert brain_score(r, ceiling) == pytest.approx(0.3**2 / 0.7)
+    for wrong in (np.full((3, 1), 0.5), np.zeros(0)):
+        with pytest.raises(ShapeError, match="must both be"):
+            brain_score(wrong, wrong)
