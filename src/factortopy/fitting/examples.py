@@ -290,6 +290,7 @@ def split_examples(
         )
 
     def examples(side: Int[np.ndarray, "some"]) -> Examples:
+        """Of some rows."""
         indices = torch.tensor([index_of[subject.image_ids[row]] for row in side], dtype=torch.int64)
 
         def reader(read: Callable[[list[int]], Tokens]) -> ReadTokens:

@@ -143,9 +143,8 @@ class Subject:
         except DataError as error:
             raise type(error)(f"subject {self.name!r}: {error}") from None
         # Choosing columns leaves an image's responses far apart; they are read image by image, which is then slow.
-        if (
-            0 not in self.responses.strides
-        ):  # one column that stands for all, of a fit that is reckoned, takes no memory
+        # One column that stands for all, as of a fit that is only reckoned, takes no memory and stays as it is.
+        if 0 not in self.responses.strides:
             object.__setattr__(self, "responses", np.ascontiguousarray(self.responses))
 
     @property
