@@ -9,7 +9,7 @@ from factortopy.errors import DataError, ShapeError
 from factortopy.plot import paint
 from factortopy.plot.painting.flat import flat_sheet
 from factortopy.plot.painting.outlines import label_anchor, outline, spread
-from factortopy.plot.painting.raster import rasterise
+from factortopy.plot.painting.raster import rasterise, shared_raster
 
 RED, BLUE = (0.9, 0.1, 0.1, 1.0), (0.1, 0.2, 0.9, 1.0)
 
@@ -168,3 +168,17 @@ def test_bad_colours_are_refused(surface):
         paint(surface, colours | {"left": np.full((10242, 4), np.nan)})
     with pytest.raises(DataError, match="no vertex has a colour"):
         paint(surface, colours)
+
+
+def test_maps_share_pixels_of_the_same_mesh_alone():
+    """Two triangles over each other: who is nearer to the viewer is seen, whatever was asked before."""
+    corners = np.array([[0.0, 0.0], [8.0, 0.0], [0.0, 8.0]])
+    points, faces = np.concatenate([corners, corners]), np.array([[0, 1, 2], [3, 4, 5]])
+    extent, size = (0.0, 10.0, 0.0, 10.0), (20, 20)
+    for near in (0, 1, 0):
+        nearness = np.repeat([near == 0, near == 1], 3).astype(float)
+        raster = shared_raster(points, faces, extent, size, nearness)
+        assert set(raster.face.tolist()) == {near}
+    moved = shared_raster(points + 1, faces, extent, size, nearness)
+    assert moved.column.min() > raster.column.min()
+    np.testing.assert_array_equal(moved.weights, rasterise(points + 1, faces, extent, size, nearness).weights)
