@@ -205,6 +205,16 @@ def test_other_ceilings_rois_and_counts_are_refused():
         compare([first, other], ["same", "same"])
 
 
+def test_responses_of_which_no_digest_is_known_are_taken_as_the_same():
+    known, unknown = tiny_mapping(0.3, network="A", provenance={"responses_hash": "aa" * 32}), tiny_mapping(0.3)
+    compare([known, unknown])
+    compare([unknown, known])
+    other = tiny_mapping(0.3, network="B", subject="s2", provenance={"responses_hash": "bb" * 32})
+    with pytest.raises(DataError) as raised:
+        compare([known, other])
+    assert "responses (" not in str(raised.value)  # of another subject they are others in any case
+
+
 def test_labels_say_what_tells_mappings_apart():
     assert labels_of([tiny_mapping(0.1, network="A"), tiny_mapping(0.1, network="B")]) == ("A", "B")
     seeds = [tiny_mapping(0.1, seed=seed) for seed in (0, 1)]

@@ -17,7 +17,7 @@ from factortopy.analysis import (
 )
 from factortopy.analysis import Selectors as AnySelectors
 from factortopy.analysis.heldout import gauge as gauge_module
-from factortopy.analysis.heldout.gauge import aligned_covariances
+from factortopy.analysis.heldout.gauge import _fixed_point, aligned_covariances
 from factortopy.errors import DataError
 from factortopy.model import ChannelAlign, ChannelMap, FactorTopy, FixedSelectors, FreeSelectors, Selection
 from factortopy.networks import Tokens
@@ -183,6 +183,16 @@ def test_features_of_very_unequal_variance_are_balanced_in_few_rounds(monkeypatc
     square = np.trace(balanced, axis1=2, axis2=3) / width
     np.testing.assert_allclose(square.mean(axis=0), 1, atol=1e-8)
     np.testing.assert_allclose(square.mean(axis=1), 1, atol=1e-8)
+
+
+def test_steps_that_grow_at_first_are_followed_to_their_fixed_point():
+    """Of a linear step, whose fixed point is the solution of linear equations."""
+    step, start = torch.tensor([[0.5, 9.0], [0.0, 0.5]]).double(), torch.tensor([0.0, 0.01]).double()
+    rounds = []
+    found = _fixed_point(lambda at: rounds.append(at) or step @ at + start, torch.zeros(2).double())
+    assert (step @ start).norm() > start.norm()
+    np.testing.assert_allclose(found, np.linalg.solve(np.eye(2) - step.numpy(), start), atol=1e-9)
+    assert len(rounds) < 10  # 40 steps alone
 
 
 def test_channels_are_ordered_axes_with_a_sign(model, tokens):

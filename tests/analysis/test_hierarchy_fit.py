@@ -129,6 +129,15 @@ def test_levels_of_overlapping_rois_have_no_limits():
     assert not found.slope.limited
 
 
+def test_levels_of_rois_that_were_not_drawn_have_no_limits():
+    drawn = np.random.default_rng(0).random((10, len(ROIS) + 1))
+    mapping = mapping_of(shares(), drawn)
+    renamed = mapping.dataset.assign_coords(region=["V1", "V2", "V3", "elsewhere", "EBA", "all voxels"])
+    found = fit_hierarchy(Mapping(renamed), ORDER)
+    assert not found.slope.limited
+    assert fit_hierarchy(Mapping(renamed), parse_order("V1,V2+V3")).slope.limited
+
+
 def test_null_holds_every_order_of_few_layers_once():
     share, positions = shares()[:, :4], np.array([0, 0.3, 0.4, 1.0])
     levels = (INDEX // 40) / 2

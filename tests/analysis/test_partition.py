@@ -145,9 +145,36 @@ def test_other_numbers_of_networks_are_refused():
     four = Predicted(held.test.responses, np.repeat(held.test.predictions, 2, axis=0), held.test.images)
     with pytest.raises(DataError, match="two or three"):
         partition_variance(HeldOut(four, four), "ABCD", EVERYTHING)
-    few = Predicted(held.test.responses[:3], held.test.predictions[:, :3], held.test.images[:3])
-    with pytest.raises(DataError, match="too few"):
-        partition_variance(HeldOut(few, few), "AB", EVERYTHING)
+
+
+def test_as_few_images_as_halves_and_weights_can_be_had_of_are_taken():
+    held = held_out(2, 40)
+
+    def first(some, images):
+        return Predicted(some.responses[:images], some.predictions[:, :images], some.images[:images])
+
+    def parts(validation, test):
+        few = HeldOut(first(held.validation, validation), first(held.test, test))
+        return partition_variance(few, "AB", EVERYTHING, resamples=5, progress=False)
+
+    assert np.isfinite(parts(4, 4).r2).all()
+    for too_few in ((3, 4), (4, 3)):
+        with pytest.raises(DataError, match="too few"):
+            parts(*too_few)
+
+
+def test_the_penalty_is_small_where_weights_are_told_exactly_and_large_where_they_are_not():
+    random = np.random.default_rng(0)
+    predictions = random.standard_normal((2, 40, VOXELS)).astype(np.float32)
+    images = tuple(f"image {number}" for number in range(40))
+
+    def penalty(responses):
+        some = Predicted(responses.astype(np.float32), predictions, images)
+        return partition_variance(HeldOut(some, some), "AB", EVERYTHING, resamples=5, progress=False).penalties[-1]
+
+    assert penalty(2 * predictions[0] - predictions[1]) == 1e-4
+    noise = random.standard_normal((40, VOXELS))
+    assert penalty(predictions.mean(axis=0) + 9 * noise) == 1e3
 
 
 def test_paired_limits_are_narrower_than_separate_ones():

@@ -73,8 +73,10 @@ def test_a_perfect_model_of_a_noisy_mean_scores_100_and_its_raw_r2_stays_at_the_
 
 
 def test_algonauts_score_refuses_percentages_and_other_shapes():
-    with pytest.raises(DataError, match="divide percentages"):
-        algonauts_score(np.full(3, 0.5), np.full(3, 50.0))
+    for ceiling in (50.0, 1.001, -0.001):
+        with pytest.raises(DataError, match="divide percentages"):
+            algonauts_score(np.full(3, 0.5), np.full(3, ceiling))
+    assert algonauts_score(np.full(3, 0.5), np.ones(3)) == 25
     with pytest.raises(ShapeError, match=r"must both be \(voxel,\)"):
         algonauts_score(np.full(3, 0.5), np.full(4, 0.5))
 

@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from factortopy.analysis import AlignedBatches, shares
+from factortopy.analysis.heldout.variables import depth_and_global_parts
 from factortopy.model import ChannelAlign, ChannelMap, FactorTopy, FixedSelectors, Selection
 from factortopy.networks import Tokens
 
@@ -57,6 +58,14 @@ def test_shares_equal_covariances_written_out(model, tokens):
             assert found.layer[i, layer] == pytest.approx(expected, abs=1e-10)
         expected = np.cov(by_hand[1, :, :, i].sum(axis=0), predicted[:, i], bias=True)[0, 1] / variance
         assert found.scale[i] == pytest.approx(expected, abs=1e-10)
+
+
+def test_parts_of_depth_and_of_global_tokens_are_sums_written_out(model, tokens):
+    depth, whole = depth_and_global_parts(model, batches(model, tokens))
+    by_hand = parts(model, tokens)
+    expected = sum(number / (LAYERS - 1) * by_hand[:, number].sum(axis=0) for number in range(LAYERS))
+    np.testing.assert_allclose(depth, expected, atol=1e-10)
+    np.testing.assert_allclose(whole, by_hand[1].sum(axis=0), atol=1e-10)
 
 
 def test_layer_shares_sum_to_one(model, tokens):

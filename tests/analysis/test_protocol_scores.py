@@ -1,0 +1,113 @@
+"""Scores of protocols against their formulas, written out, on made-up correlations and ceilings."""
+
+import numpy as np
+import pytest
+from tiny_mappings import VOXELS, tiny_mapping
+
+from factortopy.analysis import brain_scores, image_set_scores
+from factortopy.errors import DataError
+from factortopy.mapping import Mapping
+
+AREA = {"V1": np.arange(VOXELS) < 25, "IT": np.arange(VOXELS) >= 25}
+REPEATS = 3
+
+
+def laion_mapping(name="sub-01", split="tau", pool="shared", seed=0, **provenance):
+    """A mapping of made-up correlations, as if of averages of three repeats, ceilings of which reach from 0 to 0.9."""
+    rng = np.random.default_rng(seed)
+    facts = {"subject": {"kind": "LAION-fMRI", "ceiling_repeats": 12}, "split_source": {"name": split, "pool": pool}}
+    mapping = tiny_mapping(0.1, provenance=facts | provenance, subject=name, repeats_test=[0, 0, 30])
+    r = rng.uniform(-0.2, 0.9, VOXELS)
+    r[3] = np.nan
+    areas = {f"roi_{name}": ("voxel", inside) for name, inside in AREA.items()}
+    data = mapping.dataset.drop_vars([f"roi_{name}" for name in mapping.rois]).assign_coords(areas)
+    data = data.assign(r=("voxel", r), ceiling=("voxel", rng.uniform(0, 0.9, VOXELS)))
+    return Mapping(data.assign_attrs(rois=list(AREA)), provenance=mapping.provenance)
+
+
+def by_hand(mapping, area):
+    """Voxels kept, voxels left out, the three numbers; a ceiling v / (v + s / 3) says what v / (v + s / 12) is."""
+    kept, left_out = [], 0
+    for voxel in np.flatnonzero(AREA[area]):
+        r, ceiling = float(mapping.dataset["r"][voxel]), float(mapping.dataset["ceiling"][voxel])
+        if np.isnan(r):
+            continue
+        signal_to_noise = ceiling / (1 - ceiling) / REPEATS
+        at_twelve = signal_to_noise / (signal_to_noise + 1 / 12)
+        if at_twelve >= 0.3:
+            kept.append((r, ceiling, at_twelve))
+        else:
+            left_out += 1
+    r, ceiling, at_twelve = np.array(kept).T
+    share = np.sign(r) * r**2 / ceiling
+    return len(kept), left_out, np.median(r), np.median(share), np.median(r) ** 2 / np.median(np.sqrt(at_twelve))
+
+
+def test_numbers_of_an_area_are_the_formulas_of_its_voxels():
+    mapping = laion_mapping()
+    table = brain_scores([mapping])
+    assert list(table["area"]) == list(AREA)  # of one mapping no mean is told
+    for row in table.itertuples():
+        found = row.voxels, row.left_out, row.r, row.r2_over_nc, row.brain_score
+        assert found == pytest.approx(by_hand(mapping, row.area), rel=1e-5)
+        assert row.left_out > 0
+
+
+def test_folds_count_alike_within_a_subject_and_subjects_alike():
+    """Two folds of one subject and one of another: the mean is of two subjects, not of three mappings."""
+    folds = [("sub-01", 0), ("sub-01", 1), ("sub-03", 0)]
+    mappings = [laion_mapping(name, f"cluster_k5_{fold}", seed=seed) for seed, (name, fold) in enumerate(folds)]
+    table = brain_scores(mappings)
+    first, second, other = (by_hand(mapping, "IT")[4] for mapping in mappings)
+    (mean,) = (row for row in table.itertuples() if row.subject.startswith("mean of 2 subjects") and row.area == "IT")
+    assert mean.brain_score == pytest.approx(((first + second) / 2 + other) / 2)
+    assert mean.subject == "mean of 2 subjects, 1.5 folds"
+    assert (mean.protocol, mean.pool) == ("cluster_k5", "shared")
+    assert len(table) == 8
+    tau = brain_scores([laion_mapping(), laion_mapping("sub-03", pool="own")])
+    means = tau[tau["subject"] == "mean of 1 subject"]
+    assert list(means["pool"]) == ["shared"] * 2 + ["each subject's"] * 2
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"subject": {"kind": "NSD", "ceiling_repeats": 12}}, "no subject of LAION-fMRI"),
+        ({"subject": {"kind": "LAION-fMRI", "ceiling_repeats": 4}}, "no noise ceiling of 12 repeats"),
+        ({"split_source": {}}, "not fitted with a published split"),
+    ],
+)
+def test_other_mappings_are_refused(changes, said):
+    with pytest.raises(DataError, match=said):
+        brain_scores([laion_mapping(**changes)])
+
+
+@pytest.mark.parametrize("gone", ["r", "ceiling"])
+def test_a_mapping_without_correlations_or_ceilings_is_refused(gone):
+    mapping = laion_mapping()
+    with pytest.raises(DataError, match="no noise ceiling of 12 repeats"):
+        brain_scores([Mapping(mapping.dataset.drop_vars(gone), provenance=mapping.provenance)])
+    single = Mapping(mapping.dataset.assign_attrs(trials_test=90), provenance=mapping.provenance)
+    with pytest.raises(DataError, match="single trials"):
+        brain_scores([single])
+
+
+def test_sets_of_images_stand_side_by_side_with_shares_of_what_reaches_the_threshold():
+    one, other = laion_mapping(seed=1), laion_mapping(seed=2)
+    ceiling = one.dataset["ceiling"].values
+    ceiling[:3] = 0.25, 0.2499, 0.0
+    r2 = np.linspace(-0.1, 0.5, VOXELS)
+    r2[7] = np.nan
+    one = one.with_variables({"ceiling": ("voxel", ceiling), "r2": ("voxel", r2)})
+    table = image_set_scores({"photographs": one, "noise": other}, threshold=0.25)
+    assert list(table["images"]) == ["photographs", "noise"] * 3
+    rows = {(row.roi, row.images): row for row in table.itertuples()}
+    r = one.dataset["r"].values
+    for roi, inside in {**AREA, "all voxels": np.ones(VOXELS, bool)}.items():
+        row, known = rows[roi, "photographs"], inside & np.isfinite(r2)
+        assert row.voxels == known.sum()
+        assert row.r2 == pytest.approx(r2[known].mean())
+        assert row.r == pytest.approx(np.nanmean(r[known]))
+        assert row.ceiling == pytest.approx(ceiling[known].mean())
+        shares = [np.sign(r[i]) * r[i] ** 2 / ceiling[i] for i in np.flatnonzero(known) if ceiling[i] >= 0.25]
+        assert row.share == pytest.approx(np.nanmean(shares))
