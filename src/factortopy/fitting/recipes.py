@@ -8,9 +8,9 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from factortopy.fitting.align import train_starts
 from factortopy.fitting.build import (
     all_components,
-    build_default_model,
     build_paper_model,
     build_selectors,
     build_solved_model,
@@ -19,7 +19,7 @@ from factortopy.fitting.build import (
     solve_model,
 )
 from factortopy.fitting.examples import Examples, distinct_images
-from factortopy.fitting.grain import Grain, find_grain, set_start
+from factortopy.fitting.grain import Grain, find_grain
 from factortopy.fitting.reduction import TokenReduction
 from factortopy.fitting.settings import FitSettings
 from factortopy.fitting.solved.channels import Known, solve_channels
@@ -36,7 +36,7 @@ from factortopy.fitting.solved.patches import (
 )
 from factortopy.fitting.task import FIRST, Task, reduced_examples, reduction_of
 from factortopy.fitting.token_cache import cache_raw
-from factortopy.fitting.training import STATE, History, Trained
+from factortopy.fitting.training import History, Trained
 from factortopy.machine import Machine
 from factortopy.model import FactorTopy, FixedSelectors
 from factortopy.storage import Checkpoint, Part
@@ -118,37 +118,12 @@ def _train_default(task: Task) -> Trained:
     reduction = reduction_of(task)
     examples = reduced_examples(task, reduction)
     grain = find_grain(task, examples)
-    models, histories = zip(*(_train_start(one, grain, reduction) for one in task.starts), strict=True)
+    models, histories = zip(*train_starts(task, grain, reduction), strict=True)
     model = models[0] if len(models) == 1 else pool_models(settings, models).to(device)
     history = replace(histories[0], ridge=grain.noise.ridge, seconds=sum(one.seconds for one in histories))
     patches = _solve_channels(task, model, examples, grain, history, reduction) if settings.closed_form else None
     model.align = reduction.unfold(model.align).to(device)
     return Trained(model if patches is None else patches.to(device), history, reduction, examples)
-
-
-def _train_start(task: Task, grain: Grain, reduction: TokenReduction) -> tuple[FactorTopy, History]:
-    """Align and selectors, trained on parcels or voxels, in a model of all voxels."""
-    settings, device, selectors = task.settings, task.machine.device, task.selectors
-    if selectors is None:
-        selectors = build_selectors(settings, grain.coordinates(task), task.positions[1], len(reduction.local))
-        selectors.to(device)
-        if task.kept(STATE) is None:
-            set_start(task, selectors, grain)
-        selectors = fix_selectors(settings, selectors)
-    elif grain.trained is not None:
-        selectors = FixedSelectors(selectors().map(grain.trained.mean))
-    voxels = task.voxels if grain.trained is None else len(grain.trained.voxels)
-    model = build_default_model(settings, selectors, voxels, reduction).to(device)
-    history = task.train(model, grain.examples, settings.decayed(grain.noise.ridge))
-    if grain.trained is None:
-        return model, history
-    selectors = task.selectors
-    if selectors is None:
-        selectors = fix_selectors(settings, build_selectors(settings, *task.positions, len(reduction.local)))
-        selectors.load_state_dict(model.selectors.state_dict())
-    trained, model = model.align, build_default_model(settings, selectors, task.voxels, reduction).to(device)
-    model.align.load_state_dict(trained.state_dict())
-    return model, history
 
 
 def _solve_channels(

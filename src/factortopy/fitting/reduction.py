@@ -65,6 +65,10 @@ class PrincipalComponents:
         """Damped principal components of tokens."""
         return torch.nn.functional.linear(tokens.float() - self.mean, self.projection)
 
+    def leading(self, count: int) -> "PrincipalComponents":
+        """At most so many of the components."""
+        return PrincipalComponents(self.mean, self.projection[:count], self.variance[:count])
+
     def undamped(self, count: int) -> "PrincipalComponents":
         """The leading components in the proportions of the standardised channels, to a common factor.
 
@@ -151,8 +155,17 @@ class TokenReduction:
         kinds = (self.local, basis.local), (self.global_, basis.global_)
         return TokenReduction(*(tuple(layer.within(axes) for layer, axes in zip(*kind, strict=True)) for kind in kinds))
 
+    @property
+    def count(self) -> int:
+        """Components of the layer that has most."""
+        return max(len(layer.variance) for layer in self.local)
+
+    def leading(self, count: int) -> "TokenReduction":
+        """At most so many leading components of every kind and layer."""
+        return TokenReduction(*(tuple(layer.leading(count) for layer in kind) for kind in (self.local, self.global_)))
+
     def undamped(self, count: int) -> "TokenReduction":
-        """At most so many leading components of every kind and layer; see :meth:`PrincipalComponents.undamped`."""
+        """The same in the proportions of the channels; see :meth:`PrincipalComponents.undamped`."""
         return TokenReduction(*(tuple(layer.undamped(count) for layer in kind) for kind in (self.local, self.global_)))
 
     def undamp(self, components: Tokens) -> Tokens:

@@ -30,7 +30,8 @@ class FitSettings(Settings):
         fixed_scale: scale of every voxel instead of its own, 0 local to 1 global (ablation).
         width: channels D of the shared space.
         components: principal components kept per layer and kind of token (recipe ``"default"``), at most; with
-            coordinates a quarter of the training images if that is fewer.
+            coordinates a quarter of the training images if that is fewer, and half, a quarter, ... of these where
+            the align overfits and validation images are then predicted better.
         damping: see :class:`~factortopy.fitting.PrincipalComponents`.
         parcels: groups of neighbouring voxels at most, of four voxels at least (recipe ``"default"``). Align and
             selectors are trained on their mean responses, where these are predicted better than those of voxels,

@@ -62,9 +62,12 @@ class Task:
     def _start(self, number: int) -> "Task":
         name = f"start-{number}"
         settings = self.settings.model_copy(update={"seed": self.settings.seed_of(name)})
+        return replace(self.within(name, f"start {number} of {self.settings.starts}"), settings=settings)
+
+    def within(self, name: str, description: str) -> "Task":
+        """The same with a checkpoint of its own, and more of a description."""
         checkpoint = None if self.checkpoint is None else self.checkpoint.within(name)
-        description = f"{self.description}, start {number} of {self.settings.starts}"
-        return replace(self, settings=settings, checkpoint=checkpoint, description=description)
+        return replace(self, checkpoint=checkpoint, description=f"{self.description}, {description}")
 
     def shuffled(self, count: int, purpose: str) -> Int[Tensor, "count"]:
         """So many voxels or parcels in a random order of its own for each purpose."""

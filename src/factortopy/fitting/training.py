@@ -44,6 +44,7 @@ class History:
         ridge: noise of the responses, as the best penalty of a ridge regression; None where not measured.
         solved_r2: mean over voxels of R^2 on the validation images when channels are at last solved in closed form
             from the training images; None where they are not.
+        components: principal components that the align was trained in; None in raw tokens or without training.
         diverged: step at which the loss was no longer finite, and the learning rate there; None if it always was.
     """
 
@@ -55,6 +56,7 @@ class History:
     waited: float = 0.0
     ridge: float | None = None
     solved_r2: float | None = None
+    components: int | None = None
     diverged: dict[str, float] | None = None
 
 

@@ -51,7 +51,7 @@ PATCHES = 8
 FEWER = 2
 """One of so many images a step is taken. Fewer steps would learn no scales."""
 STAGE = "parametric-bootstrap"
-REMEMBERED = ("reduction", "noise", "noise-of-parcels", "patches")
+REMEMBERED = ("reduction", "noise", "noise-of-parcels", "components", "patches")
 """Stages of a fit that hold for simulated responses, to the same images and as noisy: what was decided there, too."""
 
 

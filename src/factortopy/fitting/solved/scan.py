@@ -214,8 +214,6 @@ def scanned_tokens(
     return tokens, responses
 
 
-def leading(tokens: Tokens) -> Tokens:
-    """The leading components of tokens."""
-    return Tokens(
-        tuple(layer[:, :COMPONENTS] for layer in tokens.local), tuple(layer[:, :COMPONENTS] for layer in tokens.global_)
-    )
+def leading(tokens: Tokens, count: int = COMPONENTS) -> Tokens:
+    """At most so many leading components of tokens."""
+    return Tokens(*(tuple(layer[:, :count] for layer in kind) for kind in (tokens.local, tokens.global_)))
