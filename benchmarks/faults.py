@@ -159,6 +159,7 @@ def main() -> None:
     parser.add_argument("--no-times", action="store_true", help="leave out the overhead of engines")
     options = parser.parse_args()
     os.environ.setdefault("OMP_NUM_THREADS", "1")
+    os.environ["PYTHONDONTWRITEBYTECODE"] = ""  # where it is set, every process compiles the package again
     facts = Counter[str]()
     with tempfile.TemporaryDirectory() as work:
         file = make(Path(work) / "sweep", options.seeds)

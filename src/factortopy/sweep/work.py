@@ -15,7 +15,6 @@ from factortopy.fitting import fit_settings
 from factortopy.machine import Machine, limit_threads
 from factortopy.mapping import Mapping
 from factortopy.networks import load_network
-from factortopy.reporting import find_results, write_comparison
 from factortopy.storage import atomic_path, read_text, write_text
 from factortopy.sweep.reasons import reason_of
 from factortopy.sweep.record import BusyError, Record, State
@@ -129,6 +128,8 @@ def _score(record: Record, task: Task) -> str:
 
 
 def _compare(record: Record, task: Task) -> str:
+    from factortopy.reporting import find_results, write_comparison  # libraries of figures, which no worker loads
+
     comparison = compare(_mappings(record, task), (task.facts or {})["labels"])
     with atomic_path(record.folder / task.result) as folder:
         folder.mkdir(parents=True)
