@@ -3,7 +3,6 @@ from .build import build_default_model as build_default_model
 from .build import build_paper_model as build_paper_model
 from .build import build_selectors as build_selectors
 from .build import fix_selectors as fix_selectors
-from .build import start_memory as start_memory
 from .estimator import FactorTopyRegressor as FactorTopyRegressor
 from .examples import AS_SHIPPED as AS_SHIPPED
 from .examples import Examples as Examples
@@ -15,6 +14,10 @@ from .examples import image_of_rows as image_of_rows
 from .examples import image_scenes as image_scenes
 from .examples import split_examples as split_examples
 from .examples import unseen_sides as unseen_sides
+from .memory import channels_memory as channels_memory
+from .memory import patches_memory as patches_memory
+from .memory import reduction_memory as reduction_memory
+from .memory import start_memory as start_memory
 from .recipes import PATCHES as PATCHES
 from .recipes import train_model as train_model
 from .reduction import PrincipalComponents as PrincipalComponents

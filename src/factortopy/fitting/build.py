@@ -11,8 +11,6 @@ from factortopy.fitting.examples import Examples
 from factortopy.fitting.reduction import PrincipalComponents, TokenReduction, as_stored
 from factortopy.fitting.settings import FitSettings
 from factortopy.fitting.solved.candidates import Channels, select_and_solve
-from factortopy.fitting.solved.scan import COMPONENTS, SCANNED_IMAGES
-from factortopy.fitting.start import SCORED_VOXELS
 from factortopy.fitting.token_cache import join_tokens
 from factortopy.machine import seeded
 from factortopy.model import (
@@ -214,18 +212,3 @@ def all_components(
                 advance(len(batch))
 
         return join_tokens(changed(), len(images), device).to(dtype=torch.float32)
-
-
-def start_memory(images: int, voxels: int, layers: int, positions: int) -> float:
-    """Bytes that the closed-form start takes, about.
-
-    Args:
-        images: number of training images.
-        voxels: number of voxels.
-        layers: number of layers.
-        positions: tokens of a layer, the global one among them.
-    """
-    scanned = min(images, SCANNED_IMAGES)
-    # Components as read and in float32, and responses; scores before and after smoothing.
-    read = 6.0 * scanned * layers * COMPONENTS * positions + 8.0 * scanned * min(voxels, SCORED_VOXELS)
-    return read + 3 * 4.0 * layers * positions * voxels

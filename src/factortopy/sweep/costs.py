@@ -25,8 +25,8 @@ VIEWS = 3
 """Batches that the time of an extraction is measured with."""
 DECODED = 5
 """Batches of photographs that stand in memory at a time."""
-HELD = 1.5
-"""Memory that activations take, of what is in use at a time: the allocator keeps the rest."""
+KEPT = 300e6
+"""Bytes that the allocator keeps of freed activations, at most as many as they take: large ones it gives back."""
 
 
 def estimate_tasks(
@@ -112,7 +112,8 @@ class _Measure:
         """Of one network's tokens of one set of images."""
         (network, cost), images = self._network(facts), facts["size"]["images"]
         decoded = DECODED * 4 * 3 * math.prod(network.preprocessing.size)
-        needed = cost.parameter_bytes + facts["batch_size"] * (HELD * cost.activation_bytes + decoded)
+        activations = facts["batch_size"] * cost.activation_bytes
+        needed = cost.parameter_bytes + facts["batch_size"] * decoded + activations + min(KEPT, activations)
         on_gpu = Machine.choose(facts["device"]).device.type == "cuda"
         return Cost(
             seconds=self._start("extract") + (images / cost.images_per_second if self._timed else 0.0),

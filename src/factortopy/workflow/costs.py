@@ -13,8 +13,11 @@ from factortopy.fitting import (
     SOLVED_WIDTH,
     VOXELS,
     FitSettings,
+    channels_memory,
     default_split,
     may_judge,
+    patches_memory,
+    reduction_memory,
     start_memory,
     yardstick_memory,
     yardstick_seconds,
@@ -28,6 +31,8 @@ from factortopy.workflow._fit import fit_model, fit_options
 from factortopy.workflow.parametric_bootstrap import FEWEST, SHARE
 
 STEPS = 20
+BATCH = 64
+"""Images read at a time."""
 WARM_VOXELS = 64
 MARGIN, MORE_IMAGES = 32, 2
 SAMPLE_VOXELS = 4_096
@@ -35,7 +40,7 @@ SIMULATED = 0.6
 """Time of a step of the fit that limits are found with, which takes half the images, of one of all."""
 NUMBERS, SMALL_FILES = 30, 300e3
 """Numbers of a voxel that do not hang on layers, and bytes of tables, names and what describes arrays."""
-LIBRARIES_MEMORY = 950e6
+LIBRARIES_MEMORY = 1.15e9
 """Memory of Python and its libraries, bytes: of the smallest fit, or the smallest extraction, on Linux."""
 
 
@@ -155,21 +160,28 @@ def _ridge_seconds(tokens: TokenStore, subject: Subject, split: Split, machine: 
 def _memory(tokens: TokenStore, subject: Subject, settings: FitSettings, split: Split, machine: Machine) -> float:
     images, voxels = len(subject.image_ids), len(subject.voxels)
     positions, layers = tokens.grid[0] * tokens.grid[1] + 1, len(tokens.layers)
+    width = settings.starts * settings.width
     # float32: responses; channel selectors, gradient, two moments, best copy, and what a checkpoint writes.
-    needed = LIBRARIES_MEMORY + 4.0 * (images * voxels + 8 * voxels * settings.starts * settings.width)
-    kept = sum(tokens.channels)
+    needed = LIBRARIES_MEMORY + 4.0 * (images * voxels + 8 * voxels * width)
+    kept, stages = sum(tokens.channels), [0.0]
     if settings.recipe == "default":
         kept = sum(min(settings.components, count) for count in tokens.channels)
-        # Covariances in float64, beside one batch of raw tokens.
-        measured = 2 * 8.0 * sum(count**2 for count in tokens.channels)
-        needed += max(measured, start_memory(images, voxels, layers, positions))
+        parcels = settings.parcels if settings.topology and subject.voxels.coordinates is not None else 0
+        stages = [
+            reduction_memory(tokens.channels, positions, BATCH),
+            start_memory(len(split.train), voxels, layers, positions),
+            channels_memory(len(split.validation), voxels, layers, positions, width, min(parcels, voxels)),
+        ]
+        if _may_read_patches(tokens, subject, settings, split):
+            fitted = len(split.train) + len(split.validation)
+            stages.append(patches_memory(fitted, layers, min(settings.components, fitted), positions))
         needed += 2 * 4.0 * images * voxels  # predictions and residuals of the parametric bootstrap
     tested = images * len(split.test) / len(subject.distinct_image_ids)
     # Tokens of training and validation images in float16 or, later, aligned ones of test images in float32.
-    token_sizes = 2.0 * images * kept * positions, 4.0 * tested * layers * settings.starts * settings.width * positions
+    token_sizes = 2.0 * images * kept * positions, 4.0 * tested * layers * width * positions
     counts = len(split.train) + len(split.validation), len(subject.distinct_image_ids)
     ridge = yardstick_memory(layers, positions - 1, *counts, COMPONENTS)
-    return needed + max(size if size <= machine.memory else 0.0 for size in (*token_sizes, ridge))
+    return needed + max(stages) + max(size if size <= machine.memory else 0.0 for size in (*token_sizes, ridge))
 
 
 def _disk(tokens: TokenStore, subject: Subject, settings: FitSettings, split: Split) -> float:

@@ -1,0 +1,71 @@
+"""Memory that the stages of a fit take, by counting their large arrays; the rest of a fit holds its data meanwhile."""
+
+from factortopy.fitting.solved.channels import BLOCK_NUMBERS, CHUNK_NUMBERS, JUDGED, WIDTHS
+from factortopy.fitting.solved.scan import BLOCK, COMPONENTS, FOLDS, SCANNED_IMAGES
+from factortopy.fitting.start import SCORED_VOXELS
+from factortopy.machine import processors
+
+PRODUCTS, ROOTS = 4, 6
+"""Arrays at a time of the size of a fold's products where places are scored, and of a chunk where channels are solved.
+"""
+
+
+def reduction_memory(channels: tuple[int, ...], positions: int, batch: int) -> float:
+    """Bytes that measuring principal components takes: a batch of raw tokens, and covariances in float64.
+
+    Args:
+        channels: of every layer.
+        positions: tokens of a layer, the global one among them.
+        batch: images read at a time.
+    """
+    return 2 * 8.0 * sum(count**2 for count in channels) + 6.0 * batch * positions * sum(channels)
+
+
+def start_memory(images: int, voxels: int, layers: int, positions: int) -> float:
+    """Bytes that the closed-form start takes.
+
+    Args:
+        images: number of training images.
+        voxels: number of voxels.
+        layers: number of layers.
+        positions: tokens of a layer, the global one among them.
+    """
+    scanned = min(images, SCANNED_IMAGES)
+    # Components as read and in float32, and responses; scores before and after smoothing.
+    read = 6.0 * scanned * layers * COMPONENTS * positions + 8.0 * scanned * min(voxels, SCORED_VOXELS)
+    products = 4.0 * positions * 2 * COMPONENTS * min(voxels, BLOCK) * (FOLDS + PRODUCTS)
+    return read + 3 * 4.0 * layers * positions * voxels + min(layers, processors()) * products
+
+
+def channels_memory(judged: int, voxels: int, layers: int, positions: int, width: int, parcels: int) -> float:
+    """Bytes that solving channels takes.
+
+    Args:
+        judged: number of validation images.
+        voxels: number of voxels.
+        layers: number of layers.
+        positions: tokens of a layer, the global one among them.
+        width: channels of the align.
+        parcels: whose means channels are learnt from as well; 0 for none.
+    """
+    judges, block = min(judged, JUDGED), min(voxels, BLOCK_NUMBERS // width**2)
+    targets = 1 + (len(WIDTHS) if parcels else 0)
+    # What every voxel reads; normal equations in float64; weights of parcels around voxels, and what makes them.
+    held = 4.0 * voxels * layers * positions + 8.0 * block * width * (width + targets)
+    held += 4.0 * block * parcels * (len(WIDTHS) + 3)
+    # Aligned tokens and responses of the images that judge.
+    held += 4.0 * judges * (layers * positions * width + 2 * voxels)
+    chunk = min(CHUNK_NUMBERS, block * width * max(width, judges))
+    return held + processors() * ROOTS * 8.0 * chunk
+
+
+def patches_memory(images: int, layers: int, components: int, positions: int) -> float:
+    """Bytes of all components in float32, which patches are looked at with; of both kinds of token.
+
+    Args:
+        images: training and validation images.
+        layers: number of layers.
+        components: of each layer.
+        positions: tokens of a layer, the global one among them.
+    """
+    return 4.0 * images * layers * components * positions
