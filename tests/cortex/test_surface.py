@@ -29,6 +29,14 @@ def test_meshes_share_vertices_and_the_flat_one_lies_in_the_plane(surface):
         assert np.abs(half.flat.coordinates[half.flat.faces][..., 2]).max() == 0
 
 
+def test_nilearns_surface_is_read_once_and_cannot_be_changed_by_who_shares_it(surface):
+    assert load_surface() is surface
+    for half in surface.hemispheres:
+        for array in (half.flat.coordinates, half.pial.faces, half.sulcal_depth):
+            with pytest.raises(ValueError, match="read-only"):
+                array[0] = 0
+
+
 def test_medial_wall_is_one_medial_piece(surface):
     for half, sign in zip(surface.hemispheres, (-1, 1), strict=True):
         wall = half.midthickness[~half.cortex]

@@ -2,6 +2,7 @@
 
 import os
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -46,9 +47,9 @@ def surface_name(name: str) -> str:
 def load_surface(name: str = "fsaverage5", *, fetch: bool = False) -> Surface:
     """Load a standard surface (Fischl et al. 1999, Human Brain Mapping 8:272-284).
 
-    fsaverage5 comes with nilearn. The finer ones are read from the folder that the environment variable
-    ``SUBJECTS_DIR`` names (FreeSurfer's), else from nilearn's data folder. Nothing is downloaded unless
-    asked for.
+    fsaverage5 comes with nilearn; it is read once, and its arrays cannot be written to. The finer ones are read
+    from the folder that the environment variable ``SUBJECTS_DIR`` names (FreeSurfer's), else from nilearn's data
+    folder. Nothing is downloaded unless asked for.
 
     Args:
         name: ``"fsaverage5"`` (10,242 vertices a hemisphere), ``"fsaverage6"`` (40,962) or ``"fsaverage"``,
@@ -67,10 +68,7 @@ def load_surface(name: str = "fsaverage5", *, fetch: bool = False) -> Surface:
     """
     name = standard_name(name)
     if name == "fsaverage5":
-        # nilearn.datasets itself takes seconds to import; only its data folder is needed.
-        import nilearn
-
-        return _read_nilearn(name, Path(os.fspath(nilearn.__file__)).parent / "datasets" / "data" / name)
+        return _fsaverage5()
     subjects = os.environ.get("SUBJECTS_DIR")
     if subjects and (Path(subjects) / name / "surf").is_dir():
         return _upright(read_freesurfer(Path(subjects) / name, name))
@@ -84,6 +82,21 @@ def load_surface(name: str = "fsaverage5", *, fetch: bool = False) -> Surface:
             f"load_surface({name!r}, fetch=True) download it"
         )
     return _upright(_read_nilearn(name, folder))
+
+
+@cache
+def _fsaverage5() -> Surface:
+    """nilearn's own, which every map, simulation and finer surface asks for."""
+    # nilearn.datasets itself takes seconds to import; only its data folder is needed.
+    import nilearn
+
+    surface = _read_nilearn("fsaverage5", Path(os.fspath(nilearn.__file__)).parent / "datasets" / "data" / "fsaverage5")
+    for half in surface.hemispheres:
+        meshes = (getattr(half, name) for name in (*MESHES, "flat"))
+        shared = [array for mesh in meshes for array in (mesh.coordinates, mesh.faces)]
+        for array in (*shared, half.sulcal_depth, half.curvature):
+            array.flags.writeable = False
+    return surface
 
 
 def _nilearn_folders() -> list[Path]:

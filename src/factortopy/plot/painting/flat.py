@@ -61,10 +61,10 @@ def paint(
         (rgba, inside), sheet = checked[half.name], sheets[half.name]
         raster = shared_raster(sheet.points, sheet.faces, extent, size)
         layer = shade(raster, folding_grey(half.sulcal_depth), rgba, inside)
-        if zoom and inside.any():
+        if zoom and len(raster.row):
             layer[:, 3] *= _closeness(raster, sheet.points[inside], extent, size)
-        visible = layer[:, 3] > 0
-        image[raster.row[visible], raster.column[visible]] = layer[visible]
+        visible = np.flatnonzero(layer[:, 3])
+        image.reshape(-1, 4)[raster.row[visible] * width + raster.column[visible]] = layer[visible]
     return CortexPicture(image, extent, sheets, measured, zoom)
 
 
@@ -103,7 +103,7 @@ def _lay_out(
 def _within_reach(sheet: Sheet, shown: Float[np.ndarray, "measured 2"]) -> Bool[np.ndarray, "face"]:
     distance = np.full(len(sheet.points), np.inf)
     drawn = np.isfinite(sheet.points).all(axis=1)
-    distance[drawn], _ = KDTree(shown).query(sheet.points[drawn], distance_upper_bound=2 * REACH)
+    distance[drawn], _ = KDTree(shown).query(sheet.points[drawn], distance_upper_bound=REACH)
     return np.asarray((distance[sheet.faces] < REACH).any(axis=1))
 
 
@@ -112,11 +112,13 @@ def _closeness(
 ) -> Float[np.ndarray, "pixel"]:
     """1 within reach of a measured vertex, falling smoothly to 0."""
     left, right, bottom, top = extent
-    # Distances are smooth: they are asked for on a grid of one mm and interpolated to pixels.
-    x, y = np.arange(left, right + 1.0), np.arange(bottom, top + 1.0)
+    across = (raster.column + 0.5) / size[1] * (right - left)
+    up = (top - bottom) - (raster.row + 0.5) / size[0] * (top - bottom)
+    # Distances are smooth: they are asked for on a grid of one mm under the pixels and interpolated to these.
+    first_x, first_y = np.floor(across.min()), np.floor(up.min())
+    x = left + np.arange(first_x, across.max() + 1.0)
+    y = bottom + np.arange(first_y, up.max() + 1.0)
     tree = KDTree(points[np.isfinite(points).all(axis=1)])
-    distance, _ = tree.query(np.stack(np.meshgrid(x, y), axis=-1), distance_upper_bound=2 * REACH)
-    closeness = np.clip((REACH - np.minimum(distance, 2 * REACH)) / FADE, 0.0, 1.0)
-    pixel_x = (raster.column + 0.5) / size[1] * (right - left)
-    pixel_y = (top - bottom) - (raster.row + 0.5) / size[0] * (top - bottom)
-    return np.asarray(map_coordinates(closeness, [pixel_y, pixel_x], order=1, mode="nearest"))
+    distance, _ = tree.query(np.stack(np.meshgrid(x, y), axis=-1), distance_upper_bound=REACH)  # infinite beyond
+    closeness = np.clip((REACH - distance) / FADE, 0.0, 1.0)
+    return np.asarray(map_coordinates(closeness, [up - first_y, across - first_x], order=1, mode="nearest"))
