@@ -196,8 +196,8 @@ def check_comparable(mappings: Sequence[Mapping], labels: Sequence[str]) -> None
         differences = differing(mappings[0], mapping)
         if differences:
             raise DataError(
-                f"{labels[0]!r} and {label!r} cannot be compared, they differ in {'; '.join(differences)}: fit "
-                "both to the same responses with the same split"
+                f"{labels[0]!r} and {label!r} cannot be compared, they differ in {'; '.join(differences)}: fit both to "
+                "the same responses with the same split, that of one --seed or of --split FILE.json"
             )
 
 
