@@ -52,7 +52,8 @@ def estimate_fit(tokens: TokenStore, subject: Subject, *, split: Split | None = 
     principal components, what is solved, limits), the rest does not grow with images; steps are timed by themselves,
     and those of the fit that limits are found with are taken for a share of them. Beyond 4,096 voxels, a sample of them
     is timed and the time is scaled up, but that of steps on parcels, which are as many. Voxels are taken to read
-    patches where there are few enough images for it.
+    patches where there are few enough images for it, and the align to be trained once: one that overfits is trained
+    again in fewer components, which only training tells.
 
     Args:
         tokens: tokens of (at least) the subject's images.
@@ -88,11 +89,14 @@ def settings_cost(
     """
     split = split or default_split(tokens, subject, settings.seed)
     sides = ", ".join(f"{len(ids):,} {side}" for side, ids in split.to_dict().items())
+    facts = {"images": sides, "voxels": f"{len(subject.voxels):,}", "measured on": "short fits and a small ridge"}
+    if settings.recipe == "default" and subject.voxels.coordinates is not None:
+        facts["not counted"] = "trainings in fewer components, where the align overfits"
     return Cost(
         seconds=_seconds(tokens, subject, settings, split, machine, bootstrap) if timed else 0.0,
         memory=_memory(tokens, subject, settings, split, machine),
         disk=_disk(tokens, subject, settings, split),
-        facts={"images": sides, "voxels": f"{len(subject.voxels):,}", "measured on": "short fits and a small ridge"},
+        facts=facts,
     )
 
 
