@@ -90,10 +90,11 @@ def split_views(ids: tuple[str, ...], groups: tuple[str, ...], images: int, seed
     """``images`` views to train on, the first views of other photographs to validate and test with."""
     distinct = list(dict.fromkeys(groups))
     count = min(HELD_OUT, len(distinct) // 10)
-    held = np.split(np.random.default_rng(seed).permutation(distinct)[: 2 * count], 2)
+    held = [set(part) for part in np.split(np.random.default_rng(seed).permutation(distinct)[: 2 * count], 2)]
     pairs = list(zip(ids, groups, strict=True))
-    sides = [[name for name, group in pairs if group in set(part)][:HELD_OUT] for part in held]
-    training = [name for name, group in pairs if group not in set(np.concatenate(held))]
+    sides = [[name for name, group in pairs if group in part][:HELD_OUT] for part in held]
+    known = set.union(*held)
+    training = [name for name, group in pairs if group not in known]
     if len(training) < images:
         raise SystemExit(f"only {len(training):,} views can train; asked for {images:,}")
     return Split(tuple(training[:images]), tuple(sides[0]), tuple(sides[1]))
