@@ -48,8 +48,8 @@ def undisturbed(done_before, workplace):
     return workplace, digests(done_before.folder / "study")
 
 
-def test_a_sweep_is_done_once_and_never_again(workplace, monkeypatch):
-    workplace.ask(networks=TWO)
+def test_a_sweep_is_done_once_and_never_again(done, monkeypatch):
+    workplace = done.ask(networks=TWO)  # the first of which was done by an earlier run
     said = command(workplace.file, "-q", "--json")
     assert said.exit_code == 0, said.stderr
     counts = json.loads(said.stdout)
