@@ -202,7 +202,8 @@ class _GroupedReadout(torch.autograd.Function):
         # Cells share corners: their gradients are summed here, always in the same order.
         for piece in in_threads(differentiate, _pieces(cell, ctx.columns, CORNERS * layers * batch), rows.device):
             for corners, part in piece:
-                rows_gradient[corners] += part
+                for corner, own in zip(corners, part, strict=True):
+                    rows_gradient[corner] += own  # in place: with a list of corners it would be copied twice
         return rows_gradient.to(rows.dtype), weights_gradient, channels_gradient, None, None
 
 
