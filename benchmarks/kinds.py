@@ -45,7 +45,7 @@ def kinds() -> "Figure":
     surface = load_surface("fsaverage5")
     figure = new_figure(
         Header(xr.Dataset(attrs=FACTS), simulated=True), "Kinds of simulated subjects", ROW * len(KINDS) / 2,
-        source="mean depth of layers, violet first to red last", alt="; ".join(KINDS),
+        source="mean depth of layers, violet first to rust last", alt="; ".join(KINDS),
     )  # fmt: skip
     for number, (title, planted) in enumerate(KINDS.items()):
         left, bottom = COLUMN * (number % 2), ROW * (len(KINDS) // 2 - 1 - number // 2)

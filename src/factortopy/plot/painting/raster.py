@@ -116,7 +116,7 @@ def shade(
     # A pixel is measured where measured corners weigh more than half, so the border stays sharp.
     inside = total >= 0.5
     mean = np.stack(colour) / np.where(inside, total, 1.0)
-    opacity = np.where(inside, mean[3], 0.0)
+    opacity = np.where(inside, mean[3], 0.0).clip(max=1.0)  # not above, by rounding
     return np.stack([*(opacity * mean[:3] + (1.0 - opacity) * bare), np.ones_like(bare)], axis=1)
 
 
