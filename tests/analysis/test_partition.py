@@ -132,6 +132,14 @@ def test_a_useless_network_gets_a_negative_unique_part_that_is_not_clipped():
     assert rows["unique to B"].low < 0
 
 
+def test_a_voxel_of_which_no_network_predicts_anything_gets_its_mean():
+    held = held_out(2, 60)
+    for some in (held.validation, held.test):
+        some.predictions[:, :, 3] = 0
+    joined, _ = join(held, (0, 1))
+    np.testing.assert_allclose(joined[:, 3], held.validation.responses[:, 3].mean(), atol=1e-5)
+
+
 def test_halves_keep_the_trials_of_an_image_together():
     images = ["a", "b", "a", "c", "d", "b"]
     one, other = half_rows(images, 0)

@@ -116,8 +116,9 @@ def shade(
     # A pixel is measured where measured corners weigh more than half, so the border stays sharp.
     inside = total >= 0.5
     mean = np.stack(colour) / np.where(inside, total, 1.0)
-    opacity = np.where(inside, mean[3], 0.0).clip(max=1.0)  # not above, by rounding
-    return np.stack([*(opacity * mean[:3] + (1.0 - opacity) * bare), np.ones_like(bare)], axis=1)
+    opacity = np.where(inside, mean[3], 0.0)
+    painted = np.stack([*(opacity * mean[:3] + (1.0 - opacity) * bare), np.ones_like(bare)], axis=1)
+    return painted.clip(0.0, 1.0)  # weights of corners may lie below 0 by rounding
 
 
 def rasterise(
