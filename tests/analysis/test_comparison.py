@@ -151,6 +151,17 @@ def test_similarity_takes_vertices_in_common_of_other_subjects():
         similarity([one, tiny_mapping(0.3, surface="fsaverage6")], "r2")
 
 
+def test_voxels_without_vertices_are_matched_in_one_subject_of_as_many_alone():
+    bare = tiny_mapping(0.1)
+    bare = type(bare)(bare.dataset.drop_vars(["vertex", "hemisphere"]))
+    fewer = type(bare)(bare.dataset.isel(voxel=slice(0, 50)))
+    another = type(bare)(bare.dataset.assign_attrs(subject="s2"))
+    similarity([bare, bare], "depth")
+    for other in (fewer, another):
+        with pytest.raises(DataError, match="only as vertices of one surface"):
+            similarity([bare, other], "depth")
+
+
 def test_layer_shares_of_other_depths_are_summed_into_equal_parts():
     shares = np.array([[0.1, 0.2, 0.3, 0.4]])
     np.testing.assert_allclose(shares_by_depth(shares, 2), [[0.3, 0.7]])
