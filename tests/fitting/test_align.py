@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from factortopy.fitting import Examples, align, fit_settings, measure_reduction, train_model
+from factortopy.fitting import Examples, align, expected_trainings, fit_settings, measure_reduction, train_model
 from factortopy.fitting.grain import Grain
 from factortopy.fitting.task import Task
 from factortopy.fitting.training import History
@@ -130,3 +130,9 @@ def test_a_stopped_fit_goes_on_among_the_halves(monkeypatch, sides, tmp_path, wh
     assert again.history.components == 27
     for name, value in whole.model.state_dict().items():
         assert torch.equal(value, again.model.state_dict()[name]), name
+
+
+@pytest.mark.parametrize(("images", "often"), [(100, 1), (160, 2), (300, 3), (1_400, 3), (2_300, 1)])
+def test_few_images_let_expect_more_trainings(images, often):
+    """Of 25, 40 (20), 75 (37, 18), and 256 components, three times at most."""
+    assert expected_trainings(fit_settings(), images) == often

@@ -1,3 +1,4 @@
+from .align import expected_trainings as expected_trainings
 from .build import SOLVED_WIDTH as SOLVED_WIDTH
 from .build import build_default_model as build_default_model
 from .build import build_paper_model as build_paper_model

@@ -12,8 +12,9 @@ from factortopy.fitting.build import build_default_model, build_selectors, fix_s
 from factortopy.fitting.examples import ReadTokens
 from factortopy.fitting.grain import Grain, set_start
 from factortopy.fitting.reduction import TokenReduction
+from factortopy.fitting.settings import FitSettings
 from factortopy.fitting.solved.scan import leading
-from factortopy.fitting.task import Task
+from factortopy.fitting.task import Task, usual_components
 from factortopy.fitting.training import History
 from factortopy.model import FactorTopy, FixedSelectors
 from factortopy.networks import Tokens
@@ -25,6 +26,8 @@ OVERFITTED = 0.75
 """Part of the steps before which the best one tells that what was learnt after it is noise."""
 FEWEST = 16
 """Components at least."""
+FEW_IMAGES, TRAININGS = 1_500, 3
+"""Training images below which an align mostly overfits its usual components; trainings until it does not, mostly."""
 
 
 def train_starts(task: Task, grain: Grain, reduction: TokenReduction) -> list[tuple[FactorTopy, History]]:
@@ -54,6 +57,19 @@ def train_starts(task: Task, grain: Grain, reduction: TokenReduction) -> list[tu
     started = (_start(one, grain, len(reduction.local)) for one in others)
     trained = [_train(one, grain, reduction, own, count) for one, own in zip(others, started, strict=True)]
     return [(model, replace(history, components=count)), *trained]
+
+
+def expected_trainings(settings: FitSettings, images: int) -> int:
+    """How often the align of a first start is likely to be trained, in ever fewer components: for estimates of time.
+
+    Args:
+        settings: of the recipe ``"default"``.
+        images: training images.
+    """
+    count, halves = usual_components(settings, images), 0
+    while images < FEW_IMAGES and count >> (halves + 1) >= FEWEST and halves + 1 < TRAININGS:
+        halves += 1
+    return 1 + halves
 
 
 def _start(task: Task, grain: Grain, layers: int) -> nn.Module:

@@ -97,6 +97,11 @@ class Task:
         )
 
 
+def usual_components(settings: FitSettings, images: int) -> int:
+    """Components that training with so many images begins with."""
+    return min(settings.components, max(1, images // IMAGES_A_COMPONENT))
+
+
 def reduction_of(task: Task) -> TokenReduction:
     """Principal components of the training tokens."""
     kept = task.kept("reduction")
@@ -104,7 +109,7 @@ def reduction_of(task: Task) -> TokenReduction:
         return TokenReduction.from_tensors(kept.tensors)
     settings, count = task.settings, task.settings.components
     if task.coordinates is not None or task.selectors is not None:
-        count = min(count, max(1, len(task.training) // IMAGES_A_COMPONENT))
+        count = usual_components(settings, len(task.training))
     reduction = measure_reduction(task.training, count, settings.damping, settings.seed_of("components"))
     task.keep("reduction", Part(reduction.to_tensors(), {}))
     return reduction

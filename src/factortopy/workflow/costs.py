@@ -15,6 +15,7 @@ from factortopy.fitting import (
     FitSettings,
     channels_memory,
     default_split,
+    expected_trainings,
     may_judge,
     patches_memory,
     reduction_memory,
@@ -52,8 +53,8 @@ def estimate_fit(tokens: TokenStore, subject: Subject, *, split: Split | None = 
     principal components, what is solved, limits), the rest does not grow with images; steps are timed by themselves,
     and those of the fit that limits are found with are taken for a share of them. Beyond 4,096 voxels, a sample of them
     is timed and the time is scaled up, but that of steps on parcels, which are as many. Voxels are taken to read
-    patches where there are few enough images for it, and the align to be trained once: one that overfits is trained
-    again in fewer components, which only training tells.
+    patches where there are few enough images for it, and the align to overfit there: only training tells how often it is
+    trained again in fewer components.
 
     Args:
         tokens: tokens of (at least) the subject's images.
@@ -91,7 +92,7 @@ def settings_cost(
     sides = ", ".join(f"{len(ids):,} {side}" for side, ids in split.to_dict().items())
     facts = {"images": sides, "voxels": f"{len(subject.voxels):,}", "measured on": "short fits and a small ridge"}
     if settings.recipe == "default" and subject.voxels.coordinates is not None:
-        facts["not counted"] = "trainings in fewer components, where the align overfits"
+        facts["trainings"] = f"{expected_trainings(settings, len(split.train))}; one if the align does not overfit"
     return Cost(
         seconds=_seconds(tokens, subject, settings, split, machine, bootstrap) if timed else 0.0,
         memory=_memory(tokens, subject, settings, split, machine),
@@ -138,7 +139,8 @@ def _seconds(
     stepping = by_step * (asked.steps + looks) * (1.0 if trains_parcels else by_voxels)
     simulated = bootstrap and settings.recipe == "default" and has_limits(split.test)
     some = 1.0 if trains_parcels else min(1.0, max(FEWEST / len(subject.voxels), 1 / SHARE))
-    return ridge + by_voxels * rest + stepping * (1 + SIMULATED * some if simulated else 1.0)
+    often = expected_trainings(settings, len(split.train)) if asked.recipe == "default" else 1
+    return ridge + by_voxels * rest + stepping * (often + (SIMULATED * some if simulated else 0.0))
 
 
 def _look(images: int, settings: FitSettings) -> float:
