@@ -53,8 +53,8 @@ def estimate_fit(tokens: TokenStore, subject: Subject, *, split: Split | None = 
     principal components, what is solved, limits), the rest does not grow with images; steps are timed by themselves,
     and those of the fit that limits are found with are taken for a share of them. Beyond 4,096 voxels, a sample of them
     is timed and the time is scaled up, but that of steps on parcels, which are as many. Voxels are taken to read
-    patches where there are few enough images for it, and the align to overfit there: only training tells how often it is
-    trained again in fewer components.
+    patches where there are few enough images for it, and the align to overfit there: only training tells how often it
+    is trained again in fewer components.
 
     Args:
         tokens: tokens of (at least) the subject's images.
