@@ -138,7 +138,7 @@ _NUMBERS: dict[str, tuple[Any, Any]] = {
     "gradient_clip": (0.5, None),
     "softness_steps": (2_000, 0),  # the closed-form start leaves nothing to keep open
     "validate_every": (1_000, 25),
-    "patience": (5, None),
+    "patience": (5, 4),
     "parcels": (0, 1_024),
     "closed_form": (False, True),
     "patches": (False, True),
