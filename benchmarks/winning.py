@@ -64,7 +64,7 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(1)
     if options.quick:
-        options.planted, options.kinds, options.seeds, options.voxels = ["300:0.3"], ["smooth"], [0], 300
+        options.planted, options.kinds, options.seeds, options.voxels = ["250:0.3"], ["smooth"], [0], 300
     rows, shuffled = [], []
     if options.folder is not None:
         rows = recordings(options)
