@@ -15,10 +15,6 @@ from .examples import image_of_rows as image_of_rows
 from .examples import image_scenes as image_scenes
 from .examples import split_examples as split_examples
 from .examples import unseen_sides as unseen_sides
-from .memory import channels_memory as channels_memory
-from .memory import patches_memory as patches_memory
-from .memory import reduction_memory as reduction_memory
-from .memory import start_memory as start_memory
 from .recipes import PATCHES as PATCHES
 from .recipes import train_model as train_model
 from .reduction import PrincipalComponents as PrincipalComponents
@@ -36,8 +32,13 @@ from .solved.closed_form import decompose as decompose
 from .solved.closed_form import decompose_kernel as decompose_kernel
 from .solved.closed_form import dual_weights as dual_weights
 from .solved.closed_form import leave_folds_out as leave_folds_out
+from .solved.memory import channels_memory as channels_memory
+from .solved.memory import reduction_memory as reduction_memory
+from .solved.memory import start_memory as start_memory
+from .solved.patches import components_memory as components_memory
 from .solved.patches import may_judge as may_judge
 from .solved.scan import ridge_at_edge as ridge_at_edge
+from .task import usual_components as usual_components
 from .token_cache import join_tokens as join_tokens
 from .token_cache import with_responses as with_responses
 from .training import History as History

@@ -20,7 +20,7 @@ from factortopy.model import FactorTopy, FixedSelectors
 from factortopy.networks import Tokens
 from factortopy.storage import Part
 
-START, COMPONENTS = "start", "components"
+START, CHOSEN = "start", "components"
 """Stages: selectors at their start; in how many components the align is trained, also for simulated responses."""
 OVERFITTED = 0.75
 """Part of the steps before which the best one tells that what was learnt after it is noise."""
@@ -37,7 +37,7 @@ def train_starts(task: Task, grain: Grain, reduction: TokenReduction) -> list[tu
     best long before the last step, it has learnt noise since. In half as many components there is less of it to learn:
     they are halved until that predicts no better.
     """
-    kept, usual = task.kept(COMPONENTS), reduction.count
+    kept, usual = task.kept(CHOSEN), reduction.count
 
     def train(count: int) -> tuple[FactorTopy, History]:
         fewer = task if count == usual else task.within(f"components-{count}", f"{count} components")
@@ -52,7 +52,7 @@ def train_starts(task: Task, grain: Grain, reduction: TokenReduction) -> list[tu
             history.seconds = of_half.seconds
             break
         count, model, history = count // 2, other, of_half
-    task.keep(COMPONENTS, Part({}, {"count": count}))
+    task.keep(CHOSEN, Part({}, {"count": count}))
     others = task.starts[1:]
     started = (_start(one, grain, len(reduction.local)) for one in others)
     trained = [_train(one, grain, reduction, own, count) for one, own in zip(others, started, strict=True)]
@@ -66,10 +66,10 @@ def expected_trainings(settings: FitSettings, images: int) -> int:
         settings: of the recipe ``"default"``.
         images: training images.
     """
-    count, halves = usual_components(settings, images), 0
-    while images < FEW_IMAGES and count >> (halves + 1) >= FEWEST and halves + 1 < TRAININGS:
-        halves += 1
-    return 1 + halves
+    if images >= FEW_IMAGES:
+        return 1
+    count = usual_components(settings, images)
+    return 1 + sum(count >> halvings >= FEWEST for halvings in range(1, TRAININGS))
 
 
 def _start(task: Task, grain: Grain, layers: int) -> nn.Module:

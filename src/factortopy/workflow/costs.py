@@ -14,12 +14,13 @@ from factortopy.fitting import (
     VOXELS,
     FitSettings,
     channels_memory,
+    components_memory,
     default_split,
     expected_trainings,
     may_judge,
-    patches_memory,
     reduction_memory,
     start_memory,
+    usual_components,
     yardstick_memory,
     yardstick_seconds,
 )
@@ -180,7 +181,8 @@ def _memory(tokens: TokenStore, subject: Subject, settings: FitSettings, split: 
         ]
         if _may_read_patches(tokens, subject, settings, split):
             fitted = len(split.train) + len(split.validation)
-            stages.append(patches_memory(fitted, layers, min(settings.components, fitted), positions))
+            blocks = 2 * layers * min(settings.components, fitted)
+            stages.append(components_memory(fitted, blocks, positions - 1))
         needed += 2 * 4.0 * images * voxels  # predictions and residuals of the parametric bootstrap
     tested = images * len(split.test) / len(subject.distinct_image_ids)
     # Tokens of training and validation images in float16 or, later, aligned ones of test images in float32.
@@ -193,8 +195,8 @@ def _memory(tokens: TokenStore, subject: Subject, settings: FitSettings, split: 
 def _disk(tokens: TokenStore, subject: Subject, settings: FitSettings, split: Split) -> float:
     voxels, layers, width = len(subject.voxels), len(tokens.layers), settings.starts * settings.width
     if subject.voxels.coordinates is None or _may_read_patches(tokens, subject, settings, split):
-        components = min(settings.components, len(split.train) // 4)
-        width = max(width, min(voxels, 2 * layers * components, SOLVED_WIDTH))
+        blocks = 2 * layers * usual_components(settings, len(split.train))
+        width = max(width, min(voxels, blocks, SOLVED_WIDTH))
     # Channel selectors stand in the dataset and among the parameters, channel aligns for both kinds of token; of every
     # layer selector, share with limits, and loss of R^2 without it.
     per_voxel = 2 * width + 5 * layers + NUMBERS

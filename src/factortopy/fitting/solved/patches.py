@@ -103,9 +103,20 @@ def share_nearby(selection: Selection, coordinates: Float[Tensor, "N 3"], images
     return selection.map(lambda part: parcels.mean(part)[parcels.label])
 
 
+def components_memory(images: int, components: int, positions: int) -> float:
+    """Bytes of all components of images in float32, half of them of local tokens, half of global ones.
+
+    Args:
+        images: training and validation images.
+        components: of all blocks.
+        positions: local tokens of a layer.
+    """
+    return 4.0 * images * components * (positions + 1) / 2
+
+
 def may_judge(images: int, judged: int, voxels: int, components: int, positions: int) -> bool:
     """Whether images are few, validation images among them enough, and components of all blocks not too much."""
-    held = 4.0 * images * components * (positions + 1) / 2 + 16.0 * voxels * components
+    held = components_memory(images, components, positions) + 16.0 * voxels * components
     return images <= IMAGES and judged >= FEWEST and held <= MEMORY
 
 

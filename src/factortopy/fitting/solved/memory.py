@@ -57,15 +57,3 @@ def channels_memory(judged: int, voxels: int, layers: int, positions: int, width
     held += 4.0 * judges * (layers * positions * width + 2 * voxels)
     chunk = min(CHUNK_NUMBERS, block * width * max(width, judges))
     return held + processors() * ROOTS * 8.0 * chunk
-
-
-def patches_memory(images: int, layers: int, components: int, positions: int) -> float:
-    """Bytes of all components in float32, which patches are looked at with; of both kinds of token.
-
-    Args:
-        images: training and validation images.
-        layers: number of layers.
-        components: of each layer.
-        positions: tokens of a layer, the global one among them.
-    """
-    return 4.0 * images * layers * components * positions
