@@ -34,10 +34,10 @@ from .solved.closed_form import dual_weights as dual_weights
 from .solved.closed_form import leave_folds_out as leave_folds_out
 from .solved.memory import channels_memory as channels_memory
 from .solved.memory import reduction_memory as reduction_memory
-from .solved.memory import start_memory as start_memory
 from .solved.patches import components_memory as components_memory
 from .solved.patches import may_judge as may_judge
 from .solved.scan import ridge_at_edge as ridge_at_edge
+from .start import start_memory as start_memory
 from .task import usual_components as usual_components
 from .token_cache import join_tokens as join_tokens
 from .token_cache import with_responses as with_responses

@@ -14,7 +14,8 @@ from scipy.spatial import cKDTree
 from torch import Tensor, nn
 from torch.nn import functional
 
-from factortopy.fitting.solved.scan import Scores
+from factortopy.fitting.solved.scan import BLOCK, COMPONENTS, FOLDS, SCANNED_IMAGES, Scores
+from factortopy.machine import processors
 from factortopy.model import FreeSelectors, Selection
 
 NEIGHBOURS = 30
@@ -27,6 +28,8 @@ VOXELS = 4_096
 """Voxels that smooth selectors are regressed on at a time."""
 SCORED_VOXELS = 8_192
 """Voxels that are scored where scores are averaged: on a finer mesh, neighbours say much the same."""
+PRODUCTS = 4
+"""Arrays at a time of the size of a fold's products where places are scored."""
 
 
 def start_selection(
@@ -125,3 +128,19 @@ def _sharpen(scores: Float[Tensor, "K N"], power: int) -> Float[Tensor, "K N"]:
     best = scores.amax(dim=0)
     weights = torch.where(best > 0, scores.clamp(min=0) / best.clamp(min=1e-12), 1.0) ** power
     return weights / weights.sum(dim=0)
+
+
+def start_memory(images: int, voxels: int, layers: int, positions: int) -> float:
+    """Bytes that the closed-form start takes.
+
+    Args:
+        images: number of training images.
+        voxels: number of voxels.
+        layers: number of layers.
+        positions: tokens of a layer, the global one among them.
+    """
+    scanned = min(images, SCANNED_IMAGES)
+    # Components as read and in float32, and responses; scores before and after smoothing.
+    read = 6.0 * scanned * layers * COMPONENTS * positions + 8.0 * scanned * min(voxels, SCORED_VOXELS)
+    products = 4.0 * positions * 2 * COMPONENTS * min(voxels, BLOCK) * (FOLDS + PRODUCTS)
+    return read + 3 * 4.0 * layers * positions * voxels + min(layers, processors()) * products

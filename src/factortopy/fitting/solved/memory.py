@@ -1,13 +1,10 @@
 """Memory that the stages of a fit take, by counting their large arrays; the rest of a fit holds its data meanwhile."""
 
 from factortopy.fitting.solved.channels import BLOCK_NUMBERS, CHUNK_NUMBERS, JUDGED, WIDTHS
-from factortopy.fitting.solved.scan import BLOCK, COMPONENTS, FOLDS, SCANNED_IMAGES
-from factortopy.fitting.start import SCORED_VOXELS
 from factortopy.machine import processors
 
-PRODUCTS, ROOTS = 4, 6
-"""Arrays at a time of the size of a fold's products where places are scored, and of a chunk where channels are solved.
-"""
+ROOTS = 6
+"""Arrays at a time of the size of a chunk where channels are solved."""
 
 
 def reduction_memory(channels: tuple[int, ...], positions: int, batch: int) -> float:
@@ -19,22 +16,6 @@ def reduction_memory(channels: tuple[int, ...], positions: int, batch: int) -> f
         batch: images read at a time.
     """
     return 2 * 8.0 * sum(count**2 for count in channels) + 6.0 * batch * positions * sum(channels)
-
-
-def start_memory(images: int, voxels: int, layers: int, positions: int) -> float:
-    """Bytes that the closed-form start takes.
-
-    Args:
-        images: number of training images.
-        voxels: number of voxels.
-        layers: number of layers.
-        positions: tokens of a layer, the global one among them.
-    """
-    scanned = min(images, SCANNED_IMAGES)
-    # Components as read and in float32, and responses; scores before and after smoothing.
-    read = 6.0 * scanned * layers * COMPONENTS * positions + 8.0 * scanned * min(voxels, SCORED_VOXELS)
-    products = 4.0 * positions * 2 * COMPONENTS * min(voxels, BLOCK) * (FOLDS + PRODUCTS)
-    return read + 3 * 4.0 * layers * positions * voxels + min(layers, processors()) * products
 
 
 def channels_memory(judged: int, voxels: int, layers: int, positions: int, width: int, parcels: int) -> float:
