@@ -19,7 +19,7 @@ from factortopy.mapping import facts_line
 
 MAPS = ["layers", "layers_selector", "space", "scale", "scores", "rois"]
 SVG = "{http://www.w3.org/2000/svg}"
-HISTORY = History(step=[24, 48, 72], loss=[0.5, 0.4, 0.3], validation_r2=[0.1, 0.25, 0.2], best_step=48)
+HISTORY = History(step=[24, 48, 72], loss=[0.5, 0.4, 0.3], validation_r2=[0.1, 0.25, 0.2], best_step=48, components=37)
 
 
 @pytest.fixture(scope="module")
@@ -221,8 +221,8 @@ def test_recovery_states_the_correlation(drawn, mapping, truth):
         plot.recovery(mapping, truth.select(np.arange(3)))
 
 
-def test_training_marks_the_kept_step(drawn):
-    assert "kept: step 48, R² 0.250" in words(drawn["training"])
+def test_training_marks_the_kept_step_and_says_what_was_trained_in(drawn):
+    assert "kept: step 48, R² 0.250, 37 components" in words(drawn["training"])
 
 
 def test_save_writes_the_same_bytes_twice(mapping, tmp_path):

@@ -122,6 +122,7 @@ def training(mapping: Mapping, history: History, *, palette: Palette = "default"
     if not history.step:
         raise DataError("the training history is empty; nothing to plot")
     best = f"kept: step {history.best_step}, R² {max(history.validation_r2):.3f}"
+    best += f", {history.components} components" if history.components is not None else ""
     figure = new_figure(
         mapping, "Training", 68, source="validation R² raw",
         alt=f"Training loss and validation R² by step; {best}.",
