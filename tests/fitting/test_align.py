@@ -40,6 +40,7 @@ def r2(model, images):
     return float((1 - residual / (images.responses - images.responses.mean(dim=0)).square().sum(dim=0)).mean())
 
 
+@pytest.mark.parametrize("starts", [1, 3])
 @pytest.mark.parametrize(
     ("scores", "chosen"),
     [
@@ -59,7 +60,7 @@ def r2(model, images):
         "13: too few",
     ],
 )
-def test_components_are_halved_while_that_predicts_better(monkeypatch, sides, scores, chosen):
+def test_components_are_halved_while_that_predicts_better(monkeypatch, sides, scores, chosen, starts):
     tried = []
 
     def train(task, grain, reduction, selectors, count):
@@ -68,19 +69,20 @@ def test_components_are_halved_while_that_predicts_better(monkeypatch, sides, sc
         return count, History(step=[step], validation_r2=[score], best_step=step, seconds=1.0)
 
     monkeypatch.setattr(align, "_train", train)
-    kept = Remembered()
+    kept, settings = Remembered(), SETTINGS.model_copy(update={"starts": starts})
     task = Task(
-        SETTINGS, *sides[:2], None, None, torch.nn.Identity(), None, True, Machine.choose("cpu"), kept, False, ""
+        settings, *sides[:2], None, None, torch.nn.Identity(), None, True, Machine.choose("cpu"), kept, False, ""
     )
     reduction = measure_reduction(sides[0], 55, SETTINGS.damping)
-    ((model, history),) = align.train_starts(task, Grain(None, 1.0, sides[:2]), reduction)
-    assert tried == list(scores)
+    (model, history), *others = align.train_starts(task, Grain(None, 1.0, sides[:2]), reduction)
+    assert tried == [*scores, *[chosen] * (starts - 1)]
+    assert [count for count, _ in others] == [chosen] * (starts - 1)
     assert model == history.components == kept.parts["components"].facts["count"] == chosen
-    assert history.seconds == len(tried)
+    assert history.seconds == len(scores)
     # What is known is not asked again: simulated responses are fitted likewise.
     tried.clear()
     assert align.train_starts(task, Grain(None, 1.0, sides[:2]), reduction)[0][1].components == chosen
-    assert tried == [chosen]
+    assert tried == [chosen] * starts
 
 
 def test_components_that_are_left_out_weigh_nothing_and_the_others_as_trained(sides):
@@ -126,10 +128,14 @@ def test_a_stopped_fit_goes_on_among_the_halves(monkeypatch, sides, tmp_path, wh
             fitted("stopped")
     assert (tmp_path / "stopped" / "components-27").exists() == (when == "channels")
     again = fitted("stopped")
+    # Nothing of a first training is left in a second one.
+    known = Remembered(parts={"components": Part({}, {"count": 27})})
+    alone = train_model(SETTINGS, *sides[:2], COORDINATES, BOUNDS, checkpoint=known, progress=False)
     assert again.history.validation_r2 == whole.history.validation_r2
     assert again.history.components == 27
     for name, value in whole.model.state_dict().items():
         assert torch.equal(value, again.model.state_dict()[name]), name
+        assert torch.equal(value, alone.model.state_dict()[name]), name
 
 
 @pytest.mark.parametrize(("images", "often"), [(100, 1), (160, 2), (300, 3), (1_400, 3), (2_300, 1)])
