@@ -16,7 +16,7 @@ from factortopy.fitting import fit_settings
 from factortopy.networks import load_network
 from factortopy.tokens import TokenStore, extract
 from factortopy.workflow import fit_model
-from laboratory import Laboratory, first_views
+from laboratory import Laboratory, used_views
 
 CHANNELS = 32
 
@@ -40,7 +40,7 @@ def main() -> None:
     whole = laboratory.tokens(options.network)
     subject = laboratory.subject(options.ceiling, CHANNELS, "smooth", options.network)
     split = laboratory.split(options.images, options.network)
-    views = first_views(laboratory.images, options.images)
+    views = used_views(laboratory.images, options.images)
     folder = options.work / f"reduced-{options.components}-{options.network.replace('/', '_')}-{len(views)}"
     reduced = extract(load_network(options.network), views, folder, whole.grid, components=options.components)
     found = {}
