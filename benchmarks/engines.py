@@ -130,8 +130,9 @@ def lengthen(file: Path, seconds: float) -> None:
     asked = tomllib.loads(file.read_text())
     one = min(timed_fit(file, asked, steps) for steps in (20, 20))
     more = timed_fit(file, asked, 120)
-    asked["settings"] = FITS | {"steps": max(6, round(20 + (seconds - one) / max(1e-3, (more - one) / 100)))}
-    asked["settings"]["validate_every"] = max(3, asked["settings"]["steps"] // 20)
+    steps = max(6, round(20 + (seconds - one) / max(1e-3, (more - one) / 100)))
+    # Responses are random numbers: no look is better than the first, and patience would end the fit.
+    asked["settings"] = FITS | {"steps": steps, "validate_every": max(3, steps // 20), "patience": steps}
     file.write_text(tomli_w.dumps(asked))
 
 
