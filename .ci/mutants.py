@@ -96,6 +96,7 @@ def survives(folder: Path, tests: list[str], seconds: int) -> bool:
 
 def _run(folder: Path, tests: list[str]) -> None:
     sys.path.insert(0, str(folder))
+    os.environ["PYTHONPATH"] = str(folder)  # of programs that tests start
     os.chdir(ROOT)
     for stream in (1, 2):
         os.dup2(os.open(os.devnull, os.O_WRONLY), stream)

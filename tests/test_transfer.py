@@ -206,17 +206,6 @@ def test_smooth_selectors_are_asked_where_the_new_voxels_lie(tokens, subject):
     assert 0 < (there - here).abs().mean() < 0.2 * (here[:, 1:] - here[:, :-1]).abs().mean()
 
 
-def test_departures_are_sums_before_tanh_softmax_and_sigmoid():
-    random = torch.Generator().manual_seed(0)
-    raw = [[torch.randn(5, count, generator=random) for count in (2, 4, 1)] for _ in range(2)]
-    whole = [one + other for one, other in zip(*raw, strict=True)]
-    first, second, expected = (
-        Selection(space.tanh(), layer.softmax(dim=1), scale[:, 0].sigmoid()) for space, layer, scale in (*raw, whole)
-    )
-    for found, wanted in zip(first.departed(second)[:3], expected[:3], strict=True):
-        torch.testing.assert_close(found, wanted)
-
-
 def test_what_departures_ascend_is_scikit_learns_cross_validated_ridge():
     random = np.random.default_rng(0)
     positions, images, width = 3 * 5, 23, 4

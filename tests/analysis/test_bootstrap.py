@@ -200,6 +200,45 @@ def test_estimate_and_paired_difference(measured):
         estimate(one, "r2", "V9")
 
 
+def test_limits_are_over_the_training_where_both_sides_have_it_in_them(measured):
+    plain, told = mapping_of(measured), mapping_of(measured, training_told=1)
+    assert estimate(told, "depth").over == estimate(told, "slope").over == "test images and training"
+    assert estimate(told, "r2").over == estimate(plain, "depth").over == "test images"
+    for pair, over in (
+        ((told, told), "test images and training"),
+        ((told, plain), "test images"),
+        ((plain, told), "test images"),
+    ):
+        assert paired_difference(*pair, "depth").over == over
+
+
+def test_no_limits_of_a_difference_of_other_draws(measured):
+    one, other = mapping_of(measured), mapping_of(measured)
+    fewer = Mapping(other.dataset.isel(draw=slice(0, 50)))
+    bare = Mapping(other.dataset.drop_vars("drawn_r2"))
+    for pair in ((one, fewer), (one, bare), (bare, one)):
+        found = paired_difference(*pair, "r2", "EBA")
+        assert found.value == pytest.approx(0)
+        assert not found.limited
+
+
+def test_depth_is_not_told_where_nothing_is_predicted(measured):
+    mapping = mapping_of(measured)
+    for predicted, known in ((np.zeros(VOXELS), False), (np.arange(VOXELS) < 5, True)):
+        held = mapping.with_variables({"predicted": ("voxel", np.asarray(predicted, dtype=np.int8))})
+        assert estimate(held, "depth", "V1").known == known
+        assert estimate(held, "r2", "V1").known
+
+
+def test_a_ratio_needs_a_ceiling_above_0(measured):
+    mapping = mapping_of(measured)
+    assert not estimate(mapping, "normalised", "V1").known
+    half = mapping.with_variables({"ceiling": ("voxel", np.where(INDEX < 10, 0.5, 0))})
+    found, raw = estimate(half, "normalised", "V1"), estimate(half, "r2", "V1")
+    assert (found.value, found.low, found.high) == pytest.approx((2 * raw.value, 2 * raw.low, 2 * raw.high))
+    assert not estimate(half, "normalised", "EBA").known
+
+
 def test_limits_from_standard_errors():
     low, high = error_limits(np.array([1.0]), np.array([0.5]))
     np.testing.assert_allclose([low[0], high[0]], [1 - 0.97998, 1 + 0.97998], atol=1e-4)

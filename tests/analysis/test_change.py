@@ -60,6 +60,27 @@ def test_no_index_where_the_score_before_is_in_doubt():
     assert forgetting_index(tiny_mapping(0.03), tiny_mapping(0.015), "V1").value == pytest.approx(0.5)
 
 
+def test_an_index_has_limits_only_from_draws_in_pairs():
+    before, after, bare = tiny_mapping(0.4), tiny_mapping(0.2), tiny_mapping(0.2, drawn=False)
+    fewer = type(after)(after.dataset.isel(draw=slice(0, 100)))
+    for one, other in ((before, bare), (before, fewer)):
+        found = forgetting_index(one, other, "V1")
+        assert found.value == pytest.approx(0.5)
+        assert not found.limited
+    assert forgetting_index(before, after, "V1").over == "test images"
+    # A draw in which nothing was predicted before has no index.
+    draws = [held.dataset["drawn_r2"].values.copy() for held in (before, after)]
+    draws[0][:9], draws[1][0] = 0, 0
+    pair = [
+        held.with_variables({"drawn_r2": (("draw", "region"), own)})
+        for held, own in zip((before, after), draws, strict=True)
+    ]
+    ratio = 1 - draws[1][9:, 0] / draws[0][9:, 0]
+    found = forgetting_index(*pair, "V1")
+    assert (found.low, found.high) == pytest.approx(tuple(np.percentile(ratio, (2.5, 97.5))))
+    assert not forgetting_index(tiny_mapping(0.0, drawn=False), bare, "V1").known
+
+
 def test_depth_by_share_and_by_selector():
     before, after = before_and_after()
     after = after.with_variables({"layer": before.dataset["layer"]})  # only the share moved
@@ -70,6 +91,9 @@ def test_depth_by_share_and_by_selector():
     assert row.selector_depth_change == 0
     np.testing.assert_allclose(found.values("depth")[ROIS["V1"]], 0.3)
     np.testing.assert_allclose(found.values("depth")[ROIS["EBA"]], 0, atol=1e-12)
+    unknown = after.with_variables({"layer_share": after.dataset["layer_share"].where(np.arange(VOXELS)[:, None] != 3)})
+    known = (DEPTH + 0.3)[(DEPTH < 0.5) & (np.arange(VOXELS) < 20) & (np.arange(VOXELS) != 3)] > 0.5
+    assert change(before, unknown).regions["layer_changed"][0] == pytest.approx(known.mean())
     flipped = ((DEPTH < 0.5) & (DEPTH + 0.3 > 0.5))[ROIS["V1"]]
     assert row.layer_changed == pytest.approx(flipped.mean())
 
@@ -104,7 +128,8 @@ def test_tables_hold_what_was_found(tmp_path):
 
 def test_other_networks_and_splits_are_refused_in_one_line():
     before, _ = before_and_after()
-    with pytest.raises(DataError, match="differ in layers") as caught:
+    said = r"differ in layers \(5 from block0 to block4 and 7 from block0 to block6\)"
+    with pytest.raises(DataError, match=said) as caught:
         change(before, tiny_mapping(0.4, layers=7))
     assert "\n" not in str(caught.value)
     with pytest.raises(DataError, match="global token"):

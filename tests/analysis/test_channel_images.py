@@ -5,7 +5,8 @@ import pytest
 import torch
 from sklearn.decomposition import PCA
 
-from factortopy.analysis import Gauge, canonical_model, channel_images
+from factortopy.analysis import ChannelImages, Gauge, canonical_model, channel_images, gauge_tokens
+from factortopy.analysis.channels import _channel_images
 from factortopy.errors import DataError
 from factortopy.model import ChannelAlign, ChannelMap, FactorTopy, FixedSelectors, Selection
 from factortopy.networks import Tokens
@@ -109,6 +110,46 @@ def test_a_part_is_that_of_the_images_and_regions_asked_for(model, tokens):
     assert part.regions == ("second",)
     np.testing.assert_array_equal(part.response, found.response[[4, 2]][:, [1]])
     np.testing.assert_array_equal(part.components, found.components[[4, 2]][:, [1]])
+    np.testing.assert_array_equal(part.explained, found.explained[[1]])
+
+
+def test_maps_that_are_the_same_everywhere_have_no_colours_and_no_nan():
+    flat = ChannelImages(("a",), ("V1",), np.zeros((1, 1, 2, 2)), np.full((1, 1, 2, 2, 3), 7.0), np.full((1, 3), 1 / 3))
+    np.testing.assert_array_equal(flat.colours, np.zeros((1, 1, 2, 2, 3)))
+
+
+def test_three_channels_and_four_voxels_are_enough(model, tokens):
+    narrow = FactorTopy(
+        ChannelAlign(*([ChannelMap(CHANNELS, 3).double() for _ in range(LAYERS)] for _ in range(2))),
+        model.selectors,
+        torch.randn(VOXELS, 3, generator=torch.Generator().manual_seed(2)).double(),
+        0.25,
+    )
+    found = channel_images(narrow, [tokens], list("abcdefg"), {"four": np.arange(VOXELS) < 4})
+    assert found.components.shape == (IMAGES, 1, 4, 3, 3)
+    np.testing.assert_allclose(found.explained.sum(axis=1), 1)
+    with pytest.raises(DataError, match="3 channels"):
+        channel_images(model_of_two(narrow), [tokens], list("abcdefg"), {"four": np.arange(VOXELS) < 4})
+
+
+def model_of_two(narrow):
+    maps = [[ChannelMap(CHANNELS, 2).double() for _ in range(LAYERS)] for _ in range(2)]
+    return FactorTopy(ChannelAlign(*maps), narrow.selectors, narrow.channels.detach()[:, :2].clone(), 0.25)
+
+
+@pytest.mark.parametrize(("images", "every"), [(40, 1), (512, 1), (513, 2), (1_500, 3)])
+def test_a_gauge_is_of_at_most_512_images_evenly_spread(monkeypatch, images, every):
+    class Store:
+        def __len__(self):
+            return images
+
+        def read(self, rows):
+            return rows
+
+    monkeypatch.setattr(_channel_images, "check_tokens", lambda *_: None)
+    batches = list(gauge_tokens(Store(), None))
+    assert [row for batch in batches for row in batch] == list(range(0, images, every))
+    assert max(map(len, batches)) <= 32
 
 
 def test_bad_requests_are_refused(model, tokens):

@@ -1,5 +1,7 @@
 """Channel clusters: those of the N x N way, of SciPy's linkage, what was planted, and no gauge's."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -9,8 +11,18 @@ from scipy.cluster.hierarchy import cophenet, fcluster, leaves_list, linkage
 from scipy.spatial.distance import squareform
 from sklearn.metrics import adjusted_rand_score
 from sklearn.metrics.pairwise import cosine_similarity
+from tiny_mappings import VOXELS, tiny_mapping
 
-from factortopy.analysis import Gauge, canonical_selectors, cluster_channels
+from factortopy.analysis import (
+    Gauge,
+    canonical_selectors,
+    channel_clusters,
+    channels_of,
+    cluster_agreement,
+    cluster_channels,
+    cluster_facts,
+    cluster_table,
+)
 from factortopy.analysis.channels.clusters import effective_clusters
 from factortopy.analysis.channels.tree import cosine_k_means, cut_tree
 from factortopy.errors import DataError, UnknownNameError
@@ -180,3 +192,71 @@ def test_bad_requests_are_refused():
     for count, centroids in ((1, 50), (51, 100), (20, 10)):
         with pytest.raises(DataError, match="clusters of 50 voxels"):
             cluster_channels(channels, count, centroids=centroids)
+
+
+def test_the_largest_number_of_clusters_is_a_voxel_each():
+    channels = draw_channels(12)
+    for centroids in (12, 50):
+        assert sorted(cluster_channels(channels, 12, centroids=centroids).labels) == list(range(1, 13))
+    assert cluster_channels(channels, 2).count == 2
+
+
+def test_agreement_is_the_mean_rand_index_with_the_first():
+    channels = draw_channels(200)
+    starts = [cluster_channels(channels, 6, centroids=20, seed=seed) for seed in range(3)]
+    expected = [adjusted_rand_score(starts[0].labels, other.labels) for other in starts[1:]]
+    assert cluster_agreement(starts) == pytest.approx(np.mean(expected))
+    assert cluster_agreement([starts[0]] * 3) == 1
+
+
+def test_tables_and_facts_are_those_of_the_voxels():
+    channels, _ = draw_channels(VOXELS, groups=3)
+    channels[[5, 40]] = 0
+    clusters = cluster_channels(channels, 3)
+    mapping = tiny_mapping(np.linspace(-0.1, 0.5, VOXELS))
+    data, labels = mapping.dataset, clusters.labels
+    table = cluster_table(mapping, clusters)
+    assert list(table["cluster"]) == [1, 2, 3]
+    for row in table.to_dict("records"):
+        inside = labels == row["cluster"]
+        assert row["voxels"] == inside.sum()
+        assert row["left"] == (inside & (data["hemisphere"].values == "left")).sum()
+        for name in ("r2", "scale_share"):
+            assert row[name] == pytest.approx(data[name].values[inside].mean())
+        assert np.isnan(row["depth"])  # this mapping holds none
+        assert row["in_V1"] == pytest.approx(inside[:20].sum() / inside.sum())
+        cosine = cosine_similarity(channels[inside] @ channels.T)
+        assert row["similarity"] == pytest.approx(cosine.mean())
+    facts = cluster_facts(mapping, clusters)
+    assert (facts["voxels"], facts["voxels_without_channels"], facts["count"]) == (VOXELS, 2, 3)
+    share = np.bincount(labels[:20][labels[:20] > 0])[1:]
+    share = share[share > 0] / share.sum()
+    assert facts["effective_clusters"]["V1"] == pytest.approx(np.exp(-(share * np.log(share)).sum()))
+    lone = type(mapping)(
+        data.drop_vars("hemisphere").assign_coords(roi_none=("voxel", np.isin(np.arange(VOXELS), [5, 40])))
+    )
+    lone.dataset.attrs["rois"] = [*mapping.rois, "none"]
+    assert cluster_table(lone, clusters)["left"].isna().all()
+    assert "none" not in cluster_facts(lone, clusters)["effective_clusters"]
+
+
+def test_channels_are_those_that_were_trained_or_in_the_canonical_gauge():
+    trained, kept, canonical = (draw_channels(VOXELS, seed=seed) for seed in range(3))
+    bare = tiny_mapping(0.1)
+    held = bare.with_variables(
+        {"channels_raw": (("voxel", "channel"), kept), "channels": (("voxel", "channel"), canonical)}
+    )
+    np.testing.assert_array_equal(channels_of(held, "paper"), kept)
+    np.testing.assert_array_equal(channels_of(held, "gauge-free"), canonical)
+    full = replace(held, parameters={"channels": torch.from_numpy(trained)})
+    np.testing.assert_array_equal(channels_of(full, "paper"), trained)
+    found = channel_clusters(full, 4, "gauge-free", centroids=30, seed=1)
+    np.testing.assert_array_equal(
+        found.labels, cluster_channels(canonical, 4, "gauge-free", centroids=30, seed=1).labels
+    )
+    for way, said in (("paper", "as trained"), ("gauge-free", "in the canonical gauge")):
+        with pytest.raises(DataError, match=said):
+            channels_of(bare, way)
+    raw = type(held)(held.dataset.assign_attrs(gauge="as trained"))
+    with pytest.raises(DataError, match="in the canonical gauge"):
+        channels_of(raw, "gauge-free")

@@ -18,6 +18,7 @@ from factortopy.analysis import (
     winners,
 )
 from factortopy.analysis.comparing.tables import shares_by_depth
+from factortopy.analysis.quantities import map_correlation
 from factortopy.errors import DataError, UnknownNameError
 
 
@@ -235,3 +236,68 @@ def test_labels_say_what_tells_mappings_apart():
 
 def test_depth_is_read_from_shares():
     np.testing.assert_allclose(voxel_values(tiny_mapping(0.1), "depth"), np.linspace(0.1, 0.9, VOXELS))
+
+
+def test_one_side_of_the_brain_is_not_the_other():
+    one = tiny_mapping(np.linspace(0, 1, VOXELS))
+    sides = np.where(one.dataset["hemisphere"].values == "left", "right", "left")
+    turned = type(one)(one.dataset.assign_coords(hemisphere=("voxel", sides)))
+    assert similarity([one, turned], "r2").voxels[0, 1] == 0
+    assert similarity([one, one], "r2").voxels[0, 1] == VOXELS
+
+
+def test_correlations_are_of_three_voxels_or_more_that_vary():
+    left, right = np.array([1.0, 2, 4, np.nan, 0]), np.array([2.0, 1, 5, 1, np.nan])
+    assert map_correlation(left, right) == (pytest.approx(pearsonr([1, 2, 4], [2, 1, 5]).statistic), 3)
+    for some, count in ((slice(0, 2), 2), (slice(0, 0), 0)):
+        found = map_correlation(left[some], right[some])
+        assert np.isnan(found[0])
+        assert found[1] == count
+    assert np.isnan(map_correlation(np.ones(4), np.arange(4.0))[0])
+    # Components are taken together, each about its own mean.
+    pair = np.random.default_rng(0).normal(size=(2, 6, 2)) + np.array([5, -3])
+    joined = (pair - pair.mean(axis=1, keepdims=True)).reshape(2, -1)
+    assert map_correlation(*pair)[0] == pytest.approx(np.corrcoef(joined)[0, 1])
+
+
+def test_a_margin_that_reaches_zero_is_not_clear_and_an_r2_of_zero_wins_nothing():
+    one, other = np.full(VOXELS, 0.5), np.full(VOXELS, 0.25)
+    one[:2], other[:2] = (0.0, 0.001), -0.1
+    limits = {"r2_low": ("voxel", np.full(VOXELS, 0.25)), "r2_high": ("voxel", np.full(VOXELS, 0.75))}
+    first = tiny_mapping(one, network="A").with_variables(limits)
+    won = winners(compare([first, tiny_mapping(other, network="B").with_variables({"r2_high": ("voxel", other)})]))
+    assert list(won.best[:3]) == [-1, 0, 0]
+    np.testing.assert_allclose(won.low[2:], 0)
+    assert not won.clear[2:].any()
+    inside = np.arange(VOXELS) < 4
+    assert won.share(inside, -1) == 1 / 4
+    assert won.share(inside, 0) == 3 / 4
+    assert np.isnan(won.share(~inside & inside, 0))
+    bare = winners(compare([tiny_mapping(one, network="A"), type(first)(first.dataset.drop_vars("r2_low"))], "ab"))
+    assert bare.low is None
+    assert bare.share(inside, 0) == 3 / 4
+    assert np.isnan(bare.share(inside, 0, clear=True))
+
+
+def test_a_comparison_says_what_it_is_of():
+    three = compare([tiny_mapping(0.1, network=name, seed=seed) for seed, name in enumerate("ABC")])
+    assert three.dataset.attrs["network"] == "A / B / C"
+    assert three.dataset.attrs["seed"] == "0 / 1 / 2"
+    assert three.dataset.attrs["recipe"] == "default"
+    assert {"vertex", "hemisphere", "roi_V1"} <= set(three.dataset.coords)
+    assert compare([tiny_mapping(0.1, network=name) for name in "ABCD"]).dataset.attrs["network"] == "4 mappings"
+    people = [tiny_mapping(0.1, subject=name, recipe=recipe) for name in "ab" for recipe in ("default", "paper")]
+    assert labels_of(people) == ("net, a, default", "net, a, paper", "net, b, default", "net, b, paper")
+
+
+def test_any_mapping_that_differs_is_named_with_its_digest_in_short():
+    same = [tiny_mapping(0.1, network=name) for name in "AB"]
+    with pytest.raises(DataError, match=r"'A' and 'C' .* split \(ababababab… and cdcdcdcdcd…\)"):
+        compare([*same, tiny_mapping(0.1, network="C", split="cd" * 32)])
+    with pytest.raises(DataError, match=r"surface \(fsaverage5 and no surface\)"):
+        compare([same[0], tiny_mapping(0.1, network="B", surface="")])
+    with pytest.raises(DataError, match="only one has its vertex"):
+        compare([same[0], type(same[1])(same[1].dataset.drop_vars("vertex"))])
+    # Ceilings that are unknown of the same voxels are the same.
+    unknown = {"ceiling": ("voxel", np.where(np.arange(VOXELS) < 3, np.nan, 0.8))}
+    compare([one.with_variables(unknown) for one in same])

@@ -5,7 +5,18 @@ import pytest
 import xarray as xr
 from scipy import stats
 
-from factortopy.analysis import estimate, over_fits, seed_average, summarise_fits
+from factortopy.analysis import (
+    Estimate,
+    estimate,
+    over_fits,
+    percentiles,
+    record_of,
+    seed_average,
+    summarise_fits,
+    table_of,
+    text_in_row,
+)
+from factortopy.analysis.estimates.estimate_tables import student_limits
 from factortopy.errors import DataError, ShapeError
 from factortopy.mapping import Mapping
 
@@ -116,3 +127,89 @@ def test_fits_that_are_no_repeats_are_refused():
         seed_average([fitted(0.1), Mapping(fitted(0.2, seed=1).dataset.isel(voxel=slice(5)))])
     with pytest.raises(DataError, match="two or more"):
         over_fits([0.1])
+
+
+def test_folds_of_one_subject_have_limits_over_folds():
+    found = summarise_fits([fitted(r2, split=split) for r2, split in ((0.1, "a"), (0.2, "b"))])
+    assert set(found["limits"]) == {"folds"}
+    assert of(found, "r2").mean == pytest.approx(0.15)
+    assert of(found, "r2").sd == pytest.approx(np.std([0.1, 0.2], ddof=1))
+
+
+def test_regions_that_one_fit_lacks_are_left_out():
+    one, other = fitted(0.1), fitted(0.2, seed=1)
+    fewer = Mapping(other.dataset.drop_vars("roi_OPA").assign_attrs(rois=["V1", "V2V3", "EBA"]))
+    assert set(summarise_fits([one, fewer])["region"]) == {"V1", "V2V3", "EBA", "all voxels"}
+
+
+def test_fits_of_which_one_alone_has_vertices_or_other_ones_have_no_average():
+    one, other = fitted(0.1), fitted(0.2, seed=1)
+    for changed in (
+        other.dataset.drop_vars("vertex"),
+        other.dataset.assign_coords(vertex=("voxel", np.arange(VOXELS) + 1)),
+    ):
+        for pair in ([one, Mapping(changed)], [Mapping(changed), one]):
+            with pytest.raises(ShapeError, match="same voxels"):
+                seed_average(pair)
+    bare = [Mapping(held.dataset.drop_vars("vertex")) for held in (one, other)]
+    np.testing.assert_allclose(seed_average(bare).dataset["r2"], 0.15)
+
+
+def test_a_variable_that_one_fit_lacks_is_not_averaged():
+    one = fitted(0.1).with_variables({"ceiling": ("voxel", np.full(VOXELS, 0.5))})
+    other = fitted(0.2, seed=1)
+    assert "ceiling" not in seed_average([one, other]).dataset
+    both = other.with_variables({"ceiling": ("voxel", np.full(VOXELS, 0.7))})
+    average = seed_average([one, both]).dataset
+    np.testing.assert_allclose(average["ceiling"], 0.6)
+    assert "ceiling_low" not in average
+    assert "depth_low" in average
+
+
+def test_student_limits_leave_out_what_is_not_known():
+    values = np.random.default_rng(0).normal(size=(5, 3))
+    values[1, 1], values[:4, 2] = np.nan, np.nan
+    low, high = student_limits(values, 0.9)
+    for place, known in ((0, values[:, 0]), (1, np.delete(values[:, 1], 1))):
+        expected = stats.t.interval(0.9, len(known) - 1, known.mean(), stats.sem(known))
+        assert (low[place], high[place]) == pytest.approx(expected)
+    assert np.isnan([low[2], high[2]]).all()
+
+
+def test_percentiles_lie_about_the_middle_part():
+    draws = np.random.default_rng(0).permutation(np.arange(101.0))
+    np.testing.assert_allclose(percentiles(draws, 0.9), [5, 95])
+    np.testing.assert_allclose(percentiles(draws), [2.5, 97.5])
+    for wrong in (0, 1, 95):
+        with pytest.raises(DataError, match="between 0 and 1"):
+            percentiles(draws, wrong)
+
+
+def test_a_number_with_its_limits_in_every_form():
+    known, bare = Estimate(0.25, 0.125, 0.5, "subjects"), Estimate(0.25)
+    assert known.text() == "0.250 [0.125, 0.500]"
+    assert known.text(1, sign=True) == "+0.2 [+0.1, +0.5]"
+    assert (bare.text(), Estimate().text()) == ("0.250", "–")
+    assert -known == Estimate(-0.25, -0.5, -0.125, "subjects")
+    assert not Estimate(0.25, low=0.1).limited
+    # No limits of a number that is not known, nor a limit without the other one.
+    draws = np.array([0.1, 0.2, np.nan])
+    assert not Estimate.of_draws(np.nan, draws[:2]).limited
+    assert not Estimate.of_draws(0.1, draws).limited
+    table = table_of([{"roi": "V1", "r2": known, "value": bare, "limits": "subjects"}])
+    assert list(table) == ["roi", "r2", "r2_low", "r2_high", "value", "low", "high", "limits"]
+    row = table.to_dict("records")[0]
+    assert Estimate.in_row(row, "r2") == known
+    assert not Estimate.in_row(row, "value").limited
+    assert not Estimate.in_row(record_of(row), "value").limited  # as JSON holds it
+    assert not Estimate.in_row({}, "r2").known
+    assert text_in_row(row, "r2") == "0.250 [0.125, 0.500]"
+    assert text_in_row(row, "r2", "+.2f") == "+0.25 [+0.12, +0.50]"
+    assert text_in_row(row, "r2", ".0%") == "25%"
+    assert text_in_row({"share": np.nan, "voxels": 12_345}, "share", ".0%") == "–"
+    assert text_in_row({"voxels": 12_345}, "voxels") == "12,345"
+    assert text_in_row(row, "roi") == "V1"
+    assert text_in_row(row, "depth") == "–"
+    assert record_of({"a": np.float32(0.5), "b": [np.nan, 1, "x"], "c": known, "d": {"e": np.inf}}) == {
+        "a": 0.5, "b": [None, 1, "x"], "c": 0.25, "c_low": 0.125, "c_high": 0.5, "d": {"e": None},
+    }  # fmt: skip

@@ -159,6 +159,18 @@ def test_canonical_features_are_as_the_formula_says(model, tokens):
     square = np.trace(sizes, axis1=2, axis2=3) / WIDTH
     np.testing.assert_allclose(square.mean(axis=0), 1, atol=1e-6)
     np.testing.assert_allclose(square.mean(axis=1), 1, atol=1e-6)
+    assert gauge.kinds.prod() == pytest.approx(1)  # what kinds have in common is the mixing's
+
+
+@pytest.mark.parametrize("size", [1e-12, 1e12])
+def test_the_size_of_all_features_moves_the_mixing_alone(model, tokens, size):
+    selectors = AnySelectors(model.select().map(torch.Tensor.detach), model.channels.detach())
+    covariances = aligned_covariances(batches(model, tokens))
+    one, other = canonical_gauge(covariances, selectors), canonical_gauge(size * covariances, selectors)
+    np.testing.assert_allclose(other.layers / other.layers[0], one.layers / one.layers[0], rtol=1e-6)
+    np.testing.assert_allclose(other.kinds, one.kinds, rtol=1e-6)
+    mixing = [gauge.layers[0] * gauge.mixing for gauge in (one, other)]
+    np.testing.assert_allclose(size**0.5 * mixing[1], mixing[0], rtol=1e-5, atol=1e-8)
 
 
 def test_features_of_very_unequal_variance_are_balanced_in_few_rounds(monkeypatch):
@@ -193,6 +205,37 @@ def test_steps_that_grow_at_first_are_followed_to_their_fixed_point():
     assert (step @ start).norm() > start.norm()
     np.testing.assert_allclose(found, np.linalg.solve(np.eye(2) - step.numpy(), start), atol=1e-9)
     assert len(rounds) < 10  # 40 steps alone
+
+
+def follow(moves):
+    """Where a step is asked for that moves so far each time, whatever the place, and then no more."""
+    places, moves = [], iter([*moves, 0.0])
+
+    def step(at):
+        places.append(float(at))
+        return at + next(moves)
+
+    found = _fixed_point(step, torch.zeros(1).double())
+    assert float(found) == pytest.approx(places[-1], abs=1e-9)
+    return places
+
+
+def test_the_next_place_is_where_the_last_moves_lead_to_zero():
+    """Of one number that is the secant method: a move of 0.5 and then of 0.2 is 0 at 0.5 + 0.2 / 0.6."""
+    assert follow([0.5, 0.2]) == pytest.approx([0, 0.5, 0.5 + 0.2 / 0.6])
+    # A move that grew at once is followed as well: 0.1 and then 0.3 was 0 half a move before.
+    assert follow([0.1, 0.3]) == pytest.approx([0, 0.1, -0.05])
+    # What would lead further than 1 is not believed: 0.5 and then 0.4 is 0 at 2.5.
+    assert follow([0.5, 0.4]) == pytest.approx([0, 0.5, 0.9])
+
+
+def test_foresight_that_erred_is_taken_back_and_forgotten():
+    places = follow([0.5, 0.2, 0.3, 0.1])
+    assert places[:4] == pytest.approx([0, 0.5, 0.5 + 0.2 / 0.6, 0.7])  # the plain step from 0.5
+    assert places[4] == pytest.approx(0.9)  # from 0.2 at 0.5 and 0.1 at 0.7
+    # A move must be smaller than the last one, not than any.
+    places = follow([0.5, 0.2, 0.05, 0.1])
+    assert places[4] == pytest.approx(places[2] + 0.05)
 
 
 def test_channels_are_ordered_axes_with_a_sign(model, tokens):

@@ -110,3 +110,20 @@ def test_images_that_are_not_there_or_too_few_are_told(planted):
         representational_depth(store, images, ids=images.ids[:3], progress=False)
     with pytest.raises(DataError, match="four images"):
         hsic(torch.ones(3, 3), torch.ones(3, 3))
+
+
+def test_batches_are_as_large_as_memory_allows_and_alike(planted, monkeypatch):
+    """Three layers of three channels at 4 x 4 places and one global token, two bytes each: 306 bytes an image."""
+    sizes, pixels = [], hierarchy_cka._pixels
+    monkeypatch.setattr(hierarchy_cka, "_pixels", lambda *given: sizes.append(len(given[2])) or pixels(*given))
+    for most, expected in ((306 * 40, [32] * 4), (306 * 64, [64] * 2), (306 * 64 - 1, [43, 43, 42]), (1e9, [128])):
+        monkeypatch.setattr(hierarchy_cka, "BATCH_BYTES", most)
+        representational_depth(*planted, progress=False)
+        assert sizes == expected
+        sizes.clear()
+
+
+def test_images_that_do_not_differ_have_no_distance(planted, tmp_path):
+    store, images = planted
+    with pytest.raises(DataError, match="same in all images"):
+        representational_depth(store, ImageSet("one", images.ids, lambda _: images.image(0)), progress=False)

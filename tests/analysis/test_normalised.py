@@ -33,6 +33,8 @@ def test_divides_where_the_ceiling_reaches_the_threshold_and_clips_nothing():
     assert found.masked == 2
     assert found.threshold == 0.05
     assert normalised(r2, ceiling, threshold=0.3).masked == 5
+    ends = normalised(np.full(2, 0.5), np.array([0.0, 1.0]), threshold=1.0)
+    np.testing.assert_array_equal(ends.values, [np.nan, 0.5])
 
 
 def test_a_perfect_model_has_normalised_score_1():

@@ -9,6 +9,7 @@ from scipy.spatial.distance import cdist
 from scipy.stats import pearsonr
 
 from factortopy.analysis import correlation_test, slope_test, surrogate_maps
+from factortopy.analysis.hierarchy import nulls
 from factortopy.analysis.hierarchy.nulls import moran_eigenvectors
 from factortopy.errors import DataError, ShapeError
 
@@ -111,3 +112,33 @@ def test_ten_voxels_are_enough(cortex, known):
     else:
         expected = np.corrcoef(values[:known], cortex[:known, 1])[0, 1]
         assert correlation_test(values, cortex[:, 1], cortex, count=19).value == pytest.approx(expected)
+
+
+def test_a_test_is_of_the_statistic_of_every_surrogate(cortex, monkeypatch):
+    maps, order = smooth_maps(cortex, 2, 15.0, 5), cortex[:, 1].argsort().argsort()
+    surrogates = surrogate_maps(maps[0], cortex, 59, seed=3)
+    null = [np.corrcoef(one, maps[1])[0, 1] for one in surrogates]
+    found = correlation_test(*maps, cortex, count=59, seed=3)
+    assert found.value == pytest.approx(np.corrcoef(*maps)[0, 1])
+    assert found.p == pytest.approx((1 + (np.abs(null) >= abs(found.value)).sum()) / 60)
+    assert (found.low, found.high) == pytest.approx(tuple(np.percentile(null, [2.5, 97.5])))
+    assert (found.surrogates, found.voxels) == (59, 160)
+    levels = {"a": 0.0, "b": 0.4, "c": 1.0}
+    rois = {name: order % 4 == place for place, name in enumerate("abcd")}
+    used = ~rois["d"]
+    x = np.select([rois[name] for name in "abc"], list(levels.values()))[used]
+    slopes = [np.polyfit(x, one, 1)[0] for one in surrogate_maps(maps[0][used], cortex[used], 59, seed=3)]
+    found = slope_test(maps[0], rois, cortex, levels, count=59, seed=3)
+    assert found.voxels == 120
+    assert found.value == pytest.approx(np.polyfit(x, maps[0][used], 1)[0])
+    assert found.p == pytest.approx((1 + (np.abs(slopes) >= abs(found.value)).sum()) / 60)
+    # Of more voxels than eigenvectors can be had of, some are drawn.
+    monkeypatch.setattr(nulls, "MOST_VOXELS", 40)
+    assert correlation_test(*maps, cortex, count=9).voxels == 40
+
+
+def test_one_map_has_correlation_1_and_the_smallest_p(cortex):
+    """The surrogates' equal is the map itself; its negative is as far from 0."""
+    values = smooth_maps(cortex, 1, 15.0, 6)[0]
+    for other in (values, -values):
+        assert correlation_test(values, other, cortex, count=19).p == pytest.approx(1 / 20)

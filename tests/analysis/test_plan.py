@@ -65,6 +65,8 @@ def test_far_from_every_case_is_said(table):
     found = forecast_recovery(2_000, 0.2, table=few).asked  # four times 500, and 9,000 is four and a half times it
     assert found.inside
     assert found.far
+    assert forecast_recovery(1_250, 0.2, table=few).asked.far
+    assert not forecast_recovery(1_000, 0.2, table=few).asked.far  # just twice
 
 
 def test_cases_on_one_line_span_nothing(table):
@@ -87,6 +89,47 @@ def test_repeats_change_the_ceiling_by_its_formula(table):
     assert found == pytest.approx(expected)
     # In this grid the ceiling counts more than images: the fewest images and most repeats are best.
     assert (made.best_in_time.images, made.best_in_time.repeats) == (2_000, 4)
+
+
+@pytest.mark.parametrize(("repeats", "others"), [(1, {2}), (2, {1, 4}), (3, {1, 6}), (4, {1, 2, 8}), (6, {1, 3, 12})])
+def test_once_half_and_twice_the_repeats_are_tried_in_the_same_time(table, repeats, others):
+    made = forecast_recovery(1_200, 0.2, repeats=repeats, table=table)
+    assert {item.repeats: item.images for item in made.same_time} == {each: 1_200 * repeats // each for each in others}
+    longer = {(item.images, item.repeats) for item in made.twice_the_time}
+    assert longer == {(2_400, repeats), (1_200, 2 * repeats)}
+
+
+def test_one_image_is_the_fewest_and_a_ceiling_of_1_the_highest(table):
+    assert not forecast_recovery(1, 1.0, table=table).asked.inside
+    assert [(item.images, item.repeats) for item in forecast_recovery(2, 0.2, table=table).same_time] == [(1, 2)]
+    assert forecast_recovery(1, 0.2, table=table).same_time == ()
+    assert forecast_recovery(2_300, 0.2, table=table) == forecast_recovery(2_300, 0.2, repeats=1, table=table)
+
+
+def test_shortfall_is_the_mean_distance_from_the_best(table):
+    """An error of the slope is best at 0, all else at 1; R^2 against the ceiling does not count."""
+    found = forecast_recovery(2_300, 0.2, table=table).asked
+    good = surface(2_300, 0.2)["depth_r"] - 0.5
+    assert found.shortfall == pytest.approx(np.mean([0.5 - good, 0.5 - good, 0.6 - good, 0.7 - good, 0.8 - good]))
+
+
+@pytest.mark.parametrize(("better", "advised"), [(0.008, 1), (0.012, 2)])
+def test_a_change_that_hardly_helps_is_not_advised(better, advised):
+    """Twice the repeats of half the images are better by so much in all measures."""
+    ceiling = 0.3 / (0.3 + 0.7 / 2)
+    flat = dict.fromkeys(surface(1, 1), 0.5)
+    much = {name: 0.5 + (-better if name == "slope_error" else better) for name in flat}
+    both = (case(2_000, 0.3, **flat), case(1_000, ceiling, **much))
+    assert forecast_recovery(2_000, 0.3, table=both).best_in_time.repeats == advised
+
+
+def test_a_plan_as_json_holds_the_grid_it_is_from(table):
+    made = forecast_recovery(3_000, 0.2, repeats=3, table=table).as_dict()
+    assert made["grid"]["images"] == [500, 9_000]
+    assert made["grid"]["ceiling"] == [0.05, 0.6]
+    assert sorted(made["grid"]["cases"]) == [[images, ceiling] for images in IMAGES for ceiling in CEILINGS]
+    assert (made["network"], made["kind"], made["voxels"]) == ("net", "smooth", 400)
+    assert made["asked"]["images"] == 3_000
 
 
 def test_where_only_images_count_they_are_advised(table):
@@ -121,7 +164,9 @@ def test_a_measure_that_is_missing_stays_missing(table):
     assert np.isfinite(forecast_recovery(2_300, 0.1, table=holes).asked.shortfall)
 
 
-@pytest.mark.parametrize(("images", "ceiling", "repeats"), [(0, 0.2, 1), (10, 20, 1), (10, 0, 1), (10, 0.2, 0)])
+@pytest.mark.parametrize(
+    ("images", "ceiling", "repeats"), [(0, 0.2, 1), (10, 20, 1), (10, 1.5, 1), (10, 0, 1), (10, 0.2, 0)]
+)
 def test_numbers_out_of_range_are_refused(table, images, ceiling, repeats):
     with pytest.raises(DataError, match="divide percentages"):
         forecast_recovery(images, ceiling, repeats=repeats, table=table)

@@ -3,6 +3,7 @@
 from types import SimpleNamespace
 
 import numpy as np
+import pandas
 import pytest
 from scipy import stats
 
@@ -107,11 +108,33 @@ def test_contrast_is_welchs_t_with_control_of_false_discoveries(mapping):
     regions = found.regions().set_index("roi")
     assert regions.loc["FFA", "more"] == (found.significant & (found.t > 0))[:10].sum()
     assert regions.loc["dead", "voxels"] == 0
+    for roi, inside in {**mapping.rois, "all voxels": np.ones(VOXELS, bool)}.items():
+        kept = (faces.mean(axis=0) - houses.mean(axis=0))[inside[USED]]
+        row = regions.loc[roi]
+        assert row["voxels"] == len(kept)
+        assert row["difference"] == pytest.approx(kept.mean() if len(kept) else np.nan, nan_ok=True, abs=1e-5)
+        assert row["more"] == ((adjusted(p) <= 0.05) & (t > 0) & inside[USED]).sum()
+    turned = contrast(mapping, images("house"), images("face"), progress=False).regions().set_index("roi")
+    np.testing.assert_array_equal(turned["less"], regions["more"])
+    np.testing.assert_array_equal(turned["more"], regions["less"])
+    assert regions.loc["FFA", "more"] > 0
+
+
+def test_a_contrast_is_written_voxel_by_voxel_and_roi_by_roi(mapping, tmp_path):
+    found = contrast(mapping, images("face"), images("house-1"), progress=False)
+    assert [path.name for path in found.save(tmp_path)] == ["contrast.csv", "regions.csv"]
+    voxels = pandas.read_csv(tmp_path / "contrast.csv")
+    assert list(voxels["vertex"]) == list(range(VOXELS))
+    assert set(voxels["hemisphere"]) == {"left"}
+    np.testing.assert_allclose(voxels["difference"], found.difference, rtol=1e-5)
+    assert list(pandas.read_csv(tmp_path / "regions.csv")["roi"]) == ["FFA", "PPA", "dead", "all voxels"]
 
 
 def test_contrast_needs_two_of_either(mapping):
     with pytest.raises(DataError, match="second set"):
         contrast(mapping, images("face"), images("house-24"), progress=False)
+    two = images("face").subset(images("face").ids[:2])
+    assert contrast(mapping, two, images("house"), progress=False).images == (2, 25)
 
 
 def test_error_of_a_regions_mean():

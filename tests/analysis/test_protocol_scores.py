@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from tiny_mappings import VOXELS, tiny_mapping
 
-from factortopy.analysis import brain_scores, image_set_scores
+from factortopy.analysis import brain_scores, image_set_scores, image_set_table, other_image_sets, with_image_set
 from factortopy.errors import DataError
 from factortopy.mapping import Mapping
 
@@ -51,6 +51,19 @@ def test_numbers_of_an_area_are_the_formulas_of_its_voxels():
         found = row.voxels, row.left_out, row.r, row.r2_over_nc, row.brain_score
         assert found == pytest.approx(by_hand(mapping, row.area), rel=1e-5)
         assert row.left_out > 0
+
+
+def test_a_voxel_right_at_the_limit_stays_in():
+    """Ceilings are kept in single precision; of 12 repeats this one is 0.3."""
+    ratio, mapping = 0.3 / 0.7 / 12, laion_mapping()
+    ceiling = mapping.dataset["ceiling"].values.copy()
+
+    def kept(value):
+        ceiling[30] = np.float32(value)
+        return brain_scores([mapping.with_variables({"ceiling": ("voxel", ceiling)})])["voxels"][1]
+
+    at = ratio / (ratio + 1 / REPEATS)
+    assert kept(0.9) == kept(at) == kept(0.9999 * at) + 1
 
 
 def test_folds_count_alike_within_a_subject_and_subjects_alike():
@@ -111,3 +124,53 @@ def test_sets_of_images_stand_side_by_side_with_shares_of_what_reaches_the_thres
         assert row.ceiling == pytest.approx(ceiling[known].mean())
         shares = [np.sign(r[i]) * r[i] ** 2 / ceiling[i] for i in np.flatnonzero(known) if ceiling[i] >= 0.25]
         assert row.share == pytest.approx(np.nanmean(shares))
+
+
+def test_scores_on_other_sets_of_images_come_back_as_they_were_put_in():
+    r2 = np.linspace(0, 0.5, VOXELS)
+    own = laion_mapping(seed=1)
+    one = laion_mapping("one", seed=2).with_variables({"r2": ("voxel", r2)})
+    one.dataset.attrs |= {"voxels_not_measured": np.int64(3), "repeats_test": np.array([0, 5])}
+    bare = laion_mapping("bare", seed=3).with_variables({"r2": ("voxel", r2[::-1])})
+    bare = Mapping(bare.dataset.drop_vars("ceiling").assign_attrs(images_test=12))
+    both = with_image_set(with_image_set(own, one, "one"), bare, "bare")
+    assert other_image_sets(own) == {}
+    assert list(other_image_sets(both)) == ["one", "bare"]
+    for variable in ("r2", "r", "ceiling", "drawn_r2"):
+        np.testing.assert_array_equal(both.dataset[variable], own.dataset[variable])
+    for name, put in (("one", one), ("bare", bare)):
+        found = other_image_sets(both)[name].dataset
+        for variable in ("r2", "r", "ceiling", "drawn_r2"):
+            assert (variable in found) == (variable in put.dataset)
+            if variable in found:
+                np.testing.assert_allclose(found[variable], put.dataset[variable])
+        facts = ("subject", "images_test", "voxels_not_measured")
+        assert [found.attrs.get(fact) for fact in facts] == [put.dataset.attrs.get(fact) for fact in facts]
+        assert list(found.attrs["repeats_test"]) == list(put.dataset.attrs["repeats_test"])
+        assert "layer_share" in found
+        assert not [known for known in found.variables if str(known).startswith("other")]
+    # A set of the same name takes the place of the other one; draws are kept where all are as many.
+    fewer = Mapping(bare.dataset.isel(draw=slice(0, 100)))
+    again = other_image_sets(with_image_set(both, fewer, "one"))
+    assert list(again) == ["one", "bare"]
+    np.testing.assert_allclose(again["one"].dataset["r2"], r2[::-1])
+    assert not any("drawn_r2" in found.dataset for found in again.values())
+    undrawn = Mapping(one.dataset.drop_vars("drawn_r2"))
+    assert "drawn_r2" not in other_image_sets(with_image_set(both, undrawn, "undrawn"))["one"].dataset
+    with pytest.raises(DataError, match="own voxels"):
+        with_image_set(own, Mapping(one.dataset.isel(voxel=slice(5))), "fewer")
+
+
+def test_a_table_of_sets_is_of_the_mappings_that_hold_some():
+    own = laion_mapping(seed=1)
+    other = laion_mapping("sub-09", seed=2)
+    both = with_image_set(own, other, "other")
+    assert image_set_table([own]).empty
+    table = image_set_table([own, both], ["own", "both"])
+    assert list(table.columns[:3]) == ["mapping", "roi", "images"]
+    assert set(table["mapping"]) == {"both"}
+    assert list(table["images"]) == ["held out, sub-01", "other"] * 3
+    by_hand = image_set_scores({"held out, sub-01": own, "other": other})
+    np.testing.assert_allclose(table["share"], by_hand["share"])
+    assert list(image_set_table([both, both]).index) == list(range(12))
+    assert image_set_table([both], threshold=0.5)["share"][0] != table["share"][0]

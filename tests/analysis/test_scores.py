@@ -42,6 +42,8 @@ def test_constant_voxels_have_no_score(pair):
 def test_shapes_that_differ_are_refused(pair):
     with pytest.raises(ShapeError, match=r"\(30, 6\) and predictions \(29, 6\)"):
         r_squared(pair[0], pair[1][:29])
+    with pytest.raises(ShapeError, match=r"must both be \(image, voxel\)"):
+        correlation(pair[0][:, 0], pair[1][:, 0])
 
 
 def test_algonauts_score_equals_the_challenge_step_by_step():
@@ -77,8 +79,9 @@ def test_algonauts_score_refuses_percentages_and_other_shapes():
         with pytest.raises(DataError, match="divide percentages"):
             algonauts_score(np.full(3, 0.5), np.full(3, ceiling))
     assert algonauts_score(np.full(3, 0.5), np.ones(3)) == 25
-    with pytest.raises(ShapeError, match=r"must both be \(voxel,\)"):
-        algonauts_score(np.full(3, 0.5), np.full(4, 0.5))
+    for r, ceiling in ((3, 4), ((3, 1), (3, 1)), (0, 0)):
+        with pytest.raises(ShapeError, match=r"must both be \(voxel,\)"):
+            algonauts_score(np.full(r, 0.5), np.full(ceiling, 0.5))
 
 
 def test_the_brain_score_is_the_median_squared_over_the_median_of_the_ceilings_roots():

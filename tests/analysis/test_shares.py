@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 import torch
+from sklearn.metrics import r2_score
 
-from factortopy.analysis import AlignedBatches, shares
+from factortopy.analysis import AlignedBatches, held_out_variables, shares
 from factortopy.analysis.heldout.variables import depth_and_global_parts
 from factortopy.model import ChannelAlign, ChannelMap, FactorTopy, FixedSelectors, Selection
 from factortopy.networks import Tokens
@@ -76,6 +77,40 @@ def test_batches_change_nothing(model, tokens):
     small, whole = shares(model, batches(model, tokens, 1)), shares(model, batches(model, tokens, IMAGES))
     assert torch.allclose(small.layer, whole.layer)
     assert torch.allclose(small.scale, whole.scale)
+
+
+@pytest.mark.parametrize(("spare", "passes"), [(0, 1), (-1, 3)])
+def test_tokens_are_read_again_only_where_memory_does_not_suffice(model, tokens, spare, passes):
+    whole = model.align(tokens)
+    reads, memory = [], sum(part.nbytes for part in whole) + spare
+    held = AlignedBatches(model, lambda: reads.append(1) or (tokens[at : at + 8] for at in range(0, IMAGES, 8)), memory)
+    for _ in range(3):
+        again = list(held)
+        torch.testing.assert_close(torch.cat([batch.global_ for batch in again], dim=1), whole.global_)
+        torch.testing.assert_close(torch.cat([batch.local for batch in again], dim=1), whole.local)
+    assert len(reads) == passes
+
+
+def test_held_out_variables_have_limits_where_they_are_asked_for_and_images_suffice(model, tokens):
+    rng = np.random.default_rng(0)
+    responses = torch.from_numpy(rng.normal(size=(IMAGES, VOXELS))) + model(tokens).detach()
+    rois = {"V1": np.arange(VOXELS) < 2}
+
+    def variables(images, bootstrap):
+        return held_out_variables(model, batches(model, tokens), responses, images, rois, bootstrap)
+
+    names = [f"image {row}" for row in range(IMAGES)]
+    found, predictions = variables(names, 25)
+    np.testing.assert_allclose(predictions, model(tokens).detach(), rtol=1e-5)
+    np.testing.assert_allclose(found["r2"], r2_score(responses, predictions, multioutput="raw_values"), rtol=1e-4)
+    share = shares(model, batches(model, tokens))
+    np.testing.assert_allclose(found["layer_share"], share.layer, rtol=1e-5)
+    np.testing.assert_allclose(found["depth"], share.layer @ torch.tensor([0.0, 0.5, 1.0]).double(), atol=1e-6)
+    assert found["drawn_r2"].shape == (25, 2)
+    assert (found["layer_share_low"] < found["layer_share"]).all()
+    # A trial more of each image tells no more, as far as limits go.
+    for images, bootstrap in ((names, 0), ([f"image {row % 9}" for row in range(IMAGES)], 25)):
+        assert not [name for name in variables(images, bootstrap)[0] if "low" in name or "drawn" in name]
 
 
 def with_gauge(model, layer_factors, scale_factors, mixing):

@@ -151,3 +151,38 @@ def test_voxels_of_a_volume_have_no_average():
         subject_average(pair)
     with pytest.raises(DataError, match="two subjects"):
         subject_average(pair[:1])
+
+
+def test_half_of_the_subjects_is_no_majority():
+    """Two subjects, of which the second lies ten vertices further: V1 of both is where both have it."""
+    average = subject_average(three()[:2]).dataset
+    inside = average["roi_V1"].values
+    # Vertices 0-9 are the first one's alone; 10-19 are V1 of both, 20-29 V1 of the second and V2V3 of the first.
+    assert set(average["vertex"].values[inside]) == set(range(20))
+
+
+def test_numbers_of_images_are_told_as_a_range():
+    pair = [tiny_mapping(0.1, subject="a", images_test=1_200), tiny_mapping(0.2, subject="b", images_test=900)]
+    assert subject_average(pair).dataset.attrs["images_test"] == "900 to 1,200"
+    assert subject_average(three()).dataset.attrs["images_test"] == "30"
+
+
+def test_hemispheres_are_kept_apart():
+    """The same numbers of vertices on both sides."""
+    pair = [tiny_mapping(value, subject=str(value), vertex=np.arange(VOXELS) // 2) for value in (0.1, 0.3)]
+    average = subject_average(pair).dataset
+    assert average.sizes["voxel"] == VOXELS
+    assert list(average["hemisphere"].values) == ["left"] * 30 + ["right"] * 30
+    assert list(average["vertex"].values) == [*range(30), *range(30)]
+    expected = pair[0].dataset["scale_share"].values
+    np.testing.assert_allclose(average["scale_share"], np.concatenate([expected[::2], expected[1::2]]), atol=1e-6)
+
+
+def test_an_roi_that_one_subject_lacks_is_of_the_others():
+    one, other = (tiny_mapping(value, subject=str(value)) for value in (0.1, 0.3))
+    fewer = Mapping(other.dataset.drop_vars("roi_OPA").assign_attrs(rois=["V1", "V2V3", "EBA"]))
+    average = subject_average([one, fewer]).dataset
+    assert average["roi_OPA"].values.sum() == 10
+    row = list(average["region"].values).index("OPA")
+    np.testing.assert_allclose(average["persons_r2"].values[:, row], [0.1, np.nan])
+    assert "persons_slope" not in average  # the second has no line

@@ -11,7 +11,7 @@ from factortopy.errors import DataError, ShapeError
 from factortopy.exchange import AuthorsFile
 from factortopy.exchange.weights import from_paper_weights, to_paper_weights
 from factortopy.fitting import build_paper_model, build_selectors, fit_settings
-from factortopy.model import ChannelAlign, ChannelMap, FactorTopy, FreeSelectors
+from factortopy.model import ChannelAlign, ChannelMap, FactorTopy, FreeSelectors, UnitChannelMap
 from factortopy.networks import Tokens
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -56,6 +56,21 @@ def test_a_channel_map_starts_as_a_linear_layer_of_pytorch_does():
     ours, theirs = ChannelMap(channels, width).weight, torch.nn.Linear(channels, width).weight
     assert ours.abs().max() <= channels**-0.5
     assert float(ours.std()) == pytest.approx(float(theirs.std()), rel=0.05)  # of 10,000 even draws: 0.5 %
+
+
+def test_a_unit_map_starts_with_rows_of_unit_length_and_gives_unit_root_mean_square():
+    generator = torch.Generator().manual_seed(0)
+    variance = torch.linspace(0.1, 5, 50)
+    made = UnitChannelMap(variance, 200)
+    assert float(made.direction.square().sum(dim=1).mean()) == pytest.approx(1, abs=0.06)  # of 10,000 draws: 1.4 %
+    values = made(torch.randn(20_000, 50, generator=generator) * variance.sqrt())
+    assert float(values.square().mean().sqrt()) == pytest.approx(1, rel=0.01)
+
+
+def test_tokens_of_fewer_layers_are_refused(setting):
+    model, tokens, *_ = setting
+    with pytest.raises(ValueError, match="shorter"):
+        model.align(Tokens(tokens.local[:2], tokens.global_[:2]))
 
 
 def test_gradients_equal_the_formula(setting):

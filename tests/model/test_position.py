@@ -31,6 +31,14 @@ def test_a_subset_of_voxels_gets_the_same_code(coordinates):
     assert torch.equal(encode(torch.from_numpy(coordinates[5:9])), encode(torch.from_numpy(coordinates))[5:9])
 
 
+@pytest.mark.parametrize("unit", [1e-3, 1_000])
+def test_the_unit_of_length_does_not_matter(coordinates, unit):
+    """As the longest axis is scaled, metres give what millimetres give."""
+    code = PositionEncoding(BOUNDS)(torch.from_numpy(coordinates))
+    other = PositionEncoding(unit * BOUNDS)(torch.from_numpy(unit * coordinates.astype(float)))
+    np.testing.assert_allclose(other.numpy(), code.numpy(), atol=1e-4)
+
+
 def test_a_flat_axis_gives_no_nan(coordinates):
     flat = coordinates.copy()
     flat[:, 2] = 3.0

@@ -1,5 +1,8 @@
 """The forms of the read-out against each other and against numerical gradients."""
 
+import sys
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
@@ -7,7 +10,7 @@ import torch
 from factortopy.machine import threads
 from factortopy.model import Selection, read_out
 from factortopy.model.places import interpolation
-from factortopy.model.readout import CHUNK_NUMBERS, choose_form
+from factortopy.model.readout import CHUNK_NUMBERS, TRITON_VOXELS, _cells, _chunks, _pieces, choose_form, triton_wins
 
 
 def case(voxels=7, layers=3, batch=2, width=4, height=3, columns=5, space=None, dtype=torch.float64):
@@ -172,10 +175,62 @@ def test_dense_form_never_asks_the_device_for_a_value():
 
 @pytest.mark.parametrize(
     ("device", "grid", "form"),
-    [("cpu", (8, 8), "grouped"), ("cpu", (1, 1), "dense"), ("cuda", (8, 8), "dense"), ("mps", (8, 8), "dense")],
+    [
+        ("cpu", (8, 8), "grouped"),
+        ("cpu", (1, 1), "dense"),
+        ("cpu", (2, 2), "dense"),  # as many tokens as the grouped form reads
+        ("cpu", (1, 5), "grouped"),
+        ("cuda", (8, 8), "dense"),
+        ("mps", (8, 8), "dense"),
+    ],
 )
 def test_the_form_follows_device_and_grid(device, grid, form):
     assert choose_form(torch.device(device), *grid) == form
+
+
+class OnGpu(torch.Tensor):
+    """Tokens that say they lie on a GPU."""
+
+    device = torch.device("cuda")
+
+
+def wins(voxels=TRITON_VOXELS, width=16, dtype=torch.bfloat16, size=None, kind=OnGpu):
+    tokens = torch.zeros(2, 1, width, 3, 3, dtype=dtype).as_subclass(kind)
+    sizes = None if size is None else torch.full((voxels,), size)
+    return triton_wins(tokens, Selection(torch.zeros(voxels, 2), torch.zeros(voxels, 2), torch.zeros(voxels), sizes))
+
+
+def test_triton_is_taken_for_many_voxels_and_tokens_of_16_bits_on_a_gpu_that_runs_it(monkeypatch):
+    module = "factortopy.model.triton_readout"
+    monkeypatch.setitem(sys.modules, module, SimpleNamespace(triton_runs=lambda *_: True))
+    assert wins()
+    assert all(wins(width=width) for width in (32, 64, 128))
+    assert wins(dtype=torch.float16)
+    assert not wins(voxels=TRITON_VOXELS - 1)
+    assert not any(wins(width=width) for width in (8, 17, 24, 256))
+    assert not wins(dtype=torch.float32)
+    assert not wins(size=0.5)
+    assert not wins(kind=torch.Tensor)
+    for lacking in (None, SimpleNamespace(triton_runs=lambda *_: False)):  # not installed; does not run here
+        monkeypatch.setitem(sys.modules, module, lacking)
+        assert not wins()
+
+
+def test_slices_hold_no_more_numbers_than_a_chunk_and_every_voxel_once(monkeypatch):
+    for form in FAST:
+        monkeypatch.setitem(CHUNK_NUMBERS, form, 100)
+    cell = torch.tensor([0] * 40 + [3] + [4] * 15)
+    slices = [voxels for voxels, _ in _cells(cell, 3, 7)]
+    assert [voxel for each in slices for voxel in range(56)[each]] == list(range(56))
+    assert max(each.stop - each.start for each in slices) == 14  # 14 x 7 numbers are 98
+    assert all(len(set(cell[each].tolist())) == 1 for each in slices)
+    # A piece of work ends with the slice that brings it to a quarter of a chunk.
+    cell = torch.repeat_interleave(torch.arange(6), torch.tensor([10, 14, 1, 24, 6, 3]))
+    pieces = [[voxels.stop - voxels.start for voxels, _ in piece] for piece in _pieces(cell, 3, 1)]
+    assert pieces == [[10, 14, 1], [24, 6], [3]]
+    assert [voxel for each in _chunks(30, 7) for voxel in range(30)[each]] == list(range(30))
+    assert [each.stop - each.start for each in _chunks(28, 7)] == [14, 14]
+    assert [each.stop - each.start for each in _chunks(2, 1_000)] == [1, 1]  # one voxel at least
 
 
 def test_corner_weights_sum_to_one_and_find_token_centres():

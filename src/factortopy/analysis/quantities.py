@@ -66,7 +66,7 @@ def map_correlation(
     Returns:
         The correlation, NaN where fewer than three voxels have both or nothing varies; and how many have both.
     """
-    pair = np.stack([left, right]).reshape(2, len(left), -1).astype(np.float64)
+    pair = np.stack([left, right]).reshape(2, len(left), math.prod(left.shape[1:])).astype(np.float64)
     finite = np.isfinite(pair).all(axis=(0, 2))
     if finite.sum() < FEWEST:
         return math.nan, int(finite.sum())
