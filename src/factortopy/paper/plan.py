@@ -19,7 +19,7 @@ PAPER_SUBJECTS = (1, 2, 3)
 SIMULATED_CHANGES: MappingType[str, Any] = {"steps": 40, "validate_every": 20, "width": 32, "components": 32}
 """Of the default recipe: enough to show each figure, far from enough to judge a network."""
 SIMULATED_FINETUNING: MappingType[str, Any] = {
-    "per_class": 10, "validation_per_class": 10, "steps": 25, "validate_every": 25, "learning_rate": 1e-4
+    "per_class": 10, "validation_per_class": 4, "steps": 25, "validate_every": 25, "learning_rate": 1e-4
 }  # fmt: skip
 """Of the paper's 50 images a class, 3,000 steps at 3e-5."""
 SIMULATED_GRID, PAPER_GRID = (4, 4), (8, 8)
