@@ -102,7 +102,8 @@ class Mapping:
         # A Zarr group does not keep the order of its arrays; the attribute does.
         order = {name: index for index, name in enumerate(self.dataset.attrs.get("rois", []))}
         names.sort(key=lambda name: order.get(name, len(order)))
-        return {name: np.asarray(self.dataset[f"{ROI}{name}"].values, dtype=bool) for name in names}
+        # Asked for hundreds of times by one report: a variable is at hand, an array with its coordinates is made anew.
+        return {name: np.asarray(self.dataset.variables[f"{ROI}{name}"].values, dtype=bool) for name in names}
 
     @property
     def voxels(self) -> Voxels:
