@@ -48,15 +48,20 @@ notebooks: $(READY)
 viewer:
 	cd viewer && npm ci --no-audit --no-fund && npm run build
 
-# Not compiled ahead of use: most of what libraries bring is never loaded.
-$(READY): pyproject.toml
+# Not compiled ahead of use: most of what libraries bring is never loaded. Resolved once: one call for all extras.
+define install
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/python -m pip install --quiet --no-compile --editable '.[test]'
-	touch $@
+	$(BIN)/python -m pip install --quiet --no-compile --editable '.[$(1)]'
+	touch $(READY)
+endef
+comma := ,
 
-$(DEVELOPER): $(READY)
-	$(BIN)/python -m pip install --quiet --no-compile --editable '.[dev]'
+$(READY): pyproject.toml
+	$(call install,test)
+
+$(DEVELOPER): pyproject.toml
+	$(call install,test$(comma)dev)
 	touch $@
 
 clean:
