@@ -41,7 +41,7 @@ def run(tmp_path_factory):
     short = demo.fit_settings
 
     def few_steps(**changes):
-        return short(**changes, steps=40, validate_every=20, width=8)
+        return short(**changes, steps=20, validate_every=10, width=8, patches=False)
 
     patch.setattr(demo, "fit_settings", few_steps)
     patch.setattr("factortopy.plot.style.DPI", 60)  # most of the time would go into drawing

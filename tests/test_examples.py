@@ -27,7 +27,7 @@ NAMES = sorted(name for name in ft.__all__ if not inspect.ismodule(getattr(ft, n
 IMAGES = 40
 ROOT = Path(__file__).parents[1]
 PAGES = [path for path in sorted([ROOT / "README.md", *ROOT.glob("docs/*.md")]) if path.is_file()]
-QUICK = {"steps": 3, "bootstrap": 0}
+QUICK = {"steps": 3, "bootstrap": 0, "patches": False}
 
 
 @pytest.fixture(scope="module")
@@ -102,6 +102,8 @@ def here(folder, monkeypatch, tmp_path):
     for path in folder.iterdir():
         os.symlink(path, tmp_path / path.name)
     monkeypatch.setattr(registry, "_DATA_SETS", list(registry._DATA_SETS))  # an example adds one
+    for resolution in ("plot.style.DPI", "reporting._report.DPI"):
+        monkeypatch.setattr(f"factortopy.{resolution}", 50)  # most of the time would go into drawing
     return tmp_path
 
 

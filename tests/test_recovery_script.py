@@ -24,6 +24,7 @@ def scripts(monkeypatch):
     monkeypatch.delenv("FACTORTOPY_SHARED_DATA", raising=False)
 
 
+@pytest.mark.slow  # .ci/run fits a planted subject by the same script, through winning.py
 def test_a_tiny_grid_is_measured_kept_shown_and_planned_from(scripts, tmp_path, monkeypatch, capsys):
     import recovery
 

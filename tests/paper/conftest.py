@@ -11,7 +11,7 @@ from factortopy.networks import load_network
 from factortopy.paper import Study, StudyPlan, members
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "plot"))  # for fake_mapping
-TINY = {"steps": 2, "validate_every": 2, "width": 4, "components": 4}
+TINY = {"steps": 2, "validate_every": 2, "width": 4, "components": 4, "patches": False}
 EVERY = 24
 """Of the vertices of a simulated subject, which are fitted."""
 GONE = "squeezenet-1.1"
@@ -35,6 +35,7 @@ def tiny_networks():
     open_subject, patch = StudyPlan.open_subject, pytest.MonkeyPatch()
     patch.setattr(members, "load_network", load)
     patch.setattr(StudyPlan, "open_subject", open_few)
+    patch.setattr("factortopy.plot.style.DPI", 60)  # most of the time would go into drawing
     yield
     patch.undo()
 
