@@ -161,6 +161,19 @@ def test_rois_of_the_draws_are_means(measured):
     np.testing.assert_allclose(found["drawn_scale"][:, 4], scale.mean(axis=1), atol=1e-5)
 
 
+def test_the_unit_of_responses_does_not_matter(measured):
+    parts = [1e-3 * getattr(measured, name) for name in ("responses", "predictions", "depth", "global_")]
+    small = uncertainty(PredictedParts(*parts, measured.images, measured.rois), resamples=15)
+    for name, values in uncertainty(measured, resamples=15).items():
+        np.testing.assert_allclose(small[name], values, rtol=1e-3, atol=1e-4)
+
+
+def test_a_region_of_one_voxel_has_the_draws_of_it(measured):
+    draws = draw_r2(measured.responses, measured.predictions, draw_images(measured.images, 15))
+    found = draw_roi_r2(measured.responses, measured.predictions, measured.images, {"one": INDEX == 7}, 15)
+    np.testing.assert_allclose(found[:, 0], draws[:, 7], atol=1e-5)
+
+
 def mapping_of(measured, shift=0.0, **attributes):
     predictions = measured.predictions + shift
     changed = PredictedParts(

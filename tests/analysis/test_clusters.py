@@ -68,6 +68,21 @@ def test_as_many_centroids_as_voxels_is_ward_on_the_rows_of_all_cosines():
 
 @pytest.mark.parametrize("way", ["paper", "gauge-free"])
 @pytest.mark.parametrize("centroids", [150, 2_000])
+def test_a_voxels_size_and_the_unit_of_channels_do_not_matter(way, centroids):
+    channels, _ = draw_channels(300, groups=5)
+    one = cluster_channels(channels, 5, way, centroids=centroids)
+    other = cluster_channels(1e-4 * channels, 5, way, centroids=centroids)
+    np.testing.assert_array_equal(one.labels, other.labels)
+    np.testing.assert_allclose(one.similarity, other.similarity)
+    if way == "gauge-free":  # nor does how long a voxel's channels are
+        size = np.random.default_rng(1).lognormal(sigma=2, size=(300, 1))
+        np.testing.assert_allclose(
+            cluster_channels(size * channels, 5, way).similarity, cluster_channels(channels, 5, way).similarity
+        )
+
+
+@pytest.mark.parametrize("way", ["paper", "gauge-free"])
+@pytest.mark.parametrize("centroids", [150, 2_000])
 def test_planted_clusters_are_found(way, centroids):
     channels, planted = draw_channels(1_200, groups=8)
     found = cluster_channels(channels, 8, way, centroids=centroids)

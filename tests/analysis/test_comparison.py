@@ -18,7 +18,7 @@ from factortopy.analysis import (
     winners,
 )
 from factortopy.analysis.comparing.tables import shares_by_depth
-from factortopy.analysis.quantities import map_correlation
+from factortopy.analysis.quantities import finite_mean, map_correlation
 from factortopy.errors import DataError, UnknownNameError
 
 
@@ -254,6 +254,7 @@ def test_correlations_are_of_three_voxels_or_more_that_vary():
         assert np.isnan(found[0])
         assert found[1] == count
     assert np.isnan(map_correlation(np.ones(4), np.arange(4.0))[0])
+    assert map_correlation(1e-5 * left, 1e-5 * right)[0] == pytest.approx(map_correlation(left, right)[0])
     # Components are taken together, each about its own mean.
     pair = np.random.default_rng(0).normal(size=(2, 6, 2)) + np.array([5, -3])
     joined = (pair - pair.mean(axis=1, keepdims=True)).reshape(2, -1)
@@ -301,3 +302,11 @@ def test_any_mapping_that_differs_is_named_with_its_digest_in_short():
     # Ceilings that are unknown of the same voxels are the same.
     unknown = {"ceiling": ("voxel", np.where(np.arange(VOXELS) < 3, np.nan, 0.8))}
     compare([one.with_variables(unknown) for one in same])
+
+
+def test_means_are_of_what_is_finite():
+    values = np.array([[1.0, np.nan, np.inf], [3.0, 5.0, np.nan]])
+    assert finite_mean(values) == 3
+    np.testing.assert_array_equal(finite_mean(values, axis=0), [2, 5, np.nan])
+    assert finite_mean(np.array([np.nan, 7])) == 7
+    assert np.isnan(finite_mean(np.array([])))

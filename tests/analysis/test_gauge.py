@@ -173,6 +173,18 @@ def test_the_size_of_all_features_moves_the_mixing_alone(model, tokens, size):
     np.testing.assert_allclose(size**0.5 * mixing[1], mixing[0], rtol=1e-5, atol=1e-8)
 
 
+def test_a_layer_that_never_varies_changes_nothing_of_the_others(model, tokens):
+    selectors = AnySelectors(model.select().map(torch.Tensor.detach), model.channels.detach())
+    covariances = aligned_covariances(batches(model, tokens))
+    covariances[:, 2] = 0
+    others = [0, 1, 3]
+    fewer = selectors._replace(selection=selectors.selection._replace(layer=selectors.selection.layer[:, others]))
+    whole, part = canonical_gauge(covariances, selectors), canonical_gauge(covariances[:, others], fewer)
+    np.testing.assert_allclose(whole.layers[others] / whole.layers[0], part.layers / part.layers[0], rtol=1e-6)
+    np.testing.assert_allclose(whole.kinds, part.kinds, rtol=1e-6)
+    assert 0.1 < whole.layers[2] / whole.layers[others].log().mean().exp() < 100  # it has a factor, whichever
+
+
 def test_features_of_very_unequal_variance_are_balanced_in_few_rounds(monkeypatch):
     """As those of a network with random weights, which rounds without foresight take hundreds for."""
     rng, count, width = np.random.default_rng(0), 12, 60

@@ -71,6 +71,17 @@ def test_line_rank_correlation_and_monotone_fit_equal_scipy_and_scikit_learn():
     assert found.r2_monotone < found.r2_levels
 
 
+def test_how_far_layers_differ_does_not_matter_to_what_is_explained():
+    """All shares a thousandth as far from their mean: the line is that much flatter, what it explains is the same."""
+    share = shares()
+    near = fit_hierarchy(mapping_of(share.mean() + 1e-3 * (share - share.mean())), ORDER)
+    far = fit_hierarchy(mapping_of(share), ORDER)
+    assert near.slope.value == pytest.approx(1e-3 * far.slope.value)
+    for name in ("r2_line", "r2_monotone", "r2_levels", "spearman"):
+        assert getattr(near, name) == pytest.approx(getattr(far, name), rel=1e-5)
+    assert (near.slope_p, near.spearman_p) == pytest.approx((far.slope_p, far.spearman_p))
+
+
 def test_statsmodels_gives_the_same_line():
     api = pytest.importorskip("statsmodels.api", reason="statsmodels is not installed; SciPy's line is tested")
     share = shares()

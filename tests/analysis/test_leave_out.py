@@ -72,6 +72,15 @@ def test_drop_is_the_difference_of_two_r2(model, tokens, responses, parts):
         np.testing.assert_allclose(found.drop[:, layer], expected, atol=1e-10)
 
 
+def test_the_unit_of_responses_does_not_matter(model, tokens, responses, parts):
+    channels = 1e-3 * model.channels.detach()
+    small = found_by(
+        FactorTopy(model.align, model.selectors, channels, model.factor), tokens, 1e-3 * responses, 1e-3 * parts
+    )
+    for one, other in zip(small, found_by(model, tokens, responses, parts), strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-8)
+
+
 def test_error_of_a_share_is_that_of_a_bootstrap(model, tokens, responses, parts):
     found = found_by(model, tokens, responses, parts).share_error
     rng = np.random.default_rng(0)

@@ -5,6 +5,7 @@ import pytest
 
 from factortopy.analysis import fit_slope, with_training
 from factortopy.analysis.estimates.bootstrap import line_weights
+from factortopy.analysis.estimates.with_training import PlantedErrors
 
 VOXELS, DRAWS = 4_000, 4_000
 INDEX = np.arange(VOXELS)
@@ -113,3 +114,33 @@ def test_the_half_that_is_missed_by_more_counts():
     limits = with_training(values_of(drawn, own), ROIS, HALF, 0)
     # In that half the slope is 1/2, so that the line's may be twice as steep; over both it would be a third steeper.
     assert limits["drawn_slope"].std() > 0.7 * fit_slope(own, ROIS).slope
+
+
+@pytest.mark.parametrize(("slope", "together"), [(0.5, 1.0), (0.8, 0.25), (0.1, 3.0), (1.0, 0.0), (1.5, 0.0)])
+def test_errors_by_hand(slope, together):
+    """Found is a line of planted; of slopes below 0.25 nothing is known, above 1 nothing is drawn together."""
+    planted, half = np.linspace(0, 1, 32), np.arange(32) % 2 == 0
+    errors = PlantedErrors.of(0.1 + slope * planted, planted, np.ones(32, bool), half)
+    assert errors.drawn_together == pytest.approx(together)
+    whole = 0.1 + (slope - 1) * planted
+    np.testing.assert_allclose(errors.whole, whole, atol=1e-12)
+    expected = np.full(32, whole.mean()) if slope < 1 else whole
+    np.testing.assert_allclose(errors.rest, expected, atol=1e-12)
+    sides = [(1 if not below else -1) * whole[part] for below in (False, True) for part in (half, ~half)]
+    reaches = [max(0, *(np.quantile(side, 0.975) for side in pair)) for pair in (sides[:2], sides[2:])]
+    assert (errors.reach(half), errors.reach(half, below=True)) == pytest.approx(tuple(reaches))
+    assert errors.reach(half, share=0.5) == pytest.approx(max(0, *(np.median(side) for side in sides[:2])))
+
+
+@pytest.mark.parametrize(("known", "some"), [(7, False), (8, True)])
+def test_eight_voxels_tell(known, some):
+    planted, half = np.linspace(0, 1, 20), np.arange(20) >= 10
+    found = np.where(np.arange(20) < known, 0.5 * planted, np.nan)
+    errors = PlantedErrors.of(found, planted, np.ones(20, bool), half)
+    assert (errors is not None) == some
+    if some:
+        assert errors.drawn_together == pytest.approx(1)
+        assert np.isfinite(errors.whole).sum() == known
+        assert PlantedErrors.of(found, planted, np.arange(20) > 0, half) is None
+        # Of planted values that are all alike no slope is known.
+        assert PlantedErrors.of(found, np.full(20, 0.5), np.ones(20, bool), half).drawn_together == 0

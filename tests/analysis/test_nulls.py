@@ -65,6 +65,10 @@ def test_eigenvectors_and_surrogates_are_those_of_brainspace():
     np.testing.assert_allclose(np.abs(drawn @ ours), np.tile(coefficients, (3, 1)), atol=1e-9)
 
 
+def test_the_unit_of_length_does_not_matter(cortex):
+    np.testing.assert_allclose(np.abs(moran_eigenvectors(1e-3 * cortex)), np.abs(moran_eigenvectors(cortex)), atol=1e-6)
+
+
 def test_independent_smooth_maps_are_called_related_in_five_per_cent(cortex):
     """Counting voxels calls most of them related; surrogates keep the rate they promise."""
     pairs = smooth_maps(cortex, 500, 20.0, 1).reshape(250, 2, -1)

@@ -87,6 +87,14 @@ def test_ridge_is_that_of_scikit_learn_about_the_mean():
         assert offset[voxel] == pytest.approx(other.intercept_, abs=1e-6)
 
 
+def test_the_unit_of_responses_does_not_matter_to_weights():
+    some = side(np.random.default_rng(3), 2, 40)
+    x, y = some.predictions.astype(float), some.responses.astype(float)
+    (weights, offset), (small, moved) = ridge(x, y, 0.5), ridge(1e-4 * x, 1e-4 * y, 0.5)
+    np.testing.assert_allclose(small, weights, rtol=1e-6)
+    np.testing.assert_allclose(moved, 1e-4 * offset, atol=1e-9)
+
+
 def test_a_large_penalty_gives_the_plain_mean():
     some = side(np.random.default_rng(3), 3, 40)
     weights, _ = ridge(some.predictions, some.responses, 1e9)

@@ -31,6 +31,12 @@ def test_the_mean_scores_zero_and_worse_is_negative(pair):
     assert (r_squared(responses, -responses) < 0).all()
 
 
+def test_the_unit_of_responses_does_not_matter(pair):
+    small = [1e-4 * values for values in pair]
+    np.testing.assert_allclose(r_squared(*small), r_squared(*pair))
+    np.testing.assert_allclose(correlation(*small), correlation(*pair))
+
+
 def test_constant_voxels_have_no_score(pair):
     responses, predictions = pair[0].copy(), pair[1]
     responses[:, 3] = 2.0
