@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from tiny_mappings import DRAWS, ROIS, VOXELS, tiny_mapping
 
-from factortopy.analysis import findings, nothing_found, predicted_at_all, yardstick_table
+from factortopy.analysis import above_chance, findings, nothing_found, predicted_at_all, yardstick_table
 from factortopy.mapping import Mapping
 
 FITTED = np.arange(VOXELS) % 3 != 0
@@ -65,6 +65,10 @@ def test_voxels_are_predicted_where_r2_and_its_lower_limit_are_above_0():
     r2, low = np.array([0.2, 0.2, 0.0, -0.1, 0.2]), np.array([0.1, 0.0, 0.1, 0.1, -0.1])
     np.testing.assert_array_equal(predicted_at_all(r2, low), [True, False, False, False, False])
     np.testing.assert_array_equal(predicted_at_all(r2, None), [True, True, False, False, True])
+    whole = np.linspace(-0.1, 0.2, VOXELS)
+    mapping = tiny_mapping(whole)
+    np.testing.assert_array_equal(above_chance(mapping), whole > 0.05)  # limits lie 0.05 below
+    np.testing.assert_array_equal(above_chance(Mapping(mapping.dataset.drop_vars("r2_low"))), whole > 0)
 
 
 def test_lines_say_that_nothing_was_found_and_where_a_ridge_is_better():
