@@ -216,6 +216,15 @@ def test_the_largest_number_of_clusters_is_a_voxel_each():
     assert cluster_channels(channels, 2).count == 2
 
 
+def test_as_many_centroids_as_rows_are_the_rows_even_of_one_direction():
+    rows = np.array([[1.0, 0], [2, 0], [0, 1], [-1, 0]])
+    for count in (4, 9):
+        groups, centroids = cosine_k_means(rows, count)
+        np.testing.assert_array_equal(groups, range(4))
+        np.testing.assert_array_equal(centroids, rows)
+    assert len(cosine_k_means(rows, 3)[1]) <= 3
+
+
 def test_agreement_is_the_mean_rand_index_with_the_first():
     channels = draw_channels(200)
     starts = [cluster_channels(channels, 6, centroids=20, seed=seed) for seed in range(3)]
@@ -247,12 +256,15 @@ def test_tables_and_facts_are_those_of_the_voxels():
     share = np.bincount(labels[:20][labels[:20] > 0])[1:]
     share = share[share > 0] / share.sum()
     assert facts["effective_clusters"]["V1"] == pytest.approx(np.exp(-(share * np.log(share)).sum()))
+    masks = {"none": labels == 0, "first": labels == 1}
     lone = type(mapping)(
-        data.drop_vars("hemisphere").assign_coords(roi_none=("voxel", np.isin(np.arange(VOXELS), [5, 40])))
+        data.drop_vars("hemisphere").assign_coords({f"roi_{n}": ("voxel", m) for n, m in masks.items()})
     )
-    lone.dataset.attrs["rois"] = [*mapping.rois, "none"]
+    lone.dataset.attrs["rois"] = [*mapping.rois, *masks]
     assert cluster_table(lone, clusters)["left"].isna().all()
-    assert "none" not in cluster_facts(lone, clusters)["effective_clusters"]
+    spread = cluster_facts(lone, clusters)["effective_clusters"]
+    assert "none" not in spread
+    assert spread["first"] == pytest.approx(1)
 
 
 def test_channels_are_those_that_were_trained_or_in_the_canonical_gauge():
