@@ -5,7 +5,7 @@ import torch
 
 from factortopy.errors import DataError
 from factortopy.fitting import fit_settings, fix_selectors
-from factortopy.model import FreeSelectors, PartlyFixedSelectors
+from factortopy.model import FixedSelectors, FreeSelectors, PartlyFixedSelectors
 
 
 @pytest.fixture
@@ -35,6 +35,20 @@ def test_fixed_parts_have_no_gradient_and_the_others_have_one(learnt):
     assert learnt.scale.grad is None
     assert learnt.space.grad.abs().min() > 0
     assert learnt.layer.grad.abs().min() > 0
+
+
+@pytest.mark.parametrize("size", [None, torch.full((5,), 0.3)])
+def test_given_selectors_are_kept_as_a_copy_without_gradient(learnt, size):
+    given = learnt()._replace(size=size)
+    kept = FixedSelectors(given)
+    for found, wanted in zip(kept(), given, strict=True):
+        assert (found is None) == (wanted is None)
+        if wanted is not None:
+            torch.testing.assert_close(found, wanted.detach())
+            assert not found.requires_grad
+    given.space.data.zero_()
+    assert kept().space.abs().min() > 0
+    assert {"space", "layer", "scale"} <= set(kept.state_dict())
 
 
 def test_settings_say_what_is_fixed(learnt):
