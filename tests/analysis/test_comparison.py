@@ -204,6 +204,8 @@ def test_other_ceilings_rois_and_counts_are_refused():
     without = other.dataset.drop_vars("ceiling")
     with pytest.raises(DataError, match=r"noise ceiling \(known and none\)"):
         compare([first, type(first)(without)])
+    with pytest.raises(DataError, match=r"noise ceiling \(none and known\)"):
+        compare([type(first)(without), first])
     with pytest.raises(DataError, match="ROIs"):
         compare([first, type(first)(other.dataset.drop_vars("roi_OPA"))])
     moved = other.dataset.assign_coords(roi_V1=("voxel", np.arange(VOXELS) < 5))

@@ -65,6 +65,21 @@ def test_parts_sum_to_r2_of_every_set():
     assert third.value < 0.1 * everything.value
 
 
+def test_agreement_is_the_correlation_of_parts_between_halves_of_the_test_images():
+    held = held_out(2, 200)
+    found = partition_variance(held, "AB", EVERYTHING, resamples=5, seed=3, progress=False)
+    test, parts = held.test, []
+    for rows in half_rows(test.images, 3):
+        r2 = []
+        for subset in ((0,), (1,), (0, 1)):
+            error = np.square(test.responses - join(held, subset)[0])[rows].sum(axis=0)
+            r2.append(1 - error / np.square(test.responses - test.responses.mean(axis=0))[rows].sum(axis=0))
+        one, other, both = r2
+        parts.append([both - other, both - one, one + other - both])
+    expected = [np.corrcoef(*pair)[0, 1] for pair in zip(*parts, strict=True)]
+    assert found.agreement == pytest.approx(tuple(expected), abs=1e-4)
+
+
 def test_mixing_is_the_textbook_commonality():
     subsets = ((0,), (1,), (2,), (0, 1), (0, 2), (1, 2), (0, 1, 2))
     values = dict(zip(subsets, np.random.default_rng(0).uniform(size=7), strict=True))
