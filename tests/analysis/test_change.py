@@ -121,6 +121,8 @@ def test_tables_hold_what_was_found(tmp_path):
     voxels = list(csv.DictReader((tmp_path / "voxels.csv").open()))
     assert len(voxels) == VOXELS
     assert float(voxels[0]["depth_change"]) == pytest.approx(0.3)
+    assert [int(row["vertex"]) for row in voxels] == list(range(VOXELS))
+    assert [row["hemisphere"] for row in voxels[:2]] == ["left", "right"]
     facts = json.loads((tmp_path / "change.json").read_text())
     assert facts["after"] == "net-finetuned-digits"
     assert facts["simulated"] is False
