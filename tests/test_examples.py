@@ -24,6 +24,8 @@ from factortopy.datasets import registry
 sys.path.insert(0, str(Path(__file__).parent / "datasets"))
 
 NAMES = sorted(name for name in ft.__all__ if not inspect.ismodule(getattr(ft, name)))
+WITH_ALL_BASELINES = ("run_baselines", "estimate_baselines")
+"""Slow: the same calls are tested in tests/baselines."""
 IMAGES = 40
 ROOT = Path(__file__).parents[1]
 PAGES = [path for path in sorted([ROOT / "README.md", *ROOT.glob("docs/*.md")]) if path.is_file()]
@@ -71,7 +73,7 @@ def names(folder):
     images = ft.open_images(folder / "photographs")
     tokens = ft.extract(network, images, folder / "run" / "tokens", progress=False)
     whole = ft.simulate_subject(tokens, planted_channels=4, progress=False)
-    areas = [np.flatnonzero(inside)[:60] for inside in whole.voxels.rois.values()]
+    areas = [np.flatnonzero(inside)[:30] for inside in whole.voxels.rois.values()]
     subject = whole.select(np.unique(np.concatenate(areas)))
     mapping = ft.fit(tokens, subject, **QUICK, progress=False)
     paper = ft.fit(tokens, subject, recipe="paper", **QUICK, progress=False)
@@ -107,7 +109,9 @@ def here(folder, monkeypatch, tmp_path):
     return tmp_path
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.slow] if name in WITH_ALL_BASELINES else []) for name in NAMES]
+)
 def test_the_example_of_every_public_name_runs(name, names, here):
     text = inspect.getdoc(getattr(ft, name)) or ""
     test = doctest.DocTestParser().get_doctest(text, dict(names), name, None, None)
@@ -119,14 +123,22 @@ def test_the_example_of_every_public_name_runs(name, names, here):
 
 @pytest.fixture
 def quickly(names, monkeypatch):
-    """The pages' numbers of images and steps, made small, and a tiny untrained network in the place of the pages'."""
-    fit, tune, views, load = ft.fit, ft.finetune, ft.sample_views(IMAGES), ft.load_network
+    """The pages' numbers of images and steps, made small, and a tiny untrained network in the place of the pages'.
+
+    Reports are without figures: those the example of ``ft.report`` draws.
+    """
+    fit, tune, views, load, report = ft.fit, ft.finetune, ft.sample_views(IMAGES), ft.load_network, ft.report
 
     def stand_in(source, /, *given, **more):
         named = isinstance(source, str) and not Path(source).exists()
         return load("timm/test_vit", untrained=True) if named else load(source, *given, **more)
 
     monkeypatch.setattr(ft, "load_network", stand_in)
+
+    def without_figures(mappings, path, **more):
+        return report(mappings, path, **{"figures": [{} for _ in mappings], **more})
+
+    monkeypatch.setattr(ft, "report", without_figures)
     monkeypatch.setattr(ft, "fit", lambda *given, **more: fit(*given, **more | QUICK))
     monkeypatch.setattr(ft, "finetune", lambda *given: tune(*given, steps=2, validate_every=1, validation_per_class=1))
     monkeypatch.setattr(ft, "sample_views", lambda count: views.subset(views.ids[:count]))
