@@ -50,9 +50,11 @@ def planted(monkeypatch):
             batch = images.ids[start : start + 7]
             take(np.stack([KIND[name] for name in batch]).astype(np.float32), [])
 
-    predictor = SimpleNamespace(run=run, network=None)
+    predictor, asked = SimpleNamespace(run=run, network=None), []
     for module in (contrasting, ranking_module):
-        monkeypatch.setattr(module, "Predictor", SimpleNamespace(of=lambda *_, **__: predictor))
+        of = SimpleNamespace(of=lambda *_, **options: asked.append(options) or predictor)
+        monkeypatch.setattr(module, "Predictor", of)
+    return asked
 
 
 def images(kind):
@@ -75,6 +77,15 @@ def test_ranking_is_of_the_mean_of_the_voxels_above_chance(mapping):
     assert ranking.table["response"][0] == pytest.approx(max(means.values()), abs=1e-6)
     half = (ranking.table["response_high"] - ranking.table["response_low"]) / 2
     np.testing.assert_allclose(half, stats.norm.ppf(0.975) * 0.5, rtol=1e-5)
+
+
+def test_responses_are_z_scored_where_the_mapping_knows_their_mean(mapping, planted):
+    bare = Mapping(mapping.dataset.drop_vars(["response_mean", "response_spread"]))
+    for held in (mapping, bare):
+        rank_images(held, images("face"), "FFA", progress=False, device="cpu")
+        contrast(held, images("face"), images("house"), progress=False, device="cpu")
+    assert [options["z_scored"] for options in planted] == [True, True, False, False]
+    assert all(options["device"] == "cpu" for options in planted)
 
 
 def test_a_region_without_voxels_above_chance_or_that_is_not_there_is_refused(mapping):
