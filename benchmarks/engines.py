@@ -76,10 +76,12 @@ def timed() -> Iterator[np.ndarray]:
 
     thread = threading.Thread(target=watch)
     thread.start()
-    yield took
-    took[0] = time.monotonic() - begun
-    ended.set()
-    thread.join()
+    try:
+        yield took
+    finally:  # a thread that goes on would keep the process
+        took[0] = time.monotonic() - begun
+        ended.set()
+        thread.join()
     took[1] = sum(used.values()) - before - looking[0]
 
 
