@@ -172,14 +172,14 @@ def test_roi_table_holds_the_means(fake):
     mapping, _ = fake
     data, rows = mapping.dataset, {row["ROI"]: row for row in roi_rows(mapping)}
     inside = data["roi_V1"].values
-    assert rows["V1"]["Vertices"] == str(inside.sum())
+    assert rows["V1"]["Voxels"] == str(inside.sum())
     assert rows["V1"]["Mean R²"] == f"{data['r2'].values[inside].mean():.3f}"
     ratio = data["r2"].values[inside].mean() / data["ceiling"].values[inside].mean()
     assert rows["V1"]["R² / ceiling"] == f"{ratio:.3f}"
     weights, layers = data["layer_share"].values[inside], data.sizes["layer"]
     depth = sum(weights[:, layer] * layer / (layers - 1) for layer in range(layers)).mean()
     assert rows["V1"]["Depth (share)"] == f"{depth:.3f}"
-    assert rows["all voxels"]["Vertices"] == f"{data.sizes['voxel']:,}"
+    assert rows["all voxels"]["Voxels"] == f"{data.sizes['voxel']:,}"
 
 
 def test_a_mapping_without_ceiling_and_shares_is_reported(fake, tmp_path):

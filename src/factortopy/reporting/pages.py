@@ -88,7 +88,7 @@ def headline(mapping: Mapping) -> Row:
     about = facts(mapping.dataset)
     numbers: dict[str, Any] = {
         **{name.replace("_", " ").capitalize(): about[name] for name in FACTS if name in about},
-        "Vertices": int(mapping.dataset.sizes["voxel"]),
+        "Voxels": int(mapping.dataset.sizes["voxel"]),
         "Mean R²": estimate(mapping, "r2"),
         **_beside(yardstick_table(mapping).iloc[-1].to_dict()),
         "Mean noise ceiling": estimate(mapping, "ceiling").value,
@@ -139,7 +139,7 @@ def yardstick_rows(mapping: Mapping) -> list[Row]:
     rows = yardstick_table(mapping).to_dict("records")
     if not math.isfinite(rows[-1]["training_mean"]):
         return []
-    own = ({"ROI": row["roi"], "Vertices": row["voxels"], "R²": Estimate.in_row(row, "r2")} for row in rows)
+    own = ({"ROI": row["roi"], "Voxels": row["voxels"], "R²": Estimate.in_row(row, "r2")} for row in rows)
     return [
         {name: text(value) for name, value in {**first, **_beside(row)}.items()}
         for first, row in zip(own, rows, strict=True)
@@ -153,7 +153,7 @@ def image_set_rows(mapping: Mapping) -> list[Row]:
         {
             "ROI": row["roi"],
             "Images": row["images"],
-            "Vertices": text(row["voxels"]),
+            "Voxels": text(row["voxels"]),
             **{heading: text_in_row(row, name) for name, heading in headings.items()},
         }
         for row in image_set_table([mapping]).to_dict("records")
@@ -207,7 +207,7 @@ def _shortened(value: Any) -> str:
 def _roi_row(mapping: Mapping, name: str, inside: np.ndarray) -> Row:
     numbers: dict[str, Any] = {
         "ROI": name,
-        "Vertices": int(inside.sum()),
+        "Voxels": int(inside.sum()),
         "Mean R²": estimate(mapping, "r2", name),
         "Noise ceiling": _mean(mapping, "ceiling", inside),
         "R² / ceiling": _of_ceiling(mapping, name),

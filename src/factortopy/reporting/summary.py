@@ -35,7 +35,7 @@ def summary(mapping: Mapping) -> list[str]:
     attributes, count = mapping.dataset.attrs, mapping.dataset.sizes["voxel"]
     network, subject = (str(attributes.get(name, f"a {name}")) for name in ("network", "subject"))
     whole = {name: estimate(mapping, name) for name in WORTH}
-    said = [f"{network} was mapped onto {count:,} vertices of {subject}."]
+    said = [f"{network} was mapped onto {count:,} voxels of {subject}."]
     if whole["r2"].known:
         of_ceiling = f", {whole['normalised'].value:.0%} of what the noise allows" if whole["normalised"].known else ""
         said.append(
