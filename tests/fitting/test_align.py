@@ -5,6 +5,7 @@ import torch
 
 from factortopy.fitting import Examples, align, expected_trainings, fit_settings, measure_reduction, train_model
 from factortopy.fitting.grain import Grain
+from factortopy.fitting.solved.scan import Noise
 from factortopy.fitting.task import Task
 from factortopy.fitting.training import History
 from factortopy.machine import Machine
@@ -42,14 +43,18 @@ def r2(model, images):
 
 @pytest.mark.parametrize("starts", [1, 3])
 @pytest.mark.parametrize(
-    ("scores", "chosen"),
+    ("signal", "scores", "chosen"),
     [
-        ({55: (40, 0.3)}, 55),
-        ({55: (30, 0.3)}, 55),
-        ({55: (20, 0.3), 27: (20, 0.2)}, 55),
-        ({55: (20, 0.3), 27: (20, 0.3)}, 55),
-        ({55: (20, 0.3), 27: (40, 0.4)}, 27),
-        ({55: (10, 0.3), 27: (10, 0.4)}, 27),
+        (0.5, {55: (40, 0.3)}, 55),
+        (0.5, {55: (30, 0.3)}, 55),
+        (0.5, {55: (20, 0.3), 27: (20, 0.2)}, 55),
+        (0.5, {55: (20, 0.3), 27: (20, 0.3)}, 55),
+        (0.5, {55: (20, 0.3), 27: (40, 0.4)}, 27),
+        (0.5, {55: (10, 0.3), 27: (10, 0.4)}, 27),
+        (0.17, {55: (40, 0.3)}, 55),
+        (0.16, {55: (40, 0.3), 27: (40, 0.2)}, 55),
+        (0.09, {55: (40, 0.3), 27: (40, 0.4)}, 27),
+        (-0.1, {55: (40, 0.3), 27: (40, 0.4)}, 27),
     ],
     ids=[
         "best at the end",
@@ -58,9 +63,13 @@ def r2(model, images):
         "half is no better",
         "half is better",
         "13: too few",
+        "signal enough",
+        "too noisy, half is worse",
+        "too noisy, half is better",
+        "nothing but noise",
     ],
 )
-def test_components_are_halved_while_that_predicts_better(monkeypatch, sides, scores, chosen, starts):
+def test_components_are_halved_while_that_predicts_better(monkeypatch, sides, signal, scores, chosen, starts):
     tried = []
 
     def train(task, grain, reduction, selectors, count):
@@ -74,14 +83,14 @@ def test_components_are_halved_while_that_predicts_better(monkeypatch, sides, sc
         settings, *sides[:2], None, None, torch.nn.Identity(), None, True, Machine.choose("cpu"), kept, False, ""
     )
     reduction = measure_reduction(sides[0], 55, SETTINGS.damping)
-    (model, history), *others = align.train_starts(task, Grain(None, 1.0, sides[:2]), reduction)
+    (model, history), *others = align.train_starts(task, Grain(Noise(1.0, signal), 1.0, sides[:2]), reduction)
     assert tried == [*scores, *[chosen] * (starts - 1)]
     assert [count for count, _ in others] == [chosen] * (starts - 1)
     assert model == history.components == kept.parts["components"].facts["count"] == chosen
     assert history.seconds == len(scores)
     # What is known is not asked again: simulated responses are fitted likewise.
     tried.clear()
-    assert align.train_starts(task, Grain(None, 1.0, sides[:2]), reduction)[0][1].components == chosen
+    assert align.train_starts(task, Grain(Noise(1.0, signal), 1.0, sides[:2]), reduction)[0][1].components == chosen
     assert tried == [chosen] * starts
 
 

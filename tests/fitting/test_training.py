@@ -321,3 +321,17 @@ def test_a_fit_that_runs_out_of_a_gpus_memory_holds_less_and_goes_on(planted, mo
     assert shares == [0.5, 0.25, 0.125]
     assert history.step == [2]
     assert "tokens may now take 12%" in capsys.readouterr().err
+
+
+def test_noise_asks_for_more_decay_and_slower_places():
+    usual = fit_settings()
+    noisy, quiet = usual.for_noise(1.5), usual.for_noise(0.375)
+    assert noisy.align_decay == 4 * usual.align_decay
+    assert noisy.channel_decay == 4 * usual.channel_decay
+    assert noisy.space_learning_rate == usual.space_learning_rate / 2
+    assert quiet.align_decay == usual.align_decay / 4
+    assert quiet.space_learning_rate == usual.space_learning_rate
+    assert noisy.learning_rate == quiet.learning_rate == usual.learning_rate
+    for recipe in ("default", "paper"):
+        as_it_is = fit_settings(recipe, decay_by_noise=False)
+        assert as_it_is.for_noise(3.0) == as_it_is

@@ -24,6 +24,8 @@ START, CHOSEN = "start", "components"
 """Stages: selectors at their start; in how many components the align is trained, also for simulated responses."""
 OVERFITTED = 0.75
 """Part of the steps before which the best one tells that what was learnt after it is noise."""
+BORNE = 1.5
+"""Components that responses may bear, in units of training images times the R^2 of a voxel by one place of one layer."""
 FEWEST = 16
 """Components at least."""
 FEW_IMAGES, TRAININGS = 1_500, 3
@@ -34,10 +36,11 @@ def train_starts(task: Task, grain: Grain, reduction: TokenReduction) -> list[tu
     """Align and selectors of every start, in models of all voxels.
 
     All are trained in as many components as the first align does not overfit. Where validation images are predicted
-    best long before the last step, it has learnt noise since. In half as many components there is less of it to learn:
-    they are halved until that predicts no better.
+    best long before the last step, it has learnt noise since; where responses are noisy, it may at every step. In half
+    as many components there is less of it to learn: they are halved until that predicts no better.
     """
     kept, usual = task.kept(CHOSEN), reduction.count
+    borne = BORNE * len(task.training) * grain.noise.score
 
     def train(count: int) -> tuple[FactorTopy, History]:
         fewer = task if count == usual else task.within(f"components-{count}", f"{count} components")
@@ -45,7 +48,11 @@ def train_starts(task: Task, grain: Grain, reduction: TokenReduction) -> list[tu
 
     selectors, count = _start(task, grain, len(reduction.local)), usual if kept is None else int(kept.facts["count"])
     model, history = train(count)
-    while kept is None and history.best_step < OVERFITTED * task.settings.steps and count // 2 >= FEWEST:
+
+    def too_many() -> bool:
+        return count // 2 >= FEWEST and (history.best_step < OVERFITTED * task.settings.steps or count > borne)
+
+    while kept is None and too_many():
         other, of_half = train(count // 2)
         of_half.seconds += history.seconds
         if max(of_half.validation_r2) <= max(history.validation_r2):
@@ -94,7 +101,7 @@ def _train(
     voxels = task.voxels if grain.trained is None else len(grain.trained.voxels)
     model = build_default_model(task.settings, deepcopy(selectors), voxels, reduction.leading(count))
     training, validation = (replace(side, read=partial(_read_leading, side.read, count)) for side in grain.examples)
-    settings = task.settings.decayed(grain.noise.ridge)
+    settings = task.settings.for_noise(grain.noise.ridge)
     history = task.train(model.to(task.machine.device), (training, validation), settings)
     return _of_voxels(task, grain, model, reduction).to(task.machine.device), history
 

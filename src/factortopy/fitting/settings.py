@@ -10,7 +10,7 @@ from factortopy.storage import sha256_text
 
 Recipe = Literal["default", "paper"]
 RIDGE = 0.75
-"""Best penalty of the closed-form start's regressions for which a recipe's weight decays hold as they are."""
+"""Best penalty of the closed-form start's regressions for which a recipe's decays and rates hold as they are."""
 Place = Annotated[float, Field(ge=-1, le=1)]
 
 
@@ -57,8 +57,9 @@ class FitSettings(Settings):
         channel_decay: weight decay of the channel selectors.
         bias_decay: weight decay of the bias.
         selector_decay: weight decay of the space, layer and scale selectors.
-        decay_by_noise: whether the decays of align and channels are multiplied by ``(ridge / 0.75)^2``, where
-            ``ridge`` is the penalty that predicts best in the closed-form start (recipe ``"default"``).
+        decay_by_noise: whether the decays of align and channels are multiplied by ``(ridge / 0.75)^2`` and the rate of
+            places by ``min(1, 0.75 / ridge)``, where ``ridge`` is the penalty that predicts best in the closed-form
+            start (recipe ``"default"``).
         gradient_clip: largest norm of the gradient; None leaves it.
         softness: weight of the regulariser that keeps selectors soft at first.
         softness_steps: steps over which that weight falls to 0.
@@ -110,13 +111,14 @@ class FitSettings(Settings):
         """Factor of the read-out: a mean over the channels D as the authors', or 1 / sqrt(D)."""
         return 1 / self.width if self.recipe == "paper" else self.width**-0.5
 
-    def decayed(self, ridge: float) -> "FitSettings":
-        """The settings with weight decays in keeping with the noise; see ``decay_by_noise``."""
+    def for_noise(self, ridge: float) -> "FitSettings":
+        """The settings with decays and a rate in keeping with the noise; see ``decay_by_noise``."""
         if not self.decay_by_noise:
             return self
         factor = (ridge / RIDGE) ** 2
         decays = {"align_decay": factor * self.align_decay, "channel_decay": factor * self.channel_decay}
-        return self.model_copy(update=decays)
+        rate = {"space_learning_rate": self.space_learning_rate * min(1.0, RIDGE / ridge)}
+        return self.model_copy(update=decays | rate)
 
 
 _NUMBERS: dict[str, tuple[Any, Any]] = {
