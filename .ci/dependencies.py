@@ -21,6 +21,8 @@ STRICT = re.compile(r"\bA?GPL|Affero|GNU General Public", re.IGNORECASE)
 """Ask for their own terms, unless another licence may be chosen."""
 VENDOR = re.compile(r"^(nvidia|cuda)-|^triton$")
 """What PyTorch's wheels need on Linux: NVIDIA's runtime, under terms of its own, never handed on with this package."""
+LOOKED_AT = {"docutils"}
+"""Its licence was read: public domain and BSD, but for one mode of Emacs under the GPL, which Python never loads."""
 NAME = re.compile(r"[A-Za-z0-9._-]+")
 
 
@@ -87,7 +89,7 @@ def main() -> None:
     if len(every) < 2:
         sys.exit("factortopy is not installed in this Python")
     for name, of in sorted(every.items()):
-        if VENDOR.search(name):
+        if VENDOR.search(name) or name in LOOKED_AT:
             continue
         says = licence(of)
         if not goes(says or of_file(of)):

@@ -25,7 +25,7 @@ START, CHOSEN = "start", "components"
 OVERFITTED = 0.75
 """Part of the steps before which the best one tells that what was learnt after it is noise."""
 BORNE = 1.5
-"""Components that responses may bear, in units of training images times the R^2 of a voxel by one place of one layer."""
+"""Components that responses may bear, in training images times the R^2 of a voxel by one place of one layer."""
 FEWEST = 16
 """Components at least."""
 FEW_IMAGES, TRAININGS = 1_500, 3
