@@ -145,17 +145,19 @@ def test_nothing_to_outline(surface):
     assert label_anchor(flat_sheet(surface.left), nowhere) is None
 
 
-def test_spread_moves_boxes_apart_and_leaves_free_ones():
+@pytest.mark.parametrize("padding", [2.0, 5.0])
+def test_spread_moves_boxes_apart_and_leaves_free_ones(padding):
     generator = np.random.default_rng(0)
     boxes = np.concatenate([generator.uniform(0, 60, (12, 2)), np.full((12, 2), (30.0, 12.0))], axis=1)
     boxes = np.concatenate([boxes, [[900.0, 900.0, 30.0, 12.0]]])
-    shifts = spread(boxes)
+    shifts = spread(boxes, padding)
     low = boxes[:, :2] + shifts
     for first in range(len(boxes)):
         for second in range(first):
             gap = np.abs(low[first] - low[second])
-            assert gap[0] >= 30 or gap[1] >= 12
+            assert gap[0] > 30 + padding - 1e-5 or gap[1] > 12 + padding - 1e-5
     assert not shifts[-1].any()
+    np.testing.assert_array_equal(spread(boxes + (400, -90, 0, 0), padding), shifts)
 
 
 def test_bad_colours_are_refused(surface):

@@ -93,7 +93,8 @@ def settings_cost(
     sides = ", ".join(f"{len(ids):,} {side}" for side, ids in split.to_dict().items())
     facts = {"images": sides, "voxels": f"{len(subject.voxels):,}", "measured on": "short fits and a small ridge"}
     if settings.recipe == "default" and subject.voxels.coordinates is not None:
-        facts["trainings"] = f"{expected_trainings(settings, len(split.train))}; one if the align does not overfit"
+        often = expected_trainings(settings, len(split.train))
+        facts["trainings"] = f"about {often}: one, and others where the align overfits or responses are very noisy"
     return Cost(
         seconds=_seconds(tokens, subject, settings, split, machine, bootstrap) if timed else 0.0,
         memory=_memory(tokens, subject, settings, split, machine),
