@@ -104,6 +104,28 @@ def test_a_fit_that_stopped_in_its_second_start_goes_on_bit_for_bit(sides, tmp_p
     assert all(torch.equal(a, b) for a, b in zip(whole.parameters(), resumed.parameters(), strict=True))
 
 
+def test_a_fit_that_stopped_after_it_diverged_keeps_its_lower_rates(sides, tmp_path, monkeypatch):
+    advance = training_module._Run.advance
+
+    def diverge_once(self, batch):
+        advance(self, batch)
+        if self.step == 7 and self.history.diverged is None:
+            with torch.no_grad():
+                self.model.channels.fill_(float("nan"))
+
+    monkeypatch.setattr(training_module._Run, "advance", diverge_once)
+    whole, expected, *_ = run(sides, "paper")
+    assert expected.diverged is not None
+    assert expected.diverged["step"] == 10
+    with pytest.MonkeyPatch.context() as patch:
+        stop_after(patch, 14)
+        with pytest.raises(Stopped):
+            run(sides, "paper", tmp_path / "state")
+    resumed, history, *_ = run(sides, "paper", tmp_path / "state")
+    assert (history.diverged, history.loss) == (expected.diverged, expected.loss)
+    assert all(torch.equal(a, b) for a, b in zip(whole.parameters(), resumed.parameters(), strict=True))
+
+
 def test_a_fit_that_is_done_is_not_trained_again(sides, tmp_path, monkeypatch):
     first, *_ = run(sides, "default", tmp_path / "state")
     stop_after(monkeypatch, 0)
