@@ -157,7 +157,7 @@ def test_spread_moves_boxes_apart_and_leaves_free_ones(padding):
             gap = np.abs(low[first] - low[second])
             assert gap[0] > 30 + padding - 1e-5 or gap[1] > 12 + padding - 1e-5
     assert not shifts[-1].any()
-    np.testing.assert_array_equal(spread(boxes + (400, -90, 0, 0), padding), shifts)
+    np.testing.assert_array_equal(spread(boxes + np.array([400, -90, 0, 0]), padding), shifts)
 
 
 def test_bad_colours_are_refused(surface):

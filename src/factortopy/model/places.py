@@ -24,8 +24,9 @@ def interpolation(
     """
     x = ((space[:, 0] + 1) * width - 1) / 2
     y = ((space[:, 1] + 1) * height - 1) / 2
-    left = x.detach().floor().clamp(min=-1, max=width - 1)
-    top = y.detach().floor().clamp(min=-1, max=height - 1)
+    # A place that diverged has weights of NaN, which its loss shows; an index of NaN would end the program.
+    left, top = (at.detach().floor().nan_to_num(nan=-1.0) for at in (x, y))
+    left, top = left.clamp(min=-1, max=width - 1), top.clamp(min=-1, max=height - 1)
     right, down = x - left, y - top
     weights = torch.stack([(1 - down) * (1 - right), (1 - down) * right, down * (1 - right), down * right], dim=-1)
     return top.long(), left.long(), weights
