@@ -122,7 +122,7 @@ def overheads(file: Path, engines: list[str], seconds: float, seeds: int) -> dic
         found |= {"items": len(fits), f"{name}_loop_seconds_an_item": round(each[0], 2)}
         found |= {f"{name}_overhead": round(more[0], 3), f"{name}_overhead_of_processor": round(more[1], 3)}
         found |= {f"{name}_seconds_an_item": round(more[0] * each[0], 2)}
-        found |= {f"{name}_outside_of_tasks": round(whole[0] / worked - 1, 3)}
+        found |= {f"{name}_outside_of_tasks": round(float(whole[0]) / worked - 1, 3)}
         print(engine, found, file=sys.stderr, flush=True)
     return found
 
