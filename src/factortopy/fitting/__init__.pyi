@@ -37,6 +37,7 @@ from .solved.memory import reduction_memory as reduction_memory
 from .solved.patches import components_memory as components_memory
 from .solved.patches import may_judge as may_judge
 from .solved.scan import ridge_at_edge as ridge_at_edge
+from .solved.shrinkage import SHRUNK_IMAGES as SHRUNK_IMAGES
 from .start import start_memory as start_memory
 from .task import usual_components as usual_components
 from .token_cache import join_tokens as join_tokens

@@ -11,6 +11,7 @@ from factortopy.fitting.examples import Examples
 from factortopy.fitting.reduction import PrincipalComponents, TokenReduction, as_stored
 from factortopy.fitting.settings import FitSettings
 from factortopy.fitting.solved.candidates import Channels, select_and_solve
+from factortopy.fitting.solved.shrinkage import SHRUNK_IMAGES, shrink
 from factortopy.fitting.token_cache import join_tokens
 from factortopy.machine import seeded
 from factortopy.model import (
@@ -184,19 +185,26 @@ def solve_model(
     groups: Int[np.ndarray, "N"],
     device: torch.device,
     *,
+    shrinks: bool,
     progress: bool,
 ) -> FactorTopy:
     """The model of voxels without coordinates, in closed form; see :mod:`factortopy.fitting.solved.candidates`."""
     stored, reduce = as_stored(images, reduction)
     tokens = all_components(stored, lambda batch: reduce.apply(batch.to(device)), device, progress)
-    channels = select_and_solve(
-        tokens,
-        images.all_responses(device),
-        repeats.to(device),
-        groups,
-        lambda selection: fix_selectors(settings, FixedSelectors(selection))(),
-        progress,
-    )
+    responses, repeats = images.all_responses(device), repeats.to(device)
+
+    def change(selection: Selection) -> Selection:
+        return fix_selectors(settings, FixedSelectors(selection))()
+
+    def fit(some: Int[Tensor, "some"], few: Int[Tensor, "few"], progress: bool = False) -> Channels:
+        own = responses[some][:, few.to(device)]
+        return select_and_solve(tokens[some], own, repeats[some], groups[few.cpu().numpy()], change, progress)
+
+    if shrinks and len(repeats) <= SHRUNK_IMAGES:
+        channels = shrink(fit, tokens, responses, repeats, groups, progress)
+    else:
+        every, voxels = (torch.arange(count, device=device) for count in responses.shape)
+        channels = fit(every, voxels, progress)
     return build_solved_model(settings, channels, reduction)
 
 

@@ -209,5 +209,7 @@ def _solve(task: Task) -> Trained:
     images, repeats = distinct_images(task.training, *([task.validation] if task.refit else []))
     reduction = reduction_of(replace(task, training=images)).to(device)
     groups = np.zeros(task.voxels, int) if task.groups is None else task.groups
-    model = solve_model(task.settings, images, repeats, reduction, groups, device, progress=task.progress)
+    # A factor of all channels of a group changes nothing that a rough fit is asked for.
+    how = {"shrinks": task.settings.shrinkage and not task.rough, "progress": task.progress}
+    model = solve_model(task.settings, images, repeats, reduction, groups, device, **how)
     return Trained(model.to(task.machine.device), History(seconds=time.perf_counter() - started), reduction)

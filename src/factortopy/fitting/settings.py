@@ -40,6 +40,8 @@ class FitSettings(Settings):
             images, or stay as trained, on voxels (recipe ``"default"``).
         patches: whether voxels may read patches of the image with a size, by channels of every component, where that
             predicts the validation images of few better (recipe ``"default"`` with topology and ``closed_form``).
+        shrinkage: whether predictions from few images are drawn towards the mean by what comes true of them in images
+            that are left out (recipe ``"default"`` without coordinates).
         starts: times that align and selectors are trained, each from random numbers of its own (recipe ``"default"``
             with ``closed_form``). What they select is averaged, and channels are solved in all their aligns together.
         loss: ``"squared"`` error, or ``"smooth_l1"`` with beta 0.1.
@@ -80,6 +82,7 @@ class FitSettings(Settings):
     parcels: int = Field(ge=0)
     closed_form: bool
     patches: bool
+    shrinkage: bool = False
     starts: int = Field(default=1, ge=1)
     loss: Literal["squared", "smooth_l1"]
     steps: int = Field(ge=1)
@@ -144,6 +147,7 @@ _NUMBERS: dict[str, tuple[Any, Any]] = {
     "parcels": (0, 1_024),
     "closed_form": (False, True),
     "patches": (False, True),
+    "shrinkage": (False, True),
 }
 """Of the recipes ``"paper"`` and ``"default"``."""
 RECIPES: dict[Recipe, dict[str, Any]] = {

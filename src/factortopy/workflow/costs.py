@@ -10,6 +10,7 @@ from factortopy.analysis import has_limits
 from factortopy.fitting import (
     COMPONENTS,
     PATCHES,
+    SHRUNK_IMAGES,
     SOLVED_WIDTH,
     VOXELS,
     FitSettings,
@@ -110,7 +111,9 @@ def _seconds(
     by_voxels = max(1.0, len(subject.voxels) / SAMPLE_VOXELS)
     trains_parcels = settings.parcels and settings.topology and settings.closed_form
     reads = _may_read_patches(tokens, subject, settings, split)
-    asked, few_steps = settings, {"steps": STEPS, "validate_every": STEPS, "patches": reads}
+    few_steps = {"steps": STEPS, "validate_every": STEPS, "patches": reads}
+    few_steps["shrinkage"] = settings.shrinkage and len(split.train) + len(split.validation) <= SHRUNK_IMAGES
+    asked = settings
     settings = settings.model_copy(update=few_steps)
     # As images and voxels decide it, so that it does not hang on the chance of a few steps.
     known = {PATCHES: Part({}, {"read": True})} if reads else {}

@@ -87,21 +87,28 @@ class Design(NamedTuple):
     mean: Float[Tensor, "F"]
 
 
-def design(tokens: Tokens, selection: Selection, repeats: Float[Tensor, "n"]) -> Design:
-    """What one voxel's selection (of one row) reads from components of tokens."""
+def read_blocks(tokens: Tokens, selection: Selection) -> tuple[Float[Tensor, "n F"], Float[Tensor, "F"]]:
+    """What one voxel's selection (of one row) reads, blocks side by side, and the weight of each component."""
     alone = selection._replace(layer=torch.ones_like(selection.layer[:, :1]), scale=torch.zeros_like(selection.scale))
     pool = reading_matrix(alone, *tokens.local[0].shape[-2:])[0, 0, :-1]
     blocks = [*(layer.flatten(2) @ pool.to(layer.dtype) for layer in tokens.local), *tokens.global_]
-    widths = torch.tensor([block.shape[1] for block in blocks], device=pool.device)
-    features, mean = centre(torch.cat(blocks, dim=1).to(pool.dtype), repeats.to(pool.dtype))
-    squares = features.square().mean(dim=0).split(widths.tolist())
-    factor = torch.stack([block.sum().clamp(min=1e-12).rsqrt() for block in squares]).repeat_interleave(widths)
     weight = torch.cat([(1 - selection.scale) * selection.layer[0], selection.scale * selection.layer[0]])
-    weight = weight.repeat_interleave(widths)
+    widths = torch.tensor([block.shape[1] for block in blocks], device=pool.device)
+    return torch.cat(blocks, dim=1).to(pool.dtype), weight.repeat_interleave(widths)
+
+
+def design(tokens: Tokens, selection: Selection, repeats: Float[Tensor, "n"]) -> Design:
+    """The same, centred, and each block scaled to a mean square of 1 over images before it is weighed."""
+    read, weight = read_blocks(tokens, selection)
+    features, mean = centre(read, repeats.to(read.dtype))
+    widths = [layer.shape[1] for layer in (*tokens.local, *tokens.global_)]
+    squares = features.square().mean(dim=0).split(widths)
+    factor = torch.stack([block.sum().clamp(min=1e-12).rsqrt() for block in squares])
+    factor = factor.repeat_interleave(torch.tensor(widths, device=factor.device))
     return Design(features * factor * weight, factor, weight, mean)
 
 
-def _row(selection: Selection, voxel: int, like: Tensor) -> Selection:
+def row_of(selection: Selection, voxel: int, like: Tensor) -> Selection:
     """One voxel's selection, in the type and on the device of a tensor."""
     return selection.map(lambda part: part[voxel : voxel + 1].to(like))
 
@@ -121,7 +128,7 @@ def score(
     scores = []
     with progress_bar("Candidates", len(tried.scale), show=progress) as advance:
         for number in range(len(tried.scale)):
-            one = _row(tried, number, responses)
+            one = row_of(tried, number, responses)
             spectrum = decompose(design(tokens, one, repeats).features, repeats)
             scores.append(leave_one_out(spectrum, responses).cpu())
             advance()
@@ -230,7 +237,7 @@ def solve(
     with progress_bar("Channels", len(shared.scale), show=progress) as advance:
         for number in range(len(shared.scale)):
             members = torch.from_numpy(np.flatnonzero(labels == number)).to(y.device)
-            one = _row(shared, number, y)
+            one = row_of(shared, number, y)
             read = design(tokens, one, repeats)
             spectrum = decompose(read.features, repeats)
             score = leave_one_out(spectrum, y[:, members])
