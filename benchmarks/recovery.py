@@ -203,12 +203,16 @@ def settings_of(recipe: str, seed: int, options: argparse.Namespace) -> FitSetti
     """Settings of a fit with its budget of steps; the oracle's are the default recipe's."""
     own = fit_settings("paper" if recipe == "paper" else "default")
     steps = options.paper_steps if recipe == "paper" else options.default_steps
+    if steps is None:
+        return own.model_copy(update={"seed": seed})
     looks = max(1, min(own.validate_every, steps // 6))
-    return own.model_copy(update={"seed": seed, "steps": steps, "validate_every": looks})
+    return own.model_copy(update={"seed": seed, "steps": steps, "passes": None, "validate_every": looks})
 
 
 def budget(settings: FitSettings) -> str:
     """Steps and images a step, beside the recipe's own number of steps where that is another."""
+    if settings.passes is not None:
+        return f"{settings.steps:,} x {settings.batch_size} or {settings.passes:g} passes"
     own = fit_settings(settings.recipe).steps
     of = "" if settings.steps == own else f" of {own:,}"
     return f"{settings.steps:,}{of} x {settings.batch_size}"
@@ -252,7 +256,7 @@ def main() -> None:
     add("--channels", type=int, default=32, help="planted channels")
     add("--voxels", type=int, help="so many voxels, evenly spread; all if left out")
     add("--paper-steps", type=int, default=fit_settings("paper").steps, metavar="N")
-    add("--default-steps", type=int, default=fit_settings().steps, metavar="N")
+    add("--default-steps", type=int, metavar="N", help="as many as images ask for if left out")
     add("--draws", type=int, default=DRAWS, metavar="N", help="of test images, for limits; 0 for none")
     add("--device", help="cuda, mps or cpu; the best there is if left out")
     add("--show", action="store_true", help="run nothing; show, draw and write what there is")

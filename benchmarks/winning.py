@@ -30,7 +30,6 @@ import torch
 from himalaya.kernel_ridge import KernelRidgeCV
 
 import factortopy as ft
-from factortopy.fitting import fit_settings
 from laboratory import KINDS, Results, markdown, write_table
 from recovery import DRAWS, run_all
 from recovery_summary import share
@@ -90,7 +89,7 @@ def planted_cases(options: argparse.Namespace) -> list[dict]:
     asked = argparse.Namespace(
         **{name: getattr(options, name) for name in ("photographs", "work", "voxels", "kinds", "seeds")},
         tokens=options.tokens, cases=options.planted, networks=None if options.tokens else ["squeezenet-1.1"],
-        channels=32, recipes=recipes, paper_steps=options.paper_steps or 1, default_steps=fit_settings().steps,
+        channels=32, recipes=recipes, paper_steps=options.paper_steps or 1, default_steps=None,
         device=None, draws=options.draws,
     )  # fmt: skip
     results = Results(options.work / "recovery.jsonl")

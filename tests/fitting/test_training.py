@@ -272,6 +272,17 @@ def test_noisy_responses_are_fitted_with_stronger_decay(planted):
     assert clean.ridge < 0.5
 
 
+def test_many_images_are_gone_through_as_often_as_few(planted):
+    """300 training images, twice, in steps of 30; steps that are asked for stay as they are."""
+    changes = {"width": 4, "batch_size": 30, "validate_every": 2, "patience": None, "patches": False, "components": 8}
+    assert run(planted, steps=4, passes=2.0, **changes)[1].step[-1] == 20
+    assert run(planted, steps=4, **changes)[1].step[-1] == 4
+    usual = fit_settings()
+    assert [usual.for_images(images).steps for images in (100, 1_600, 1_601, 9_000)] == [300, 300, 301, 1_688]
+    assert fit_settings(steps=50).for_images(9_000).steps == 50
+    assert fit_settings("paper").for_images(9_000) == fit_settings("paper")
+
+
 def test_parcels_of_fewer_than_four_voxels_are_not_trained_on():
     tokens, responses, *others = plant(True)
     noisy = responses + 3 * torch.randn(responses.shape, generator=torch.Generator().manual_seed(4))

@@ -1,5 +1,6 @@
 """Settings of a fit: frozen, validated, saved with every result."""
 
+import math
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
@@ -46,6 +47,8 @@ class FitSettings(Settings):
             with ``closed_form``). What they select is averaged, and channels are solved in all their aligns together.
         loss: ``"squared"`` error, or ``"smooth_l1"`` with beta 0.1.
         steps: optimisation steps at most.
+        passes: times that all training images are gone through, where ``steps`` are too few for it: there are more then
+            (recipe ``"default"``). None, as where ``steps`` are asked for, leaves these.
         batch_size: images per step.
         learning_rate: of the channel align and the channel selectors (AdamW).
         space_learning_rate: of the space selector.
@@ -86,6 +89,7 @@ class FitSettings(Settings):
     starts: int = Field(default=1, ge=1)
     loss: Literal["squared", "smooth_l1"]
     steps: int = Field(ge=1)
+    passes: float | None = Field(default=None, gt=0)
     batch_size: int = Field(ge=1)
     learning_rate: float = Field(gt=0)
     space_learning_rate: float = Field(gt=0)
@@ -114,6 +118,13 @@ class FitSettings(Settings):
         """Factor of the read-out: a mean over the channels D as the authors', or 1 / sqrt(D)."""
         return 1 / self.width if self.recipe == "paper" else self.width**-0.5
 
+    def for_images(self, images: int) -> "FitSettings":
+        """The settings with as many steps as so many training images ask for; see ``passes``."""
+        if self.passes is None:
+            return self
+        steps = max(self.steps, math.ceil(self.passes * images / self.batch_size))
+        return self.model_copy(update={"steps": steps, "passes": None})
+
     def for_noise(self, ridge: float) -> "FitSettings":
         """The settings with decays and a rate in keeping with the noise; see ``decay_by_noise``."""
         if not self.decay_by_noise:
@@ -128,6 +139,7 @@ _NUMBERS: dict[str, tuple[Any, Any]] = {
     "width": (128, 64),
     "loss": ("smooth_l1", "squared"),
     "steps": (20_000, 300),
+    "passes": (None, 12.0),
     "batch_size": (8, 64),
     "learning_rate": (1e-3, 1e-2),
     "space_learning_rate": (1e-3, 2e-2),
@@ -176,7 +188,8 @@ def fit_settings(recipe: Recipe = "default", **changes: Any) -> FitSettings:
     """
     if recipe not in RECIPES:
         raise UnknownNameError("recipe", recipe, RECIPES)
-    settings = FitSettings.checked(recipe=recipe, **{**RECIPES[recipe], **changes})
+    asked = {"passes": None} | changes if "steps" in changes else changes
+    settings = FitSettings.checked(recipe=recipe, **{**RECIPES[recipe], **asked})
     if settings.starts > 1 and not settings.closed_form:
         raise DataError(
             f"setting starts = {settings.starts}: channels of several starts are solved in closed form together, "

@@ -172,6 +172,7 @@ def fit_model(
         subject = replace(subject, voxels=subject.voxels.bounded_alone())
     if subject.voxels.coordinates is None and selection is None and settings.recipe == "default":
         settings = without_coordinates(settings)
+    settings = settings.for_images(len(split.train))
     examples = split_examples(tokens, subject, split)
     made_of = fit_identity(tokens, subject, split, settings, selection, machine, start)
     state = None if checkpoint is None else Checkpoint(checkpoint, sha256_text(json.dumps(made_of)))
