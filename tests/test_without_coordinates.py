@@ -66,6 +66,15 @@ def test_a_fit_is_saved_made_again_and_predicts_as_ever(tokens, fitted, tmp_path
     assert loaded.settings["damping"] == 10.0
 
 
+def test_predictions_from_few_images_are_drawn_towards_the_mean_by_group_unless_asked_not_to(tokens, subject, fitted):
+    alone = fit_model(tokens, subject, fit_settings(shrinkage=False), bootstrap=0, progress=False)
+    drawn = fitted.predictions.std(axis=0) / alone.predictions.std(axis=0)
+    assert (drawn < 1 + 1e-4).all()
+    assert drawn.min() < 0.9
+    for group in (slice(0, 3), slice(3, 7)):
+        np.testing.assert_allclose(drawn[group], drawn[group].mean(), rtol=1e-3)
+
+
 def test_what_was_assumed_is_said_everywhere(fitted, tmp_path):
     said = "no coordinates: places, layers and scales are free by unit with a prior shared by"
     assert f"{said} the units of a group (2 groups)" in facts_line(fitted.mapping.dataset)

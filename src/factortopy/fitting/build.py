@@ -196,15 +196,14 @@ def solve_model(
     def change(selection: Selection) -> Selection:
         return fix_selectors(settings, FixedSelectors(selection))()
 
-    def fit(some: Int[Tensor, "some"], few: Int[Tensor, "few"], progress: bool = False) -> Channels:
+    def fit(some: Int[Tensor, "some"], few: Int[Tensor, "few"]) -> Channels:
         own = responses[some][:, few.to(device)]
-        return select_and_solve(tokens[some], own, repeats[some], groups[few.cpu().numpy()], change, progress)
+        return select_and_solve(tokens[some], own, repeats[some], groups[few.cpu().numpy()], change, progress=False)
 
     if shrinks and len(repeats) <= SHRUNK_IMAGES:
         channels = shrink(fit, tokens, responses, repeats, groups, progress)
     else:
-        every, voxels = (torch.arange(count, device=device) for count in responses.shape)
-        channels = fit(every, voxels, progress)
+        channels = select_and_solve(tokens, responses, repeats, groups, change, progress)
     return build_solved_model(settings, channels, reduction)
 
 
