@@ -279,6 +279,8 @@ def test_many_images_are_gone_through_as_often_as_few(planted):
     assert run(planted, steps=4, **changes)[1].step[-1] == 4
     usual = fit_settings()
     assert [usual.for_images(images).steps for images in (100, 1_600, 1_601, 9_000)] == [300, 300, 301, 1_688]
+    assert [usual.for_images(images).gradient_clip for images in (1_600, 1_601)] == [None, 0.5]
+    assert fit_settings(gradient_clip=2.0).for_images(9_000).gradient_clip == 2
     assert fit_settings(steps=50).for_images(9_000).steps == 50
     assert fit_settings("paper").for_images(9_000) == fit_settings("paper")
 

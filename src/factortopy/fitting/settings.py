@@ -12,6 +12,8 @@ from factortopy.storage import sha256_text
 Recipe = Literal["default", "paper"]
 RIDGE = 0.75
 """Best penalty of the closed-form start's regressions for which a recipe's decays and rates hold as they are."""
+CLIP = 0.5
+"""Largest norm of the gradient in long trainings: at high rates, one leap of all places can cost what was learnt."""
 Place = Annotated[float, Field(ge=-1, le=1)]
 
 
@@ -48,7 +50,7 @@ class FitSettings(Settings):
         loss: ``"squared"`` error, or ``"smooth_l1"`` with beta 0.1.
         steps: optimisation steps at most.
         passes: times that all training images are gone through, where ``steps`` are too few for it: there are more then
-            (recipe ``"default"``). None, as where ``steps`` are asked for, leaves these.
+            and gradients are clipped at 0.5 (recipe ``"default"``). None leaves both, as where ``steps`` are asked for.
         batch_size: images per step.
         learning_rate: of the channel align and the channel selectors (AdamW).
         space_learning_rate: of the space selector.
@@ -122,8 +124,10 @@ class FitSettings(Settings):
         """The settings with as many steps as so many training images ask for; see ``passes``."""
         if self.passes is None:
             return self
-        steps = max(self.steps, math.ceil(self.passes * images / self.batch_size))
-        return self.model_copy(update={"steps": steps, "passes": None})
+        steps, changes = math.ceil(self.passes * images / self.batch_size), dict[str, Any](passes=None)
+        if steps > self.steps:
+            changes |= {"steps": steps, "gradient_clip": self.gradient_clip or CLIP}
+        return self.model_copy(update=changes)
 
     def for_noise(self, ridge: float) -> "FitSettings":
         """The settings with decays and a rate in keeping with the noise; see ``decay_by_noise``."""
