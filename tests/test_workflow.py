@@ -9,7 +9,7 @@ import torch
 from sklearn.metrics import r2_score
 
 from factortopy.errors import DataError, UnknownNameError
-from factortopy.fitting import History, fit_settings, training
+from factortopy.fitting import History, default_split, fit_settings, training
 from factortopy.fitting.solved import scan
 from factortopy.images import Split, split_images
 from factortopy.machine import Machine
@@ -202,6 +202,24 @@ def test_a_fit_to_a_folder_is_made_once_and_never_mistaken(tokens, subject, tmp_
         fit_to_folder(tokens, subject, tmp_path / "mapping", other, progress=False)
     replaced = fit_to_folder(tokens, subject, tmp_path / "mapping", other, overwrite=True, bootstrap=0, progress=False)
     assert replaced.settings["width"] == 5
+
+
+@pytest.mark.parametrize("placed", [True, False])
+def test_what_data_change_of_the_settings_is_kept_with_the_mapping_and_makes_no_other_fit(
+    tokens, subject, tmp_path, monkeypatch, placed
+):
+    """More steps where images ask for them, and what is solved where no coordinates are known."""
+    if not placed:
+        subject = load_arrays(subject.responses, tokens.image_ids, name="arrays")
+    settings, images = fit_settings(**FAST, passes=9.0), len(default_split(tokens, subject).train)
+    mapping = fit_to_folder(tokens, subject, tmp_path / "mapping", settings, bootstrap=0, progress=False)
+    assert mapping.settings["steps"] == -(-9 * images // 16) > FAST["steps"]
+    assert mapping.settings["topology"] is placed
+    monkeypatch.setattr("factortopy.workflow.folder.fit_model", None)  # nothing is fitted again
+    again = fit_to_folder(tokens, subject, tmp_path / "mapping", settings, bootstrap=0, progress=False)
+    np.testing.assert_array_equal(again.dataset["r2"], mapping.dataset["r2"])
+    monkeypatch.setattr(costs, "_seconds", lambda tokens, subject, settings, *_: settings.steps)
+    assert estimate_fit(tokens, subject, device="cpu", **FAST, passes=9.0).seconds == mapping.settings["steps"]
 
 
 def test_a_fits_cost_is_known_before(tokens, subject):

@@ -1,5 +1,7 @@
 """Both recipes learn a planted subject; training is repeatable and stops where validation is best."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -277,12 +279,17 @@ def test_many_images_are_gone_through_as_often_as_few(planted):
     changes = {"width": 4, "batch_size": 30, "validate_every": 2, "patience": None, "patches": False, "components": 8}
     assert run(planted, steps=4, passes=2.0, **changes)[1].step[-1] == 20
     assert run(planted, steps=4, **changes)[1].step[-1] == 4
+    training, validation, _ = sides(planted)
+    twice = replace(training, image=np.arange(300) // 2)  # two trials of each of 150
+    settings = fit_settings(steps=4, passes=2.0, **changes)
+    of_trials = train_model(settings, twice, validation, planted[2], BOUNDS, progress=False).history
+    assert of_trials.step[-1] == 10
     usual = fit_settings()
-    assert [usual.for_images(images).steps for images in (100, 1_600, 1_601, 9_000)] == [300, 300, 301, 1_688]
-    assert [usual.for_images(images).gradient_clip for images in (1_600, 1_601)] == [None, 0.5]
-    assert fit_settings(gradient_clip=2.0).for_images(9_000).gradient_clip == 2
-    assert fit_settings(steps=50).for_images(9_000).steps == 50
-    assert fit_settings("paper").for_images(9_000) == fit_settings("paper")
+    assert [usual.for_data(images).steps for images in (100, 1_600, 1_601, 9_000)] == [300, 300, 301, 1_688]
+    assert [usual.for_data(images).gradient_clip for images in (1_600, 1_601)] == [None, 0.5]
+    assert fit_settings(gradient_clip=2.0).for_data(9_000).gradient_clip == 2
+    assert fit_settings(steps=50).for_data(9_000).steps == 50
+    assert fit_settings("paper").for_data(9_000) == fit_settings("paper")
 
 
 def test_parcels_of_fewer_than_four_voxels_are_not_trained_on():

@@ -24,7 +24,6 @@ from .reduction import spread_evenly as spread_evenly
 from .settings import FitSettings as FitSettings
 from .settings import Recipe as Recipe
 from .settings import fit_settings as fit_settings
-from .settings import without_coordinates as without_coordinates
 from .solved.closed_form import PENALTIES as PENALTIES
 from .solved.closed_form import Spectrum as Spectrum
 from .solved.closed_form import centre as centre

@@ -92,7 +92,7 @@ def train_model(
     Raises:
         DataError: if the fit diverges, the disk or the GPU's memory is full, or the checkpoint is another fit's.
     """
-    settings = settings.for_images(len(distinct_images(training)[1]))
+    settings = settings.for_data(len(training) if training.image is None else len(np.unique(training.image)))
     data = settings, training, validation, coordinates, bounds, selectors, groups, refit
 
     def attempt(there: Machine) -> Trained:

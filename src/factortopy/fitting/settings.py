@@ -120,12 +120,20 @@ class FitSettings(Settings):
         """Factor of the read-out: a mean over the channels D as the authors', or 1 / sqrt(D)."""
         return 1 / self.width if self.recipe == "paper" else self.width**-0.5
 
-    def for_images(self, images: int) -> "FitSettings":
-        """The settings with as many steps as so many training images ask for; see ``passes``."""
-        if self.passes is None:
-            return self
-        steps, changes = math.ceil(self.passes * images / self.batch_size), dict[str, Any](passes=None)
-        if steps > self.steps:
+    def for_data(self, images: int, *, placed: bool = True) -> "FitSettings":
+        """What a fit to so many training images takes; the same again of what this gives.
+
+        Args:
+            images: distinct training images, which ask for steps; see ``passes``.
+            placed: whether coordinates of voxels are known, or what they select is given. If not, channels are solved
+                and not trained; components and damping set by hand stay.
+        """
+        changes: dict[str, Any] = {"passes": None}
+        if self.recipe == "default" and not placed:
+            usual, set_ = RECIPES[self.recipe], self.model_dump(exclude_defaults=True)
+            changes |= WITHOUT_COORDINATES | {name: value for name, value in set_.items() if name not in usual}
+            changes["topology"] = False
+        if self.passes is not None and (steps := math.ceil(self.passes * images / self.batch_size)) > self.steps:
             changes |= {"steps": steps, "gradient_clip": self.gradient_clip or CLIP}
         return self.model_copy(update=changes)
 
@@ -174,13 +182,6 @@ RECIPES: dict[Recipe, dict[str, Any]] = {
 
 WITHOUT_COORDINATES = {"components": 256, "damping": 10.0, "topology": False}
 """What the recipe ``"default"`` takes where voxels have no coordinates: channels are solved, not trained."""
-
-
-def without_coordinates(settings: FitSettings) -> FitSettings:
-    """The settings for voxels whose coordinates are not known; components and damping set by hand stay."""
-    usual = RECIPES[settings.recipe]
-    named = {name: value for name, value in settings.model_dump(exclude_defaults=True).items() if name not in usual}
-    return settings.model_copy(update={**WITHOUT_COORDINATES, **named, "topology": False})
 
 
 def fit_settings(recipe: Recipe = "default", **changes: Any) -> FitSettings:

@@ -29,7 +29,6 @@ from factortopy.fitting import (
     split_examples,
     train_model,
     unseen_sides,
-    without_coordinates,
 )
 from factortopy.images import Split
 from factortopy.machine import Machine
@@ -170,9 +169,8 @@ def fit_model(
     split = split or default_split(tokens, subject, settings.seed)
     if settings.bounds == "voxels":
         subject = replace(subject, voxels=subject.voxels.bounded_alone())
-    if subject.voxels.coordinates is None and selection is None and settings.recipe == "default":
-        settings = without_coordinates(settings)
-    settings = settings.for_images(len(split.train))
+    placed = subject.voxels.coordinates is not None or selection is not None
+    settings = settings.for_data(len(split.train), placed=placed)
     examples = split_examples(tokens, subject, split)
     made_of = fit_identity(tokens, subject, split, settings, selection, machine, start)
     state = None if checkpoint is None else Checkpoint(checkpoint, sha256_text(json.dumps(made_of)))

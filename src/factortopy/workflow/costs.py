@@ -91,7 +91,7 @@ def settings_cost(
     Without limits of what is found (``bootstrap`` 0), a fit takes less.
     """
     split = split or default_split(tokens, subject, settings.seed)
-    settings = settings.for_images(len(split.train))
+    settings = settings.for_data(len(split.train), placed=subject.voxels.coordinates is not None)
     sides = ", ".join(f"{len(ids):,} {side}" for side, ids in split.to_dict().items())
     facts = {"images": sides, "voxels": f"{len(subject.voxels):,}", "measured on": "short fits and a small ridge"}
     if settings.recipe == "default" and subject.voxels.coordinates is not None:

@@ -43,6 +43,8 @@ def fit_to_folder(
     output = Path(output)
     split = split or default_split(tokens, subject, settings.seed)
     if output.exists() and not overwrite:
+        placed = subject.voxels.coordinates is not None or options.get("selection") is not None
+        settings = settings.for_data(len(split.train), placed=placed)
         return _same_fit(output, tokens, subject, split, settings, options.get("start", ()))
     checkpoint = output.with_name(f"{output.name}.checkpoint")
     mapping = fit_model(tokens, subject, settings, split=split, checkpoint=checkpoint, **options).mapping
