@@ -89,8 +89,8 @@ def planted_cases(options: argparse.Namespace) -> list[dict]:
     asked = argparse.Namespace(
         **{name: getattr(options, name) for name in ("photographs", "work", "voxels", "kinds", "seeds")},
         tokens=options.tokens, cases=options.planted, networks=None if options.tokens else ["squeezenet-1.1"],
-        channels=32, recipes=recipes, paper_steps=options.paper_steps or 1, default_steps=None,
-        device=None, draws=options.draws,
+        channels=32, recipes=recipes, paper_steps=options.paper_steps or 1,
+        default_steps=100 if options.quick else None, device=None, draws=options.draws,
     )  # fmt: skip
     results = Results(options.work / "recovery.jsonl")
     run_all(asked, results)

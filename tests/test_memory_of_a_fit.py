@@ -30,7 +30,7 @@ with peak_memory() as peak:
     responses = random.standard_normal((images, voxels), dtype=np.float32)
     subject = Subject(name="noise", responses=responses, image_ids=ids, voxels=places)
     tokens = RandomTokens([channels] * 3, (side, side), ids)
-    found = fit_model(tokens, subject, settings, progress=False, yardstick=False, **how)
+    found = fit_model(tokens, subject, settings, progress=False, **how)
 print(json.dumps([said, peak[0], held.rss, found.predictions.shape]))
 """
 

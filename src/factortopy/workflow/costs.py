@@ -43,8 +43,9 @@ SIMULATED = 0.6
 """Time of a step of the fit that limits are found with, which takes half the images, of one of all."""
 NUMBERS, SMALL_FILES = 30, 300e3
 """Numbers of a voxel that do not hang on layers, and bytes of tables, names and what describes arrays."""
-LIBRARIES_MEMORY = 1.15e9
-"""Memory of Python and its libraries, bytes: of the smallest fit, or the smallest extraction, on Linux."""
+LIBRARIES_MEMORY = 1.0e9
+"""Memory of Python and its libraries, bytes: of the smallest fit, or the smallest extraction, on Linux; 0.9 to 1.15 by
+machine."""
 
 
 def estimate_fit(tokens: TokenStore, subject: Subject, *, split: Split | None = None, **options: Any) -> Cost:
@@ -192,9 +193,10 @@ def _memory(tokens: TokenStore, subject: Subject, settings: FitSettings, split: 
     tested = images * len(split.test) / len(subject.distinct_image_ids)
     # Tokens of training and validation images in float16 or, later, aligned ones of test images in float32.
     token_sizes = 2.0 * images * kept * positions, 4.0 * tested * layers * width * positions
+    held = max(size if size <= machine.memory else 0.0 for size in token_sizes)
     counts = len(split.train) + len(split.validation), len(subject.distinct_image_ids)
     ridge = yardstick_memory(layers, positions - 1, *counts, COMPONENTS)
-    return needed + max(stages) + max(size if size <= machine.memory else 0.0 for size in (*token_sizes, ridge))
+    return needed + held + max(*stages, min(ridge, machine.memory))
 
 
 def _disk(tokens: TokenStore, subject: Subject, settings: FitSettings, split: Split) -> float:
