@@ -122,6 +122,7 @@ def small_tower(name, config):
     return {"embed_dim": 16, "vision_cfg": vision | {"layers": [1, 1, 1, 1], "width": 8, "image_size": 64}}
 
 
+@pytest.mark.slow
 def test_a_real_network_learns_digits(tmp_path):
     """SqueezeNet's real weights; digits have 8 x 8 pixels, so 64 show all there is of them."""
     try:

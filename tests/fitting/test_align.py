@@ -106,7 +106,7 @@ def test_components_that_are_left_out_weigh_nothing_and_the_others_as_trained(si
     assert unit[:, :20].norm() > 1e3 * unit[:, 20:].norm()
 
 
-@pytest.mark.parametrize("when", ["second training", "channels"])
+@pytest.mark.parametrize("when", [pytest.param("second training", marks=pytest.mark.slow), "channels"])
 def test_a_stopped_fit_goes_on_among_the_halves(monkeypatch, sides, tmp_path, when):
     """The same model and history as without a stop."""
     monkeypatch.setattr(align, "OVERFITTED", 2.0)

@@ -78,6 +78,7 @@ def test_bad_input_is_named(data):
         FactorTopyRegressor(validation_fraction=0.0).fit(tokens, responses, coordinates=coordinates)
 
 
+@pytest.mark.slow
 def test_scikit_learns_cross_validation(data):
     tokens, responses, coordinates = data
     where, folds, model = {"coordinates": coordinates}, KFold(2), FactorTopyRegressor(steps=5)
