@@ -347,3 +347,23 @@ def test_an_unknown_surface_is_named_with_its_file(tmp_path):
     level, name, text = messages(folder)[-1]
     assert (level, name) == ("problem", "subject.toml")
     assert "did you mean 'fsaverage5'" in text
+
+
+def test_photographs_in_a_folder_named_images_need_no_description(tmp_path, values):
+    np.save(tmp_path / "responses.npy", values)
+    names = [f"{number}.png" for number in (3, 1, 0, 2, 4)]
+    (tmp_path / "images").mkdir()
+    for name in names:
+        Image.new("RGB", (8, 8)).save(tmp_path / "images" / name)
+    with pytest.raises(DataError, match=r"image_ids.txt.* is missing"):  # the order of rows is not guessed
+        load_subject_folder(tmp_path)
+    (tmp_path / "image_ids.txt").write_text("\n".join(names))
+    subject = load_subject_folder(tmp_path)
+    assert subject.image_ids == tuple(names)
+    assert subject.images is not None
+    assert subject.images.ids == tuple(sorted(names))
+    (tmp_path / "others").mkdir()
+    Image.new("RGB", (8, 8)).save(tmp_path / "others" / "7.png")
+    (tmp_path / "subject.toml").write_text('images = "others"')
+    with pytest.raises(DataError):
+        load_subject_folder(tmp_path)

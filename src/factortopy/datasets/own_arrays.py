@@ -13,6 +13,7 @@ from factortopy.subjects import (
     LabelledRegion,
     Subject,
     described_files,
+    described_images,
     load_subject_folder,
     read_description,
     read_ids,
@@ -61,7 +62,8 @@ def _check_subject(report: Report, subject: Subject) -> None:
         f"{voxels.assumption}; no maps or spatial nulls": voxels.assumption is not None,
         "no surface is named: flat maps cannot be drawn": voxels.surface is None and voxels.assumption is None,
         "no noise ceiling: scores stay raw": subject.noise_ceiling is None,
-        'subject.toml names no images = "FOLDER"; image ids must be those of the tokens': subject.images is None,
+        'neither images/ is there nor does subject.toml name images = "FOLDER"; image ids must be those of the tokens': subject.images
+        is None,
     }
     for note in (message for message, holds in notes.items() if holds):
         report.add("note", report.root, note)
@@ -113,7 +115,8 @@ def _check_large(report: Report, folder: Path, responses: Any, ids: Any) -> None
 
 def _images(path: Path) -> ImageSet | None:
     folder, facts = read_description(path)
-    return images_from_folder(folder / facts["images"]) if "images" in facts else None
+    photographs = described_images(folder, facts)
+    return None if photographs is None else images_from_folder(photographs)
 
 
 def _load(path: Path, *, progress: bool = True) -> Subject:

@@ -104,7 +104,7 @@ def described_files(folder: Path, facts: dict[str, Any]) -> dict[str, Any]:
 
     A part that ``subject.toml`` does not name is looked for under its own name: ``responses.npy``,
     ``coordinates.npy`` (or ``coords.npy``), ``noise_ceiling.npy`` (or ``ceiling.npy``), ``rois/NAME.npy``, ...
-    in any known format; and regions in ``rois.json``.
+    in any known format; regions in ``rois.json``, and photographs in ``images/``.
 
     Args:
         folder: what paths are relative to.
@@ -114,9 +114,9 @@ def described_files(folder: Path, facts: dict[str, Any]) -> dict[str, Any]:
         DataError: if a part that is needed is neither named nor there.
     """
     parts: dict[str, Any] = {name: _named(folder, facts, name) for name in PARTS}
-    photographs = folder / facts["images"] if "images" in facts else None
+    photographs = described_images(folder, facts)
     ids = folder / facts.get("image_ids", "image_ids.txt")
-    without_ids = photographs is not None and "image_ids" not in facts and not ids.exists()
+    without_ids = "images" in facts and "image_ids" not in facts and not ids.exists()
     if parts["responses"] is None:
         raise DataError.of(folder / "responses.npy", f"is missing; name the file in {folder / 'subject.toml'}")
     if facts.get("coordinates") == SPHERE:
@@ -134,6 +134,13 @@ def described_files(folder: Path, facts: dict[str, Any]) -> dict[str, Any]:
         **{flag: facts.get(flag, False) for flag in FLAGS},
         "rois": described_regions(folder, facts.get("rois", {}), parts["responses"]),
     }
+
+
+def described_images(folder: Path, facts: dict[str, Any]) -> Path | None:
+    """The folder of photographs: that of ``subject.toml``, or ``images/`` where there is one."""
+    if "images" in facts:
+        return folder / str(facts["images"])
+    return folder / "images" if (folder / "images").is_dir() else None
 
 
 def _named(folder: Path, facts: dict[str, Any], part: str) -> ArraySource | None:
