@@ -62,8 +62,7 @@ def _check_subject(report: Report, subject: Subject) -> None:
         f"{voxels.assumption}; no maps or spatial nulls": voxels.assumption is not None,
         "no surface is named: flat maps cannot be drawn": voxels.surface is None and voxels.assumption is None,
         "no noise ceiling: scores stay raw": subject.noise_ceiling is None,
-        'neither images/ is there nor does subject.toml name images = "FOLDER"; image ids must be those of the tokens': subject.images
-        is None,
+        'no images/, nor images = "FOLDER" in subject.toml: ids must be those of the tokens': subject.images is None,
     }
     for note in (message for message, holds in notes.items() if holds):
         report.add("note", report.root, note)
