@@ -364,6 +364,6 @@ def test_photographs_in_a_folder_named_images_need_no_description(tmp_path, valu
     assert subject.images.ids == tuple(sorted(names))
     (tmp_path / "others").mkdir()
     Image.new("RGB", (8, 8)).save(tmp_path / "others" / "7.png")
-    (tmp_path / "subject.toml").write_text('images = "others"')
-    with pytest.raises(DataError):
+    (tmp_path / "subject.toml").write_text('images = "others"')  # goes before images/
+    with pytest.raises(DataError, match=r"5 images are not among the photographs \(first: '0.png'\); image ids must"):
         load_subject_folder(tmp_path)

@@ -297,7 +297,8 @@ def _check_values(subject: Subject) -> None:
         check_distinct(subject.image_ids)
     unseen = set(subject.image_ids) - set(subject.images.ids if subject.images else subject.image_ids)
     if unseen:
-        raise DataError(f"{len(unseen)} images are not among the photographs (first: {min(unseen)!r})")
+        missing = f"{len(unseen)} images are not among the photographs (first: {min(unseen)!r})"
+        raise DataError(f"{missing}; image ids must be the photographs' file names, as must those of a folder images/")
     if subject.noise_ceiling is not None:
         check_ceiling(subject.noise_ceiling, subject.voxels.hemisphere)
     if subject.group_mean and subject.single_trials:
