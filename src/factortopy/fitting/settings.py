@@ -49,8 +49,9 @@ class FitSettings(Settings):
             with ``closed_form``). What they select is averaged, and channels are solved in all their aligns together.
         loss: ``"squared"`` error, or ``"smooth_l1"`` with beta 0.1.
         steps: optimisation steps at most.
-        passes: times that all training images are gone through, where ``steps`` are too few for it: there are more then
-            and gradients are clipped at 0.5 (recipe ``"default"``). None leaves both, as where ``steps`` are asked for.
+        passes: times that all training images are gone through, where ``steps`` are too few for it: there are more then,
+            looks at the validation images lie as much further apart, and gradients are clipped at 0.5 (recipe
+            ``"default"``). None leaves them, as where ``steps`` are asked for.
         batch_size: images per step.
         learning_rate: of the channel align and the channel selectors (AdamW).
         space_learning_rate: of the space selector.
@@ -134,7 +135,8 @@ class FitSettings(Settings):
             changes |= WITHOUT_COORDINATES | {name: value for name, value in set_.items() if name not in usual}
             changes["topology"] = False
         if self.passes is not None and (steps := math.ceil(self.passes * images / self.batch_size)) > self.steps:
-            changes |= {"steps": steps, "gradient_clip": self.gradient_clip or CLIP}
+            looks = math.ceil(self.validate_every * steps / self.steps)
+            changes |= {"steps": steps, "validate_every": looks, "gradient_clip": self.gradient_clip or CLIP}
         return self.model_copy(update=changes)
 
     def for_noise(self, ridge: float) -> "FitSettings":
