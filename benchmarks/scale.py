@@ -6,8 +6,9 @@
 
 Every fit runs in a process of its own, one after the other: the default recipe of factortopy from tokens to channels,
 and himalaya's ridge and banded ridge (20 weightings of the layers, as in ``factortopy baselines``) on the mean over
-places of each layer's tokens beside its global token. Tokens are random, 12 layers of 768 channels on an 8 x 8 grid:
-what is predicted means nothing, what it takes is the same. Figures are measured; what was not run says so. A size is
+places of each layer's tokens beside its global token. Tokens are random, 12 layers of 768 channels on an 8 x 8 grid.
+Responses are planted in them (SIMULATED, a fifth of their variance): in noise a fit stops soon and tries ever fewer
+components, which takes another time. Figures are measured; what was not run says so. A size is
 left out where a smaller one of the same method took so long that this one would take more than ``--most`` seconds.
 Beside other programs seconds of the clock tell little, seconds of the processor hold. Results are kept in ``--work``:
 what is there is not run again. The table of the device is put between its marks in ``--page``; the last line is one
@@ -35,6 +36,8 @@ LAYERS, CHANNELS, GRID = 12, 768, 8
 DISTINCT = 200
 """Images whose tokens are drawn: the others are mixtures of two of them, so that memory holds no more."""
 WEIGHTINGS = 20
+PLANTED, CEILING = 16, 0.2
+"""Channels that responses read, which vary most; the part of their variance that is read."""
 
 
 def run(method: str, voxels: int, images: int, device: str) -> dict[str, Any]:
@@ -56,24 +59,46 @@ def _factortopy(_: str, responses: np.ndarray, device: torch.device) -> None:
 
     generator = torch.Generator().manual_seed(0)
     shape = (LAYERS, DISTINCT, CHANNELS, GRID, GRID)
-    local = torch.randn(shape, generator=generator).half()
-    global_ = torch.randn(shape[:3], generator=generator).half()
+    spectrum = torch.arange(1, CHANNELS + 1).rsqrt()[:, None, None]
+    local = (torch.randn(shape, generator=generator) * spectrum).half()
+    global_ = (torch.randn(shape[:3], generator=generator) * spectrum[:, 0, 0]).half()
     values, first = torch.from_numpy(responses), len(responses) * 9 // 10
+    places = 100 * torch.rand(responses.shape[1], 3, generator=generator)
+    _plant(values, local, global_, places)
 
     def side(start: int, stop: int) -> Examples:
         def read(rows: torch.Tensor) -> Tokens:
-            one, other = (rows + start) % DISTINCT, (rows + start) // DISTINCT * 7 % DISTINCT
+            one, other = _mixed(rows + start)
             return Tokens(
                 tuple(layer[one] + layer[other] for layer in local), tuple(g[one] + g[other] for g in global_)
             )
 
         return Examples(read, values[start:stop])
 
-    voxels = responses.shape[1]
-    places = 100 * torch.rand(voxels, 3, generator=generator)
     bounds = torch.tensor([[0.0, 0, 0], [100, 100, 100]])
     sides = side(0, first), side(first, len(responses))
     train_model(fit_settings("default"), *sides, places, bounds, machine=Machine.choose(device), progress=False)
+
+
+def _mixed(images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """The two distinct images that each is a mixture of."""
+    return images % DISTINCT, images // DISTINCT * 7 % DISTINCT
+
+
+def _plant(noise: torch.Tensor, local: torch.Tensor, global_: torch.Tensor, places: torch.Tensor) -> None:
+    """Add what smooth selectors read to the noise, in place: places by x and y, layers and scale by z."""
+    from factortopy.model import Selection, read_out
+
+    x, y, z = (places / 100).T
+    layer = (-(torch.arange(LAYERS) - (LAYERS - 1) * z[:, None]).square() / 2).softmax(dim=1)
+    selection = Selection(torch.stack([1.6 * x - 0.8, 1.6 * y - 0.8], dim=1), layer, 0.2 + 0.6 * z)
+    channels = torch.randn(len(places), PLANTED, generator=torch.Generator().manual_seed(1))
+    read = read_out(local[:, :, :PLANTED].float(), global_[:, :, :PLANTED].float(), selection, channels)
+    read *= (CEILING / (2 * read.var(dim=0))).sqrt()  # an image is the sum of two
+    noise *= (1 - CEILING) ** 0.5
+    for rows in torch.arange(len(noise)).split(DISTINCT):
+        one, other = _mixed(rows)
+        noise[rows] += read[one] + read[other]
 
 
 def _ridge(method: str, responses: np.ndarray, device: torch.device) -> None:

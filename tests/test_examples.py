@@ -24,8 +24,8 @@ from factortopy.datasets import registry
 sys.path.insert(0, str(Path(__file__).parent / "datasets"))
 
 NAMES = sorted(name for name in ft.__all__ if not inspect.ismodule(getattr(ft, name)))
-WITH_ALL_BASELINES = ("run_baselines", "estimate_baselines")
-"""Slow: tests/baselines makes the first call, the command's dry run the second."""
+SLOW = ("run_baselines", "estimate_baselines", "report")
+"""tests/baselines makes the first call, the command's dry run the second; tests/reporting draws all of a report."""
 IMAGES = 40
 ROOT = Path(__file__).parents[1]
 PAGES = [path for path in sorted([ROOT / "README.md", *ROOT.glob("docs/*.md")]) if path.is_file()]
@@ -110,7 +110,7 @@ def here(folder, monkeypatch, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=[pytest.mark.slow] if name in WITH_ALL_BASELINES else []) for name in NAMES]
+    "name", [pytest.param(name, marks=[pytest.mark.slow] if name in SLOW else []) for name in NAMES]
 )
 def test_the_example_of_every_public_name_runs(name, names, here):
     text = inspect.getdoc(getattr(ft, name)) or ""
@@ -125,7 +125,7 @@ def test_the_example_of_every_public_name_runs(name, names, here):
 def quickly(names, monkeypatch):
     """The pages' numbers of images and steps, made small, and a tiny untrained network in the place of the pages'.
 
-    Reports are without figures: those the example of ``ft.report`` draws.
+    Reports are without figures: those tests/reporting draws.
     """
     fit, tune, views, load, report = ft.fit, ft.finetune, ft.sample_views(IMAGES), ft.load_network, ft.report
 

@@ -39,7 +39,7 @@ def other(tokens):
     """Another planted subject and its fit: voxels of one smooth map err together, so that one subject tells little."""
     planted = simulate_subject(tokens, planted_channels=3, noise_ceiling=0.4, seed=1, progress=False)
     subject = planted.select(np.linspace(0, len(planted.voxels) - 1, 240).astype(int))
-    return subject, fit(tokens, subject, steps=60, bootstrap=200, progress=False)
+    return subject, fit(tokens, subject, steps=60, bootstrap=200, patches=False, progress=False)
 
 
 @pytest.fixture(scope="module")
