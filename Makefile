@@ -10,9 +10,10 @@ DEVELOPER := $(VENV)/.developer
 demo: $(READY)
 	$(BIN)/factortopy demo $(ARGS)
 
-# One process a core, each with one thread: threads of several processes would wait for each other.
+# One process a core, each with one thread: threads of several processes would wait for each other. Files come by name:
+# by their numbers of tests those of whole fits would come last, and one process would wait for the other.
 test: $(READY)
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile $(ARGS)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder $(ARGS)
 
 # All that checks and tests need, so that nothing is installed while something runs.
 environment: $(DEVELOPER)

@@ -260,7 +260,7 @@ def test_noisy_responses_are_fitted_with_stronger_decay(planted):
     """Where there is nothing but noise, little is predicted: less than with the decay of clean responses."""
     tokens, responses, *others = planted
     noise = torch.randn(responses.shape, generator=torch.Generator().manual_seed(1))
-    changes = {"width": 8, "steps": 200, "validate_every": 200, "closed_form": False}
+    changes = {"width": 8, "steps": 200, "validate_every": 200, "closed_form": False, "components": 16}
     spread = {}
     for by_noise in (True, False):
         model, history, _ = run((tokens, noise, *others), decay_by_noise=by_noise, **changes)

@@ -49,8 +49,8 @@ class FitSettings(Settings):
             with ``closed_form``). What they select is averaged, and channels are solved in all their aligns together.
         loss: ``"squared"`` error, or ``"smooth_l1"`` with beta 0.1.
         steps: optimisation steps at most.
-        passes: times that all training images are gone through, where ``steps`` are too few for it: there are more then,
-            looks at the validation images lie as much further apart, and gradients are clipped at 0.5 (recipe
+        passes: times that all training images are gone through, where ``steps`` are too few for it: there are more
+            then, looks at the validation images lie as much further apart, and gradients are clipped at 0.5 (recipe
             ``"default"``). None leaves them, as where ``steps`` are asked for.
         batch_size: images per step.
         learning_rate: of the channel align and the channel selectors (AdamW).
