@@ -67,6 +67,7 @@ def test_an_index_has_limits_only_from_draws_in_pairs():
         found = forgetting_index(one, other, "V1")
         assert found.value == pytest.approx(0.5)
         assert not found.limited
+    assert not forgetting_index(bare, before, "V1").limited
     assert forgetting_index(before, after, "V1").over == "test images"
     # A draw in which nothing was predicted before has no index.
     draws = [held.dataset["drawn_r2"].values.copy() for held in (before, after)]

@@ -11,6 +11,7 @@ from scipy.cluster.hierarchy import cophenet, fcluster, leaves_list, linkage
 from scipy.spatial.distance import squareform
 from sklearn.metrics import adjusted_rand_score
 from sklearn.metrics.pairwise import cosine_similarity
+from sklearn.preprocessing import normalize
 from tiny_mappings import VOXELS, tiny_mapping
 
 from factortopy.analysis import (
@@ -24,7 +25,7 @@ from factortopy.analysis import (
     cluster_table,
 )
 from factortopy.analysis.channels.clusters import effective_clusters
-from factortopy.analysis.channels.tree import cosine_k_means, cut_tree
+from factortopy.analysis.channels.tree import cosine_k_means, cut_tree, unit
 from factortopy.errors import DataError, UnknownNameError
 from factortopy.model import ChannelAlign, ChannelMap, FactorTopy, FixedSelectors, Selection
 from factortopy.networks import Tokens
@@ -287,3 +288,10 @@ def test_channels_are_those_that_were_trained_or_in_the_canonical_gauge():
     raw = type(held)(held.dataset.assign_attrs(gauge="as trained"))
     with pytest.raises(DataError, match="in the canonical gauge"):
         channels_of(raw, "gauge-free")
+
+
+def test_channels_that_are_all_zero_have_no_direction():
+    """A voxel of which nothing is predicted: scikit-learn's normalisation leaves it as it is, too."""
+    rows = np.array([[3.0, 4.0], [0.0, 0.0]])
+    np.testing.assert_allclose(unit(rows), normalize(rows))
+    assert np.linalg.norm(unit(rows), axis=1).tolist() == [1, 0]

@@ -73,6 +73,7 @@ def test_ranking_is_of_the_mean_of_the_voxels_above_chance(mapping):
     means = {name: values[:10][USED[:10]].mean() for name, values in KIND.items()}
     assert list(ranking.table["image"]) == sorted(means, key=lambda name: -means[name])
     assert list(ranking.table["rank"]) == list(range(1, 56))
+    assert list(ranking.table)[:2] == ["rank", "image"]
     assert (ranking.voxels, ranking.left_out) == (8, 2)
     assert ranking.table["response"][0] == pytest.approx(max(means.values()), abs=1e-6)
     half = (ranking.table["response_high"] - ranking.table["response_low"]) / 2
