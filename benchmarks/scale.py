@@ -7,12 +7,11 @@
 Every fit runs in a process of its own, one after the other: the default recipe of factortopy from tokens to channels,
 and himalaya's ridge and banded ridge (20 weightings of the layers, as in ``factortopy baselines``) on the mean over
 places of each layer's tokens beside its global token. Tokens are random, 12 layers of 768 channels on an 8 x 8 grid.
-Responses are planted in them (SIMULATED, a fifth of their variance): in noise a fit stops soon and tries ever fewer
-components, which takes another time. Figures are measured; what was not run says so. A size is
-left out where a smaller one of the same method took so long that this one would take more than ``--most`` seconds.
-Beside other programs seconds of the clock tell little, seconds of the processor hold. Results are kept in ``--work``:
-what is there is not run again. The table of the device is put between its marks in ``--page``; the last line is one
-JSON object with all rows.
+Responses are planted in them (SIMULATED, a fifth of their variance): on noise a fit trains for longer or shorter.
+Figures are measured; what was not run says so. A size is left out where a smaller one of the same
+method took so long that this one would take more than ``--most`` seconds. Beside other programs seconds of the clock
+tell little, seconds of the processor hold. Results are kept in ``--work``: what is there is not run again. The table of
+the device is put between its marks in ``--page``; the last line is one JSON object with all rows.
 """
 
 import argparse

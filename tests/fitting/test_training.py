@@ -289,7 +289,8 @@ def test_many_images_are_gone_through_as_often_as_few(planted):
     assert [usual.for_data(images).gradient_clip for images in (1_600, 1_601)] == [None, 0.5]
     # Patience is a number of looks: a third of the steps, however many these are.
     assert [usual.for_data(images).validate_every for images in (1_600, 3_200, 9_000)] == [25, 50, 141]
-    assert fit_settings(gradient_clip=2.0).for_data(9_000).gradient_clip == 2
+    assert fit_settings(gradient_clip=2.0, validate_every=10).for_data(9_000).gradient_clip == 2
+    assert fit_settings(gradient_clip=2.0, validate_every=10).for_data(9_000).validate_every == 10
     assert fit_settings(steps=50).for_data(9_000).steps == 50
     assert fit_settings("paper").for_data(9_000) == fit_settings("paper")
 

@@ -51,7 +51,7 @@ class FitSettings(Settings):
         steps: optimisation steps at most.
         passes: times that all training images are gone through, where ``steps`` are too few for it: there are more
             then, looks at the validation images lie as much further apart, and gradients are clipped at 0.5 (recipe
-            ``"default"``). None leaves them, as where ``steps`` are asked for.
+            ``"default"``), where both are the recipe's. None leaves them, as where ``steps`` are asked for.
         batch_size: images per step.
         learning_rate: of the channel align and the channel selectors (AdamW).
         space_learning_rate: of the space selector.
@@ -135,8 +135,9 @@ class FitSettings(Settings):
             changes |= WITHOUT_COORDINATES | {name: value for name, value in set_.items() if name not in usual}
             changes["topology"] = False
         if self.passes is not None and (steps := math.ceil(self.passes * images / self.batch_size)) > self.steps:
-            looks = math.ceil(self.validate_every * steps / self.steps)
-            changes |= {"steps": steps, "validate_every": looks, "gradient_clip": self.gradient_clip or CLIP}
+            changes |= {"steps": steps, "gradient_clip": self.gradient_clip or CLIP}
+            if self.validate_every == RECIPES[self.recipe]["validate_every"]:
+                changes["validate_every"] = math.ceil(self.validate_every * steps / self.steps)
         return self.model_copy(update=changes)
 
     def for_noise(self, ridge: float) -> "FitSettings":
