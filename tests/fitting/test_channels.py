@@ -216,13 +216,15 @@ def test_views_of_one_scene_do_not_tell_for_each_other():
     assert float((1 - residual / (noise[200:] - noise[:200].mean(dim=0)).square().sum(dim=0)).mean()) > -0.02
 
 
-def test_memory_is_bounded_without_a_change_of_the_result(monkeypatch):
+@pytest.mark.parametrize("neighbours", [False, True])
+def test_memory_is_bounded_without_a_change_of_the_result(monkeypatch, neighbours):
     found = []
     for block, chunk in ((2**27, 2**22), (64 * 200, 8 * 64 * 3)):
         monkeypatch.setattr("factortopy.fitting.solved.channels.BLOCK_NUMBERS", block)
         monkeypatch.setattr("factortopy.fitting.solved.channels.CHUNK_NUMBERS", chunk)
-        model, tokens, responses, *_ = planted(1)
-        solve_channels(model, known(tokens, responses), progress=False)
+        model, tokens, responses, *_, coordinates = planted(1)
+        around = (coordinates, find_parcels(coordinates, 50)) if neighbours else ()
+        solve_channels(model, known(tokens, responses), *around, progress=False)
         found.append(model.channels.detach().clone())
     torch.testing.assert_close(*found, rtol=1e-4, atol=1e-5)
 

@@ -104,6 +104,15 @@ def test_a_step_never_waits_for_the_device(precision):
         float(run.losses[0])
 
 
+@pytest.mark.parametrize("loss", ["squared", "smooth_l1"])
+def test_a_loss_that_is_kept_holds_no_other_memory(loss):
+    """Between two looks some hundred are kept: each would hold a number for every image and voxel."""
+    run = training(loss=loss)
+    losses, _ = trained(run)
+    assert len(losses) == STEPS
+    assert {kept.untyped_storage().nbytes() for kept in run.losses} == {losses.element_size()}
+
+
 @pytest.mark.parametrize("cosine", [True, False])
 def test_a_recorded_step_gives_what_the_step_gives(cosine):
     """Rates and the weight of the penalty change from step to step, and must not be recorded as numbers."""

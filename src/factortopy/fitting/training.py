@@ -180,7 +180,8 @@ class _Run(ResumableTraining):
         if self.settings.gradient_clip is not None:
             torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.settings.gradient_clip)
         self.optimiser.step()
-        return loss.detach()
+        # PyTorch's mean squared error holds the squares of all responses as long as the loss itself is held.
+        return loss.detach().clone()
 
     def sound(self) -> bool:
         """Whether the mean loss since the last look, and all parameters, are finite."""

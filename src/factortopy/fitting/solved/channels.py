@@ -35,11 +35,13 @@ WIDTHS = (4.0, 8.0, 14.0)
 """Standard deviations of the means around a voxel, mm, beside its own response."""
 JUDGED = 1_000
 """Validation images that penalties and widths are weighed by, at most."""
-BATCH = 64
+BATCH = 128
 ROUNDING = 1e-8
 """Share of the sum of squares by which sums of single precision may be off: a matrix less than positive has no root."""
-BLOCK_NUMBERS, CHUNK_NUMBERS = 2**27, 2**22
+BLOCK_NUMBERS, CHUNK_NUMBERS = 2**25, 2**20
 """Numbers of covariances that are held at a time, and of what voxels read: they bound the memory."""
+ON_GPU = 4
+"""Times as many there, where a call costs more than its numbers."""
 
 
 class Regressions:
@@ -197,11 +199,11 @@ def solve_channels(
     reading = reading_matrix(model.select(), *known.images.read(torch.tensor([0])).local[0].shape[-2:])
     # Voxels that read the same tokens follow each other, so that a chunk of them reads few.
     order = reading[:, 0, :-1].argmax(dim=1).argsort(stable=True)
-    blocks = order.split(max(1, BLOCK_NUMBERS // width**2))
+    blocks = order.split(max(1, _most(BLOCK_NUMBERS, order.device) // width**2))
     scores = torch.zeros(count)
     with progress_bar("Channels", len(known.images) * len(blocks), show=progress) as advance:
         for some in blocks:
-            kernels = None
+            kernels = torch.zeros(0, len(some), 0)
             if coordinates is not None and parcels is not None:
                 kernels = torch.stack([parcels.around(coordinates[some.cpu()], size) for size in WIDTHS])
             scores[some.cpu()] = _solve_block(model, known, reading[some].flatten(1), some, parcels, kernels, advance)
@@ -214,28 +216,23 @@ def _solve_block(
     reading: Float[Tensor, "M positions"],
     block: Int[Tensor, "M"],
     parcels: Parcels | None,
-    kernels: Float[Tensor, "W M parcels"] | None,
+    kernels: Float[Tensor, "W M parcels"],
     advance: Advance,
 ) -> Float[Tensor, "M"]:
     """Solve some voxels' channels, in the order of ``block``, and return the R^2 that they are expected to have."""
     device, width = model.bias.device, model.channels.shape[1]
-    kernels = None if kernels is None else kernels.to(device)
-    regressions = Regressions(len(block), width, 1 if kernels is None else 1 + len(kernels), device)
-    repeats = known.repeats.to(device)
-
-    def targets(rows: Int[Tensor, "B"]) -> Float[Tensor, "M B S"]:
-        responses = known.images.responses[rows].to(device).T
-        own = responses[block][None]
-        around = own[:0] if kernels is None or parcels is None else kernels @ parcels.mean(responses)
-        return torch.cat([own, around]).movedim(0, -1)
+    repeats, kernels = known.repeats.to(device), kernels.to(device)
+    regressions = Regressions(len(block), width, 1 + len(kernels), device)
 
     def learn(batch: Int[Tensor, "B"]) -> None:
-        tokens, wanted = _positions(model, known.images.read(batch)), targets(batch)
+        tokens, responses = _positions(model, known.images.read(batch)), known.images.responses[batch].to(device).T
+        means = responses[:0] if parcels is None or not len(kernels) else parcels.mean(responses)
 
         def add(some: slice) -> None:
-            regressions.add(some, _read(reading[some], tokens), wanted[some], repeats[batch])
+            targets = torch.cat([responses[block[some]][None], kernels[:, some] @ means])
+            regressions.add(some, _read(reading[some], tokens), targets.movedim(0, -1), repeats[batch])
 
-        list(in_threads(add, _chunks(len(block), width * len(batch)), device))
+        list(in_threads(add, _chunks(len(block), width * len(batch), device), device))
         advance(len(batch))
 
     def judge(some: slice) -> list[tuple[Tensor, Tensor]]:
@@ -247,13 +244,13 @@ def _solve_block(
     judges = validation[spread_evenly(known.judged, JUDGED)]
     tokens = torch.cat([_positions(model, known.images.read(batch)) for batch in judges.split(BATCH)], dim=1)
     own = known.images.responses[judges].to(device).T[block]
-    chunks = _chunks(len(block), width * max(width, len(judges)))
+    chunks = _chunks(len(block), width * max(width, len(judges)), device)
     first, second = zip(*in_threads(judge, chunks, device), strict=True)
     weights, score = _judge(_joined(first), _joined(second), len(judges))
     if known.refit:
         list(map(learn, validation.split(BATCH)))
     trials = float(repeats.sum() if known.refit else repeats[training].sum())
-    for some in _chunks(len(block), width**2):
+    for some in _chunks(len(block), width**2, device):
         channels, bias = regressions.so_far(some, trials).solve(weights[:, :, some])
         model.channels[block[some]] = channels.to(model.channels) / model.factor
         model.bias[block[some]] = bias.to(model.bias)
@@ -295,6 +292,10 @@ def _read(reading: Float[Tensor, "M positions"], tokens: Float[Tensor, "position
     return (reading[:, used] @ tokens[used].flatten(1)).view(len(reading), *tokens.shape[1:])
 
 
-def _chunks(voxels: int, numbers: int) -> Iterator[slice]:
-    size = max(1, CHUNK_NUMBERS // numbers)
+def _most(numbers: int, device: torch.device) -> int:
+    return numbers if device.type == "cpu" else ON_GPU * numbers
+
+
+def _chunks(voxels: int, numbers: int, device: torch.device) -> Iterator[slice]:
+    size = max(1, _most(CHUNK_NUMBERS, device) // numbers)
     yield from (slice(start, min(start + size, voxels)) for start in range(0, voxels, size))

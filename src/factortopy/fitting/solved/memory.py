@@ -34,7 +34,7 @@ def channels_memory(judged: int, voxels: int, layers: int, positions: int, width
     # What every voxel reads; normal equations in float64; weights of parcels around voxels, and what makes them.
     held = 4.0 * voxels * layers * positions + 8.0 * block * width * (width + targets)
     held += 4.0 * block * parcels * (len(WIDTHS) + 3)
-    # Aligned tokens and responses of the images that judge.
-    held += 4.0 * judges * (layers * positions * width + 2 * voxels)
+    # Aligned tokens of the images that judge, twice while they are put together, and their responses.
+    held += 2 * 4.0 * judges * (layers * positions * width + voxels)
     chunk = min(CHUNK_NUMBERS, block * width * max(width, judges))
     return held + processors() * ROOTS * 8.0 * chunk
