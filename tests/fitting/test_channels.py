@@ -229,6 +229,35 @@ def test_memory_is_bounded_without_a_change_of_the_result(monkeypatch, neighbour
     torch.testing.assert_close(*found, rtol=1e-4, atol=1e-5)
 
 
+def test_voxels_in_another_order_get_the_same_channels():
+    """They are solved in the order of what they read, which along the planted line is their own."""
+    model, tokens, responses, *_, coordinates = planted(1)
+    parcels = find_parcels(coordinates, 50)
+    solve_channels(model, known(tokens, responses), coordinates, parcels, progress=False)
+    mixed = torch.randperm(len(coordinates), generator=torch.Generator().manual_seed(6))
+    other = planted(1)[0]
+    other.selectors = FixedSelectors(other.select().map(lambda part: part[mixed]))
+    parcels = parcels._replace(label=parcels.label[mixed])
+    solve_channels(other, known(tokens, responses[:, mixed]), coordinates[mixed], parcels, progress=False)
+    torch.testing.assert_close(other.channels, model.channels[mixed], rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(other.bias, model.bias[mixed], rtol=1e-4, atol=1e-5)
+
+
+def test_an_image_shown_three_times_counts_as_three_images():
+    found = []
+    for again in (False, True):
+        model, tokens, responses, *_ = planted(1)
+        often = torch.arange(200) % 4 == 1
+        often[150:] = False  # those that judge are shown once
+        repeats = torch.where(often, 3, 1)
+        rows = torch.arange(200).repeat_interleave(repeats) if again else torch.arange(200)
+        examples = Examples(lambda chosen, tokens=tokens, rows=rows: tokens[rows[chosen]], responses[rows])
+        trials = torch.ones(len(rows)) if again else repeats.float()
+        solve_channels(model, Known(examples, trials, 50), progress=False)
+        found.append(model.channels.detach())
+    torch.testing.assert_close(*found, rtol=1e-3, atol=1e-4)
+
+
 def test_parcels_hold_voxels_that_lie_together(monkeypatch):
     monkeypatch.setattr("factortopy.fitting.solved.parcels.FEWEST", 10)
     coordinates = torch.rand(400, 3, generator=torch.Generator().manual_seed(0)) * 50
