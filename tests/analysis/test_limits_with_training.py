@@ -116,17 +116,37 @@ def test_the_half_that_is_missed_by_more_counts():
     assert limits["drawn_slope"].std() > 0.7 * fit_slope(own, ROIS).slope
 
 
-@pytest.mark.parametrize(("slope", "together"), [(0.5, 1.0), (0.8, 0.25), (0.1, 3.0), (1.0, 0.0), (1.5, 0.0)])
+@pytest.mark.parametrize(("follows", "held"), [(0.0, 1.0), (0.5, 0.31)])
+def test_where_what_is_found_follows_nothing_limits_reach_as_far_to_both_sides(follows, held):
+    """Found high in the bootstrap and low in the fit, whatever is planted: it has a side only where it follows."""
+    own, planted = np.full(VOXELS, 0.3), PLANTED[HALF].mean()
+    found = 0.8 + follows * (PLANTED - planted)
+    limits = with_training(values_of(found, own), ROIS, HALF, 0)
+    below, above = 0.3 - limits["depth_low"].mean(), limits["depth_high"].mean() - 0.3
+    assert (above == pytest.approx(below)) == (follows == 0)
+    if follows == 0:  # Means over ROIs may be missed as any voxel is.
+        expected = np.sqrt(np.mean(np.square(found - PLANTED)) * 8 / 6)
+        assert limits["drawn_depth"][:, :4].std() == pytest.approx(expected, rel=0.15)
+    truth = np.random.default_rng(4).uniform(0, 1, VOXELS)
+    assert ((limits["depth_low"] <= truth) & (truth <= limits["depth_high"])).mean() == pytest.approx(held, abs=0.05)
+
+
+@pytest.mark.parametrize(
+    ("slope", "together"),
+    [(0.5, 1.0), (0.8, 0.25), (0.26, 1 / 0.26 - 1), (0.1, 9.0), (0.01, 19.0), (1.0, 0.0), (1.5, 0.0)],
+)
 def test_errors_by_hand(slope, together):
-    """Found is a line of planted; of slopes below 0.25 nothing is known, above 1 nothing is drawn together."""
+    """Found is a line of planted; of slopes below 0.05 nothing is known, above 1 nothing is drawn together."""
     planted, half = np.linspace(0, 1, 32), np.arange(32) % 2 == 0
     errors = PlantedErrors.of(0.1 + slope * planted, planted, np.ones(32, bool), half)
     assert errors.drawn_together == pytest.approx(together)
     whole = 0.1 + (slope - 1) * planted
     np.testing.assert_allclose(errors.whole, whole, atol=1e-12)
-    expected = np.full(32, whole.mean()) if slope < 1 else whole
+    expected = np.full(32, whole.mean()) if 0.25 < slope < 1 else whole
     np.testing.assert_allclose(errors.rest, expected, atol=1e-12)
-    sides = [(1 if not below else -1) * whole[part] for below in (False, True) for part in (half, ~half)]
+    # A slope that says nothing leaves errors without a side.
+    above, below = (np.abs(whole), np.abs(whole)) if slope < 0.25 else (whole, -whole)
+    sides = [side[part] for side in (above, below) for part in (half, ~half)]
     reaches = [max(0, *(np.quantile(side, 0.975) for side in pair)) for pair in (sides[:2], sides[2:])]
     assert (errors.reach(half), errors.reach(half, below=True)) == pytest.approx(tuple(reaches))
     assert errors.reach(half, share=0.5) == pytest.approx(max(0, *(np.median(side) for side in sides[:2])))

@@ -138,7 +138,7 @@ def test_several_starts_select_their_mean_and_predict_as_their_mean_would(plante
         reduced, there = reduction.apply(tokens[:20]), pooled.select()
         mean = torch.stack([model(reduced, there) for model in models]).mean(dim=0)
         torch.testing.assert_close(pooled(reduced), mean, atol=1e-5, rtol=1e-4)
-    few = {"width": 8, "steps": 30, "patches": False}
+    few = {"width": 8, "steps": 60, "patches": False}
     one, _, alone = run(planted, **few)
     two, _, together = run(planted, starts=2, **few)
     assert two.channels.shape == (VOXELS, 16)

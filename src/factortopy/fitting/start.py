@@ -22,8 +22,10 @@ NEIGHBOURS = 30
 """Voxels that scores are averaged over, the voxel itself included."""
 TIED = 1 + 1e-9
 """Ratio of distances up to which voxels count as equally far."""
-LAYER_POWER, SPACE_POWER = 30, 4
-"""Powers of the scores, relative to the best one, in the averages over layers and over places."""
+LAYER_POWER = 5
+"""Power of the scores, relative to the best one, that layers start with: training sharpens them and hardly flattens."""
+READ_POWER, SPACE_POWER = 30, 4
+"""The same by which layers, and places, count where a voxel's place and scale are read from the scores."""
 VOXELS = 4_096
 """Voxels that smooth selectors are regressed on at a time."""
 SCORED_VOXELS = 8_192
@@ -43,8 +45,8 @@ def start_selection(
     """Rough selection of every voxel from the scores of its neighbours.
 
     Layer weights follow the best score of each layer. The place is the centre of mass of what local tokens
-    add to the global one. The scale compares what the global token adds to the best local one with what
-    that adds to the global: both go with the square of their weights a and 1 - a.
+    add to the global one, in the best layers above all. The scale compares what the global token adds to the
+    best local one with what that adds to the global: both go with the square of their weights a and 1 - a.
 
     Args:
         scores: of :func:`scan`, for M voxels.
@@ -54,14 +56,15 @@ def start_selection(
         neighbours: scored voxels that are averaged over; 1 for no smoothing, where all voxels are scored.
     """
     local, both, global_ = (_smooth(part, scored, coordinates, neighbours) for part in scores)
-    layer = _sharpen(both.amax(dim=1), LAYER_POWER)
-    added = (layer[:, None] * (both - global_[:, None])).sum(dim=0)
+    by_layer = both.amax(dim=1)
+    layer, read = _sharpen(by_layer, LAYER_POWER), _sharpen(by_layer, READ_POWER)
+    added = (read[:, None] * (both - global_[:, None])).sum(dim=0)
     place = _sharpen(added, SPACE_POWER)
     rows, columns = (2 * (torch.arange(size) + 0.5) / size - 1 for size in grid)
     y, x = torch.meshgrid(rows, columns, indexing="ij")
     space = torch.stack([x.flatten() @ place, y.flatten() @ place], dim=-1)
     by_local = (place * added).sum(dim=0).clamp(min=0).sqrt()
-    by_global = (layer[:, None] * (both - local) * place).sum(dim=(0, 1)).clamp(min=0).sqrt()
+    by_global = (read[:, None] * (both - local) * place).sum(dim=(0, 1)).clamp(min=0).sqrt()
     return Selection(space, layer.T, (by_global + 1e-3) / (by_local + by_global + 2e-3))
 
 

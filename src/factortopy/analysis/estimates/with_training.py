@@ -7,7 +7,8 @@ images, so what is planted in them is missed by as much. With f what was found a
 
 ``slope`` below 1 says that the fit draws values together: what was found in the fit itself may then lie
 ``1 / slope - 1`` too near to its mean, in all ROIs at once. It differs with what was planted, so that of each half is
-taken, and the smaller one counts.
+taken, and the smaller one counts. Where it is almost 0 in the half that was planted with maps all over their range,
+found has nothing to do with planted: on which side it lay is chance, and ROIs may lie as far apart as voxels.
 """
 
 from collections.abc import Mapping
@@ -21,8 +22,8 @@ from factortopy.analysis.slope import PAPER_LEVELS
 
 OF_VOXELS = {"depth": "depth", "scale": "scale_share"}
 """Quantities that are planted, and the variables whose limits their errors widen."""
-LEAST_SLOPE = 0.25
-"""Of what was found on what was planted: below it a bootstrap says only that nothing is known."""
+LEAST_SLOPE, LEAST_OF_ALL = 0.25, 0.05
+"""Of what was found on what was planted: below the first, found follows nothing, and the second counts at least."""
 MOST = 0.99
 """Share of the simulated voxels that are missed by less than any mean is thought to be."""
 FEWEST = 8
@@ -36,13 +37,16 @@ class PlantedErrors(NamedTuple):
 
     Attributes:
         whole: found less planted.
-        rest: without what follows from values being drawn together.
+        rest: without what follows from values being drawn together, as far as that is known.
         drawn_together: ``1 / slope - 1``.
+        sided: whether what was found follows the other maps that were planted in one half, so that its errors have a
+            side.
     """
 
     whole: Float[np.ndarray, "voxel"]
     rest: Float[np.ndarray, "voxel"]
     drawn_together: float
+    sided: bool
 
     @classmethod
     def of(
@@ -58,21 +62,25 @@ class PlantedErrors(NamedTuple):
             return None
         found, planted = (np.where(known, values, np.nan).astype(np.float64) for values in (found, planted))
         slope, error = _slope(found, planted, known), found - planted
-        rest = error - (min(slope, 1.0) - 1) * (planted - np.nanmean(planted))
-        kept = min(slope, *(_slope(found, planted, known & part) for part in (half, ~half)))
-        return cls(error, rest, 1 / float(np.clip(kept, LEAST_SLOPE, 1)) - 1)
+        of_other, of_own = (_slope(found, planted, known & part) for part in (half, ~half))
+        sided = of_other >= LEAST_SLOPE
+        rest = error - (min(slope, 1.0) - 1) * (planted - np.nanmean(planted)) if sided else error
+        kept = float(np.clip(min(slope, of_other, of_own), LEAST_SLOPE if sided else LEAST_OF_ALL, 1))
+        return cls(error, rest, 1 / kept - 1, sided)
 
     def reach(
         self, half: Bool[np.ndarray, "voxel"], *, below: bool = False, share: float = (1 + CONFIDENCE) / 2
     ) -> float:
         """How far what was found lies above what was planted, or below, in a share of the half where that is farther.
 
+        Where errors have no side, as far as it lies away on either.
+
         Args:
             half: voxels in which other maps than those found were planted.
             below: whether it lies below.
             share: of the voxels, which are missed by less.
         """
-        error = -self.whole if below else self.whole
+        error = (-self.whole if below else self.whole) if self.sided else np.abs(self.whole)
         parts = (error[part & np.isfinite(error)] for part in (half, ~half))
         return max(0.0, *(float(np.quantile(part, share)) for part in parts if len(part)))
 
@@ -97,10 +105,11 @@ def with_training(
 
     Limits of voxels lie as far below and above their value as hold 95 % of the simulated voxels, in the half where that
     is farther, and the limits over test images beside: where values are drawn to one side, they lie on the other. To
-    the draws of ROI means come errors as large as the mean errors of the simulated ROIs in each half, and what follows
-    from values being drawn together, which is common to all ROIs; both of Student's distribution, as they are known
-    from no more than these ROIs. They are no larger than those of 99 % of the simulated voxels, as no mean is missed by
-    more than what it is of. The line's draws follow from those of its ROIs.
+    the draws of ROI means come errors as large as the mean errors of the simulated ROIs in each half (as those of their
+    voxels, where found follows nothing), and what follows from values being drawn together, which is common to all
+    ROIs; both of Student's distribution, as they are known from no more than these ROIs. They are no larger than those
+    of 99 % of the simulated voxels, as no mean is missed by more than what it is of. The line's draws follow from those
+    of its ROIs.
 
     Args:
         values: variables of a mapping with limits over test images, and of its parametric bootstrap.
@@ -146,8 +155,10 @@ def _drawn_errors(
     parts = list(members.values()) or np.array_split(np.eye(len(own), dtype=bool), PARTS)
     parts = [part if part.ndim == 1 else part.any(axis=0) & everywhere for part in parts]
     pieces = [piece for part in parts for piece in (part & half, part & ~half) if np.isfinite(errors.rest[piece]).any()]
-    means = np.array([np.nanmean(errors.rest[piece]) for piece in pieces])
-    spread = np.sqrt(np.mean(np.square(means)))
+    # Planted maps differ less between ROIs than those of a brain may.
+    power = 1 if errors.sided else 2
+    means = np.array([np.nanmean(errors.rest[piece] ** power) for piece in pieces])
+    spread = np.sqrt(np.mean(means ** (2 / power)))
     together = errors.drawn_together * generator.standard_t(len(means), draws)
     centre = own[everywhere].mean()
 
