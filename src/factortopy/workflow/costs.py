@@ -31,7 +31,7 @@ from factortopy.storage import Part
 from factortopy.subjects import Subject
 from factortopy.tokens import TokenStore
 from factortopy.workflow._fit import fit_model, fit_options
-from factortopy.workflow.parametric_bootstrap import FEWEST, SHARE
+from factortopy.workflow.parametric_bootstrap import most_simulated
 
 STEPS = 20
 BATCH = 64
@@ -145,7 +145,7 @@ def _seconds(
     looks = asked.steps / asked.validate_every * _look(len(split.validation), asked)
     stepping = by_step * (asked.steps + looks) * (1.0 if trains_parcels else by_voxels)
     simulated = bootstrap and settings.recipe == "default" and has_limits(split.test)
-    some = 1.0 if trains_parcels else min(1.0, max(FEWEST / len(subject.voxels), 1 / SHARE))
+    some = 1.0 if trains_parcels else most_simulated(len(subject.voxels)) / len(subject.voxels)
     often = expected_trainings(settings, len(split.train)) if asked.recipe == "default" else 1
     return ridge + by_voxels * rest + stepping * (often + (SIMULATED * some if simulated else 0.0))
 
@@ -189,7 +189,7 @@ def _memory(tokens: TokenStore, subject: Subject, settings: FitSettings, split: 
             fitted = len(split.train) + len(split.validation)
             blocks = 2 * layers * min(settings.components, fitted)
             stages.append(components_memory(fitted, blocks, positions - 1))
-        needed += 2 * 4.0 * images * voxels  # predictions and residuals of the parametric bootstrap
+        needed += 2 * 4.0 * images * most_simulated(voxels)  # their predictions and residuals
     tested = images * len(split.test) / len(subject.distinct_image_ids)
     # Tokens of training and validation images in float16 or, later, aligned ones of test images in float32.
     token_sizes = 2.0 * images * kept * positions, 4.0 * tested * layers * width * positions

@@ -139,9 +139,14 @@ def random_weights(voxels: Voxels, width: int, seed: int) -> Float[np.ndarray, "
     return (np.sqrt(2) * np.cos(phases)).astype(np.float32)
 
 
+def most_simulated(voxels: int) -> int:
+    """How many of so many voxels are simulated at most."""
+    return min(voxels, max(FEWEST, voxels // SHARE))
+
+
 def simulated_voxels(voxels: Voxels) -> Int[np.ndarray, "some"]:
     """Voxels that are simulated: patches of the cortex in each half, as what a fit smooths over must lie together."""
-    most, half = max(FEWEST, len(voxels) // SHARE), planted_half(voxels)
+    most, half = most_simulated(len(voxels)), planted_half(voxels)
     if len(voxels) <= most:
         return np.arange(len(voxels))
     if voxels.coordinates is None:
