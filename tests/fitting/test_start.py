@@ -6,7 +6,7 @@ import torch
 from sklearn.linear_model import Ridge
 
 from factortopy.fitting.solved import scan as scan_module
-from factortopy.fitting.solved.scan import FOLDS, RIDGES, measure_noise, ridge_at_edge, scan
+from factortopy.fitting.solved.scan import FOLDS, RIDGES, Scores, measure_noise, ridge_at_edge, scan
 from factortopy.fitting.start import _smooth, start_selection, start_selectors
 from factortopy.model import FreeSelectors, PositionEncoding, Selection, TopologicalSelectors
 from factortopy.networks import Tokens
@@ -77,6 +77,17 @@ def test_planted_selection_is_found(tokens, planted):
     assert (found.layer.argmax(dim=1).numpy() == layers).mean() > 0.9
     assert np.corrcoef(found.scale, scale)[0, 1] > 0.9
     assert torch.allclose(found.layer.sum(dim=1), torch.ones(VOXELS))
+
+
+def test_layers_start_flatter_than_those_that_place_and_scale_are_read_in():
+    """A layer that is four fifths as good keeps a quarter of the weight, and moves neither place nor scale."""
+    local, both = torch.zeros(2, 4, 1), torch.zeros(2, 4, 1)
+    both[0, 0], both[1, 3], local[0, 0] = 0.50, 0.40, 0.32  # the better layer reads above and left, the other not
+    start = start_selection(Scores(local, both, torch.zeros(2, 1)), *2 * [torch.zeros(1, 3)], (2, 2), neighbours=1)
+    assert start.layer[0].tolist() == pytest.approx([1 / (1 + 0.8**5), 0.8**5 / (1 + 0.8**5)])
+    assert start.space[0].tolist() == pytest.approx([-0.5, -0.5], abs=0.01)
+    # Local tokens add .50 to the global one, which adds .18 to them.
+    assert float(start.scale[0]) == pytest.approx(np.sqrt(0.18) / (np.sqrt(0.18) + np.sqrt(0.50)), abs=0.01)
 
 
 def test_voxels_that_were_not_scored_follow_their_neighbours(tokens, planted):

@@ -22,8 +22,8 @@ from factortopy.analysis.slope import PAPER_LEVELS
 
 OF_VOXELS = {"depth": "depth", "scale": "scale_share"}
 """Quantities that are planted, and the variables whose limits their errors widen."""
-LEAST_SLOPE, LEAST_OF_ALL = 0.25, 0.05
-"""Of what was found on what was planted: below the first, found follows nothing, and the second counts at least."""
+FOLLOWS, LEAST_SLOPE = 0.25, 0.05
+"""Slopes of found on planted: below the first, found does not follow planted; the second then counts at least."""
 MOST = 0.99
 """Share of the simulated voxels that are missed by less than any mean is thought to be."""
 FEWEST = 8
@@ -39,14 +39,14 @@ class PlantedErrors(NamedTuple):
         whole: found less planted.
         rest: without what follows from values being drawn together, as far as that is known.
         drawn_together: ``1 / slope - 1``.
-        sided: whether what was found follows the other maps that were planted in one half, so that its errors have a
+        follows: whether what was found follows the other maps that were planted in one half, so that its errors have a
             side.
     """
 
     whole: Float[np.ndarray, "voxel"]
     rest: Float[np.ndarray, "voxel"]
     drawn_together: float
-    sided: bool
+    follows: bool
 
     @classmethod
     def of(
@@ -63,24 +63,24 @@ class PlantedErrors(NamedTuple):
         found, planted = (np.where(known, values, np.nan).astype(np.float64) for values in (found, planted))
         slope, error = _slope(found, planted, known), found - planted
         of_other, of_own = (_slope(found, planted, known & part) for part in (half, ~half))
-        sided = of_other >= LEAST_SLOPE
-        rest = error - (min(slope, 1.0) - 1) * (planted - np.nanmean(planted)) if sided else error
-        kept = float(np.clip(min(slope, of_other, of_own), LEAST_SLOPE if sided else LEAST_OF_ALL, 1))
-        return cls(error, rest, 1 / kept - 1, sided)
+        follows = of_other >= FOLLOWS
+        rest = error - (min(slope, 1.0) - 1) * (planted - np.nanmean(planted)) if follows else error
+        kept = float(np.clip(min(slope, of_other, of_own), FOLLOWS if follows else LEAST_SLOPE, 1))
+        return cls(error, rest, 1 / kept - 1, follows)
 
     def reach(
         self, half: Bool[np.ndarray, "voxel"], *, below: bool = False, share: float = (1 + CONFIDENCE) / 2
     ) -> float:
         """How far what was found lies above what was planted, or below, in a share of the half where that is farther.
 
-        Where errors have no side, as far as it lies away on either.
+        Where it does not follow that, as far as it lies away on either side.
 
         Args:
             half: voxels in which other maps than those found were planted.
             below: whether it lies below.
             share: of the voxels, which are missed by less.
         """
-        error = (-self.whole if below else self.whole) if self.sided else np.abs(self.whole)
+        error = (-self.whole if below else self.whole) if self.follows else np.abs(self.whole)
         parts = (error[part & np.isfinite(error)] for part in (half, ~half))
         return max(0.0, *(float(np.quantile(part, share)) for part in parts if len(part)))
 
@@ -156,7 +156,7 @@ def _drawn_errors(
     parts = [part if part.ndim == 1 else part.any(axis=0) & everywhere for part in parts]
     pieces = [piece for part in parts for piece in (part & half, part & ~half) if np.isfinite(errors.rest[piece]).any()]
     # Planted maps differ less between ROIs than those of a brain may.
-    power = 1 if errors.sided else 2
+    power = 1 if errors.follows else 2
     means = np.array([np.nanmean(errors.rest[piece] ** power) for piece in pieces])
     spread = np.sqrt(np.mean(means ** (2 / power)))
     together = errors.drawn_together * generator.standard_t(len(means), draws)
