@@ -2,15 +2,17 @@
 
 import json
 import os
+import platform
 import subprocess
 import sys
 
+import numpy as np
 import psutil
 import pytest
 import torch
 
 from factortopy.errors import DataError
-from factortopy.machine import Machine, available_memory, processors, share_processors
+from factortopy.machine import Machine, available_memory, give_back_memory, processors, share_processors
 
 GB = 10**9
 STAT = "anon 5\nactive_file 100000000\ninactive_file 400000000\n"
@@ -140,3 +142,15 @@ def test_a_gpu_out_of_memory_holds_half_as_much_until_next_to_nothing(capsys):
         Machine.choose("cpu").sparing(work)
     assert shares == [0.5, 0.25, 0.125, 0.0625]
     assert capsys.readouterr().err.count("out of memory") == 3
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc keeps freed memory that it can be asked for")
+def test_freed_memory_between_what_is_kept_is_returned():
+    """Blocks too small to be mapped by themselves, freed between others, stay with the process until it is asked."""
+    process = psutil.Process()
+    blocks = [np.ones(12_000) for _ in range(2_000)]  # 96 kB each
+    held = process.memory_info().rss
+    blocks = blocks[::100]
+    give_back_memory()
+    assert held - process.memory_info().rss > 150e6
+    assert all(block.sum() == 12_000 for block in blocks)

@@ -1,4 +1,5 @@
 from .container import available_memory as available_memory
+from .container import give_back_memory as give_back_memory
 from .container import processors as processors
 from .container import share_processors as share_processors
 from .cost import Cost as Cost

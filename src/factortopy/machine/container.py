@@ -1,7 +1,9 @@
 """What a container leaves of a machine: its limits of memory and of processor time (Linux cgroups, version 1 and 2)."""
 
+import ctypes
 import math
 import os
+import sys
 from collections.abc import Iterator
 from functools import cache
 from itertools import pairwise
@@ -33,6 +35,13 @@ def available_memory(root: Path = ROOT) -> int:
 
 
 @cache
+def give_back_memory() -> None:
+    """Return freed memory to the system, which glibc keeps for every thread that took it; nothing elsewhere."""
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform == "linux" else None
+    if trim is not None:
+        trim(0)
+
+
 def processors(root: Path = ROOT) -> int:
     """Processors that this process may keep busy, at least 1: those it may run on, within its container's share.
 

@@ -26,7 +26,7 @@ from factortopy.fitting.reduction import spread_evenly
 from factortopy.fitting.solved.candidates import posterior
 from factortopy.fitting.solved.closed_form import PENALTIES, SMALLEST
 from factortopy.fitting.solved.parcels import Parcels
-from factortopy.machine import in_threads
+from factortopy.machine import give_back_memory, in_threads
 from factortopy.model import FactorTopy, reading_matrix
 from factortopy.networks import Tokens
 from factortopy.progress import Advance, progress_bar
@@ -203,6 +203,7 @@ def solve_channels(
     scores = torch.zeros(count)
     with progress_bar("Channels", len(known.images) * len(blocks), show=progress) as advance:
         for some in blocks:
+            give_back_memory()  # gigabytes, after thousands of steps or a block
             kernels = torch.zeros(0, len(some), 0)
             if coordinates is not None and parcels is not None:
                 kernels = torch.stack([parcels.around(coordinates[some.cpu()], size) for size in WIDTHS])
