@@ -268,3 +268,14 @@ def test_what_does_not_grow_with_images_is_not_multiplied_by_them(tokens, subjec
         called.clear()
         seconds = costs._seconds(tokens, subject, settings, split, Machine.choose("cpu"), bootstrap)
         assert seconds == pytest.approx(2 + 0.01 * 9_000 + factor * (0.1 * 300 + looks))
+
+
+def test_only_simulated_voxels_take_memory_beside_the_responses():
+    """Of an image more, a voxel takes its response, one in twelve a prediction and a residual as well, in float32."""
+    machine, settings = Machine.choose("cpu"), fit_settings()
+
+    def memory(images, voxels):
+        return reckon_fit([384] * 6, (8, 8), images, images, voxels, settings, machine, timed=False).memory
+
+    (a, b), (c, d) = ([memory(images, voxels) for voxels in (12_000, 24_000)] for images in (20_000, 24_000))
+    assert (d - c - b + a) / (4_000 * 12_000) == pytest.approx(4 * (1 + 2 / 12))

@@ -34,7 +34,6 @@ def available_memory(root: Path = ROOT) -> int:
     return max(0, min(free))
 
 
-@cache
 def give_back_memory() -> None:
     """Return freed memory to the system, which glibc keeps for every thread that took it; nothing elsewhere."""
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform == "linux" else None
@@ -42,6 +41,7 @@ def give_back_memory() -> None:
         trim(0)
 
 
+@cache
 def processors(root: Path = ROOT) -> int:
     """Processors that this process may keep busy, at least 1: those it may run on, within its container's share.
 

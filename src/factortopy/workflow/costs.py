@@ -189,7 +189,7 @@ def _memory(tokens: TokenStore, subject: Subject, settings: FitSettings, split: 
             fitted = len(split.train) + len(split.validation)
             blocks = 2 * layers * min(settings.components, fitted)
             stages.append(components_memory(fitted, blocks, positions - 1))
-        needed += 2 * 4.0 * images * most_simulated(voxels)  # their predictions and residuals
+        needed += 2 * 4.0 * images * most_simulated(voxels)  # predictions, residuals
     tested = images * len(split.test) / len(subject.distinct_image_ids)
     # Tokens of training and validation images in float16 or, later, aligned ones of test images in float32.
     token_sizes = 2.0 * images * kept * positions, 4.0 * tested * layers * width * positions

@@ -155,15 +155,15 @@ def _drawn_errors(
     parts = list(members.values()) or np.array_split(np.eye(len(own), dtype=bool), PARTS)
     parts = [part if part.ndim == 1 else part.any(axis=0) & everywhere for part in parts]
     pieces = [piece for part in parts for piece in (part & half, part & ~half) if np.isfinite(errors.rest[piece]).any()]
-    # Planted maps differ less between ROIs than those of a brain may.
-    power = 1 if errors.follows else 2
-    means = np.array([np.nanmean(errors.rest[piece] ** power) for piece in pieces])
-    spread = np.sqrt(np.mean(means ** (2 / power)))
-    together = errors.drawn_together * generator.standard_t(len(means), draws)
+    # Where found follows nothing, ROIs may differ by more than planted maps do: as much as voxels.
+    missed = [errors.rest[piece] for piece in pieces]
+    squares = [np.nanmean(by) ** 2 if errors.follows else np.nanmean(by**2) for by in missed]
+    spread = np.sqrt(np.mean(squares))
+    together = errors.drawn_together * generator.standard_t(len(pieces), draws)
     centre = own[everywhere].mean()
 
     def drawn(inside: Bool[np.ndarray, "voxel"]) -> Float[np.ndarray, "draw"]:
-        tail = spread * generator.standard_t(len(means), draws)
+        tail = spread * generator.standard_t(len(pieces), draws)
         return tail + together * (own[inside].mean() - centre) if inside.any() else np.zeros(draws)
 
     by_part = np.stack([drawn(part) for part in parts], axis=1)
