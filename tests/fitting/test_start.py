@@ -173,12 +173,14 @@ def test_equally_distant_voxels_count_alike_in_whatever_order_they_come():
     scores, order = torch.randn(2, 4, 125, generator=generator), torch.randperm(125, generator=generator)
     smooth = _smooth(scores, grid, grid, 30)
     torch.testing.assert_close(_smooth(scores[..., order], grid[order], grid, 30), smooth, atol=1e-5, rtol=0)
-    # One voxel by hand: those nearer than the 30th count whole, those as far as it share what is left of 30.
+    # One voxel by hand: those nearer than the 30th count whole, those as far as it share what is left of 30; the
+    # 30th lies 2.5 standard deviations of a Gaussian away.
     away = (grid - grid[62]).norm(dim=1)
     edge = away.sort().values[29]
     inside, border = away < edge - 1e-6, (away - edge).abs() < 1e-6
-    by_hand = scores[..., inside].sum(dim=-1) + scores[..., border].mean(dim=-1) * (30 - inside.sum())
-    torch.testing.assert_close(smooth[..., 62], by_hand / 30, atol=1e-5, rtol=0)
+    share = inside + border / border.sum() * (30 - inside.sum())
+    weight = share * (-(2.5**2) * away.square() / edge**2 / 2).exp()
+    torch.testing.assert_close(smooth[..., 62], scores @ weight / weight.sum(), atol=1e-5, rtol=0)
 
 
 def test_voxels_at_one_position_share_the_mean_of_all():

@@ -16,8 +16,8 @@ from factortopy.storage import Part
 
 PARCEL_GAIN = 1.25
 """How much better parcels must be predicted than single voxels to be trained on."""
-TOUCHING = 7
-"""Parcels that scores of the start are averaged over: one and those around it."""
+TOUCHING = 14
+"""Parcels that scores of the start are averaged over, near ones most: in effect one and those that touch it."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -18,8 +18,10 @@ from factortopy.fitting.solved.scan import BLOCK, COMPONENTS, FOLDS, SCANNED_IMA
 from factortopy.machine import processors
 from factortopy.model import FreeSelectors, Selection
 
-NEIGHBOURS = 30
+NEIGHBOURS = 60
 """Voxels that scores are averaged over, the voxel itself included."""
+BELL = 2.5
+"""Standard deviations of the Gaussian they are weighed by that the farthest lies away: it flattens maps less."""
 TIED = 1 + 1e-9
 """Ratio of distances up to which voxels count as equally far."""
 LAYER_POWER = 5
@@ -53,7 +55,7 @@ def start_selection(
         scored: coordinates of these, mm.
         coordinates: coordinates of all voxels, mm.
         grid: height and width of the token grid.
-        neighbours: scored voxels that are averaged over; 1 for no smoothing, where all voxels are scored.
+        neighbours: scored voxels that are averaged over, near ones most; 1 for no smoothing, where all are scored.
     """
     local, both, global_ = (_smooth(part, scored, coordinates, neighbours) for part in scores)
     by_layer = both.amax(dim=1)
@@ -105,23 +107,25 @@ def start_selectors(selectors: nn.Module, target: Selection, steps: int = 200, r
 def _smooth(
     scores: Float[Tensor, "*table M"], scored: Float[Tensor, "M 3"], coordinates: Float[Tensor, "N 3"], neighbours: int
 ) -> Float[Tensor, "*table N"]:
-    """Mean over the scored voxels nearest to each voxel; those equally far count alike, whichever comes first."""
+    """Mean over the scored voxels nearest to each voxel, under a Gaussian; those equally far count alike."""
     if neighbours == 1:
         return scores
     positions, of_voxel = np.unique(coordinates.numpy(), axis=0, return_inverse=True)
     tree, neighbours = cKDTree(scored.numpy()), min(neighbours, len(scored))
     distance, nearest = tree.query(positions, k=[*range(1, neighbours + 1)])
-    radius = TIED * distance[:, -1]
-    columns, entries = list(nearest), [np.full(neighbours, 1 / neighbours, np.float32)] * len(positions)
+    radius = TIED * distance[:, -1].clip(min=np.finfo(np.float32).tiny)
+    columns, away, shares = list(nearest), list(distance), [np.ones(neighbours)] * len(positions)
     for row in np.flatnonzero(tree.query_ball_point(positions, radius, return_length=True) > neighbours):
         columns[row] = np.array(tree.query_ball_point(positions[row], radius[row]))
-        away = np.linalg.norm(tree.data[columns[row]] - positions[row], axis=1)
-        border = TIED * away >= distance[row, -1]
-        share = np.where(border, (neighbours - (~border).sum()) / border.sum(), 1) / neighbours
-        entries[row] = share.astype(np.float32)
-    rows = np.repeat(np.arange(len(positions)), [len(part) for part in columns])
+        away[row] = np.linalg.norm(tree.data[columns[row]] - positions[row], axis=1)
+        border = TIED * away[row] >= distance[row, -1]
+        shares[row] = np.where(border, (neighbours - (~border).sum()) / border.sum(), 1)
+    counts = [len(part) for part in columns]
+    rows = np.repeat(np.arange(len(positions)), counts)
+    weights = np.concatenate(shares) * np.exp(-((BELL * np.concatenate(away) / radius[rows]) ** 2) / 2)
+    weights /= np.bincount(rows, weights)[rows]
     shape = (len(positions), len(scored))
-    mean = csr_array((np.concatenate(entries), (rows, np.concatenate(columns))), shape=shape)
+    mean = csr_array((weights.astype(np.float32), (rows, np.concatenate(columns))), shape=shape)
     smooth = mean @ scores.flatten(0, -2).T.numpy()
     return torch.from_numpy(np.ascontiguousarray(smooth.T[:, of_voxel])).view(*scores.shape[:-1], len(coordinates))
 
