@@ -195,7 +195,7 @@ def test_same_seed_same_model_and_the_callers_random_numbers_are_untouched(plant
 def test_training_stops_early_and_keeps_the_best_step_on_validation_images(planted):
     """At a rate so high that the fit gets worse again after its best step."""
     changes = {"steps": 500, "batch_size": 16, "validate_every": 5, "patience": 3}
-    model, history, _ = run(planted, width=8, learning_rate=4.0, cosine=False, closed_form=False, **changes)
+    model, history, _ = run(planted, width=8, learning_rate=6.0, cosine=False, closed_form=False, **changes)
     assert history.step[-1] < 500
     assert history.step[-1] - history.best_step == 15
     best = int(np.argmax(history.validation_r2))

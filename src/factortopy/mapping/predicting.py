@@ -178,7 +178,7 @@ def predict(
 
     Raises:
         DataError: if the network has other weights than the one that was mapped, the mapping does not say how its
-            tokens were made, images are broken, or ``path`` holds other predictions.
+            tokens were made, images are broken or no set of photographs, or ``path`` holds other predictions.
         UnavailableError: if the weights cannot be had.
 
     Example:
@@ -187,6 +187,11 @@ def predict(
         >>> responses.read().shape == (len(photographs), len(subject.voxels))
         True
     """
+    if not isinstance(images, ImageSet):
+        raise DataError(
+            f"photographs are needed to predict responses to, not a {type(images).__name__}; give what `open_images` "
+            "makes of their folder"
+        )
     options: dict[str, Any] = {"z_scored": z_scored, "batch_size": batch_size, "workers": workers}
     options |= {"device": device, "precision": precision, "weights": weights, "progress": progress}
     predictor = Predictor.of(mapping, network, **options)

@@ -8,7 +8,8 @@ images, so what is planted in them is missed by as much. With f what was found a
 ``slope`` below 1 says that the fit draws values together: what was found in the fit itself may then lie
 ``1 / slope - 1`` too near to its mean, in all ROIs at once. It differs with what was planted, so that of each half is
 taken, and the smaller one counts. Where it is almost 0 in the half that was planted with maps all over their range,
-found has nothing to do with planted: on which side it lay is chance, and ROIs may lie as far apart as voxels.
+found has nothing to do with planted: on which side it lay is chance, ROIs may lie as far apart as voxels, and depth
+may rise or fall along the hierarchy by all that there is of it.
 """
 
 from collections.abc import Mapping
@@ -22,8 +23,10 @@ from factortopy.analysis.slope import PAPER_LEVELS
 
 OF_VOXELS = {"depth": "depth", "scale": "scale_share"}
 """Quantities that are planted, and the variables whose limits their errors widen."""
-FOLLOWS, LEAST_SLOPE = 0.25, 0.05
-"""Slopes of found on planted: below the first, found does not follow planted; the second then counts at least."""
+FOLLOWS = 0.25
+"""Slope of found on planted below which found does not follow it; smaller ones count as this."""
+STEEPEST = 1.0
+"""Slope of the hierarchy line at most: depth goes from 0 to 1, as levels do."""
 MOST = 0.99
 """Share of the simulated voxels that are missed by less than any mean is thought to be."""
 FEWEST = 8
@@ -65,7 +68,7 @@ class PlantedErrors(NamedTuple):
         of_other, of_own = (_slope(found, planted, known & part) for part in (half, ~half))
         follows = of_other >= FOLLOWS
         rest = error - (min(slope, 1.0) - 1) * (planted - np.nanmean(planted)) if follows else error
-        kept = float(np.clip(min(slope, of_other, of_own), FOLLOWS if follows else LEAST_SLOPE, 1))
+        kept = float(np.clip(min(slope, of_other, of_own), FOLLOWS, 1))
         return cls(error, rest, 1 / kept - 1, follows)
 
     def reach(
@@ -109,7 +112,7 @@ def with_training(
     voxels, where found follows nothing), and what follows from values being drawn together, which is common to all
     ROIs; both of Student's distribution, as they are known from no more than these ROIs. They are no larger than those
     of 99 % of the simulated voxels, as no mean is missed by more than what it is of. The line's draws follow from those
-    of its ROIs.
+    of its ROIs; where found follows nothing, any slope from -1 to 1 is added to them.
 
     Args:
         values: variables of a mapping with limits over test images, and of its parametric bootstrap.
@@ -136,7 +139,9 @@ def with_training(
         added = added.clip(-errors.reach(half, share=MOST), errors.reach(half, share=MOST, below=True))
         changed[f"drawn_{name}"] = drawn + added
         if name == "depth" and "drawn_slope" in values:
-            changed |= _drawn_line(values, dict(zip(rois, added.T, strict=False)), rois, np.isfinite(own))
+            unknown = np.zeros(len(drawn)) if errors.follows else generator.uniform(-STEEPEST, STEEPEST, len(drawn))
+            of_roi = dict(zip(rois, added.T, strict=False))
+            changed |= _drawn_line(values, of_roi, rois, np.isfinite(own), unknown)
     return changed
 
 
@@ -178,13 +183,17 @@ def _drawn_line(
     added: Mapping[str, Float[np.ndarray, "draw"]],
     rois: Mapping[str, Bool[np.ndarray, "voxel"]],
     measured: Bool[np.ndarray, "voxel"],
+    unknown: Float[np.ndarray, "draw"],
 ) -> dict[str, np.ndarray]:
-    """The hierarchy line in every draw with the errors of its ROIs: least squares of their means by voxels."""
+    """The hierarchy line in every draw with the errors of its ROIs: least squares of their means by voxels.
+
+    With a slope of its own in each draw, which ROIs have in common.
+    """
     voxels = np.array([(np.asarray(rois[name], bool) & measured).sum() for name in PAPER_LEVELS], float)
     level = np.array(list(PAPER_LEVELS.values()))
     about = level - voxels @ level / voxels.sum()
     errors = np.stack([added[name] for name in PAPER_LEVELS], axis=1)
-    slope = errors @ (voxels * about) / (voxels @ np.square(about))
+    slope = errors @ (voxels * about) / (voxels @ np.square(about)) + unknown
     b0 = errors @ voxels / voxels.sum() - slope * (voxels @ level / voxels.sum())
     changes = {"slope": slope, "b0": b0, "b1": b0 + slope}
     return {f"drawn_{name}": values[f"drawn_{name}"] + change for name, change in changes.items()}
