@@ -138,6 +138,8 @@ def test_other_weights_layers_or_preprocessing_are_refused(mapping, images):
     facts = {name: value for name, value in mapping.provenance["tokens"].items() if name != "grid"}
     with pytest.raises(DataError, match="fit it again"):
         predict(replace(mapping, provenance={**mapping.provenance, "tokens": facts}), images, progress=False)
+    with pytest.raises(DataError, match="not a str; give what `open_images` makes"):
+        mapping.predict("photographs")
 
 
 def test_files_are_read_by_their_own_libraries(mapping, images, tmp_path):

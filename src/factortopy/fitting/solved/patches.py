@@ -48,7 +48,7 @@ JUDGES = 64
 """Voxels that tell whether components may be the better channels, before anything is scored."""
 HOPE = 0.85
 """Share of the align's R^2 that patches around trained places must have to go on: places found for them add to it."""
-KEPT = 0.9
+KEPT = 0.95
 """Share of the align's R^2 that is taken to hold for other images: its step was chosen by these."""
 SHARED, DECOMPOSED = 1_024, 1e11
 """Distinct selections at most, and their number times images^3: each takes a decomposition."""
