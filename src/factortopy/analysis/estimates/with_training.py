@@ -187,7 +187,7 @@ def _drawn_line(
 ) -> dict[str, np.ndarray]:
     """The hierarchy line in every draw with the errors of its ROIs: least squares of their means by voxels.
 
-    With a slope of its own in each draw, which ROIs have in common.
+    What is ``unknown`` of the slope, in all ROIs at once, is added to it.
     """
     voxels = np.array([(np.asarray(rois[name], bool) & measured).sum() for name in PAPER_LEVELS], float)
     level = np.array(list(PAPER_LEVELS.values()))
