@@ -54,6 +54,10 @@ def r2(model, images):
         (0.17, {55: (40, 0.3)}, 55),
         (0.16, {55: (40, 0.3), 27: (40, 0.2)}, 55),
         (0.09, {55: (40, 0.3), 27: (40, 0.4)}, 27),
+        (0.09, {55: (40, 0.3), 27: (40, 0.295)}, 27),
+        (0.09, {55: (20, 0.3), 27: (20, 0.293)}, 55),
+        (0.17, {55: (20, 0.3), 27: (20, 0.299)}, 55),
+        (-0.1, {55: (40, -0.3), 27: (40, -0.301)}, 55),
         (-0.1, {55: (40, 0.3), 27: (40, 0.4)}, 27),
     ],
     ids=[
@@ -66,6 +70,10 @@ def r2(model, images):
         "signal enough",
         "too noisy, half is worse",
         "too noisy, half is better",
+        "too noisy, half is as good to a hair",
+        "too noisy, half is worse by more than a hair",
+        "signal enough, half is as good to a hair",
+        "nothing is predicted, half is as good to a hair",
         "nothing but noise",
     ],
 )

@@ -26,6 +26,8 @@ OVERFITTED = 0.75
 """Part of the steps before which the best one tells that what was learnt after it is noise."""
 BORNE = 1.5
 """Components that responses may bear, in training images times the R^2 of a voxel by one place of one layer."""
+TIE = 0.98
+"""Part of the best validation R^2 that is as good, where responses bear fewer components: fewer learn less noise."""
 FEWEST = 16
 """Components at least."""
 FEW_IMAGES, TRAININGS = 1_500, 3
@@ -37,7 +39,8 @@ def train_starts(task: Task, grain: Grain, reduction: TokenReduction) -> list[tu
 
     All are trained in as many components as the first align does not overfit. Where validation images are predicted
     best long before the last step, it has learnt noise since; where responses are noisy, it may at every step. In half
-    as many components there is less of it to learn: they are halved until that predicts no better.
+    as many components there is less of it to learn: they are halved until that predicts no better, and where responses
+    bear fewer components than are used, until it predicts worse.
     """
     kept, usual = task.kept(CHOSEN), reduction.count
     borne = BORNE * len(task.training) * grain.noise.score
@@ -55,7 +58,8 @@ def train_starts(task: Task, grain: Grain, reduction: TokenReduction) -> list[tu
     while kept is None and too_many():
         other, of_half = train(count // 2)
         of_half.seconds += history.seconds
-        if max(of_half.validation_r2) <= max(history.validation_r2):
+        best = max(history.validation_r2)
+        if max(of_half.validation_r2) <= (TIE * best if count > borne and best > 0 else best):
             history.seconds = of_half.seconds
             break
         count, model, history = count // 2, other, of_half
