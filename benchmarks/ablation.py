@@ -4,8 +4,8 @@
     python benchmarks/ablation.py PHOTOGRAPHS --work FOLDER --cases 2300:0.2:32 --variants default paper
     python benchmarks/ablation.py PHOTOGRAPHS --work FOLDER --page docs/training.md   # into its table
 
-Every case is a subject SIMULATED from real CLIP tokens of views of the photographs, over the voxels of
-NSD's streams mask where ``FACTORTOPY_SHARED_DATA`` has it: so many training images, one noise ceiling for
+Every case is a subject SIMULATED from real tokens, CLIP's without ``--tokens``, of views of the photographs, over the
+voxels of NSD's streams mask where ``FACTORTOPY_SHARED_DATA`` has it: so many training images, one noise ceiling for
 all voxels, so many planted channels. Views of one photograph stay on one side of the split. Results are
 appended to ``FOLDER/results.jsonl``, and what is there is not run again. The last line is one JSON object.
 """
@@ -173,10 +173,10 @@ def main() -> None:
     parser.add_argument("--page", type=Path, help="run nothing; write the table into this page")
     options = parser.parse_args()
     results = Results(options.work / "results.jsonl")
+    given = None if options.tokens is None else TokenStore.open(options.tokens)
     if options.page is None:
         cases = [Case.parse(text) for text in options.cases]
         most = max(case.images for case in cases)
-        given = None if options.tokens is None else TokenStore.open(options.tokens)
         laboratory = Laboratory(options.photographs, most, options.work, given)
         for case in cases:
             for variant in options.variants:
@@ -185,7 +185,8 @@ def main() -> None:
     else:
         write_table(options.page, "ablation.py", table(results.rows))
     print(table(results.rows))
-    print(json.dumps({"fits": len(results.rows), "network": NETWORK, "simulated": True}))
+    network = NETWORK if given is None else given.network
+    print(json.dumps({"fits": len(results.rows), "network": network, "simulated": True}))
 
 
 if __name__ == "__main__":
