@@ -27,7 +27,7 @@ OVERFITTED = 0.75
 BORNE = 1.5
 """Components that responses may bear, in training images times the R^2 of a voxel by one place of one layer."""
 TIE = 0.98
-"""Part of the best validation R^2 that is as good, where responses bear fewer components: fewer learn less noise."""
+"""Part of the validation R^2 in twice as many components that is as good, where responses bear fewer than those."""
 FEWEST = 16
 """Components at least."""
 FEW_IMAGES, TRAININGS = 1_500, 3
@@ -40,7 +40,7 @@ def train_starts(task: Task, grain: Grain, reduction: TokenReduction) -> list[tu
     All are trained in as many components as the first align does not overfit. Where validation images are predicted
     best long before the last step, it has learnt noise since; where responses are noisy, it may at every step. In half
     as many components there is less of it to learn: they are halved until that predicts no better, and where responses
-    bear fewer components than are used, until it predicts worse.
+    bear fewer than are used, until it predicts clearly worse: fewer learn less noise.
     """
     kept, usual = task.kept(CHOSEN), reduction.count
     borne = BORNE * len(task.training) * grain.noise.score
