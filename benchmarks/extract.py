@@ -34,7 +34,8 @@ from factortopy.tokens import TokenStore, estimate_extraction, extract, images_d
 
 LARGE, SMALL = "timm/vit_base_patch16_224", "timm/vit_tiny_patch16_224"
 FEW, MANY = 200, 2000
-KILLS = 4
+KILLED, KILLS = 600, 4
+"""Images of a run that is killed, some shards of 64, and how often it is."""
 VIEWS = 5_000
 
 
@@ -137,33 +138,33 @@ def worker(folder: str, count: str, output: str) -> None:
     print(peak[0], time.perf_counter() - start)
 
 
-def measure_growth(folder: Path) -> tuple[float, float]:
-    """Peak memory of many images over that of few; seconds that few took."""
-    peaks, seconds = [], []
+def measure_growth(folder: Path) -> float:
+    """Peak memory of many images over that of few."""
+    peaks = []
     for count in (FEW, MANY):
         out, _ = small_run(folder, count, folder.parent / f"small-{count}").communicate()
-        _, peak, took = out.split()
-        peaks.append(int(peak))
-        seconds.append(float(took))
+        peaks.append(int(out.split()[1]))
         print(f"{f'peak memory, {count} images, GB':<34}{peaks[-1] / 1e9:>10.3f}")
-    return peaks[1] / peaks[0], seconds[0]
+    return peaks[1] / peaks[0]
 
 
-def measure_resume(folder: Path, seconds: float) -> bool:
-    """Whether a run killed at random moments ends with the bytes of a run in one go."""
-    whole, output = folder.parent / f"small-{FEW}", folder.parent / "killed"
+def measure_resume(folder: Path) -> tuple[bool, int]:
+    """Whether a run killed at random moments ends with the bytes of a run in one go; images done at the last kill."""
+    whole, output, done = folder.parent / "whole", folder.parent / "killed", 0
+    out, _ = small_run(folder, KILLED, whole).communicate()
+    seconds = float(out.split()[2])
     generator = random.Random(0)
     for _ in range(KILLS):
-        process = small_run(folder, FEW, output)
+        process = small_run(folder, KILLED, output)
         if process.stdout is not None:
             process.stdout.readline()
-        time.sleep(generator.uniform(0.0, 0.6 * seconds))
+        time.sleep(generator.uniform(0.2, 0.5) * seconds * (1 - done / KILLED))
         process.send_signal(signal.SIGKILL)
         process.wait()
         done = images_done(output)
         print(f"{'killed with images complete':<34}{done:>10}")
-    small_run(folder, FEW, output).communicate()
-    return hashes(whole) == hashes(output)
+    small_run(folder, KILLED, output).communicate()
+    return hashes(whole) == hashes(output), done
 
 
 def hashes(path: Path) -> dict[str, str]:
@@ -189,8 +190,8 @@ def main() -> None:
         folder = Path(temporary) / "photographs"
         write_photographs(folder, max(MANY, options.images))
         facts = measure_speed(folder, options)
-        facts["peak_growth"], seconds = measure_growth(folder)
-        facts["resume_identical"] = measure_resume(folder, seconds)
+        facts["peak_growth"] = measure_growth(folder)
+        facts["resume_identical"], facts["images_at_last_kill"] = measure_resume(folder)
     setting = f"{options.images} images, batch {options.batch_size}, {options.device}, {options.precision}"
     print(f"{setting}, {torch.get_num_threads()} threads")
     for name, value in facts.items():

@@ -69,7 +69,7 @@ def draw_with_nilearn(surface: Surface, values: dict[str, np.ndarray]) -> None:
     for half in surface.hemispheres:
         figure = Figure(figsize=(4, 3))
         axes = figure.add_subplot(projection="3d")
-        mesh = (half.inflated.coordinates, half.inflated.faces)
+        mesh = (half.inflated.coordinates.copy(), half.inflated.faces)  # nilearn centres them where they lie
         plot_surf(
             mesh, values[half.name], bg_map=half.sulcal_depth, hemi=half.name, view="lateral", engine="matplotlib",
             axes=axes, figure=figure,

@@ -43,7 +43,8 @@ def test_rows_hold_all_tokens_in_a_known_order(tokens):
     layout = CacheLayout.of(tokens)
     assert layout.numbers == 3 * 8 + 5 + 3 + 5
     rows = layout.pack(tokens)
-    expected = np.concatenate([part[7].numpy().ravel() for part in (*tokens.local, *tokens.global_)])
+    by_place = [part[7].movedim(0, -1) for part in tokens.local]  # the channels of a place side by side
+    expected = np.concatenate([part.numpy().ravel() for part in (*by_place, *(part[7] for part in tokens.global_))])
     np.testing.assert_array_equal(rows[7].numpy(), expected)
     assert same(layout.unpack(rows), tokens)
 

@@ -11,6 +11,7 @@ from factortopy.errors import DataError, ShapeError
 from factortopy.exchange import AuthorsFile
 from factortopy.exchange.weights import from_paper_weights, to_paper_weights
 from factortopy.fitting import build_paper_model, build_selectors, fit_settings
+from factortopy.machine import threads
 from factortopy.model import ChannelAlign, ChannelMap, FactorTopy, FreeSelectors, UnitChannelMap
 from factortopy.networks import Tokens
 
@@ -71,6 +72,50 @@ def test_tokens_of_fewer_layers_are_refused(setting):
     model, tokens, *_ = setting
     with pytest.raises(ValueError, match="shorter"):
         model.align(Tokens(tokens.local[:2], tokens.global_[:2]))
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
+def test_layers_aligned_in_threads_are_linear_maps_with_their_gradients(monkeypatch, dtype):
+    monkeypatch.setattr(threads, "processors", lambda: 2)
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    generator = torch.Generator().manual_seed(0)
+    maps = [
+        UnitChannelMap(torch.rand(5, generator=generator) + 0.1, 3),
+        ChannelMap(7, 3, offset=True),
+        ChannelMap(4, 3),
+    ]
+    maps = [one.to(dtype) for one in maps]
+    with torch.no_grad():
+        maps[1].offset.normal_(generator=generator)
+    # One layer's channels lie side by side, as in a cache; the others' places do, as in a store.
+    local = [torch.randn(20, count, 2, 3, generator=generator).to(dtype) for count in CHANNELS]
+    local[0] = local[0].contiguous(memory_format=torch.channels_last)
+    local[1].requires_grad_()
+    align = ChannelAlign(maps, [ChannelMap(count, 3).to(dtype) for count in CHANNELS])
+    global_ = tuple(layer.detach().mean(dim=(2, 3)) for layer in local)
+    asked = [*(value for one in maps for value in one.parameters()), local[1]]
+
+    def gradients(aligned):
+        weights = torch.linspace(-1, 1, aligned.numel(), dtype=dtype).view_as(aligned)
+        return torch.autograd.grad((aligned * weights).sum(), asked)
+
+    found = align(Tokens(tuple(local), global_)).local
+    expected = torch.stack(
+        [torch.einsum("dc,bchw->bdhw", one.weight, layer) for one, layer in zip(maps, local, strict=True)]
+    )
+    expected[1] += maps[1].offset[:, None, None]
+    torch.testing.assert_close(found, expected)
+    for one, other in zip(gradients(found), gradients(expected), strict=True):
+        torch.testing.assert_close(one, other)
+
+
+def test_float16_tokens_are_narrowed_as_pytorch_narrows_them():
+    tokens = torch.randn(40, 3, 2, 2, generator=torch.Generator().manual_seed(0)).half()
+    weight = torch.eye(3).bfloat16()
+    align = ChannelAlign([ChannelMap(3, 3)], [ChannelMap(3, 3)]).bfloat16()
+    with torch.no_grad():
+        align.local[0].weight.copy_(weight)
+    assert torch.equal(align(Tokens((tokens,), (tokens[:, :, 0, 0],))).local[0], tokens.bfloat16())
 
 
 def test_gradients_equal_the_formula(setting):

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from factortopy.errors import DataError
 from factortopy.fitting.examples import Examples, ReadTokens, Responses
-from factortopy.machine import Machine
+from factortopy.machine import Machine, in_threads
 from factortopy.networks import Tokens
 from factortopy.progress import progress_bar
 from factortopy.storage import read_ahead
@@ -25,6 +25,8 @@ RESPONSE_BYTES = 4
 BATCH = 64
 AHEAD = 3
 """Batches that are read ahead."""
+TAKEN = 16
+"""Images that a thread takes out of memory at a time."""
 
 Batch = tuple[Tokens, Float[Tensor, "batch voxel"]]
 
@@ -33,7 +35,8 @@ Batch = tuple[Tokens, Float[Tensor, "batch voxel"]]
 class CacheLayout:
     """How the tokens of an image stand in one row: local maps layer by layer, then global tokens.
 
-    The shape of every layer's map is (channels, height, width); of the global tokens the channels are known.
+    The shape of every layer's map is (channels, height, width); of the global tokens the channels are known. In the row
+    the channels of a place stand side by side, as they are multiplied together.
     """
 
     local: tuple[tuple[int, ...], ...]
@@ -53,13 +56,17 @@ class CacheLayout:
 
     def pack(self, tokens: Tokens) -> Float16[Tensor, "B numbers"]:
         """Tokens as rows of float16."""
-        return torch.cat([layer.flatten(1).half() for layer in (*tokens.local, *tokens.global_)], dim=1)
+        local = (layer.movedim(1, -1).flatten(1) for layer in tokens.local)
+        return torch.cat([part.half() for part in (*local, *tokens.global_)], dim=1)
 
     def unpack(self, rows: Float16[Tensor, "B numbers"]) -> Tokens:
         """Tokens from rows, without a copy."""
         sizes = [*(prod(shape) for shape in self.local), *self.global_]
         parts = rows.split(sizes, dim=1)
-        local = (part.unflatten(1, shape) for part, shape in zip(parts, self.local, strict=False))
+        local = (
+            part.unflatten(1, (*place, channels)).movedim(-1, 1)
+            for part, (channels, *place) in zip(parts, self.local, strict=False)
+        )
         return Tokens(tuple(local), tuple(parts[len(self.local) :]))
 
 
@@ -173,7 +180,16 @@ def _in_memory(
     batches: Iterable[Tokens], order: Int[Tensor, "row"], layout: CacheLayout, device: torch.device
 ) -> ReadTokens:
     rows = _gather(batches, order, layout, device)
-    return lambda chosen: layout.unpack(rows[chosen.to(device, non_blocking=True)])
+    if device.type != "cpu":
+        return lambda chosen: layout.unpack(rows[chosen.to(device, non_blocking=True)])
+
+    def read(chosen: Int[Tensor, "batch"]) -> Tokens:
+        taken = rows.new_empty(len(chosen), layout.numbers)
+        pieces = zip(chosen.split(TAKEN), taken.split(TAKEN), strict=True)
+        list(in_threads(lambda piece: torch.index_select(rows, 0, piece[0], out=piece[1]), pieces, device))
+        return layout.unpack(taken)
+
+    return read
 
 
 @dataclass(frozen=True, eq=False)

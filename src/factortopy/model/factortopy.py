@@ -1,15 +1,20 @@
 """FactorTopy, the factorised, topological encoding model, and its channel align."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 
+from factortopy.machine import in_threads
 from factortopy.model.readout import Form, read_out
 from factortopy.model.selectors import Selection
 from factortopy.networks import Tokens
+
+IN_CACHE = 16
+"""Images whose tokens of a layer a processor's own cache holds, about."""
 
 
 class AlignedTokens(NamedTuple):
@@ -92,12 +97,77 @@ class ChannelAlign(nn.Module):
         device = parameter.device.type
         autocast = torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device)
         dtype = torch.get_autocast_dtype(device) if autocast else parameter.dtype
-        local = [
-            layer(values.to(dtype).movedim(1, -1)).movedim(-1, 1)
-            for layer, values in zip(self.local, tokens.local, strict=True)
-        ]
+        maps = list(zip(self.local, (values.movedim(1, -1) for values in tokens.local), strict=True))
+        if device == "cpu":
+            local = _map_in_threads(maps, dtype)
+        else:
+            local = torch.stack([layer(values.to(dtype)) for layer, values in maps])
         global_ = [layer(values.to(dtype)) for layer, values in zip(self.global_, tokens.global_, strict=True)]
-        return AlignedTokens(torch.stack(local), torch.stack(global_))
+        return AlignedTokens(local.movedim(-1, 2), torch.stack(global_))
+
+
+def _map_in_threads(
+    maps: Sequence[tuple[nn.Module, Float[Tensor, "*batch C"]]], dtype: torch.dtype
+) -> Float[Tensor, "L *batch D"]:
+    """What linear maps give for the layers beside them, on a CPU."""
+    layers, values = zip(*maps, strict=True)
+    mapped: Tensor = _MapsInThreads.apply(dtype, *(layer.weight for layer in layers), *values)
+    offsets = [getattr(layer, "offset", None) for layer in layers]
+    if all(offset is None for offset in offsets):
+        return mapped
+    none = mapped.new_zeros(mapped.shape[-1])
+    added = torch.stack([none if offset is None else offset.to(dtype) for offset in offsets])
+    return mapped + added.view(len(added), *[1] * (mapped.ndim - 2), -1)
+
+
+class _MapsInThreads(torch.autograd.Function):
+    """Linear maps of the channels of several layers, on a CPU a layer a thread; weights first, then what they map."""
+
+    @staticmethod
+    def forward(ctx: Any, dtype: torch.dtype, *parts: Tensor) -> Float[Tensor, "L *batch D"]:
+        """In a precision, that of the result."""
+        weights, values = (parts[: len(parts) // 2], parts[len(parts) // 2 :])
+        narrow = [weight.detach().to(dtype) for weight in weights]
+        mapped = narrow[0].new_empty(len(values), *values[0].shape[:-1], len(narrow[0]))
+        taken: list[Tensor] = [mapped] * len(values)
+
+        def map_(number: int) -> None:
+            taken[number] = _converted(values[number], dtype).flatten(0, -2)
+            torch.mm(taken[number], narrow[number].T, out=mapped[number].flatten(0, -2))
+
+        list(in_threads(map_, range(len(values)), mapped.device))
+        ctx.save_for_backward(*narrow, *taken)
+        ctx.types, ctx.shapes = [part.dtype for part in parts], [part.shape for part in parts]
+        return mapped
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        """Gradients of the weights, and of what they map where it is asked for."""
+        layers = len(ctx.saved_tensors) // 2
+        narrow, taken = ctx.saved_tensors[:layers], ctx.saved_tensors[layers:]
+
+        def differentiate(number: int) -> tuple[Tensor | None, Tensor | None]:
+            of_weight, of_values = ctx.needs_input_grad[1 + number], ctx.needs_input_grad[1 + layers + number]
+            own = gradient[number].flatten(0, -2)
+            weight = (own.T @ taken[number]).to(ctx.types[number]) if of_weight else None
+            if not of_values:
+                return weight, None
+            values = (own @ narrow[number]).to(ctx.types[layers + number])
+            return weight, values.view(ctx.shapes[layers + number])
+
+        weights, values = zip(*in_threads(differentiate, range(layers), gradient.device), strict=True)
+        return None, *weights, *values
+
+
+def _converted(values: Float[Tensor, "batch *rest"], dtype: torch.dtype) -> Float[Tensor, "batch *rest"]:
+    """In another precision: PyTorch makes bfloat16 of float16 one number after the other, of float32 many at once."""
+    if dtype == torch.float32 or values.dtype != torch.float16:
+        return values.to(dtype)
+    converted = torch.empty(values.shape, dtype=dtype)
+    for part, place in zip(values.split(IN_CACHE), converted.split(IN_CACHE), strict=True):
+        place.copy_(part.float())
+    return converted
 
 
 class FactorTopy(nn.Module):

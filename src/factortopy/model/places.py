@@ -58,5 +58,6 @@ def by_cell(
     cell = (row + 1) * (width + 1) + column + 1
     scale = selection.scale[:, None]
     weights = torch.cat([corners * (1 - scale), scale], dim=1)[:, :, None] * selection.layer[:, None, :]
-    rows = torch.cat([functional.pad(local, (1, 1, 1, 1)).flatten(3).permute(3, 0, 1, 2), global_[None]], dim=0)
-    return rows, weights, cell
+    # Channels stay side by side, as they are in memory and in products.
+    places = functional.pad(local.movedim(2, -1), (0, 0, 1, 1, 1, 1)).flatten(2, 3).permute(2, 0, 1, 3)
+    return torch.cat([places, global_[None]]), weights, cell
