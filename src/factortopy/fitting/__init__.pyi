@@ -24,6 +24,7 @@ from .reduction import spread_evenly as spread_evenly
 from .settings import FitSettings as FitSettings
 from .settings import Recipe as Recipe
 from .settings import fit_settings as fit_settings
+from .solved.candidates import reading_memory as reading_memory
 from .solved.closed_form import PENALTIES as PENALTIES
 from .solved.closed_form import Spectrum as Spectrum
 from .solved.closed_form import centre as centre

@@ -28,7 +28,9 @@ def limit_threads(count: int = 1) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def in_threads(work: Callable[[Item], Result], items: Iterable[Item], device: torch.device) -> Iterator[Result]:
+def in_threads(
+    work: Callable[[Item], Result], items: Iterable[Item], device: torch.device, most: int | None = None
+) -> Iterator[Result]:
     """What work gives for every item, in their order; on a CPU several at a time, each in one thread.
 
     There are as many threads as processors, or as ``OMP_NUM_THREADS`` says. Results do not hang on their number.
@@ -37,10 +39,11 @@ def in_threads(work: Callable[[Item], Result], items: Iterable[Item], device: to
         work: does not depend on what it did for other items.
         items: of enough work each to be worth a thread's.
         device: where it computes.
+        most: threads at most, as memory may ask for.
     """
     pieces = list(items)
     asked = os.environ.get("OMP_NUM_THREADS", "")
-    threads = min(processors(), len(pieces), int(asked) if asked.isdecimal() else len(pieces))
+    threads = min(processors(), len(pieces), int(asked) if asked.isdecimal() else len(pieces), most or len(pieces))
     if device.type != "cpu" or threads < 2:
         yield from map(work, pieces)
         return

@@ -19,6 +19,7 @@ from factortopy.fitting import (
     default_split,
     expected_trainings,
     may_judge,
+    reading_memory,
     reduction_memory,
     start_memory,
     usual_components,
@@ -188,7 +189,7 @@ def _memory(tokens: TokenStore, subject: Subject, settings: FitSettings, split: 
         if _may_read_patches(tokens, subject, settings, split):
             fitted = len(split.train) + len(split.validation)
             blocks = 2 * layers * min(settings.components, fitted)
-            stages.append(components_memory(fitted, blocks, positions - 1))
+            stages.append(components_memory(fitted, blocks, positions - 1) + reading_memory(fitted, blocks))
         needed += 2 * 4.0 * images * most_simulated(voxels)  # predictions, residuals
     tested = images * len(split.test) / len(subject.distinct_image_ids)
     # Tokens of training and validation images in float16 or, later, aligned ones of test images in float32.

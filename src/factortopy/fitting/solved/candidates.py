@@ -28,6 +28,7 @@ from torch import Tensor
 from factortopy.fitting.reduction import spread_evenly
 from factortopy.fitting.solved.closed_form import centre, decompose, dual_weights, leave_last_out, leave_one_out
 from factortopy.fitting.solved.scan import SCANNED_IMAGES, leading
+from factortopy.machine import in_threads, processors
 from factortopy.model import Selection, reading_matrix
 from factortopy.networks import Tokens
 from factortopy.progress import progress_bar
@@ -39,6 +40,8 @@ POOLS = ((0.2, 6, 0.625), (0.3, 6, 0.625), (0.5, 3, 0.5), (1.0, 2, 0.4))
 """Sizes of candidates in image units, with how many places along each side of the image, and the outermost."""
 BUMPS = ((0.4, 0.2), (0.7, 0.2), (1.0, 0.3))
 """Centre and width, in depth 0..1, of the layer profiles that are tried beside the uniform one."""
+COPIES, AT_ONCE = 4, 2e9
+"""Of a design at a time; bytes that those of all threads may take."""
 DECOMPOSED = 4e11
 """Bound of the last stage: images^3 times the distinct selections that are solved for."""
 
@@ -125,14 +128,27 @@ def score(
         tried: the candidates.
         progress: whether to show a progress bar.
     """
-    scores = []
+
+    def scored(number: int) -> Float[Tensor, "Q N"]:
+        one = row_of(tried, number, responses)
+        spectrum = decompose(design(tokens, one, repeats).features, repeats)
+        found = leave_one_out(spectrum, responses).cpu()
+        advance()
+        return found
+
+    components = sum(layer.shape[1] for layer in (*tokens.local, *tokens.global_))
+    most = _threads(len(repeats), components)
     with progress_bar("Candidates", len(tried.scale), show=progress) as advance:
-        for number in range(len(tried.scale)):
-            one = row_of(tried, number, responses)
-            spectrum = decompose(design(tokens, one, repeats).features, repeats)
-            scores.append(leave_one_out(spectrum, responses).cpu())
-            advance()
-    return torch.stack(scores)
+        return torch.stack(list(in_threads(scored, range(len(tried.scale)), responses.device, most)))
+
+
+def reading_memory(images: int, components: int) -> float:
+    """Bytes of the designs of so many images and components of all blocks, in float64, as threads decompose them."""
+    return min(processors(), _threads(images, components)) * COPIES * 8.0 * images * components
+
+
+def _threads(images: int, components: int) -> int:
+    return max(1, int(AT_ONCE / (COPIES * 8.0 * images * components)))
 
 
 def posterior(scores: Float[Tensor, "K N"], images: int, groups: Int[np.ndarray, "N"]) -> Float[Tensor, "K N"]:
@@ -234,21 +250,24 @@ def solve(
     y, mean = centre(responses, repeats)
     coefficients, bias = y.new_zeros(voxels, components), mean.clone()
     scores = y.new_zeros(voxels)
+
+    def solved(number: int) -> None:
+        """Put in place what the voxels of one selection have."""
+        members = torch.from_numpy(np.flatnonzero(labels == number)).to(y.device)
+        read = design(tokens, row_of(shared, number, y), repeats)
+        spectrum = decompose(read.features, repeats)
+        score = leave_one_out(spectrum, y[:, members])
+        log = log_likelihood(score, images) + prior[:, members.cpu()].to(y).clamp(min=1e-12).log()
+        weights = log.softmax(dim=0)
+        dual = dual_weights(spectrum, y[:, members], weights)
+        score = leave_last_out(spectrum, y[:, members], judged) if judged else score
+        weighed = read.factor[:, None] * (read.features.T @ dual)
+        coefficients[members], scores[members] = weighed.T, (weights * score).sum(dim=0)
+        bias[members] -= (read.mean * read.weight) @ weighed
+        advance()
+
     with progress_bar("Channels", len(shared.scale), show=progress) as advance:
-        for number in range(len(shared.scale)):
-            members = torch.from_numpy(np.flatnonzero(labels == number)).to(y.device)
-            one = row_of(shared, number, y)
-            read = design(tokens, one, repeats)
-            spectrum = decompose(read.features, repeats)
-            score = leave_one_out(spectrum, y[:, members])
-            log = log_likelihood(score, images) + prior[:, members.cpu()].to(y).clamp(min=1e-12).log()
-            weights = log.softmax(dim=0)
-            dual = dual_weights(spectrum, y[:, members], weights)
-            score = leave_last_out(spectrum, y[:, members], judged) if judged else score
-            weighed = read.factor[:, None] * (read.features.T @ dual)
-            coefficients[members], scores[members] = weighed.T, (weights * score).sum(dim=0)
-            bias[members] -= (read.mean * read.weight) @ weighed
-            advance()
+        list(in_threads(solved, range(len(shared.scale)), y.device, _threads(images, components)))
     rows = torch.from_numpy(labels)
     return Channels(shared.map(lambda part: part[rows]), coefficients.cpu(), bias.cpu(), scores.cpu())
 
