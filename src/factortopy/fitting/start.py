@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from factortopy.fitting.solved.scan import BLOCK, COMPONENTS, FOLDS, SCANNED_IMAGES, Scores
-from factortopy.machine import processors
+from factortopy.machine import threads_at_once
 from factortopy.model import FreeSelectors, Selection
 
 NEIGHBOURS = 60
@@ -150,4 +150,4 @@ def start_memory(images: int, voxels: int, layers: int, positions: int) -> float
     # Components as read and in float32, and responses; scores before and after smoothing.
     read = 6.0 * scanned * layers * COMPONENTS * positions + 8.0 * scanned * min(voxels, SCORED_VOXELS)
     products = 4.0 * positions * 2 * COMPONENTS * min(voxels, BLOCK) * (FOLDS + PRODUCTS)
-    return read + 3 * 4.0 * layers * positions * voxels + min(layers, processors()) * products
+    return read + 3 * 4.0 * layers * positions * voxels + min(layers, threads_at_once()) * products

@@ -28,12 +28,18 @@ def limit_threads(count: int = 1) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
+def threads_at_once() -> int:
+    """Threads that share work on a CPU: as many as processors, or fewer if ``OMP_NUM_THREADS`` says so."""
+    asked = os.environ.get("OMP_NUM_THREADS", "")
+    return max(1, min(processors(), int(asked))) if asked.isdecimal() else processors()
+
+
 def in_threads(
     work: Callable[[Item], Result], items: Iterable[Item], device: torch.device, most: int | None = None
 ) -> Iterator[Result]:
     """What work gives for every item, in their order; on a CPU several at a time, each in one thread.
 
-    There are as many threads as processors, or as ``OMP_NUM_THREADS`` says. Results do not hang on their number.
+    There are :func:`threads_at_once`. Results do not hang on their number.
 
     Args:
         work: does not depend on what it did for other items.
@@ -42,8 +48,7 @@ def in_threads(
         most: threads at most, as memory may ask for.
     """
     pieces = list(items)
-    asked = os.environ.get("OMP_NUM_THREADS", "")
-    threads = min(processors(), len(pieces), int(asked) if asked.isdecimal() else len(pieces), most or len(pieces))
+    threads = min(threads_at_once(), len(pieces), most or len(pieces))
     if device.type != "cpu" or threads < 2:
         yield from map(work, pieces)
         return

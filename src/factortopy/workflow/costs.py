@@ -188,7 +188,8 @@ def _memory(tokens: TokenStore, subject: Subject, settings: FitSettings, split: 
         ]
         if _may_read_patches(tokens, subject, settings, split):
             fitted = len(split.train) + len(split.validation)
-            blocks = 2 * layers * min(settings.components, fitted)
+            components = usual_components(settings, len(split.train))
+            blocks = 2 * sum(min(components, count) for count in tokens.channels)
             stages.append(components_memory(fitted, blocks, positions - 1) + reading_memory(fitted, blocks))
         needed += 2 * 4.0 * images * most_simulated(voxels)  # predictions, residuals
     tested = images * len(split.test) / len(subject.distinct_image_ids)

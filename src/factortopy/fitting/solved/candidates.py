@@ -28,7 +28,7 @@ from torch import Tensor
 from factortopy.fitting.reduction import spread_evenly
 from factortopy.fitting.solved.closed_form import centre, decompose, dual_weights, leave_last_out, leave_one_out
 from factortopy.fitting.solved.scan import SCANNED_IMAGES, leading
-from factortopy.machine import in_threads, processors
+from factortopy.machine import in_threads, threads_at_once
 from factortopy.model import Selection, reading_matrix
 from factortopy.networks import Tokens
 from factortopy.progress import progress_bar
@@ -144,7 +144,7 @@ def score(
 
 def reading_memory(images: int, components: int) -> float:
     """Bytes of the designs of so many images and components of all blocks, in float64, as threads decompose them."""
-    return min(processors(), _threads(images, components)) * COPIES * 8.0 * images * components
+    return min(threads_at_once(), _threads(images, components)) * COPIES * 8.0 * images * components
 
 
 def _threads(images: int, components: int) -> int:

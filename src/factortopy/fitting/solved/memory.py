@@ -1,7 +1,7 @@
 """Memory that the stages of a fit take, by counting their large arrays; the rest of a fit holds its data meanwhile."""
 
 from factortopy.fitting.solved.channels import BLOCK_NUMBERS, CHUNK_NUMBERS, JUDGED, WIDTHS
-from factortopy.machine import processors
+from factortopy.machine import threads_at_once
 
 ROOTS = 6
 """Arrays at a time of the size of a chunk where channels are solved."""
@@ -37,4 +37,4 @@ def channels_memory(judged: int, voxels: int, layers: int, positions: int, width
     # Aligned tokens of the images that judge, twice while they are put together, and their responses.
     held += 2 * 4.0 * judges * (layers * positions * width + voxels)
     chunk = min(CHUNK_NUMBERS, block * width * max(width, judges))
-    return held + processors() * ROOTS * 8.0 * chunk
+    return held + threads_at_once() * ROOTS * 8.0 * chunk
