@@ -1,11 +1,12 @@
 """Large pieces are done by several threads, in order, each computing alone; small operations by one."""
 
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
 
-from factortopy.machine import in_threads, limit_threads, threads
+from factortopy.machine import in_threads, limit_threads, single_threads, threads
 
 CPU = torch.device("cpu")
 
@@ -45,6 +46,17 @@ def test_a_fault_in_a_piece_is_the_callers(two):
     with pytest.raises(ValueError, match="0"):
         list(in_threads(work, range(5), CPU))
     assert torch.get_num_threads() == before
+
+
+def test_single_threads_compute_alone_and_their_caller_as_before():
+    before = torch.get_num_threads()
+    torch.set_num_threads(3)
+    with single_threads(2) as pool:
+        assert list(pool.map(lambda _: torch.get_num_threads(), range(4))) == [1] * 4
+        assert torch.get_num_threads() == 3
+    with ThreadPoolExecutor(1) as others:
+        assert others.submit(torch.get_num_threads).result() == 3
+    torch.set_num_threads(before)
 
 
 def test_limit_threads_inside_and_as_before_after():

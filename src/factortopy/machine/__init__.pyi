@@ -16,4 +16,5 @@ from .machine import choose_precision as choose_precision
 from .machine import seeded as seeded
 from .threads import in_threads as in_threads
 from .threads import limit_threads as limit_threads
+from .threads import single_threads as single_threads
 from .threads import threads_at_once as threads_at_once

@@ -6,7 +6,7 @@ write them. What waits between them is bounded, so memory does not grow with the
 
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from dataclasses import dataclass
 
 import torch
@@ -15,7 +15,7 @@ from torch import Tensor
 
 from factortopy.errors import DataError
 from factortopy.images import ImageSet, broken_error, find_broken
-from factortopy.machine import autocast, can_fork
+from factortopy.machine import autocast, can_fork, single_threads
 from factortopy.networks import Network, Tokens
 from factortopy.storage import SHARD_IMAGES
 from factortopy.tokens.components import TokenBasis
@@ -64,7 +64,7 @@ class Extraction:
             DataError: if images are broken (all are named), or a token does not fit into float16.
         """
         waiting: deque[tuple[int, Future[None]]] = deque()
-        with ThreadPoolExecutor(1) as writer:
+        with single_threads(1) as writer:
             for batch, pixels, digests in self._decoded(rows, progress):
                 tokens = self.compute(pixels)
                 waiting.append((len(batch), writer.submit(self._hand_over, take, batch, tokens, digests)))
@@ -105,22 +105,22 @@ class Extraction:
         # A batch overwrites the one so many before it, whose tokens have been taken by then.
         feed = self._feed(slots=min(self.batch_size, len(self.images)), buffers=2 * AHEAD + 1)
         started: deque[tuple[range, int, list[Future[bytes]]]] = deque()
-        pool = ThreadPoolExecutor(self.workers)
-        try:
-            while batches or started:
-                while batches and len(started) <= AHEAD:
-                    number, rows = batches.popleft()
-                    buffer = number % feed.buffers
-                    jobs = [pool.submit(feed.load, row, buffer, slot) for slot, row in enumerate(rows)]
-                    started.append((rows, buffer, jobs))
-                rows, buffer, jobs = started.popleft()
-                try:
-                    digests = [job.result() for job in jobs]
-                except (DataError, OSError):
-                    raise self._broken(rows.start if wanted.step == 1 else 0, progress) from None
-                yield rows, feed.pixels(buffer, len(rows)), digests
-        finally:
-            pool.shutdown(wait=True, cancel_futures=True)
+        with single_threads(self.workers) as pool:
+            try:
+                while batches or started:
+                    while batches and len(started) <= AHEAD:
+                        number, rows = batches.popleft()
+                        buffer = number % feed.buffers
+                        jobs = [pool.submit(feed.load, row, buffer, slot) for slot, row in enumerate(rows)]
+                        started.append((rows, buffer, jobs))
+                    rows, buffer, jobs = started.popleft()
+                    try:
+                        digests = [job.result() for job in jobs]
+                    except (DataError, OSError):
+                        raise self._broken(rows.start if wanted.step == 1 else 0, progress) from None
+                    yield rows, feed.pixels(buffer, len(rows)), digests
+            finally:
+                pool.shutdown(wait=True, cancel_futures=True)
 
     def _feed(self, slots: int, buffers: int) -> Feed:
         return (DeviceFeed if self.on_device else PillowFeed)(self.images, self.network, slots, buffers)
