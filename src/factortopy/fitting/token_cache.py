@@ -5,7 +5,6 @@ import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
-from itertools import chain
 from math import prod
 
 import torch
@@ -157,12 +156,21 @@ def fits_memory(examples: Examples, layout: CacheLayout, machine: Machine) -> bo
 
 
 def join_tokens(batches: Iterable[Tokens], images: int, device: torch.device | None = None) -> Tokens:
-    """Tokens of images that come batch by batch, together in float16 on a device; the CPU if None."""
-    coming = iter(batches)
-    first = next(coming)
-    layout = CacheLayout.of(first)
-    there = device or torch.device("cpu")
-    return layout.unpack(_gather(chain([first], coming), torch.arange(images), layout, there))
+    """Tokens of images that come batch by batch, together in float16 on a device; the CPU if None.
+
+    The places of a channel lie side by side, as what pools them asks for.
+    """
+    joined: list[Tensor] = []
+    layers, start = 0, 0
+    for tokens in batches:
+        parts, stop = (*tokens.local, *tokens.global_), start + len(tokens)
+        if not joined:
+            layers = len(tokens.local)
+            joined = [torch.empty(images, *part.shape[1:], dtype=torch.float16, device=device) for part in parts]
+        for whole, part in zip(joined, parts, strict=True):
+            whole[start:stop] = part
+        start = stop
+    return Tokens(tuple(joined[:layers]), tuple(joined[layers:]))
 
 
 def _gather(

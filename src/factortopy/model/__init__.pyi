@@ -3,6 +3,7 @@ from .factortopy import ChannelAlign as ChannelAlign
 from .factortopy import ChannelMap as ChannelMap
 from .factortopy import FactorTopy as FactorTopy
 from .factortopy import UnitChannelMap as UnitChannelMap
+from .places import by_position as by_position
 from .places import gaussian_pool as gaussian_pool
 from .readout import read_out as read_out
 from .readout import reading_matrix as reading_matrix

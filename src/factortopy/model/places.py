@@ -48,6 +48,12 @@ def gaussian_pool(
     return (-squared.flatten(1) / (2 * size[:, None].square())).softmax(dim=1)
 
 
+def by_position(local: Float[Tensor, "L B D H W"], global_: Float[Tensor, "L B D"]) -> Float[Tensor, "L P B D"]:
+    """Tokens of every position of the grid, row by row, the global one last; channels stay side by side."""
+    places = local.movedim(2, -1).flatten(2, 3)
+    return torch.cat([places, global_[:, :, None]], dim=2).transpose(1, 2)
+
+
 def by_cell(
     local: Tensor, global_: Tensor, selection: Selection
 ) -> tuple[Float[Tensor, "P L B D"], Float[Tensor, "N 5 L"], Int[Tensor, "N"]]:

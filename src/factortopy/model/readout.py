@@ -28,7 +28,7 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
 from factortopy.machine import in_threads
-from factortopy.model.places import by_cell, gaussian_pool, interpolation
+from factortopy.model.places import by_cell, by_position, gaussian_pool, interpolation
 from factortopy.model.selectors import Selection
 
 Form = Literal["plain", "grouped", "dense", "triton"]
@@ -210,8 +210,7 @@ class _GroupedReadout(torch.autograd.Function):
 def _read_dense(local: Tensor, global_: Tensor, selection: Selection, channels: Tensor) -> Float[Tensor, "B N"]:
     batch, width = global_.shape[1:]
     reading = reading_matrix(selection, *local.shape[-2:])
-    rows = torch.cat([local.flatten(3), global_[..., None]], dim=3)
-    rows = rows.permute(0, 3, 1, 2).reshape(-1, batch * width)
+    rows = by_position(local, global_).reshape(-1, batch * width)
     return _DenseReadout.apply(rows, reading.flatten(1), channels, batch).T
 
 

@@ -27,7 +27,7 @@ from factortopy.fitting.solved.candidates import posterior
 from factortopy.fitting.solved.closed_form import PENALTIES, SMALLEST
 from factortopy.fitting.solved.parcels import Parcels
 from factortopy.machine import give_back_memory, in_threads
-from factortopy.model import FactorTopy, reading_matrix
+from factortopy.model import FactorTopy, by_position, reading_matrix
 from factortopy.networks import Tokens
 from factortopy.progress import Advance, progress_bar
 
@@ -284,8 +284,7 @@ def _explained(errors: Float[Tensor, "*rest M"], total: Float[Tensor, "M"]) -> F
 def _positions(model: FactorTopy, tokens: Tokens) -> Float[Tensor, "positions B D"]:
     """Aligned tokens of every layer and position, the global one last."""
     aligned = model.align(tokens.to(model.bias.device))
-    together = torch.cat([aligned.local.flatten(3), aligned.global_[..., None]], dim=-1)
-    return together.permute(0, 3, 1, 2).flatten(0, 1)
+    return by_position(aligned.local, aligned.global_).flatten(0, 1)
 
 
 def _read(reading: Float[Tensor, "M positions"], tokens: Float[Tensor, "positions B D"]) -> Float[Tensor, "M B D"]:
