@@ -72,9 +72,11 @@ class TokenMoments:
             if layer == len(self.local):
                 self.local.append(Moments())
                 self.global_.append(Moments())
-            flat = local.movedim(1, -1).flatten(0, 2)
-            chosen = torch.randperm(len(flat), generator=self._generator)[: -(-SAMPLES * len(tokens) // self._images)]
-            parts.append((self.local[layer], flat[chosen.to(flat.device)].cpu()))
+            by_place = local.flatten(2)
+            places = by_place.shape[2]
+            chosen = torch.randperm(len(local) * places, generator=self._generator)
+            chosen = chosen[: -(-SAMPLES * len(tokens) // self._images)].to(local.device)
+            parts.append((self.local[layer], by_place[chosen // places, :, chosen % places].cpu()))
             parts.append((self.global_[layer], global_.cpu()))
         return parts
 

@@ -5,13 +5,16 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from jaxtyping import Float, Int
-from sklearn.cluster import KMeans
+from sklearn.cluster import KMeans, kmeans_plusplus
 from torch import Tensor
 
 from factortopy.fitting.examples import Responses
+from factortopy.fitting.reduction import spread_evenly
 
 FEWEST, VOXELS = 128, 4
 """Parcels at least, and voxels of each on average: with fewer there would be too little to learn from."""
+DRAWN = 16
+"""Places for each parcel that centres are drawn from, at most: of all vertices, drawing takes longer than all else."""
 BATCH = 64
 
 
@@ -44,7 +47,8 @@ def find_parcels(coordinates: Float[Tensor, "N 3"], most: int) -> Parcels:
     places, place = np.unique(coordinates.numpy(), axis=0, return_inverse=True)
     label = np.arange(len(coordinates))
     if len(places) > most:
-        found = KMeans(most, n_init=1, max_iter=50, random_state=0).fit_predict(places)
+        start, _ = kmeans_plusplus(places[spread_evenly(len(places), DRAWN * most)], most, random_state=0)
+        found = KMeans(most, init=start, n_init=1, max_iter=50).fit_predict(places)
         label = np.unique(found[place.reshape(-1)], return_inverse=True)[1]
     of, voxels = torch.from_numpy(label), torch.from_numpy(np.bincount(label)).float()
     return Parcels(of, _mean(coordinates.float(), of, voxels), voxels)
