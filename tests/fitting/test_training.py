@@ -322,6 +322,21 @@ def test_selectors_learn_from_parcels_only_where_neighbours_have_something_in_co
     assert score(solved, clean) > (0.4 if smooth else 0.15)
 
 
+def test_of_many_voxels_some_are_trained_on_and_all_are_solved(planted, monkeypatch):
+    """Selectors are functions of the place: what some voxels teach holds for those between them."""
+    changes = {"width": 8, "steps": 150, "patches": False, "parcels": VOXELS // 4}
+    _, of_all, r2 = run(planted, **changes)
+    monkeypatch.setattr("factortopy.fitting.grain.TRAINED_VOXELS", 100)
+    model, of_some, of_sample = run(planted, **changes)
+    assert of_some.validation_r2 != of_all.validation_r2
+    assert model.channels.shape == (VOXELS, 8)
+    assert of_sample > 0.97 * r2 > 0.7
+    space = model.select().space.detach()
+    assert np.corrcoef(space[:, 0], planted[3].space[:, 0])[0, 1] > 0.95
+    monkeypatch.setattr("factortopy.fitting.grain.TRAINED_VOXELS", VOXELS)
+    assert run(planted, **changes)[1].validation_r2 == of_all.validation_r2
+
+
 def test_trainable_selectors_that_are_given_are_trained_on_voxels(planted):
     tokens, responses, *others = planted
     noisy = responses + 3 * torch.randn(responses.shape, generator=torch.Generator().manual_seed(4))

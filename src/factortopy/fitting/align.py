@@ -102,7 +102,7 @@ def _train(
     task: Task, grain: Grain, reduction: TokenReduction, selectors: nn.Module, count: int
 ) -> tuple[FactorTopy, History]:
     """Train in so many leading components of parcels or voxels, from selectors that stay as they are."""
-    voxels = task.voxels if grain.trained is None else len(grain.trained.voxels)
+    voxels = task.voxels if grain.trained is None else len(grain.trained.centre)
     model = build_default_model(task.settings, deepcopy(selectors), voxels, reduction.leading(count))
     training, validation = (replace(side, read=partial(_read_leading, side.read, count)) for side in grain.examples)
     settings = task.settings.for_noise(grain.noise.ridge)

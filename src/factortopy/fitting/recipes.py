@@ -67,10 +67,10 @@ def train_model(
     """Train a model by the recipe of its settings.
 
     ``"paper"`` trains as the authors do, on raw tokens; ``"default"`` in principal components of the tokens,
-    from a closed-form start, on mean responses of parcels where these are better predicted, and at last solves the
-    channels of every voxel from training and validation images (``fitting/solved/channels.py``), or, where that
-    predicts better, what voxels read as well (``patches.py``). Where voxels have no coordinates, all is in closed form
-    (``candidates.py``). Tokens are held if they fit.
+    from a closed-form start, on mean responses of parcels where these are better predicted, else on at most 16,384
+    voxels, and at last solves the channels of every voxel from training and validation images
+    (``fitting/solved/channels.py``), or, where that predicts better, what voxels read as well (``patches.py``). Where
+    voxels have no coordinates, all is in closed form (``candidates.py``). Tokens are held if they fit.
 
     Args:
         settings: how to train.

@@ -41,6 +41,22 @@ class Parcels(NamedTuple):
         return (self.voxels.log() - distance.square() / (2 * width**2)).softmax(dim=1)
 
 
+class Sample(NamedTuple):
+    """Some of the voxels, each by itself; they stand where parcels may.
+
+    Attributes:
+        chosen: their numbers.
+        centre: their coordinates, mm.
+    """
+
+    chosen: Int[Tensor, "M"]
+    centre: Float[Tensor, "M 3"]
+
+    def mean(self, values: Float[Tensor, "N *rest"]) -> Float[Tensor, "M *rest"]:
+        """Their own."""
+        return values[self.chosen.to(values.device)]
+
+
 def find_parcels(coordinates: Float[Tensor, "N 3"], most: int) -> Parcels:
     """At most so many parcels, by k-means; every voxel is one where there are few, or few distinct places."""
     most = min(max(FEWEST, len(coordinates) // VOXELS), most)
@@ -60,7 +76,7 @@ def _mean(values: Tensor, label: Tensor, voxels: Tensor) -> Tensor:
 
 
 def parcel_responses(
-    parcels: Parcels, training: Responses, validation: Responses
+    parcels: Parcels | Sample, training: Responses, validation: Responses
 ) -> tuple[Float[Tensor, "n M"], Float[Tensor, "v M"]]:
     """Mean responses of parcels, z-scored by the training images."""
     first, second = (
