@@ -184,7 +184,7 @@ def _memory(tokens: TokenStore, subject: Subject, settings: FitSettings, split: 
         stages = [
             reduction_memory(tokens.channels, positions, BATCH),
             start_memory(len(split.train), voxels, layers, positions),
-            channels_memory(len(split.validation), voxels, layers, positions, width, min(parcels, voxels)),
+            channels_memory(voxels, layers, positions, width, min(parcels, voxels)),
         ]
         if _may_read_patches(tokens, subject, settings, split):
             fitted = len(split.train) + len(split.validation)

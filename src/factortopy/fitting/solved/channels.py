@@ -22,7 +22,6 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from factortopy.fitting.examples import Examples
-from factortopy.fitting.reduction import spread_evenly
 from factortopy.fitting.solved.candidates import posterior
 from factortopy.fitting.solved.closed_form import PENALTIES, SMALLEST
 from factortopy.fitting.solved.parcels import Parcels
@@ -33,50 +32,73 @@ from factortopy.progress import Advance, progress_bar
 
 WIDTHS = (4.0, 8.0, 14.0)
 """Standard deviations of the means around a voxel, mm, beside its own response."""
-JUDGED = 1_000
-"""Validation images that penalties and widths are weighed by, at most."""
 BATCH = 128
 ROUNDING = 1e-8
 """Share of the sum of squares by which sums of single precision may be off: a matrix less than positive has no root."""
+PARTS = 3
+"""Parts of the images that sums are kept of: training images, and each half of the validation images."""
 BLOCK_NUMBERS, CHUNK_NUMBERS = 2**25, 2**20
 """Numbers of covariances that are held at a time, and of what voxels read: they bound the memory."""
 ON_GPU = 4
 """Times as many there, where a call costs more than its numbers."""
 
 
-class Regressions:
-    """Ridge regressions of N voxels side by side, each on what it reads, from sums over images.
+class Sums(NamedTuple):
+    """Sums over images, each as often as it was shown, of what M voxels read and of S targets of each, in float64.
 
-    Args:
-        voxels: number of voxels N.
-        width: channels D that each reads.
-        targets: S responses to learn for each: its own, then means around it.
-        device: where to compute, in float64.
+    Targets are responses to learn: the voxel's own, then means around it.
+
+    Attributes:
+        gram: of products of what is read.
+        moved: of products of that and the targets.
+        read: of what is read.
+        target: of the targets.
+        square: of the squares of the voxel's own response.
+        trials: of all these images.
     """
 
-    def __init__(self, voxels: int, width: int, targets: int, device: torch.device) -> None:
+    gram: Float[Tensor, "M D D"]
+    moved: Float[Tensor, "M D S"]
+    read: Float[Tensor, "M D"]
+    target: Float[Tensor, "M S"]
+    square: Float[Tensor, "M"]
+    trials: float
+
+    @classmethod
+    def empty(cls, voxels: int, width: int, targets: int, trials: float, device: torch.device) -> "Sums":
+        """Before the first image, of so many trials to come."""
+
         def zeros(*shape: int) -> Tensor:
             return torch.zeros(voxels, *shape, dtype=torch.float64, device=device)
 
-        self._gram, self._moved = zeros(width, width), zeros(width, targets)
-        self._mean, self._target = zeros(width), zeros(targets)
+        return cls(zeros(width, width), zeros(width, targets), zeros(width), zeros(targets), zeros(), trials)
+
+    def of(self, some: slice) -> "Sums":
+        """Those of some of the voxels."""
+        gram, moved, read, target, square = (part[some] for part in self[:-1])
+        return Sums(gram, moved, read, target, square, self.trials)
 
     def add(
         self, some: slice, read: Float[Tensor, "M B D"], targets: Float[Tensor, "M B S"], repeats: Float[Tensor, "B"]
     ) -> None:
         """Take in what some voxels read of a batch of images, each shown so often."""
         weighed = repeats[:, None] * read
-        self._gram[some] += weighed.mT @ read
-        self._moved[some] += weighed.mT @ targets
-        self._mean[some] += weighed.sum(dim=1)
-        self._target[some] += (repeats[:, None] * targets).sum(dim=1)
+        self.gram[some] += weighed.mT @ read
+        self.moved[some] += weighed.mT @ targets
+        self.read[some] += weighed.sum(dim=1)
+        self.target[some] += (repeats[:, None] * targets).sum(dim=1)
+        self.square[some] += (repeats * targets[..., 0].square()).sum(dim=1)
 
-    def so_far(self, some: slice, trials: float) -> "Normal":
-        """The regressions of some voxels on the images that are in by now, with so many trials."""
-        mean, target = self._mean[some] / trials, self._target[some] / trials
-        gram = self._gram[some] - trials * mean[:, :, None] * mean[:, None]
-        moved = self._moved[some] - trials * mean[:, :, None] * target[:, None]
-        return Normal(gram, moved, mean, target, trials)
+    def joined(self, *others: "Sums") -> "Sums":
+        """Of these images and others."""
+        return Sums(*(sum(parts[1:], parts[0]) for parts in zip(self, *others, strict=True)))
+
+    def normal(self) -> "Normal":
+        """Ridge regressions of the voxels side by side, each on what it reads."""
+        mean, target = self.read / self.trials, self.target / self.trials
+        gram = self.gram - self.trials * mean[:, :, None] * mean[:, None]
+        moved = self.moved - self.trials * mean[:, :, None] * target[:, None]
+        return Normal(gram, moved, mean, target, self.trials)
 
 
 class Normal(NamedTuple):
@@ -107,26 +129,30 @@ class Normal(NamedTuple):
         # CUDA finds eigenvectors of many small matrices one matrix after the other.
         return (by_roots if self.gram.is_cuda else by_axes)(self.gram, penalties, each)
 
-    def errors(
-        self, read: Float[Tensor, "M J D"], responses: Float[Tensor, "M J"], repeats: Float[Tensor, "J"], parts: int
-    ) -> list[tuple[Float[Tensor, "Q S M"], Float[Tensor, "M"]]]:
+    def errors(self, parts: Sequence[Sums]) -> list[tuple[Float[Tensor, "Q S M"], Float[Tensor, "M"]]]:
         """Squared errors of the voxels' own responses to images that are not in, and of the mean of those that are.
 
-        One pair for each of so many parts of the images, in order.
+        One pair for each part of such images. With z what is read and u the response, both less the means of images
+        that are in, the error of channels w is ``sum u^2 - 2 w' sum z u + w' (sum z z') w``.
         """
-        about, weights = (responses.double() - self.target[:, :1])[..., None], repeats.double()[:, None]
-        total = (weights * about.square()).tensor_split(parts, dim=1)
-        # Means around a voxel have means of their own.
-        about = about - (self.target - self.target[:, :1])[:, None]
-        read = read.double() - self.mean[:, None]
+        about = [self._about(part) for part in parts]
         errors = [
-            [part.sum(dim=1) for part in (weights * (about - read @ fit).square()).tensor_split(parts, dim=1)]
+            [square + (fit * (gram @ fit - 2 * moved)).sum(dim=1) for gram, moved, square in about]
             for fit in self.fits(self.moved)
         ]
-        return [
-            (torch.stack(own).mT, all_.sum(dim=(1, 2)))
-            for own, all_ in zip(zip(*errors, strict=True), total, strict=True)
-        ]
+        each = zip(zip(*errors, strict=True), about, strict=True)
+        return [(torch.stack(own).mT, square[:, 0]) for own, (*_, square) in each]
+
+    def _about(self, other: Sums) -> tuple[Float[Tensor, "M D D"], Float[Tensor, "M D S"], Float[Tensor, "M S"]]:
+        """Products of what is read, of that and voxels' own responses, and of these, for images that are not in.
+
+        All are about the means of images that are in, of which a mean around a voxel has its own.
+        """
+        mean, target, own = self.mean, self.target, other.target[:, :1]
+        crossed, left = other.read[:, :, None] * mean[:, None], own - other.trials * target
+        gram = other.gram - crossed - crossed.mT + other.trials * mean[:, :, None] * mean[:, None]
+        moved = other.moved[..., :1] - other.read[:, :, None] * target[:, None] - mean[:, :, None] * left[:, None]
+        return gram, moved, other.square[:, None] - target * (own + left)
 
     def solve(self, weights: Float[Tensor, "Q S M"]) -> tuple[Float[Tensor, "M D"], Float[Tensor, "M"]]:
         """Channels and bias of the voxels: the mean of the fits to all targets under all penalties."""
@@ -199,14 +225,15 @@ def solve_channels(
     reading = reading_matrix(model.select(), *known.images.read(torch.tensor([0])).local[0].shape[-2:])
     # Voxels that read the same tokens follow each other, so that a chunk of them reads few.
     order = reading[:, 0, :-1].argmax(dim=1).argsort(stable=True)
-    blocks = order.split(max(1, _most(BLOCK_NUMBERS, order.device) // width**2))
+    blocks = order.split(max(1, _most(BLOCK_NUMBERS, order.device) // (PARTS * width**2)))
     scores = torch.zeros(count)
     with progress_bar("Channels", len(known.images) * len(blocks), show=progress) as advance:
         for some in blocks:
             give_back_memory()  # gigabytes, after thousands of steps or a block
-            kernels = torch.zeros(0, len(some), 0)
+            kernels = torch.zeros(0, len(some), 0, device=some.device)
             if coordinates is not None and parcels is not None:
-                kernels = torch.stack([parcels.around(coordinates[some.cpu()], size) for size in WIDTHS])
+                places = coordinates.to(some.device)[some]
+                kernels = torch.stack([parcels.around(places, size) for size in WIDTHS])
             scores[some.cpu()] = _solve_block(model, known, reading[some].flatten(1), some, parcels, kernels, advance)
     return scores
 
@@ -221,38 +248,46 @@ def _solve_block(
     advance: Advance,
 ) -> Float[Tensor, "M"]:
     """Solve some voxels' channels, in the order of ``block``, and return the R^2 that they are expected to have."""
-    device, width = model.bias.device, model.channels.shape[1]
-    repeats, kernels = known.repeats.to(device), kernels.to(device)
-    regressions = Regressions(len(block), width, 1 + len(kernels), device)
+    device, width, repeats = block.device, model.channels.shape[1], known.repeats.to(block.device)
+    reads = [(some, *_used(reading[some])) for some in _chunks(len(block), width * BATCH, device)]
 
-    def learn(batch: Int[Tensor, "B"]) -> None:
+    def learn(into: Sums, batch: Int[Tensor, "B"]) -> None:
         tokens, responses = _positions(model, known.images.read(batch)), known.images.responses[batch].to(device).T
         means = responses[:0] if parcels is None or not len(kernels) else parcels.mean(responses)
 
-        def add(some: slice) -> None:
+        def add(chunk: tuple[slice, Tensor, Tensor]) -> None:
+            some, used, by = chunk
+            read = (by @ tokens[used].flatten(1)).view(len(by), *tokens.shape[1:])
             targets = torch.cat([responses[block[some]][None], kernels[:, some] @ means])
-            regressions.add(some, _read(reading[some], tokens), targets.movedim(0, -1), repeats[batch])
+            into.add(some, read, targets.movedim(0, -1), repeats[batch])
 
-        list(in_threads(add, _chunks(len(block), width * len(batch), device), device))
+        list(in_threads(add, reads, device))
         advance(len(batch))
 
-    def judge(some: slice) -> list[tuple[Tensor, Tensor]]:
-        fitted = regressions.so_far(some, float(repeats[training].sum()))
-        return fitted.errors(_read(reading[some], tokens), own[some], repeats[judges], 2)
-
     training, validation = torch.arange(len(known.images)).tensor_split([len(known.images) - known.judged])
-    list(map(learn, training.split(BATCH)))
-    judges = validation[spread_evenly(known.judged, JUDGED)]
-    tokens = torch.cat([_positions(model, known.images.read(batch)) for batch in judges.split(BATCH)], dim=1)
-    own = known.images.responses[judges].to(device).T[block]
-    chunks = _chunks(len(block), width * max(width, len(judges)), device)
-    first, second = zip(*in_threads(judge, chunks, device), strict=True)
-    weights, score = _judge(_joined(first), _joined(second), len(judges))
-    if known.refit:
-        list(map(learn, validation.split(BATCH)))
-    trials = float(repeats.sum() if known.refit else repeats[training].sum())
-    for some in _chunks(len(block), width**2, device):
-        channels, bias = regressions.so_far(some, trials).solve(weights[:, :, some])
+    sums = []
+    for images in (training, *validation.tensor_split(PARTS - 1)):
+        sums.append(Sums.empty(len(block), width, 1 + len(kernels), float(known.repeats[images].sum()), device))
+        for batch in images.split(BATCH):
+            learn(sums[-1], batch)
+    return _solve_sums(model, sums, block, known)
+
+
+def _solve_sums(model: FactorTopy, sums: Sequence[Sums], block: Int[Tensor, "M"], known: Known) -> Float[Tensor, "M"]:
+    """The same from sums over training images and each half of the validation images."""
+    chunks = list(_chunks(len(block), model.channels.shape[1] ** 2, block.device))
+    learnt = sums if known.refit else sums[:1]
+
+    def judge(some: slice) -> list[tuple[Tensor, Tensor]]:
+        return sums[0].of(some).normal().errors([half.of(some) for half in sums[1:]])
+
+    def solve(some: slice) -> tuple[Tensor, Tensor]:
+        first, *others = (part.of(some) for part in learnt)
+        return first.joined(*others).normal().solve(weights[:, :, some])
+
+    first, second = zip(*in_threads(judge, chunks, block.device), strict=True)
+    weights, score = _judge(_joined(first), _joined(second), known.judged)
+    for some, (channels, bias) in zip(chunks, in_threads(solve, chunks, block.device), strict=True):
         model.channels[block[some]] = channels.to(model.channels) / model.factor
         model.bias[block[some]] = bias.to(model.bias)
     return score
@@ -287,9 +322,10 @@ def _positions(model: FactorTopy, tokens: Tokens) -> Float[Tensor, "positions B 
     return by_position(aligned.local, aligned.global_).flatten(0, 1)
 
 
-def _read(reading: Float[Tensor, "M positions"], tokens: Float[Tensor, "positions B D"]) -> Float[Tensor, "M B D"]:
-    used = reading.any(dim=0)
-    return (reading[:, used] @ tokens[used].flatten(1)).view(len(reading), *tokens.shape[1:])
+def _used(reading: Float[Tensor, "M positions"]) -> tuple[Int[Tensor, "used"], Float[Tensor, "M used"]]:
+    """Positions that any of some voxels reads, and how each reads them."""
+    used = reading.any(dim=0).nonzero()[:, 0]
+    return used, reading[:, used]
 
 
 def _most(numbers: int, device: torch.device) -> int:

@@ -1,6 +1,6 @@
 """Memory that the stages of a fit take, by counting their large arrays; the rest of a fit holds its data meanwhile."""
 
-from factortopy.fitting.solved.channels import BLOCK_NUMBERS, CHUNK_NUMBERS, JUDGED, WIDTHS
+from factortopy.fitting.solved.channels import BATCH, BLOCK_NUMBERS, CHUNK_NUMBERS, PARTS, WIDTHS
 from factortopy.machine import threads_at_once
 
 ROOTS = 6
@@ -18,23 +18,21 @@ def reduction_memory(channels: tuple[int, ...], positions: int, batch: int) -> f
     return 2 * 8.0 * sum(count**2 for count in channels) + 6.0 * batch * positions * sum(channels)
 
 
-def channels_memory(judged: int, voxels: int, layers: int, positions: int, width: int, parcels: int) -> float:
+def channels_memory(voxels: int, layers: int, positions: int, width: int, parcels: int) -> float:
     """Bytes that solving channels takes.
 
     Args:
-        judged: number of validation images.
         voxels: number of voxels.
         layers: number of layers.
         positions: tokens of a layer, the global one among them.
         width: channels of the align.
         parcels: whose means channels are learnt from as well; 0 for none.
     """
-    judges, block = min(judged, JUDGED), min(voxels, BLOCK_NUMBERS // width**2)
-    targets = 1 + (len(WIDTHS) if parcels else 0)
-    # What every voxel reads; normal equations in float64; weights of parcels around voxels, and what makes them.
-    held = 4.0 * voxels * layers * positions + 8.0 * block * width * (width + targets)
+    block, targets = min(voxels, BLOCK_NUMBERS // (PARTS * width**2)), 1 + (len(WIDTHS) if parcels else 0)
+    # What every voxel reads; sums in float64; weights of parcels around voxels, and what makes them.
+    held = 4.0 * voxels * layers * positions + PARTS * 8.0 * block * width * (width + targets)
     held += 4.0 * block * parcels * (len(WIDTHS) + 3)
-    # Aligned tokens of the images that judge, twice while they are put together, and their responses.
-    held += 2 * 4.0 * judges * (layers * positions * width + voxels)
-    chunk = min(CHUNK_NUMBERS, block * width * max(width, judges))
+    # Aligned tokens of a batch, twice while they are put together, and its responses.
+    held += 2 * 4.0 * BATCH * (layers * positions * width + voxels)
+    chunk = min(CHUNK_NUMBERS, block * width * max(width, BATCH))
     return held + threads_at_once() * ROOTS * 8.0 * chunk

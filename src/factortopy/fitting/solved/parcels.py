@@ -16,6 +16,8 @@ FEWEST, VOXELS = 128, 4
 DRAWN = 16
 """Places for each parcel that centres are drawn from, at most: of all vertices, drawing takes longer than all else."""
 BATCH = 64
+NOTHING = 1e-12
+"""Weight in a mean that changes no number of single precision."""
 
 
 class Parcels(NamedTuple):
@@ -37,8 +39,10 @@ class Parcels(NamedTuple):
 
     def around(self, places: Float[Tensor, "some 3"], width: float) -> Float[Tensor, "some M"]:
         """Weights of the parcels in the mean around places, under a Gaussian of a standard deviation in mm."""
-        distance = torch.cdist(places, self.centre)
-        return (self.voxels.log() - distance.square() / (2 * width**2)).softmax(dim=1)
+        distance = torch.cdist(places, self.centre.to(places.device))
+        weights = (self.voxels.to(places.device).log() - distance.square() / (2 * width**2)).softmax(dim=1)
+        # Numbers too small to be kept normal make a product ten times slower on a CPU.
+        return torch.where(weights > NOTHING, weights, 0.0)
 
 
 class Sample(NamedTuple):
