@@ -1,5 +1,8 @@
 """The yardstick against scikit-learn and himalaya on the same features, and its sample of voxels."""
 
+from dataclasses import replace
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
@@ -164,3 +167,21 @@ def test_little_memory_takes_fewer_components_and_too_little_is_named(tokens, re
     assert read == [2]
     with pytest.raises(DataError, match="its kernel of 50 images takes"):
         fit_yardstick(reduction(tokens), examples, None, torch.device("cpu"), 1_000)
+
+
+def test_components_that_a_fit_still_holds_are_not_reduced_again(tokens, responses, monkeypatch):
+    """As it holds them: damped, in half precision, more of them than the ridge takes."""
+    monkeypatch.setattr(yardstick, "COMPONENTS", 3)
+    whole, by = sides(tokens, responses, trials=2), reduction(tokens)
+
+    def components(rows, read):
+        found = by.apply(read(rows))
+        return Tokens(*(tuple(layer.half() for layer in kind) for kind in (found.local, found.global_)))
+
+    held = {
+        name: replace(side, read=partial(components, read=side.read)) if name != "test" else side
+        for name, side in whole.items()
+    }
+    cpu = torch.device("cpu")
+    found = fit_yardstick(by, held, None, cpu, MEMORY, True).numpy()
+    np.testing.assert_allclose(found, fit_yardstick(by, whole, None, cpu, MEMORY).numpy(), atol=3e-3)

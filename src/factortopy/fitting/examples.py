@@ -162,6 +162,8 @@ def distinct_images(*sides: Examples) -> tuple[Examples, Float[Tensor, "image"]]
     def read(readers: Sequence[ReadTokens], chosen: Int[Tensor, "batch"]) -> Tokens:
         inside = [number[chosen] == index for index in range(len(sides))]
         sides_read = [read(row[chosen[own]]) for read, own in zip(readers, inside, strict=True) if own.any()]
+        if len(sides_read) == 1:
+            return sides_read[0]  # where it was read to, without a copy
         order = number[chosen].argsort(stable=True).argsort()
         return Tokens(
             tuple(torch.cat(layer)[order] for layer in zip(*(tokens.local for tokens in sides_read), strict=True)),

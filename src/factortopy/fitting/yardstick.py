@@ -23,6 +23,7 @@ from factortopy.errors import DataError
 from factortopy.fitting.examples import Examples, distinct_images
 from factortopy.fitting.reduction import TokenReduction
 from factortopy.fitting.solved.closed_form import centre, decompose_kernel, dual_weights, leave_folds_out
+from factortopy.fitting.solved.scan import leading
 from factortopy.fitting.token_cache import join_tokens
 from factortopy.networks import Tokens
 
@@ -44,6 +45,7 @@ def fit_yardstick(
     scenes: Sequence[str] | None,
     device: torch.device,
     memory: int,
+    reduced: bool = False,
 ) -> Float[Tensor, "row M"]:
     """Fit the ridge on training and validation images; its predictions for the test rows.
 
@@ -53,6 +55,7 @@ def fit_yardstick(
         scenes: of every token, by its number; None where they are not known.
         device: where to compute.
         memory: bytes that tokens and kernels may take.
+        reduced: whether tokens of training and validation images are these components.
 
     Raises:
         DataError: if images are too few to be parted, or the kernel of all of them does not fit the memory.
@@ -60,14 +63,17 @@ def fit_yardstick(
     images, repeats = distinct_images(*(side for name, side in sides.items() if name != "test"))
     count, rows = len(images), len(images) + len(sides["test"])
     components = _affordable(images.read(torch.tensor([0])).local, count, rows, memory)
-    there, weight = reduction.undamped(components).to(device), repeats.to(device)
+    damped, weight = reduction.leading(components).to(device), repeats.to(device)
+    undamped = damped.undamped(components)
 
-    def reduced() -> Iterator[Tokens]:
-        for side in (images, sides["test"]):
-            for batch in side.batches(BATCH):
-                yield there.apply(batch.to(device))
+    def read() -> Iterator[Tokens]:
+        for batch in images.batches(BATCH):
+            there = (leading(batch, components) if reduced else batch).to(device)
+            yield damped.undamp(there) if reduced else undamped.apply(there)
+        for batch in sides["test"].batches(BATCH):
+            yield undamped.apply(batch.to(device))
 
-    tokens = join_tokens(reduced(), rows, device)
+    tokens = join_tokens(read(), rows, device)
     kernel = (1 - GLOBAL) * mean_kernel(tokens.local, weight) + GLOBAL * mean_kernel(tokens.global_, weight)
     y, mean = centre(images.all_responses(device), weight)
     root = weight.sqrt()

@@ -39,7 +39,7 @@ from factortopy.storage import Checkpoint, Part, sha256_array, sha256_text
 from factortopy.subjects import Subject
 from factortopy.tokens import TokenStore
 from factortopy.workflow.parametric_bootstrap import Remembered, fit_simulated
-from factortopy.workflow.scoring import HeldOutScores, fit_facts, score_model, with_simulated
+from factortopy.workflow.scoring import fit_facts, score_model, with_simulated
 from factortopy.workflow.start import donor_facts, train_started
 from factortopy.workflow.yardstick import Yardstick
 
@@ -187,6 +187,7 @@ def fit_model(
         trained = _train(subject.voxels, settings, sides, selection, **options | {"checkpoint": kept})
     asked = bootstrap and not start and selection is None and settings.recipe == "default" and has_limits(split.test)
     simulated = data.simulated(trained, options | {"checkpoint": Remembered(parts=kept.parts)}) if asked else {}
+    against = data.yardstick(trained) if yardstick else None
     trained = trained._replace(reduced=None)  # tokens of all images
     test = score_model(
         trained.model, examples["test"], subject, split, machine, raw=settings.recipe == "paper", bootstrap=bootstrap
@@ -194,8 +195,9 @@ def fit_model(
     test = with_simulated(test, simulated, subject.voxels, f"{tokens.network} {subject.name} {split.digest}")
     if isinstance(scale := examples["train"].responses, StandardisedResponses):
         values |= {"response_mean": scale.mean, "response_spread": scale.spread}
-    if yardstick:
-        measured, missing = data.against_ridge(trained, test, bootstrap)
+    if against is not None:
+        rows, draws = image_of_rows(subject, split.test), bootstrap if "drawn_r2" in test.values else 0
+        measured, missing = against.variables(test.predictions, rows, subject.voxels.rois, draws)
         values, facts = values | measured, facts | missing
     facts |= fit_facts(tokens, subject, split, settings) | {"global_token": tokens.global_token} | test.facts
     edge = ridge_at_edge(trained.history.ridge)
@@ -227,15 +229,11 @@ class _Data:
         train = partial(_train, selection=None, **again)
         return fit_simulated(trained.model, self.examples, self.subject.voxels, self.settings, train, self.state)
 
-    def against_ridge(
-        self, trained: Trained, test: HeldOutScores, bootstrap: int
-    ) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-        """Variables of the ridge beside the fit, and why there are none."""
-        rows, scenes = image_of_rows(self.subject, self.split.test), self.tokens.image_groups
-        sides = unseen_sides(self.examples, self.split)
-        ridge = Yardstick(sides, trained.reduction, scenes, self.settings, self.machine, self.state)
-        draws = bootstrap if "drawn_r2" in test.values else 0
-        return ridge.variables(test.predictions, rows, self.subject.voxels.rois, draws)
+    def yardstick(self, trained: Trained) -> Yardstick:
+        """The ridge beside the fit."""
+        sides, rois = unseen_sides(self.examples, self.split), list(self.subject.voxels.rois.values())
+        scenes = self.tokens.image_groups
+        return Yardstick.measure(sides, trained, scenes, rois, self.settings, self.machine, self.state)
 
     def provenance(self, begun: float, history: History, responses_hash: str, **started: Any) -> dict[str, Any]:
         """What the result is made of and by what; ``begun`` is a moment of ``time.perf_counter``."""

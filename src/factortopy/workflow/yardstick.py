@@ -17,7 +17,7 @@ from factortopy.fitting import (
     Examples,
     FitSettings,
     Responses,
-    TokenReduction,
+    Trained,
     fit_yardstick,
     measure_reduction,
     sample_voxels,
@@ -36,20 +36,52 @@ class Yardstick:
     """What a fit is held against.
 
     Attributes:
-        sides: training, validation and test images; without validation images where these are the test images.
-        reduction: principal components of the fit; measured anew if None.
-        scenes: of every token; None where they are not known.
-        settings: of the fit.
-        machine: where to compute.
-        checkpoint: where the ridge's predictions are kept.
+        test: the test images.
+        mean: mean response of every voxel, over all rows of training and validation images.
+        voxels: those that a ridge is fitted to.
+        ridge: its predictions for the test rows; why there are none, if so. A ridge that fails, fails no fit.
     """
 
-    sides: dict[str, Examples]
-    reduction: TokenReduction | None
-    scenes: Sequence[str] | None
-    settings: FitSettings
-    machine: Machine
-    checkpoint: Checkpoint | None
+    test: Examples
+    mean: Float[np.ndarray, "voxel"]
+    voxels: Int[np.ndarray, "some"]
+    ridge: Float[np.ndarray, "row some"] | str
+
+    @classmethod
+    def measure(
+        cls,
+        sides: dict[str, Examples],
+        trained: Trained,
+        scenes: Sequence[str] | None,
+        rois: Sequence[Bool[np.ndarray, "voxel"]],
+        settings: FitSettings,
+        machine: Machine,
+        checkpoint: Checkpoint | None,
+    ) -> "Yardstick":
+        """Fit a ridge to some voxels and take means of all.
+
+        Args:
+            sides: training, validation and test images; without validation images where these are the test images.
+            trained: the fit, whose components are taken where it has some, and their tokens where it still holds them.
+            scenes: of every token; None where they are not known.
+            rois: masks, each of which the voxels represent.
+            settings: of the fit.
+            machine: where to compute.
+            checkpoint: where the ridge's predictions are kept.
+        """
+        mean = _mean_response([side for name, side in sides.items() if name != "test"])
+        voxels = sample_voxels(rois, len(mean), settings.seed)
+        kept = None if checkpoint is None else checkpoint.load(STAGE)
+        if kept is not None:
+            return cls(sides["test"], mean, voxels, kept.tensors["predictions"].numpy())
+        few = {name: replace(side, responses=_SomeVoxels(side.responses, voxels)) for name, side in sides.items()}
+        try:
+            predictions = _predictions(few, trained, scenes, settings, machine)
+        except (FactortopyError, RuntimeError, MemoryError) as error:
+            return cls(sides["test"], mean, voxels, (str(error) or type(error).__name__).splitlines()[0])
+        if checkpoint is not None:
+            checkpoint.save(STAGE, Part({"predictions": predictions}, {}))
+        return cls(sides["test"], mean, voxels, predictions.numpy())
 
     def variables(
         self,
@@ -58,7 +90,7 @@ class Yardstick:
         rois: dict[str, Bool[np.ndarray, "voxel"]],
         bootstrap: int,
     ) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-        """Variables of a mapping that say what ridge and training mean predict. A ridge that fails, fails no fit.
+        """Variables of a mapping that say what ridge and training mean predict.
 
         Args:
             predictions: of the fit, of the test rows.
@@ -70,47 +102,40 @@ class Yardstick:
             ``mean_r2`` of all voxels; ``ridge_r2``, NaN outside the sample; ``drawn_ridge`` and ``drawn_margin``. And
             the attribute ``ridge``, why there is none, if so.
         """
-        observed = self.sides["test"].all_responses().numpy()
-        values = {"mean_r2": r_squared(observed, np.broadcast_to(self._mean_response(), observed.shape))}
-        voxels = sample_voxels(list(rois.values()), observed.shape[1], self.settings.seed)
-        try:
-            ridge = self._predictions(voxels)
-        except (FactortopyError, RuntimeError, MemoryError) as error:
-            return values, {"ridge": (str(error) or type(error).__name__).splitlines()[0]}
+        observed, voxels = self.test.all_responses().numpy(), self.voxels
+        values = {"mean_r2": r_squared(observed, np.broadcast_to(self.mean, observed.shape))}
+        if isinstance(self.ridge, str):
+            return values, {"ridge": self.ridge}
         values["ridge_r2"] = np.full(observed.shape[1], np.nan, np.float32)
         own, predicted = observed[:, voxels], predictions[:, voxels]
-        values["ridge_r2"][voxels] = r_squared(own, ridge)
+        values["ridge_r2"][voxels] = r_squared(own, self.ridge)
         if bootstrap:
             regions = {name: mask[voxels] for name, mask in rois.items()} | {ALL_VOXELS: np.ones(len(voxels), bool)}
-            values["drawn_ridge"] = draw_roi_r2(own, ridge, images, regions, bootstrap)
+            values["drawn_ridge"] = draw_roi_r2(own, self.ridge, images, regions, bootstrap)
             values["drawn_margin"] = draw_roi_r2(own, predicted, images, regions, bootstrap) - values["drawn_ridge"]
         return values, {}
 
-    def _predictions(self, voxels: Int[np.ndarray, "some"]) -> Float[np.ndarray, "row some"]:
-        """The ridge's predictions, read where a fit that was stopped has left them."""
-        kept = None if self.checkpoint is None else self.checkpoint.load(STAGE)
-        if kept is not None:
-            return kept.tensors["predictions"].numpy()
-        sides = {
-            name: replace(side, responses=_SomeVoxels(side.responses, voxels)) for name, side in self.sides.items()
-        }
-        # Apple's GPUs have no eigenvectors.
-        device = torch.device("cpu") if self.machine.device.type == "mps" else self.machine.device
-        memory = self.machine.device_memory() if device.type == "cuda" else self.machine.memory
-        damping, seed = self.settings.damping, self.settings.seed
-        reduction = self.reduction or measure_reduction(sides["train"], COMPONENTS, damping, seed)
-        predictions = fit_yardstick(reduction, sides, self.scenes, device, max(memory, LEAST_MEMORY)).cpu()
-        if self.checkpoint is not None:
-            self.checkpoint.save(STAGE, Part({"predictions": predictions}, {}))
-        return predictions.numpy()
 
-    def _mean_response(self) -> Float[np.ndarray, "voxel"]:
-        """Over all rows of training and validation images."""
-        sides = [side for name, side in self.sides.items() if name != "test"]
-        blocks = [(side.responses, rows) for side in sides for rows in torch.arange(len(side)).split(BLOCK)]
-        sums = in_threads(lambda block: block[0][block[1]].sum(dim=0, dtype=torch.float64), blocks, torch.device("cpu"))
-        total = torch.stack(list(sums)).sum(dim=0)
-        return (total / sum(map(len, sides))).float().numpy()
+def _predictions(
+    sides: dict[str, Examples], trained: Trained, scenes: Sequence[str] | None, settings: FitSettings, machine: Machine
+) -> Float[Tensor, "row some"]:
+    """The ridge's predictions for the test rows."""
+    # Apple's GPUs have no eigenvectors.
+    device = torch.device("cpu") if machine.device.type == "mps" else machine.device
+    memory = machine.device_memory() if device.type == "cuda" else machine.memory
+    reduction, held = trained.reduction, dict(zip(("train", "validation"), trained.reduced or (), strict=False))
+    sides |= {name: replace(sides[name], read=held[name].read) for name in held if name in sides}
+    if reduction is None:
+        reduction = measure_reduction(sides["train"], COMPONENTS, settings.damping, settings.seed)
+    return fit_yardstick(reduction, sides, scenes, device, max(memory, LEAST_MEMORY), bool(held)).cpu()
+
+
+def _mean_response(sides: Sequence[Examples]) -> Float[np.ndarray, "voxel"]:
+    """Over all rows."""
+    blocks = [(side.responses, rows) for side in sides for rows in torch.arange(len(side)).split(BLOCK)]
+    sums = in_threads(lambda block: block[0][block[1]].sum(dim=0, dtype=torch.float64), blocks, torch.device("cpu"))
+    total = torch.stack(list(sums)).sum(dim=0)
+    return (total / sum(map(len, sides))).float().numpy()
 
 
 @dataclass(frozen=True, eq=False)
