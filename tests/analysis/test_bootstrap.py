@@ -10,7 +10,7 @@ from factortopy.analysis.estimates.bootstrap import (
     PredictedParts,
     draw_images,
     draw_r2,
-    draw_share,
+    draw_shares,
     error_limits,
     uncertainty,
 )
@@ -83,7 +83,7 @@ def test_the_draw_of_every_image_once_gives_the_score_itself(measured):
 
 def test_share_of_every_draw_is_that_of_its_images(measured):
     draws = draw_images(IMAGES, 20)
-    found = draw_share(measured.depth, measured.predictions, draws)
+    found = draw_shares([measured.depth], measured.predictions, draws)[0]
     for draw, values in zip(draws, found, strict=True):
         some = rows(draw)
         for i in (0, 13, 39):
@@ -141,7 +141,7 @@ def test_a_constant_voxel_has_no_interval(measured):
 
 def test_lines_of_the_draws_are_fits_to_their_depth(measured):
     found = uncertainty(measured, resamples=15)
-    depth = draw_share(measured.depth, measured.predictions, draw_images(measured.images, 15))
+    depth = draw_shares([measured.depth], measured.predictions, draw_images(measured.images, 15))[0]
     for draw in range(15):
         expected = fit_slope(depth[draw], ROIS)
         assert found["drawn_slope"][draw] == pytest.approx(expected.slope, abs=1e-5)
@@ -155,9 +155,9 @@ def test_rois_of_the_draws_are_means(measured):
     np.testing.assert_allclose(found["drawn_r2"][:, 1], r2[:, 10:20].mean(axis=1), atol=1e-5)
     np.testing.assert_allclose(found["drawn_r2"][:, 4], r2.mean(axis=1), atol=1e-5)
     np.testing.assert_allclose(found["r2_low"], percentiles(r2)[0], atol=1e-5)
-    depth = draw_share(measured.depth, measured.predictions, draw_images(measured.images, 15))
+    depth = draw_shares([measured.depth], measured.predictions, draw_images(measured.images, 15))[0]
     np.testing.assert_allclose(found["drawn_depth"][:, 2], depth[:, 20:30].mean(axis=1), atol=1e-5)
-    scale = draw_share(measured.global_, measured.predictions, draw_images(measured.images, 15))
+    scale = draw_shares([measured.global_], measured.predictions, draw_images(measured.images, 15))[0]
     np.testing.assert_allclose(found["drawn_scale"][:, 4], scale.mean(axis=1), atol=1e-5)
 
 

@@ -16,15 +16,18 @@ from dataclasses import dataclass, field
 from statistics import NormalDist
 
 import numpy as np
+import torch
 from jaxtyping import Bool, Float
 
 from factortopy.analysis.estimates.estimate_tables import CONFIDENCE, percentiles
 from factortopy.analysis.slope import PAPER_LEVELS
 from factortopy.errors import ShapeError
 from factortopy.images import FEWEST_TEST_IMAGES
+from factortopy.machine import in_threads
 
 CHUNK = 1_024
 """Voxels at a time: some ten arrays of 1,000 draws x 1,024 voxels, 4 MB each."""
+CPU = torch.device("cpu")
 DRAWN = {"r2": "r2", "depth": "depth", "scale_share": "scale"}
 """Variables of one number a voxel, and how their means over ROIs are called."""
 
@@ -65,31 +68,38 @@ def uncertainty(measured: PredictedParts, resamples: int = 1_000) -> dict[str, n
     told = varied & (np.ptp(measured.predictions, axis=0) > 0)
     once = np.ones((1, len(measured.responses)), np.float32)
     above = np.nan_to_num(draw_r2(measured.responses, measured.predictions, once)[0]) > 0
-    for some in chunks(measured.responses.shape[1]):
+
+    def scores(some: slice) -> tuple[np.ndarray, np.ndarray]:
         r2 = draw_r2(measured.responses[:, some], measured.predictions[:, some], draws)
         r2[:, ~varied[some]] = np.nan
-        limits["r2"].append(percentiles(r2))
+        return r2, percentiles(r2)
+
+    parts = list(chunks(measured.responses.shape[1]))
+    for some, (r2, ends) in zip(parts, in_threads(scores, parts, CPU), strict=True):
+        limits["r2"].append(ends)
         means["r2"].add(some, r2)
     # Where nothing was found the line has draws all the same: that it is none is said elsewhere.
     if percentiles(means["r2"].values()[:, -1])[0] > 0:
         told &= above
     weights = line_weights(measured.rois, told)
     line = np.zeros((resamples, 2))
-    for some in chunks(measured.responses.shape[1]):
-        predictions = measured.predictions[:, some]
-        drawn = {
-            "depth": draw_share(measured.depth[:, some], predictions, draws),
-            "scale_share": draw_share(measured.global_[:, some], predictions, draws),
-        }
-        for name, values in drawn.items():
+
+    def part_shares(some: slice) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+        own = {"depth": measured.depth[:, some], "scale_share": measured.global_[:, some]}
+        drawn = draw_shares(list(own.values()), measured.predictions[:, some], draws)
+        for values in drawn:
             values[:, ~told[some]] = np.nan
-            limits[name].append(percentiles(values))
+        return {name: (values, percentiles(values)) for name, values in zip(own, drawn, strict=True)}
+
+    for some, found in zip(parts, in_threads(part_shares, parts, CPU), strict=True):
+        for name, (values, ends) in found.items():
+            limits[name].append(ends)
             means[name].add(some, values)
         if weights is not None:
-            line += np.nan_to_num(drawn["depth"]) @ weights[some]
+            line += np.nan_to_num(found["depth"][0]) @ weights[some]
     variables: dict[str, np.ndarray] = {}
-    for name, parts in limits.items():
-        low, high = np.concatenate(parts, axis=1).astype(np.float32)
+    for name, ends_of_parts in limits.items():
+        low, high = np.concatenate(ends_of_parts, axis=1).astype(np.float32)
         variables |= {f"{name}_low": low, f"{name}_high": high}
         variables[f"drawn_{DRAWN[name]}"] = means[name].values()
     if weights is not None:
@@ -174,8 +184,8 @@ def draw_r2(
     # In float32 a constant voxel's deviations from its mean need not be exactly 0.
     varied = np.ptp(responses, axis=0) > 0
     centred = np.where(varied, responses - responses.mean(axis=0), 0).astype(np.float32)
-    residual = draws @ np.square((responses - predictions).astype(np.float32))
-    return 1 - _divide(residual, draws @ np.square(centred))
+    residual = _sums(draws, np.square((responses - predictions).astype(np.float32)))
+    return 1 - _divide(residual, _sums(draws, np.square(centred)))
 
 
 def draw_roi_r2(
@@ -223,32 +233,35 @@ class RegionMeans:
         return _divide(self._total, self._count)
 
 
-def draw_share(
-    part: Float[np.ndarray, "image voxel"],
+def draw_shares(
+    parts: Sequence[Float[np.ndarray, "image voxel"]],
     predictions: Float[np.ndarray, "image voxel"],
     draws: Float[np.ndarray, "resample image"],
-) -> Float[np.ndarray, "resample voxel"]:
-    """Share of a part in the variance of predictions, ``cov(part, yhat) / var(yhat)``, in every draw.
+) -> list[Float[np.ndarray, "resample voxel"]]:
+    """Shares of parts in the variance of predictions, ``cov(part, yhat) / var(yhat)``, in every draw.
 
     With the part of the global tokens it is the scale share; with ``sum_l (l - 1) / (L - 1) p_l`` it is the
     depth, the mean layer position by layer share.
     """
-    part = (part - part.mean(axis=0)).astype(np.float32)
-    whole = (predictions - predictions.mean(axis=0)).astype(np.float32)
-    return _divide(_squares(draws, part, whole), _squares(draws, whole, whole))
+    whole, count = _centred(predictions), draws.sum(axis=1, keepdims=True)
+    mean = _sums(draws, whole) / count
+    variance = _sums(draws, np.square(whole)) - count * np.square(mean)
+    centred = (_centred(part) for part in parts)
+    return [_divide(_sums(draws, part * whole) - _sums(draws, part) * mean, variance) for part in centred]
+
+
+def _centred(values: Float[np.ndarray, "image voxel"]) -> Float[np.ndarray, "image voxel"]:
+    return (values - values.mean(axis=0)).astype(np.float32)
+
+
+def _sums(draws: Float[np.ndarray, "resample image"], values: np.ndarray) -> Float[np.ndarray, "resample voxel"]:
+    """Sums over the images of every draw, by PyTorch: beside other threads it computes in one, as NumPy does not."""
+    return (torch.from_numpy(draws) @ torch.from_numpy(values)).numpy()
 
 
 def chunks(voxels: int) -> Iterator[slice]:
     """All voxels, some at a time."""
     return (slice(start, start + CHUNK) for start in range(0, voxels, CHUNK))
-
-
-def _squares(draws: np.ndarray, left: np.ndarray, right: np.ndarray) -> np.ndarray:
-    """Sum of products about the means of the draw."""
-    count = draws.sum(axis=1, keepdims=True)
-    first = draws @ left
-    second = first if left is right else draws @ right
-    return np.asarray(draws @ (left * right) - first * second / count)
 
 
 def _divide(above: np.ndarray, below: np.ndarray) -> np.ndarray:
