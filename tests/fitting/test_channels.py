@@ -6,9 +6,10 @@ import torch
 from sklearn.linear_model import Ridge
 
 from factortopy.fitting import Examples
-from factortopy.fitting.solved.channels import Known, Sums, by_axes, by_roots, solve_channels
+from factortopy.fitting.solved.channels import Known, solve_channels
 from factortopy.fitting.solved.closed_form import PENALTIES
 from factortopy.fitting.solved.parcels import find_parcels, parcel_responses
+from factortopy.fitting.solved.regressions import Sums, by_axes, by_roots
 from factortopy.model import ChannelAlign, ChannelMap, FactorTopy, FixedSelectors, Selection, gaussian_pool
 from factortopy.networks import Tokens
 
