@@ -19,7 +19,7 @@ from factortopy.fitting.examples import Examples
 from factortopy.fitting.reduction import TokenReduction
 from factortopy.fitting.settings import FitSettings
 from factortopy.fitting.token_cache import Batch, Feed
-from factortopy.machine import Machine, Replayed
+from factortopy.machine import Machine, Replayed, give_back_memory
 from factortopy.model import FactorTopy, softness_penalty
 from factortopy.networks import Tokens
 from factortopy.progress import progress_bar
@@ -115,6 +115,7 @@ def train(
                     advance(1 - run.go_back())
                     break
                 if looks:
+                    give_back_memory()  # steps leave gigabytes in the heaps of their threads
                     run.look(mean_r2(model, validation, machine, settings.batch_size, total))
                 history.seconds = before + time.perf_counter() - started
                 history.waited = waited + feed.waited

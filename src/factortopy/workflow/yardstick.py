@@ -22,12 +22,14 @@ from factortopy.fitting import (
     measure_reduction,
     sample_voxels,
 )
-from factortopy.machine import Machine, in_threads
+from factortopy.machine import Machine, available_memory, give_back_memory, in_threads
 from factortopy.storage import Checkpoint, Part
 
 BLOCK = 256
 LEAST_MEMORY = int(5e8)
 """Bytes that may be taken however little tokens may take."""
+LEFT = 0.75
+"""Share of the memory that is free when the fit has ended, at most: it still holds what it was made of."""
 STAGE = "ridge"
 
 
@@ -122,12 +124,13 @@ def _predictions(
     """The ridge's predictions for the test rows."""
     # Apple's GPUs have no eigenvectors.
     device = torch.device("cpu") if machine.device.type == "mps" else machine.device
-    memory = machine.device_memory() if device.type == "cuda" else machine.memory
+    give_back_memory()
+    memory = machine.device_memory() if device.type == "cuda" else min(machine.memory, LEFT * available_memory())
     reduction, held = trained.reduction, dict(zip(("train", "validation"), trained.reduced or (), strict=False))
     sides |= {name: replace(sides[name], read=held[name].read) for name in held if name in sides}
     if reduction is None:
         reduction = measure_reduction(sides["train"], COMPONENTS, settings.damping, settings.seed)
-    return fit_yardstick(reduction, sides, scenes, device, max(memory, LEAST_MEMORY), bool(held)).cpu()
+    return fit_yardstick(reduction, sides, scenes, device, max(int(memory), LEAST_MEMORY), bool(held)).cpu()
 
 
 def _mean_response(sides: Sequence[Examples]) -> Float[np.ndarray, "voxel"]:

@@ -35,7 +35,7 @@ WIDTHS = (4.0, 8.0, 14.0)
 BATCH = 128
 PARTS = 3
 """Parts of the images that sums are kept of: training images, and each half of the validation images."""
-BLOCK_NUMBERS, CHUNK_NUMBERS = 2**25, 2**20
+BLOCK_NUMBERS, CHUNK_NUMBERS = 2**26, 2**20
 """Numbers of covariances that are held at a time, and of what voxels read: they bound the memory."""
 ON_GPU = 4
 """Times as many there, where a call costs more than its numbers."""
