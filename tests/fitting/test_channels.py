@@ -247,6 +247,13 @@ def test_voxels_in_another_order_get_the_same_channels():
     torch.testing.assert_close(other.bias, model.bias[mixed], rtol=1e-4, atol=1e-5)
 
 
+def test_one_validation_image_is_enough():
+    model, tokens, responses, _, channels, _ = planted(0)
+    scores = solve_channels(model, known(tokens, responses, count=151, judged=1), progress=False)
+    assert scores.isfinite().all()
+    assert (model.channels - channels).norm() < 0.1 * channels.norm()
+
+
 def test_an_image_shown_three_times_counts_as_three_images():
     found = []
     for again in (False, True):

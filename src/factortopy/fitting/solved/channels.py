@@ -127,7 +127,7 @@ def _solve_block(
     sums = []
     for images in (training, *validation.tensor_split(PARTS - 1)):
         sums.append(Sums.empty(len(block), width, 1 + len(kernels), float(known.repeats[images].sum()), device))
-        for batch in images.split(BATCH):
+        for batch in images.split(BATCH) if len(images) else ():  # half of one validation image is none
             learn(sums[-1], batch)
     return _solve_sums(model, sums, block, known)
 
