@@ -169,6 +169,30 @@ def test_a_click_pins_and_escape_lets_go(page):
     assert settled(page)["pinned"] == []
 
 
+def test_a_press_is_a_click_though_the_pointed_vertex_changes_meanwhile(page, mapping):
+    pinned, other = (int(vertex) for vertex in np.flatnonzero(everywhere(mapping) >= 0)[[3, 700]])
+    settled(page, pinned=[pinned, other], pointed=pinned)
+    box = page.locator(".ft-close").first.bounding_box()
+    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    page.mouse.down()
+    settled(page, pointed=None)
+    page.mouse.up()
+    assert settled(page)["pinned"] == [other]
+
+
+def test_what_is_pinned_keeps_focus_and_order_as_others_are_pointed_at(page, mapping):
+    first, second, third = (int(vertex) for vertex in np.flatnonzero(everywhere(mapping) >= 0)[[3, 700, 2000]])
+    settled(page, pinned=[first, second])
+    page.locator(".ft-close").nth(1).focus()
+    settled(page, pointed=third)
+    assert page.locator(".ft-vertices article").count() == 3
+    assert page.locator(".ft-vertices article .ft-pin").all_text_contents() == ["1", "2"]
+    assert page.locator(".ft-vertices article").first.locator(".ft-pin").count() == 0
+    assert page.evaluate("document.activeElement.getAttribute('aria-label')") == "Let vertex 2 go"
+    page.keyboard.press("Enter")
+    assert settled(page)["pinned"] == [first]
+
+
 def test_keys_turn_walk_and_pin(page):
     page.locator(".ft-canvas").focus()
     before = settled(page)["yaw"]

@@ -5,22 +5,28 @@ import { placeName } from "../data/naming";
 import type { Mapping } from "../data/mapping";
 import { cssColour } from "../paint/tables";
 import { pin } from "./pointer";
-import { button, h, number, svg } from "./dom";
+import { arrange, button, h, number, svg } from "./dom";
 
 const BARS = { width: 240, height: 64 };
 
 export function details(app: App): HTMLElement {
   const list = h("div", { class: "ft-vertices" });
   const said = h("p", { class: "ft-said", role: "status", "aria-live": "polite" });
+  const hint = h("p", { class: "ft-note" }, HINT);
   let drawn = "";
+  let cards = new Map<string, HTMLElement>();
   const update = () => {
     const { pointed, pinned, mapping, grid, palette } = app.store.state;
     const now = JSON.stringify([pointed, pinned, mapping, grid, palette]);
     if (now === drawn) return;
     drawn = now;
     const shown = [...(pointed === null || pinned.includes(pointed) ? [] : [pointed]), ...pinned];
-    list.replaceChildren(...shown.map((vertex) => card(app, vertex, pinned.indexOf(vertex))));
-    if (!shown.length) list.append(h("p", { class: "ft-note" }, HINT));
+    cards = new Map(shown.map((vertex) => {
+      const number = pinned.indexOf(vertex);
+      const key = JSON.stringify([vertex, number, mapping, grid, palette]);
+      return [key, cards.get(key) ?? card(app, vertex, number)];
+    }));
+    arrange(list, shown.length ? [...cards.values()] : [hint]);
     const vertex = pointed ?? pinned.at(-1);
     said.textContent = vertex === undefined ? "" : sentence(app, app.mapping, vertex);
   };

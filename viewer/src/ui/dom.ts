@@ -29,6 +29,14 @@ export function button(text: string, press: () => void, attributes: Attributes =
   return h("button", { type: "button", click: press, ...attributes }, text);
 }
 
+/** Children in an order. One that stays is never taken out: a press on it would not become a click, and focus be lost. */
+export function arrange(parent: Element, children: Element[]): void {
+  for (const child of [...parent.children]) if (!children.includes(child)) child.remove();
+  children.forEach((child, place) => {
+    if (parent.children[place] !== child) parent.insertBefore(child, parent.children[place] ?? null);
+  });
+}
+
 let ids = 0;
 
 /** A name that no other element of the page has. */
