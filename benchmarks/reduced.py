@@ -5,14 +5,18 @@
 
 Tokens are a real network's, of views of photographs; the subject is SIMULATED from the whole ones, with one noise
 ceiling. The store of components is extracted anew, as a user does. The last line is one JSON object: held-out R^2 from
-both, their difference, and bytes an image of both.
+both, their difference with limits over test images (drawn in pairs; of the sample photographs' views many are of one
+scene, which these limits do not know: better with FACTORTOPY_SHARED_DATA), and bytes an image of both.
 """
 
 import argparse
 import json
 from pathlib import Path
 
-from factortopy.fitting import fit_settings
+import numpy as np
+
+from factortopy.analysis import draw_roi_r2, percentiles
+from factortopy.fitting import fit_settings, split_examples
 from factortopy.networks import load_network
 from factortopy.tokens import TokenStore, extract
 from factortopy.workflow import fit_model
@@ -43,13 +47,17 @@ def main() -> None:
     views = used_views(laboratory.images, options.images)
     folder = options.work / f"reduced-{options.components}-{options.network.replace('/', '_')}-{len(views)}"
     reduced = extract(load_network(options.network), views, folder, whole.grid, components=options.components)
-    found = {}
+    responses = split_examples(whole, subject, split)["test"].all_responses().numpy()
+    found, drawn = {}, {}
     for name, tokens in (("whole", whole), ("reduced", reduced)):
         fit = fit_model(tokens, subject, fit_settings(), split=split, bootstrap=0, yardstick=False)
         found |= {f"r2_{name}": float(fit.mapping.dataset["r2"].mean()), f"bytes_{name}": bytes_an_image(tokens)}
+        everywhere = {"all": np.ones(len(subject.voxels), bool)}
+        drawn[name] = draw_roi_r2(responses, fit.predictions, split.test, everywhere)
     difference = found["r2_reduced"] - found["r2_whole"]
+    limits = dict(zip(("low", "high"), percentiles(drawn["reduced"] - drawn["whole"])[:, 0].tolist(), strict=True))
     facts = {"network": options.network, "images": options.images, "components": options.components, "simulated": True}
-    print(json.dumps(facts | found | {"r2_difference": difference}))
+    print(json.dumps(facts | found | {"r2_difference": difference} | limits))
 
 
 if __name__ == "__main__":

@@ -19,7 +19,8 @@ class Advance(Protocol):
 def progress_bar(description: str, total: int, *, show: bool = True, done: int = 0) -> Iterator[Advance]:
     """Show a bar for a stage of ``total`` steps, ``done`` of which were done before (a resumed run).
 
-    Standard output stays clean for results: the bar goes to standard error.
+    Standard output stays clean for results: the bar goes to standard error. A stage that ends before its last step (a
+    fit that no longer gets better) is shown as done; one that fails stays where it stopped.
     """
     # Wide enough for the longest note, narrow enough for 80 columns.
     columns = (
@@ -38,3 +39,4 @@ def progress_bar(description: str, total: int, *, show: bool = True, done: int =
             bar.update(task, advance=steps, note=note)
 
         yield advance
+        bar.update(task, total=bar.tasks[task].completed)

@@ -69,7 +69,7 @@ def measure_noise(tokens: Tokens, responses: Float[Tensor, "image N"], *, progre
         advance()
         return found
 
-    with progress_bar("Noise of the responses", len(tokens.local), show=progress) as advance:
+    with progress_bar("Response noise", len(tokens.local), show=progress) as advance:
         layers = list(in_threads(of_layer, zip(tokens.local, tokens.global_, strict=True), responses.device))
     mean, best = torch.stack(layers).cpu().unbind(dim=1)
     # A mean over all places favours no penalty by chance, as that over the best places would.
