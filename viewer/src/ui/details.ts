@@ -22,9 +22,9 @@ export function details(app: App): HTMLElement {
     drawn = now;
     const shown = [...(pointed === null || pinned.includes(pointed) ? [] : [pointed]), ...pinned];
     cards = new Map(shown.map((vertex) => {
-      const number = pinned.indexOf(vertex);
-      const key = JSON.stringify([vertex, number, mapping, grid, palette]);
-      return [key, cards.get(key) ?? card(app, vertex, number)];
+      const place = pinned.indexOf(vertex);
+      const key = JSON.stringify([vertex, place, mapping, grid, palette]);
+      return [key, cards.get(key) ?? card(app, vertex, place)];
     }));
     arrange(list, shown.length ? [...cards.values()] : [hint]);
     const vertex = pointed ?? pinned.at(-1);

@@ -29,7 +29,7 @@ export function button(text: string, press: () => void, attributes: Attributes =
   return h("button", { type: "button", click: press, ...attributes }, text);
 }
 
-/** Children in an order. One that stays is never taken out: a press on it would not become a click, and focus be lost. */
+/** Children in an order. Those that stay, in theirs, are not taken out: a press would be no click, and focus be lost. */
 export function arrange(parent: Element, children: Element[]): void {
   for (const child of [...parent.children]) if (!children.includes(child)) child.remove();
   children.forEach((child, place) => {
