@@ -233,6 +233,27 @@ def test_memory_is_bounded_without_a_change_of_the_result(monkeypatch, neighbour
     torch.testing.assert_close(*found, rtol=1e-4, atol=1e-5)
 
 
+def half_noise(block, monkeypatch, on_gpu=1):
+    """Channels of voxels of which those that read the left half respond by chance, in blocks of so many."""
+    monkeypatch.setattr("factortopy.fitting.solved.channels.BLOCK_NUMBERS", block * 3 * 8**2)
+    monkeypatch.setattr("factortopy.fitting.solved.channels._most", lambda numbers, device: on_gpu * numbers)
+    model, tokens, responses, *_ = planted(1)
+    noise = torch.randn(responses.shape, generator=torch.Generator().manual_seed(4))
+    solve_channels(model, known(tokens, torch.where(torch.arange(200) < 100, noise, responses)), progress=False)
+    return model.channels.detach().clone()
+
+
+def test_a_gpu_whose_blocks_are_larger_finds_the_same_channels(monkeypatch):
+    expected, found = (half_noise(40, monkeypatch, on_gpu) for on_gpu in (1, 4))
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_voxels_of_a_block_share_the_prior_of_all(monkeypatch):
+    """Not that of those that read the same, of which whole blocks respond by chance."""
+    expected, found = (half_noise(block, monkeypatch) for block in (200, 40))
+    assert (found - expected).norm() < 0.1 * expected.norm()
+
+
 def test_voxels_in_another_order_get_the_same_channels():
     """They are solved in the order of what they read, which along the planted line is their own."""
     model, tokens, responses, *_, coordinates = planted(1)

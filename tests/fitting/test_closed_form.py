@@ -9,7 +9,7 @@ from factortopy.fitting import fit_settings
 from factortopy.fitting.build import build_solved_model
 from factortopy.fitting.examples import Examples, distinct_images
 from factortopy.fitting.reduction import TokenReduction
-from factortopy.fitting.solved.candidates import candidates, design, posterior, select_and_solve
+from factortopy.fitting.solved.candidates import candidates, design, select_and_solve
 from factortopy.fitting.solved.closed_form import (
     PENALTIES,
     centre,
@@ -18,6 +18,7 @@ from factortopy.fitting.solved.closed_form import (
     leave_folds_out,
     leave_one_out,
 )
+from factortopy.fitting.solved.prior import posterior
 from factortopy.model import gaussian_pool
 from factortopy.networks import Tokens
 

@@ -29,10 +29,10 @@ from factortopy.fitting.examples import Examples, distinct_images
 from factortopy.fitting.recipes import train_model
 from factortopy.fitting.reduction import measure_reduction, spread_evenly
 from factortopy.fitting.settings import FitSettings
-from factortopy.fitting.solved.candidates import posterior
 from factortopy.fitting.solved.channels import CHUNK_NUMBERS, Known, solve_channels
 from factortopy.fitting.solved.closed_form import SMALLEST
 from factortopy.fitting.solved.parcels import Parcels, find_parcels
+from factortopy.fitting.solved.prior import log_likelihood, share_prior
 from factortopy.fitting.solved.scan import FOLDS, RIDGES, explained
 from factortopy.fitting.token_cache import cache_sides
 from factortopy.fitting.training import Trained
@@ -283,7 +283,7 @@ def _choose(own: Trained, rooms: tuple[_Room, _Room], task: _Task, tables: dict[
     assert scratch is not None
     scores = torch.stack([rooms[0].solve(table, task)[1] for table in tables.values()])
     around = task.parcels.around(task.coordinates, WIDTH) @ task.parcels.mean(scores.T)
-    choice = posterior(around.T, rooms[0].known.judged, np.zeros(len(around), int)).argmax(dim=0)
+    choice = share_prior(log_likelihood(around.T, rooms[0].known.judged)).argmax(dim=0)
     told = dict(zip(tables, scores.mean(dim=1).tolist(), strict=True)) | {SCRATCH: scratch}
     voxels = torch.arange(len(choice))
     parts = zip(*(table[:3] for table in tables.values()), strict=True)

@@ -7,7 +7,8 @@ A candidate c is a place with a size, layer weights and a scale. What a voxel re
 with z the principal components of tokens and n the root mean square of each block over images, so that w and a are
 standard deviations of a prior over channels. Ridge on x_c has a closed form, and so has its leave-one-image-out R^2
 (:mod:`factortopy.fitting.solved.closed_form`). Voxels of a group share a prior over candidates and penalties, found by
-expectation maximisation: where data are few each voxel selects what all select, where many what it reads itself::
+expectation maximisation (:mod:`factortopy.fitting.solved.prior`): where data are few each voxel selects what all
+select, where many what it reads itself::
 
     weight_icq ~ prior_cq exp(-TEMPER n / 2 log(1 - R^2_icq)),        prior_cq = mean_i weight_icq
 
@@ -27,15 +28,13 @@ from torch import Tensor
 
 from factortopy.fitting.reduction import spread_evenly
 from factortopy.fitting.solved.closed_form import centre, decompose, dual_weights, leave_last_out, leave_one_out
+from factortopy.fitting.solved.prior import log_likelihood, posterior
 from factortopy.fitting.solved.scan import SCANNED_IMAGES, leading
 from factortopy.machine import in_threads, threads_at_once
 from factortopy.model import Selection, reading_matrix
 from factortopy.networks import Tokens
 from factortopy.progress import progress_bar
 
-TEMPER = 0.3
-"""Power of the likelihood: the errors of neighbouring candidates are far from independent."""
-ROUNDS = 30
 POOLS = ((0.2, 6, 0.625), (0.3, 6, 0.625), (0.5, 3, 0.5), (1.0, 2, 0.4))
 """Sizes of candidates in image units, with how many places along each side of the image, and the outermost."""
 BUMPS = ((0.4, 0.2), (0.7, 0.2), (1.0, 0.3))
@@ -149,36 +148,6 @@ def reading_memory(images: int, components: int) -> float:
 
 def _threads(images: int, components: int) -> int:
     return max(1, int(AT_ONCE / (COPIES * 8.0 * images * components)))
-
-
-def posterior(scores: Float[Tensor, "K N"], images: int, groups: Int[np.ndarray, "N"]) -> Float[Tensor, "K N"]:
-    """Weights of K choices, summing to 1 for every voxel, under a prior that the voxels of a group share.
-
-    Args:
-        scores: R^2 of left-out images.
-        images: how many they are.
-        groups: number of the group of every voxel.
-    """
-    log = log_likelihood(scores, images)
-    weights = torch.empty_like(log)
-    for group in np.unique(groups):
-        inside = torch.from_numpy(groups == group)
-        weights[:, inside] = share_prior(log[:, inside])
-    return weights
-
-
-def share_prior(log: Float[Tensor, "K N"]) -> Float[Tensor, "K N"]:
-    """Weights of K choices from log likelihoods, under a prior that all voxels share: their mean weight."""
-    prior = log.new_full((len(log), 1), 1 / len(log))
-    for _ in range(ROUNDS):
-        choice = (log + prior.log()).softmax(dim=0)
-        prior = choice.mean(dim=1, keepdim=True).clamp(min=1e-12)
-    return choice
-
-
-def log_likelihood(scores: Tensor, images: int) -> Tensor:
-    """Of choices, by their R^2 of so many left-out images."""
-    return -TEMPER * images / 2 * torch.log((1 - scores).clamp(min=1e-3))
 
 
 def mean_selection(weights: Float[Tensor, "C N"], tried: Selection) -> Selection:

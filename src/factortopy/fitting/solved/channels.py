@@ -14,16 +14,17 @@ validation images together.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
-import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
 from factortopy.fitting.examples import Examples
-from factortopy.fitting.solved.candidates import posterior
+from factortopy.fitting.reduction import spread_evenly
 from factortopy.fitting.solved.closed_form import SMALLEST
 from factortopy.fitting.solved.parcels import Parcels
+from factortopy.fitting.solved.prior import log_likelihood, mean_weight, share_prior, weigh
 from factortopy.fitting.solved.regressions import Sums
 from factortopy.machine import give_back_memory, in_threads
 from factortopy.model import FactorTopy, by_position, reading_matrix
@@ -58,6 +59,20 @@ class Known:
     refit: bool = True
 
 
+class Priors(NamedTuple):
+    """Weights of penalties and widths before a voxel's own errors are seen: the mean weight of other voxels.
+
+    Attributes:
+        first: by one half of the validation images.
+        second: by the other.
+        both: by all of them.
+    """
+
+    first: Float[Tensor, "K 1"]
+    second: Float[Tensor, "K 1"]
+    both: Float[Tensor, "K 1"]
+
+
 @torch.no_grad()
 def solve_channels(
     model: FactorTopy,
@@ -84,8 +99,7 @@ def solve_channels(
     reading = reading_matrix(model.select(), *known.images.read(torch.tensor([0])).local[0].shape[-2:])
     # Voxels that read the same tokens follow each other, so that a chunk of them reads few.
     order = reading[:, 0, :-1].argmax(dim=1).argsort(stable=True)
-    blocks = order.split(max(1, _most(BLOCK_NUMBERS, order.device) // (PARTS * width**2)))
-    scores = torch.zeros(count)
+    scores, priors, blocks = torch.zeros(count), None, _blocks(order, PARTS * width**2)
     with progress_bar("Channels", len(known.images) * len(blocks), show=progress) as advance:
         for some in blocks:
             give_back_memory()  # gigabytes, after thousands of steps or a block
@@ -93,11 +107,23 @@ def solve_channels(
             if coordinates is not None and parcels is not None:
                 places = coordinates.to(some.device)[some]
                 kernels = torch.stack([parcels.around(places, size) for size in WIDTHS])
-            scores[some.cpu()] = _solve_block(model, known, reading[some].flatten(1), some, parcels, kernels, advance)
+            read = reading[some].flatten(1)
+            # Sums of a block are gigabytes, and not named here: those of the next would be held beside them.
+            scores[some.cpu()], priors = _solve_block(
+                model, _sum_block(model, known, read, some, parcels, kernels, advance), some, known, priors
+            )
     return scores
 
 
-def _solve_block(
+def _blocks(order: Int[Tensor, "N"], numbers: int) -> list[Int[Tensor, "some"]]:
+    """Voxels that are solved together, each of so many numbers; the first are spread over all, alike on any device."""
+    first = spread_evenly(len(order), max(1, BLOCK_NUMBERS // numbers)).to(order.device)
+    spread = torch.isin(order, first)
+    others = order[~spread].split(max(1, _most(BLOCK_NUMBERS, order.device) // numbers))
+    return [order[spread], *(some for some in others if len(some))]
+
+
+def _sum_block(
     model: FactorTopy,
     known: Known,
     reading: Float[Tensor, "M positions"],
@@ -105,8 +131,8 @@ def _solve_block(
     parcels: Parcels | None,
     kernels: Float[Tensor, "W M parcels"],
     advance: Advance,
-) -> Float[Tensor, "M"]:
-    """Solve some voxels' channels, in the order of ``block``, and return the R^2 that they are expected to have."""
+) -> list[Sums]:
+    """Sums for some voxels, in the order of ``block``, over training images and each half of the validation images."""
     device, width, repeats = block.device, model.channels.shape[1], known.repeats.to(block.device)
     reads = [(some, *_used(reading[some])) for some in _chunks(len(block), width * BATCH, device)]
 
@@ -129,11 +155,13 @@ def _solve_block(
         sums.append(Sums.empty(len(block), width, 1 + len(kernels), float(known.repeats[images].sum()), device))
         for batch in images.split(BATCH) if len(images) else ():  # half of one validation image is none
             learn(sums[-1], batch)
-    return _solve_sums(model, sums, block, known)
+    return sums
 
 
-def _solve_sums(model: FactorTopy, sums: Sequence[Sums], block: Int[Tensor, "M"], known: Known) -> Float[Tensor, "M"]:
-    """The same from sums over training images and each half of the validation images."""
+def _solve_block(
+    model: FactorTopy, sums: Sequence[Sums], block: Int[Tensor, "M"], known: Known, priors: Priors | None
+) -> tuple[Float[Tensor, "M"], Priors]:
+    """Put channels in place, under priors or their own; the R^2 that voxels are expected to have, and the priors."""
     chunks = list(_chunks(len(block), model.channels.shape[1] ** 2, block.device))
     learnt = sums if known.refit else sums[:1]
 
@@ -145,11 +173,11 @@ def _solve_sums(model: FactorTopy, sums: Sequence[Sums], block: Int[Tensor, "M"]
         return first.joined(*others).normal().solve(weights[:, :, some])
 
     first, second = zip(*in_threads(judge, chunks, block.device), strict=True)
-    weights, score = _judge(_joined(first), _joined(second), known.judged)
+    weights, score, priors = _judge(_joined(first), _joined(second), known.judged, priors)
     for some, (channels, bias) in zip(chunks, in_threads(solve, chunks, block.device), strict=True):
         model.channels[block[some]] = channels.to(model.channels) / model.factor
         model.bias[block[some]] = bias.to(model.bias)
-    return score
+    return score, priors
 
 
 def _joined(parts: Sequence[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
@@ -158,17 +186,21 @@ def _joined(parts: Sequence[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
 
 
 def _judge(
-    first: tuple[Tensor, Tensor], second: tuple[Tensor, Tensor], images: int
-) -> tuple[Float[Tensor, "Q S M"], Float[Tensor, "M"]]:
-    """Weights of penalties and widths by all validation images, and R^2 of each half of them by the other's weights."""
+    first: tuple[Tensor, Tensor], second: tuple[Tensor, Tensor], images: int, priors: Priors | None
+) -> tuple[Float[Tensor, "Q S M"], Float[Tensor, "M"], Priors]:
+    """Weights of penalties and widths by all validation images, R^2 of each half by the other's weights, and priors."""
 
-    def weigh(errors: Tensor, total: Tensor, images: int) -> Tensor:
-        groups = np.zeros(len(total), int)
-        return posterior(_explained(errors, total).flatten(0, 1), images, groups).view_as(errors)
+    def weights(errors: Tensor, total: Tensor, images: int, prior: Tensor | None) -> Tensor:
+        log = log_likelihood(_explained(errors, total).flatten(0, 1), images)
+        return share_prior(log) if prior is None else weigh(log, prior)
 
-    total = first[1] + second[1]
-    left = (weigh(*first, images // 2) * second[0] + weigh(*second, images // 2) * first[0]).sum(dim=(0, 1))
-    return weigh(first[0] + second[0], total, images), _explained(left, total).float()
+    both = first[0] + second[0], first[1] + second[1]
+    shown = images // 2, images // 2, images
+    judges = zip((first, second, both), shown, priors or (None, None, None), strict=True)
+    found = [weights(*errors, images, prior) for errors, images, prior in judges]
+    by_first, by_second, by_both = (part.view_as(first[0]) for part in found)
+    left = (by_first * second[0] + by_second * first[0]).sum(dim=(0, 1))
+    return by_both, _explained(left, both[1]).float(), priors or Priors(*(mean_weight(part) for part in found))
 
 
 def _explained(errors: Float[Tensor, "*rest M"], total: Float[Tensor, "M"]) -> Float[Tensor, "*rest M"]:

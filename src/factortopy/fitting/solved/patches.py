@@ -17,17 +17,10 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from factortopy.fitting.reduction import spread_evenly
-from factortopy.fitting.solved.candidates import (
-    Channels,
-    candidates,
-    log_likelihood,
-    mean_selection,
-    score,
-    share_prior,
-    solve,
-)
+from factortopy.fitting.solved.candidates import Channels, candidates, mean_selection, score, solve
 from factortopy.fitting.solved.closed_form import PENALTIES, centre
 from factortopy.fitting.solved.parcels import find_parcels
+from factortopy.fitting.solved.prior import log_likelihood, share_prior
 from factortopy.fitting.solved.scan import leading
 from factortopy.model import Selection
 from factortopy.networks import Tokens
