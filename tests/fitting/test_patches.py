@@ -97,7 +97,7 @@ def test_few_images_are_read_by_patches_with_sizes_on_the_cortex(topology):
     with torch.no_grad():
         fresh = photographs(300, seed=9)
         pool = gaussian_pool(space, torch.full((VOXELS,), 0.5), *GRID)
-        predicted, read = model(fresh), torch.einsum("nkp,ip->nik", fresh.local[1].flatten(2), pool)
+        predicted, read = model.cpu()(fresh), torch.einsum("nkp,ip->nik", fresh.local[1].flatten(2), pool)
     assert predicted.shape == read.shape[:2]
     assert np.corrcoef(selection.space[:, 0], space[:, 0])[0, 1] > 0.9
     assert history.solved_r2 > 0.3

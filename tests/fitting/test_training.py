@@ -218,7 +218,7 @@ def test_a_fit_that_diverges_once_goes_on_from_its_best_parameters_at_a_lower_ra
     def advance(self, batch):
         usual(self, batch)
         done.append(self.step)
-        rates.append(self.optimiser.param_groups[0]["lr"])
+        rates.append(float(self.optimiser.param_groups[0]["lr"]))
         if len(done) == 7:  # a fault that does not come again
             with torch.no_grad():
                 self.model.channels.fill_(float("nan"))
@@ -233,6 +233,31 @@ def test_a_fit_that_diverges_once_goes_on_from_its_best_parameters_at_a_lower_ra
     assert rates[8:] == [rates[0] / 4] * len(rates[8:])
     assert history.step == [2, 4, 6, 8, 10]
     assert all(value.isfinite().all() for value in model.state_dict().values())
+
+
+def test_places_that_all_leap_to_the_edge_go_back_and_on_at_a_lower_rate(planted, monkeypatch):
+    """There no gradient leads back; what is predicted from global tokens alone may look better nevertheless."""
+    usual, done = _Run.advance, []
+
+    def advance(self, batch):
+        usual(self, batch)
+        done.append(self.step)
+        if len(done) == 7:
+            with torch.no_grad():
+                self.model.selectors.space.fill_(20.0)
+
+    monkeypatch.setattr(_Run, "advance", advance)
+    changes = {"topology": False, "steps": 10, "validate_every": 2, "patches": False}
+    model, history, _ = run(planted, width=4, **changes)
+    assert history.diverged["step"] == 8
+    assert done[8:] == list(range(done[8], 11))
+    assert model.select().space.abs().mean() < 0.6
+
+
+def test_places_that_start_at_the_edge_may_stay_there(planted):
+    edge = FixedSelectors(planted[3]._replace(space=torch.full((VOXELS, 2), 0.999)))
+    _, history, _ = run(planted, selectors=edge, width=4, steps=10, validate_every=2)
+    assert history.diverged is None
 
 
 def test_selectors_keep_their_start_until_channels_are_learnt(planted):

@@ -1,6 +1,7 @@
 """The training loop: one model, its optimiser, early stopping on validation images, checkpoints."""
 
 import math
+import sys
 import time
 from collections.abc import Iterator
 from copy import deepcopy
@@ -28,6 +29,8 @@ from factortopy.storage import Checkpoint, Part, ResumableTraining
 STATE = "training"
 SLOWER = 0.25
 """Factor of all learning rates after a fit diverged."""
+EDGE, LEAPT = 0.99, 0.9
+"""A coordinate beyond which a place is at the edge of the image; share of places that only a leap puts there."""
 
 
 @dataclass
@@ -45,7 +48,8 @@ class History:
         solved_r2: mean over voxels of R^2 on the validation images when channels are at last solved in closed form
             from the training images; None where they are not.
         components: principal components that the align was trained in; None in raw tokens or without training.
-        diverged: step at which the loss was no longer finite, and the learning rate there; None if it always was.
+        diverged: step at which the loss was no longer finite, or places had leapt to the edge of the image, and the
+            learning rate there; None if neither came.
     """
 
     step: list[int] = field(default_factory=list)
@@ -90,8 +94,9 @@ def train(
     """Train a model in place and leave it with the parameters that predicted the validation images best.
 
     With a checkpoint, a training that was stopped goes on from its last state; on a CPU it then ends with
-    the very numbers of one that was not. Where the loss is no longer finite, it goes back to the best parameters
-    so far and on from there at a quarter of all learning rates, once.
+    the very numbers of one that was not. Where the loss is no longer finite, or all places leapt to the edge of the
+    image, from where no gradient leads back, it goes back to the best parameters so far and on from there at a quarter
+    of all learning rates, once.
 
     Args:
         model: the model to train, on the machine's device.
@@ -140,6 +145,7 @@ class _Run(ResumableTraining):
         self.softness = torch.zeros((), device=machine.device)
         self.steps = {soft: Replayed(partial(self._step, soft), machine.device) for soft in (False, True)}
         self.history, self.best = History(), deepcopy(model.state_dict())
+        self.may_leap = not self._at_edge()
 
     @property
     def finished(self) -> bool:
@@ -185,9 +191,17 @@ class _Run(ResumableTraining):
         return loss.detach().clone()
 
     def sound(self) -> bool:
-        """Whether the mean loss since the last look, and all parameters, are finite."""
+        """Whether losses since the last look and all parameters are finite, and places did not leap to the edge.
+
+        At lower rates they may: of noise alone, they may be anywhere.
+        """
         losses = torch.stack([*self.losses, *(value.detach().float().sum() for value in self.model.parameters())])
-        return bool(losses.isfinite().all())
+        leapt = self.may_leap and self.history.diverged is None and self._at_edge()
+        return bool(losses.isfinite().all()) and not leapt
+
+    @torch.no_grad()
+    def _at_edge(self) -> bool:
+        return bool((self.model.select().space.abs().amax(dim=1) > EDGE).float().mean() > LEAPT)
 
     def go_back(self) -> int:
         """Go back to the best parameters so far, at lower rates; how many steps that is.
@@ -204,6 +218,7 @@ class _Run(ResumableTraining):
         for values in (history.step, history.loss, history.validation_r2):
             del values[kept:]
         history.diverged = {"step": step, "rate": rate}
+        print(f"The fit diverged before step {step}; it goes on from its best parameters, more slowly", file=sys.stderr)
         self.model.load_state_dict(self.best)
         for moments in self.optimiser.state.values():
             for value in moments.values():

@@ -114,7 +114,7 @@ def _fit(record: Record, task: Task) -> str:
     if diverged is None:
         return ""
     where = f"step {diverged['step']:.0f}, learning rate {diverged['rate']:.2g}"
-    return f"its loss was no longer finite at {where}: gone on with from its best parameters at a quarter of it"
+    return f"it diverged at {where}: gone on with from its best parameters at a quarter of it"
 
 
 def _score(record: Record, task: Task) -> str:
