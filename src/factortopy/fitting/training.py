@@ -11,7 +11,7 @@ from itertools import islice
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn import functional
 
@@ -145,7 +145,7 @@ class _Run(ResumableTraining):
         self.softness = torch.zeros((), device=machine.device)
         self.steps = {soft: Replayed(partial(self._step, soft), machine.device) for soft in (False, True)}
         self.history, self.best = History(), deepcopy(model.state_dict())
-        self.may_leap = not self._at_edge()
+        self.started_at_edge = self._at_edge()
 
     @property
     def finished(self) -> bool:
@@ -196,12 +196,12 @@ class _Run(ResumableTraining):
         At lower rates they may: of noise alone, they may be anywhere.
         """
         losses = torch.stack([*self.losses, *(value.detach().float().sum() for value in self.model.parameters())])
-        leapt = self.may_leap and self.history.diverged is None and self._at_edge()
+        leapt = self.history.diverged is None and bool(self._at_edge() & ~self.started_at_edge)
         return bool(losses.isfinite().all()) and not leapt
 
     @torch.no_grad()
-    def _at_edge(self) -> bool:
-        return bool((self.model.select().space.abs().amax(dim=1) > EDGE).float().mean() > LEAPT)
+    def _at_edge(self) -> Bool[Tensor, ""]:
+        return (self.model.select().space.abs().amax(dim=1) > EDGE).float().mean() > LEAPT
 
     def go_back(self) -> int:
         """Go back to the best parameters so far, at lower rates; how many steps that is.
