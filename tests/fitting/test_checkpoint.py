@@ -4,11 +4,13 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from factortopy.errors import DataError
 from factortopy.fitting import Examples, fit_settings, train_model
 from factortopy.fitting import training as training_module
 from factortopy.machine import Machine
+from factortopy.model import FixedSelectors, Selection
 from factortopy.networks import Tokens
 from factortopy.storage import Checkpoint
 from factortopy.storage import checkpoint as module
@@ -183,16 +185,31 @@ def test_a_state_without_this_programs_facts_is_refused(sides, tmp_path):
         run(sides, "paper", tmp_path / "state")
 
 
-def test_a_training_step_never_asks_the_device_for_a_value(sides):
+class NothingFromHost(TorchDispatchMode):
+    """Refuses copies of whole arrays from one device to another, which a GPU cannot record."""
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        made = func(*args, **(kwargs or {}))
+        if func in (torch.ops.aten._to_copy.default, torch.ops.aten.copy_.default):
+            source = args[1] if func is torch.ops.aten.copy_.default else args[0]
+            assert source.device == made.device, "copied from another device"
+        return made
+
+
+@pytest.mark.parametrize("given", ["nothing", "points", "sizes"])
+def test_a_training_step_neither_asks_the_device_for_a_value_nor_copies_to_it(sides, given):
     """Tensors of the device "meta" have no values: whatever waits for one raises an error."""
-    settings = fit_settings("default", width=4, batch_size=7, components=5, gradient_clip=0.5)
+    settings = fit_settings("default", width=4, batch_size=7, components=5, gradient_clip=0.5, steps=1)
     machine = Machine(torch.device("cpu"), "fp32", 10**9)
-    model, *_ = train_model(
-        settings.model_copy(update={"steps": 1}), *sides, COORDINATES, BOUNDS, machine=machine, progress=False
-    )
+    size = torch.full((VOXELS,), 0.4) if given == "sizes" else None
+    selection = Selection(torch.zeros(VOXELS, 2), torch.full((VOXELS, LAYERS), 0.5), torch.full((VOXELS,), 0.5), size)
+    selectors = None if given == "nothing" else FixedSelectors(selection)
+    model, *_ = train_model(settings, *sides, COORDINATES, BOUNDS, selectors, machine=machine, progress=False)
     model.to("meta")
     run = training_module._Run(model, settings, machine)
     rows = torch.arange(7)
-    run.advance((sides[0].read(rows).to("meta"), sides[0].responses[rows].to("meta")))
-    run.advance((sides[0].read(rows).to("meta"), sides[0].responses[rows].to("meta")))
+    batch = sides[0].read(rows).to("meta"), sides[0].responses[rows].to("meta")
+    with NothingFromHost():
+        run.advance(batch)
+        run.advance(batch)
     assert run.step == 2

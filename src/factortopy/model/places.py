@@ -43,7 +43,9 @@ def gaussian_pool(
         height: rows of the token grid.
         width: columns of the token grid.
     """
-    y, x = ((2 * torch.arange(count).to(space) + 1) / count - 1 for count in (height, width))
+    # Made on the device: a step that a GPU records copies nothing from the host.
+    places = (torch.arange(count, device=space.device, dtype=space.dtype) for count in (height, width))
+    y, x = ((2 * place + 1) / count - 1 for place, count in zip(places, (height, width), strict=True))
     squared = (y[:, None] - space[:, 1, None, None]).square() + (x - space[:, 0, None, None]).square()
     return (-squared.flatten(1) / (2 * size[:, None].square())).softmax(dim=1)
 

@@ -190,14 +190,14 @@ def _judge(
 ) -> tuple[Float[Tensor, "Q S M"], Float[Tensor, "M"], Priors]:
     """Weights of penalties and widths by all validation images, R^2 of each half by the other's weights, and priors."""
 
-    def weights(errors: Tensor, total: Tensor, images: int, prior: Tensor | None) -> Tensor:
-        log = log_likelihood(_explained(errors, total).flatten(0, 1), images)
+    def weights(errors: Tensor, total: Tensor, judged: int, prior: Tensor | None) -> Tensor:
+        log = log_likelihood(_explained(errors, total).flatten(0, 1), judged)
         return share_prior(log) if prior is None else weigh(log, prior)
 
     both = first[0] + second[0], first[1] + second[1]
-    shown = images // 2, images // 2, images
-    judges = zip((first, second, both), shown, priors or (None, None, None), strict=True)
-    found = [weights(*errors, images, prior) for errors, images, prior in judges]
+    counts = images // 2, images // 2, images
+    judges = zip((first, second, both), counts, priors or (None, None, None), strict=True)
+    found = [weights(*errors, judged, prior) for errors, judged, prior in judges]
     by_first, by_second, by_both = (part.view_as(first[0]) for part in found)
     left = (by_first * second[0] + by_second * first[0]).sum(dim=(0, 1))
     return by_both, _explained(left, both[1]).float(), priors or Priors(*(mean_weight(part) for part in found))
