@@ -235,14 +235,18 @@ def test_a_fit_that_diverges_once_goes_on_from_its_best_parameters_at_a_lower_ra
     assert all(value.isfinite().all() for value in model.state_dict().values())
 
 
-def test_places_that_all_leap_to_the_edge_go_back_and_on_at_a_lower_rate(planted, monkeypatch):
-    """There no gradient leads back; what is predicted from global tokens alone may look better nevertheless."""
+@pytest.mark.parametrize("again", [False, True])
+def test_places_that_all_leap_to_the_edge_go_back_and_on_at_a_lower_rate(planted, monkeypatch, again):
+    """There no gradient leads back; what is predicted from global tokens alone may look better nevertheless.
+
+    Where they leap again, the fit ends with its best parameters: of noise alone, places may be anywhere.
+    """
     usual, done = _Run.advance, []
 
     def advance(self, batch):
         usual(self, batch)
         done.append(self.step)
-        if len(done) == 7:
+        if len(done) == 7 or (again and len(done) > 7):
             with torch.no_grad():
                 self.model.selectors.space.fill_(20.0)
 
@@ -251,7 +255,7 @@ def test_places_that_all_leap_to_the_edge_go_back_and_on_at_a_lower_rate(planted
     model, history, _ = run(planted, width=4, **changes)
     assert history.diverged["step"] == 8
     assert done[8:] == list(range(done[8], 11))
-    assert model.select().space.abs().mean() < 0.6
+    assert again or model.select().space.abs().mean() < 0.6
 
 
 def test_places_that_start_at_the_edge_may_stay_there(planted):

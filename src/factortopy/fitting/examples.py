@@ -160,6 +160,7 @@ def distinct_images(*sides: Examples) -> tuple[Examples, Float[Tensor, "image"]]
     row = torch.tensor([int(rows[0]) for rows in trials])
 
     def read(readers: Sequence[ReadTokens], chosen: Int[Tensor, "batch"]) -> Tokens:
+        """Tokens of distinct images, each from the side that it is of."""
         inside = [number[chosen] == index for index in range(len(sides))]
         sides_read = [read(row[chosen[own]]) for read, own in zip(readers, inside, strict=True) if own.any()]
         if len(sides_read) == 1:

@@ -137,6 +137,7 @@ def _sum_block(
     reads = [(some, *_used(reading[some])) for some in _chunks(len(block), width * BATCH, device)]
 
     def learn(into: Sums, batch: Int[Tensor, "B"]) -> None:
+        """Add what a batch of images gives."""
         tokens, responses = _positions(model, known.images.read(batch)), known.images.responses[batch].to(device).T
         means = responses[:0] if parcels is None or not len(kernels) else parcels.mean(responses)
 
