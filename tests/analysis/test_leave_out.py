@@ -103,11 +103,12 @@ def test_trials_of_one_image_are_one_draw(model, tokens, responses, parts):
 
 
 def test_constant_responses_and_predictions_have_none(model, tokens, responses, parts):
+    """Also where the mean of equal numbers is not that number."""
     changed = responses.copy()
-    changed[:, 1] = 4
+    changed[:, 1] = 0.1
     assert torch.isnan(found_by(model, tokens, changed, parts).drop[1]).all()
     silent = FactorTopy(model.align, model.selectors, model.channels.detach().clone(), model.factor)
-    silent.channels.data[2] = 0
+    silent.channels.data[2], silent.bias.data[2] = 0, 0.1
     aligned = [silent.align(tokens)]
     predictions = shares(silent, aligned).predictions
     found = leave_out(silent, aligned, torch.from_numpy(responses), predictions)

@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from sklearn.metrics import r2_score
 
 from factortopy.analysis import shares
 from factortopy.errors import DataError
@@ -19,9 +20,9 @@ from factortopy.fitting import (
 )
 from factortopy.fitting.build import pool_models
 from factortopy.fitting.recipes import _train_paper
-from factortopy.fitting.training import _released, _Run
+from factortopy.fitting.training import _released, _Run, mean_r2
 from factortopy.machine import Machine
-from factortopy.model import FixedSelectors, FreeSelectors, Selection
+from factortopy.model import ChannelAlign, ChannelMap, FactorTopy, FixedSelectors, FreeSelectors, Selection
 from factortopy.networks import Tokens
 
 LAYERS, CHANNELS, IMAGES, VOXELS = 3, 6, 400, 300
@@ -202,6 +203,22 @@ def test_training_stops_early_and_keeps_the_best_step_on_validation_images(plant
     assert history.best_step == history.step[best]
     assert history.validation_r2[best] - history.validation_r2[-1] > 0.05
     assert score(model, sides(planted)[1]) == pytest.approx(history.validation_r2[best], abs=5e-3)
+
+
+@pytest.mark.parametrize("value", [0.1, -0.7])
+def test_voxels_that_are_constant_over_the_validation_images_choose_no_step(planted, value):
+    """The mean of equal numbers is not that number, so that their R^2 would be -1e13."""
+    tokens, responses, _, selection, _ = planted
+    maps = [[ChannelMap(CHANNELS, 4) for _ in range(LAYERS)] for _ in range(2)]
+    model = FactorTopy(ChannelAlign(*maps), FixedSelectors(selection), torch.randn(VOXELS, 4), 0.5)
+    changed, others = responses[:50].clone(), torch.arange(VOXELS) != 7
+    changed[:, 7] = value
+    images = Examples(lambda rows: tokens[rows], changed)
+    with torch.no_grad():
+        expected = r2_score(changed[:, others], model(tokens[:50])[:, others])
+    assert mean_r2(model, images, Machine.choose("cpu"), 16) == pytest.approx(
+        expected, abs=1e-3
+    )  # bf16 where it is fast
 
 
 def test_a_fit_that_diverges_says_so(planted):

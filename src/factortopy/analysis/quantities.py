@@ -2,10 +2,11 @@
 
 import math
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from jaxtyping import Bool, Float
+from torch import Tensor
 
 from factortopy.analysis.slope import layer_position
 from factortopy.cortex import ALL_VOXELS
@@ -73,6 +74,18 @@ def map_correlation(
     a, b = pair[:, finite] - pair[:, finite].mean(axis=1, keepdims=True)
     norm = np.sqrt(np.square(a).sum() * np.square(b).sum())
     return float((a * b).sum() / norm) if norm > 0 else math.nan, int(finite.sum())
+
+
+Rows = TypeVar("Rows", np.ndarray, Tensor)
+
+
+def deviations(values: Rows) -> Rows:
+    """Deviations of rows from their mean; exactly 0 where all rows are equal.
+
+    The mean of equal numbers need not be that number in floating point; that of their differences from one is.
+    """
+    from_first = values - values[:1]
+    return from_first - from_first.mean(0)
 
 
 def region_names(rois: Iterable[str]) -> list[str]:

@@ -263,10 +263,14 @@ def mean_r2(
 
 
 def _total(images: Examples, batch_size: int) -> Float[Tensor, "N"]:
-    """Squared deviations of the responses from their mean, voxel by voxel."""
+    """Squared deviations of the responses from their mean, voxel by voxel; exactly 0 where they are constant.
+
+    The mean of equal numbers need not be that number; that of their differences from one is.
+    """
     parts = torch.arange(len(images)).split(batch_size)
-    mean = sum(images.responses[rows].sum(dim=0) for rows in parts) / len(images)
-    return torch.stack([(images.responses[rows] - mean).square().sum(dim=0) for rows in parts]).sum(dim=0)
+    first = images.responses[parts[0][:1]]
+    mean = sum((images.responses[rows] - first).sum(dim=0) for rows in parts) / len(images)
+    return torch.stack([(images.responses[rows] - first - mean).square().sum(dim=0) for rows in parts]).sum(dim=0)
 
 
 def _optimiser(model: FactorTopy, settings: FitSettings) -> torch.optim.AdamW:

@@ -20,6 +20,7 @@ import torch
 from jaxtyping import Bool, Float
 
 from factortopy.analysis.estimates.estimate_tables import CONFIDENCE, percentiles
+from factortopy.analysis.quantities import deviations
 from factortopy.analysis.slope import PAPER_LEVELS
 from factortopy.errors import ShapeError
 from factortopy.images import FEWEST_TEST_IMAGES
@@ -181,9 +182,7 @@ def draw_r2(
             f"responses {responses.shape}, predictions {predictions.shape} and draws of {draws.shape[1]} "
             "images must be of the same images and voxels"
         )
-    # In float32 a constant voxel's deviations from its mean need not be exactly 0.
-    varied = np.ptp(responses, axis=0) > 0
-    centred = np.where(varied, responses - responses.mean(axis=0), 0).astype(np.float32)
+    centred = deviations(responses).astype(np.float32)
     residual = _sums(draws, np.square((responses - predictions).astype(np.float32)))
     return 1 - _divide(residual, _sums(draws, np.square(centred)))
 
@@ -243,15 +242,11 @@ def draw_shares(
     With the part of the global tokens it is the scale share; with ``sum_l (l - 1) / (L - 1) p_l`` it is the
     depth, the mean layer position by layer share.
     """
-    whole, count = _centred(predictions), draws.sum(axis=1, keepdims=True)
+    whole, count = deviations(predictions).astype(np.float32), draws.sum(axis=1, keepdims=True)
     mean = _sums(draws, whole) / count
     variance = _sums(draws, np.square(whole)) - count * np.square(mean)
-    centred = (_centred(part) for part in parts)
+    centred = (deviations(part).astype(np.float32) for part in parts)
     return [_divide(_sums(draws, part * whole) - _sums(draws, part) * mean, variance) for part in centred]
-
-
-def _centred(values: Float[np.ndarray, "image voxel"]) -> Float[np.ndarray, "image voxel"]:
-    return (values - values.mean(axis=0)).astype(np.float32)
 
 
 def _sums(draws: Float[np.ndarray, "resample image"], values: np.ndarray) -> Float[np.ndarray, "resample voxel"]:

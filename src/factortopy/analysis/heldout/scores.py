@@ -4,11 +4,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas
-from jaxtyping import Float
+from jaxtyping import Float, Real
 
 from factortopy.analysis.estimates._of_mapping import drawn
 from factortopy.analysis.estimates.estimate_tables import Estimate, table_of
-from factortopy.analysis.quantities import finite_mean
+from factortopy.analysis.quantities import deviations, finite_mean
 from factortopy.cortex import ALL_VOXELS
 from factortopy.errors import DataError, ShapeError
 from factortopy.mapping import Mapping
@@ -16,7 +16,7 @@ from factortopy.storage import as_array
 
 
 def r_squared(
-    responses: Float[np.ndarray, "image voxel"], predictions: Float[np.ndarray, "image voxel"]
+    responses: Real[np.ndarray, "image voxel"], predictions: Real[np.ndarray, "image voxel"]
 ) -> Float[np.ndarray, "voxel"]:
     """Brain score, ``R^2 = 1 - sum (y - yhat)^2 / sum (y - ybar)^2``, raw: no ceiling, nothing clipped.
 
@@ -32,22 +32,21 @@ def r_squared(
     Raises:
         ShapeError: if the shapes differ.
     """
-    _check(responses, predictions)
+    responses, predictions = _checked(responses, predictions)
     residual = np.square(responses - predictions).sum(axis=0)
-    total = np.square(responses - responses.mean(axis=0)).sum(axis=0)
+    total = np.square(deviations(responses)).sum(axis=0)
     return 1 - np.divide(residual, total, out=np.full_like(total, np.nan), where=total > 0)
 
 
 def correlation(
-    responses: Float[np.ndarray, "image voxel"], predictions: Float[np.ndarray, "image voxel"]
+    responses: Real[np.ndarray, "image voxel"], predictions: Real[np.ndarray, "image voxel"]
 ) -> Float[np.ndarray, "voxel"]:
     """Pearson correlation over images, voxel by voxel; NaN where either side is constant.
 
     Raises:
         ShapeError: if the shapes differ.
     """
-    _check(responses, predictions)
-    left, right = responses - responses.mean(axis=0), predictions - predictions.mean(axis=0)
+    left, right = (deviations(values) for values in _checked(responses, predictions))
     norm = np.sqrt(np.square(left).sum(axis=0) * np.square(right).sum(axis=0))
     return np.divide((left * right).sum(axis=0), norm, out=np.full_like(norm, np.nan), where=norm > 0)
 
@@ -130,9 +129,12 @@ def algonauts_score(r: Float[np.ndarray, "voxel"], noise_ceiling: Float[np.ndarr
     return float(100 * np.median(np.minimum(explained / np.maximum(noise_ceiling, SMALLEST_CEILING), 1)))
 
 
-def _check(responses: np.ndarray, predictions: np.ndarray) -> None:
+def _checked(responses: np.ndarray, predictions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Both as floating-point numbers: differences of unsigned ones would wrap."""
     if responses.shape != predictions.shape or responses.ndim != 2:
         raise ShapeError(f"responses {responses.shape} and predictions {predictions.shape} must both be (image, voxel)")
+    dtype = np.result_type(responses, predictions, np.float32)
+    return responses.astype(dtype, copy=False), predictions.astype(dtype, copy=False)
 
 
 NORMALISED_FORMULA = "R^2 / ceiling of each voxel, then the mean; not clipped, so it may be negative or above 1"

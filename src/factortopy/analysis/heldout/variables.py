@@ -21,6 +21,7 @@ from torch import Tensor
 from factortopy.analysis.estimates.bootstrap import PredictedParts, error_limits, has_limits, uncertainty
 from factortopy.analysis.heldout.gauge import canonical_selectors
 from factortopy.analysis.heldout.scores import correlation, r_squared
+from factortopy.analysis.quantities import deviations
 from factortopy.analysis.slope import layer_position
 from factortopy.model import AlignedTokens, FactorTopy, Selection
 from factortopy.networks import Tokens
@@ -63,7 +64,7 @@ def shares(model: FactorTopy, aligned: Iterable[AlignedTokens]) -> Shares:
     with torch.no_grad():
         frozen = model.select()
         predictions = torch.cat([model.read(batch, frozen) + model.bias for batch in aligned])
-    centred = predictions - predictions.mean(dim=0)
+    centred = deviations(predictions)
     layer, scale = frozen.layer.detach().requires_grad_(), frozen.scale.detach().requires_grad_()
     selection = frozen.map(Tensor.detach)._replace(layer=layer, scale=scale)
     start = 0
@@ -136,8 +137,7 @@ def leave_out(
         predictions: what the model predicts of them.
         repeats: how many rows show the image of each row, for single trials; 1 if None.
     """
-    residual = responses - predictions
-    mean, mean_residual = predictions.mean(dim=0), residual.mean(dim=0)
+    centred, residual = deviations(predictions), deviations(responses - predictions)
     weight = torch.ones(len(predictions)) if repeats is None else repeats
     sums = _Sums()
     start = 0
@@ -147,12 +147,12 @@ def leave_out(
             rows = slice(start, start + batch.global_.shape[1])
             sums.add(
                 _layer_parts(model, batch, selection),
-                (predictions[rows] - mean).double(),
-                (residual[rows] - mean_residual).double(),
-                weight[rows, None].to(mean.device).double(),
+                centred[rows].double(),
+                residual[rows].double(),
+                weight[rows, None].to(predictions.device).double(),
             )
             start = rows.stop
-        total = (responses - responses.mean(dim=0)).square().sum(dim=0).double()
+        total = deviations(responses).square().sum(dim=0).double()
         return LeaveOut(_drop(sums, len(predictions), total), _share_error(sums, len(predictions)))
 
 
