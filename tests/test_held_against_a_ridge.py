@@ -192,3 +192,13 @@ def test_a_fit_that_was_stopped_finds_its_ridge(tokens, even, split, of_even, tm
     monkeypatch.setattr(yardstick, "fit_yardstick", stop)
     again = fit_model(tokens, even, settings, split=split, checkpoint=folder, bootstrap=0, progress=False).mapping
     np.testing.assert_array_equal(again.dataset["ridge_r2"], of_even.dataset["ridge_r2"])
+
+
+def test_a_ridge_kept_for_other_voxels_is_fitted_again(tokens, even, split, of_even, tmp_path, monkeypatch):
+    """Which of many voxels it is fitted to follows from the ROIs, and these may change before a fit goes on."""
+    options = {"split": split, "checkpoint": tmp_path / "state", "bootstrap": 0, "progress": False}
+    for part in (slice(0, 12), slice(12, 24)):
+        monkeypatch.setattr(yardstick, "sample_voxels", lambda rois, count, seed, part=part: np.arange(count)[part])
+        found = fit_model(tokens, even, fit_settings(**FAST), **options).mapping.dataset["ridge_r2"].values
+        np.testing.assert_allclose(found[part], of_even.dataset["ridge_r2"].values[part], atol=1e-5)
+        assert np.isfinite(found).sum() == 12

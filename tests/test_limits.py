@@ -1,17 +1,23 @@
 """Limits of a fit to a planted subject: they hold what was planted, and say what they are over."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import torch
 
 from factortopy import estimate, fit, hierarchy_slope, load_network, sample_views, score_images, simulate_subject
-from factortopy.analysis import layer_position
+from factortopy.analysis import layer_position, other_image_sets, roi_scores, with_image_set
+from factortopy.fitting import Examples, fit_settings
+from factortopy.model import ChannelAlign, ChannelMap, FactorTopy, FixedSelectors, Selection
+from factortopy.networks import Tokens
 from factortopy.plot import hierarchy
 from factortopy.reporting import headline, limits_note
+from factortopy.subjects import load_arrays
 from factortopy.tokens import extract
-from factortopy.workflow import _fit
-from factortopy.workflow.parametric_bootstrap import planted_half
+from factortopy.workflow import _fit, parametric_bootstrap
+from factortopy.workflow.parametric_bootstrap import _planted, planted_half
 
 BOTH, ALONE = "test images and training", "test images"
 
@@ -123,3 +129,54 @@ def test_another_recording_is_scored_with_the_same_bootstrap(fitted, tokens, sub
         parts.append(held(scored, "depth", layer_position(first.truth.layer_share)))
     assert np.mean(parts) > 0.8
     assert headline(scored)
+
+
+def test_scores_of_few_images_have_none_of_the_limits_of_the_fit(fitted, tokens, subject):
+    few = replace(
+        subject,
+        name="few",
+        responses=subject.responses[:6],
+        image_ids=subject.image_ids[:6],
+        provenance={},
+        repeats=None,
+    )
+    scored = score_images(fitted, tokens, few, bootstrap=200)
+    left = [name for name in scored.dataset if name.startswith("drawn_") or name.endswith(("_low", "_high"))]
+    assert not left
+    assert not {"bootstrap", "confidence"} & set(scored.dataset.attrs)
+    assert np.isnan(roi_scores(scored)[["r2_low", "r2_high"]]).all(axis=None)
+    again = score_images(scored, tokens, replace(subject, name="again", provenance={}), bootstrap=200)
+    assert "no_limits" in scored.dataset.attrs
+    assert "no_limits" not in again.dataset.attrs
+    kept = other_image_sets(with_image_set(fitted, scored, "few"))["few"]
+    assert kept.dataset.attrs["no_limits"] == scored.dataset.attrs["no_limits"]
+    assert not [name for name in kept.dataset if name.endswith(("_low", "_high"))]
+
+
+@pytest.mark.parametrize("placed", [True, False])
+def test_other_maps_are_planted_in_the_half_that_limits_take_for_it(monkeypatch, placed):
+    """Where some of the voxels are simulated: of one hemisphere, longest along another axis than those that are."""
+    count, layers, width = 9_000, 2, 3
+    random = np.random.default_rng(0)
+    where = random.uniform(size=(count, 3)) * [80, 79, 40]
+    responses = random.normal(size=(3, count)).astype(np.float32)
+    voxels = load_arrays(responses, ["a", "b", "c"], where if placed else None, name="one side").voxels
+    generator = torch.Generator().manual_seed(0)
+    place = torch.rand(count, 2, generator=generator) - 0.5
+    selectors = FixedSelectors(Selection(place, torch.full((count, layers), 0.5), torch.full((count,), 0.5)))
+    align = ChannelAlign(*([ChannelMap(4, width) for _ in range(layers)] for _ in range(2)))
+    model = FactorTopy(align, selectors, torch.randn(count, width, generator=generator), 1.0)
+    read = Tokens((torch.randn(30, 4, 2, 2),) * layers, (torch.randn(30, 4),) * layers)
+    examples = Examples(lambda rows: read[rows], torch.randn(30, count))
+    planted = []
+    monkeypatch.setattr(parametric_bootstrap, "_planted", lambda *given: planted.append(own := _planted(*given)) or own)
+
+    def train(part, settings, sides):
+        return SimpleNamespace(model=planted[0])
+
+    sides = dict.fromkeys(("train", "validation", "test"), examples)
+    found = parametric_bootstrap.fit_simulated(model, sides, voxels, fit_settings(width=width), train)
+    some = np.flatnonzero(np.isfinite(found["bootstrap_depth"]))
+    changed = (planted[0].select().space != place[parametric_bootstrap.simulated_voxels(voxels)]).any(dim=1).numpy()
+    assert 600 < len(some) < 900
+    np.testing.assert_array_equal(changed, planted_half(voxels)[some])

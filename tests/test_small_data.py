@@ -115,3 +115,24 @@ def test_equal_pictures_join_scenes_and_others_keep_their_split(tokens, tmp_path
     from factortopy.images import split_images
 
     assert default_split(tokens, subject_of(list(tokens.image_ids)), 3) == split_images(tokens.image_ids, seed=3)
+
+
+@pytest.mark.parametrize("where", [[(1.0, 2.0, 3.0)], [(1.0, 2.0, 3.0)] * 9, None])
+def test_one_voxel_or_one_place_or_test_images_without_response_end_no_fit(tokens, where):
+    """The limits' simulated responses have nothing to plant there."""
+    split = Split(tokens.image_ids[:8], tokens.image_ids[8:10], tokens.image_ids[10:])
+    responses = np.random.default_rng(1).normal(size=(IMAGES, 9 if where is None else len(where))).astype(np.float32)
+    if where is None:
+        where = [(float(number), 0.0, 0.0) for number in range(9)]
+        responses[10:] = 0.1
+    subject = load_arrays(responses, tokens.image_ids, np.array(where), name="few")
+    settings = fit_settings(steps=2, validate_every=1, width=4, components=4)
+    found = fit_model(tokens, subject, settings, split=split, bootstrap=20, progress=False).mapping.dataset["r2"].values
+    assert np.isnan(found).all() == (responses[10:] == 0.1).all()
+
+
+def test_responses_that_never_vary_are_refused(tokens):
+    for coordinates in (np.arange(9.0).reshape(3, 3), None):
+        subject = load_arrays(np.full((IMAGES, 3), 0.1, np.float32), tokens.image_ids, coordinates, name="few")
+        with pytest.raises(DataError, match="constant in every voxel: there is nothing to learn"):
+            fit_model(tokens, subject, fit_settings(steps=2), progress=False)

@@ -1,6 +1,8 @@
 """Fit from a token store and a subject: what comes out belongs together, what does not fit is refused."""
 
 import tracemalloc
+from copy import copy
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -163,14 +165,23 @@ def _kill_at_the_second(function):
     return or_kill
 
 
-@pytest.mark.parametrize("change", ["seed", "steps", "responses", "precision"])
+def of_other_layers(tokens):
+    """The same store under other names of layers, as one of other layers of the same shapes."""
+    other = copy(tokens)
+    other.layers = tuple(f"other {layer}" for layer in tokens.layers)
+    return other
+
+
+@pytest.mark.parametrize("change", ["seed", "steps", "responses", "precision", "layers", "outliers"])
 def test_a_checkpoint_of_another_fit_is_refused(tokens, subject, tmp_path, change):
     settings = {**FAST, "device": "cpu", "precision": "fp32", "checkpoint": tmp_path / "state"}
     fit(tokens, subject, **settings, progress=False)
     other = make_subject(tokens.image_ids, seed=2) if change == "responses" else subject
     changed = {"seed": {"seed": 3}, "steps": {"steps": 9}, "precision": {"precision": "bf16"}}.get(change, {})
+    store = of_other_layers(tokens) if change == "layers" else copy(tokens)
+    store.outliers = "masked" if change == "outliers" else tokens.outliers
     with pytest.raises(DataError, match="belongs to another fit"):
-        fit(tokens, other, **{**settings, **changed}, progress=False)
+        fit(store, other, **{**settings, **changed}, progress=False)
 
 
 def test_the_mapping_says_where_and_how_it_was_computed(tokens, subject):
@@ -198,8 +209,14 @@ def test_a_fit_to_a_folder_is_made_once_and_never_mistaken(tokens, subject, tmp_
         again = fit_to_folder(tokens, subject, tmp_path / "mapping", settings, bootstrap=0, progress=False)
     np.testing.assert_array_equal(again.dataset["r2"], mapping.dataset["r2"])
     other = fit_settings(**{**FAST, "width": 5})
-    with pytest.raises(DataError, match="is a mapping of something else"):
-        fit_to_folder(tokens, subject, tmp_path / "mapping", other, progress=False)
+    moved = replace(subject, voxels=replace(subject.voxels, coordinates=subject.voxels.coordinates[::-1]))
+    for some, whose, how in (
+        (tokens, subject, other),
+        (tokens, moved, settings),
+        (of_other_layers(tokens), subject, settings),
+    ):
+        with pytest.raises(DataError, match="is a mapping of something else"):
+            fit_to_folder(some, whose, tmp_path / "mapping", how, progress=False)
     replaced = fit_to_folder(tokens, subject, tmp_path / "mapping", other, overwrite=True, bootstrap=0, progress=False)
     assert replaced.settings["width"] == 5
 

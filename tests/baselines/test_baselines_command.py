@@ -4,10 +4,11 @@ import json
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 from typer.testing import CliRunner
 
-from factortopy.baselines import extract_untrained
+from factortopy.baselines import extract_untrained, methods
 from factortopy.cli import app
 from factortopy.images import ImageSet
 from factortopy.networks import load_network
@@ -52,6 +53,25 @@ def test_table_json_and_figure_are_written(folders):
     with Image.open(folders / "out" / "baselines.png") as picture:
         assert picture.width > 1000
     assert "SIMULATED" not in (folders / "out" / "baselines.svg").read_text()
+
+
+def test_means_over_places_are_those_of_the_tokens_of_a_reduced_store(folders, tmp_path):
+    """All components of so few images stand for the tokens: means of either are alike."""
+    whole = TokenStore.open(folders / "tokens")
+    rng, ids = np.random.default_rng(0), whole.image_ids
+    pictures = {name: rng.integers(0, 255, (32, 32, 3), dtype=np.uint8) for name in ids}
+    images = ImageSet("noise", ids, lambda name: Image.fromarray(pictures[name]), None)
+    network = load_network("timm/test_vit", untrained=True)
+    reduced = extract(
+        network, images, tmp_path / "reduced", grid=(2, 2), components=min(whole.channels), progress=False
+    )
+    found, expected = (methods._MeanTokens(store).read([3, 1]).local for store in (reduced, whole))
+    for one, other in zip(found, expected, strict=True):
+        assert one.shape[2:] == (1, 1)
+        torch.testing.assert_close(one.float(), other.float(), atol=2e-2, rtol=2e-2)
+    few = ("--which", "without-space", "--set", "steps=2", "--set", "components=4", "--set", "patches=false")
+    done = run(reduced.path, folders / "subject", tmp_path / "results", *few)
+    assert done.exit_code == 0, done.output
 
 
 def test_a_dry_run_writes_nothing(folders):

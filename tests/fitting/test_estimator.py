@@ -78,6 +78,14 @@ def test_bad_input_is_named(data):
         FactorTopyRegressor(validation_fraction=0.0).fit(tokens, responses, coordinates=coordinates)
 
 
+def test_coordinates_may_be_a_view_from_behind(data):
+    tokens, responses, coordinates = data
+    bounds = np.array([[100.0, 0, 0], [0, 0, 0]])
+    model = FactorTopyRegressor(**{**FAST, "steps": 2})
+    model.fit(tokens, responses[:, ::-1], coordinates=coordinates[::-1], coordinate_bounds=bounds[::-1])
+    assert model.predict(tokens[:2]).shape == (2, VOXELS)
+
+
 @pytest.mark.slow
 def test_scikit_learns_cross_validation(data):
     tokens, responses, coordinates = data

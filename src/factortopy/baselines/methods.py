@@ -71,7 +71,8 @@ class _MeanTokens(TokenStore):
 
     def __init__(self, store: TokenStore) -> None:
         self.__dict__.update(vars(store))
-        self.grid = (1, 1)
+        # Components that are stored are of places: means are of the tokens that they stand for.
+        self.grid, self.basis = (1, 1), None
         self._store = store
 
     def read(self, indices: Sequence[int] | None = None) -> Tokens:

@@ -109,7 +109,7 @@ class FactorTopyRegressor(RegressorMixin, BaseEstimator):
         """
         tokens = _joined(tokens)
         responses = as_array(responses, "responses").astype(np.float32, copy=False)
-        coordinates = as_array(coordinates, "coordinates").astype(np.float32, copy=False)
+        coordinates = np.ascontiguousarray(as_array(coordinates, "coordinates"), dtype=np.float32)
         _check(tokens, responses, coordinates)
         settings = fit_settings(self.recipe, seed=self.seed, **self.changes)
         count = round(self.validation_fraction * len(responses))
@@ -128,7 +128,7 @@ class FactorTopyRegressor(RegressorMixin, BaseEstimator):
 
         bounds = np.stack([coordinates.min(axis=0), coordinates.max(axis=0)])
         if coordinate_bounds is not None and settings.bounds == "surface":
-            bounds = np.asarray(coordinate_bounds)
+            bounds = np.ascontiguousarray(coordinate_bounds)
         self.model_, self.history_, *_ = train_model(
             settings,
             examples(order[count:]),

@@ -99,11 +99,17 @@ class StandardisedResponses:
     def by_training(
         cls, responses: Float[np.ndarray, "image voxel"], rows: Int[np.ndarray, "some"]
     ) -> "StandardisedResponses":
-        """Responses to the training images, z-scored by themselves."""
+        """Responses to the training images, z-scored by themselves.
+
+        Raises:
+            DataError: if no voxel's responses vary.
+        """
         blocks = [rows[start : start + BLOCK] for start in range(0, len(rows), BLOCK)]
         mean = sum(in_threads(lambda block: responses[block].sum(axis=0, dtype=np.float64), blocks, CPU)) / len(rows)
         squares = sum(in_threads(lambda block: np.square(responses[block] - mean).sum(axis=0), blocks, CPU))
         spread = np.sqrt(squares / len(rows))
+        if not spread.any():
+            raise DataError("the training images' responses are constant in every voxel: there is nothing to learn")
         spread = np.where(spread > 0, spread, 1)
         return cls(responses, rows, mean.astype(np.float32), spread.astype(np.float32))
 

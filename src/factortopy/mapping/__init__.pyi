@@ -16,5 +16,6 @@ from .schema import OTHER as OTHER
 from .schema import SIMULATED as SIMULATED
 from .schema import YARDSTICK as YARDSTICK
 from .schema import mapping_dataset as mapping_dataset
+from .schema import tells_limits as tells_limits
 from .schema import voxel_variables as voxel_variables
 from .schema import with_values as with_values

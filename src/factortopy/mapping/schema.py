@@ -91,6 +91,11 @@ def with_values(dataset: xr.Dataset, values: Mapping[str, np.ndarray]) -> xr.Dat
     return added.set_coords([name for name in values if name in COORDINATES or name.startswith(ROI)])
 
 
+def tells_limits(name: str) -> bool:
+    """Whether a variable holds limits, or draws that limits are made from."""
+    return name.startswith("drawn_") or name.endswith(("_low", "_high"))
+
+
 def check_dataset(dataset: xr.Dataset) -> None:
     """Refuse a dataset that is none of a mapping.
 

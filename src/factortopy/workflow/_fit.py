@@ -286,7 +286,8 @@ def fit_identity(
         "responses": sha256_array(subject.responses),
         "coordinates": sha256_array(*(part for part in given if part is not None)),
         "tokens": [
-            *(tokens.network, tokens.weights_hash, vars(tokens.preprocessing), tokens.grid),
+            *(tokens.network, tokens.weights_hash, vars(tokens.preprocessing), tokens.grid, list(tokens.layers)),
+            *(tokens.global_token, tokens.outliers, tokens.precision),
             *(sha256_text(*tokens.image_ids), None if tokens.basis is None else tokens.basis.digest),
         ],
         "machine": [machine.device.type, machine.precision],

@@ -6,6 +6,9 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from factortopy.cortex import Voxels
 from factortopy.errors import DataError
 from factortopy.fitting import FitSettings, default_split
 from factortopy.images import ImageSet, Split
@@ -57,21 +60,24 @@ def _same_fit(
     output: Path, tokens: TokenStore, subject: Subject, split: Split, settings: FitSettings, start: Sequence[Mapping]
 ) -> Mapping:
     mapping = Mapping.load(output)
-    facts = mapping.provenance
-    seen = Preprocessing.from_dict(facts["tokens"]["preprocessing"])
-    fitted = (
-        facts["tokens"]["weights_hash"],
-        seen,
-        facts["responses_hash"],
-        facts["split"],
-        json.dumps(mapping.settings),
-        facts.get("start", {}).get("donors", []),
-    )
-    dumped = json.dumps(settings.model_dump(exclude_none=True))
-    wanted = tokens.weights_hash, tokens.preprocessing, sha256_array(subject.responses), split.digest, dumped
-    if fitted != (*wanted, donor_facts(start)):
+    facts, own = mapping.provenance, mapping.provenance["tokens"]
+    seen = Preprocessing.from_dict(own["preprocessing"])
+    fitted = own["weights_hash"], seen, own["grid"], own["outliers"], own["precision"], mapping.layers
+    wanted = tokens.weights_hash, tokens.preprocessing, list(tokens.grid), tokens.outliers, tokens.precision
+    learnt = facts["responses_hash"], facts["split"], json.dumps(mapping.settings)
+    asked = sha256_array(subject.responses), split.digest, json.dumps(settings.model_dump(exclude_none=True))
+    same_tokens, same_responses = fitted == (*wanted, tokens.layers), learnt == asked
+    same_start = facts.get("start", {}).get("donors", []) == donor_facts(start)
+    if not (same_tokens and same_responses and same_start and _same_places(mapping.voxels, subject.voxels)):
         raise DataError(f"{output} is a mapping of something else; choose another OUTPUT, or delete it", path=output)
     return mapping
+
+
+def _same_places(fitted: Voxels, asked: Voxels) -> bool:
+    def same(one: np.ndarray | None, other: np.ndarray | None, dtype: type) -> bool:
+        return one is other if one is None or other is None else np.array_equal(one.astype(dtype), other.astype(dtype))
+
+    return same(fitted.coordinates, asked.coordinates, np.float32) and same(fitted.groups, asked.groups, str)
 
 
 def map_before_and_after(

@@ -24,7 +24,7 @@ from jaxtyping import Bool, Float, Int
 from scipy.spatial import KDTree
 from torch import Tensor, nn
 
-from factortopy.analysis import AlignedBatches, layer_position, r_squared, shares
+from factortopy.analysis import AlignedBatches, finite_mean, layer_position, r_squared, shares
 from factortopy.cortex import Voxels
 from factortopy.fitting import Examples, FitSettings, Trained, fix_selectors, spread_evenly, with_responses
 from factortopy.machine import seeded
@@ -104,20 +104,21 @@ def apart(voxels: Voxels) -> Voxels:
     return replace(voxels, groups=np.array([f"{g}-{h:d}" for g, h in zip(groups, planted_half(voxels), strict=True)]))
 
 
-def spread_selection(voxels: Voxels, layers: int, seed: int) -> Selection:
+def spread_selection(voxels: Voxels, half: Bool[np.ndarray, "voxel"], layers: int, seed: int) -> Selection:
     """Places, layers and scales all over their range: smooth over each half of the cortex, or at random.
 
     Args:
-        voxels: of the fit.
+        voxels: that are simulated.
+        half: those of them in one half of all voxels of the fit.
         layers: number of layers L.
         seed: of what is random.
     """
-    count, half = len(voxels.hemisphere), planted_half(voxels)
+    count = len(voxels.hemisphere)
     if voxels.coordinates is None:
         x, y, depth, scale = np.random.default_rng(seed).uniform(size=(4, count))
     else:
         x, y, depth, scale = np.empty((4, count))
-        for own in (half, ~half):
+        for own in (part for part in (half, ~half) if part.any()):
             where = voxels.coordinates[own]
             extent = np.ptp(where, axis=0)
             along = ((where - where.min(axis=0)) / np.where(extent > 0, extent, 1)).T
@@ -185,10 +186,11 @@ def fit_simulated(
     if kept is not None:
         return {name: values.numpy() for name, values in kept.tensors.items()}
     some = simulated_voxels(voxels)
-    part, chosen = apart(voxels).select(some), torch.from_numpy(some)
+    # Halves are of all voxels, as when limits are made: those of the simulated ones alone may lie elsewhere.
+    part, half, chosen = apart(voxels).select(some), planted_half(voxels)[some], torch.from_numpy(some)
     found = _part_of(model, chosen)
     fitted = [sides["train"], sides["validation"]]
-    planted = _planted(found, sides["train"], part, settings)
+    planted = _planted(found, sides["train"], part, half, settings)
     expected, signal = map(torch.cat, zip(*(_predict(side, found, planted) for side in fitted), strict=True))
     observed, tested = (torch.cat([_responses(side, chosen) for side in own]) for own in (fitted, [sides["test"]]))
     explained = _signal(observed, expected, tested, *_predict(sides["test"], found))
@@ -220,20 +222,22 @@ def _responses(side: Examples, chosen: Int[Tensor, "some"]) -> Float[Tensor, "ro
     return torch.cat([side.responses[rows][:, chosen].cpu() for rows in torch.arange(len(side)).split(BATCH)])
 
 
-def _planted(model: FactorTopy, side: Examples, voxels: Voxels, settings: FitSettings) -> FactorTopy:
+def _planted(
+    model: FactorTopy, side: Examples, voxels: Voxels, half: Bool[np.ndarray, "voxel"], settings: FitSettings
+) -> FactorTopy:
     """What was found, and in one half maps that have nothing to do with it, with random channels."""
     found = model.select().map(Tensor.detach)
-    half = torch.from_numpy(planted_half(voxels)).to(found.scale.device)
-    spread = spread_selection(voxels, found.layer.shape[1], settings.seed_of("planted maps"))
+    spread = spread_selection(voxels, half, found.layer.shape[1], settings.seed_of("planted maps"))
+    device, there = found.scale.device, torch.from_numpy(half).to(found.scale.device)
     planted = [
-        torch.where(half.view(-1, *[1] * (own.ndim - 1)), other.to(own), own)
+        torch.where(there.view(-1, *[1] * (own.ndim - 1)), other.to(own), own)
         for own, other in zip(found[:3], spread[:3], strict=True)
     ]
     selectors = fix_selectors(settings, FixedSelectors(Selection(planted[0], planted[1], planted[2], found.size)))
     with seeded(settings.seed_of("planted channels")):
         align = _random_align(side.read(spread_evenly(len(side), MEASURED)), settings.width)
     weights = torch.from_numpy(random_weights(voxels, settings.width, settings.seed_of("planted weights")))
-    return FactorTopy(align, selectors, weights, model.factor).to(half.device)
+    return FactorTopy(align, selectors, weights, model.factor).to(device)
 
 
 def _random_align(tokens: Tokens, width: int) -> ChannelAlign:
@@ -265,7 +269,7 @@ def _predict(side: Examples, *models: FactorTopy) -> list[Float[Tensor, "row vox
 def _signal(observed: Tensor, found: Tensor, tested: Tensor, predicted: Tensor) -> Float[Tensor, "voxel"]:
     """Variance of the planted signal, where that of responses is 1."""
     fitted = torch.from_numpy(r_squared(observed.numpy(), found.numpy())).nan_to_num(0.0).clamp(0, MOST_SIGNAL)
-    new = np.nanmean(r_squared(tested.numpy(), predicted.numpy()))
+    new = np.nan_to_num(finite_mean(r_squared(tested.numpy(), predicted.numpy())))  # 0 where no test response varies
     kept = float(np.clip(new / max(float(fitted.mean()), 1e-6), 0, 1))
     return fitted * (1 + kept) / 2
 

@@ -24,7 +24,7 @@ from factortopy.errors import DataError
 from factortopy.fitting import Examples, FitSettings, fit_settings, image_of_rows, image_scenes, split_examples
 from factortopy.images import FEWEST_TEST_IMAGES, Split
 from factortopy.machine import Machine
-from factortopy.mapping import SIMULATED, YARDSTICK, Mapping, load_model, with_values
+from factortopy.mapping import SIMULATED, YARDSTICK, Mapping, load_model, tells_limits, with_values
 from factortopy.model import FactorTopy
 from factortopy.storage import sha256_text
 from factortopy.subjects import Subject, noise_ceiling_at, repeat_counts
@@ -204,9 +204,13 @@ def score_images(mapping: Mapping, tokens: TokenStore, subject: Subject, *, boot
     scores = with_simulated(scores, simulated, mapping.voxels, f"{tokens.network} {placed.name} {split.digest}")
     settings = fit_settings(mapping.settings.get("recipe", "default"), seed=mapping.settings.get("seed", 0))
     facts = fit_facts(tokens, placed, split, settings) | scores.facts | {"voxels_not_measured": lacking}
-    dataset = with_values(mapping.dataset.drop_vars(["ceiling", *YARDSTICK], errors="ignore"), scores.values)
+    old = [str(name) for name in mapping.dataset.data_vars if tells_limits(str(name))]
+    dataset = with_values(mapping.dataset.drop_vars(["ceiling", *YARDSTICK, *old], errors="ignore"), scores.values)
     left = (
         TRAINING_TOLD,
+        "bootstrap",
+        "confidence",
+        "no_limits",
         "ridge",
         "split_name",
         "scores_of",

@@ -74,7 +74,8 @@ class Yardstick:
         mean = _mean_response([side for name, side in sides.items() if name != "test"])
         voxels = sample_voxels(rois, len(mean), settings.seed)
         kept = None if checkpoint is None else checkpoint.load(STAGE)
-        if kept is not None:
+        # Which voxels they are follows from the ROIs, which no fit hangs on.
+        if kept is not None and np.array_equal(kept.tensors["voxels"].numpy(), voxels):
             return cls(sides["test"], mean, voxels, kept.tensors["predictions"].numpy())
         few = {name: replace(side, responses=_SomeVoxels(side.responses, voxels)) for name, side in sides.items()}
         try:
@@ -82,7 +83,7 @@ class Yardstick:
         except (FactortopyError, RuntimeError, MemoryError) as error:
             return cls(sides["test"], mean, voxels, (str(error) or type(error).__name__).splitlines()[0])
         if checkpoint is not None:
-            checkpoint.save(STAGE, Part({"predictions": predictions}, {}))
+            checkpoint.save(STAGE, Part({"predictions": predictions, "voxels": torch.from_numpy(voxels)}, {}))
         return cls(sides["test"], mean, voxels, predictions.numpy())
 
     def variables(

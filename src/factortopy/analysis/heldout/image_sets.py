@@ -10,11 +10,12 @@ import pandas
 
 from factortopy.analysis.heldout.protocols import image_set_scores
 from factortopy.errors import DataError
-from factortopy.mapping import OTHER, Mapping, with_values
+from factortopy.mapping import OTHER, Mapping, tells_limits, with_values
 
 KEPT = ("r2", "r", "ceiling", "drawn_r2")
 """Variables of a set; of another than the held-out one, ``OTHER`` stands before them."""
-FACTS = ("subject", "images_test", "scores_of", "trials_test", "repeats_test", "voxels_not_measured")
+LIMITS = ("bootstrap", "confidence", "no_limits")
+FACTS = ("subject", "images_test", "scores_of", "trials_test", "repeats_test", "voxels_not_measured", *LIMITS)
 SETS = "image_sets"
 """Attribute of the facts of each set, as JSON; ``image_set`` are their names."""
 
@@ -51,7 +52,8 @@ def other_image_sets(mapping: Mapping) -> dict[str, Mapping]:
     if f"{OTHER}r2" not in data or SETS not in data.attrs:
         return {}
     facts, found = json.loads(data.attrs[SETS]), {}
-    own = [name for name in data.data_vars if str(name).startswith(OTHER) or name in KEPT]
+    names = map(str, data.data_vars)
+    own = [name for name in names if name.startswith(OTHER) or name in KEPT or tells_limits(name)]
     bare = data.drop_vars([*own, "image_set"])
     bare.attrs = {name: value for name, value in data.attrs.items() if name not in (*FACTS, SETS)}
     for number, name in enumerate(str(name) for name in data["image_set"].values):
