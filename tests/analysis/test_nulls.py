@@ -146,3 +146,16 @@ def test_one_map_has_correlation_1_and_the_smallest_p(cortex):
     values = smooth_maps(cortex, 1, 15.0, 6)[0]
     for other in (values, -values):
         assert correlation_test(values, other, cortex, count=19).p == pytest.approx(1 / 20)
+
+
+@pytest.mark.parametrize("level", [0.0, 0.5, 0.1])
+def test_a_map_that_does_not_vary_is_no_finding(cortex, level):
+    """0.1 is not a sum of powers of two: its mean over voxels is off by rounding, which must not be correlated."""
+    values, even = smooth_maps(cortex, 1, 15.0, 7)[0], np.full(160, level)
+    for pair in ((even, values), (values, even), (even, even)):
+        found = correlation_test(*pair, cortex, count=19)
+        assert np.isnan([found.value, found.p, found.low, found.high]).all()
+        assert (found.surrogates, found.voxels) == (19, 160)
+    rois = {name: np.arange(160) // 40 == place for place, name in enumerate(("V1", "V2V3", "OPA", "EBA"))}
+    found = slope_test(even, rois, cortex, count=19)
+    assert (found.value, found.p, found.low, found.high) == (0, 1, 0, 0)

@@ -60,3 +60,25 @@ def test_nulls_of_a_slope_and_of_two_maps(run, seeds):
     assert rows["R² raw"]["value"] == pytest.approx(1)  # moved by a constant
     assert rows["R² raw"]["p"] == pytest.approx(1 / 20)
     assert "p is two-sided" in run("score", seeds[0], "--nulls", 19).stdout
+
+
+def test_percentiles_of_surrogates_are_no_limits_of_what_was_observed(run, seeds):
+    """R² of the second seed is that of the first, moved by a constant: 1 to the last digit."""
+    table = run("score", *seeds[:2], "--nulls", 19, "-q").stdout
+    (row,) = (line for line in table.splitlines() if "R² raw" in line)
+    assert [cell.strip() for cell in row.split("│")[2:4]] == ["1.000", "0.0500"]
+    assert " to " in row
+
+
+def test_a_map_that_does_not_vary_has_a_dash_and_null_in_json(run, seeds, tmp_path):
+    for number, folder in enumerate(seeds[:2]):
+        loaded = Mapping.load(folder)
+        even = np.full(len(loaded.dataset["r2"]), 0.1)
+        loaded.with_variables({"scale_share": ("voxel", even)}).save(tmp_path / str(number))
+    words = ("score", tmp_path / "0", tmp_path / "1", "--nulls", 19, "-q")
+    (row,) = (line for line in run(*words).stdout.splitlines() if "scale share" in line)
+    assert [cell.strip() for cell in row.split("│")[2:5]] == ["–", "–", "–"]
+    result = run(*words, "--json")
+    assert "NaN" not in result.stdout
+    row = next(row for row in json.loads(result.stdout)["rows"] if row["quantity"] == "scale share")
+    assert (row["value"], row["p"], row["low"], row["high"]) == (None, None, None, None)

@@ -1,6 +1,5 @@
 """``factortopy score --order`` and ``--nulls``: does depth follow an order of areas, beyond what smoothness gives?"""
 
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +28,7 @@ LEGEND = (
 MAPS = {"r2": "R² raw", "depth": "depth (layer share)", "scale": "scale share"}
 NULLS = {
     "quantity": "",
-    "value": "observed",
+    "observed": "observed",
     "p": "p",
     "surrogate_values": "95 % of surrogates",
     "surrogates": "surrogates",
@@ -169,7 +168,7 @@ def null_answer(mappings: "list[ft.Mapping]", count: int, seed: int, progress: b
     lines = [ft.mapping.facts_line(mapping.dataset) for mapping in mappings]
     table = Rows(
         f"{what} against spatial nulls",
-        [row | {"surrogate_values": f"{row['low']:.3f} to {row['high']:.3f}"} for row in rows],
+        [_null_row(row) for row in rows],
         NULLS,
         "\n".join([*lines, "p is two-sided and does not count voxels as independent."]),
         {"p": ".4f"},
@@ -178,10 +177,18 @@ def null_answer(mappings: "list[ft.Mapping]", count: int, seed: int, progress: b
     return Answer({"mappings": lines, "rows": rows}, rows, [table])
 
 
+def _null_row(row: dict[str, Any]) -> dict[str, Any]:
+    """A test as it is printed: percentiles of the surrogates are no limits of what was observed."""
+    printed = {name: row[name] for name in ("quantity", "p", "surrogates", "voxels")}
+    ends = [row[name] for name in ("low", "high")]
+    surrogates = None if None in ends else "{:.3f} to {:.3f}".format(*ends)
+    return printed | {"observed": row["value"], "surrogate_values": surrogates}
+
+
 def _slope(mapping: "ft.Mapping", count: int, seed: int) -> dict[str, Any]:
     depth, coordinates = ft.analysis.voxel_values(mapping, "depth"), mapping.voxels.positions[0]
     test = ft.analysis.slope_test(depth, mapping.rois, coordinates, count=count, seed=seed)
-    return {"quantity": "slope (layer share)", **asdict(test)}
+    return {"quantity": "slope (layer share)", **ft.analysis.record_of(test)}
 
 
 def _likeness(mappings: "list[ft.Mapping]", count: int, seed: int, progress: bool) -> list[dict[str, Any]]:
@@ -195,6 +202,6 @@ def _likeness(mappings: "list[ft.Mapping]", count: int, seed: int, progress: boo
         for quantity, name in MAPS.items():
             left, right = (ft.analysis.voxel_values(mapping, quantity) for mapping in mappings)
             test = ft.analysis.correlation_test(left, right, coordinates, count=count, seed=seed)
-            rows.append({"quantity": name, **asdict(test)})
+            rows.append({"quantity": name, **ft.analysis.record_of(test)})
             advance()
     return rows

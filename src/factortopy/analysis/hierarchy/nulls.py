@@ -8,12 +8,14 @@ eigenvectors are those of inverse distances; coefficients keep their size and ge
 computes the same (a test holds its values against ours), but brings 725 MB of VTK along for one page.
 """
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Bool, Float
 
+from factortopy.analysis.quantities import map_correlation
 from factortopy.analysis.slope import PAPER_LEVELS, fit_slope
 from factortopy.errors import DataError, ShapeError
 from factortopy.storage import as_array
@@ -27,7 +29,8 @@ class NullTest:
     """An observed number against those of surrogate maps.
 
     Attributes:
-        value: what was observed, on the voxels that were used.
+        value: what was observed, on the voxels that were used; NaN, and all that follows, where a map that is
+            correlated does not vary.
         p: two-sided, ``(1 + surrogates at least as far from 0) / (1 + surrogates)``.
         low: 2.5th percentile of the surrogates.
         high: 97.5th percentile.
@@ -126,9 +129,8 @@ def correlation_test(
     """
     left, right = as_array(left, "left"), as_array(right, "right")
     used = _thinned(np.isfinite(left) & np.isfinite(right), seed)
-    return _test(
-        lambda values: float(np.corrcoef(values, right[used])[0, 1]), left[used], coordinates[used], count, seed
-    )
+    other = _from_first(right[used])
+    return _test(lambda values: map_correlation(values, other)[0], left[used], coordinates[used], count, seed)
 
 
 def slope_test(
@@ -173,6 +175,11 @@ def _thinned(usable: Bool[np.ndarray, "voxel"], seed: int) -> np.ndarray:
     return np.sort(np.random.default_rng(seed).choice(voxels, MOST_VOXELS, replace=False))
 
 
+def _from_first(values: Float[np.ndarray, "voxel"]) -> Float[np.ndarray, "voxel"]:
+    """A map less its first value, which changes no statistic: one that does not vary is 0, with no rounding."""
+    return values - values[0]
+
+
 def _test(
     statistic: Callable[[np.ndarray], float],
     values: Float[np.ndarray, "voxel"],
@@ -180,8 +187,11 @@ def _test(
     count: int,
     seed: int,
 ) -> NullTest:
+    values = _from_first(values)
     observed = statistic(values)
     null = np.array([statistic(drawn) for drawn in surrogate_maps(values, coordinates, count, seed)])
+    if not (math.isfinite(observed) and np.isfinite(null).all()):
+        return NullTest(observed, math.nan, math.nan, math.nan, len(null), len(values))
     # Sums in another order must not make equal numbers differ.
     p = (1 + (np.abs(null) >= abs(observed) * (1 - 1e-9)).sum()) / (1 + len(null))
     low, high = np.percentile(null, [2.5, 97.5])
