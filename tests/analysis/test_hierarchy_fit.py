@@ -82,6 +82,13 @@ def test_how_far_layers_differ_does_not_matter_to_what_is_explained():
     assert (near.slope_p, near.spearman_p) == pytest.approx((far.slope_p, far.spearman_p))
 
 
+@pytest.mark.parametrize("level", [0.1, 0.3])
+def test_of_depths_that_are_equal_but_for_rounding_nothing_is_explained(level):
+    found = fit_hierarchy(mapping_of(np.tile([1 - level, 0, 0, 0, level], (VOXELS, 1))), ORDER)
+    assert found.slope.value == pytest.approx(0, abs=1e-9)
+    assert np.isnan([found.r2_line, found.r2_monotone, found.r2_levels]).all()
+
+
 def test_statsmodels_gives_the_same_line():
     api = pytest.importorskip("statsmodels.api", reason="statsmodels is not installed; SciPy's line is tested")
     share = shares()
@@ -223,7 +230,9 @@ def test_orders_are_read_and_known_ones_found():
     }
 
 
-@pytest.mark.parametrize("text", ["V1", "V1,V1", "V1,,V4", "V1=0,V4", "V1=1,V4=0", "V1=0,V4=2", "V1=a,V4=1"])
+@pytest.mark.parametrize(
+    "text", ["V1", "V1,V1", "V1,,V4", "V1=0,V4", "V1=1,V4=0", "V1=0,V4=2", "V1=a,V4=1", "V1=0,V2=nan,V4=1"]
+)
 def test_what_is_no_order_is_refused(text):
     with pytest.raises(DataError, match="V1"):
         parse_order(text)

@@ -174,7 +174,7 @@ def parse_order(text: str, name: str | None = None) -> Order:
         levels = [float(value) for value in given] if any(given) else np.linspace(0, 1, len(names)).tolist()
     except ValueError:
         raise DataError(f"{text!r}: give every ROI a number, e.g. V1=0,V4=0.5,EBA=1, or none") from None
-    if not 0 <= levels[0] < levels[-1] <= 1 or np.any(np.diff(levels) < 0):
+    if not 0 <= levels[0] < levels[-1] <= 1 or not np.all(np.diff(levels) >= 0):
         raise DataError(f"{text!r}: levels must rise, within 0 to 1; got {', '.join(map(str, levels))}")
     steps = {step: tuple(step.split("+")) for step in names}
     return Order(name or text, steps, dict(zip(names, levels, strict=True)))

@@ -19,6 +19,8 @@ from factortopy.errors import DataError, ShapeError
 from factortopy.mapping import Mapping
 
 PERMUTATIONS = 1_000
+SAME_DEPTH = 1e-9
+"""Depths that differ by less are the same but for rounding."""
 CHUNK = 50
 """Permutations at a time: an array of voxels x permutations is ranked."""
 
@@ -210,8 +212,9 @@ def _drawn_lines(
 
 
 def _explained(values: Float[np.ndarray, "voxel"], fitted: Float[np.ndarray, "voxel"]) -> float:
-    total = np.square(values - values.mean()).sum()
-    return float(1 - np.square(values - fitted).sum() / total) if total > 0 else math.nan
+    if np.ptp(values) < SAME_DEPTH:
+        return math.nan
+    return float(1 - np.square(values - fitted).sum() / np.square(values - values.mean()).sum())
 
 
 @dataclass(frozen=True, eq=False)
