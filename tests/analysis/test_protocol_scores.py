@@ -174,3 +174,10 @@ def test_a_table_of_sets_is_of_the_mappings_that_hold_some():
     np.testing.assert_allclose(table["share"], by_hand["share"])
     assert list(image_set_table([both, both]).index) == list(range(12))
     assert image_set_table([both], threshold=0.5)["share"][0] != table["share"][0]
+
+
+def test_a_mapping_with_none_of_the_areas_is_refused():
+    mapping = laion_mapping("sub-03")
+    renamed = mapping.dataset.rename(roi_V1="roi_FFA", roi_IT="roi_EBA").assign_attrs(rois=["FFA", "EBA"])
+    with pytest.raises(DataError, match="'sub-03' has none of the ROIs V1, V2, V4, IT"):
+        brain_scores([mapping, Mapping(renamed, provenance=mapping.provenance)])

@@ -2,6 +2,7 @@
 
 import csv
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -109,3 +110,21 @@ def test_channel_images_dry_run_writes_nothing_and_bad_names_are_refused(run, ma
     assert result.exit_code == 2
     assert "holds no clusters" in result.stderr
     assert not list(tmp_path.iterdir())
+
+
+def test_regions_too_small_for_components_are_left_out_or_refused_before_the_network_runs(
+    run, mapping, photographs, tmp_path
+):
+    loaded, voxel = Mapping.load(mapping), np.arange(150)
+    few = {f"roi_{name}": ("voxel", voxel < count) for name, count in (("none", 0), ("three", 3), ("four", 4))}
+    data = loaded.dataset.drop_vars([f"roi_{name}" for name in loaded.rois]).assign_coords(few)
+    replace(loaded, dataset=data.assign_attrs(rois=["none", "three", "four"])).save(tmp_path / "small")
+    words = ("channels", "images", tmp_path / "small", photographs, tmp_path / "maps", "--grid", 2, "--quiet")
+    result = run(*words, "--rois", "four,three")
+    assert result.exit_code == 2
+    assert "channel images need regions of 4 voxels or more; leave out three" in result.stderr
+    assert not (tmp_path / "maps").exists()
+    result = run(*words, "--json")
+    assert result.exit_code == 0, result.stderr
+    assert json.loads(result.stdout.splitlines()[-1])["regions"] == ["four"]
+    assert "left out, of fewer than 4 voxels: none, three" in result.stderr

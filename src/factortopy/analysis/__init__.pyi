@@ -2,6 +2,7 @@ from .averages import seed_average as seed_average
 from .averages import subject_average as subject_average
 from .averages import summarise_fits as summarise_fits
 from .channels._channel_images import COLOUR_PERCENTILES as COLOUR_PERCENTILES
+from .channels._channel_images import COMPONENTS as COMPONENTS
 from .channels._channel_images import ChannelImages as ChannelImages
 from .channels._channel_images import channel_images as channel_images
 from .channels._channel_images import gauge_tokens as gauge_tokens

@@ -99,7 +99,9 @@ def images(
     photographs: Annotated[Path, Argument(help="Folder of photographs, list of them or HDF5 file.")],
     output: Annotated[Path, Argument(help="Folder of the maps and figures; one left unfinished goes on.")],
     *,
-    rois: Annotated[str | None, Option(metavar="NAME,NAME", help="Regions. [dim]\\[default: all ROIs][/dim]")] = None,
+    rois: Annotated[
+        str | None, Option(metavar="NAME,NAME", help="Regions. [dim]\\[default: all ROIs of 4 voxels or more][/dim]")
+    ] = None,
     clusters: Annotated[
         Path | None, Option(metavar="FOLDER", help="That [bold]cluster[/bold] wrote: its clusters instead of ROIs.")
     ] = None,
@@ -164,7 +166,19 @@ def _regions(mapping: "ft.Mapping", names: list[str] | None, clusters: Path | No
     for name in wanted:
         if name not in regions:
             raise UnknownNameError("region", name, regions)
-    return {name: regions[name] for name in wanted}
+    return _large_enough({name: regions[name] for name in wanted}, asked=names is not None)
+
+
+def _large_enough(regions: "dict[str, np.ndarray]", asked: bool) -> "dict[str, np.ndarray]":
+    """The regions with more voxels than components; others are left out, and refused where they were asked for."""
+    fewest = ft.analysis.COMPONENTS + 1
+    small = ", ".join(name for name, inside in regions.items() if inside.sum() < fewest)
+    large = {name: inside for name, inside in regions.items() if inside.sum() >= fewest}
+    if small and (asked or not large):
+        raise DataError(f"channel images need regions of {fewest} voxels or more; leave out {small}")
+    if small:
+        typer.echo(f"left out, of fewer than {fewest} voxels: {small}", err=True)
+    return large
 
 
 def _read_clusters(folder: Path, voxels: int) -> "dict[str, np.ndarray]":

@@ -30,6 +30,7 @@ from factortopy.storage import atomic_path
 from factortopy.tokens import TokenStore
 
 COMPONENTS = 3
+"""Principal axes of a region, which needs more voxels than these."""
 COLOUR_PERCENTILES = (5.0, 95.0)
 """Percentiles at which components are clipped."""
 

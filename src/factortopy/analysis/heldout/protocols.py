@@ -117,7 +117,8 @@ def brain_scores(mappings: Sequence[Mapping]) -> pandas.DataFrame:
         as much as another within a subject, and so does a subject.
 
     Raises:
-        DataError: if a mapping is of other data, another split, single trials, or has no ceiling of 12 repeats.
+        DataError: if a mapping is of other data, another split, single trials, or has no ceiling of 12 repeats or none
+            of the areas.
     """
     rows = [row for mapping in mappings for row in _area_rows(mapping)]
     numbers = [*BRAIN_SCORE_FORMULAS]
@@ -145,6 +146,8 @@ def _area_rows(mapping: Mapping) -> Iterable[dict[str, Any]]:
         fault = "is of single trials; fit responses that are averaged over repeats"
     elif fitted.get("ceiling_repeats") != BRAIN_SCORE_REPEATS or "ceiling" not in data or "r" not in data:
         fault = "has no noise ceiling of 12 repeats; get the map Noiseceiling12rep and fit again"
+    elif not set(BRAIN_SCORE_AREAS) & set(mapping.rois):
+        fault = f"has none of the ROIs {', '.join(BRAIN_SCORE_AREAS)}; fit it to a subject that has them"
     if fault:
         raise DataError(f"these scores are of LAION-fMRI's protocols; the mapping of {name!r} {fault}")
     twelve = np.bincount([BRAIN_SCORE_REPEATS])[1:]
