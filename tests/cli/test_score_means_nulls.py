@@ -82,3 +82,20 @@ def test_a_map_that_does_not_vary_has_a_dash_and_null_in_json(run, seeds, tmp_pa
     assert "NaN" not in result.stdout
     row = next(row for row in json.loads(result.stdout)["rows"] if row["quantity"] == "scale share")
     assert (row["value"], row["p"], row["low"], row["high"]) == (None, None, None, None)
+
+
+def test_of_a_fit_in_which_nothing_was_found_the_tests_of_depth_say_so(run, seeds, tmp_path):
+    loaded = Mapping.load(seeds[0])
+    voxels, draws = len(loaded.dataset["r2"]), loaded.dataset["drawn_r2"]
+    missed = {
+        "r2": ("voxel", np.full(voxels, -0.05)),
+        "drawn_r2": (draws.dims, np.full(draws.shape, -0.05)),
+        "predicted": ("voxel", np.zeros(voxels)),
+    }
+    folder, few = loaded.with_variables(missed).save(tmp_path / "nothing"), ("--permutations", 5)
+    for words in (("--nulls", 19), ("--order", "V1,EBA", *few)):
+        assert "Nothing was found: held-out R² -0.050" in " ".join(run("score", folder, *words).stdout.split())
+    found = json.loads(run("score", folder, "--order", "V1,EBA", *few, "--json").stdout)["mappings"][0]["findings"]
+    assert found.startswith("Nothing was found")
+    (found,) = json.loads(run("score", folder, "--nulls", 19, "--json").stdout)["findings"]
+    assert found.startswith("Nothing was found")

@@ -68,8 +68,9 @@ def order_answer(
             for source in ft.analysis.DEPTH_SOURCES
             if source in mapping.dataset
         ]
-        records.append(_order_facts(path, mapping, fits, distance))
-        tables.append(_order_table(records[-1], ft.mapping.facts_line(mapping.dataset)))
+        said = ft.analysis.findings(mapping)
+        records.append(_order_facts(path, mapping, fits, distance) | {"findings": " ".join(said) or None})
+        tables.append(_order_table(records[-1], [ft.mapping.facts_line(mapping.dataset), *said]))
         if drawing is not None:
             stem = drawing if len(paths) == 1 else drawing.with_name(f"{drawing.name}-{number}")
             ft.plot.save(ft.plot.hierarchy_orders(mapping, fits, distance), stem)
@@ -138,7 +139,7 @@ def _order_rows(facts: dict[str, Any]) -> list[dict[str, Any]]:
     ]
 
 
-def _order_table(facts: dict[str, Any], line: str) -> Rows:
+def _order_table(facts: dict[str, Any], lines: list[str]) -> Rows:
     rows = [
         fit
         | {
@@ -147,7 +148,7 @@ def _order_table(facts: dict[str, Any], line: str) -> Rows:
         }
         for fit in facts["orders"]
     ]
-    return Rows(facts["mapping"], rows, ORDERS, f"{LEGEND}\n{line}", FORMATS, facts["simulated"])
+    return Rows(facts["mapping"], rows, ORDERS, "\n".join([LEGEND, *lines]), FORMATS, facts["simulated"])
 
 
 def null_answer(mappings: "list[ft.Mapping]", count: int, seed: int, progress: bool) -> Answer:
@@ -166,15 +167,18 @@ def null_answer(mappings: "list[ft.Mapping]", count: int, seed: int, progress: b
     else:
         what, rows = "Correlation of maps", _likeness(mappings, count, seed, progress)
     lines = [ft.mapping.facts_line(mapping.dataset) for mapping in mappings]
+    said = [ft.analysis.findings(mapping) for mapping in mappings]
+    notes = [text for line, own in zip(lines, said, strict=True) for text in (line, *own)]
     table = Rows(
         f"{what} against spatial nulls",
         [_null_row(row) for row in rows],
         NULLS,
-        "\n".join([*lines, "p is two-sided and does not count voxels as independent."]),
+        "\n".join([*notes, "p is two-sided and does not count voxels as independent."]),
         {"p": ".4f"},
         any(mapping.simulated for mapping in mappings),
     )
-    return Answer({"mappings": lines, "rows": rows}, rows, [table])
+    findings = [" ".join(own) or None for own in said]
+    return Answer({"mappings": lines, "findings": findings, "rows": rows}, rows, [table])
 
 
 def _null_row(row: dict[str, Any]) -> dict[str, Any]:
