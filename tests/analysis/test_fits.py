@@ -7,8 +7,10 @@ from scipy import stats
 
 from factortopy.analysis import (
     Estimate,
+    compare,
     estimate,
     over_fits,
+    paired_difference,
     percentiles,
     record_of,
     seed_average,
@@ -99,6 +101,27 @@ def test_the_average_over_seeds_is_a_mapping_with_limits(tmp_path):
     other = seed_average([fits[0], fitted(0.2, seed=1, split="b")])
     assert other.dataset.attrs["split"] == "differs"
     assert "drawn_r2" not in other.dataset
+
+
+def test_averages_over_seeds_are_compared_by_all_their_splits_and_by_their_responses():
+    def average(network, seeds=(0, 1), responses="aa"):
+        provenance = {"responses_hash": responses * 32, "subject": {"noise_ceiling": "a formula"}, "seed": "own"}
+        fits = [fitted(0.2, seed=seed, split=f"{seed}" * 64, network=network) for seed in seeds]
+        return seed_average([Mapping(fit.dataset, provenance=provenance) for fit in fits])
+
+    one = average("A")
+    assert one.provenance["subject"] == {"noise_ceiling": "a formula"}
+    assert one.provenance["seeds"] == "0, 1"
+    compare([one, average("B", seeds=(1, 0))])
+    assert paired_difference(one, average("B"), "r2").value == pytest.approx(0)
+    for other, named in ((average("B", seeds=(0, 2)), "split"), (average("B", responses="bb"), "responses")):
+        with pytest.raises(DataError, match=rf"differ in {named} \(") as raised:
+            compare([one, other])
+        assert str(raised.value).count("(") == 1
+    with pytest.raises(DataError, match="needs one split"):
+        paired_difference(one, average("B", seeds=(0, 2)), "r2")
+    mixed = [Mapping(fitted(0.2, seed=seed).dataset, provenance={"responses_hash": str(seed)}) for seed in (0, 1)]
+    assert "responses_hash" not in seed_average(mixed).provenance
 
 
 def test_ridges_of_other_voxels_are_not_averaged():

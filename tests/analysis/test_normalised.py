@@ -64,6 +64,13 @@ def test_rois_in_their_order_then_all():
     assert scores[3].normalised == pytest.approx((0.5 + 0.6) / 2)
 
 
+def test_the_ceiling_of_an_roi_is_of_the_voxels_that_have_a_score():
+    """A dead voxel's ceiling of 0 would put R² above the ceiling of the others."""
+    table = roi_scores(mapping([0.4, 0.4, np.nan, np.nan], [0.5, 0.5, 0, 0], A=[1, 1, 1, 0]))
+    assert table["ceiling"].tolist() == pytest.approx([0.5, 0.5])
+    assert not (table["r2"] > table["ceiling"]).any()
+
+
 def test_without_a_ceiling_only_raw_scores():
     (score,) = roi_scores(mapping([0.1, 0.3])).itertuples()
     assert (score.r2, score.masked) == (pytest.approx(0.2), 2)

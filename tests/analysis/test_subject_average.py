@@ -11,6 +11,7 @@ from factortopy.analysis import (
     hierarchy_slope,
     paired_difference,
     region_table,
+    seed_average,
     subject_average,
     winners,
 )
@@ -85,6 +86,58 @@ def test_regions_and_line_are_of_subjects():
     assert estimate(average, "normalised", "V1").value == pytest.approx(np.mean(R2) / 0.8)
 
 
+def test_a_subject_in_whom_nothing_was_found_counts_in_scores_alone():
+    """Two subjects on a line of slope 0.8, and a third whose flat depth is of predictions that miss."""
+    level = np.concatenate([np.full(some.stop - some.start, LEVELS[name]) for name, some in ROIS.items()])
+    told = {"depth": 0.1 + 0.8 * level}, {"depth": 0.1 + 0.8 * level}, {"depth": np.full(VOXELS, 0.95)}
+    scale = (0.2, 0.4, 0.9)
+    mappings = [
+        tiny_mapping(R2[number], subject=f"s{number}", **own).with_variables(
+            {
+                "predicted": ("voxel", np.full(VOXELS, float(number < 2))),
+                "depth": ("voxel", own["depth"]),
+                "scale_share": ("voxel", np.full(VOXELS, scale[number])),
+            }
+        )
+        for number, own in enumerate(told)
+    ]
+    average = subject_average(mappings)
+    assert estimate(average, "slope").value == pytest.approx(0.8)
+    assert estimate(average, "depth", "V1").value == pytest.approx(0.1)
+    assert estimate(average, "scale", "EBA").value == pytest.approx(0.3)
+    assert estimate(average, "r2", "V1").value == pytest.approx(np.mean(R2))
+    data = average.dataset
+    np.testing.assert_allclose(data["depth"].values[data["roi_EBA"].values], 0.9, atol=1e-6)
+    np.testing.assert_allclose(data["layer_share"].values[data["roi_EBA"].values, -1], 0.9, atol=1e-6)
+    np.testing.assert_allclose(data["r2"], np.mean(R2), atol=1e-6)
+    assert (data["subjects"] == 3).all()
+    np.testing.assert_allclose(data["persons_slope"], [0.8, 0.8, np.nan])
+
+
+def test_where_nothing_was_found_in_anyone_maps_are_drawn_and_no_depth_is_told():
+    none = [mapping.with_variables({"predicted": ("voxel", np.zeros(VOXELS))}) for mapping in three()]
+    average = subject_average(none)
+    assert not any(estimate(average, name).known for name in ("depth", "scale", "slope"))
+    assert estimate(average, "r2").value == pytest.approx(np.mean(R2))
+    layers(average)
+
+
+def test_ceilings_are_of_voxels_that_have_a_score():
+    """Dead voxels have neither an R² nor anything to be explained: R² / ceiling is 0.2 / 0.8 and 0.4 / 0.8."""
+    dead = np.arange(VOXELS) % 4 == 0
+    pair = [
+        tiny_mapping(np.where(dead, np.nan, r2), subject=str(r2)).with_variables(
+            {"ceiling": ("voxel", np.where(dead, 0, 0.8))}
+        )
+        for r2 in (0.2, 0.4)
+    ]
+    assert estimate(pair[0], "ceiling", "V1").value == pytest.approx(0.8)
+    assert estimate(pair[0], "normalised", "V1").value == pytest.approx(0.25)
+    average = subject_average(pair)
+    np.testing.assert_allclose(average.dataset["persons_ceiling"], 0.8)
+    assert estimate(average, "normalised").value == pytest.approx(0.3 / 0.8)
+
+
 def test_a_region_is_where_most_subjects_have_it():
     average = subject_average(three()).dataset
     vertex, count = average["vertex"].values, average["subjects"].values
@@ -111,6 +164,19 @@ def test_averages_of_two_networks_are_compared_in_pairs_of_subjects():
     assert (row.difference_low, row.difference_high) == pytest.approx(expected)
     assert row.limits == "subjects"
     assert paired_difference(other, one, "slope").value == pytest.approx(0)
+
+
+def test_averages_of_averages_over_seeds_are_compared_by_all_their_splits():
+    def average(network, seeds):
+        people = [
+            [tiny_mapping(0.2, subject=name, network=network, seed=seed, split=f"{seed}" * 64) for seed in seeds]
+            for name in ("s0", "s1")
+        ]
+        return subject_average([seed_average(own) for own in people])
+
+    compare([average("A", (0, 1)), average("B", (0, 1))])
+    with pytest.raises(DataError, match=r"differ in split \("):
+        compare([average("A", (0, 1)), average("B", (0, 2))])
 
 
 def test_an_average_is_a_mapping_on_disk_and_in_figures(tmp_path):

@@ -6,10 +6,10 @@ from itertools import product
 import numpy as np
 import pandas
 import xarray as xr
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 
 from factortopy.analysis.comparing.comparison import differing_ceiling
-from factortopy.analysis.estimates._of_mapping import RATIO, estimate
+from factortopy.analysis.estimates._of_mapping import RATIO, SPLITS, counted_values, estimate, split_of, tells
 from factortopy.analysis.estimates.estimate_tables import (
     CONFIDENCE,
     OVER_FOLDS,
@@ -19,11 +19,12 @@ from factortopy.analysis.estimates.estimate_tables import (
     student_limits,
     table_of,
 )
-from factortopy.analysis.quantities import finite_mean, region_names, regions_of, voxel_values
+from factortopy.analysis.quantities import finite_mean, region_names, regions_of
 from factortopy.analysis.slope import LINE, hierarchy_slope
-from factortopy.cortex import ALL_VOXELS, HEMISPHERES
+from factortopy.analysis.vertices import Vertices
+from factortopy.cortex import ALL_VOXELS
 from factortopy.errors import DataError, ShapeError, UnknownNameError
-from factortopy.mapping import OTHER, SIMULATED, YARDSTICK, Mapping, mapping_dataset, patches_fact
+from factortopy.mapping import OTHER, SHARES, SIMULATED, YARDSTICK, Mapping, mapping_dataset, patches_fact
 from factortopy.provenance import provenance
 from factortopy.storage import sha256_text
 
@@ -32,8 +33,6 @@ SAME = ("network", "surface", "recipe", "global_token", "gauge", "scores_of")
 """What all mappings of an average must have in common."""
 IMAGES = ("images_train", "images_validation", "images_test")
 AVERAGED = ("space", "layer", "scale", "r2", "layer_share", "scale_share", "depth", "ceiling", "r")
-RIGHT = 2**32
-"""Added to the vertices of the right hemisphere, so that each of both has a number of its own."""
 LIMITED = ("r2", "depth", "scale_share")
 """Variables of one number a voxel that get limits over seeds or subjects."""
 
@@ -130,9 +129,17 @@ def seed_average(mappings: Sequence[Mapping]) -> Mapping:
             low, high = student_limits(stacked)
             result = result.assign({f"{name}_low": (("voxel",), low), f"{name}_high": (("voxel",), high)})
     seeds = ", ".join(str(data.attrs.get("seed", "unknown")) for data in datasets)
-    split = splits.pop() if len(splits) == 1 else DIFFERENT
-    facts = {"seed": seeds, "split": split, "limits": "Student's, of the mean over seeds", **patches_fact(datasets)}
-    return Mapping(result.assign_attrs(facts), settings=dict(mappings[0].settings), provenance={"seeds": seeds})
+    split = {"split": DIFFERENT, SPLITS: sha256_text(*sorted(splits))} if len(splits) > 1 else {"split": splits.pop()}
+    facts = {"seed": seeds, **split, "limits": "Student's, of the mean over seeds", **patches_fact(datasets)}
+    kept = _in_common(mappings) | {"seeds": seeds}
+    return Mapping(result.assign_attrs(facts), settings=dict(mappings[0].settings), provenance=kept)
+
+
+def _in_common(mappings: Sequence[Mapping]) -> dict[str, object]:
+    """Subject and responses where all have the same: what averages are compared by."""
+    first, *rest = (mapping.provenance for mapping in mappings)
+    names = [name for name in ("subject", "responses_hash") if name in first]
+    return {name: first[name] for name in names if all(other.get(name) == first[name] for other in rest)}
 
 
 def _same(one: xr.Dataset, other: xr.Dataset, name: str) -> bool:
@@ -173,7 +180,8 @@ def subject_average(mappings: Sequence[Mapping], fewest: int = 1) -> Mapping:
         ``_low`` and ``_high``, Student's limits of the mean over subjects (NaN where fewer than two have the
         vertex); ``persons_r2``, ``persons_ceiling``, ``persons_depth``, ``persons_scale`` (person, region)
         and ``persons_slope``, ``persons_b0``, ``persons_b1`` (person), each subject's own ROI means and
-        hierarchy line. A vertex lies in an ROI if it does in more than half of the subjects that have it.
+        hierarchy line. Of a subject in whom nothing was found scores count alone. A vertex lies in an ROI if it
+        does in more than half of the subjects that have it.
 
     Raises:
         DataError: if there are fewer than two, a subject stands twice, or they differ in network, layers,
@@ -185,11 +193,14 @@ def subject_average(mappings: Sequence[Mapping], fewest: int = 1) -> Mapping:
         True
     """
     _check(mappings)
-    vertices = _Vertices(mappings, fewest)
+    vertices = Vertices(mappings, fewest)
     values: dict[str, np.ndarray] = {"subjects": vertices.count}
+    found = any(map(tells, mappings))
+    if not found:  # as in its subjects, maps are drawn and numbers of depth and scale not given
+        values["predicted"] = np.zeros(len(vertices.count), np.float32)
     for name in AVERAGED:
         if all(name in mapping.dataset for mapping in mappings):
-            stacked = vertices.spread([mapping.found(name) for mapping in mappings])
+            stacked = vertices.spread([_told(mapping, name) if found else mapping.found(name) for mapping in mappings])
             values[name] = finite_mean(stacked, axis=0).astype(np.float32)
             if name in LIMITED:
                 values[f"{name}_low"], values[f"{name}_high"] = student_limits(stacked)
@@ -207,38 +218,10 @@ def subject_average(mappings: Sequence[Mapping], fewest: int = 1) -> Mapping:
     return Mapping(dataset, settings=dict(mappings[0].settings), provenance=provenance(**facts))
 
 
-class _Vertices:
-    """The vertices that any subject has, and where each subject's voxels stand among them."""
-
-    def __init__(self, mappings: Sequence[Mapping], fewest: int) -> None:
-        datasets = [mapping.dataset for mapping in mappings]
-        own = [RIGHT * (data["hemisphere"].values == HEMISPHERES[1]) + data["vertex"].values for data in datasets]
-        codes = np.unique(np.concatenate(own))
-        count = np.sum([np.isin(codes, code) for code in own], axis=0)
-        self._indices = [np.searchsorted(codes, code) for code in own]
-        self._here = count >= fewest
-        self.count = count[self._here]
-        right, self.vertex = np.divmod(codes[self._here], RIGHT)
-        self.hemisphere = np.array(HEMISPHERES)[right]
-
-    def spread(self, values: Sequence[np.ndarray]) -> Float[np.ndarray, "subject voxel *rest"]:
-        """Each subject's values on all vertices, NaN where it has none."""
-        shape = (len(values), len(self._here), *values[0].shape[1:])
-        stacked = np.full(shape, np.nan)
-        for row, index, own in zip(stacked, self._indices, values, strict=True):
-            row[index] = own
-        return stacked[:, self._here]
-
-    def rois(self, mappings: Sequence[Mapping]) -> dict[str, Bool[np.ndarray, "voxel"]]:
-        """Vertices that lie in each ROI in more than half of the subjects that have both."""
-        rois = {}
-        for name in dict.fromkeys(name for mapping in mappings for name in mapping.rois):
-            own = [
-                mapping.rois.get(name, np.full(mapping.dataset.sizes["voxel"], np.nan)).astype(float)
-                for mapping in mappings
-            ]
-            rois[name] = np.nan_to_num(finite_mean(self.spread(own), axis=0)) > 0.5
-        return rois
+def _told(mapping: Mapping, name: str) -> Float[np.ndarray, "voxel *rest"]:
+    """As ``Mapping.found``; no share or depth of a subject in whom nothing is predicted, which are of no worth."""
+    values = mapping.found(name)
+    return values if tells(mapping) or name not in SHARES else np.full(values.shape, np.nan)
 
 
 def _check(mappings: Sequence[Mapping]) -> None:
@@ -265,7 +248,7 @@ def _by_subject(mappings: Sequence[Mapping], rois: Iterable[str]) -> dict[str, n
     regions = [regions_of(mapping) for mapping in mappings]
     for quantity in ("r2", "ceiling", "depth", "scale"):
         try:
-            values = [voxel_values(mapping, quantity) for mapping in mappings]
+            values = [counted_values(mapping, quantity) for mapping in mappings]
         except UnknownNameError:
             continue
         means = [
@@ -274,10 +257,10 @@ def _by_subject(mappings: Sequence[Mapping], rois: Iterable[str]) -> dict[str, n
         ]
         variables[f"persons_{quantity}"] = np.array(means)
     try:
-        lines = [hierarchy_slope(mapping) for mapping in mappings]
+        lines = [hierarchy_slope(mapping) if tells(mapping) else None for mapping in mappings]
     except (DataError, UnknownNameError):
         return variables
-    return variables | {f"persons_{name}": np.array([getattr(line, name) for line in lines]) for name in LINE}
+    return variables | {f"persons_{name}": np.array([getattr(line, name, np.nan) for line in lines]) for name in LINE}
 
 
 def _attributes(mappings: Sequence[Mapping], names: list[str]) -> dict[str, object]:
@@ -287,7 +270,7 @@ def _attributes(mappings: Sequence[Mapping], names: list[str]) -> dict[str, obje
         "subject": f"average of {len(names)} ({', '.join(names)})",
         "simulated": int(any(mapping.simulated for mapping in mappings)),
         "seed": " / ".join(dict.fromkeys(str(attributes.get("seed")) for attributes in every)),
-        "split": sha256_text(*(str(attributes.get("split")) for attributes in every)),
+        "split": sha256_text(*(str(split_of(mapping)) for mapping in mappings)),
         "confidence": CONFIDENCE,
         "limits": "Student's, of the mean over subjects",
         **patches_fact(mapping.dataset for mapping in mappings),

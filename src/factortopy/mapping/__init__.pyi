@@ -13,6 +13,7 @@ from .predictions import write_vertices as write_vertices
 from .rebuild import load_mapped_network as load_mapped_network
 from .rebuild import load_model as load_model
 from .schema import OTHER as OTHER
+from .schema import SHARES as SHARES
 from .schema import SIMULATED as SIMULATED
 from .schema import YARDSTICK as YARDSTICK
 from .schema import mapping_dataset as mapping_dataset

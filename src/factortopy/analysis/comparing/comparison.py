@@ -7,6 +7,7 @@ import numpy as np
 import xarray as xr
 from jaxtyping import Bool, Float, Int
 
+from factortopy.analysis.estimates._of_mapping import split_of
 from factortopy.analysis.heldout.scores import ceiling_facts
 from factortopy.analysis.quantities import QUANTITIES, has_quantity, regions_of, voxel_values
 from factortopy.errors import DataError, UnknownNameError
@@ -205,6 +206,7 @@ def differing(one: Mapping, other: Mapping) -> list[str]:
     """What keeps two mappings from being compared voxel by voxel, in words; empty if nothing does."""
     words = {"subject": "subject", "split": "split", "images_test": "number of test images"}
     pairs = {name: (one.dataset.attrs.get(name), other.dataset.attrs.get(name)) for name in words}
+    pairs["split"] = split_of(one), split_of(other)
     differences = [
         f"{words[name]} ({_short(left)} and {_short(right)})" for name, (left, right) in pairs.items() if left != right
     ]

@@ -23,6 +23,8 @@ OPTIONAL = (*QUANTITIES, "ceiling", RATIO, *LINE)
 """Quantities that a mapping need not have."""
 TRAINING_TOLD = "training_told"
 """Attribute of a mapping whose limits of depth, scale and line have the training in them."""
+SPLITS = "splits"
+"""Attribute of an average over seeds of other splits: digest of all of them."""
 OF_TRAINING = ("depth", "scale", *LINE)
 """Quantities whose limits have the training in them where a fit has a parametric bootstrap."""
 
@@ -85,8 +87,8 @@ def paired_difference(
         >>> ft.paired_difference(mapping, mapping, "depth").value
         0.0
     """
-    for name in ("subject", "split"):
-        names = [str(mapping.dataset.attrs.get(name)) for mapping in (one, other)]
+    subjects = [str(mapping.dataset.attrs.get("subject")) for mapping in (one, other)]
+    for name, names in (("subject", subjects), ("split", [str(split_of(one)), str(split_of(other))])):
         if names[0] != names[1]:
             raise DataError(
                 f"a paired difference needs one {name}; these mappings have {names[0]!r} and {names[1]!r}: fit "
@@ -116,19 +118,36 @@ def drawn(mapping: Mapping, quantity: str, region: str) -> Float[np.ndarray, "dr
     return _sample(mapping, f"drawn_{quantity}", region)
 
 
+def tells(mapping: Mapping) -> bool:
+    """Whether depth, scale and line of a mapping say anything: not where no voxel is predicted."""
+    return mapping.told_of is None or bool(mapping.told_of.any())
+
+
+def counted_values(mapping: Mapping, quantity: str) -> Float[np.ndarray, "voxel"]:
+    """:func:`voxel_values` as they go into means of regions: ceilings are of the voxels that have an R^2."""
+    values = voxel_values(mapping, quantity)
+    if quantity in OF_TRAINING and not tells(mapping):
+        return np.full_like(values, math.nan)
+    return mapping.found(quantity).astype(np.float64) if quantity == "ceiling" else values
+
+
+def split_of(mapping: Mapping) -> str | None:
+    """Digest of the split; of all splits where a mapping is an average over seeds of several; None if not known."""
+    split = mapping.dataset.attrs.get(SPLITS, mapping.dataset.attrs.get("split"))
+    return None if split is None else str(split)
+
+
 def _value(mapping: Mapping, quantity: str, region: str) -> float:
     """The number from the voxels; NaN where the mapping has nothing to make it from."""
     if region not in mapping.rois and region != ALL_VOXELS:
         raise UnknownNameError("region", region, [*mapping.rois, ALL_VOXELS])
-    if quantity in OF_TRAINING and mapping.told_of is not None and not mapping.told_of.any():
-        return math.nan
     if quantity == RATIO:
         above, below = (_value(mapping, name, region) for name in ("r2", "ceiling"))
         return above / below if below else math.nan
     try:
         if quantity in LINE:
-            return float(getattr(hierarchy_slope(mapping), quantity))
-        values = voxel_values(mapping, quantity)
+            return float(getattr(hierarchy_slope(mapping), quantity)) if tells(mapping) else math.nan
+        values = counted_values(mapping, quantity)
     except FactortopyError:
         if quantity in OPTIONAL:
             return math.nan

@@ -150,8 +150,9 @@ def roi_scores(mapping: Mapping, threshold: float = 0.05) -> pandas.DataFrame:
 
     Returns:
         Columns ``roi``, ``voxels``; ``r2`` (mean raw R^2, voxels with constant responses left out) with ``r2_low``
-        and ``r2_high`` over test images; ``ceiling`` (mean noise ceiling); ``normalised`` (mean of R^2 over ceiling
-        where the ceiling is not below the threshold); ``masked``, voxels left out of that. NaN what is not known.
+        and ``r2_high`` over test images; ``ceiling`` (mean noise ceiling of the same voxels); ``normalised`` (mean of
+        R^2 over ceiling where the ceiling is not below the threshold); ``masked``, voxels left out of that. NaN what is
+        not known.
 
     Raises:
         DataError: if the threshold is not above 0 and at most 1.
@@ -161,7 +162,7 @@ def roi_scores(mapping: Mapping, threshold: float = 0.05) -> pandas.DataFrame:
         'all voxels'
     """
     r2 = mapping.dataset["r2"].values
-    ceiling = mapping.dataset["ceiling"].values if "ceiling" in mapping.dataset else np.full_like(r2, np.nan)
+    ceiling = mapping.found("ceiling") if "ceiling" in mapping.dataset else np.full_like(r2, np.nan)
     against = normalised(r2, ceiling, threshold).values
     regions = {**mapping.rois, ALL_VOXELS: np.ones(len(r2), dtype=bool)}
     return table_of(
