@@ -115,6 +115,28 @@ def test_a_voxel_that_one_network_does_not_know_is_left_out_of_the_difference():
     assert found.regions["V1"].value == pytest.approx(0)
 
 
+def test_limits_of_a_difference_are_of_its_own_voxels_or_there_are_none():
+    """Depth is the same in both, but each network predicts other voxels: draws are of means over its own."""
+    rng, inside = np.random.default_rng(0), np.arange(VOXELS) % 20
+
+    def with_draws(network, told, shift=0.0):
+        mapping = tiny_mapping(0.3, network=network, depth=np.linspace(0.1, 0.9, VOXELS) + shift)
+        depth = np.where(told, voxel_values(mapping, "depth"), np.nan)
+        means = [finite_mean(depth[mask]) for mask in (*mapping.rois.values(), np.ones(VOXELS, bool))]
+        drawn = np.array(means) + rng.normal(0, 0.01, (400, 5))
+        return mapping.with_variables({"predicted": ("voxel", told * 1.0), "drawn_depth": (("draw", "region"), drawn)})
+
+    mappings = with_draws("A", inside < 15), with_draws("B", inside >= 5), with_draws("C", inside < 15, 0.05)
+    comparison = compare(mappings)
+    found = difference(comparison, "depth", "A", "B").regions["V1"]
+    assert found.value == pytest.approx(0)
+    assert not found.limited
+    same = difference(comparison, "depth", "C", "A").regions["V1"]
+    assert same.value == pytest.approx(0.05)
+    draws = [mapping.dataset["drawn_depth"].values[:, 0] for mapping in mappings]
+    assert (same.low, same.high) == pytest.approx(tuple(np.quantile(draws[2] - draws[0], (0.025, 0.975))))
+
+
 def test_limits_without_draws_are_not_made_up():
     bare = tiny_mapping(0.3, drawn=False)
     found = estimate(bare, "r2", "V1")

@@ -1,7 +1,7 @@
 """What a comparison says: each mapping in each ROI, hierarchy lines, differences, and how alike whole mappings are."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import product
 
 import numpy as np
@@ -9,7 +9,7 @@ import pandas
 from jaxtyping import Float, Int
 
 from factortopy.analysis.comparing.comparison import Comparison, Winners, labels_of
-from factortopy.analysis.estimates._of_mapping import RATIO, estimate, paired_difference
+from factortopy.analysis.estimates._of_mapping import RATIO, counted_values, estimate, paired_difference
 from factortopy.analysis.estimates.estimate_tables import Estimate, table_of
 from factortopy.analysis.quantities import finite_mean, map_correlation, voxel_values
 from factortopy.analysis.slope import LINE
@@ -71,7 +71,8 @@ class Difference:
         one: label of the mapping.
         other: label of the mapping that is taken off.
         values: the difference; NaN where either has none.
-        regions: mean difference by ROI and over all voxels, with limits where they are known.
+        regions: mean difference by ROI and over all voxels, with limits where they are known and both mappings have
+            the quantity in the same voxels.
     """
 
     quantity: str
@@ -100,10 +101,15 @@ def difference(comparison: Comparison, quantity: str, one: str, other: str) -> D
     """
     left, right = (comparison.mappings[comparison.index(label)] for label in (one, other))
     values = voxel_values(left, quantity) - voxel_values(right, quantity)
-    regions = {}
-    for name, inside in comparison.regions.items():
-        mean = finite_mean(values[inside])
-        regions[name] = replace(paired_difference(left, right, quantity, name), value=mean)
+    both = np.stack([counted_values(mapping, quantity) for mapping in (left, right)])
+    known = np.isfinite(both)
+    # Draws are of means over each mapping's own voxels: limits of this mean only where those are the same.
+    regions = {
+        name: paired_difference(left, right, quantity, name)
+        if (known[0] == known[1])[inside].all()
+        else Estimate(finite_mean((both[0] - both[1])[inside]))
+        for name, inside in comparison.regions.items()
+    }
     return Difference(quantity, one, other, values, regions)
 
 
