@@ -112,6 +112,14 @@ def test_a_difference_is_red_where_it_is_more_and_white_at_none(comparison):
     assert scalar_colours(np.array([np.nan]), (-1.0, 1.0), scalar_colormap("difference", "colour-blind"))[0, 3] == 0
 
 
+def test_where_nothing_was_found_a_difference_is_painted_without_means(comparison):
+    nothing = np.zeros(comparison.mappings[0].dataset.sizes["voxel"])
+    missed = compare([one.with_variables({"predicted": ("voxel", nothing)}) for one in comparison.mappings])
+    figure = difference_map(missed, difference(missed, "depth", NAMES[1], NAMES[0]))
+    assert (np.ptp(picture(figure)[..., :3], axis=-1) > 0.2).any()
+    assert "+0.300" not in words(figure)
+
+
 def test_no_known_difference_is_refused(comparison):
     found = difference(comparison, "depth", *NAMES)
     empty = type(found)("depth", *NAMES, np.full_like(found.values, np.nan), found.regions)

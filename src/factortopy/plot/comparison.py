@@ -18,7 +18,7 @@ from factortopy.analysis import QUANTITIES, SIMILARITIES, Change, Comparison, Di
 from factortopy.errors import DataError
 from factortopy.mapping import Mapping
 from factortopy.plot.colours import UNCOLOURED, Palette, class_colours, scalar_colormap
-from factortopy.plot.keys import BarKey, LayerKey, ListKey
+from factortopy.plot.keys import BarKey, Key, LayerKey, ListKey
 from factortopy.plot.pages import map_page
 from factortopy.plot.panels import CortexPanel
 from factortopy.plot.style import (
@@ -54,9 +54,11 @@ def difference_map(comparison: Comparison, difference: Difference, *, palette: P
         if mean.known
     ]
     mapping = comparison.mappings[comparison.index(difference.one)]
+    # No mean is given where nothing was found.
+    keys: list[Key] = [key, *([ListKey(means)] if means else [])]
     return map_page(
         comparison, f"{name[:1].upper()}{name[1:]}: {difference.one} less {difference.other}",
-        [CortexPanel(mapping, key.colours(difference.values))], [key, ListKey(means)], source=name,
+        [CortexPanel(mapping, key.colours(difference.values))], keys, source=name,
         alt=f"Map of the cortex; colour shows {name} in {difference.one} less that in {difference.other}.",
     )  # fmt: skip
 
