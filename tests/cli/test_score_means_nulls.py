@@ -68,6 +68,8 @@ def test_percentiles_of_surrogates_are_no_limits_of_what_was_observed(run, seeds
     (row,) = (line for line in table.splitlines() if "R² raw" in line)
     assert [cell.strip() for cell in row.split("│")[2:4]] == ["1.000", "0.0500"]
     assert " to " in row
+    cells = "".join(line for line in table.splitlines() if line.startswith("│"))
+    assert "[" not in cells  # limits would be folded into further lines
 
 
 def test_a_map_that_does_not_vary_has_a_dash_and_null_in_json(run, seeds, tmp_path):
