@@ -122,16 +122,29 @@ def test_one_value_a_voxel_of_every_surface_format(tmp_path, values):
         np.testing.assert_array_equal(subject.voxels.rois["R"], np.arange(VOXELS) % 3 > 0)
 
 
-def test_two_files_are_the_hemispheres(tmp_path, values):
-    files = [mgh(tmp_path / "lh.mgz", values[:, :3]), mgh(tmp_path / "rh.mgz", values[:, 3:])]
-    subject = load_arrays(files, list("abcde"), None, surface="fsaverage5")
+def test_two_files_are_the_hemispheres(tmp_path):
+    values = np.random.default_rng(0).normal(size=(2, 2 * 10_242)).astype(np.float32)
+    files = [mgh(tmp_path / "lh.mgz", values[:, :10_242]), mgh(tmp_path / "rh.mgz", values[:, 10_242:])]
+    subject = load_arrays(files, ["a", "b"], None, surface="fsaverage5")
     np.testing.assert_array_equal(subject.responses, values)
-    assert subject.voxels.hemisphere.tolist() == ["left"] * 3 + ["right"] * 4
-    assert subject.voxels.vertex.tolist() == [0, 1, 2, 0, 1, 2, 3]
+    np.testing.assert_array_equal(subject.voxels.hemisphere, np.repeat(["left", "right"], 10_242))
+    np.testing.assert_array_equal(subject.voxels.vertex, np.tile(np.arange(10_242), 2))
     everywhere = sphere_coordinates(load_surface("fsaverage5"))
-    np.testing.assert_array_equal(subject.voxels.coordinates[:3], everywhere[:3])
-    np.testing.assert_array_equal(subject.voxels.coordinates[3:], everywhere[10_242:10_246])
+    np.testing.assert_array_equal(subject.voxels.coordinates, everywhere)
     np.testing.assert_array_equal(subject.voxels.bounds, [everywhere.min(0), everywhere.max(0)])
+
+
+@pytest.mark.parametrize("widths", [(3, 4), (10_242, 4), (32_492, 32_492)])
+def test_two_files_of_part_of_a_surface_need_vertices(tmp_path, widths):
+    """Which columns of a part, or of another surface, are which vertices nobody knows."""
+    files = [npy(tmp_path / f"{side}.npy", width) for side, width in zip(("lh", "rh"), widths, strict=True)]
+    with pytest.raises(DataError, match="voxels on fsaverage5, which has 2 x 10242: give vertex of each"):
+        load_arrays(files, ["a", "b"], surface="fsaverage5")
+
+
+def npy(path, width):
+    np.save(path, np.zeros((2, width), np.float32))
+    return path
 
 
 def test_a_whole_surface_needs_no_vertices(values):
@@ -224,8 +237,11 @@ def test_sphere_stands_for_coordinates(tmp_path, values):
     np.save(tmp_path / "rh.npy", values[:, 3:])
     (tmp_path / "image_ids.txt").write_text("a\nb\nc\nd\ne\n")
     facts = 'responses = ["lh.npy", "rh.npy"]\nsurface = "fsaverage5"\n'
+    np.save(tmp_path / "vertex.npy", [5, 0, 2, 9, 0, 1, 3])
     (tmp_path / "subject.toml").write_text(facts + 'coordinates = "sphere"\n')
-    assert load_subject_folder(tmp_path).voxels.vertex.tolist() == [0, 1, 2, 0, 1, 2, 3]
+    everywhere = sphere_coordinates("fsaverage5")
+    rows = np.array([5, 0, 2, 10_242 + 9, 10_242, 10_242 + 1, 10_242 + 3])
+    np.testing.assert_array_equal(load_subject_folder(tmp_path).voxels.coordinates, everywhere[rows])
     (tmp_path / "subject.toml").write_text(facts)
     with pytest.raises(DataError, match=r"coordinates\.npy is missing.*'sphere'"):
         load_subject_folder(tmp_path)
@@ -240,14 +256,15 @@ def test_the_example_of_the_documentation_works(tmp_path):
     (tmp_path / "photographs").mkdir()
     for number in range(IMAGES):
         Image.new("RGB", (3, 3)).save(tmp_path / "photographs" / f"{number}.png")
-    for side, count in (("lh", 4), ("rh", 3)):
-        gifti(tmp_path / f"{side}.betas.func.gii", *random.normal(size=(IMAGES, count)).astype(np.float32))
-        gifti(tmp_path / f"{side}.areas.label.gii", np.arange(count, dtype=np.int32))
-        mgh(tmp_path / f"{side}.ceiling.mgz", np.full(count, 0.5, np.float32))
+    half = 10_242
+    for side in ("lh", "rh"):
+        gifti(tmp_path / f"{side}.betas.func.gii", *random.normal(size=(IMAGES, half)).astype(np.float32))
+        gifti(tmp_path / f"{side}.areas.label.gii", np.arange(half, dtype=np.int32))
+        mgh(tmp_path / f"{side}.ceiling.mgz", np.full(half, 0.5, np.float32))
     np.savez(tmp_path / "more.npz", repeats=np.full(IMAGES, 3))
-    np.save(tmp_path / "eba.npy", np.arange(VOXELS) == 2)
+    np.save(tmp_path / "eba.npy", np.arange(2 * half) == 2)
     subject = load_subject_folder(tmp_path)
-    assert subject.voxels.rois["V1"].tolist() == [False, True, True, False, False, True, True]
+    assert subject.voxels.rois["V1"].nonzero()[0].tolist() == [1, 2, half + 1, half + 2]
     assert subject.voxels.rois["EBA"].nonzero()[0].tolist() == [2]
     assert subject.voxels.surface == "fsaverage5"
 

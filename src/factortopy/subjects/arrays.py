@@ -91,7 +91,7 @@ def load_arrays(
     rows, widths = _responses(responses)
     shape = (rows.shape[1],)
     surface = surface and surface_name(surface)
-    stated = StatedPlaces.of(responses, widths)
+    stated = StatedPlaces.of(responses, widths, surface)
     sides = stated.agreed(None if hemisphere is None else _sides(hemisphere, shape))
     vertex = stated.vertex if vertex is None and sides is stated.hemisphere else in_order(vertex, sides)
     indices = _numbers(vertex, "vertex", np.int64, shape)

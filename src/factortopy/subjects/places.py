@@ -28,8 +28,10 @@ class StatedPlaces:
     by_order: bool = False
 
     @classmethod
-    def of(cls, responses: ArraySource, widths: Sequence[int]) -> "StatedPlaces":
+    def of(cls, responses: ArraySource, widths: Sequence[int], surface: str | None = None) -> "StatedPlaces":
         """What files say of columns, so many of each; two files that say nothing are the left and the right one.
+
+        Columns of one file a hemisphere are its vertices in their order; those of part of a standard surface are not.
 
         Raises:
             DataError: if a file contradicts itself.
@@ -43,9 +45,11 @@ class StatedPlaces:
             sides = list(HEMISPHERES)
         if not sides or None in sides:
             return cls()
-        # Columns of the one file of a hemisphere are its vertices from the first on; of several nobody knows.
-        each = np.concatenate([np.arange(width) for width in widths]) if len(sides) == len(set(sides)) == 2 else None
-        return cls(np.repeat(np.array(sides, dtype="<U5"), widths), each, by_order=by_order)
+        # Of several files of a hemisphere, or a part of its vertices, nobody knows which column is which vertex.
+        half = VERTICES.get(surface or "")
+        counted = len(sides) == len(set(sides)) == 2 and (half is None or {*widths} == {half})
+        vertex = np.concatenate([np.arange(width) for width in widths]) if counted else None
+        return cls(np.repeat(np.array(sides, dtype="<U5"), widths), vertex, by_order=by_order)
 
     @classmethod
     def _of_grayordinates(cls, columns: Grayordinates) -> "StatedPlaces":
