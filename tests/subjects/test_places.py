@@ -143,6 +143,9 @@ def test_columns_of_cifti_lie_where_its_models_say(tmp_path):
     assert subject.voxels.vertex.tolist() == [7, 9, 0, 2, 4]
     np.testing.assert_array_equal(subject.responses, values)
     assert load_arrays(path, IDS).voxels.vertex.tolist() == [7, 9, 0, 2, 4]
+    given = np.repeat(["right", "left"], [2, 3])
+    voxels = load_arrays(path, IDS, surface="fsaverage5", hemisphere=given).voxels
+    assert voxels.vertex.tolist() == [7, 9, 0, 2, 4], "hemispheres that agree take nothing away"
 
 
 def test_cifti_of_another_surface_or_with_voxels_is_refused(tmp_path):
