@@ -81,6 +81,18 @@ def test_table_named_without_the_ending_with_colours_and_comments(tmp_path):
     assert read_labels(path).names == {0: "Unknown", 1: "early"}
 
 
+def test_names_in_a_table_may_have_spaces(tmp_path):
+    names = {0: "Unknown", 1: "early V1", 2: "early V2", 7: "area 45"}
+    for colour in ("", " 10 20 30 0"):
+        table = {number: name + colour for number, name in names.items()}
+        found = read_labels(write_mgz(tmp_path / "lh.x.mgz", table=table))
+        assert found.names == names
+        for number in (1, 2, 7):
+            np.testing.assert_array_equal(found.regions[names[number]], VALUES == number)
+    write_mgz(tmp_path / "lh.x.mgz", table={7: "1 2 3 4"})
+    assert read_labels(tmp_path / "lh.x.mgz").names == {7: "1 2 3 4"}, "four numbers and nothing before are the name"
+
+
 def test_without_a_table_numbers_are_names(tmp_path):
     found = read_labels(write_mgz(tmp_path / "lh.x.mgz", table=None))
     assert list(found.regions) == ["1", "2", "7"]

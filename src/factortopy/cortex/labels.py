@@ -135,7 +135,13 @@ def read_colour_table(path: str | os.PathLike[str]) -> dict[int, str]:
     with reading(table, "expected lines of a number and a name"):
         lines = [line.split() for line in read_text(table).splitlines()]
         lines = [words for words in lines if words and not words[0].startswith("#")]
-        return {int(number): "".join(rest[:1]) for number, *rest in lines}
+        return {int(number): _name(rest) for number, *rest in lines}
+
+
+def _name(words: list[str]) -> str:
+    """The name in a line of a table, which may have spaces: all words but the four numbers of a colour at its end."""
+    coloured = len(words) > 4 and all(word.isdecimal() for word in words[-4:])
+    return " ".join(words[:-4] if coloured else words)
 
 
 def _read_label(path: Path, vertices: int | None) -> Labels:
