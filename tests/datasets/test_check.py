@@ -308,6 +308,10 @@ def test_sessions_and_ids_of_nsd(copy):
 def test_faults_of_things(copy):
     root = copy("things")
     table = root / "betas_csv/sub-01_StimulusMetadata.csv"
+    whole = table.read_text()
+    table.write_text("\n".join(whole.splitlines()[:5] + whole.splitlines()[6:]) + "\n")
+    assert "each trial_id" in problems(root)["betas_csv/sub-01_StimulusMetadata.csv"]
+    table.write_text(whole)
     table.write_text("\n".join(table.read_text().splitlines()[:-3]) + "\n")
     assert "betas_csv/sub-01_ResponseData.h5" in problems(root)
     table.unlink()

@@ -66,6 +66,17 @@ def test_names_that_are_texts_tell_the_order_of_trials(written):
     np.testing.assert_array_equal(load(written).responses, expected.responses)
 
 
+def test_trials_in_another_order_are_matched_by_trial_id(written):
+    expected = load(written, trials="single")
+    file = written.root / "betas_csv" / "sub-01_StimulusMetadata.csv"
+    written.trials.sample(frac=1, random_state=1).to_csv(file, index=False)
+    subject = load(written, trials="single")
+    assert subject.image_ids == expected.image_ids
+    np.testing.assert_allclose(subject.responses, written.responses.T, rtol=1e-6)
+    written.trials.drop(columns="trial_id").to_csv(file, index=False)
+    assert load(written, trials="single").image_ids == expected.image_ids, "without ids rows stand in their own order"
+
+
 def test_single_trials_and_repeats(written):
     single, mean = load(written, trials="single"), load(written)
     assert single.single_trials
@@ -227,6 +238,7 @@ def setting(column, value):
         ("StimulusMetadata.csv", setting("trial_type", "catch"), "trial types"),
         ("StimulusMetadata.csv", setting("session", "one"), "whole numbers"),
         ("StimulusMetadata.csv", setting("stimulus", np.nan), "without a stimulus"),
+        ("StimulusMetadata.csv", setting("trial_id", 3), "each trial_id from 0 to 17 once"),
     ],
 )
 def test_damage_is_one_line_that_names_the_file(written, file, damage, message):

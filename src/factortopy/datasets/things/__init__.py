@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from factortopy.datasets.data_set import DataSet, Report, holding, numbered, spread_over
-from factortopy.datasets.things.files import open_responses, read_table, tables_folder, whole_numbers
+from factortopy.datasets.things.files import open_responses, read_table, read_trials, tables_folder, whole_numbers
 from factortopy.datasets.things.reader import load_things
 
 PARTS = {"ResponseData.h5": "responses", "VoxelMetadata.csv": "voxels", "StimulusMetadata.csv": "trials"}
@@ -31,9 +31,9 @@ def _check_subject(report: Report, tables: Path, name: str) -> None:
         report.add("problem", file, f"missing: the {PARTS[part]} of {name}", "get it from the same release")
     if missing:
         return
-    shown = read_table(files["StimulusMetadata.csv"], ("trial_type", "session", "stimulus"))
+    shown = read_trials(files["StimulusMetadata.csv"])
     voxels = read_table(files["VoxelMetadata.csv"], ("voxel_id",))
-    trials = Counter(shown["trial_type"].astype(str))
+    trials = Counter(shown["trial_type"])
     test_images = shown.loc[shown["trial_type"] == "test", "stimulus"].nunique()
     counted = {"train trials": trials["train"], "test trials": trials["test"]}
     report.count(name, counted | {"test images": test_images, "voxels": len(voxels)})

@@ -91,6 +91,25 @@ def whole_numbers(table: Any, name: str, path: Path) -> Int[np.ndarray, "row"]:
     return np.asarray(values, dtype=np.int64)
 
 
+def read_trials(path: Path) -> Any:
+    """The table of trials (session, stimulus and trial_type of each) in the order of the columns of responses.
+
+    That order is ``trial_id``'s, where the table has one.
+    """
+    table = read_table(path, ("trial_type", "session", "stimulus"))
+    kinds = set(table["trial_type"].astype(str)) - {"train", "test"}
+    if kinds or table["stimulus"].isna().any():
+        fault = f"the trial types {sorted(kinds)}" if kinds else "trials without a stimulus"
+        raise DataError.of(path, f"has {fault}; expected train and test, each with a stimulus: get it again")
+    if "trial_id" in table.columns:
+        ids = whole_numbers(table, "trial_id", path)
+        if not np.array_equal(np.sort(ids), np.arange(len(ids))):
+            fault = f"does not name each trial_id from 0 to {len(ids) - 1} once"
+            raise DataError.of(path, f"{fault}; trials are missing or stand twice: get it again")
+        table = table.iloc[np.argsort(ids)].reset_index(drop=True)
+    return table.assign(session=whole_numbers(table, "session", path), stimulus=table["stimulus"].astype(str))
+
+
 @contextmanager
 def open_responses(path: Path, voxel_ids: Int[np.ndarray, "voxel"], trials: int) -> Iterator[ResponseTable]:
     """Open the responses as pandas writes them, ``format="fixed"`` or ``"table"``; nothing is unpickled.

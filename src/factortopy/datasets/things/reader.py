@@ -17,7 +17,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from factortopy.cortex import Voxels
-from factortopy.datasets.things.files import open_responses, read_table, tables_folder, whole_numbers
+from factortopy.datasets.things.files import open_responses, read_table, read_trials, tables_folder, whole_numbers
 from factortopy.errors import DataError
 from factortopy.images import images_by_name
 from factortopy.progress import progress_bar
@@ -87,7 +87,7 @@ def load_things(
     root, name = Path(path), f"sub-{subject:02d}"
     tables = tables_folder(root)
     file = tables / f"{name}_VoxelMetadata.csv"
-    shown = _trials(tables / f"{name}_StimulusMetadata.csv")
+    shown = read_trials(tables / f"{name}_StimulusMetadata.csv")
     table = read_table(file, ("voxel_id", *INDICES))
     everywhere, space = _voxels(root, name, table, file)
     chosen = everywhere.choose(voxels)
@@ -130,18 +130,8 @@ def things_test_images(path: str | os.PathLike[str], subject: int = 1) -> tuple[
         >>> len(set(test)) == len(test)
         True
     """
-    shown = _trials(tables_folder(Path(path)) / f"sub-{subject:02d}_StimulusMetadata.csv")
+    shown = read_trials(tables_folder(Path(path)) / f"sub-{subject:02d}_StimulusMetadata.csv")
     return tuple(sorted(set(shown.loc[shown["trial_type"] == "test", "stimulus"])))
-
-
-def _trials(path: Path) -> Any:
-    """The table of trials: session, stimulus and trial_type of each."""
-    table = read_table(path, ("trial_type", "session", "stimulus"))
-    kinds = set(table["trial_type"].astype(str)) - {"train", "test"}
-    if kinds or table["stimulus"].isna().any():
-        fault = f"the trial types {sorted(kinds)}" if kinds else "trials without a stimulus"
-        raise DataError.of(path, f"has {fault}; expected train and test, each with a stimulus: get it again")
-    return table.assign(session=whole_numbers(table, "session", path), stimulus=table["stimulus"].astype(str))
 
 
 def _voxels(root: Path, name: str, table: Any, path: Path) -> tuple[RecordedVoxels, str]:
