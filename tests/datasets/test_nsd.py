@@ -1,5 +1,6 @@
 """NSD as written in bytes, read back: against nibabel, h5py and SciPy on the same files."""
 
+import json
 from dataclasses import dataclass
 
 import h5py
@@ -13,7 +14,8 @@ from scipy.io import loadmat
 from scipy.stats import zscore
 
 from factortopy.cortex import sphere_coordinates
-from factortopy.datasets import load_nsd
+from factortopy.datasets import convert_nsd, load_betas, load_nsd
+from factortopy.errors import DataError
 from factortopy.images import split_images
 from factortopy.subjects import load_subject_folder
 
@@ -201,6 +203,20 @@ def test_provenance_says_what_was_used(folder):
     spread = np.median([np.nanmedian(values[-6:].std(axis=0)) for values in written.betas.values()])
     assert facts["median_sd_percent"] == pytest.approx(spread, rel=0.3)
     assert "300" in facts["scaling"] if space != "fsaverage" else "none" in facts["scaling"]
+
+
+def test_numbers_may_be_numpy_s(folder, tmp_path):
+    space, written = folder
+    given, options = np.array([3, 1]), {"space": space, "progress": False}
+    subject = load_nsd(written.root, np.int64(3), sessions=given, **options)
+    expected = load_nsd(written.root, 3, sessions=[1, 3], **options)
+    assert load_subject_folder(subject.save(tmp_path / "s")).provenance == expected.provenance
+    store = convert_nsd(written.root, np.int64(3), tmp_path / "b", sessions=given, **options)
+    chosen = load_betas(store, sessions=np.array([3]), progress=False)
+    assert chosen.provenance["sessions"] == [3]
+    assert json.dumps(chosen.provenance)
+    with pytest.raises(DataError, match=r"sessions \(1, 3\), not none"):
+        load_betas(store, sessions=np.array([], dtype=int), progress=False)
 
 
 def test_sessions_chosen(folder):

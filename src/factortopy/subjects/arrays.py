@@ -185,7 +185,7 @@ def _sides(source: ArraySource, shape: tuple[int, ...]) -> np.ndarray:
     if array.shape != shape or not np.isin(array, HEMISPHERES).all():
         fault = f"hemisphere must be 'left' or 'right' for each of {shape[0]} voxels"
         raise _of(source, DataError(f"{fault}, got {array.dtype} of shape {array.shape}"))
-    return array
+    return array.astype("<U5", copy=False)
 
 
 def _texts(source: ArraySource, what: str) -> np.ndarray:

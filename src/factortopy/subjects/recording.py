@@ -127,10 +127,11 @@ class Recording:
         """
         if sessions is None:
             return self
-        missing = sorted(set(sessions) - set(self.sessions))
-        if missing or not sessions:
+        chosen = {int(number) for number in sessions}
+        missing = sorted(chosen - set(self.sessions))
+        if missing or not chosen:
             raise DataError(f"{self.name} has the sessions {self.sessions}, not {missing or 'none'}; choose among them")
-        kept = np.isin(self.sessions, sessions)
+        kept = np.isin(self.sessions, list(chosen))
         return replace(self, sessions=tuple(compress(self.sessions, kept)), images=self.images[kept])
 
 

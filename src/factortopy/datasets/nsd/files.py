@@ -126,7 +126,7 @@ class NsdFiles:
     def sessions(self, chosen: Iterable[int] | None = None) -> tuple[int, ...]:
         """The sessions on disk, or those chosen of them, in order."""
         numbers = {number for number in range(100) for part in self.parts if self.session(part, number).is_file()}
-        wanted = sorted(numbers if chosen is None else set(chosen))
+        wanted = sorted(numbers if chosen is None else {int(number) for number in chosen})
         if not wanted:
             example = self.session(self.parts[0], 1).name + (" or .nii.gz" if self.parts == ("volume",) else "")
             raise DataError.of(self.betas, f"holds no session ({example}, and so on); get the files again")

@@ -129,7 +129,7 @@ def record(
     opened = _session_files(files, sessions, shapes)
     first = next(iter(opened.values()))
     described = {
-        "subject": files.subject,
+        "subject": int(files.subject),
         "space": files.space,
         "preparation": files.preparation,
         "voxels": voxels,
