@@ -104,6 +104,28 @@ def test_saving_replaces_the_whole_folder_or_nothing(subject, tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["s"]
 
 
+@pytest.mark.parametrize("file", ["raw/betas.npy", "images/a.png", "coords.npy", "rois/V1.mgz", ".git/config"])
+def test_saving_removes_no_other_files(subject, tmp_path, file):
+    folder = subject.save(tmp_path / "s")
+    (folder / ".DS_Store").write_bytes(b"x")
+    subject.save(folder)
+    (folder / file).parent.mkdir(exist_ok=True)
+    (folder / file).write_bytes(b"mine")
+    before = {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
+    with pytest.raises(DataError, match=rf"{folder}/{file.split('/')[0]}.* would be lost.* choose another") as caught:
+        subject.save(folder)
+    assert "\n" not in str(caught.value)
+    assert {path: path.stat().st_mtime_ns for path in folder.rglob("*")} == before
+    assert [path.name for path in tmp_path.iterdir()] == ["s"]
+
+
+def test_hemispheres_as_objects_are_texts(subject, tmp_path):
+    sides = np.array(["left", "left", "right", "right"], dtype=object)
+    made = load_arrays(subject.responses, subject.image_ids, subject.voxels.coordinates, hemisphere=sides)
+    loaded = load_subject_folder(made.save(tmp_path / "s"))
+    assert loaded.voxels.hemisphere.tolist() == ["left", "left", "right", "right"]
+
+
 def test_folder_made_by_hand(subject, tmp_path):
     np.save(tmp_path / "responses.npy", subject.responses.astype(np.float64))
     np.save(tmp_path / "coordinates.npy", subject.voxels.coordinates)

@@ -10,11 +10,8 @@ from factortopy.errors import DataError, UnknownNameError
 from factortopy.storage import SUFFIXES, ArraySource, check_format, read_text, reading
 from factortopy.subjects.arrays import load_arrays
 from factortopy.subjects.regions import FORMAT, beside, described_regions
-from factortopy.subjects.subject import PlantedTruth, Subject
+from factortopy.subjects.subject import PARTS, PlantedTruth, Subject
 
-PARTS = (
-    "responses", "coordinates", "coordinate_bounds", "hemisphere", "vertex", "groups", "noise_ceiling", "repeats",
-)  # fmt: skip
 STEMS = {"coordinates": ("coordinates", "coords"), "noise_ceiling": ("noise_ceiling", "ceiling")}
 """Names that a part's file goes by, where that is not the part's own name alone."""
 SPHERE = "sphere"

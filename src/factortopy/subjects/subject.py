@@ -18,6 +18,10 @@ from factortopy.storage import as_array, atomic_path, read_array
 from factortopy.subjects.ceilings import check_ceiling
 from factortopy.subjects.regions import FORMAT, region_files
 
+PARTS = (
+    "responses", "coordinates", "coordinate_bounds", "hemisphere", "vertex", "groups", "noise_ceiling", "repeats",
+)  # fmt: skip
+"""Arrays in a subject's folder, by the names of their files."""
 TRUTH_ARRAYS = (
     "space", "layer", "scale", "depth", "layer_share", "scale_share", "noise_ceiling", "signal", "channel_weights",
     "offset")  # fmt: skip
@@ -173,14 +177,15 @@ class Subject:
         where a name cannot be a file's), and for a simulated subject ``truth/*.npy``; nothing is pickled.
 
         Args:
-            path: the folder; one that stands there is replaced as a whole.
+            path: the folder; one that stands there is replaced as a whole, unless it holds other files too.
 
         Raises:
-            DataError: if it cannot be written, or an id cannot stand in a file.
+            DataError: if it cannot be written, other files would be lost, or an id cannot stand in a file.
         """
         if any(len(name.splitlines()) != 1 for name in self.image_ids):
             raise DataError("image ids must be single lines and not empty to be written; rename the images")
         with atomic_path(path, sign="subject.toml") as folder:
+            _check_nothing_lost(Path(path))
             (folder / "rois").mkdir(parents=True)
             for name, array in _arrays(self).items():
                 np.save(folder / f"{name}.npy", array, allow_pickle=False)
@@ -206,6 +211,17 @@ class Subject:
             noise_ceiling=None if self.noise_ceiling is None else self.noise_ceiling[voxels],
             truth=self.truth and self.truth.select(voxels),
         )
+
+
+def _check_nothing_lost(folder: Path) -> None:
+    """Refuse to replace a folder that holds what no saved subject does, such as raw data or photographs."""
+    own = {"subject.toml", "image_ids.txt", "rois", "truth", *(f"{part}.npy" for part in PARTS)}
+    other = [file for file in folder.glob("*") if file.name not in own]
+    other += [file for name in ("rois", "truth") for file in folder.glob(f"{name}/*") if file.suffix != ".npy"]
+    # What a desktop leaves in a folder that was looked at is no loss.
+    other = [file for file in other if file.is_dir() or not file.name.startswith(".")]
+    if other:
+        raise DataError.of(min(other), "would be lost: saving replaces the whole folder; choose another one")
 
 
 def _arrays(subject: Subject) -> dict[str, np.ndarray]:
