@@ -267,6 +267,30 @@ def test_stores_are_never_mixed(written, tmp_path, options, text):
     assert shards(path) == before
 
 
+def test_a_store_with_other_rois_or_another_ncsnr_is_refused(tmp_path):
+    root, path = write_nsd(tmp_path, 2, space="func1pt8mm").root, tmp_path / "betas"
+    given = {"space": "func1pt8mm", "progress": False}
+    store = convert_nsd(root, 2, path, **given)
+    before = {file: file.read_bytes() for file in path.rglob("*") if file.is_file()}
+    labels = root / "nsddata/ppdata/subj02/func1pt8mm/roi"
+    image = nib.load(labels / "prf-visualrois.nii.gz")
+    nib.save(nib.Nifti1Image((np.asarray(image.dataobj) > 1).astype(np.int32), image.affine), labels / "own.nii.gz")
+    ceiling = next((root / "nsddata_betas").rglob("ncsnr.nii.gz"))
+    stated = ceiling.read_bytes()
+    for change in ("rois", "ncsnr", "no ncsnr"):
+        if change == "ncsnr":
+            image = nib.load(ceiling)
+            nib.save(nib.Nifti1Image(np.asarray(image.dataobj) * 2, image.affine), ceiling)
+        elif change == "no ncsnr":
+            ceiling.unlink()
+        with pytest.raises(DataError, match="with other ROIs, or another ncsnr.*; convert to another folder") as error:
+            convert_nsd(root, 2, path, **given, rois=["own"] if change == "rois" else ())
+        assert "\n" not in str(error.value)
+    ceiling.write_bytes(stated)
+    assert convert_nsd(root, 2, path, **given).recording.voxels.kinds == store.recording.voxels.kinds
+    assert {file: file.read_bytes() for file in path.rglob("*") if file.is_file()} == before
+
+
 def test_estimate_is_what_is_written(written, tmp_path):
     for space in SPACES:
         recording = open_nsd(written[space].root, 2, space=space, voxels="all")

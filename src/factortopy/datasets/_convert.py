@@ -13,10 +13,11 @@ import numpy as np
 
 from factortopy.datasets.betas import BetaFolder, BetaStore
 from factortopy.datasets.nsd.reader import PREPARATION, open_nsd
+from factortopy.errors import DataError
 from factortopy.machine import Cost
 from factortopy.progress import progress_bar
 from factortopy.provenance import provenance
-from factortopy.storage import check_writable, sha256_array, shard_path, standing_folder, write_shard
+from factortopy.storage import check_writable, reading, sha256_array, shard_path, standing_folder, write_shard
 from factortopy.subjects import Recording
 
 CHUNK_TRIALS = 75
@@ -92,7 +93,8 @@ def convert_nsd(
     """Rewrite the betas of an NSD subject as one Zarr; memory stays flat, every file is read once.
 
     A run that was stopped, even killed, goes on where it was when called again, and ends with the same bytes.
-    The numbers are those of the files, bit by bit. A store that is complete is opened at once.
+    The numbers are those of the files, bit by bit. A store that is complete is opened at once, if it has the same
+    ROIs and ncsnr.
 
     Args:
         path: the folder that holds ``nsddata`` and ``nsddata_betas``.
@@ -123,6 +125,7 @@ def convert(recording: Recording, output: str | os.PathLike[str], *, progress: b
         check_writable(store.path.parent)
         store.check_space(planned_bytes(recording), "choose fewer voxels (nsdgeneral), fewer sessions or another disk")
     store.begin(_identity(recording), _facts(recording), arrays, total)
+    _compare_beside(store, recording, arrays)
     done, filled = store.done, [name for name in arrays if name.startswith("betas/")]
     with (
         progress_bar("Conversion", total, show=progress, done=done) as advance,
@@ -179,6 +182,22 @@ def _identity(recording: Recording) -> dict[str, Any]:
         "voxels_hash": sha256_array(recording.voxels.vertex, recording.voxels.positions[0]),
         "images": recording.images.tolist(),
     }
+
+
+def _compare_beside(store: BetaFolder, recording: Recording, arrays: dict[str, dict[str, Any]]) -> None:
+    """Refuse a store that has the same betas, but other ROIs or another ncsnr beside them."""
+    group, facts = store.open(), _facts(recording)
+    differing = any(group.attrs.get(name) != facts[name] for name in ("rois", "kinds"))
+    for name in ("voxels/rois", "voxels/ncsnr"):
+        there, given = group.get(name), arrays.get(name, {}).get("data")
+        if there is None or given is None:
+            differing |= there is not given
+            continue
+        with reading(store.path, "delete it and run the conversion again"):
+            differing |= not np.array_equal(there[:], given, equal_nan=True)  # type: ignore[index]
+    if differing:
+        fault = "holds these betas with other ROIs, or another ncsnr, than asked for and in the files now"
+        raise DataError.of(store.path, f"{fault}; convert to another folder")
 
 
 def _facts(recording: Recording) -> dict[str, Any]:
