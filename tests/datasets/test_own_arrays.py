@@ -245,6 +245,12 @@ def test_sphere_stands_for_coordinates(tmp_path, values):
     (tmp_path / "subject.toml").write_text(facts)
     with pytest.raises(DataError, match=r"coordinates\.npy is missing.*'sphere'"):
         load_subject_folder(tmp_path)
+    sphere = 'responses = ["lh.npy", "rh.npy"]\ncoordinates = "sphere"\n'
+    for surface, message in (("", "'sphere' needs the surface"), ('surface = "native-me"', "own surface.* give coord")):
+        (tmp_path / "subject.toml").write_text(sphere + surface)
+        with pytest.raises(DataError, match=message) as caught:
+            load_subject_folder(tmp_path)
+        assert str(tmp_path) in str(caught.value)
 
 
 def test_the_example_of_the_documentation_works(tmp_path):

@@ -12,7 +12,7 @@ from jaxtyping import Bool, Float, Int, Shaped
 from factortopy.cortex.labels import read_labels, roi_masks
 from factortopy.cortex.mesh import HEMISPHERES, VERTICES, Surface, coordinate_bounds
 from factortopy.cortex.sides import file_side
-from factortopy.cortex.surfaces import sphere_coordinates, standard_name, surface_name
+from factortopy.cortex.surfaces import NATIVE, sphere_coordinates, standard_name, surface_name
 from factortopy.errors import DataError, ShapeError
 
 ALL_VOXELS = "all voxels"
@@ -116,9 +116,11 @@ class Voxels:
 
         Raises:
             UnknownNameError: if there is no standard surface of that name.
-            DataError: if the surface has no such vertex.
+            DataError: if the surface has no such vertex, or is a subject's own and given by name.
         """
         name = surface if isinstance(surface, str) else surface.name
+        if isinstance(surface, str) and surface.startswith(NATIVE):
+            raise DataError(f"{surface} is a subject's own surface, whose sphere is not known; give coordinates in mm")
         everywhere = sphere_coordinates(surface)
         left = VERTICES[standard_name(surface)] if isinstance(surface, str) else surface.left.vertices
         sizes = np.where(hemisphere == "right", len(everywhere) - left, left)

@@ -108,7 +108,7 @@ def described_files(folder: Path, facts: dict[str, Any]) -> dict[str, Any]:
         facts: what ``read_description`` gave.
 
     Raises:
-        DataError: if a part that is needed is neither named nor there.
+        DataError: if a part that is needed is neither named nor there, or the surface of a sphere is not.
     """
     parts: dict[str, Any] = {name: _named(folder, facts, name) for name in PARTS}
     photographs = described_images(folder, facts)
@@ -117,6 +117,9 @@ def described_files(folder: Path, facts: dict[str, Any]) -> dict[str, Any]:
     if parts["responses"] is None:
         raise DataError.of(folder / "responses.npy", f"is missing; name the file in {folder / 'subject.toml'}")
     if facts.get("coordinates") == SPHERE:
+        if "surface" not in facts:
+            fault = f"coordinates = {SPHERE!r} needs the surface whose vertices these are; name it, or give a file"
+            raise DataError(fault).at(folder / "subject.toml")
         parts["coordinates"] = None
     elif parts["coordinates"] is None and (parts["coordinate_bounds"] is not None or "surface" in facts):
         # Without either, positions are not known, which a fit can do without.
