@@ -3,6 +3,7 @@
 import io
 import json
 
+import nibabel as nib
 import numpy as np
 import pandas
 import pytest
@@ -102,6 +103,26 @@ def test_kept_scores_stand_in_every_table_and_are_never_mixed(nsd):
     of_table = table[table["roi"] == "all voxels"].set_index("images")["r2"]
     assert of_table.to_dict() == pytest.approx(whole)
     assert sets[1] in (nsd / "compared" / "ranking.html").read_text(encoding="utf-8")
+
+
+def test_the_voxels_that_were_fitted_are_read(tmp_path):
+    write_nsd_synthetic(tmp_path, 1, space="func1pt8mm", sessions=(1, 2), planned=2, trials=36, nsd=None, grid=(5, 4, 3))
+    labels = tmp_path / "nsddata/ppdata/subj01/func1pt8mm/roi"
+    image = nib.load(labels / "prf-visualrois.nii.gz")
+    mine = np.asarray(image.dataobj) > 0
+    nib.save(nib.Nifti1Image(mine.astype(np.int32) * 2, image.affine), labels / "own.nii.gz")
+    given = {"space": "func1pt8mm", "progress": False}
+    store = ft.convert_nsd(tmp_path, 1, tmp_path / "all", rois=["own"], **given)
+    fewer = ft.convert_nsd(tmp_path, 1, tmp_path / "fewer", voxels="nsdgeneral", **given)
+    for fitted in (
+        ft.load_betas(store, voxels="nsdgeneral", progress=False),
+        ft.load_betas(store, voxels="own-2", progress=False),
+        ft.load_betas(fewer, progress=False),
+        ft.load_nsd(tmp_path, 1, rois=["own"], voxels="own-2", **given),
+    ):
+        other = ft.datasets.load_like(tmp_path / EXPERIMENT, fitted.provenance, progress=False)
+        np.testing.assert_array_equal(other.voxels.vertex, fitted.voxels.vertex)
+        assert len(other.voxels) < mine.size
 
 
 def test_voxels_that_one_recording_lacks_have_no_score(nsd):

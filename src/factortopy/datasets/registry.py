@@ -120,6 +120,9 @@ def load_like(path: str | os.PathLike[str], fitted: dict[str, Any], *, progress:
         DataError: as ``load_subject``.
     """
     options = {name: fitted[name] for name in data_set_of(path).like if name in fitted}
+    # Of converted betas some may have been read.
+    if "voxels" in options and fitted.get("voxels_read", "all") != "all":
+        options["voxels"] = fitted["voxels_read"]
     return load_subject(path, progress=progress, **options)
 
 

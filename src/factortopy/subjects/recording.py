@@ -174,6 +174,7 @@ def subject_of(
     left_out |= {part: _ranges(voxels.vertex[(voxels.part == part) & ~rows.alive]) for part in recording.parts}
     facts = {
         "noise_ceiling": "none: there is no ncsnr" if ceiling is None else NCSNR_FORMULA,
+        "rois": list(voxels.kinds),
         "median_sd_percent": round(float(np.median(rows.spread[rows.alive])), 4),
         "left_out": left_out,
     }

@@ -102,7 +102,7 @@ NSD_SYNTHETIC = DataSet(
     subjects=lambda path: tuple(_present(nsd_root(path))) or (1,),
     load=_load,
     images=_images,
-    like=("subject", "space", "voxels"),
+    like=("subject", "space", "voxels", "rois"),
     check=check_nsd_synthetic,
     counts_file=Path(__file__).with_name("published.toml"),
 )
