@@ -120,6 +120,17 @@ def test_names_marked_as_repeated_are_the_same_image(written):
     assert load(written).image_ids == expected.image_ids
 
 
+def test_names_may_have_spaces(written):
+    file = written.root / "CSI1_imgnames.txt"
+    expected = load(written, trials="single")
+    spaced = {name: f"living room {number}.jpg" for number, name in enumerate(sorted(set(written.names)))}
+    file.write_bytes("".join(f"{spaced[name]} \r\n" for name in written.names).encode())
+    (written.root / "BOLD5000_Stimuli").rename(written.root / "elsewhere")
+    subject = load(written, trials="single")
+    assert subject.image_ids == tuple(spaced[name] for name in written.names)
+    np.testing.assert_array_equal(subject.responses, expected.responses)
+
+
 def test_ceiling_is_the_planted_one(tmp_path):
     written = write_bold5000(tmp_path, trials=(170, 150), repeated=60, repeats=4, stimuli=False)
     subject = load(written)

@@ -66,7 +66,8 @@ def listed_images(root: Path) -> list[str]:
 def _read_names(path: Path) -> list[str]:
     """The image of each trial, by a text with one file name a line."""
     with reading(path, "expected a text with one file name a line"):
-        return [Path(name).name.removeprefix(REPEATED) for name in read_text(path).split()]
+        lines = [line.strip() for line in read_text(path).splitlines()]
+        return [Path(line).name.removeprefix(REPEATED) for line in lines if line]
 
 
 @dataclass(frozen=True, eq=False)
