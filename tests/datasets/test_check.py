@@ -268,6 +268,15 @@ def scale_hdf5(root, factor, dtype=None):
             file["betas"] = np.clip(betas * factor, -32768, 32767).astype(dtype or betas.dtype)
 
 
+def test_hidden_files_beside_images_are_not_counted(copy):
+    root = copy("algonauts")
+    images = root / "training_split/training_images"
+    for name in sorted(file.name for file in images.iterdir())[:2]:
+        (images / f"._{name}").write_bytes(b"\0\5\x16\7")
+    assert problems(root) == {}
+    assert ("training images", 12) in [(count.what, count.found) for count in check_path(root).counts]
+
+
 def test_faults_of_nsd_volumes(copy):
     root = copy("nsd")
     file = BETAS.format("func1pt8mm") + "/betas_session01.hdf5"

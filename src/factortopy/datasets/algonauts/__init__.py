@@ -58,10 +58,15 @@ def _check_subject(report: Report, folder: Path) -> None:
         report.add("note", folder, f"{', '.join(differing)} differ from the published numbers: {meaning}")
 
 
+def _pictures(folder: Path) -> list[Path]:
+    """The images of a folder as they are read: without the hidden files that macOS puts beside them."""
+    return sorted(file for file in folder.glob("*.png") if not file.name.startswith("."))
+
+
 def _check_images(report: Report, subject: Path, split: str) -> list[int]:
     """NSD ids of the images of a split, where they are named as they should be."""
     folder = images_folder(subject, split)
-    files = sorted(folder.glob("*.png"))
+    files = _pictures(folder)
     report.count(subject.resolve().name, {f"{split} images": len(files)})
     if not files and split == "training":
         report.add("problem", folder, f"no {split} images are here", "get the images")
@@ -102,7 +107,7 @@ def _check_values(report: Report, file: Path) -> int:
 
 def _check_together(report: Report, folder: Path, vertices: Mapping[str, int]) -> None:
     """Whether responses, images, masks and labels fit one another."""
-    rows, images = response_headers(folder)["lh"].shape[0], len(list(images_folder(folder).glob("*.png")))
+    rows, images = response_headers(folder)["lh"].shape[0], len(_pictures(images_folder(folder)))
     if rows != images:
         message = f"{rows:,} rows of responses but {images:,} training images"
         report.add("problem", folder / RESPONSES.format("lh"), message, "one of them is incomplete: get it again")
