@@ -67,6 +67,11 @@ def test_broken_images_stop_the_run_or_are_left_out(run, partly_broken, tmp_path
     assert list(store.provenance["images_left_out"]) == ["2.png", "5.png"]
 
 
+def test_the_bar_of_a_check_is_shown_unless_quiet(run, tokens):
+    assert "Checksums" in run("check", tokens).stderr
+    assert run("check", tokens, "-q").stderr == ""
+
+
 def test_norms_of_tokens_and_their_figure(run, tokens, tmp_path):
     result = run("check", tokens, "--norms", "--draw", tmp_path / "norms.png", "--json", "-q")
     assert result.exit_code == 0, result.stderr

@@ -88,7 +88,7 @@ def test_names_in_a_table_may_have_spaces(tmp_path):
         found = read_labels(write_mgz(tmp_path / "lh.x.mgz", table=table))
         assert found.names == names
         for number in (1, 2, 7):
-            np.testing.assert_array_equal(found.regions[names[number]], VALUES == number)
+            np.testing.assert_array_equal(found.regions[names[number]], number == VALUES)
     write_mgz(tmp_path / "lh.x.mgz", table={7: "1 2 3 4"})
     assert read_labels(tmp_path / "lh.x.mgz").names == {7: "1 2 3 4"}, "four numbers and nothing before are the name"
 

@@ -283,7 +283,7 @@ def test_a_store_with_other_rois_or_another_ncsnr_is_refused(tmp_path):
             nib.save(nib.Nifti1Image(np.asarray(image.dataobj) * 2, image.affine), ceiling)
         elif change == "no ncsnr":
             ceiling.unlink()
-        with pytest.raises(DataError, match="with other ROIs, or another ncsnr.*; convert to another folder") as error:
+        with pytest.raises(DataError, match=r"with other ROIs, or another ncsnr.*; convert to another folder") as error:
             convert_nsd(root, 2, path, **given, rois=["own"] if change == "rois" else ())
         assert "\n" not in str(error.value)
     ceiling.write_bytes(stated)

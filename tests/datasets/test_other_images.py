@@ -106,7 +106,9 @@ def test_kept_scores_stand_in_every_table_and_are_never_mixed(nsd):
 
 
 def test_the_voxels_that_were_fitted_are_read(tmp_path):
-    write_nsd_synthetic(tmp_path, 1, space="func1pt8mm", sessions=(1, 2), planned=2, trials=36, nsd=None, grid=(5, 4, 3))
+    write_nsd_synthetic(
+        tmp_path, 1, space="func1pt8mm", sessions=(1, 2), planned=2, trials=36, nsd=None, grid=(5, 4, 3)
+    )
     labels = tmp_path / "nsddata/ppdata/subj01/func1pt8mm/roi"
     image = nib.load(labels / "prf-visualrois.nii.gz")
     mine = np.asarray(image.dataobj) > 0

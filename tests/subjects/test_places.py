@@ -189,7 +189,7 @@ def test_unknown_surfaces_are_refused_with_the_nearest_name():
     assert load_arrays(np.ones((3, 2)), IDS, np.eye(2, 3), surface="fsaverage7", **given).voxels.surface == "fsaverage"
     own = load_arrays(np.ones((3, 2)), IDS, np.eye(2, 3), surface="native-subj01", **given)
     assert own.voxels.surface == "native-subj01"
-    with pytest.raises(DataError, match="native-subj01 is a subject's own surface.* give coordinates"):
+    with pytest.raises(DataError, match=r"native-subj01 is a subject's own surface.* give coordinates"):
         load_arrays(np.ones((3, 2)), IDS, surface="native-subj01", **given)
 
 

@@ -40,7 +40,7 @@ def check(
     """
     if draw is not None and not norms:
         raise DataError("--draw is for maps of norms; give --norms as well")
-    report = ft.datasets.check_path(path)
+    report = ft.datasets.check_path(path, progress=not quiet)
     facts, measured = report.as_dict(), None
     if norms and not report.problems:
         measured = ft.token_norms(ft.TokenStore.open(path), progress=not quiet)

@@ -188,13 +188,14 @@ def _compare_beside(store: BetaFolder, recording: Recording, arrays: dict[str, d
     """Refuse a store that has the same betas, but other ROIs or another ncsnr beside them."""
     group, facts = store.open(), _facts(recording)
     differing = any(group.attrs.get(name) != facts[name] for name in ("rois", "kinds"))
-    for name in ("voxels/rois", "voxels/ncsnr"):
-        there, given = group.get(name), arrays.get(name, {}).get("data")
-        if there is None or given is None:
-            differing |= there is not given
-            continue
-        with reading(store.path, "delete it and run the conversion again"):
-            differing |= not np.array_equal(there[:], given, equal_nan=True)  # type: ignore[index]
+    with reading(store.path, "delete it and run the conversion again"):
+        there = dict(group["voxels"].arrays())  # type: ignore[union-attr]
+        for name in ("rois", "ncsnr"):
+            given = arrays.get(f"voxels/{name}", {}).get("data")
+            if name not in there or given is None:
+                differing |= name in there or given is not None
+            else:
+                differing |= not np.array_equal(np.asarray(there[name][:]), given, equal_nan=True)
     if differing:
         fault = "holds these betas with other ROIs, or another ncsnr, than asked for and in the files now"
         raise DataError.of(store.path, f"{fault}; convert to another folder")

@@ -64,6 +64,7 @@ class Report:
         root: the folder.
         published: counts that the authors published, by subject.
         counts, findings: what was found.
+        progress: whether a check that takes long shows a bar.
     """
 
     kind: str
@@ -72,6 +73,7 @@ class Report:
     published: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     counts: list[Count] = field(default_factory=list)
     findings: list[Finding] = field(default_factory=list)
+    progress: bool = True
 
     @property
     def problems(self) -> int:

@@ -167,13 +167,14 @@ def open_images(path: str | os.PathLike[str], *, array: str = "imgBrick", check:
     return images or images_from_path(path, array=array, check=check)
 
 
-def check_path(path: str | os.PathLike[str]) -> Report:
+def check_path(path: str | os.PathLike[str], *, progress: bool = True) -> Report:
     """Check a folder of a data set, of own arrays, or of tokens.
 
     Data sets are looked at in seconds; a store of tokens is read whole, as each chunk has a checksum.
 
     Args:
         path: the folder.
+        progress: show a bar where checking takes long.
 
     Returns:
         Counts beside the published ones, and findings.
@@ -182,7 +183,7 @@ def check_path(path: str | os.PathLike[str]) -> Report:
         DataError: if it holds no known data set.
     """
     data_set, root = data_set_of(path), Path(path)
-    report = Report(data_set.name, data_set.title, root, published=data_set.published)
+    report = Report(data_set.name, data_set.title, root, published=data_set.published, progress=progress)
     with report.problems_at(root):
         data_set.check(root, report)
     return report

@@ -12,7 +12,7 @@ from factortopy.tokens import TokenFolder, TokenStore
 IMAGES_AT_ONCE = 64
 
 
-def check_tokens(path: Path, report: Report, *, progress: bool = True) -> None:
+def check_tokens(path: Path, report: Report) -> None:
     """Every chunk of a store; one that is not finished is a note, and its whole images are not read."""
     folder = TokenFolder(path)
     done, total = folder.done, len(folder.open().attrs["image_ids"])  # type: ignore[arg-type]
@@ -21,7 +21,7 @@ def check_tokens(path: Path, report: Report, *, progress: bool = True) -> None:
         report.add("note", path, message)
         return
     store = TokenStore.open(path)
-    _check_images(report, store, progress)
+    _check_images(report, store)
     if report.problems:
         return
     facts = f"{len(store):,} images, {len(store.layers)} layers of {store.network}, {store.precision}"
@@ -37,8 +37,8 @@ def check_tokens(path: Path, report: Report, *, progress: bool = True) -> None:
         report.add("note", path, store.provenance["images_assumption"])
 
 
-def _check_images(report: Report, store: TokenStore, progress: bool) -> None:
-    with progress_bar("Checksums", len(store), show=progress) as advance:
+def _check_images(report: Report, store: TokenStore) -> None:
+    with progress_bar("Checksums", len(store), show=report.progress) as advance:
         for start in range(0, len(store), IMAGES_AT_ONCE):
             rows = range(start, min(start + IMAGES_AT_ONCE, len(store)))
             try:

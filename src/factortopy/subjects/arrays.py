@@ -93,7 +93,8 @@ def load_arrays(
     surface = surface and surface_name(surface)
     stated = StatedPlaces.of(responses, widths, surface)
     sides = stated.agreed(None if hemisphere is None else _sides(hemisphere, shape))
-    vertex = stated.vertex if vertex is None and np.array_equal(sides, stated.hemisphere) else in_order(vertex, sides)
+    as_stated = hemisphere is None or not stated.by_order
+    vertex = stated.vertex if vertex is None and as_stated else in_order(vertex, sides)
     indices = _numbers(vertex, "vertex", np.int64, shape)
     if surface is not None:
         sides, indices = on_surface(surface, sides, indices, *shape, stated.vertices)
