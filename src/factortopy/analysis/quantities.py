@@ -71,7 +71,7 @@ def map_correlation(
     finite = np.isfinite(pair).all(axis=(0, 2))
     if finite.sum() < FEWEST:
         return math.nan, int(finite.sum())
-    a, b = pair[:, finite] - pair[:, finite].mean(axis=1, keepdims=True)
+    a, b = (deviations(values) for values in pair[:, finite])
     norm = np.sqrt(np.square(a).sum() * np.square(b).sum())
     return float((a * b).sum() / norm) if norm > 0 else math.nan, int(finite.sum())
 

@@ -129,7 +129,7 @@ def correlation_test(
     """
     left, right = as_array(left, "left"), as_array(right, "right")
     used = _thinned(np.isfinite(left) & np.isfinite(right), seed)
-    other = _from_first(right[used])
+    other = right[used]
     return _test(lambda values: map_correlation(values, other)[0], left[used], coordinates[used], count, seed)
 
 
@@ -175,11 +175,6 @@ def _thinned(usable: Bool[np.ndarray, "voxel"], seed: int) -> np.ndarray:
     return np.sort(np.random.default_rng(seed).choice(voxels, MOST_VOXELS, replace=False))
 
 
-def _from_first(values: Float[np.ndarray, "voxel"]) -> Float[np.ndarray, "voxel"]:
-    """A map less its first value, which changes no statistic: one that does not vary is 0, with no rounding."""
-    return values - values[0]
-
-
 def _test(
     statistic: Callable[[np.ndarray], float],
     values: Float[np.ndarray, "voxel"],
@@ -187,7 +182,7 @@ def _test(
     count: int,
     seed: int,
 ) -> NullTest:
-    values = _from_first(values)
+    values = values - values[0]  # a map that does not vary is 0 then, with no rounding; no statistic changes
     observed = statistic(values)
     null = np.array([statistic(drawn) for drawn in surrogate_maps(values, coordinates, count, seed)])
     if not (math.isfinite(observed) and np.isfinite(null).all()):
