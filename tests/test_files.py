@@ -47,6 +47,32 @@ def test_a_folder_of_something_else_is_not_replaced(tmp_path):
     assert (tmp_path / "thesis" / "chapter").exists()
 
 
+def test_a_link_stays_and_what_it_leads_to_is_replaced(tmp_path):
+    for folder in ("small", "big", "big/run"):
+        (tmp_path / folder).mkdir()
+    (tmp_path / "big" / "a.txt").write_text("old")
+    for name in ("a.txt", "run", "new"):
+        (tmp_path / "small" / name).symlink_to(tmp_path / "big" / name)
+    write_text(tmp_path / "small" / "a.txt", "new")
+    for name in ("run", "new"):
+        with atomic_path(tmp_path / "small" / name) as folder:
+            assert folder.parent == tmp_path / "big", "it must be written on the disk where it will lie"
+            folder.mkdir()
+            (folder / "written").touch()
+    assert all(path.is_symlink() for path in (tmp_path / "small").iterdir())
+    assert (tmp_path / "big" / "a.txt").read_text() == "new"
+    assert sorted(path.name for path in (tmp_path / "big").rglob("*")) == ["a.txt", "new", "run", "written", "written"]
+
+
+def test_what_cannot_be_moved_aside_is_refused(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "link").symlink_to("/dev")
+    for path in (".", "/dev", tmp_path / "link"):
+        with pytest.raises(DataError, match="give a folder in it"), atomic_path(path) as folder:
+            folder.mkdir()
+    assert [path.name for path in tmp_path.iterdir()] == ["link"]
+
+
 def test_an_unwritable_folder_is_one_clear_error(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(DataError, match="cannot write"):

@@ -137,6 +137,22 @@ def test_fit_replaces_no_folder_that_is_not_a_mapping(run, tokens, subject, mapp
     refused(run("fit", tokens, subject, mapping), mapping, "--overwrite")
 
 
+@pytest.mark.parametrize("output", [".", "/dev"])
+def test_a_place_that_cannot_be_replaced_is_found_before_the_work(
+    run, photographs, tokens, subject, mapping, tmp_path, monkeypatch, output
+):
+    monkeypatch.chdir(tmp_path)
+    for words in (
+        ("fit", tokens, subject, output),
+        ("finetune", "timm/test_vit", photographs, output),
+        ("score", mapping, "--tokens", tokens, "--on", subject, "--output", output),
+        ("weights", "export", mapping, output, "--maps", "mgh", "--overwrite"),
+    ):
+        refused(run(*words), f"cannot write {output}:", "give a folder in it")
+    refused(run("extract", "timm/test_vit", photographs, ".", "--untrained", "--quiet"), "give a folder in it")
+    assert not list(tmp_path.iterdir())
+
+
 def test_report_needs_a_page_last(run, mapping):
     refused(run("report", mapping, mapping), ".html")
 

@@ -180,6 +180,20 @@ def test_missing_store_and_foreign_folder(tmp_path):
     assert [file.name for file in tmp_path.rglob("*")] == ["mine", "notes.txt"]
 
 
+def test_a_link_to_another_disk_stays(whole, tmp_path):
+    (tmp_path / "disk" / "tokens").mkdir(parents=True)
+    left = tmp_path / "disk" / ".tokens.0123.partial"
+    left.mkdir()
+    link = tmp_path / "tokens"
+    link.symlink_to(tmp_path / "disk" / "tokens")
+    linked = run(PixelNetwork(), link)
+    assert link.is_symlink()
+    assert not left.exists(), "what a killed run left there must go"
+    assert stored_files(tmp_path / "disk" / "tokens").keys() == stored_files(whole.path).keys()
+    assert torch.equal(linked.read([5]).local[0], whole.read([5]).local[0])
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["disk", "tokens"]
+
+
 def test_planned_bytes_are_those_of_the_shards(whole):
     shards = [data for name, data in stored_files(whole.path).items() if "c" in name.split("/")]
     assert planned_bytes(70, (3, 3), (8, 8)) == sum(map(len, shards))

@@ -44,7 +44,7 @@ def finetune(
     A run that was stopped goes on when the same command is given again. With --map the network is mapped
     before and after, and OUTPUT/change says what changed.
     """
-    opt.check_output(output)
+    opt.check_whole(output)
     if data is None and (photographs is not None or fit_changes or subject is not None):
         raise DataError("--photographs, --subject and --fit-set are for mappings; give --map SUBJECT as well")
     chosen = {"per_class": per_class, "steps": steps, "seed": seed, **opt.parse_changes(changes)}

@@ -137,7 +137,7 @@ def print_scores(mapping: "ft.Mapping") -> None:
 
 
 def _check_mapping(output: Path, overwrite: bool) -> None:
-    opt.check_output(output)
+    opt.check_whole(output)
     if not output.exists() or (output.is_dir() and not any(output.iterdir())):
         return
     if not (output / "provenance.json").is_file() or not (output / "dataset.zarr").is_dir():

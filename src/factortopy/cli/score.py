@@ -85,7 +85,7 @@ def score(
         raise DataError("--tokens, --photographs, --split and --draw are for orders of ROIs; give --order all as well")
     for path in (output, draw):
         if path is not None:
-            opt.check_output(path)
+            opt.check_whole(path)
     loaded = [ft.Mapping.load(folder) for folder in mappings]
     if orders is not None:
         distances = read_distances(loaded, tokens or [], photographs, split, seed, not quiet)

@@ -109,7 +109,7 @@ def export_file(
         raise DataError("--like is the grid of --maps nifti; weights have none")
     if output.exists() and not overwrite:
         raise DataError(f"{output} exists; choose another name or give --overwrite")
-    opt.check_output(output)
+    opt.check_whole(output)
     loaded = ft.Mapping.load(mapping)
     if maps is None:
         _export_weights(loaded, output, quiet)

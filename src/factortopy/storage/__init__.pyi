@@ -23,6 +23,7 @@ from .files import read_ahead as read_ahead
 from .files import read_text as read_text
 from .files import reading as reading
 from .files import remove as remove
+from .files import replaceable as replaceable
 from .files import sha256_array as sha256_array
 from .files import sha256_file as sha256_file
 from .files import sha256_text as sha256_text

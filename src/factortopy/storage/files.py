@@ -112,7 +112,7 @@ def atomic_path(path: Path_, *, sign: str | None = None) -> Iterator[Path]:
     """Give a temporary sibling of ``path`` (file or folder) to write to; move it into place on success.
 
     On any error, Ctrl-C included, the sibling is removed and what stood at ``path`` is untouched. A file
-    replaces a file and a folder a folder, never one the other.
+    replaces a file and a folder a folder, never one the other. A link stays: what it leads to is replaced.
 
     Args:
         path: what to write.
@@ -125,15 +125,29 @@ def atomic_path(path: Path_, *, sign: str | None = None) -> Iterator[Path]:
     path = Path(path)
     if sign and path.is_dir() and any(path.iterdir()) and not (path / sign).exists():
         raise DataError.of(path, f"holds something else (no {sign} in it); choose another folder")
-    sibling = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.partial")
+    target = replaceable(path)
+    sibling = target.with_name(f".{target.name}.{uuid.uuid4().hex[:8]}.partial")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        target.parent.mkdir(parents=True, exist_ok=True)
         yield sibling
-        _replace(sibling, path)
+        _replace(sibling, target)
     except OSError as error:
         raise DataError(f"cannot write {path}: {error.strerror or error}", path=path) from error
     finally:
         remove(sibling)
+
+
+def replaceable(path: Path_) -> Path:
+    """Where a path leads, links followed, if what stands there can be moved aside for a new whole.
+
+    Raises:
+        DataError: if it is the current folder, given without a name, or a mount point.
+    """
+    path, target = Path(path), Path(os.path.realpath(path))
+    if not path.name or target.is_mount():
+        fault = "a mount point or the current folder cannot be replaced as a whole; give a folder in it"
+        raise DataError(f"cannot write {path}: {fault}", path=path)
+    return target
 
 
 def _replace(source: Path, target: Path) -> None:
@@ -206,8 +220,8 @@ def check_writable(folder: Path_) -> Path:
 
 
 def standing_folder(path: Path_) -> Path:
-    """The path itself if it is there, else the nearest of its parents that is."""
-    path = Path(path).absolute()
+    """Where the path leads, links followed, if that is there, else the nearest of its parents that is."""
+    path = Path(os.path.realpath(path))
     return next(folder for folder in (path, *path.parents) if folder.exists())
 
 

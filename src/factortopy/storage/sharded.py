@@ -2,6 +2,7 @@
 
 import glob
 import json
+import os
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -14,7 +15,7 @@ from filelock import FileLock, Timeout
 from zarr.codecs import Crc32cCodec
 
 from factortopy.errors import DataError
-from factortopy.storage.files import atomic_path, remove, standing_folder, write_text
+from factortopy.storage.files import atomic_path, remove, replaceable, standing_folder, write_text
 from factortopy.storage.formats import check_format
 
 MARKER = "completed.json"
@@ -119,7 +120,8 @@ class ShardedStore:
         if self.path.exists() and not self.path.is_dir():
             raise DataError.of(self.path, f"is a file; give a folder for the {self.noun}")
         if not self.path.is_dir() or not any(self.path.iterdir()):
-            self._sweep(self.path.absolute().parent, f".{glob.escape(self.path.name)}.*")
+            target = replaceable(self.path)
+            self._sweep(target.parent, f".{glob.escape(target.name)}.*")
             with atomic_path(self.path) as temporary:
                 attributes = {"format": self.format, **identity, **facts}
                 layouts = {**arrays, **{name: {"data": values} for name, values in (kept or {}).items()}}
@@ -172,7 +174,8 @@ class ShardedStore:
     @contextmanager
     def only_writer(self) -> Iterator[None]:
         """Hold the right to write; the lock, a hidden file beside the folder, falls when its process dies."""
-        file = self.path.absolute().with_name(f".{self.path.name}.lock")
+        target = Path(os.path.realpath(self.path)) if self.done else replaceable(self.path)
+        file = target.with_name(f".{target.name}.lock")
         lock = FileLock(file, timeout=0)
         try:
             file.parent.mkdir(parents=True, exist_ok=True)

@@ -1,6 +1,7 @@
 """Options and checks that several commands share."""
 
 import json
+import os
 import tempfile
 from collections.abc import Collection
 from pathlib import Path
@@ -85,7 +86,7 @@ def check_output(path: Path) -> None:
     Raises:
         DataError: if the nearest folder that exists above it cannot be written.
     """
-    above = next(parent for parent in path.absolute().parents if parent.exists())
+    above = next(parent for parent in Path(os.path.realpath(path)).parents if parent.exists())
     if not above.is_dir():
         raise DataError(f"cannot write {path}: {above} is a file and no folder; choose another place")
     try:
@@ -94,6 +95,16 @@ def check_output(path: Path) -> None:
     except OSError as error:
         reason = f"{error.strerror} in {above}; choose another place or allow writing"
         raise DataError(f"cannot write {path}: {reason}") from error
+
+
+def check_whole(path: Path) -> None:
+    """Prove before long work that a folder can be made at ``path``, or the one there replaced.
+
+    Raises:
+        DataError: if not.
+    """
+    check_output(path)
+    ft.storage.replaceable(path)
 
 
 def check_new(path: Path) -> None:
