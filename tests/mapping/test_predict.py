@@ -109,6 +109,10 @@ def test_a_stopped_run_goes_on_where_it_was(mapping, images, tmp_path):
     np.testing.assert_allclose(responses.read(), whole, rtol=1e-5, atol=1e-4)
     stored = zarr.open_group(tmp_path / "out.zarr", mode="r")
     np.testing.assert_array_equal(stored["responses"][:], responses.read())
+    mask = np.arange(len(whole)) % 3 == 1
+    np.testing.assert_array_equal(responses.read(mask), stored["responses"][:][mask])
+    with pytest.raises(DataError, match="image indices"):
+        responses.read([1.9])
     assert stored.attrs["units"] == "training responses"
     assert stored.attrs["image_ids"] == list(images.ids)
 

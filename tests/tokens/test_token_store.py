@@ -80,10 +80,16 @@ def test_rows_are_read_in_any_order_however_the_chunks_lie(tmp_path, threads):
             np.testing.assert_array_equal(found, array[np.asarray(rows)])
 
 
-@pytest.mark.parametrize("indices", [[], [70], [-1]])
+@pytest.mark.parametrize("indices", [[], [70], [-1], [1.9], ["1"], 3, [[0, 1]], [True, False], np.zeros(70, bool)])
 def test_index_out_of_range(whole, indices):
     with pytest.raises(DataError, match="0 to 69"):
         whole.read(indices)
+
+
+def test_a_mask_chooses_the_images_where_it_is_true(whole):
+    mask = np.isin(np.arange(70), [5, 9, 69])
+    np.testing.assert_array_equal(whole.read(mask).local[0], whole.read().local[0][[5, 9, 69]])
+    assert len(whole.read(mask.tolist())) == 3
 
 
 def test_complete_store_is_not_computed_again(tmp_path):

@@ -75,7 +75,7 @@ class _MeanTokens(TokenStore):
         self.grid, self.basis = (1, 1), None
         self._store = store
 
-    def read(self, indices: Sequence[int] | None = None) -> Tokens:
+    def read(self, indices: Sequence[int] | np.ndarray | None = None) -> Tokens:
         """Tokens of some images; see :meth:`TokenStore.read`."""
         tokens = self._store.read(indices)
         local = (layer.float().mean(dim=(2, 3), keepdim=True).half() for layer in tokens.local)

@@ -18,6 +18,7 @@ from factortopy.storage import (
     ShardedStore,
     atomic_path,
     read_rows,
+    row_numbers,
     shard_bytes,
     shard_path,
     write_shard,
@@ -118,17 +119,17 @@ class Predictions:
         """Number of images."""
         return len(self.image_ids)
 
-    def read(self, rows: Sequence[int] | None = None) -> Float[np.ndarray, "image voxel"]:
-        """Responses to some images, by number from 0, in the order given; to all if None.
+    def read(self, rows: Sequence[int] | np.ndarray | None = None) -> Float[np.ndarray, "image voxel"]:
+        """Responses to some images, by number from 0 in the order given or by a mask over all; to all if None.
 
         Raises:
-            DataError: if the group was changed on disk.
+            DataError: if an index is no whole number or out of range, or the group was changed on disk.
         """
-        wanted = range(len(self)) if rows is None else rows
+        wanted = row_numbers(rows, len(self), self.values if isinstance(self.values, Path) else None)
         if isinstance(self.values, Path):
             array = RowArray(self.values / RESPONSES, (self.mapping.dataset.sizes["voxel"],), "<f4")
             return read_rows([array], wanted)[0]
-        return self.values if rows is None else self.values[list(wanted)]
+        return self.values if rows is None else self.values[wanted]
 
     def blocks(self) -> Iterator[Float[np.ndarray, "image voxel"]]:
         """All responses in order, some images at a time."""

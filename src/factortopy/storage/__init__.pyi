@@ -35,6 +35,7 @@ from .sharded import ShardedStore as ShardedStore
 from .shards import SHARD_IMAGES as SHARD_IMAGES
 from .shards import RowArray as RowArray
 from .shards import read_rows as read_rows
+from .shards import row_numbers as row_numbers
 from .shards import shard_bytes as shard_bytes
 from .shards import shard_path as shard_path
 from .shards import write_shard as write_shard

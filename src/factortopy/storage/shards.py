@@ -116,6 +116,27 @@ def read_rows(
     return read
 
 
+def row_numbers(rows: Sequence[int] | np.ndarray | None, count: int, path: Path | None) -> Int[np.ndarray, "some"]:
+    """Numbers of some of ``count`` images: as given, where a mask over all is true, or all if None.
+
+    Args:
+        rows: numbers from 0, or a mask.
+        count: of all images.
+        path: of the store that has them, for the error message; None if they are in memory.
+
+    Raises:
+        DataError: if there is none, or one is no whole number or out of range.
+    """
+    numbers = np.arange(count) if rows is None else np.asarray(rows)
+    if numbers.dtype == bool and numbers.shape == (count,):
+        numbers = np.flatnonzero(numbers)
+    whole = numbers.ndim == 1 and numbers.size > 0 and numbers.dtype.kind in "iu"
+    if not whole or numbers.min() < 0 or numbers.max() >= count:
+        fault = f"image indices must be one or more of 0 to {count - 1}{f', as {path} has' if path else ''}"
+        raise DataError(fault, path=path)
+    return numbers
+
+
 def _read_shard(
     path: Path, rows: Int[np.ndarray, "some"], out: Shaped[np.ndarray, "image ..."], places: Int[np.ndarray, "some"]
 ) -> None:

@@ -27,7 +27,7 @@ from torch import Tensor
 from factortopy.errors import DataError, first_line
 from factortopy.images import default_workers
 from factortopy.networks import Preprocessing, Tokens
-from factortopy.storage import RowArray, ShardedStore, read_rows, shard_bytes
+from factortopy.storage import RowArray, ShardedStore, read_rows, row_numbers, shard_bytes
 from factortopy.tokens.components import KINDS, TokenBasis
 
 DIGESTS = "image_sha256"
@@ -137,30 +137,26 @@ class TokenStore:
         """Number of images."""
         return len(self.image_ids)
 
-    def read(self, indices: Sequence[int] | None = None) -> Tokens:
+    def read(self, indices: Sequence[int] | np.ndarray | None = None) -> Tokens:
         """Tokens of some images, in the order given; of all if None.
 
         Those of a reduced store are made of their components again: channels are the network's own.
 
         Args:
-            indices: of the images in ``image_ids``, from 0; in any order, repeats allowed.
+            indices: of the images in ``image_ids``, from 0; in any order, repeats allowed. Or a mask over all images.
 
         Returns:
             float16 tokens on the CPU.
 
         Raises:
-            DataError: if an index is out of range, or the store is damaged.
+            DataError: if an index is no whole number or out of range, or the store is damaged.
         """
         kept = self.read_stored(indices)
         return kept if self.basis is None else self.basis.restore(kept)
 
-    def read_stored(self, indices: Sequence[int] | None = None) -> Tokens:
+    def read_stored(self, indices: Sequence[int] | np.ndarray | None = None) -> Tokens:
         """As :meth:`read`, but what is on disk: of a reduced store, components of ``basis`` in place of channels."""
-        wanted = None if indices is None else np.asarray(indices, dtype=np.int64)
-        if wanted is not None and (wanted.size == 0 or wanted.min() < 0 or wanted.max() >= len(self)):
-            fault = f"image indices must be one or more of 0 to {len(self) - 1}, as the store {self.path} has"
-            raise DataError(fault, path=self.path)
-        rows = np.arange(len(self)) if wanted is None else wanted
+        rows = row_numbers(indices, len(self), self.path)
         items = item_shapes(self.layers, self.channels, self.grid, self.basis)
         arrays = [RowArray(self.path / name, item, "<f2") for name, item in items.items()]
         parts: list[Tensor] = []
