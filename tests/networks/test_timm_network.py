@@ -1,5 +1,7 @@
 """timm networks: the same contract for transformers, convolutional and hierarchical networks."""
 
+from functools import reduce
+
 import numpy as np
 import pytest
 import timm
@@ -10,7 +12,7 @@ from factortopy.errors import DataError, ShapeError, UnavailableError, UnknownNa
 from factortopy.images import sample_views
 from factortopy.machine import choose_device, choose_precision
 from factortopy.networks import Tokens, describe, load_network
-from factortopy.networks.adapters.timm import TimmNetwork
+from factortopy.networks.adapters.timm import TimmNetwork, build_timm
 from factortopy.networks.weights.remote import HubFile
 
 
@@ -179,6 +181,43 @@ def test_local_weights_that_do_not_fit(tmp_path):
         load_network("test_vit", weights=save(missing, tmp_path / "missing.pth"))
     with pytest.raises(DataError, match="surplus"):
         load_network("test_vit", weights=save(state | {"surplus": torch.zeros(1)}, tmp_path / "more.pth"))
+
+
+OPENAI = {
+    "patch_embed.proj": "conv1",
+    "blocks.": "transformer.resblocks.",
+    "norm_pre": "ln_pre",
+    "norm1": "ln_1",
+    "norm2": "ln_2",
+    "norm.": "ln_post.",
+    "attn.qkv.": "attn.in_proj_",
+    "attn.proj": "attn.out_proj",
+    "mlp.fc1": "mlp.c_fc",
+    "mlp.fc2": "mlp.c_proj",
+}
+
+
+def as_openai(state):
+    """A state dict under the names of OpenAI's CLIP."""
+    positions, token = state.pop("pos_embed")[0], state.pop("cls_token")[0, 0]
+    renamed = {"visual.class_embedding": token, "visual.positional_embedding": positions}
+    for name, value in state.items():
+        theirs = reduce(lambda text, pair: text.replace(*pair), OPENAI.items(), name)
+        renamed[f"visual.{theirs}"] = value
+    return renamed
+
+
+@pytest.mark.parametrize("release", ["timm", "prefixed", "OpenAI"])
+def test_weights_of_another_patch_size_are_refused(release):
+    """timm resamples them, and their positions, in silence."""
+    small = {"embed_dim": 32, "depth": 1, "num_heads": 2, "num_classes": 0}
+    names = {size: f"vit_base_patch{size}_clip_224.openai" for size in (32, 16)}
+    state = timm.create_model(names[32], **small).state_dict()
+    prefix = "module." if release == "prefixed" else ""
+    state = as_openai(state) if release == "OpenAI" else {prefix + name: value for name, value in state.items()}
+    assert build_timm(names[32], dict(state), **small) is not None
+    with pytest.raises(DataError, match=r"\.weight is \(32, 3, 32, 32\) for \(32, 3, 16, 16\)"):
+        build_timm(names[16], dict(state), **small)
 
 
 def test_unreadable_weights(tmp_path):

@@ -14,7 +14,7 @@ from factortopy.networks.network import Network
 from factortopy.networks.preprocessing import Preprocessing
 from factortopy.networks.reading.layered import LayeredNetwork, choose_layers
 from factortopy.networks.reading.outputs import MapAndExtras, without_extras
-from factortopy.networks.weights.matching import find_prefix, load_fitting
+from factortopy.networks.weights.matching import find_prefix, load_fitting, refuse_misfits
 from factortopy.networks.weights.remote import HubFile
 from factortopy.networks.zoo import list_networks
 
@@ -117,6 +117,22 @@ def build_timm(name: str, weights: Mapping[str, Tensor] | None, seed: int = 0, *
     """
     if weights is None:
         return _create(name, seed, options)
+    model = _with_weights(name, weights, seed, options)
+    # timm resamples patches of another size, which with positions of another grid are another network.
+    own = {key: value.shape for key, value in model.named_parameters() if "patch_embed" in key and value.ndim == 4}
+    kernels = {key: value.shape for key, value in weights.items() if value.ndim == 4}
+    differ = [
+        f"{other} is {tuple(given)} for {tuple(shape)}"
+        for shape in own.values()
+        for other, given in kernels.items()
+        if shape not in kernels.values() and given[:2] == shape[:2]
+    ]
+    refuse_misfits(name, {"of another shape": differ})
+    return model
+
+
+def _with_weights(name: str, weights: Mapping[str, Tensor], seed: int, options: dict[str, Any]) -> nn.Module:
+    """Under timm's names, those of the original release, or with a prefix before them."""
     try:
         return _create(name, seed, options, weights)
     # Whatever timm's own renaming raises of names and shapes that it does not expect
