@@ -1,17 +1,20 @@
 """Fine-tuned networks of all libraries are read again with the tokens they had; a real one learns."""
 
+import json
 from dataclasses import replace
 
 import pytest
 import torch
 import transformers
 from small_network import coloured_images
+from typer.testing import CliRunner
 
 from factortopy.baselines import extract_untrained
+from factortopy.cli import app
 from factortopy.errors import DataError, UnavailableError
 from factortopy.finetuning import finetune, labelled_digits
 from factortopy.images import sample_views
-from factortopy.networks import authors_preprocessing, load_network, read_weights
+from factortopy.networks import authors_preprocessing, load_network, network_skeleton, read_weights
 from factortopy.networks.adapters.open_clip import OPEN_CLIP
 from factortopy.networks.adapters.timm import TimmNetwork
 from factortopy.networks.adapters.transformers import create_from_config
@@ -55,6 +58,15 @@ def test_a_network_is_read_with_the_preprocessing_it_was_fine_tuned_with(tmp_pat
     tune(network, tmp_path / "out")
     again = load_network(str(tmp_path / "out"), device="cpu")
     assert again.preprocessing == network.preprocessing == authors_preprocessing((160, 160))
+    skeleton = network_skeleton(str(tmp_path / "out"))
+    assert (skeleton.name, skeleton.preprocessing) == (again.name, again.preprocessing)
+    control = load_network(str(tmp_path / "out"), untrained=True, device="cpu")
+    assert (control.name, control.preprocessing) == ("timm/test_vit-untrained-0", again.preprocessing)
+    given = load_network(str(tmp_path / "out"), weights=tmp_path / "out" / "weights.safetensors", device="cpu")
+    assert (given.name, given.preprocessing) == ("timm/test_vit-from-weights", again.preprocessing)
+    shown = CliRunner().invoke(app, ["networks", str(tmp_path / "out"), "--json"])
+    assert json.loads(shown.stdout)["weights"] == "in the folder"
+    assert json.loads(shown.stdout)["preprocessing"]["interpolation"] == "bilinear"
 
 
 def test_tokens_say_what_the_network_is_built_as(tmp_path):

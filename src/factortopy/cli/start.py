@@ -161,7 +161,9 @@ def _describe(name: str, device: str | None) -> dict[str, Any]:
     for fact in ("description", "pretrained", "weights_hash"):
         del facts[fact]
     entry = ft.networks.find_entry(name)
-    listed = {"description": f"{name}, by its source", "licence": "see its source", "weights": "hub"}
+    tuned = (Path(name) / ft.networks.FINETUNED_WEIGHTS).is_file()
+    weights = "in the folder" if tuned else "hub"
+    listed = {"description": f"{name}, by its source", "licence": "see its source", "weights": weights}
     if entry is not None:
         listed = {**asdict(entry), "weights": entry.weights}
         listed["description"] = f"{entry.group}, {entry.description}"

@@ -82,14 +82,13 @@ def load_network(
         raise DataError(f"{', '.join(module_options)}: these are for modules; {name!r} has its own")
     tuned = find_finetuned(name) if find_entry(name) is None else None
     family, source, entry = _find(tuned.architecture if tuned else name)
-    if tuned and not untrained and weights is None:
-        weights = tuned.weights
-    else:
-        tuned = None
-    network = family.load(source, entry, Wanted(layers, untrained, seed, weights, progress))
-    if tuned:
-        network.name, network.description = tuned.name, f"{tuned.description}; {source}"
+    as_tuned = tuned if not untrained and weights is None else None
+    file = as_tuned.weights if as_tuned else weights
+    network = family.load(source, entry, Wanted(layers, untrained, seed, file, progress))
+    if as_tuned:
+        network.name, network.description = as_tuned.name, f"{as_tuned.description}; {source}"
     network.architecture = entry.name if entry else str(source)
+    # Whatever weights stand in for the fine-tuned ones, photographs are shown as to these.
     tuned_with = Preprocessing.from_dict(tuned.preprocessing) if tuned else None
     return shown(network, preprocessing or tuned_with).to(target)
 
@@ -112,6 +111,9 @@ def network_skeleton(name: str, layers: Sequence[str] | None = None) -> Network:
         # Some builders compute sizes in tensors, which have no values there.
         network = family.skeleton(source, entry, layers)
     network.architecture = entry.name if entry else str(source)
+    if tuned:
+        network.name = tuned.name
+        network = shown(network, Preprocessing.from_dict(tuned.preprocessing))
     return network.to("meta")
 
 
