@@ -1,5 +1,6 @@
 """What all tests share."""
 
+import resource
 import signal
 from contextlib import contextmanager
 
@@ -22,6 +23,22 @@ settings.load_profile("same")
 
 class Late(BaseException):
     """A reader took too long; no reader may catch it."""
+
+
+@pytest.fixture
+def full_disk():
+    """``with full_disk()``: files may have 2 kB, and whatever writes more is told by the system that it cannot."""
+
+    @contextmanager
+    def limited():
+        soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (2048, hard))
+        try:
+            yield
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+    return limited
 
 
 @pytest.fixture

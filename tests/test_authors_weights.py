@@ -234,7 +234,7 @@ def test_weights_of_odd_shapes_end_in_one_line(authors, subject, tmp_path, name,
 
 
 @pytest.mark.parametrize("suffix", [".pth", ".safetensors"])
-def test_a_file_of_the_authors_becomes_a_mapping_and_back(authors, subject, suffix, tmp_path):
+def test_a_file_of_the_authors_becomes_a_mapping_and_back(authors, subject, suffix, tmp_path, full_disk):
     file, again = tmp_path / f"weights{suffix}", tmp_path / f"again{suffix}"
     state = {name: value.clone() for name, value in authors.state_dict().items()}
     save_file(state, file) if suffix == ".safetensors" else torch.save(state, file)
@@ -243,6 +243,10 @@ def test_a_file_of_the_authors_becomes_a_mapping_and_back(authors, subject, suff
     result = run(*words, "--coordinates", tmp_path / "coordinates.npy")
     assert result.exit_code == 0, result.stderr
     assert Mapping.load(tmp_path / "mapping").dataset.attrs["network"] == NAME
+    with full_disk():
+        result = run("weights", "export", tmp_path / "mapping", again)
+    assert (result.exit_code, len(result.stderr.splitlines())) == (2, 1), result.exception
+    assert f"cannot write {again}: " in result.stderr
     assert run("weights", "export", tmp_path / "mapping", again).exit_code == 0
     if suffix == ".pth":
         written = torch.load(again, weights_only=True)

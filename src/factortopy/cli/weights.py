@@ -122,11 +122,15 @@ def export_file(
 def _export_weights(mapping: "ft.Mapping", file: Path, quiet: bool) -> None:
     import numpy as np
     import torch
-    from safetensors.torch import save_file
 
     state = {name: value.contiguous() for name, value in ft.exchange.export_weights(mapping).items()}
     with ft.storage.atomic_path(file) as temporary:
-        (save_file if file.suffix == ".safetensors" else torch.save)(state, temporary)
+        if file.suffix == ".safetensors":
+            ft.storage.write_tensors(temporary, state)
+        else:
+            # PyTorch says what hinders it only where Python writes.
+            with temporary.open("wb") as opened:
+                torch.save(state, opened)
     if quiet:
         return
     typer.echo(f"Weights of {len(state['bias']):,} voxels: {file}")

@@ -10,7 +10,6 @@ from typing import Any
 import pandas
 import tomli_w
 import torch
-from safetensors.torch import save_file
 
 from factortopy.errors import DataError
 from factortopy.finetuning.labelled import LabelledImages
@@ -24,9 +23,9 @@ from factortopy.storage import (
     check_writable,
     read_text,
     remove,
-    separate,
     sha256_text,
     write_table,
+    write_tensors,
 )
 
 TIMED_STEPS = 3
@@ -183,8 +182,8 @@ def _write(output: Path, trainer: Trainer, made_of: dict[str, Any], identity: st
     history = pandas.DataFrame({name: record["training"][key] for name, key in columns.items()})
     with atomic_path(output, sign=FINETUNED_WEIGHTS) as folder:
         folder.mkdir()
-        save_file(separate(network.module.state_dict()), folder / FINETUNED_WEIGHTS)
-        save_file(separate(trainer.model.linear.state_dict()), folder / CLASSIFIER)
+        write_tensors(folder / FINETUNED_WEIGHTS, network.module.state_dict())
+        write_tensors(folder / CLASSIFIER, trainer.model.linear.state_dict())
         (folder / FINETUNED_SETTINGS).write_text(tomli_w.dumps(text), encoding="utf-8")
         write_table(folder / HISTORY, history)
         (folder / PROVENANCE).write_text(json.dumps(record, indent=2, sort_keys=True), encoding="utf-8")

