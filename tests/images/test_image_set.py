@@ -59,6 +59,20 @@ def test_truncated_image_is_named(tmp_path):
         images_from_folder(tmp_path).image(0)
 
 
+@pytest.mark.parametrize("ending", ["jpg", "png"])
+def test_a_loader_of_files_that_are_not_read_yet(tmp_path, ending):
+    """``Image.open`` reads the head alone."""
+    for name in ("a", "b", "c"):
+        noise = np.random.default_rng(0).integers(0, 255, (64, 64, 3), dtype=np.uint8)
+        Image.fromarray(noise).save(tmp_path / f"{name}.{ending}")
+    broken = tmp_path / f"b.{ending}"
+    broken.write_bytes(broken.read_bytes()[: broken.stat().st_size // 2])
+    images = ImageSet("own", ("a", "b", "c"), lambda name: Image.open(tmp_path / f"{name}.{ending}"))
+    assert list(leave_out_broken(images, progress=False).left_out) == ["b"]
+    with pytest.raises(DataError, match="cannot use image 'b'"):
+        images.pixels(1)
+
+
 def test_empty_and_missing_folder(tmp_path):
     with pytest.raises(DataError, match="no images"):
         images_from_folder(tmp_path)

@@ -201,6 +201,16 @@ def test_16_bit_colours_are_scaled():
         np.testing.assert_allclose(found.reshape(-1, 3), deep.reshape(-1, 3) / 257, atol=1)
 
 
+@pytest.mark.parametrize("byteorder", ["<", ">"])
+def test_16_bit_colours_that_lie_apart_are_scaled_or_refused(byteorder):
+    options = {"photometric": "rgb", "planarconfig": "separate", "byteorder": byteorder}
+    deep, apart = COLOURS.astype(np.uint16) * 257, COLOURS.transpose(2, 0, 1)
+    with pytest.raises(DataError, match="lie apart"):
+        pixels(tiff(deep.transpose(2, 0, 1), **options))
+    np.testing.assert_array_equal(pixels(tiff(deep.transpose(2, 0, 1), compression="zlib", **options)), COLOURS)
+    np.testing.assert_array_equal(pixels(tiff(apart, **options)), COLOURS)
+
+
 @pytest.mark.parametrize("kind", ["f4", "i4", "u4", "i2", "i1", "f8"])
 def test_greys_of_unknown_range_are_refused(kind):
     with pytest.raises(DataError, match=r"cannot read image x\.png"):

@@ -55,6 +55,24 @@ def test_pixels_are_those_of_pillow(picture, mode, options):
     assert np.abs(found.astype(int) - expected).max() <= LEVELS
 
 
+@pytest.mark.parametrize("fill", [1, 3])
+def test_fill_before_any_marker_is_no_end(picture, fill, tmp_path):
+    """ITU-T T.81, B.1.1.2: any marker may be preceded by any number of bytes 0xFF."""
+    content, place = jpeg(picture, comment=b"a comment"), 2
+    expected = np.asarray(Image.open(BytesIO(content)))
+    while content[place + 1] != 0xDA:
+        filled = content[:place] + b"\xff" * fill + content[place:]
+        (tmp_path / "filled.jpg").write_bytes(filled)
+        np.testing.assert_array_equal(read_image(tmp_path / "filled.jpg"), expected)
+        (tmp_path / "filled.jpg").write_bytes(filled[: len(filled) // 2] + bytes(len(filled) // 2))
+        with pytest.raises(DataError, match="broke off"):
+            read_image(tmp_path / "filled.jpg")
+        place += 2 + int.from_bytes(content[place + 2 : place + 4])
+    (tmp_path / "filled.jpg").write_bytes(content[:place] + b"\xff" * 9)
+    with pytest.raises(DataError, match=r"filled\.jpg"):
+        read_image(tmp_path / "filled.jpg")
+
+
 def test_what_asks_for_more_is_left_to_pillow(picture):
     plain = jpeg(picture)
     others = {

@@ -75,8 +75,10 @@ def _asks_nothing(code: int, segment: bytes) -> bool:
 def has_end(content: bytes) -> bool:
     """Whether a JPEG's own scan ends: a thumbnail before it has an end of its own."""
     place = 2
-    while content[place : place + 1] == b"\xff" and content[place + 1] != SCAN:
-        place += 2 + int.from_bytes(content[place + 2 : place + 4])
+    while content[place : place + 1] == b"\xff" and content[place + 1 : place + 2] != bytes([SCAN]):
+        # Any number of 0xFF may fill the place before a marker.
+        filled = content[place + 1 : place + 2] == b"\xff"
+        place += 1 if filled else 2 + int.from_bytes(content[place + 2 : place + 4])
     return content.find(b"\xff\xd9", place) >= 0
 
 

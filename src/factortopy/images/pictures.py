@@ -29,8 +29,8 @@ TURNS = {
     8: Image.Transpose.ROTATE_90,
 }
 """What turns a picture upright, by its EXIF orientation; all other numbers are reserved and shown as stored."""
-PHOTOMETRIC, BITS, SAMPLE_FORMAT = 262, 258, 339
-"""Tags of TIFF: whether 0 is white, bits of a sample, and whether it is unsigned (1)."""
+PHOTOMETRIC, BITS, SAMPLE_FORMAT, PLANES = 262, 258, 339, 284
+"""Tags of TIFF: whether 0 is white, bits of a sample, whether it is unsigned (1), and whether colours lie apart (2)."""
 Picture: TypeAlias = Image.Image | UInt8[np.ndarray, "H W 3"]
 """A picture of Pillow's, or its pixels."""
 
@@ -116,6 +116,7 @@ def rgb_of(image: Any, name: str) -> Image.Image:
     if not isinstance(image, Image.Image):
         raise DataError(f"the loader gives {type(image).__name__} for image {name!r}; it must give a PIL.Image")
     try:
+        image.load()  # what Pillow has opened may not be read yet
         return image if image.mode == "RGB" and not image.has_transparency_data else _plain(image)
     except Exception as error:
         raise DataError(f"cannot use image {name!r}: {_reason(error)}") from error
@@ -135,6 +136,11 @@ def _check_whole(image: Image.Image, content: bytes) -> None:
     unended = image.format in ("JPEG", "MPO") and not has_end(content)
     if unended or (image.format == "WEBP" and content.endswith(bytes(64))):
         raise DataError("it has no end, or zeros in place of it: the download broke off")
+    if image.format == "TIFF" and image.tile and image.tile[0][0] == "raw":  # type: ignore[attr-defined]
+        tags: Any = image.tag_v2  # type: ignore[attr-defined]
+        # Pillow reads each of these bytes as a colour.
+        if tags.get(PLANES) == 2 and tags.get(BITS, (1,))[0] > 8:
+            raise DataError("its colours of 16 bits lie apart and uncompressed; save it with 8 bits or compressed")
 
 
 def _turn(image: Image.Image) -> Image.Transpose | None:
