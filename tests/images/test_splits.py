@@ -1,12 +1,14 @@
 """Splits: nothing on two sides, groups whole, fractions met."""
 
+import json
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from factortopy.errors import DataError
-from factortopy.images import Split, split_as_authors, split_folds, split_images
+from factortopy.images import Split, read_split, split_as_authors, split_folds, split_images, split_with_test
 
 
 def ids(count):
@@ -36,6 +38,25 @@ def test_the_authors_split():
         Split(("a",), ("b", "c"), ("c",), tests_validation=True)
     with pytest.raises(DataError, match="cannot be split"):
         split_as_authors(["a", "b"])
+
+
+def test_the_authors_split_is_read_again(tmp_path):
+    split = split_as_authors(ids(100))
+    (tmp_path / "split.json").write_text(json.dumps(split.to_dict()))
+    for again in (Split.from_dict(split.to_dict()), read_split(tmp_path / "split.json")):
+        assert again == split
+        assert again.tests_validation
+    with pytest.raises(DataError, match="stands on validation and again on test"):
+        Split.from_dict({"train": ["a"], "validation": ["b", "c"], "test": ["c"]})
+
+
+def test_numbers_stand_for_their_texts():
+    numbers, texts = np.arange(40), [str(number) for number in range(40)]
+    scenes = numbers // 4
+    assert split_images(numbers, scenes) == split_images(texts, [str(scene) for scene in scenes])
+    assert split_as_authors(numbers) == split_as_authors(texts)
+    assert split_folds(numbers, 3, scenes) == split_folds(texts, 3, [str(scene) for scene in scenes])
+    assert split_with_test(numbers, [7]) == split_with_test(texts, ["7"])
 
 
 def test_seed_decides():

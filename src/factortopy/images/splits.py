@@ -63,14 +63,16 @@ class Split:
         """The split that ``to_dict`` gave.
 
         Raises:
-            DataError: if a side is missing, another is there, or a side is no list of ids.
+            DataError: if a side is missing, another is there, or a side is no list of ids, or an image stands on two
+                sides, other than where all test images are the validation images (``tests_validation``).
         """
         if set(sides) != set(SIDES):
             raise DataError(f"a split has the sides {', '.join(SIDES)}; got {', '.join(sides) or 'none'}")
         for side, ids in sides.items():
             if isinstance(ids, str) or not all(isinstance(name, str) for name in ids):
                 raise DataError(f"side {side!r} of a split must be a list of image ids (texts)")
-        return cls(*(tuple(sides[side]) for side in SIDES))
+        train, validation, test = (tuple(sides[side]) for side in SIDES)
+        return cls(train, validation, test, tests_validation=bool(test) and test == validation)
 
 
 def split_images(
@@ -100,8 +102,7 @@ def split_images(
     if len(fractions) != len(SIDES) or min(fractions) <= 0 or abs(sum(fractions) - 1) > 1e-6:
         fault = f"fractions must be three positive numbers that sum to 1, got {fractions}"
         raise DataError(f"{fault}; e.g. (0.8, 0.1, 0.1)")
-    groups = ids if groups is None else groups
-    _check_ids(ids, groups)
+    ids, groups = _checked_ids(ids, groups)
     if len(set(groups)) < len(SIDES):
         fault = f"{len(ids)} images in {len(set(groups))} groups cannot stand on three sides"
         raise DataError(f"{fault}; give at least three images or groups")
@@ -129,14 +130,13 @@ def split_with_test(
         >>> split.test, len(split.validation)
         (('e',), 1)
     """
-    test_ids = set(test)
+    ids, groups = _checked_ids(ids, groups)
+    test_ids = set(map(str, test))
     unknown = test_ids - set(ids)
     if unknown or not test_ids:
         first = f" (first: {min(unknown)!r})" if unknown else ""
         fault = f"{len(unknown) or 'no'} of {len(test_ids)} test images are not among the {len(ids)} images{first}"
         raise DataError(f"{fault}; give test images that the subject saw")
-    groups = ids if groups is None else groups
-    _check_ids(ids, groups)
     seen = {group for name, group in zip(ids, groups, strict=True) if name in test_ids}
     rest = [(name, group) for name, group in zip(ids, groups, strict=True) if group not in seen]
     if len({group for _, group in rest}) < 2 or not 0 < validation < 1:
@@ -165,7 +165,7 @@ def split_as_authors(ids: Sequence[str], seed: int = 0) -> Split:
         >>> len(split.train), len(split.validation), split.tests_validation
         (9000, 841, True)
     """
-    _check_ids(ids, ids)
+    ids, _ = _checked_ids(ids)
     count = round(len(ids) * AUTHORS_TRAINING / AUTHORS_IMAGES)
     if not 0 < count < len(ids):
         raise DataError(f"{len(ids)} images cannot be split as the authors did; give 6 or more")
@@ -194,8 +194,7 @@ def split_folds(
         >>> sorted(name for fold in folds for name in fold.test)
         ['a', 'b', 'c', 'd', 'e', 'f']
     """
-    groups = ids if groups is None else groups
-    _check_ids(ids, groups)
+    ids, groups = _checked_ids(ids, groups)
     if not 2 <= folds <= len(set(groups)):
         fault = f"{len(ids)} images in {len(set(groups))} groups cannot be split in {folds} folds"
         raise DataError(f"{fault}; ask for 2 to as many folds as groups")
@@ -250,9 +249,13 @@ def _assign(sizes: dict[str, int], fractions: np.ndarray, most: int) -> list[lis
     return sides
 
 
-def _check_ids(ids: Sequence[str], groups: Sequence[str]) -> None:
+def _checked_ids(ids: Sequence[Any], groups: Sequence[Any] | None = None) -> tuple[list[str], list[str]]:
+    """Ids and groups as texts, whatever they are; each image is a group where none are given."""
+    ids = list(map(str, ids))
+    groups = ids if groups is None else list(map(str, groups))
     if len(groups) != len(ids):
         raise ShapeError(f"{len(ids)} images but {len(groups)} groups; give the group of each image")
     if len(set(ids)) != len(ids):
         fault = f"{len(ids) - len(set(ids))} image ids occur more than once"
         raise DataError(f"{fault}; split the distinct ones (distinct_image_ids): the trials of an image go with it")
+    return ids, groups
