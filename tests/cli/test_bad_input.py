@@ -153,6 +153,12 @@ def test_a_place_that_cannot_be_replaced_is_found_before_the_work(
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize("command", ["extract", "finetune"])
+def test_random_weights_are_of_no_file(run, photographs, tmp_path, command):
+    words = (command, "timm/test_vit", photographs, tmp_path / "out", "--untrained", "--weights", "nowhere.pth")
+    refused(run(*words), "--untrained", "nowhere.pth")
+
+
 def test_report_needs_a_page_last(run, mapping):
     refused(run("report", mapping, mapping), ".html")
 

@@ -106,6 +106,9 @@ CASES = {
     "transformers DINOv2 with registers": lambda: from_transformers(transformers.Dinov2WithRegistersConfig(**SMALL)),
     "transformers DINOv3": lambda: from_transformers(transformers.DINOv3ViTConfig(**SMALL, num_register_tokens=4)),
     "transformers MAE": lambda: from_transformers(transformers.ViTMAEConfig(**SMALL)),
+    "transformers Hiera": lambda: from_transformers(
+        transformers.HieraConfig(image_size=[64, 64], embed_dim=8, depths=[1] * 4, num_heads=[1, 2, 4, 8])
+    ),
     "transformers Swin": lambda: from_transformers(
         transformers.SwinConfig(
             image_size=32, patch_size=2, embed_dim=8, depths=[1, 1], num_heads=[1, 1], window_size=4
@@ -135,7 +138,7 @@ NO_CLASS |= {
     "open_clip ConvNeXt",
     "transformers SigLIP",
 }
-NO_CLASS |= {"transformers Swin", "transformers ConvNeXt", "transformers ResNet", "function"}
+NO_CLASS |= {"transformers Hiera", "transformers Swin", "transformers ConvNeXt", "transformers ResNet", "function"}
 NO_CLASS |= {"torchvision ResNet", "torchvision Swin"}
 
 

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from factortopy.cli import app
 from factortopy.errors import DataError
-from factortopy.images import ImageSet, split_images
+from factortopy.images import ImageSet, sample_views, split_images
 from factortopy.mapping import Mapping, check_tokens, load_mapped_network
 from factortopy.networks import Preprocessing, find_entry, list_networks, load_network
 from factortopy.networks.loading import shown
@@ -94,6 +94,14 @@ def test_a_mapping_says_which_and_its_network_sees_alike(stores, tmp_path):
     check_tokens(mapping, new)
     with pytest.raises(DataError, match="extract them with the same preprocessing"):
         check_tokens(mapping, own)
+
+
+def test_lists_are_as_good_as_tuples():
+    """As JSON keeps them."""
+    given = Preprocessing([32, 48], [0.4] * 3, [0.5] * 3, "bilinear", 1.0, "border", border=[1.0, 1.0, 1.0])
+    wanted = Preprocessing((32, 48), (0.4,) * 3, (0.5,) * 3, "bilinear", 1.0, "border", border=(1.0, 1.0, 1.0))
+    assert given == wanted
+    assert torch.equal(given(sample_views(1).image(0)), wanted(sample_views(1).image(0)))
 
 
 def test_what_cannot_be_shown_is_refused():

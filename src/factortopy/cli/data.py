@@ -164,6 +164,7 @@ def extract(
     Time, memory and disk are measured on some of the images and printed first.
     """
     opt.check_output(output)
+    opt.check_weights(untrained, weights)
     photographs = ft.open_images(images, array=dataset, check=not skip_broken)
     if skip_broken:
         photographs = ft.leave_out_broken(photographs, progress=not quiet)

@@ -45,6 +45,7 @@ def finetune(
     before and after, and OUTPUT/change says what changed.
     """
     opt.check_whole(output)
+    opt.check_weights(untrained, weights)
     if data is None and (photographs is not None or fit_changes or subject is not None):
         raise DataError("--photographs, --subject and --fit-set are for mappings; give --map SUBJECT as well")
     chosen = {"per_class": per_class, "steps": steps, "seed": seed, **opt.parse_changes(changes)}

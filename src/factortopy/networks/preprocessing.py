@@ -57,6 +57,9 @@ class Preprocessing:
     border: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
+        for name in ("size", "mean", "std", "border"):
+            if isinstance(getattr(self, name), list):  # as JSON keeps them; what is cached by takes tuples only
+                object.__setattr__(self, name, tuple(getattr(self, name)))
         for name, values in (("size", self.size), ("mean", self.mean), ("std", self.std)):
             count = 2 if name == "size" else 3
             if not isinstance(values, tuple | list) or len(values) != count:

@@ -80,6 +80,12 @@ def parse_changes(changes: list[str] | None, options: Collection[str] = ("recipe
     return parsed
 
 
+def check_weights(untrained: bool, weights: Path | None) -> None:
+    """Refuse a file of weights where random ones are asked for, as it would not be looked at."""
+    if untrained and weights is not None:
+        raise DataError(f"--untrained draws random weights, --weights gives those of {weights}; leave one of them out")
+
+
 def check_output(path: Path) -> None:
     """Prove before long work that ``path`` can be made, without making it.
 

@@ -57,7 +57,8 @@ class TransformersNetwork(LayeredNetwork):
     def _in_order(self, images: Float[Tensor, "B 3 H W"]) -> dict[str, Tensor]:
         """Masked autoencoders drop and shuffle patches by random numbers; rising numbers keep their order."""
         config = self._model.config
-        if not hasattr(config, "mask_ratio"):
+        # Hiera, of patches that overlap, masks in pre-training alone.
+        if not hasattr(config, "mask_ratio") or not isinstance(config.patch_size, int):
             return {}
         places = (images.shape[2] // config.patch_size) * (images.shape[3] // config.patch_size)
         return {"noise": torch.arange(places, device=images.device).expand(len(images), -1)}
