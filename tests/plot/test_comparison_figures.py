@@ -147,6 +147,18 @@ def test_lines_have_slope_b0_and_b1(comparison):
         lines(comparison, table_of([]))
 
 
+def test_a_network_without_a_slope_leaves_the_other_ones_lines_as_they_are():
+    """Nothing was found in the first network: it has no slope, and the second keeps its own line and colour."""
+    mapping, _ = fake_mapping_and_truth(split="ab" * 32)
+    nothing = np.full_like(mapping.dataset["layer_share"].values, np.nan)
+    blank = mapping.with_variables({"layer_share": (("voxel", "layer"), nothing)})
+    compared = compare([blank, mapping], labels=["blank", "found"])
+    slope = lines(compared, line_table(compared)).axes[0]
+    (dot,) = [line for line in slope.lines if line.get_marker() == "o"]
+    assert slope.get_yticklabels()[round(float(dot.get_ydata()[0]))].get_text() == "found"
+    assert to_hex(dot.get_color()) == to_hex(class_colours(2)[1])
+
+
 def test_matrices_say_correlations_and_voxels(comparison):
     found = [similarity(comparison.mappings, name, NAMES) for name in ("depth", "r2")]
     figure = similarity_matrices(comparison, found)

@@ -1,6 +1,7 @@
 """Charts of dots with limits: ranking, hierarchy lines, shared variance, baselines, what changed."""
 
 from collections.abc import Mapping as MappingType
+from collections.abc import Sequence
 from typing import Any
 
 import pandas
@@ -47,7 +48,7 @@ def ranking(
         raise DataError("these mappings have no noise ceiling, so their R² stays raw")
     name = "R² over noise ceiling" if normalised else "raw R²"
     quantity = "normalised" if normalised else "r2"
-    panels = _panels(regions, "roi", quantity, name, palette, ceiling=not normalised)
+    panels = _panels(regions, "roi", quantity, name, palette, comparison.labels, ceiling=not normalised)
     return dot_chart(
         comparison, f"Ranking of networks: {name}", panels, comparison.labels,
         source=f"{name}, {_limits(regions)}",
@@ -66,7 +67,7 @@ def lines(comparison: Comparison, table: pandas.DataFrame, *, palette: Palette =
     """
     if table.empty:
         raise DataError("these mappings have no hierarchy line: their ROIs lack V1, V2V3, OPA or EBA")
-    panels = _panels(table, "quantity", "value", "layer position", palette)
+    panels = _panels(table, "quantity", "value", "layer position", palette, comparison.labels)
     return dot_chart(
         comparison, "Hierarchy line of each network, by layer share", panels, comparison.labels,
         source=f"layer share, {_limits(table)}",
@@ -80,8 +81,9 @@ def partition(comparison: Comparison, parts: Partition, *, palette: Palette = "d
         names = ", ".join(str(network + 1) for network in subset)
         labels.append(f"unique to {names}" if len(subset) == 1 else f"shared by {names}")
     key = ", ".join(f"{number}: {label}" for number, label in enumerate(parts.labels, start=1))
+    names = list(parts.table["part"].unique())
     return dot_chart(
-        comparison, "Shared and unique variance", _panels(parts.table, "roi", "value", "R²", palette),
+        comparison, "Shared and unique variance", _panels(parts.table, "roi", "value", "R²", palette, names),
         [*labels, "all together"],
         source=f"{key} · weights from validation images, R² of test images, 95 %, ticks: halves",
     )  # fmt: skip
@@ -144,15 +146,23 @@ def change_bars(change: Change, *, palette: Palette = "default") -> Figure:
 
 
 def _panels(
-    table: pandas.DataFrame, by: str, quantity: str, axis: str, palette: Palette, *, ceiling: bool = False
+    table: pandas.DataFrame,
+    by: str,
+    quantity: str,
+    axis: str,
+    palette: Palette,
+    names: Sequence[str],
+    *,
+    ceiling: bool = False,
 ) -> list[DotPanel]:
-    """A panel for each value of a column, its rows in the table's order and each of a colour of its own."""
-    panels = []
+    """A panel for each value of a column; names, of the table's first column, have each a line and a colour."""
+    panels, colours = [], class_colours(len(names), palette)
     for name, rows in table.groupby(by, sort=False):
         records, dots = rows.to_dict("records"), []
-        for line, (row, colour) in enumerate(zip(records, class_colours(len(records), palette), strict=True)):
+        for row in records:
+            line = names.index(row[table.columns[0]])
             halves = (row["half_one"], row["half_two"]) if "half_one" in row else ()
-            dots.append(Dot(line, Estimate.in_row(row, quantity), Look(colour), halves))
+            dots.append(Dot(line, Estimate.in_row(row, quantity), Look(colours[line]), halves))
         guides = {"ceiling": (records[0]["ceiling"], CEILING)} if ceiling else None
         panels.append(DotPanel(_title(records[0]) if by == "roi" else str(name), dots, axis, guides))
     return panels
