@@ -156,6 +156,15 @@ def test_a_pointed_vertex_s_numbers_are_the_mapping_s(page, mapping):
         assert heights == pytest.approx(data["layer_share"].values[row], abs=8e-3)
 
 
+def test_an_extreme_vertex_takes_nothing_from_the_others(browser, mapping, tmp_path):
+    r2 = mapping.dataset["r2"].values.astype(np.float32)
+    r2[100] = -2_000
+    with opened(browser, write_page([mapping.with_variables({"r2": ("voxel", r2)})], tmp_path / "wild.html")) as page:
+        read = np.array(page.evaluate(f"() => Array.from({APP}.mapping.values.r2)"))
+        rows = everywhere(mapping)
+        assert np.array_equal(read.astype(np.float32), r2[rows[rows >= 0]])
+
+
 def test_a_click_pins_and_escape_lets_go(page):
     settled(page, unfold=2)
     x, y = page.evaluate(f"() => {{ const app = {APP}; return app.seen(app.mapping.vertex[50], app.views()[0]); }}")
@@ -272,6 +281,13 @@ def test_a_link_shows_the_view_again(browser, written, page):
         assert again.complaints == []
 
 
+def test_a_link_in_a_tab_that_shows_the_page_leaves_nothing_of_the_view_before(page):
+    settled(page, map="r2", unfold=2, threshold=0.4, palette="colour-blind", pinned=[5, 6])
+    page.evaluate("location.hash = '#view:map=%22space%22'")
+    page.wait_for_function(f"{APP}.store.state.map === 'space'")
+    assert settled(page) == {**page.evaluate(f"{APP}.start"), "map": "space"}
+
+
 def test_what_is_saved_can_be_read(page):
     settled(page, unfold=1)
     with page.expect_download() as saved:
@@ -322,6 +338,47 @@ def test_the_table_sorts_and_lights_a_region(page, mapping):
     assert regions == sorted(means, key=means.get, reverse=True)
     page.get_by_role("button", name="V1", exact=True).click()
     assert settled(page)["region"] == "V1"
+
+
+def with_layers(mapping, count):
+    """The mapping with so many layers of equal weights, of a network with a long name."""
+    even = np.full((mapping.dataset.sizes["voxel"], count), 1 / count)
+    names = ("layer", [f"deep.{number}" for number in range(count)])
+    data = mapping.dataset.drop_dims("layer").assign_coords(network_layer=names)
+    data = data.assign(layer=(("voxel", "layer"), even), layer_share=(("voxel", "layer"), even))
+    return replace(mapping, dataset=data.assign_attrs(network="a-network-of-many-layers-" * 5))
+
+
+def test_every_layer_of_every_mapping_can_be_slid_to(browser, mapping, tmp_path):
+    path = write_page([mapping, with_layers(mapping, 24)], tmp_path / "page.html")
+    layer = "[...document.querySelectorAll('.ft-slider')].find((one) => one.textContent.startsWith('Layer'))"
+    slid = f"() => [{layer}.querySelector('input').max, {layer}.querySelector('output').textContent]"
+    with opened(browser, path) as page:
+        for state, expected in (
+            ({"mapping": 1, "layer": 18}, ["23", "19: deep.18"]),
+            ({"mapping": 0}, ["7", "8: blocks.7"]),
+            ({"grid": True}, ["23", "19: deep.18"]),
+        ):
+            settled(page, map="one-layer", **state)
+            assert page.evaluate(slid) == expected
+        assert page.complaints == []
+
+
+def test_a_long_title_ends_before_the_mark_in_svg(browser, mapping, tmp_path):
+    path = write_page([with_layers(mapping, 3)], tmp_path / "page.html")
+    with opened(browser, path, width=700) as page:
+        with page.expect_download() as saved:
+            page.get_by_role("button", name="SVG").click()
+        drawn = Path(saved.value.path()).read_text(encoding="utf-8")
+        title, mark = page.evaluate(
+            """(drawn) => {
+                document.body.innerHTML = drawn;
+                const [title] = document.querySelectorAll('svg > text');
+                return [title.getBBox(), document.querySelector('svg > rect[rx]').getBBox()].map((b) => [b.x, b.x + b.width]);
+            }""",
+            drawn,
+        )
+        assert mark[0] - 120 < title[1] < mark[0]
 
 
 def test_several_mappings_are_linked(browser, mapping, tmp_path):

@@ -14,7 +14,16 @@ from factortopy.cortex import load_surface
 from factortopy.errors import DataError
 from factortopy.page import write_page
 from factortopy.page.codec import icosphere
-from factortopy.plot import CortexPicture, layer_colours, paint, scalar_colormap, scalar_colours, space_colours
+from factortopy.plot import (
+    CLUSTER_COLOURS,
+    CortexPicture,
+    class_colours,
+    layer_colours,
+    paint,
+    scalar_colormap,
+    scalar_colours,
+    space_colours,
+)
 
 STEPS = {"r2": 4094, "r2_low": 510, "r2_high": 510, "size": 510}
 """In which numbers are kept between their least and largest; 1022 of all others."""
@@ -126,6 +135,27 @@ def test_numbers_are_the_mapping_s(payload, shown, mapping):
         assert np.array_equal(payload.bits(header["rois"][number]["members"]), inside[rows])
 
 
+def test_an_extreme_vertex_takes_nothing_from_the_others(mapping, tmp_path):
+    """Other numbers are kept to half of what is printed, be one R² -2,000 and one layer's share 50."""
+    data, wild = mapping.dataset, {}
+    for name, extreme in {"r2": -2_000.0, "r2_low": -3_000.0, "layer_share": 50.0}.items():
+        values = data[name].values.copy()
+        values[100] = extreme
+        values[7] = np.nan
+        wild[name] = (data[name].dims, values)
+    payload = Payload(write_page([mapping.with_variables(wild)], tmp_path / "page.html"))
+    header = payload.header["mappings"][0]
+    vertices, parents = payload.voxels(header)
+    rows = rows_of(mapping, vertices, payload.vertices)
+    places = {"layer_share": header["weights"]["share"]["profile"], **header["values"]}
+    for name, (_, values) in wild.items():
+        read = payload.values(places[name], parents).reshape(len(rows), -1)
+        own = values[rows].reshape(len(rows), -1)
+        np.testing.assert_allclose(read, own, rtol=1e-6, atol=0.0005 if name == "r2" else 0.005)
+    shapes = {key for key, place in header["values"].items() if place["steps"] == 0}
+    assert shapes == {"r2", "r2_low"}  # all others take no more room
+
+
 def test_what_a_mapping_lacks_is_not_on_its_page(mapping, tmp_path):
     poor = replace(mapping, dataset=mapping.dataset.drop_vars(["ceiling", "layer_share", "size", "r2_low", "r2_high"]))
     header = Payload(write_page([poor], tmp_path / "poor.html")).header["mappings"][0]
@@ -192,6 +222,17 @@ def test_tables_of_colours_are_the_figures_to_a_255th(payload, palette):
         found = scale[np.floor(values * len(scale)).astype(int)]
         expected = scalar_colours(values, (0.0, 1.0), scalar_colormap(quantity, palette))
         assert np.abs(found - 255 * expected[:, :3]).max() <= 0.5
+
+
+def test_clusters_have_the_figures_colours_however_many(mapping, tmp_path):
+    """After the last the colours come again, lighter the more clusters there are."""
+    labels = [np.arange(mapping.dataset.sizes["voxel"]) % count + 1 for count in (25, 45)]
+    header = Payload(write_page([mapping] * 2, tmp_path / "page.html", clusters=labels)).header
+    assert [one["clusters"] for one in header["mappings"]] == [25, 45]
+    for palette, tables in header["colours"].items():
+        for count in (25, 45):
+            own = class_colours(count, palette, CLUSTER_COLOURS)[:, :3]
+            assert np.abs(grid_of(tables["classes"][str(count)]) - 255 * own).max() <= 0.5
 
 
 def grid_of(table):

@@ -5,6 +5,7 @@ import json
 import pytest
 from browser import start
 
+from factortopy.errors import DataError
 from factortopy.page import view
 
 pytest.importorskip("anywidget", reason="anywidget is not installed; it is in the extra widget")
@@ -38,6 +39,17 @@ def test_what_python_sets_is_kept_as_the_program_takes_it(mapping):
     state = json.loads(json.dumps({name: getattr(shown, name) for name in ("selected", "camera", "height", "map")}))
     assert state == {"selected": [["left", 12], ["right", 3]], "camera": {"unfold": 2}, "height": 400, "map": ""}
     assert json.loads(shown._header)["mappings"][0]["network"] == "timm/vit_test"
+
+
+@pytest.mark.parametrize("named", [("rh", 2000), ("Right", 7), 7, ("left",)])
+def test_a_vertex_of_no_hemisphere_is_one_line(mapping, named):
+    shown = view(mapping)
+    shown.selected = [("left", 12)]
+    with pytest.raises(DataError, match=r"give the hemisphere and its vertex, such as \('left', 12\)") as raised:
+        shown.selected = [("right", 3), named]
+    assert repr(named) in str(raised.value)
+    assert "\n" not in str(raised.value)
+    assert shown.selected == [("left", 12)]
 
 
 def test_selection_and_camera_go_both_ways(mapping):

@@ -28,7 +28,9 @@ function linkView(app: App): void {
     }, 400);
   });
   addEventListener("hashchange", () => {
-    if (location.hash.startsWith("#view:")) app.store.set(known(app, readHash(location.hash, app.start)));
+    if (!location.hash.startsWith("#view:")) return;
+    // What a link leaves out is as it is at first.
+    app.store.set({ ...app.start, ...known(app, readHash(location.hash, app.start)) });
   });
 }
 

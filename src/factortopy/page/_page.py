@@ -127,19 +127,20 @@ def contents(
     surface = _common_surface(mappings)
     blob = Blob()
     nothing: list[None] = [None] * len(mappings)
+    written = [
+        write_mapping(mapping, surface, blob, image, cluster)
+        for mapping, image, cluster in zip(mappings, images or nothing, clusters or nothing, strict=True)
+    ]
     content = {
         "title": _title(mappings),
         "version": package_versions(("factortopy",)).get("factortopy", "development"),
         "palette": palette,
         "fade": any(map(nothing_found, mappings)) if fade is None else fade,
         "surface": write_geometry(surface, blob),
-        "mappings": on_one_scale(
-            [
-                write_mapping(mapping, surface, blob, image, cluster)
-                for mapping, image, cluster in zip(mappings, images or nothing, clusters or nothing, strict=True)
-            ]
+        "mappings": on_one_scale(written),
+        "colours": colour_tables(
+            (len(mapping.layers) for mapping in mappings), (one["clusters"] for one in written if one["clusters"])
         ),
-        "colours": colour_tables(len(mapping.layers) for mapping in mappings),
     }
     return _as_json(content), gzip.compress(b"".join(blob.parts), 6, mtime=0)
 

@@ -103,12 +103,24 @@ class Blob:
         return place | {"count": len(numbers), "components": len(folded)}
 
     def values(
-        self, values: Float[np.ndarray, "item *rest"], parents: Int[np.ndarray, "item 2"], bits: int
+        self,
+        values: Float[np.ndarray, "item *rest"],
+        parents: Int[np.ndarray, "item 2"],
+        bits: int,
+        coarsest: float = np.inf,
     ) -> dict[str, Any]:
-        """Write numbers in so many bits between the least and the largest; 0 stands for none (NaN)."""
+        """Write numbers in so many bits between the least and the largest; 0 stands for none (NaN).
+
+        Where that is in coarser steps than ``coarsest``, as one extreme number makes them, all are written as they
+        are, four bytes each, which is said by no steps.
+        """
         finite = np.isfinite(values)
         low, high = (float(values[finite].min()), float(values[finite].max())) if finite.any() else (0.0, 0.0)
         steps = 2**bits - 2
+        if high - low > steps * coarsest:
+            columns = np.where(finite, values, np.nan).astype("<f4").reshape(len(values), -1).T
+            place = self._add(columns.tobytes()) | {"count": len(values), "components": len(columns)}
+            return place | {"low": low, "high": high, "steps": 0}
         scaled = (np.where(finite, values, low) - low) * (steps / (high - low) if high > low else 0.0)
         whole = np.where(finite, 1 + np.rint(scaled).astype(np.int64), 0)
         return self.numbers(whole, parents) | {"low": low, "high": high, "steps": steps}

@@ -21,17 +21,15 @@ CONFIDENCES = 65
 """Steps of confidence in the table of layers; between them the page mixes."""
 PLACES = 65
 """Steps of x and of y in the table of places, between which it mixes too."""
-CLASSES = 40
-"""Colours of clusters."""
 
 
-def colour_tables(counts: Iterable[int]) -> dict[str, Any]:
-    """Tables by palette; ``counts`` are the numbers of layers of the networks."""
-    different = sorted(set(counts))
-    return {palette: _tables(palette, different) for palette in get_args(Palette)}
+def colour_tables(layers: Iterable[int], clusters: Iterable[int]) -> dict[str, Any]:
+    """Tables by palette, for the numbers of layers of the networks and the numbers of clusters of their mappings."""
+    counts, classes = sorted(set(layers)), sorted(set(clusters))
+    return {palette: _tables(palette, counts, classes) for palette in get_args(Palette)}
 
 
-def _tables(palette: Palette, counts: list[int]) -> dict[str, Any]:
+def _tables(palette: Palette, counts: list[int], classes: list[int]) -> dict[str, Any]:
     confidence, place = np.linspace(0, 1, CONFIDENCES), np.linspace(-1, 1, PLACES)
     layers = {
         str(count): _table(layer_colours(*np.meshgrid(np.linspace(0, 1, count), confidence), palette))
@@ -40,7 +38,7 @@ def _tables(palette: Palette, counts: list[int]) -> dict[str, Any]:
     return {
         "layers": layers,
         "places": _table(space_colours(np.stack(np.meshgrid(place, place), axis=-1), palette)),
-        "classes": _table(class_colours(CLASSES, palette, CLUSTER_COLOURS)),
+        "classes": {str(count): _table(class_colours(count, palette, CLUSTER_COLOURS)) for count in classes},
         "scalars": {name: _scalar(name, palette) for name in get_args(Quantity)},
     }
 

@@ -19,9 +19,18 @@ from factortopy.plot import certainty, flat_sheet, label_anchor, round_up
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-BITS = {"r2": 12, "cluster": 12, "best": 12, "r2_low": 9, "r2_high": 9, "sure": 9, "size": 9, "profile": 8}
-"""Of a number of a voxel, as many as are told apart where it is printed or painted; of all others ``OTHER_BITS``."""
-OTHER_BITS = 10
+KEPT = {
+    "r2": (12, 0.001),
+    "cluster": (12, 1.0),
+    "best": (12, 1.0),
+    "r2_low": (9, 0.01),
+    "r2_high": (9, 0.01),
+    "sure": (9, 0.01),
+    "size": (9, 0.01),
+    "profile": (8, 0.01),
+}
+"""Bits of a number of a voxel, and the coarsest steps: those in which it is printed. Of all others ``OTHERS``."""
+OTHERS = (10, 0.01)
 SCALARS = ("r2", "r2_low", "r2_high", "ceiling", "scale", "scale_share", "size")
 """Variables of one number a voxel that are taken where the mapping has them."""
 WEIGHTS = {"share": "layer_share", "selector": "layer"}
@@ -47,9 +56,7 @@ def write_mapping(
     limits = _limits(scalars)
     if clusters is not None:
         scalars["cluster"] = np.where(clusters > 0, clusters, np.nan)
-    written = {
-        name: blob.values(values[voxel], parents, BITS.get(name, OTHER_BITS)) for name, values in scalars.items()
-    }
+    written = {name: blob.values(values[voxel], parents, *KEPT.get(name, OTHERS)) for name, values in scalars.items()}
     sources = {source: data[name].values for source, name in WEIGHTS.items() if name in data}
     weights = {
         # Profiles are of shares where there are some.
@@ -63,6 +70,7 @@ def write_mapping(
         "simulated": mapping.simulated,
         "token": str(attributes.get("global_token", "global")),
         "layers": list(mapping.layers),
+        "clusters": 0 if clusters is None else int(clusters.max()),
         "measured": blob.bits(everywhere),
         "values": written,
         "weights": weights,
@@ -109,7 +117,7 @@ def _weights(
     if profile:
         kept |= {"profile": chosen, "position": layer_position(chosen)}
     return {
-        **{name: blob.values(values, parents, BITS.get(name, OTHER_BITS)) for name, values in kept.items()},
+        **{name: blob.values(values, parents, *KEPT.get(name, OTHERS)) for name, values in kept.items()},
         "largest": 1.0,  # confidence at full brightness
         "highest": round_up(float(np.nanpercentile(chosen, 99.5)), least=0.1) if len(known) else 1.0,
     }

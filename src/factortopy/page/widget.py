@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from factortopy.errors import import_extra
+from factortopy.cortex import HEMISPHERES
+from factortopy.errors import DataError, import_extra
 from factortopy.mapping import Mapping
 from factortopy.page._page import contents, static
 from factortopy.plot import Palette
@@ -36,7 +37,7 @@ def view(
 
     Raises:
         MissingExtraError: if anywidget is not installed.
-        DataError: as in :func:`write_page`.
+        DataError: as in :func:`write_page`; and where ``selected`` is set to what names no hemisphere and vertex.
 
     Example:
         >>> view = ft.view(mapping)  # the last line of a cell shows it
@@ -45,6 +46,14 @@ def view(
     """
     header, numbers = contents(mappings, images, clusters, palette, fade=None)
     return _widget()(_header=header, _numbers=numbers, height=height)
+
+
+def _vertices(widget: Any, proposal: dict[str, Any]) -> list[Any]:  # noqa: ARG001
+    """What was selected, if every vertex is named as the program takes it; for traitlets."""
+    for named in proposal["value"]:
+        if not isinstance(named, list | tuple) or len(named) != 2 or named[0] not in HEMISPHERES:
+            raise DataError(f"selected holds {named!r}; give the hemisphere and its vertex, such as ('left', 12)")
+    return list(proposal["value"])
 
 
 @cache
@@ -61,6 +70,7 @@ def _widget() -> type:
         "map": traitlets.Unicode("").tag(sync=True),
         "camera": traitlets.Dict().tag(sync=True),
         "selected": traitlets.List().tag(sync=True),
+        "_vertices": traitlets.validate("selected")(_vertices),
         "__doc__": "A picture of mappings; see :func:`factortopy.view`.",
     }
     return type("View", (anywidget.AnyWidget,), traits)

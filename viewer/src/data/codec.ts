@@ -49,8 +49,14 @@ function expected(numbers: Int32Array, i: number, first: number, second: number)
   return i > 0 ? numbers[i - 1] : 0;
 }
 
+function readFloats(blob: Uint8Array, { at, count, components }: NumbersPlace): Float32Array[] {
+  const all = new Float32Array(blob.slice(at, at + 4 * count * components).buffer);
+  return Array.from({ length: components }, (_, c) => all.subarray(c * count, (c + 1) * count));
+}
+
 /** Values, component by component; NaN where there is none. */
 export function readValues(blob: Uint8Array, place: ValuesPlace, parents: Int32Array): Float32Array[] {
+  if (place.steps === 0) return readFloats(blob, place);
   const step = (place.high - place.low) / place.steps;
   return readNumbers(blob, place, parents).map((numbers) => {
     const values = new Float32Array(numbers.length);

@@ -12,6 +12,7 @@ export interface NumbersPlace extends BitsPlace {
 export interface ValuesPlace extends NumbersPlace {
   low: number;
   high: number;
+  /** Between low and high; 0 where numbers are written as they are. */
   steps: number;
 }
 
@@ -67,6 +68,8 @@ export interface MappingHeader {
   simulated: boolean;
   token: string;
   layers: string[];
+  /** How many; 0 for none. */
+  clusters: number;
   measured: BitsPlace;
   values: Record<string, ValuesPlace>;
   weights: Partial<Record<Source, WeightsHeader>>;
@@ -84,7 +87,8 @@ export interface Table {
 export interface PaletteTables {
   layers: Record<string, Table>;
   places: Table;
-  classes: Table;
+  /** By how many clusters there are. */
+  classes: Record<string, Table>;
   scalars: Record<"scale" | "score" | "difference", Table & { under: string }>;
 }
 

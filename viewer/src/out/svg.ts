@@ -11,8 +11,9 @@ import { groundOf, inkOf } from "../ui/theme";
 import { HEAD, MARGIN } from "./compose";
 
 const RATIO = 3;
-/** Width of a letter of 11 pixels, about. */
+/** Widths of a letter of 11 pixels, and of a title's, about. */
 const LETTER = 6.1;
+const TITLE_LETTER = 10;
 const FONT = "system-ui, 'DejaVu Sans', sans-serif";
 
 export function svgOf(app: App, root: HTMLElement): string {
@@ -82,7 +83,8 @@ function head(app: App, width: number, ink: { text: string; muted: string }): SV
     svg("text", { x: width - 59, y: 20, "text-anchor": "middle", "font-size": 11, "font-weight": 700, fill: "#fff" }, "SIMULATED"),
   ];
   return [
-    svg("text", { x: 14, y: 20, "font-size": 15, "font-weight": 600, fill: ink.text }, title),
+    svg("text", { x: MARGIN, y: 20, "font-size": 15, "font-weight": 600, fill: ink.text },
+      shortened(title, Math.floor((width - 2 * MARGIN - (simulated ? 96 : 0)) / TITLE_LETTER))),
     svg("text", { x: 14, y: 37, "font-size": 11, fill: ink.muted },
       shortened(app.mapping.header.facts, Math.floor(width / LETTER))),
     ...(simulated ? mark : []),

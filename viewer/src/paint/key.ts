@@ -61,7 +61,7 @@ export function drawKey(pen: Pen, key: Key, colours: Colours, ink: Ink): void {
     text("right", left + height + 5, AREA.y + height / 2, "start", true);
     text("place in the image", middle, bottom + 12, "middle", true);
   } else {
-    fill(pen, key.count, 1, AREA.width, height, (u) => colours.class(1 + Math.floor(u * key.count)));
+    fill(pen, key.count, 1, AREA.width, height, (u) => colours.class(1 + Math.floor(u * key.count), key.count));
     text("1", AREA.x + 4, bottom + 9);
     text(String(key.count), AREA.x + AREA.width - 6, bottom + 9);
     text("cluster", middle, bottom + 25, "middle", true);

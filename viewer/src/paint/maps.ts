@@ -105,13 +105,13 @@ function scalar(mapping: Mapping, name: string, label: string, table: Scalar, wo
 function classes(mapping: Mapping): Map | null {
   const values = mapping.values.cluster;
   if (!values) return null;
-  const count = values.reduce((most, value) => (value > most ? Math.round(value) : most), 0);
+  const count = mapping.header.clusters;
   return {
     id: "cluster",
     label: "Clusters by channels",
     note: "Vertices that select like channels; neighbouring numbers are alike.",
     key: { kind: "classes", count },
-    colour: (voxel, colours) => known(values[voxel], (value) => colours.class(Math.round(value))),
+    colour: (voxel, colours) => known(values[voxel], (value) => colours.class(Math.round(value), count)),
   };
 }
 

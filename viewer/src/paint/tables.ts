@@ -15,13 +15,13 @@ interface Grid {
 export class Colours {
   private readonly layers = new Map<number, Grid>();
   private readonly places: Grid;
-  private readonly classes: Grid;
+  private readonly classes = new Map<number, Grid>();
   private readonly scalars: Record<Scalar, Grid & { under: Rgb }>;
 
   constructor(tables: PaletteTables) {
     for (const [count, table] of Object.entries(tables.layers)) this.layers.set(Number(count), gridOf(table));
     this.places = gridOf(tables.places);
-    this.classes = gridOf(tables.classes);
+    for (const [count, table] of Object.entries(tables.classes)) this.classes.set(Number(count), gridOf(table));
     const scalar = (name: Scalar) => ({
       ...gridOf(tables.scalars[name]),
       under: [...bytesOf(tables.scalars[name].under)] as Rgb,
@@ -40,9 +40,9 @@ export class Colours {
     return mixed(this.places, (clamp(x, -1, 1) + 1) * 0.5 * (columns - 1), (clamp(y, -1, 1) + 1) * 0.5);
   }
 
-  /** Of a class counted from 1; after the last the colours come again. */
-  class(number: number): Rgb {
-    return pixel(this.classes, 0, (number - 1) % this.classes.columns);
+  /** Of a class out of so many, counted from 1. */
+  class(number: number, count: number): Rgb {
+    return pixel(this.classes.get(count) as Grid, 0, number - 1);
   }
 
   scalar(name: Scalar, value: number, low: number, high: number): Rgb {

@@ -9,7 +9,7 @@ export function controls(app: App): HTMLElement {
   const maps = chooser("Map", () => app.maps().map(({ id, label }) => [id, label]), () => app.store.state.map, (id) =>
     app.store.set({ map: id, brush: null }));
   const note = h("p", { class: "ft-note" });
-  const layer = slider("Layer", 0, app.mapping.header.layers.length - 1, 1, (value) => app.store.set({ layer: value }));
+  const layer = slider("Layer", 0, 0, 1, (value) => app.store.set({ layer: value }));
   const [least, most] = rangeOf(app);
   const threshold = slider("R² at least", least, most, (most - least) / 200, (value) =>
     app.store.set({ threshold: value <= least ? null : value }));
@@ -22,7 +22,9 @@ export function controls(app: App): HTMLElement {
     maps.update();
     note.textContent = app.map()?.note ?? "This mapping does not hold what this map is made of.";
     layer.element.hidden = state.map !== "one-layer";
-    layer.update(state.layer, `${state.layer + 1}: ${app.mapping.header.layers[state.layer]?.slice(0, 60) ?? "–"}`);
+    const names = layersOf(app);
+    const shown = Math.min(state.layer, names.length - 1);
+    layer.update(shown, `${shown + 1}: ${names[shown].slice(0, 60)}`, names.length - 1);
     threshold.update(state.threshold ?? least, state.threshold === null ? "all" : number(state.threshold));
     sure.hidden = !app.mapping.values.sure;
     blind.checked = state.palette === "colour-blind";
@@ -85,11 +87,12 @@ function chooser(
 
 function slider(
   label: string, least: number, most: number, step: number, choose: (value: number) => void,
-): Control & { update(value: number, text: string): void } {
+): Control & { update(value: number, text: string, last?: number): void } {
   const id = freshId();
   const input = h("input", { id, type: "range", min: least, max: most, step, input: () => choose(Number(input.value)) });
   const output = h("output", { for: id });
-  const update = (value: number, text: string) => {
+  const update = (value: number, text: string, last = most) => {
+    input.max = String(last);
     if (Number(input.value) !== value) input.value = String(value);
     output.textContent = text;
     input.setAttribute("aria-valuetext", text);
@@ -102,6 +105,12 @@ function check(app: App, label: string, key: keyof State): HTMLLabelElement {
   const input = h("input", { type: "checkbox", change: () => app.store.set({ [key]: input.checked }) });
   app.onFrame(() => (input.checked = Boolean(app.store.state[key])));
   return h("label", {}, input, label);
+}
+
+/** Layers of the network that is shown; of several beside each other, of the one that has most. */
+function layersOf(app: App): string[] {
+  const shown = app.store.state.grid ? app.mappings : [app.mapping];
+  return shown.map(({ header }) => header.layers).reduce((most, layers) => (layers.length > most.length ? layers : most));
 }
 
 /** Least and largest R² of all mappings. */
