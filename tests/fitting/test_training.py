@@ -360,6 +360,7 @@ def test_selectors_learn_from_parcels_only_where_neighbours_have_something_in_co
     assert solved.channels.shape == trained.channels.shape == (VOXELS, 8)
     assert (history.validation_r2[-1] > 1.25 * voxels.validation_r2[-1]) == smooth
     assert (history.validation_r2 == voxels.validation_r2) == (not smooth)
+    assert (history.units, voxels.units) == ("parcels" if smooth else "voxels", "voxels")
     assert history.solved_r2 is not None
     # Noise bounds what can be predicted of single voxels, a tenth of whose variance is signal.
     assert 0.02 < history.solved_r2 < 0.1
@@ -375,6 +376,7 @@ def test_of_many_voxels_some_are_trained_on_and_all_are_solved(planted, monkeypa
     monkeypatch.setattr("factortopy.fitting.grain.TRAINED_VOXELS", 100)
     model, of_some, of_sample = run(planted, **changes)
     assert of_some.validation_r2 != of_all.validation_r2
+    assert (of_some.units, of_all.units) == ("some voxels", "voxels")
     assert model.channels.shape == (VOXELS, 8)
     assert of_sample > 0.97 * r2 > 0.7
     space = model.select().space.detach()

@@ -373,8 +373,8 @@ def test_a_long_title_ends_before_the_mark_in_svg(browser, mapping, tmp_path):
         title, mark = page.evaluate(
             """(drawn) => {
                 document.body.innerHTML = drawn;
-                const [title] = document.querySelectorAll('svg > text');
-                return [title.getBBox(), document.querySelector('svg > rect[rx]').getBBox()].map((b) => [b.x, b.x + b.width]);
+                const both = [document.querySelector('svg > text'), document.querySelector('svg > rect[rx]')];
+                return both.map((one) => one.getBBox()).map((box) => [box.x, box.x + box.width]);
             }""",
             drawn,
         )

@@ -214,6 +214,17 @@ def test_hierarchy_shows_limits_over_test_images(mapping):
     assert "95 % limits over test images" in plot.alt_text(figure)
 
 
+def test_hierarchy_holds_its_whole_band(mapping):
+    limited = with_limits(mapping)
+    wide = limited.dataset["drawn_b0"] + np.linspace(-1, 1, limited.dataset.sizes["draw"])
+    figure = plot.hierarchy(limited.with_variables({"drawn_b0": ("draw", wide.values)}))
+    (band,) = with_gid(figure, "line-limits")
+    edge = band.get_paths()[0].vertices[:, 1]
+    low, high = figure.axes[0].get_ylim()
+    assert edge.min() < -0.5
+    assert low <= edge.min() < edge.max() <= high
+
+
 def test_recovery_states_the_correlation(drawn, mapping, truth):
     r = np.corrcoef(mapping.dataset["scale_share"].values, truth.scale_share)[0, 1]
     assert f"r = {r:.3f}" in words(drawn["recovery"])
@@ -223,6 +234,16 @@ def test_recovery_states_the_correlation(drawn, mapping, truth):
 
 def test_training_marks_the_kept_step_and_says_what_was_trained_in(drawn):
     assert "kept: step 48, R² 0.250, 37 components" in words(drawn["training"])
+
+
+def test_training_says_whose_r2_it_shows(mapping):
+    """Parcels are predicted better than voxels: 0.25 is no R² of voxels, which is 0.08."""
+    parcels = plot.training(mapping, replace(HISTORY, units="parcels", solved_r2=0.08))
+    assert parcels.axes[1].get_title().startswith("mean validation R² of parcels\nkept: step 48, R² 0.250")
+    assert "voxels, by channels solved at last: R² 0.080" in parcels.axes[1].get_title()
+    assert "mean validation R² of parcels" in plot.alt_text(parcels)
+    old = plot.training(mapping, HISTORY)
+    assert old.axes[1].get_title().startswith("mean validation R²\n")
 
 
 def test_save_writes_the_same_bytes_twice(mapping, tmp_path):

@@ -40,6 +40,13 @@ class Grain:
     parcels: Parcels | None = None
     trained: Parcels | Sample | None = None
 
+    @property
+    def units(self) -> str:
+        """What is trained on, in words."""
+        if self.trained is None:
+            return "voxels"
+        return "parcels" if isinstance(self.trained, Parcels) else "some voxels"
+
     def coordinates(self, task: Task) -> Float[Tensor, "M 3"]:
         """Where selectors are trained, mm."""
         return task.positions[0] if self.trained is None else self.trained.centre

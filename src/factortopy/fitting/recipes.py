@@ -111,7 +111,7 @@ def _train_paper(task: Task) -> Trained:
         selectors = fix_selectors(settings, build_selectors(settings, *task.positions, len(channels)))
     model = build_paper_model(settings, selectors, task.voxels, channels).to(task.machine.device)
     sides = cache_raw((task.training, task.validation), task.machine, task.progress)
-    return Trained(model, task.train(model, sides), None)
+    return Trained(model, replace(task.train(model, sides), units="voxels"), None)
 
 
 def _train_default(task: Task) -> Trained:
@@ -121,7 +121,8 @@ def _train_default(task: Task) -> Trained:
     grain = find_grain(task, examples)
     models, histories = zip(*train_starts(task, grain, reduction), strict=True)
     model = models[0] if len(models) == 1 else pool_models(settings, models).to(device)
-    history = replace(histories[0], ridge=grain.noise.ridge, seconds=sum(one.seconds for one in histories))
+    seconds = sum(one.seconds for one in histories)
+    history = replace(histories[0], units=grain.units, ridge=grain.noise.ridge, seconds=seconds)
     patches = _solve_channels(task, model, examples, grain, history, reduction) if settings.closed_form else None
     model.align = reduction.unfold(model.align).to(device)
     return Trained(model if patches is None else patches.to(device), history, reduction, examples)

@@ -40,7 +40,8 @@ class History:
     Attributes:
         step: steps at which the validation images were looked at.
         loss: mean training loss since the look before.
-        validation_r2: mean of R^2 on the validation images over voxels, or over the parcels that are trained on.
+        validation_r2: mean of R^2 on the validation images over what is trained on.
+        units: what that is: "voxels", "some voxels" or "parcels"; None in mappings that do not say.
         best_step: the step whose parameters were kept.
         seconds: that training took, looks at the validation images included.
         waited: seconds of these spent waiting for tokens.
@@ -55,6 +56,7 @@ class History:
     step: list[int] = field(default_factory=list)
     loss: list[float] = field(default_factory=list)
     validation_r2: list[float] = field(default_factory=list)
+    units: str | None = None
     best_step: int = 0
     seconds: float = 0.0
     waited: float = 0.0

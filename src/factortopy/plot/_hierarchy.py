@@ -89,6 +89,9 @@ def hierarchy(
         if share:
             _draw_means(axes, mapping, levels)
         _draw_slope(axes, line, texts[source], drawn if share else {}, palette)
+        # All that was drawn is within: vertices, limits and band.
+        axes.set_ylim(min(-0.05, axes.dataLim.y0), max(TOP, axes.dataLim.y1))
+        axes.set_yticks((0, 0.25, 0.5, 0.75, 1))
         axes.set_title("layer share (identifiable)" if share else selector_name(mapping, "layer"))
     figure.axes[0].set_ylabel("layer position (0 first layer, 1 last)")
     return figure
@@ -177,9 +180,7 @@ def _draw_levels(
         axes.plot([level, level], [low, high], color=INK, linewidth=2.2, solid_capstyle="butt")
         axes.plot(level, middle, "o", color="white", markeredgecolor=INK, markersize=3.5, markeredgewidth=0.8)
     axes.set_xticks(list(levels.values()), [f"{name}\n{level:g}\nn={counts[name]}" for name, level in levels.items()])
-    low, high = min(-0.05, float(np.nanmin(depth))), max(TOP, float(np.nanmax(depth)))
-    axes.set(xlim=(-0.15, 1.15), ylim=(low, high))
-    axes.set(xlabel="ROI and its ideal level", yticks=(0, 0.25, 0.5, 0.75, 1))
+    axes.set(xlim=(-0.15, 1.15), xlabel="ROI and its ideal level")
 
 
 def _draw_means(axes: Axes, mapping: Mapping, levels: MappingType[str, float]) -> None:

@@ -81,9 +81,9 @@ def partition(comparison: Comparison, parts: Partition, *, palette: Palette = "d
         names = ", ".join(str(network + 1) for network in subset)
         labels.append(f"unique to {names}" if len(subset) == 1 else f"shared by {names}")
     key = ", ".join(f"{number}: {label}" for number, label in enumerate(parts.labels, start=1))
-    names = list(parts.table["part"].unique())
+    panels = _panels(parts.table, "roi", "value", "R²", palette, list(parts.table["part"].unique()))
     return dot_chart(
-        comparison, "Shared and unique variance", _panels(parts.table, "roi", "value", "R²", palette, names),
+        comparison, "Shared and unique variance", panels,
         [*labels, "all together"],
         source=f"{key} · weights from validation images, R² of test images, 95 %, ticks: halves",
     )  # fmt: skip
