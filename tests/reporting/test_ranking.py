@@ -7,7 +7,7 @@ from html.parser import HTMLParser
 
 import numpy as np
 import pytest
-from fake_mapping import fake_mapping_and_truth
+from fake_mapping import fake_mapping_and_truth, with_limits
 
 from factortopy.analysis import compare
 from factortopy.errors import UnknownNameError
@@ -68,6 +68,33 @@ def test_the_page_is_whole_escaped_and_self_contained(folder):
     assert "0.300" in page
     assert "+0.200" in page
     assert page.count("<img") == len(list(folder.glob("*.png")))
+
+
+def said(mappings, place):
+    """The page's words about limits."""
+    compared = compare(mappings, labels=[f"network {number}" for number in range(1, len(mappings) + 1)])
+    page = ranking(compared, find_results(compared, progress=False), place / "page.html")
+    return re.search("same test images. (.*) Differences are from", page.read_text(encoding="utf-8"))[1]
+
+
+def test_the_page_says_what_limits_are_over_in_whatever_order(tmp_path):
+    """Depth's have the training in them; one of the mappings was fitted without a bootstrap."""
+    bare = fake_mapping_and_truth(split="ab" * 32, surface="")[0]
+    told = with_limits(fake_mapping_and_truth(split="ab" * 32, surface="", training_told=1)[0])
+    words = (
+        "Numbers in brackets are 95 % limits over test images, those of depth and of the hierarchy line over test "
+        "images and training"
+    )
+    assert said([told, told], tmp_path).startswith(f"{words}; those of differences")
+    assert said([bare, told], tmp_path).startswith(f"{words} (none of network 1); those of differences")
+    assert said([told, bare], tmp_path).startswith(f"{words} (none of network 2); those of differences")
+
+
+def test_the_page_says_why_there_are_no_limits(tmp_path):
+    bare = fake_mapping_and_truth(split="ab" * 32, surface="")[0]
+    few = fake_mapping_and_truth(split="ab" * 32, surface="", no_limits="no limits: 7 distinct test images")[0]
+    assert said([bare, bare], tmp_path) == "There are no limits: the mappings were fitted without a bootstrap."
+    assert said([few, few], tmp_path) == "There are no limits: 7 distinct test images."
 
 
 def test_tables_on_disk_hold_the_same_numbers(folder, comparison):

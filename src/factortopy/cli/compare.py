@@ -99,8 +99,8 @@ def _change(mappings: "list[ft.Mapping]", output: Path, palette: opt.PaletteName
 def _print_ranking(comparison: "ft.analysis.Comparison", results: "ft.reporting.Results") -> None:
     """Print the ranking over all voxels."""
     rows = ft.reporting.ranked(results.regions, ft.cortex.ALL_VOXELS)
-    over = rows[0]["limits"]
-    limits = "No limits: too few test images" if over == "none" else f"95 % limits over {over}"
+    limits = ft.reporting.limits_of(comparison)
+    limits = limits[:1].upper() + limits[1:]
     note = f"{limits}; the first is {comparison.labels[0]}.\n{ft.mapping.facts_line(comparison.dataset)}"
     formats = {"difference": "+.3f", "won": ".0%"}
     Rows("R² on test images", rows, RANKING, note, formats, comparison.simulated).print()

@@ -15,4 +15,5 @@ from .pages import limits_note as limits_note
 from .pages import selectors_note as selectors_note
 from .pages import yardstick_rows as yardstick_rows
 from .ranking import Results as Results
+from .ranking import limits_of as limits_of
 from .ranking import ranked as ranked

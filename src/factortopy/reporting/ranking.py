@@ -15,6 +15,7 @@ from factortopy.analysis import (
     Partition,
     Similarity,
     Winners,
+    estimate,
     image_set_table,
     part_name,
     text_in_row,
@@ -66,12 +67,31 @@ def ranking(
         first=comparison.labels[0],
         simulated=comparison.simulated,
         basis=results.winners.basis,
-        over=results.regions["limits"][0],
+        limits=limits_of(comparison),
         facts=facts_line(comparison.dataset, "raw R²"),
         tables=_tables(results) | _set_tables(comparison),
         figures=[inlined(figure, DPI, caption) for caption, figure in (figures or {}).items()],
     )
     return write_text(path, page)
+
+
+def limits_of(comparison: Comparison) -> str:
+    """What limits of a comparison's numbers are over, or why there are none, in words."""
+    scores, depth = (
+        [estimate(mapping, quantity).over for mapping in comparison.mappings] for quantity in ("r2", "depth")
+    )
+    if not any(scores):
+        reasons = (mapping.dataset.attrs.get("no_limits") for mapping in comparison.mappings)
+        return str(next(filter(None, reasons), "no limits: the mappings were fitted without a bootstrap"))
+    words = f"95 % limits over {_either(scores)}"
+    if any(depth) and _either(depth) != _either(scores):
+        words += f", those of depth and of the hierarchy line over {_either(depth)}"
+    lacking = [label for label, over in zip(comparison.labels, scores, strict=True) if not over]
+    return words + (f" (none of {', '.join(lacking)})" if lacking else "")
+
+
+def _either(over: Sequence[str]) -> str:
+    return " or ".join(filter(None, dict.fromkeys(over)))
 
 
 def ranked(regions: pandas.DataFrame, roi: str) -> list[dict[str, Any]]:
