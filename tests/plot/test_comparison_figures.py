@@ -1,8 +1,11 @@
 """Figures of comparisons show the winners, differences and counts that were planted, and name them."""
 
+from itertools import combinations
+
 import numpy as np
 import pytest
-from fake_mapping import fake_mapping_and_truth
+from fake_mapping import fake_mapping_and_truth, with_limits
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_hex
 
 from factortopy.analysis import (
@@ -18,12 +21,14 @@ from factortopy.analysis import (
     winners,
 )
 from factortopy.errors import DataError
+from factortopy.mapping import Mapping
 from factortopy.plot import (
     alt_text,
     difference_map,
     lines,
     partition,
     ranking,
+    rois,
     scalar_colours,
     similarity_matrices,
     subject_counts,
@@ -120,6 +125,48 @@ def test_where_nothing_was_found_a_difference_is_painted_without_means(compariso
     assert "+0.300" not in words(figure)
 
 
+def clashes(figure):
+    """Words of keys and head that lie on each other or leave the page."""
+    FigureCanvasAgg(figure).draw()
+    groups = [[text for text in axes.texts if text.get_text()] for axes in figure.axes if axes.get_gid() == "key"]
+    groups.append([text for text in figure.texts if text.get_gid() in ("title", "simulated", "facts")])
+    found = []
+    for group in groups:
+        boxes = [(text.get_text(), text.get_window_extent()) for text in group]
+        found += [words for words, box in boxes if not within(box, figure.bbox)]
+        found += [(one, other) for (one, a), (other, b) in combinations(boxes, 2) if a.overlaps(b)]
+    return found
+
+
+def within(box, page):
+    return page.x0 <= box.x0 and box.x1 <= page.x1 and page.y0 <= box.y0 and box.y1 <= page.y1
+
+
+def with_regions(mapping, names):
+    """The mapping with other regions, of 40 vertices each."""
+    data = mapping.dataset.drop_vars([f"roi_{name}" for name in mapping.rois])
+    place = np.arange(data.sizes["voxel"]) // 40
+    return Mapping(data.assign_coords({f"roi_{name}": ("voxel", place == k) for k, name in enumerate(names)}))
+
+
+ALIKE = ("vit_base_patch14_reg4_dinov2.lvd142m", "vit_base_patch14_dinov2.lvd142m")
+
+
+def test_long_names_numbers_and_limits_lie_side_by_side():
+    pair = [with_limits(changed(name, np.full(2442, r2))) for name, r2 in zip(ALIKE, (0.2, 0.3), strict=True)]
+    alike = compare(pair)
+    found = difference(alike, "r2", *ALIKE)
+    assert found.regions["V1"].limited
+    for figure in (difference_map(alike, found), winner_map(alike, winners(alike))):
+        assert clashes(figure) == []
+    (key,) = [axes for axes in winner_map(alike, winners(alike)).axes if axes.get_gid() == "key"]
+    listed = "".join(text.get_text() for text in key.texts)
+    assert all(name in listed for name in ALIKE)  # not shortened to the same letters
+    many = [with_regions(mapping, [f"region-of-a-long-name-{k}" for k in range(31)]) for mapping in pair]
+    assert clashes(rois(many[0])) == []
+    assert clashes(difference_map(compare(many), difference(compare(many), "r2", *ALIKE))) == []
+
+
 def test_no_known_difference_is_refused(comparison):
     found = difference(comparison, "depth", *NAMES)
     empty = type(found)("depth", *NAMES, np.full_like(found.values, np.nan), found.regions)
@@ -138,6 +185,15 @@ def test_ranking_has_a_dot_at_each_mean(comparison):
     dots = [line.get_xdata()[0] for line in ratio.axes[-1].lines if line.get_marker() == "o"]
     assert dots == pytest.approx(list(rows.loc[rows["roi"] == "all voxels", "normalised"]))
     assert "SIMULATED" in words(figure)
+
+
+def test_limits_of_any_network_are_named(comparison):
+    """Not only where the first network has some."""
+    pair = [fake_mapping_and_truth(split="ab" * 32)[0] for _ in range(2)]
+    for order in ([pair[0], with_limits(pair[1])], [with_limits(pair[0]), pair[1]]):
+        compared = compare(order, labels=["one", "other"])
+        assert "95 % over test images" in words(ranking(compared, region_table(compared, winners(compared))))
+    assert "no limits" in words(ranking(comparison, region_table(comparison, winners(comparison))))
 
 
 def test_lines_have_slope_b0_and_b1(comparison):

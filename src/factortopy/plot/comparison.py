@@ -37,6 +37,8 @@ from factortopy.plot.style import (
 
 NOBODY = np.array([0.36, 0.40, 0.44, 1.0])
 """Slate grey: voxels that no network predicts."""
+KEY_LETTERS = 24
+"""Of a line of a network's name in a key."""
 BAR_LINE = 5.0
 """Height of a line of the bars, mm."""
 MATRIX_LEFT, SMALLEST_CELL = 38.0, 6.0
@@ -48,11 +50,12 @@ def difference_map(comparison: Comparison, difference: Difference, *, palette: P
     """One mapping's quantity less another's, painted; the colour of no difference is white."""
     name = QUANTITIES.get(difference.quantity, difference.quantity)
     key = BarKey.diverging(difference.values, palette, "difference")
-    means = [
-        (None, name.removesuffix(" voxels"), f"{mean.value:+.3f}", f"{mean.low:+.3f} … {mean.high:+.3f}" * mean.limited)
-        for name, mean in difference.regions.items()
-        if mean.known
-    ]
+    means: list[tuple[Any, ...]] = []
+    for region, mean in difference.regions.items():
+        if mean.known:
+            means.append((None, region.removesuffix(" voxels"), f"{mean.value:+.3f}"))
+        if mean.known and mean.limited:
+            means.append((None, "", f"{mean.low:+.3f} … {mean.high:+.3f}"))
     mapping = comparison.mappings[comparison.index(difference.one)]
     # No mean is given where nothing was found.
     keys: list[Key] = [key, *([ListKey(means)] if means else [])]
@@ -68,7 +71,12 @@ def winner_map(comparison: Comparison, won: Winners, *, palette: Palette = "defa
     """Which mapping predicts each voxel best, pale where that is in doubt, and its share of each ROI."""
     colours, regions = class_colours(len(comparison.labels), palette), comparison.regions
     rgba = np.where((won.best >= 0)[:, None], colours[won.best], NOBODY)
-    entries: list[tuple[Any, str]] = list(zip(colours, comparison.labels, strict=True))
+    # Long names take several lines, so that names of one beginning and end are told apart.
+    entries: list[tuple[Any, str]] = [
+        (None if number else colour, line)
+        for colour, label in zip(colours, comparison.labels, strict=True)
+        for number, line in enumerate(wrap(label, KEY_LETTERS).split("\n"))
+    ]
     if won.clear is not None:
         doubt = (won.best >= 0) & ~won.clear
         rgba[doubt] = _pale(rgba[doubt])

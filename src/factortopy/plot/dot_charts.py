@@ -26,9 +26,9 @@ FAMILIES = {
 
 
 def _limits(table: pandas.DataFrame) -> str:
-    """What the limits of a table are over."""
-    over = table["limits"][0]
-    return "no limits" if over == "none" else f"95 % over {over}"
+    """What the limits of a table are over, in any of its rows."""
+    over = [name for name in table["limits"].unique() if name != "none"]
+    return f"95 % over {' or '.join(over)}" if over else "no limits"
 
 
 def ranking(

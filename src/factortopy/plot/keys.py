@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 from typing import Any, Literal, Protocol
 
 import numpy as np
@@ -15,15 +16,15 @@ from matplotlib.figure import Figure
 from factortopy.errors import DataError
 from factortopy.mapping import best_layer, layer_confidence
 from factortopy.plot.colours import Palette, Quantity, layer_colours, scalar_colormap, scalar_colours, space_colours
-from factortopy.plot.style import INK, MUTED, add_axes
+from factortopy.plot.style import INK, MUTED, add_axes, fitted, text_width
 
 Extend = Literal["neither", "min", "max", "both"]
 BAR = 3.5
 """Height of a colour bar, mm."""
 LINE = 4.4
 """Height of a line of a list, mm."""
-COLUMNS = (0.55, 0.98)
-"""Right sides of the columns of a list, in parts of its width."""
+WORDS, COLUMN_GAP = 4.1, 2.0
+"""Of a list: left side of its words, space between its columns, mm."""
 TEXT = 3.3
 """Height of a line of text, mm."""
 
@@ -189,18 +190,28 @@ class ListKey:
     def draw(self, figure: Figure, left: float, top: float, width: float, room: float) -> float:  # noqa: ARG002
         """See :class:`Key`."""
         entries = [(None, "", *self.heads), *self.entries] if any(self.heads) else self.entries
-        bottom = top - LINE * len(entries)
-        axes = add_axes(figure, left - 3, bottom, width + 6, top - bottom)
-        axes.set(xlim=(0, 1), ylim=(len(entries) - 0.5, -0.5))
+        bottom, width = top - LINE * len(entries), width + 6
+        axes = add_axes(figure, left - 3, bottom, width, top - bottom)
+        axes.set(xlim=(0, width), ylim=(len(entries) - 0.5, -0.5))
         axes.set_axis_off()
         axes.set_gid("key")
+        edges = _column_edges(entries, width)
         for row, (colour, words, *numbers) in enumerate(entries):
             if colour is not None:
-                axes.plot(0.03, row, "s", color=colour, markersize=6, markeredgecolor=MUTED, markeredgewidth=0.4)
-            axes.text(0.1, row, words, va="center", fontsize=7)
-            for x, number in zip(COLUMNS, numbers, strict=False):
-                axes.text(x, row, str(number), ha="right", va="center", fontsize=7)
+                axes.plot(1.2, row, "s", color=colour, markersize=6, markeredgecolor=MUTED, markeredgewidth=0.4)
+            free = width
+            for edge, number in zip(edges, map(str, numbers), strict=False):
+                axes.text(edge, row, number, ha="right", va="center", fontsize=7)
+                free = min(free, edge - text_width(number, 7) - COLUMN_GAP)
+            axes.text(WORDS, row, fitted(words, free - WORDS), va="center", fontsize=7)
         return bottom
+
+
+def _column_edges(entries: Sequence[tuple[Any, ...]], width: float) -> list[float]:
+    """Right sides of the columns of numbers, each as wide as its widest, the last one's at the right, mm."""
+    columns = zip_longest(*(map(str, numbers) for _, _, *numbers in entries), fillvalue="")
+    widths = [max(text_width(number, 7) for number in column) for column in columns]
+    return [width - sum(widths[place + 1 :]) - COLUMN_GAP * (len(widths) - 1 - place) for place in range(len(widths))]
 
 
 def colour_bar(

@@ -23,7 +23,7 @@ from factortopy.plot.keys import BarKey, Key, LayerKey, ListKey, SpaceKey, round
 from factortopy.plot.pages import FLAT, map_page
 from factortopy.plot.painting.inflated import View
 from factortopy.plot.panels import CortexPanel
-from factortopy.plot.style import Which, chosen, shortened, styled, values_of
+from factortopy.plot.style import Which, chosen, styled, values_of
 
 
 @styled
@@ -140,7 +140,7 @@ def rois(mapping: Mapping, *, palette: Palette = "default", views: Sequence[View
     entries = []
     for colour, (name, inside) in zip(class_colours(len(mapping.rois), palette), mapping.rois.items(), strict=True):
         rgba[inside] = colour
-        entries.append((colour, shortened(name, 20), (inside & left).sum(), (inside & ~left).sum()))
+        entries.append((colour, name, (inside & left).sum(), (inside & ~left).sum()))
     alt = f"Map of the cortex with the regions {', '.join(mapping.rois)}."
     key = ListKey(entries, ("left", "right"))
     return map_page(mapping, "Regions of interest", [CortexPanel(mapping, rgba)], [key], alt=alt, views=views)

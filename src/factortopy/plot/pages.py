@@ -33,6 +33,8 @@ KEY_ROOM = 42.0, 40.0
 """Width and height of a key between maps, with its labels, mm."""
 LETTER = 1.75
 """Width of a letter of a map's title, mm."""
+BESIDE, INSET = 86.0, 34.0
+"""Least height beside the keys of one map, and of its inset with its title, mm."""
 MOST_COLUMNS = 4
 CAPTION = 5.0
 """Height of the words under an inflated view, mm."""
@@ -201,8 +203,10 @@ def _single(
     """A page of one map: on the left, or flat on the left above its inflated views; the keys on the right."""
     first = block.tiles[0]
     above = picture_height(first.picture, first.width) + FOOT if first.view == "flat" else block.height
-    # What stands beside the keys is as high as they need.
-    added = max(0.0, 86.0 - above)
+    # What stands beside the keys is as high as they need, which drawing them elsewhere tells.
+    needed = -_draw_keys(Figure((PAGE / 25.4, 1)), keys, 0.0) + (INSET if first.picture.zoomed else 0.0)
+    beside = max(BESIDE, needed)
+    added = max(0.0, beside - above)
     height = below + block.height + added + 2
     figure = new_figure(header, title, height, source=source, alt=alt)
     shifted = [
@@ -210,13 +214,18 @@ def _single(
         for number, tile in enumerate(block.tiles)
     ]
     _draw_block(figure, panel, surface, Block(shifted, block.height), (MARGIN, height - 1), names=names, foot=True)
-    top = height
-    for key in keys:
-        top = key.draw(figure, KEY_LEFT, top - 8, KEY_WIDTH, KEY_WIDTH) + 3
+    _draw_keys(figure, keys, height)
     if first.picture.zoomed:
-        bottom = height - max(above, 86.0) + 3
+        bottom = height - max(above, beside) + 3
         draw_inset(figure, panel, surface, (KEY_LEFT - 6, bottom, KEY_WIDTH + 8))
     return figure
+
+
+def _draw_keys(figure: Figure, keys: Sequence[Key], top: float) -> float:
+    """Draw keys below each other at the right; returns where the next one would begin, mm."""
+    for key in keys:
+        top = key.draw(figure, KEY_LEFT, top - 8, KEY_WIDTH, KEY_WIDTH) + 3
+    return top
 
 
 def _draw_block(

@@ -14,6 +14,8 @@ import xarray as xr
 from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties
+from matplotlib.textpath import TextPath
 
 from factortopy.errors import DataError, UnknownNameError
 from factortopy.mapping import Mapping, facts_line, patches_fact
@@ -31,6 +33,8 @@ HEADER = 17.0
 LINE = 3.2
 CHARACTERS = 124
 """Of a line of facts."""
+TITLE, TITLE_LINE, MARK = 9.5, 4.2, 38.0
+"""Size of a title, points; height of its lines and width of the mark of simulations beside it, mm."""
 MARGIN = 4.0
 INK, MUTED, WARNING = "#1a1d21", "#555b63", "#a63a00"
 GRID = "#e3e5e8"
@@ -134,13 +138,18 @@ def new_figure(header: Described | str, title: str, height: float, *, source: st
     # Lines break between facts, not inside one.
     unbroken = line.replace(" ", "\xa0").replace("\xa0·\xa0", " · ")
     lines = [part.replace("\xa0", " ") for part in textwrap.wrap(unbroken, CHARACTERS, break_on_hyphens=False)]
-    total = height + HEADER + LINE * max(0, len(lines) - 2)
+    simulated = not isinstance(header, str) and header.simulated
+    heading = _in_width(title, PAGE - 2 * MARGIN - MARK * simulated)
+    below = TITLE_LINE * heading.count("\n")
+    total = height + HEADER + below + LINE * max(0, len(lines) - 2)
     figure = Figure(figsize=(PAGE / 25.4, total / 25.4), facecolor="white")
     figure.set_label(f"{title}. {line}. {alt}")
     left = MARGIN / PAGE
-    figure.text(left, 1 - 3.5 / total, title, fontsize=9.5, fontweight="bold", va="top", gid="title")
-    figure.text(left, 1 - 9 / total, "\n".join(lines), fontsize=7, color=MUTED, va="top", linespacing=1.3, gid="facts")
-    if not isinstance(header, str) and header.simulated:
+    figure.text(left, 1 - 3.5 / total, heading, fontsize=TITLE, fontweight="bold", va="top", gid="title")
+    figure.text(
+        left, 1 - (9 + below) / total, "\n".join(lines), fontsize=7, color=MUTED, va="top", linespacing=1.3, gid="facts"
+    )  # fmt: skip
+    if simulated:
         box = {"boxstyle": "round,pad=0.35", "facecolor": WARNING, "edgecolor": "none"}
         figure.text(
             1 - 1.6 * MARGIN / PAGE, 1 - 3.7 / total, "SIMULATED SUBJECT", fontsize=7, fontweight="bold",
@@ -194,6 +203,27 @@ def shortened(name: str, longest: int = 44) -> str:
     """A name of no more than so many characters; a longer one without its middle."""
     half = longest // 2
     return name if len(name) <= longest else f"{name[: half - 2]}…{name[-half:]}"
+
+
+def fitted(name: str, room: float, size: float = 7) -> str:
+    """A name no wider than so many mm; a longer one without its middle."""
+    shorter = (shortened(name, longest) for longest in range(len(name), 3, -1))
+    return next((short for short in shorter if text_width(short, size) <= room), shortened(name, 4))
+
+
+def text_width(words: str, size: float, weight: str = "normal") -> float:
+    """Width of a line on the page, mm."""
+    path = TextPath((0, 0), words, size=size, prop=FontProperties(weight=weight))
+    return float(path.get_extents().width) / 72 * 25.4 if words.strip() else 0.0
+
+
+def _in_width(title: str, room: float) -> str:
+    """A title in as few lines as are no wider than so many mm."""
+    for characters in range(len(title), 1, -1):
+        lines = textwrap.wrap(title, characters, break_on_hyphens=False)
+        if all(text_width(line, TITLE, "bold") <= room for line in lines):
+            return "\n".join(lines)
+    return title
 
 
 def network_names(mappings: Iterable[Mapping]) -> list[str]:
