@@ -379,6 +379,7 @@ def test_a_long_title_ends_before_the_mark_in_svg(browser, mapping, tmp_path):
             drawn,
         )
         assert mark[0] - 120 < title[1] < mark[0]
+        assert "… · Layer (share)<" in drawn
 
 
 def test_several_mappings_are_linked(browser, mapping, tmp_path):

@@ -76,15 +76,16 @@ function title(app: App, { panel }: View, ink: string): SVGElement {
 }
 
 function head(app: App, width: number, ink: { text: string; muted: string }): SVGElement[] {
-  const title = `${app.header.title.slice(0, 110)}${app.map() ? ` · ${app.map()?.label}` : ""}`;
   const simulated = app.mappings.some(({ header }) => header.simulated);
+  const map = app.map() ? ` · ${app.map()?.label}` : "";
+  const room = Math.floor((width - 2 * MARGIN - (simulated ? 96 : 0)) / TITLE_LETTER);
+  const title = shortened(app.header.title, Math.max(1, room - map.length)) + map;
   const mark = [
     svg("rect", { x: width - 104, y: 6, width: 90, height: 19, rx: 4, fill: "#a63a00" }),
     svg("text", { x: width - 59, y: 20, "text-anchor": "middle", "font-size": 11, "font-weight": 700, fill: "#fff" }, "SIMULATED"),
   ];
   return [
-    svg("text", { x: MARGIN, y: 20, "font-size": 15, "font-weight": 600, fill: ink.text },
-      shortened(title, Math.floor((width - 2 * MARGIN - (simulated ? 96 : 0)) / TITLE_LETTER))),
+    svg("text", { x: MARGIN, y: 20, "font-size": 15, "font-weight": 600, fill: ink.text }, title),
     svg("text", { x: 14, y: 37, "font-size": 11, fill: ink.muted },
       shortened(app.mapping.header.facts, Math.floor(width / LETTER))),
     ...(simulated ? mark : []),
