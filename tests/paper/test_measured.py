@@ -1,13 +1,19 @@
 """Measured data from their own folder: two subjects of Algonauts 2023, each with photographs of its own."""
 
+import hashlib
 import json
 import sys
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
+from safetensors.torch import save_file
 
-from factortopy.paper import ITEMS, Study, StudyPlan, run_items
+from factortopy.networks import load_network
+from factortopy.paper import ITEMS, Study, StudyPlan, members, run_items
+from factortopy.paper.members import Member
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "datasets"))
 from algonauts_fixture import write_algonauts
@@ -69,3 +75,44 @@ def test_a_subject_that_is_not_there_is_named(measured):
     plan, _, _ = measured
     outcome = run_items([ITEMS["figure8"]], Study(replace(plan, subjects=(7,))))
     assert "no subject 7" in outcome.failed["figure8"]
+
+
+def write_own(folder, seed):
+    """A subject whose photographs have the same names whatever they show; their pixels."""
+    random, names = np.random.default_rng(seed), [f"{number}.png" for number in range(4)]
+    pixels = random.integers(0, 255, (4, 16, 16, 3), dtype=np.uint8)
+    (folder / "images").mkdir(parents=True)
+    for name, picture in zip(names, pixels, strict=True):
+        Image.fromarray(picture).save(folder / "images" / name)
+    np.save(folder / "responses.npy", random.normal(size=(4, 3)).astype(np.float32))
+    (folder / "image_ids.txt").write_text("\n".join(names))
+    (folder / "subject.toml").write_text(f'name = "{folder.name}"\nimages = "images"\n')
+    return pixels
+
+
+def test_subjects_who_saw_other_photographs_of_the_same_names_have_tokens_of_their_own(tmp_path, tiny_networks):
+    data = (tmp_path / "a", tmp_path / "b")
+    seen = [write_own(folder, seed) for seed, folder in enumerate(data)]
+    plan = StudyPlan(work=tmp_path / "work", data=data, networks=("timm/mine",), device="cpu", progress=False)
+    study = Study(plan)
+    for index, pixels in enumerate(seen):
+        told = study.tokens(Member("timm/mine", "mine"), index).digests
+        assert list(told) == [hashlib.sha256(b"|u1(16, 16, 3)" + one.tobytes()).hexdigest() for one in pixels]
+
+
+def test_a_network_of_other_weights_is_fine_tuned_anew(tmp_path, monkeypatch):
+    tiny = {"steps": 1, "per_class": 1, "validation_per_class": 1, "validate_every": 1}
+    monkeypatch.setattr("factortopy.paper.plan.SIMULATED_FINETUNING", tiny)
+    monkeypatch.setattr(members, "load_network", load_network)
+    network = load_network("timm/test_vit", untrained=True, device="cpu")
+    weights, before = tmp_path / "weights.safetensors", []
+    for _ in range(2):
+        next(network.module.parameters()).data.add_(1)
+        save_file({name: value.contiguous() for name, value in network.module.state_dict().items()}, weights)
+        plan = StudyPlan(
+            work=tmp_path, simulated=True, weights={"timm/test_vit": weights}, device="cpu", progress=False
+        )
+        tuned = Study(plan).fine_tuned(Member("timm/test_vit", "mine"), "sklearn/digits")
+        made_of = json.loads((tuned.folder / "provenance.json").read_text())["made_of"]
+        before.append(made_of["weights_hash_before"])
+    assert before[0] != before[1]

@@ -16,7 +16,7 @@ from factortopy.paper.members import STAND_INS, Member
 from factortopy.paper.plan import StudyPlan
 from factortopy.storage import sha256_file, sha256_text
 from factortopy.subjects import Subject
-from factortopy.tokens import TokenStore, extract
+from factortopy.tokens import TokenStore, extract, image_digests
 from factortopy.workflow import fit_identity, fit_to_folder
 
 
@@ -55,6 +55,7 @@ class Study:
     left_out: dict[str, str] = field(default_factory=dict)
     read: list[Path] = field(default_factory=list)
     _open: tuple[int, Subject] | None = None
+    _pixels: dict[int, list[str]] = field(default_factory=dict)
 
     @property
     def subjects(self) -> int:
@@ -93,10 +94,18 @@ class Study:
 
     def tokens(self, member: Member, index: int = 0) -> TokenStore:
         """Tokens of a subject's images, extracted if they are not there."""
-        return self.tokens_of(member, self.images(index), self.plan.grid)
+        images = self.images(index)
+        if index not in self._pixels:  # all are decoded, once for all networks
+            self._pixels[index] = image_digests(images, progress=self.plan.progress)
+        return self.tokens_of(member, images, self.plan.grid, pixels=self._pixels[index])
 
     def tokens_of(
-        self, member: Member, images: ImageSet, grid: tuple[int, int], network: Network | None = None
+        self,
+        member: Member,
+        images: ImageSet,
+        grid: tuple[int, int],
+        network: Network | None = None,
+        pixels: Sequence[str] = (),
     ) -> TokenStore:
         """Tokens of any images, extracted if they are not there.
 
@@ -105,9 +114,11 @@ class Study:
             images: the photographs.
             grid: height and width of the maps that are kept.
             network: the network itself, where it is loaded already.
+            pixels: digests of the photographs, where they are known already.
         """
-        source = member.folder or self.plan.weights.get(member.network)
-        marks = ("" if source is None else _digest(source), str(grid), str(self.plan.shown), *images.ids)
+        # Photographs of two subjects may have the same names.
+        pixels = pixels or image_digests(images, progress=self.plan.progress)
+        marks = (self._weights_digest(member), str(grid), str(self.plan.shown), *images.ids, *pixels)
         folder = self.plan.work / "tokens" / f"{_slug(member.network)}-{sha256_text(*marks)[:10]}"
         if (folder / "completed.json").is_file():
             try:
@@ -129,12 +140,21 @@ class Study:
         """
         plan, images = self.plan, open_labelled(source, root=self.plan.root)
         changes, name = dict(plan.finetuning), images.images.name
-        mark = sha256_text(json.dumps(changes, sort_keys=True), str(plan.seed), str(plan.shown), source)[:8]
+        marks = (json.dumps(changes, sort_keys=True), str(plan.seed), str(plan.shown), source)
+        mark = sha256_text(*marks, self._weights_digest(member))[:8]
         folder = plan.work / "finetuned" / f"{_slug(member.network)}-{_slug(name)}-{mark}"
         if not (folder / "provenance.json").is_file():
             settings = {"seed": plan.seed, "precision": plan.precision, "progress": plan.progress, **changes}
             finetune(self.network(member), images, folder, **settings)
         return Member(f"{member.network}-{name}", f"{member.label}, after {name}", folder=folder)
+
+    def _weights_digest(self, member: Member) -> str:
+        """Of the local file or folder that a network's weights come from; empty without one."""
+        source = member.folder or self.plan.weights.get(member.network)
+        if source is None:
+            return ""
+        files = [source] if source.is_file() else sorted(file for file in source.rglob("*") if file.is_file())
+        return sha256_text(*map(sha256_file, files))
 
     def fit(self, job: Job) -> Mapping:
         """A mapping, fitted if it is not there; a fit that was stopped goes on."""
@@ -187,8 +207,3 @@ class Study:
 
 def _slug(name: str) -> str:
     return re.sub(r"[^A-Za-z0-9.]+", "_", name)
-
-
-def _digest(weights: Path) -> str:
-    files = [weights] if weights.is_file() else sorted(file for file in weights.rglob("*") if file.is_file())
-    return sha256_text(*(sha256_file(file) for file in files))

@@ -8,7 +8,6 @@ and what is not changed keeps its results.
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from functools import cache, partial
 from pathlib import Path
@@ -17,14 +16,13 @@ from typing import Any, Literal
 import factortopy
 from factortopy.datasets import load_subject
 from factortopy.errors import DataError, FactortopyError
-from factortopy.images import ImageSet, default_workers
+from factortopy.images import ImageSet
 from factortopy.networks import find_cached_weights, load_network
-from factortopy.progress import progress_bar
 from factortopy.storage import read_text, sha256_array, sha256_file, sha256_text
 from factortopy.subjects import Subject
 from factortopy.sweep.reasons import reason_of
 from factortopy.sweep.settings import NetworkChoice, SubjectChoice, SweepSettings
-from factortopy.tokens import image_digest
+from factortopy.tokens import image_digests
 
 Kind = Literal["extract", "fit", "score", "compare"]
 FOLDERS: dict[Kind, str] = {"extract": "tokens", "fit": "mappings", "score": "scores", "compare": "comparisons"}
@@ -185,7 +183,7 @@ def _described(choice: SubjectChoice, progress: bool) -> dict[str, Any]:
         "name": subject.name,
         "size": {"images": len(images), "trials": len(subject.image_ids), "voxels": len(voxels)},
         "digest": sha256_text(subject.name, *subject.image_ids, sha256_array(subject.responses, *known), *rois),
-        "images": sha256_text(*images.ids, *(images.groups or ()), *_pixel_digests(images, progress)),
+        "images": sha256_text(*images.ids, *(images.groups or ()), *image_digests(images, progress=progress)),
     }
 
 
@@ -206,19 +204,6 @@ def images_of(subject: Subject) -> ImageSet:
             'name their folder in subject.toml: images = "FOLDER"'
         )
     return subject.images.subset(subject.distinct_image_ids)
-
-
-def _pixel_digests(images: ImageSet, progress: bool) -> list[str]:
-    """Of every image: names and dates of files may stay the same while pixels change."""
-    digests = []
-    with (
-        progress_bar("Checking images", len(images), show=progress) as advance,
-        ThreadPoolExecutor(default_workers()) as pool,
-    ):
-        for digest in pool.map(lambda row: image_digest(images.pixels(row)).hex(), range(len(images))):
-            digests.append(digest)
-            advance()
-    return digests
 
 
 def weights_digest(network: NetworkChoice) -> str:

@@ -8,6 +8,7 @@ from .components import PrincipalAxes as PrincipalAxes
 from .components import TokenBasis as TokenBasis
 from .components import TokenMoments as TokenMoments
 from .feeding import image_digest as image_digest
+from .feeding import image_digests as image_digests
 from .outliers import OUTLIER_RATIO as OUTLIER_RATIO
 from .outliers import TokenNorms as TokenNorms
 from .outliers import token_norms as token_norms

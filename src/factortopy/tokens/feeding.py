@@ -7,7 +7,7 @@ which run Python's own code one at a time, would keep it waiting: processes deco
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import NamedTuple
 
 import numpy as np
@@ -17,9 +17,10 @@ from PIL import Image
 from torch import Tensor
 
 from factortopy.errors import DataError
-from factortopy.images import ImageSet
+from factortopy.images import ImageSet, default_workers
 from factortopy.machine import Copied, Forked, pinned, shared_empty
 from factortopy.networks import Network
+from factortopy.progress import progress_bar
 from factortopy.storage import sha256_array
 
 PIECE, PIECES_AHEAD = 16, 2
@@ -183,3 +184,16 @@ def decode_in_processes(
 def image_digest(pixels: np.ndarray) -> bytes:
     """SHA-256 of an image's type, size and pixels."""
     return bytes.fromhex(sha256_array(pixels))
+
+
+def image_digests(images: ImageSet, *, progress: bool = True) -> list[str]:
+    """Digest of every image, as hex digits: names and dates of files may stay the same while pixels change."""
+    digests = []
+    with (
+        progress_bar("Checking images", len(images), show=progress) as advance,
+        ThreadPoolExecutor(default_workers()) as pool,
+    ):
+        for digest in pool.map(lambda row: image_digest(images.pixels(row)).hex(), range(len(images))):
+            digests.append(digest)
+            advance()
+    return digests
