@@ -155,6 +155,7 @@ def test_scores_on_other_sets_of_images_come_back_as_they_were_put_in():
     assert list(again) == ["one", "bare"]
     np.testing.assert_allclose(again["one"].dataset["r2"], r2[::-1])
     assert not any("drawn_r2" in found.dataset for found in again.values())
+    assert "drawn_r2" not in other_image_sets(with_image_set(own, fewer, "fewer"))["fewer"].dataset
     undrawn = Mapping(one.dataset.drop_vars("drawn_r2"))
     assert "drawn_r2" not in other_image_sets(with_image_set(both, undrawn, "undrawn"))["one"].dataset
     with pytest.raises(DataError, match="own voxels"):

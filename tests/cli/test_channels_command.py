@@ -3,6 +3,7 @@
 import csv
 import json
 from dataclasses import replace
+import shutil
 
 import numpy as np
 import pytest
@@ -69,12 +70,13 @@ def test_clusters_refuses_tokens_of_another_network_and_too_many_clusters(run, m
 
 
 def test_channel_images_writes_the_maps_of_the_network_that_was_mapped(run, mapping, photographs, tokens, tmp_path):
+    shutil.copytree(tokens, tmp_path / "maps" / "tokens")  # a store of one's own, such as of a whole run in a folder
     words = ("channels", "images", mapping, photographs, tmp_path / "maps", "--grid", 4, "--quiet", "--json")
     result = run(*words, "--rois", "V1,EBA")
     assert result.exit_code == 0, result.stderr
     facts = json.loads(result.stdout.splitlines()[-1])
     files = {path.name for path in (tmp_path / "maps").iterdir()}
-    assert files == set(facts["files"])
+    assert files == {*facts["files"], "tokens"}
     assert {"components.png", "response.png", "channel_images.npz"} <= files
     assert facts["regions"] == ["V1", "EBA"]
     assert facts["gauge"] == "as trained"

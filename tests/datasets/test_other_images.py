@@ -127,6 +127,17 @@ def test_the_voxels_that_were_fitted_are_read(tmp_path):
         assert len(other.voxels) < mine.size
 
 
+def test_scores_are_kept_with_as_many_draws_as_the_mapping_has_and_replace_nothing(nsd):
+    own = ft.Mapping.load(nsd / "mapping")
+    regions = len(own.dataset["region"])
+    own.with_variables({"drawn_r2": (("draw", "region"), np.zeros((50, regions)))}).save(nsd / "drawn")
+    command = ("score", nsd / "drawn", "--on", nsd / EXPERIMENT, "--tokens", nsd / "synthetic", "--output")
+    run(*command, nsd / "kept")
+    assert ft.Mapping.load(nsd / "kept").dataset["other_drawn_r2"].shape == (1, 50, regions)
+    assert "exists" in run(*command, nsd / "mapping", code=2).stderr
+    assert "other_r2" not in ft.Mapping.load(nsd / "mapping").dataset
+
+
 def test_voxels_that_one_recording_lacks_have_no_score(nsd):
     mapping, store = ft.Mapping.load(nsd / "mapping"), ft.TokenStore.open(nsd / "synthetic")
     other = ft.load_nsd_synthetic(nsd, 1, space="func1pt8mm", progress=False)

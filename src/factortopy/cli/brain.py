@@ -185,12 +185,15 @@ def card(
 ) -> None:
     """Write a mapping to be shared: with its data, split, network, licences, scores by ROI, limits and use."""
     opt.check_new(output)
+    archive = output.with_name(f"{output.name}.zip")
+    if zipped:
+        opt.check_new(archive)
     loaded = ft.load_mapping(mapping)
     with ft.storage.atomic_path(output) as folder:
         written = ft.reporting.write_card(loaded, folder, berg=berg, brain_score=brain_score)
         files = [output / file.relative_to(folder) for file in written]
     if zipped:
-        files.append(ft.exchange.zip_folder(output, output.with_name(f"{output.name}.zip")))
+        files.append(ft.exchange.zip_folder(output, archive))
     if not quiet:
         for file in files:
             typer.echo(file)

@@ -137,7 +137,7 @@ def images(
         print_cost(title, replace(cost, disk=0, temporary=cost.disk), rows)
         return
     model = ft.mapping.load_model(loaded)
-    canonical, unfinished = batches is not None, output / "tokens"
+    canonical, unfinished = batches is not None, output / "tokens.unfinished"
     if canonical:
         model = ft.analysis.canonical_model(model, map(model.align, batches))
     store = ft.extract(network, pictures, unfinished, shape, precision=precision, progress=not quiet)

@@ -83,9 +83,10 @@ def score(
     _check_asked([name for name, given in asked.items() if given], len(mappings), len(tokens or []))
     if orders is None and any(given is not None for given in (None if on else tokens, photographs, split, draw)):
         raise DataError("--tokens, --photographs, --split and --draw are for orders of ROIs; give --order all as well")
-    for path in (output, draw):
-        if path is not None:
-            opt.check_whole(path)
+    if output is not None:
+        opt.check_new(output)
+    if draw is not None:
+        opt.check_output(draw)
     loaded = [ft.Mapping.load(folder) for folder in mappings]
     if orders is not None:
         distances = read_distances(loaded, tokens or [], photographs, split, seed, not quiet)
@@ -166,8 +167,7 @@ def _mean_answer(mappings: "list[ft.Mapping]", output: Path | None) -> Answer:
     """Means with Student's limits of one network's scores, shares and hierarchy line, over subjects or seeds.
 
     Raises:
-        DataError: if the mappings do not belong together, or there is something at ``output``, where the average
-            over seeds is written.
+        DataError: if the mappings do not belong together.
     """
     summary = ft.analysis.summarise_fits(mappings)
     over = summary["limits"][0]
@@ -179,9 +179,7 @@ def _mean_answer(mappings: "list[ft.Mapping]", output: Path | None) -> Answer:
         "simulated": any(mapping.simulated for mapping in mappings),
     }
     if output is not None:
-        average = ft.analysis.seed_average(mappings)
-        opt.check_new(output)
-        facts["average_over_seeds"] = str(average.save(output))
+        facts["average_over_seeds"] = str(ft.analysis.seed_average(mappings).save(output))
     rows = ft.analysis.records_of(summary)
     above = _above(row["region"] for row in rows if row["quantity"] == "normalised" and row["mean"] > 1)
     facts |= {"above_ceiling": above} if above else {}
@@ -205,7 +203,9 @@ def _other_images_answer(
     """Scores on the fit's held-out images and on another recording's, each in rows of its own."""
     fitted = mapping.provenance.get("subject", {})
     other = ft.datasets.load_like(folder, fitted, progress=progress)
-    scored = ft.score_images(mapping, ft.TokenStore.open(tokens), other)
+    # Limits of all sets that a mapping holds are of equally many draws.
+    draws = mapping.dataset.sizes.get("draw", 1_000)
+    scored = ft.score_images(mapping, ft.TokenStore.open(tokens), other, bootstrap=draws)
     if output is not None:
         ft.analysis.with_image_set(mapping, scored, other.name).save(output)
     sets = {f"held out, {mapping.dataset.attrs.get('subject')}": mapping, other.name: scored}

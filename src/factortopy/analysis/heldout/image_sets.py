@@ -23,6 +23,8 @@ SETS = "image_sets"
 def with_image_set(mapping: Mapping, scored: Mapping, name: str) -> Mapping:
     """A copy of a mapping that also holds its scores on another set of images; of the same name, they are replaced.
 
+    Draws are kept where all sets, and the mapping itself, have equally many.
+
     Args:
         mapping: with its own held-out scores.
         scored: the same as :func:`factortopy.score_images` gives it.
@@ -36,13 +38,14 @@ def with_image_set(mapping: Mapping, scored: Mapping, name: str) -> Mapping:
     sets = {**other_image_sets(mapping), name: scored}
     voxel_wide = ("r2", "r", "ceiling")
     values = {f"{OTHER}{variable}": _stacked(sets, variable) for variable in voxel_wide}
+    dropped = [known for known in mapping.dataset.variables if str(known).startswith(OTHER) or known == "image_set"]
+    bare = mapping.dataset.drop_vars(dropped)
     if all("drawn_r2" in one.dataset for one in sets.values()):
         draws = {len(one.dataset["drawn_r2"]) for one in sets.values()}
-        if len(draws) == 1:
+        if len(draws | ({bare.sizes["draw"]} if "draw" in bare.sizes else set())) == 1:
             values[f"{OTHER}drawn_r2"] = _stacked(sets, "drawn_r2")
     facts = {key: _facts(one) for key, one in sets.items()}
-    dropped = [known for known in mapping.dataset.variables if str(known).startswith(OTHER) or known == "image_set"]
-    dataset = with_values(mapping.dataset.drop_vars(dropped), {**values, "image_set": np.array(list(sets))})
+    dataset = with_values(bare, {**values, "image_set": np.array(list(sets))})
     return replace(mapping, dataset=dataset.assign_attrs({SETS: json.dumps(facts)}))
 
 
