@@ -210,13 +210,23 @@ def test_a_fit_to_a_folder_is_made_once_and_never_mistaken(tokens, subject, tmp_
     np.testing.assert_array_equal(again.dataset["r2"], mapping.dataset["r2"])
     other = fit_settings(**{**FAST, "width": 5})
     moved = replace(subject, voxels=replace(subject.voxels, coordinates=subject.voxels.coordinates[::-1]))
+    drawn = replace(subject, voxels=replace(subject.voxels, rois={"V1": np.arange(VOXELS) < 3}))
+    limited = replace(subject, noise_ceiling=np.full(VOXELS, 0.25, np.float32))
     for some, whose, how in (
         (tokens, subject, other),
         (tokens, moved, settings),
+        (tokens, drawn, settings),
+        (tokens, limited, settings),
         (of_other_layers(tokens), subject, settings),
     ):
         with pytest.raises(DataError, match="is a mapping of something else"):
             fit_to_folder(some, whose, tmp_path / "mapping", how, progress=False)
+    # Of a mapping of an earlier version responses and places are compared.
+    earlier = {name: fact for name, fact in mapping.provenance.items() if name != "subject_hash"}
+    replace(mapping, provenance=earlier).save(tmp_path / "mapping")
+    assert "subject_hash" not in fit_to_folder(tokens, subject, tmp_path / "mapping", settings).provenance
+    with pytest.raises(DataError, match="is a mapping of something else"):
+        fit_to_folder(tokens, moved, tmp_path / "mapping", settings)
     replaced = fit_to_folder(tokens, subject, tmp_path / "mapping", other, overwrite=True, bootstrap=0, progress=False)
     assert replaced.settings["width"] == 5
 

@@ -8,7 +8,8 @@ from PIL import Image
 
 from factortopy.cortex import Voxels
 from factortopy.errors import DataError, ShapeError
-from factortopy.subjects import Subject, load_arrays, load_subject_folder
+from factortopy.storage import sha256_array
+from factortopy.subjects import Subject, load_arrays, load_subject_folder, subject_digest
 
 IMAGES, VOXELS = 6, 4
 
@@ -49,6 +50,48 @@ def with_nan(subject):
 
 def moved(subject, **changes):
     return {"voxels": replace(subject.voxels, **changes)}
+
+
+def digest_of(subject):
+    return subject_digest(subject, sha256_array(subject.responses))
+
+
+def test_whatever_a_mapping_holds_of_a_subject_is_in_its_digest(subject):
+    v1 = subject.voxels.rois["V1"]
+    shifted = replace(subject, voxels=replace(subject.voxels, coordinates=None, bounds=None))
+    others = [
+        replace(subject, **change)
+        for change in (
+            {"name": "two"},
+            {"responses": subject.responses[::-1]},
+            {"image_ids": tuple("abcdfe")},
+            {"noise_ceiling": None},
+            {"noise_ceiling": subject.noise_ceiling + 0.1},
+            {"repeats": None},
+            {"repeats": subject.repeats + 1},
+            {"single_trials": True},
+            {"group_mean": True},
+            moved(subject, coordinates=subject.voxels.coordinates[::-1]),
+            moved(subject, bounds=subject.voxels.bounds * 2),
+            moved(subject, hemisphere=np.array(["left", "right", "right", "right"])),
+            moved(subject, vertex=subject.voxels.vertex + 5),
+            moved(subject, surface="fsaverage5"),
+            moved(subject, rois={}),
+            moved(subject, rois={"V2": v1}),
+            moved(subject, rois={"V1": ~v1}),
+            moved(subject, rois={"V1": v1, "V2": v1}),
+        )
+    ]
+    others += [shifted, *(replace(shifted, **moved(shifted, groups=np.array(list(text)))) for text in ("aabb", "abbb"))]
+    digests = [digest_of(one) for one in (subject, *others)]
+    assert len(set(digests)) == len(digests)
+
+
+def test_a_subject_that_was_saved_and_read_has_the_same_digest(subject, tmp_path):
+    wide = replace(subject, **moved(subject, bounds=subject.voxels.bounds.astype(float)))
+    for one in (wide, replace(wide, **moved(wide, hemisphere=np.array(["left"] * 4, dtype="<U9")))):
+        one.save(tmp_path / "one")
+        assert digest_of(load_subject_folder(tmp_path / "one")) == digest_of(one)
 
 
 @pytest.mark.usefixtures("any_shape")

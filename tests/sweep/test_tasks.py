@@ -80,6 +80,14 @@ def edit_place(folder):
     np.save(folder / "one" / "coordinates.npy", places)
 
 
+def edit_vertex(folder):
+    np.save(folder / "one" / "vertex.npy", np.arange(24)[::-1])
+
+
+def edit_repeats(folder):
+    np.save(folder / "one" / "repeats.npy", np.full(40, 3))
+
+
 ALL_OF_ONE = {"extract": 1, "fit": 1, "score": 1}
 
 
@@ -89,6 +97,8 @@ ALL_OF_ONE = {"extract": 1, "fit": 1, "score": 1}
         (edit_pixel, ALL_OF_ONE),
         (edit_response, {"fit": 1, "score": 1}),
         (edit_place, {"fit": 1, "score": 1}),
+        (edit_vertex, {"fit": 1, "score": 1}),
+        (edit_repeats, {"fit": 1, "score": 1}),
         (lambda folder: None, {}),
     ],
 )

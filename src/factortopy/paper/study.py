@@ -15,7 +15,7 @@ from factortopy.networks import Network
 from factortopy.paper.members import STAND_INS, Member
 from factortopy.paper.plan import StudyPlan
 from factortopy.storage import sha256_file, sha256_text
-from factortopy.subjects import Subject
+from factortopy.subjects import Subject, subject_digest
 from factortopy.tokens import TokenStore, extract, image_digests
 from factortopy.workflow import fit_identity, fit_to_folder
 
@@ -164,7 +164,8 @@ class Study:
         settings, machine = plan.settings(job.topology), plan.machine
         split = default_split(tokens, subject, plan.seed)
         made_of = fit_identity(tokens, subject, split, settings, None, machine)
-        key = sha256_text(json.dumps([made_of, plan.bootstrap], sort_keys=True))[:12]
+        held = subject_digest(subject, made_of["responses"])
+        key = sha256_text(json.dumps([made_of, held, plan.bootstrap], sort_keys=True))[:12]
         folder = plan.work / "fits" / f"{_slug(job.member.network)}-{_slug(subject.name)}-{key}"
         if folder.is_dir():
             self.reused += 1

@@ -7,6 +7,7 @@ from .ceilings import noise_ceiling_from_ncsnr as noise_ceiling_from_ncsnr
 from .ceilings import noise_ceiling_from_percent as noise_ceiling_from_percent
 from .ceilings import repeat_counts as repeat_counts
 from .ceilings import repeat_variance as repeat_variance
+from .digest import subject_digest as subject_digest
 from .folder import described_files as described_files
 from .folder import described_images as described_images
 from .folder import load_subject_folder as load_subject_folder

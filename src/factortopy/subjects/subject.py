@@ -187,7 +187,7 @@ class Subject:
         with atomic_path(path, sign="subject.toml") as folder:
             _check_nothing_lost(Path(path))
             (folder / "rois").mkdir(parents=True)
-            for name, array in _arrays(self).items():
+            for name, array in arrays_of(self).items():
                 np.save(folder / f"{name}.npy", array, allow_pickle=False)
             for name, file in region_files(self.voxels.rois).items():
                 np.save(folder / file, self.voxels.rois[name], allow_pickle=False)
@@ -224,7 +224,7 @@ def _check_nothing_lost(folder: Path) -> None:
         raise DataError.of(min(other), "would be lost: saving replaces the whole folder; choose another one")
 
 
-def _arrays(subject: Subject) -> dict[str, np.ndarray]:
+def arrays_of(subject: Subject) -> dict[str, np.ndarray]:
     """The arrays of a subject by the names of their files."""
     voxels = subject.voxels
     arrays = {

@@ -19,7 +19,7 @@ from factortopy.errors import DataError, FactortopyError
 from factortopy.images import ImageSet
 from factortopy.networks import find_cached_weights, load_network
 from factortopy.storage import read_text, sha256_array, sha256_file, sha256_text
-from factortopy.subjects import Subject
+from factortopy.subjects import Subject, subject_digest
 from factortopy.sweep.reasons import reason_of
 from factortopy.sweep.settings import NetworkChoice, SubjectChoice, SweepSettings
 from factortopy.tokens import image_digests
@@ -174,15 +174,10 @@ def _described(choice: SubjectChoice, progress: bool) -> dict[str, Any]:
         raise DataError(f"subject {choice.label!r} has sizes alone, for --dry-run; give its folder")
     subject = open_subject(choice.model_dump(), progress=progress)
     images = images_of(subject)
-    voxels = subject.voxels
-    known = [
-        part for part in (voxels.coordinates, voxels.bounds, voxels.groups, subject.noise_ceiling) if part is not None
-    ]
-    rois = [f"{name} {sha256_array(members)}" for name, members in voxels.rois.items()]
     return {
         "name": subject.name,
-        "size": {"images": len(images), "trials": len(subject.image_ids), "voxels": len(voxels)},
-        "digest": sha256_text(subject.name, *subject.image_ids, sha256_array(subject.responses, *known), *rois),
+        "size": {"images": len(images), "trials": len(subject.image_ids), "voxels": len(subject.voxels)},
+        "digest": subject_digest(subject, sha256_array(subject.responses)),
         "images": sha256_text(*images.ids, *(images.groups or ()), *image_digests(images, progress=progress)),
     }
 

@@ -36,7 +36,7 @@ from factortopy.mapping import Mapping, mapping_dataset, voxel_variables
 from factortopy.model import FactorTopy, FixedSelectors, Selection
 from factortopy.provenance import provenance
 from factortopy.storage import Checkpoint, Part, sha256_array, sha256_text
-from factortopy.subjects import Subject
+from factortopy.subjects import Subject, subject_digest
 from factortopy.tokens import TokenStore
 from factortopy.workflow.parametric_bootstrap import Remembered, fit_simulated
 from factortopy.workflow.scoring import fit_facts, score_model, with_simulated
@@ -167,6 +167,7 @@ def fit_model(
     begun = time.perf_counter()
     machine = machine or Machine.choose()
     split = split or default_split(tokens, subject, settings.seed)
+    given = subject
     if settings.bounds == "voxels":
         subject = replace(subject, voxels=subject.voxels.bounded_alone())
     placed = subject.voxels.coordinates is not None or selection is not None
@@ -202,6 +203,7 @@ def fit_model(
     facts |= fit_facts(tokens, subject, split, settings) | {"global_token": tokens.global_token} | test.facts
     edge = ridge_at_edge(trained.history.ridge)
     facts |= {} if edge is None else {"penalty_at_edge": edge}
+    started["subject_hash"] = subject_digest(given, made_of["responses"])
     mapping = Mapping(
         dataset=mapping_dataset(test.values | values, tokens.layers, subject.voxels.rois, facts),
         parameters=dict(trained.model.state_dict()),

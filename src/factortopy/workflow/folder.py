@@ -15,7 +15,7 @@ from factortopy.images import ImageSet, Split
 from factortopy.mapping import Mapping
 from factortopy.networks import Network, Preprocessing
 from factortopy.storage import remove, sha256_array
-from factortopy.subjects import Subject
+from factortopy.subjects import Subject, subject_digest
 from factortopy.tokens import TokenStore, extract
 from factortopy.workflow._fit import fit_model, fit_options
 from factortopy.workflow.start import donor_facts
@@ -33,7 +33,8 @@ def fit_to_folder(
 ) -> Mapping:
     """Fit, and write the mapping to a folder; a fit that was stopped goes on from ``OUTPUT.checkpoint``.
 
-    A mapping of the same tokens, responses, split, settings and start that is there already is read and returned.
+    A mapping of the same tokens, subject (ROIs, noise ceiling and all), split, settings and start that is there already
+    is read and returned.
 
     Args:
         tokens, subject, settings, split, options: as for :func:`fit_model`.
@@ -64,13 +65,20 @@ def _same_fit(
     seen = Preprocessing.from_dict(own["preprocessing"])
     fitted = own["weights_hash"], seen, own["grid"], own["outliers"], own["precision"], mapping.layers
     wanted = tokens.weights_hash, tokens.preprocessing, list(tokens.grid), tokens.outliers, tokens.precision
-    learnt = facts["responses_hash"], facts["split"], json.dumps(mapping.settings)
-    asked = sha256_array(subject.responses), split.digest, json.dumps(settings.model_dump(exclude_none=True))
-    same_tokens, same_responses = fitted == (*wanted, tokens.layers), learnt == asked
-    same_start = facts.get("start", {}).get("donors", []) == donor_facts(start)
-    if not (same_tokens and same_responses and same_start and _same_places(mapping.voxels, subject.voxels)):
+    learnt = facts["split"], json.dumps(mapping.settings), facts.get("start", {}).get("donors", [])
+    asked = split.digest, json.dumps(settings.model_dump(exclude_none=True)), donor_facts(start)
+    same_fit = (*fitted, *learnt) == (*wanted, tokens.layers, *asked)
+    if not (same_fit and _same_subject(mapping, subject)):
         raise DataError(f"{output} is a mapping of something else; choose another OUTPUT, or delete it", path=output)
     return mapping
+
+
+def _same_subject(mapping: Mapping, subject: Subject) -> bool:
+    facts, responses = mapping.provenance, sha256_array(subject.responses)
+    if "subject_hash" in facts:
+        return bool(facts["subject_hash"] == subject_digest(subject, responses))
+    # Earlier versions kept no digest but that of the responses.
+    return facts["responses_hash"] == responses and _same_places(mapping.voxels, subject.voxels)
 
 
 def _same_places(fitted: Voxels, asked: Voxels) -> bool:
