@@ -126,6 +126,16 @@ def test_a_changed_weight_changes_all_of_its_network_alone(workplace):
     assert changed(before, workplace.plan()) == {**ALL_OF_ONE, "compare": 1}
 
 
+def test_a_folder_of_the_network_s_name_where_the_command_is_given_changes_no_key(workplace, tmp_path, monkeypatch):
+    workplace.ask(networks=["squeezenet-1.1"])
+    monkeypatch.setattr(tasks_module, "find_cached_weights", lambda _: workplace.file)
+    named = workplace.plan()
+    (tmp_path / "elsewhere" / "squeezenet-1.1").mkdir(parents=True)
+    (tmp_path / "elsewhere" / "squeezenet-1.1" / "weights").touch()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    assert changed(named, workplace.plan()) == {}
+
+
 def test_other_settings_and_other_code_are_other_fits(workplace, monkeypatch):
     before = workplace.plan()
     workplace.ask(settings={"steps": 3})
@@ -150,6 +160,15 @@ def test_time_steps_and_checkpoints_are_networks_of_their_own(workplace):
         ({"output": "../elsewhere"}, DataError, "leaves the folder"),
         ({"output": "/tmp/elsewhere"}, DataError, "leaves the folder"),
         ({"seeds": []}, DataError, "seeds"),
+        ({"seeds": [0, 0]}, DataError, "seeds .* each once"),
+        ({"seeds": [-1]}, DataError, "seeds"),
+        ({"recipes": ["paper", "paper"]}, DataError, "recipes .* each once"),
+        ({"grid": [0, 0]}, DataError, "grid"),
+        ({"batch_size": 0}, DataError, "batch_size"),
+        ({"batch_size": 65}, DataError, "batch_size"),
+        ({"settings": {"seed": 1}}, DataError, "seeds = "),
+        ({"settings": {"recipe": "paper"}}, DataError, "recipes = "),
+        ({"networks": [{"name": "a", "weights": "w.pt", "checkpoints": ["x.pt"]}]}, DataError, "or checkpoints"),
         ({"subject": ["one"]}, UnknownNameError, "subjects"),
         ({"settings": {"stepz": 3}}, UnknownNameError, "steps"),
         ({"networks": [TWO[0], TWO[0]]}, DataError, "named twice"),
@@ -199,6 +218,10 @@ def test_names_of_results_stay_in_their_folder(workplace):
         assert "/" not in task.name
 
 
+def kinds_with_a_file(printed):
+    return [line[2:] for line in printed.splitlines() if line[:2] == "# " and line[2:] in tasks_module.FOLDERS]
+
+
 def test_a_dry_run_prints_needs_and_the_file_for_slurm_and_writes_nothing(workplace, loaded_here):
     pytest.importorskip("submitit", reason="the extra 'slurm' is not installed")
     words = ["sweep", str(workplace.file), "--dry-run", "-q", "--engine", "slurm", "--minutes", "90", "--gpus", "1"]
@@ -209,6 +232,19 @@ def test_a_dry_run_prints_needs_and_the_file_for_slurm_and_writes_nothing(workpl
     assert not (workplace.folder / "study").exists()
     for line in ("--partition=brains", "--time=90", "--gpus-per-node=1", "--requeue", "--mem="):
         assert f"#SBATCH {line}" in said.stdout
+    assert kinds_with_a_file(said.stdout) == ["extract", "fit"]
+
+
+def test_a_dry_run_prints_arrays_of_what_would_be_submitted_alone(done, loaded_here, monkeypatch):
+    """Scores and comparisons are made by the driver; two jobs do five fits, three and two."""
+    pytest.importorskip("submitit", reason="the extra 'slurm' is not installed")
+    monkeypatch.setattr(costs_module, "reckon_fit", lambda *_, **_options: Cost())
+    done.ask(seeds=[0, 1, 2, 3, 4, 5])  # the first of which is done
+    words = ["sweep", str(done.file), "--dry-run", "-q", "--engine", "slurm", "--jobs", "2"]
+    said = CliRunner().invoke(app, words)
+    assert said.exit_code == 0, said.stderr
+    assert kinds_with_a_file(said.stdout) == ["fit"]
+    assert "#SBATCH --array=0-1%2" in said.stdout
 
 
 def test_estimates_count_disk_and_what_is_done_takes_nothing_more(workplace):

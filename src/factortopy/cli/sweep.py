@@ -54,7 +54,7 @@ def sweep(
     settings = ft.sweep.read_sweep(file)
     record, share = ft.sweep.Record(settings.output), ft.sweep.Share(cpus, gpus, minutes)
     if dry_run:
-        _dry_run(record, ft.sweep.plan_tasks(settings, progress=not quiet), share, engine, partition, not quiet)
+        _dry_run(record, ft.sweep.plan_tasks(settings, progress=not quiet), share, engine, partition, jobs, not quiet)
         return
     opt.check_output(settings.output / "sweep")
 
@@ -108,6 +108,7 @@ def _dry_run(
     share: "ft.sweep.Share",
     engine: Engine,
     partition: str | None,
+    jobs: int | None,
     progress: bool,
 ) -> None:
     costs = ft.sweep.estimate_tasks(tasks, cpus=share.cpus, progress=progress)
@@ -116,9 +117,10 @@ def _dry_run(
     note = "Time: of what is left, one task after the other on this machine. Memory: of the largest task."
     print_table("Needs of the sweep: nothing was written", [_cells(row) for row in rows], columns, note=note)
     if engine == "slurm":
-        for kind in dict.fromkeys(task.kind for task in tasks):
-            array = [task for task in tasks if task.kind == kind]
-            typer.echo(f"\n# {kind}\n{ft.sweep.sbatch_text(record.folder, array, share, costs, partition)}")
+        left = [task for task in tasks if task.kind not in ft.sweep.LIGHT and not record.is_done(task)]
+        for kind in dict.fromkeys(task.kind for task in left):
+            array = [task for task in left if task.kind == kind]
+            typer.echo(f"\n# {kind}\n{ft.sweep.sbatch_text(record.folder, array, share, costs, partition, jobs)}")
     faults = {task.fault: f"{task.kind} {task.name}" for task in tasks if task.fault and not _foreseen(task, costs)}
     _tell([(name, str(fault)) for fault, name in faults.items()])
 

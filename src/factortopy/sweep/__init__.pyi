@@ -1,5 +1,6 @@
 from .costs import cost_rows as cost_rows
 from .costs import estimate_tasks as estimate_tasks
+from .drive import LIGHT as LIGHT
 from .drive import RESULTS as RESULTS
 from .drive import Progress as Progress
 from .drive import look as look

@@ -7,6 +7,7 @@ that its worker holds: the kernel lets go of it however the worker ends, so that
 import json
 import os
 import platform
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from enum import StrEnum
@@ -21,6 +22,8 @@ from factortopy.sweep.tasks import FOLDERS, Task
 
 PLAN = "plan.json"
 FORMAT = "factortopy-sweep-1"
+LEFTOVER = re.compile(r"\..+\.[0-9a-f]{8}\.(partial|old)")
+"""Names that ``storage`` gives to what it has not yet put in its place; others are the user's own."""
 
 
 class State(StrEnum):
@@ -179,6 +182,6 @@ class Record:
 
 
 def _clear(folder: Path, beginning: str) -> None:
-    for ending in ("partial", "old"):
-        for path in folder.glob(f"{beginning}*.{ending}"):
+    for path in folder.glob(f"{beginning}*"):
+        if LEFTOVER.fullmatch(path.name):
             remove(path)

@@ -11,7 +11,7 @@ from pydantic import Field, field_validator, model_validator
 from factortopy.errors import DataError
 from factortopy.fitting import Recipe, fit_settings
 from factortopy.settings import Settings
-from factortopy.storage import read_text
+from factortopy.storage import SHARD_IMAGES, read_text
 
 
 class NetworkChoice(Settings):
@@ -32,6 +32,12 @@ class NetworkChoice(Settings):
     checkpoints: tuple[Path, ...] = ()
     time_steps: tuple[int, ...] = ()
     preprocessing: Literal["own", "authors"] = "own"
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Self:
+        if self.weights is not None and self.checkpoints:
+            raise ValueError("give weights or checkpoints, not both")
+        return self
 
     def each(self) -> Iterator["NetworkChoice"]:
         """The networks that are meant, one by one."""
@@ -99,10 +105,10 @@ class SweepSettings(Settings):
     subjects: Annotated[tuple[SubjectChoice, ...], Field(min_length=1)]
     output: Path = Path("sweep")
     recipes: Annotated[tuple[Recipe, ...], Field(min_length=1)] = ("default",)
-    seeds: Annotated[tuple[int, ...], Field(min_length=1)] = (0,)
+    seeds: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1)] = (0,)
     settings: Annotated[dict[str, Any], Field(default_factory=dict)]
-    grid: tuple[int, int] = (8, 8)
-    batch_size: int = 32
+    grid: tuple[Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)]] = (8, 8)
+    batch_size: Annotated[int, Field(ge=1, le=SHARD_IMAGES)] = 32
     bootstrap: Annotated[int, Field(ge=0)] = 1_000
     device: str | None = None
     precision: Literal["bf16", "fp32"] | None = None
@@ -116,6 +122,20 @@ class SweepSettings(Settings):
     @classmethod
     def _by_folder(cls, given: Any) -> Any:
         return [{"folder": one} if isinstance(one, str) else one for one in given] if isinstance(given, list) else given
+
+    @field_validator("recipes", "seeds")
+    @classmethod
+    def _each_once(cls, given: tuple[Any, ...]) -> tuple[Any, ...]:
+        if len(set(given)) < len(given):
+            raise ValueError("give each once")
+        return given
+
+    @field_validator("settings")
+    @classmethod
+    def _of_fits_alone(cls, given: dict[str, Any]) -> dict[str, Any]:
+        if {"recipe", "seed"} & set(given):
+            raise ValueError("recipe and seed are no settings here; give recipes = [...] and seeds = [...]")
+        return given
 
     def within(self, folder: Path) -> Self:
         """The same with all paths taken from a folder.

@@ -16,6 +16,8 @@ from factortopy.sweep.work import run_tasks
 
 TIMEOUTS = 100
 """Times that a job whose time is over is queued again."""
+MOST = 1_000
+"""Jobs at a time on a cluster."""
 
 
 class Requeued:
@@ -66,7 +68,7 @@ class OnSlurm:
         self._uncompleted = submitit.core.utils.UncompletedJobError
         self._folder, self._share, self._costs = str(folder), share, costs or {}
         self._partition, self._local = partition, cluster == "local"
-        self._most = most or (max(1, processors() // share.cpus) if self._local else 1_000)
+        self._most = most or (max(1, processors() // share.cpus) if self._local else MOST)
         self._running: list[tuple[tuple[Task, ...], Any]] = []
 
     def submit(self, tasks: Sequence[Task]) -> Sequence[Task]:
@@ -138,14 +140,21 @@ def sbatch_text(
     share: Share,
     costs: Mapping[str, Cost],
     partition: str | None,
-    most: int = 1_000,
+    most: int | None = None,
 ) -> str:
     """The file that SLURM would be given for an array of these tasks.
+
+    Args:
+        folder: of the sweep.
+        tasks: of one kind, all ready.
+        share, costs, partition, most: as of :class:`OnSlurm`.
 
     Raises:
         MissingExtraError: if submitit is not installed.
     """
     slurm = import_extra("submitit.slurm.slurm", "slurm")
+    most = most or MOST
     jobs, options = folder / "sweep" / "jobs", job_options(tasks, share, costs, partition, most)
+    packs = math.ceil(len(tasks) / math.ceil(len(tasks) / most))
     command = f"{shlex.quote(sys.executable)} -u -m submitit.core._submit {shlex.quote(str(jobs))}"
-    return str(slurm._make_sbatch_string(command=command, folder=jobs, map_count=len(tasks), **options))
+    return str(slurm._make_sbatch_string(command=command, folder=jobs, map_count=packs, **options))

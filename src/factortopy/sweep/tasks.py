@@ -206,7 +206,8 @@ def weights_digest(network: NetworkChoice) -> str:
     if network.untrained:
         return "untrained"
     folder = Path(network.name)
-    given = network.weights or (folder if folder.is_dir() else None)
+    # Folders are absolute by then: a name is not looked for in the current folder.
+    given = network.weights or (folder if folder.is_absolute() and folder.is_dir() else None)
     file = find_cached_weights(network.name) if given is None else given
     if file is None:
         return load_network(network.name, device="cpu").weights_hash
