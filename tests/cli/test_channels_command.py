@@ -2,8 +2,8 @@
 
 import csv
 import json
-from dataclasses import replace
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
