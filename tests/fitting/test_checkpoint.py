@@ -128,6 +128,21 @@ def test_a_fit_that_stopped_after_it_diverged_keeps_its_lower_rates(sides, tmp_p
     assert all(torch.equal(a, b) for a, b in zip(whole.parameters(), resumed.parameters(), strict=True))
 
 
+def test_losses_of_a_state_go_to_the_device_of_the_parameters(tmp_path):
+    """A state holds those since the last look; those of the next steps are of the device, here "meta"."""
+
+    def training(device):
+        model = torch.nn.Linear(2, 1, device=device)
+        return module.ResumableTraining(torch.optim.AdamW(model.parameters(), 1e-3), model=model)
+
+    before, after, kept = training("cpu"), training("meta"), Checkpoint(tmp_path, "fit")
+    before.losses = [torch.tensor(0.5), torch.tensor(0.25)]
+    kept.save("state", before.state({}))
+    after.resume(kept.load("state"))
+    after.losses.append(torch.zeros((), device="meta"))
+    assert after.state({}).tensors["losses"].shape == (3,)
+
+
 def test_a_fit_that_is_done_is_not_trained_again(sides, tmp_path, monkeypatch):
     first, *_ = run(sides, "default", tmp_path / "state")
     stop_after(monkeypatch, 0)

@@ -131,7 +131,8 @@ class ResumableTraining:
         for key, value in state.tensors.items():
             group, _, name = key.partition("/")
             groups.setdefault(group, {})[name] = value
-        self.step, self.losses = state.facts["step"], list(state.tensors.get("losses", ()))
+        device = self.optimiser.param_groups[0]["params"][0].device  # where the next losses are
+        self.step, self.losses = state.facts["step"], [loss.to(device) for loss in state.tensors.get("losses", ())]
         for group, module in self._modules.items():
             module.load_state_dict(groups.get(group, {}))
         moments: dict[int, dict[str, Tensor]] = {}
