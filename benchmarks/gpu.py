@@ -12,7 +12,8 @@ part a check:
 - ``forms``: largest error of each form of the read-out, in float32 and bfloat16, over the largest prediction in
   float64, and whether Triton's kernels run.
 - ``steps``: milliseconds of a training step, with and without a CUDA graph and with each form, and of the plain formula
-  at the authors' 8 images a step; the difference of the losses of recorded and of plain steps.
+  at the authors' 8 images a step; the difference of the losses of recorded and of plain steps, and of a training that
+  goes on from its checkpoint.
 - ``extraction``: images a second of a ViT-B/16 from JPEG files over those of the bare forward pass; reading back.
 - ``fit``: seconds, peak memory and held-out R^2 of a fit of the default recipe from that store, of a planted subject
   with a noise ceiling of 0.2, beside those of ridge on all layers; every planted voxel stands there several times, each
@@ -28,7 +29,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -46,6 +47,7 @@ from factortopy.model import FactorTopy, Selection, read_out
 from factortopy.model.readout import triton_wins
 from factortopy.networks import load_network
 from factortopy.simulation import simulate_subject
+from factortopy.storage import Checkpoint
 from factortopy.subjects import Subject
 from factortopy.tokens import TokenStore, extract
 from factortopy.workflow import fit_model
@@ -114,7 +116,30 @@ def steps(device: torch.device, sizes: Sizes) -> dict[str, Any]:
         found[f"losses_differ_{batch}"] = float((losses[0] - losses[1]).abs().max() / losses[1].abs().max())
     ours, _ = timed_steps(device, precision, 8, sizes, raw=True)
     plain, _ = timed_steps(device, "fp32", 8, sizes, recorded=False, form="plain", raw=True)
-    return found | {"paper_ms_8": ours, "plain_formula_ms_8": plain, "paper_speedup": plain / ours}
+    found |= {"paper_ms_8": ours, "plain_formula_ms_8": plain, "paper_speedup": plain / ours}
+    return found | {"resumed_losses_differ": resumed_losses(device, precision, sizes)}
+
+
+def resumed_losses(device: torch.device, precision: str, sizes: Sizes) -> float:
+    """Largest difference of the losses of a training and of one from its checkpoint, over the largest of them."""
+    batch, channels = sizes.batches[0], sizes.components
+    tokens = make_tokens(batch, LAYERS, channels, sizes.grid).to(device)
+    loaded = tokens, torch.randn(batch, sizes.voxels, generator=torch.Generator().manual_seed(2)).to(device)
+    settings, machine = fit_settings("paper", softness_steps=0), Machine(device, precision, 0)
+    run, other = (_Run(model_of(device, sizes.voxels, channels), settings, machine) for _ in range(2))
+    for _ in range(5):  # until it is recorded
+        run.advance(loaded)
+    with tempfile.TemporaryDirectory() as folder:
+        checkpoint = Checkpoint(folder, "steps")
+        checkpoint.save("training", run.state(asdict(run.history), best=run.best))
+        state = checkpoint.load("training")
+    assert state is not None
+    other.go_on(state)
+    for _ in range(5):
+        run.advance(loaded)
+        other.advance(loaded)
+    losses = [torch.stack(one.losses).cpu() for one in (run, other)]
+    return float((losses[0] - losses[1]).abs().max() / losses[0].abs().max())
 
 
 def timed_steps(
