@@ -49,6 +49,21 @@ def test_what_the_digests_do_not_say_is_refused(mapping, tmp_path, fault):
     assert refused.value.path.name == ("other" if fault == "more" else "settings.toml")
 
 
+def test_what_macos_adds_to_folders_and_zips_is_not_looked_at(mapping, tmp_path):
+    own = share(mapping, tmp_path / "shared")
+    for added in (tmp_path / "shared", own, own / "dataset.zarr"):
+        (added / ".DS_Store").write_bytes(b"Bud1")
+        (added / "._settings.toml").write_bytes(b"x")
+    assert same(load_mapping(tmp_path / "shared"), mapping)
+    # As the Finder compresses: the second folder at the top holds what its file system keeps beside files.
+    with zipfile.ZipFile(tmp_path / "finder.zip", "w") as archive:
+        for file in (tmp_path / "shared").rglob("*"):
+            name = file.relative_to(tmp_path)
+            archive.write(file, name)
+            archive.writestr(f"__MACOSX/{name.parent.as_posix()}/._{name.name}", "x")
+    assert same(load_mapping(tmp_path / "finder.zip"), mapping)
+
+
 def link(name):
     info = zipfile.ZipInfo(name)
     info.external_attr = (stat.S_IFLNK | 0o777) << 16

@@ -18,6 +18,8 @@ FOLDER = "mapping"
 HUB = "hf://"
 COMMIT = re.compile(r"[0-9a-f]{40}")
 MOST_FILES = 100_000
+MACOS = re.compile(r"\.DS_Store|__MACOSX|\._.*")
+"""Files and folders that macOS adds to folders and zip files; they are no part of a mapping."""
 
 
 def load_mapping(source: str | os.PathLike[str]) -> Mapping:
@@ -56,8 +58,7 @@ def share(mapping: Mapping, folder: Path) -> Path:
         DataError: if it cannot be written.
     """
     own = mapping.save(folder / FOLDER)
-    files = sorted(path for path in own.rglob("*") if path.is_file())
-    write_text(own / SUMS, "".join(f"{sha256_file(path)}  {path.relative_to(own).as_posix()}\n" for path in files))
+    write_text(own / SUMS, "".join(f"{sha256_file(own / name)}  {name}\n" for name in sorted(_files(own))))
     return own
 
 
@@ -79,8 +80,14 @@ def _load_folder(folder: Path, *, need_sums: bool = False, shown: Path | None = 
 
 
 def _only_folder(folder: Path) -> list[Path]:
-    entries = list(folder.iterdir()) if folder.is_dir() else []
+    entries = [path for path in folder.iterdir() if not MACOS.fullmatch(path.name)] if folder.is_dir() else []
     return entries if len(entries) == 1 and entries[0].is_dir() else []
+
+
+def _files(folder: Path) -> set[str]:
+    """Paths of a mapping's files in its folder."""
+    files = [path.relative_to(folder) for path in folder.rglob("*") if path.is_file()]
+    return {path.as_posix() for path in files if not any(map(MACOS.fullmatch, path.parts))}
 
 
 def _check_sums(folder: Path) -> None:
@@ -88,8 +95,7 @@ def _check_sums(folder: Path) -> None:
     with reading(folder / SUMS, "get the mapping again"):
         lines = (folder / SUMS).read_text(encoding="utf-8").splitlines()
         listed = {name: digest for digest, _, name in (line.partition("  ") for line in lines if line)}
-    there = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()} - {SUMS}
-    for name in sorted(there ^ set(listed)):
+    for name in sorted((_files(folder) - {SUMS}) ^ set(listed)):
         fault = "is missing" if name in listed else f"is not listed in {SUMS}"
         raise DataError.of(folder / name, f"{fault}; get the mapping again")
     for name, digest in listed.items():
