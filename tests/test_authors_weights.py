@@ -4,6 +4,7 @@ import json
 import sys
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -162,6 +163,25 @@ def test_layers_that_contradict_are_refused(subject, network):
     # Counted from 1, as some do, they are the same layers.
     again = import_weights(renamed(trained(LAYERS), ["1", "2", "3", "4", "5", "6"]), subject, network)
     np.testing.assert_array_equal(again.dataset["layer"], import_weights(state, subject, network).dataset["layer"])
+
+
+@pytest.mark.parametrize(
+    ("layers", "names"),
+    [
+        (("features.3", "features.5", "features.12"), ["3", "5", "12"]),
+        (("blocks.1", "blocks.2"), ["1", "2"]),
+        (("layer1.1", "layer2.0"), ["0", "1"]),
+        (("stem", "head"), ["0", "1"]),
+    ],
+)
+def test_exported_layers_keep_their_numbers_and_come_back(subject, layers, names):
+    chosen = SimpleNamespace(name="some", layers=layers, channels=(CHANNELS,) * len(layers), global_token="mean")
+    mapping = import_weights(trained(names).state_dict(), subject, chosen)
+    weights = export_weights(mapping)
+    assert [name.split(".")[1] for name in weights if name.startswith("local")] == names
+    # Files of safetensors hold them sorted.
+    again = import_weights({name: weights[name] for name in sorted(weights)}, subject, chosen)
+    np.testing.assert_array_equal(again.dataset["layer"], mapping.dataset["layer"])
 
 
 def test_files_that_sort_their_names_are_read_by_number():

@@ -72,7 +72,7 @@ class AuthorsFile:
             DataError: if the numbers in the layers' names contradict those in the network's.
             ShapeError: if the layer selector has another number of outputs.
         """
-        numbers, theirs = _last_numbers(self.layers), _last_numbers(network_layers)
+        numbers, theirs = _last_numbers(self.layers), depth_numbers(network_layers)
         depth = list(self.layers) if numbers is None else [self.layers[row] for row in np.argsort(numbers)]
         if numbers is not None and theirs is not None and len(numbers) == len(theirs):
             ordered = np.sort(numbers)
@@ -87,6 +87,12 @@ class AuthorsFile:
             raise ShapeError(f"the layer selector has {len(outputs)} outputs and there are {len(depth)} layers")
         rows = torch.tensor([self.layers.index(name) for name in depth])
         return AuthorsFile(self.weights | {LAYER_OUTPUTS: outputs[rows]}, tuple(depth), self.coordinates)
+
+
+def depth_numbers(layers: Sequence[str]) -> np.ndarray | None:
+    """The last number in each name of layers from shallow to deep; None unless they increase, as depths do."""
+    numbers = _last_numbers(layers)
+    return None if numbers is None or (np.diff(numbers) < 0).any() else numbers
 
 
 def own_names(layers: Sequence[str]) -> dict[str, str]:

@@ -1,6 +1,7 @@
 """Weights under the authors' names as a mapping and back (`method.md`), and their scores."""
 
 from collections.abc import Mapping as MappingType
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Literal
 
@@ -11,7 +12,7 @@ from torch import Tensor
 
 from factortopy.cortex import Voxels
 from factortopy.errors import DataError, ShapeError
-from factortopy.exchange.names import GLOBAL, LOCAL, AuthorsFile, own_names
+from factortopy.exchange.names import GLOBAL, LOCAL, AuthorsFile, depth_numbers, own_names
 from factortopy.exchange.places import check_places, subject_at
 from factortopy.fitting import AS_SHIPPED, build_paper_model, build_selectors, fit_settings, split_examples
 from factortopy.images import Split
@@ -141,6 +142,8 @@ def score_weights(
 def export_weights(mapping: Mapping) -> dict[str, Tensor]:
     """The trained weights of a mapping of ``recipe="paper"`` under the authors' names.
 
+    Layers are named by the numbers in their own names where these increase with depth, else from 0 on.
+
     Raises:
         DataError: if the mapping is of another recipe, was fitted without topology, or holds no weights.
 
@@ -152,7 +155,8 @@ def export_weights(mapping: Mapping) -> dict[str, Tensor]:
     recipe = mapping.settings.get("recipe")
     if recipe != "paper":
         raise DataError(f'only recipe="paper" has the authors\' form; this mapping is of recipe {recipe!r}')
-    return to_paper_weights(load_model(mapping))
+    numbers = depth_numbers(mapping.layers)
+    return to_paper_weights(load_model(mapping), None if numbers is None else [str(number) for number in numbers])
 
 
 def _voxels(file: AuthorsFile, given: Voxels | Subject | None) -> Voxels:
@@ -180,8 +184,12 @@ def _range(channels: tuple[int, ...]) -> str:
     return str(channels[0]) if len(set(channels)) == 1 else f"{min(channels)} to {max(channels)}"
 
 
-def to_paper_weights(model: FactorTopy) -> dict[str, Tensor]:
+def to_paper_weights(model: FactorTopy, layers: Sequence[str] | None = None) -> dict[str, Tensor]:
     """Weights of a model of ``recipe="paper"`` under the authors' names.
+
+    Args:
+        model: whose weights they are.
+        layers: what the layers are named, from shallow to deep; from 0 on if None.
 
     Returns:
         ``local_token_bottleneck.<layer>.weight`` (D, C, 1, 1), ``global_token_bottleneck.<layer>.weight``
@@ -195,7 +203,7 @@ def to_paper_weights(model: FactorTopy) -> dict[str, Tensor]:
     if not isinstance(selectors, TopologicalSelectors) or not _plain_maps(model.align):
         raise DataError('only a model of recipe="paper" with topology has weights under the authors\' names')
     own = model.state_dict()
-    names = own_names([str(number) for number in range(len(model.align.local))])
+    names = own_names(layers or [str(number) for number in range(len(model.align.local))])
     weights = {theirs: own[ours].clone() for theirs, ours in names.items()}
     return {name: value[:, :, None, None] if name.startswith(LOCAL) else value for name, value in weights.items()}
 
