@@ -6,6 +6,7 @@ Of BERG: a registry that a module enters at import, and a model with ``load_mode
 
 import importlib.util
 import sys
+import tracemalloc
 from abc import ABC, abstractmethod
 from dataclasses import replace
 from enum import Enum
@@ -150,6 +151,17 @@ def test_berg_gets_z_scored_responses_of_the_vertices_selected(berg, shared, pic
     np.testing.assert_allclose(left, expected[:, [1, 3]], atol=1e-5)
     assert right.shape == (5, 0)
     some.cleanup()
+
+
+def test_berg_takes_no_surface_for_each_image(berg, shared, pictures):
+    model = berg[0](3, {"roi": "V1"}, "cpu", str(shared / "berg"))
+    model.load_model()
+    tracemalloc.start()
+    model.generate_response(pictures, show_progress=False)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    both_surfaces = IMAGES * 2 * VERTICES * 4  # bytes of float32
+    assert peak < 0.3 * both_surfaces
 
 
 def test_berg_gets_metadata_under_its_names(berg, shared, mapping):

@@ -109,8 +109,8 @@ class BergModel:
         values = predict(mapping, images, z_scored=z_scored, **options).read()
         if mapping.dataset.attrs.get("surface") not in VERTICES:
             return values[:, self.chosen["voxels"]]
-        spread = {side: _spread(mapping, values.T, half).T for side, half in SIDES.items()}
-        return spread["lh"][:, self.chosen["lh"]], spread["rh"][:, self.chosen["rh"]]
+        left, right = (_at(mapping, values, half, self.chosen[side]) for side, half in SIDES.items())
+        return left, right
 
     @classmethod
     def get_metadata(
@@ -192,7 +192,8 @@ def metadata(mapping: Mapping) -> dict[str, Any]:
         return {"fmri": {"rois": rois}, "encoding_models": models | scores}
     fmri = {f"{side}_fsaverage_rois": _vertices(mapping, half) for side, half in SIDES.items()}
     for name, array in values.items():
-        models |= {f"{side}_{name}_{suffix}": _spread(mapping, array, half) for side, half in SIDES.items()}
+        every = np.arange(COUNT)
+        models |= {f"{side}_{name}_{suffix}": _at(mapping, array, half, every) for side, half in SIDES.items()}
     return {"fmri": fmri, "encoding_models": models}
 
 
@@ -207,15 +208,17 @@ def _vertices(mapping: Mapping, half: str) -> dict[str, Int[np.ndarray, "some"]]
     return {name: np.sort(vertex[inside & (hemisphere == half)]) for name, inside in mapping.rois.items()}
 
 
-def _spread(
-    mapping: Mapping, values: Shaped[np.ndarray, "voxel *rest"], half: str
-) -> Float[np.ndarray, "vertex *rest"]:
-    """Values of a hemisphere's vertices, NaN where none was measured."""
-    data = mapping.dataset
-    here = data["hemisphere"].values == half
-    spread = np.full((COUNT, *values.shape[1:]), np.nan, np.float32)
-    spread[data["vertex"].values[here]] = values[here]
-    return spread
+def _at(
+    mapping: Mapping, values: Shaped[np.ndarray, "*rest voxel"], half: str, vertices: Int[np.ndarray, "some"]
+) -> Float[np.ndarray, "*rest some"]:
+    """Values at vertices of a hemisphere, NaN where none was measured; nothing as large as a surface for each image."""
+    here = np.flatnonzero(mapping.dataset["hemisphere"].values == half)
+    columns = np.full(COUNT, -1)
+    columns[mapping.dataset["vertex"].values[here]] = here
+    chosen = columns[vertices]
+    found = np.full((*values.shape[:-1], len(vertices)), np.nan, np.float32)
+    found[..., chosen >= 0] = values[..., chosen[chosen >= 0]]
+    return found
 
 
 def _chosen(mapping: Mapping, selection: dict[str, Any]) -> dict[str, Any]:
