@@ -208,7 +208,16 @@ class Stimuli(pandas.DataFrame):
     """Brain-Score's set of stimuli: rows with ids, files by id."""
 
     def get_stimulus(self, stimulus_id):
-        return self.attrs["folder"] / f"{stimulus_id}.png"
+        return self.attrs["paths"][stimulus_id]
+
+
+def neuroid_assembly(array):
+    """The coordinates of each dimension become its index, as in Brain-Score; one alone would lose its name."""
+    names = {
+        dim: [name for name, values in array.coords.items() if dim in values.dims and name not in array.indexes]
+        for dim in array.dims
+    }
+    return array.set_index(append=True, **{dim: found for dim, found in names.items() if found})
 
 
 def test_brain_score_records_predicted_voxels(shared, pictures, expected, tmp_path, monkeypatch):
@@ -216,29 +225,36 @@ def test_brain_score_records_predicted_voxels(shared, pictures, expected, tmp_pa
     # The registry is found by a search for this text.
     assert f"model_registry['{plugin.name}'] = lambda: " in (plugin / "__init__.py").read_text()
     compile((plugin / "test.py").read_text(), "test.py", "exec")
-    registry, wrapped = {}, []
+    registry = {}
     stubs = {"brainscore_vision": {"model_registry": registry}}
     stubs["brainscore_vision.model_interface"] = {"BrainModel": BrainModel}
     stubs |= {"brainio": {}, "brainscore_core": {}}
-    stubs["brainio.assemblies"] = {"NeuroidAssembly": lambda array: wrapped.append(array) or array}
+    stubs["brainio.assemblies"] = {"NeuroidAssembly": neuroid_assembly}
     for name, contents in stubs.items():
         monkeypatch.setitem(sys.modules, name, module(name, **contents))
     load(plugin / "__init__.py", "exported_plugin", monkeypatch, submodule_search_locations=[str(plugin)])
     model = registry[plugin.name]()
     assert isinstance(model, BrainModel)
     assert (model.identifier, model.visual_degrees()) == (plugin.name, 8)
-    for row in range(5):
-        Image.fromarray(pictures[row].transpose(1, 2, 0)).save(tmp_path / f"image-{row:02d}.png")
-    stimuli = Stimuli({"stimulus_id": [f"image-{row:02d}" for row in range(5)]})
-    stimuli.attrs["folder"] = tmp_path
+    # Ids are numbers, and out of order.
+    paths = {stimulus_id: tmp_path / f"{stimulus_id}.png" for stimulus_id in (20, 0, 30, 10, 40)}
+    for path, pixels in zip(paths.values(), pictures, strict=False):
+        Image.fromarray(pixels.transpose(1, 2, 0)).save(path)
+    stimuli = Stimuli({"stimulus_id": list(paths), "object_name": list("cabac")})
+    stimuli.attrs["paths"] = paths
     model.start_recording(BrainModel.RecordingTarget.IT, time_bins=[(70, 170)])
     found = model.look_at(stimuli)
-    assert wrapped
     assert found.dims == ("presentation", "neuroid", "time_bin")
-    assert list(found["stimulus_id"].values) == list(stimuli["stimulus_id"])
+    assert list(found["stimulus_id"].values) == list(paths)
+    assert list(found["object_name"].values) == list("cabac")
     assert len(set(found["neuroid_id"].values)) == 5
     # FFA less its last voxel, which is not above chance.
     np.testing.assert_allclose(found.values[:, :, 0], expected[:, 6:11], atol=1e-5)
+    # As metrics do, and benchmarks before them: bins are taken from an assembly squeezed to one.
+    squeezed = found.squeeze("time_bin")
+    np.testing.assert_array_equal(squeezed.sortby("stimulus_id").values, found.values[[1, 3, 0, 2, 4], :, 0])
+    model.start_recording("IT", time_bins=[squeezed["time_bin"].values])
+    assert model.look_at(stimuli)["time_bin"].values.tolist() == [(70, 170)]
     model.start_recording("V1")
     np.testing.assert_allclose(model.look_at(stimuli).values, expected[:, :4], atol=1e-5)
     model.start_task(BrainModel.Task.passive)

@@ -101,27 +101,32 @@ class BrainScoreVoxels:
         if not self._regions.get(name):
             known = ", ".join(region for region, rois in self._regions.items() if rois)
             raise DataError(f"{self._identifier} has no voxels for {name!r}; it has {known}")
-        self._target, self._time_bins = name, [(int(start), int(end)) for start, end in time_bins]
+        # The bin of an assembly squeezed to one is an array without dimensions.
+        bins = [np.asarray(one).tolist() for one in time_bins]
+        self._target, self._time_bins = name, [(int(start), int(end)) for start, end in bins]
         self._voxels(self._load().mapping)
 
     def look_at(self, stimuli: Any, number_of_trials: int = 1) -> xr.DataArray:  # noqa: ARG002 (the same)
         """Predicted responses (presentation, neuroid[, time_bin]); every trial would be the same, so there is one.
 
+        Presentations have every column of the stimuli and ``stimulus_path``, as benchmarks stratify and sort by them.
+
         Args:
-            stimuli: Brain-Score's set of stimuli, with a column ``stimulus_id`` and ``get_stimulus(id)``, a file.
+            stimuli: Brain-Score's table of stimuli, with a column ``stimulus_id`` and ``get_stimulus(id)``, a file.
             number_of_trials: not used.
         """
         if self._target is None:
             raise DataError("nothing is recorded; call start_recording first")
         predictor = self._load()
-        ids = [str(one) for one in stimuli["stimulus_id"]]
-        images = ImageSet(str(getattr(stimuli, "identifier", "stimuli")), tuple(ids), _opener(stimuli))
+        names = tuple(str(one) for one in stimuli["stimulus_id"])
+        paths = [str(stimuli.get_stimulus(one)) for one in stimuli["stimulus_id"]]
+        images = ImageSet(str(getattr(stimuli, "identifier", "stimuli")), names, _opener(names, paths))
         chosen = self._voxels(predictor.mapping)
         z_scored = "response_mean" in predictor.mapping.dataset
         found = predict(predictor.mapping, images, network=predictor.network, z_scored=z_scored, progress=False)
         neuroids = [f"{self._identifier}.{self._target}.{voxel}" for voxel in chosen]
-        coordinates = {
-            "stimulus_id": ("presentation", ids),
+        coordinates = {column: ("presentation", stimuli[column].to_numpy()) for column in stimuli.columns} | {
+            "stimulus_path": ("presentation", paths),
             "neuroid_id": ("neuroid", neuroids),
             "region": ("neuroid", [self._target] * len(chosen)),
         }
@@ -195,5 +200,6 @@ def _layers(mapping: Mapping, regions: dict[str, list[str]]) -> dict[str, str]:
     return layers
 
 
-def _opener(stimuli: Any) -> Any:
-    return lambda name: read_image(Path(stimuli.get_stimulus(name)))
+def _opener(names: Sequence[str], paths: Sequence[str]) -> Any:
+    path_of = dict(zip(names, paths, strict=True))
+    return lambda name: read_image(Path(path_of[name]))
