@@ -15,6 +15,8 @@ from factortopy.machine import Machine, available_memory, processors, share_proc
 
 GB = 10**9
 STAT = "anon 5\nactive_file 100000000\ninactive_file 400000000\n"
+# Version 1: what is of the group alone, here of one whose files were all read by groups below it, then of all.
+STAT_1 = "cache 0\ninactive_file 0\nactive_file 0\ntotal_inactive_file 400000000\ntotal_active_file 100000000\n"
 V2 = {
     "proc/self/cgroup": "0::/job/step\n",
     "sys/fs/cgroup/job/step/memory.max": "max\n",
@@ -31,7 +33,7 @@ V1 = {
     "proc/self/cgroup": "4:memory:/docker/0123\n3:cpu,cpuacct:/docker/0123\n",
     "sys/fs/cgroup/memory/memory.limit_in_bytes": f"{2 * GB}\n",
     "sys/fs/cgroup/memory/memory.usage_in_bytes": f"{GB}\n",
-    "sys/fs/cgroup/memory/memory.stat": STAT,
+    "sys/fs/cgroup/memory/memory.stat": STAT_1,
     "sys/fs/cgroup/cpu/cpu.cfs_quota_us": "150000\n",
     "sys/fs/cgroup/cpu/cpu.cfs_period_us": "100000\n",
 }

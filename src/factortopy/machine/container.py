@@ -28,9 +28,7 @@ def available_memory(root: Path = ROOT) -> int:
     for folder in _folders("memory", root):
         limits = [_number(folder / name) for name in ("memory.max", "memory.limit_in_bytes")]
         used = [_number(folder / name) for name in ("memory.current", "memory.usage_in_bytes")]
-        # Files that were read stay in memory until it is needed.
-        kept = _number(folder / "memory.stat", "active_file") + _number(folder / "memory.stat", "inactive_file")
-        free += [int(limit - sum(used) + kept) for limit in limits if limit]
+        free += [int(limit - sum(used) + _cached_files(folder)) for limit in limits if limit]
     return max(0, min(free))
 
 
@@ -78,6 +76,15 @@ def _folders(controller: str, root: Path) -> Iterator[Path]:
             top = root / "sys/fs/cgroup" / (controller if controllers else "")
             own = top / path.lstrip("/")
             yield from [own, *own.parents][: len(own.parts) - len(top.parts) + 1]
+
+
+def _cached_files(folder: Path) -> int:
+    """Bytes of files that a group and those below it have read: they stay in memory until it is needed.
+
+    Version 1 counts those of the groups below in ``total_NAME`` alone, though the usage is of all.
+    """
+    names, file = ("active_file", "inactive_file"), folder / "memory.stat"
+    return sum(_number(file, f"total_{name}") or _number(file, name) for name in names)
 
 
 def _lines(file: Path) -> list[str]:
