@@ -204,6 +204,8 @@ def test_a_fit_to_a_folder_is_made_once_and_never_mistaken(tokens, subject, tmp_
     settings = fit_settings(**FAST)
     mapping = fit_to_folder(tokens, subject, tmp_path / "mapping", settings, bootstrap=0, progress=False)
     assert [path.name for path in tmp_path.iterdir()] == ["mapping"]
+    (tmp_path / "mapping.checkpoint").mkdir()
+    (users := tmp_path / "mapping.checkpoint" / "diary.txt").write_text("mine")
     with monkeypatch.context() as patch:
         patch.setattr("factortopy.workflow.folder.fit_model", None)  # nothing is fitted again
         again = fit_to_folder(tokens, subject, tmp_path / "mapping", settings, bootstrap=0, progress=False)
@@ -229,6 +231,7 @@ def test_a_fit_to_a_folder_is_made_once_and_never_mistaken(tokens, subject, tmp_
         fit_to_folder(tokens, moved, tmp_path / "mapping", settings)
     replaced = fit_to_folder(tokens, subject, tmp_path / "mapping", other, overwrite=True, bootstrap=0, progress=False)
     assert replaced.settings["width"] == 5
+    assert list(users.parent.iterdir()) == [users]
 
 
 @pytest.mark.parametrize("placed", [True, False])

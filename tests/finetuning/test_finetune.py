@@ -166,6 +166,13 @@ def test_what_is_finished_is_read_and_nothing_else_overwrites_it(tmp_path, monke
     assert (tmp_path / "notes" / "diary.txt").read_text() == "mine"
 
 
+def test_a_folder_that_happens_to_be_called_as_the_checkpoint_keeps_what_is_in_it(tmp_path):
+    (tmp_path / "out.checkpoint").mkdir()
+    (tmp_path / "out.checkpoint" / "diary.txt").write_text("mine")
+    run(tmp_path / "out")
+    assert [path.name for path in (tmp_path / "out.checkpoint").iterdir()] == ["diary.txt"]
+
+
 def test_provenance_names_both_sides_and_the_network_before(tmp_path):
     network = small_network()
     before = network.weights_hash

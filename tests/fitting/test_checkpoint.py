@@ -200,6 +200,21 @@ def test_a_state_without_this_programs_facts_is_refused(sides, tmp_path):
         run(sides, "paper", tmp_path / "state")
 
 
+def test_only_what_a_checkpoint_wrote_is_removed(tmp_path):
+    own, other = Checkpoint(tmp_path / "state", "one"), Checkpoint(tmp_path / "state" / "other", "two")
+    for checkpoint in (own, own.within("start"), own.within("start").within("half"), other):
+        checkpoint.save("training", module.Part({"x": torch.zeros(2)}, {}))
+    (own.folder / "start" / ".training.safetensors.0a1b2c3d.partial").write_bytes(b"killed")
+    save_file({"x": torch.zeros(2)}, own.folder / "mine.safetensors")
+    (own.folder / "broken.safetensors").write_bytes(b"no tensors")
+    (own.folder / "mine").mkdir()
+    own.remove()
+    left = {path.relative_to(own.folder).as_posix() for path in own.folder.rglob("*")}
+    assert left == {"mine", "mine.safetensors", "broken.safetensors", "other", "other/training.safetensors"}
+    other.remove()
+    assert not other.folder.exists()
+
+
 class NothingFromHost(TorchDispatchMode):
     """Refuses copies of whole arrays from one device to another, which a GPU cannot record."""
 

@@ -22,7 +22,6 @@ from factortopy.storage import (
     atomic_path,
     check_writable,
     read_text,
-    remove,
     sha256_text,
     write_table,
     write_tensors,
@@ -114,7 +113,7 @@ def finetune(
     description = f"fine-tuned on {images.images.name}, {settings.steps} steps; before: {network.description}"
     network.mark_changed(f"{network.name}-finetuned-{images.images.name}", description)
     record = _write(output, trainer, made_of, identity)
-    remove(checkpoint.folder)
+    checkpoint.remove()
     return Finetuned(network, history, len(images.classes), output, record)
 
 

@@ -5,6 +5,7 @@ import math
 import os
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -88,6 +89,24 @@ class Checkpoint:
     def within(self, name: str) -> "Checkpoint":
         """The checkpoint of a training that is part of this one, in a folder of its own."""
         return Checkpoint(self.folder / name, self.identity)
+
+    def remove(self) -> None:
+        """Remove its parts, those within too, and folders that are empty then; what else is there is not its own."""
+        unfinished = self.folder.rglob(".*.safetensors.????????.partial")  # left by a process that was killed
+        files = [*filter(self._wrote, self.folder.rglob("*.safetensors")), *unfinished]
+        folders = {folder for file in files for folder in file.parents if folder.is_relative_to(self.folder)}
+        for file in files:
+            with suppress(OSError):
+                file.unlink()
+        for folder in sorted(folders, reverse=True):  # what lies within comes first
+            with suppress(OSError):
+                folder.rmdir()
+
+    def _wrote(self, file: Path) -> bool:
+        with suppress(SafetensorError, OSError), safe_open(file, "pt") as opened:
+            said = opened.metadata() or {}
+            return (said.get("format"), said.get("identity")) == (FORMAT, self.identity)
+        return False
 
     def _file(self, name: str) -> Path:
         return self.folder / f"{name}.safetensors"

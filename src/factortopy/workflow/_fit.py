@@ -57,6 +57,7 @@ class Fit:
         split: the images it was trained, stopped and scored on.
         predictions: of the responses to the test images, in the order of ``fitting.split_examples``.
         known: what another fit to the same images and responses need not find out, as :func:`fit_model` takes it.
+        checkpoint: where its state was kept, if it was.
     """
 
     mapping: Mapping
@@ -65,6 +66,7 @@ class Fit:
     split: Split
     predictions: Float[np.ndarray, "image voxel"]
     known: Parts
+    checkpoint: Checkpoint | None
 
 
 def fit(
@@ -210,7 +212,7 @@ def fit_model(
         settings=settings.model_dump(exclude_none=True),
         provenance=data.provenance(begun, trained.history, made_of["responses"], **started),
     )
-    return Fit(mapping, trained.model, trained.history, split, test.predictions, kept.parts)
+    return Fit(mapping, trained.model, trained.history, split, test.predictions, kept.parts, state)
 
 
 @dataclass(frozen=True, eq=False)

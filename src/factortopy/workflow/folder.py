@@ -14,7 +14,7 @@ from factortopy.fitting import FitSettings, default_split
 from factortopy.images import ImageSet, Split
 from factortopy.mapping import Mapping
 from factortopy.networks import Network, Preprocessing
-from factortopy.storage import remove, sha256_array
+from factortopy.storage import sha256_array
 from factortopy.subjects import Subject, subject_digest
 from factortopy.tokens import TokenStore, extract
 from factortopy.workflow._fit import fit_model, fit_options
@@ -51,10 +51,11 @@ def fit_to_folder(
         settings = settings.for_data(len(split.train), placed=placed)
         return _same_fit(output, tokens, subject, split, settings, options.get("start", ()))
     checkpoint = output.with_name(f"{output.name}.checkpoint")
-    mapping = fit_model(tokens, subject, settings, split=split, checkpoint=checkpoint, **options).mapping
-    mapping.save(output)
-    remove(checkpoint)
-    return mapping
+    done = fit_model(tokens, subject, settings, split=split, checkpoint=checkpoint, **options)
+    done.mapping.save(output)
+    if done.checkpoint is not None:
+        done.checkpoint.remove()
+    return done.mapping
 
 
 def _same_fit(
