@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 from sklearn.datasets import load_digits
 from small_network import coloured_images
@@ -46,6 +47,16 @@ def test_torchvisions_eurosat_where_torchvision_keeps_it(tmp_path):
     assert images.labels == (0, 0, 0, 1, 1, 1, 1)
     with Image.open(tmp_path / "eurosat" / "2750" / "River" / "River_2.png") as picture:
         assert np.array_equal(np.asarray(images.images.image(5)), np.asarray(picture))
+
+
+def test_imagenets_two_cranes_are_two_classes(tmp_path):
+    """With its list of classes as torchvision keeps it, of which these are three."""
+    names = {"n02012849": ("crane",), "n02123045": ("tabby", "tabby cat"), "n03126707": ("crane",)}
+    write_folder(tmp_path / "train", dict.fromkeys(names, 2))
+    torch.save((names, []), tmp_path / "meta.bin")
+    images = open_labelled("torchvision/ImageNet", root=tmp_path)
+    assert images.classes == ("crane", "tabby, tabby cat", "crane (2)")
+    assert images.labels == (0, 0, 1, 1, 2, 2)
 
 
 def test_nothing_is_downloaded_unasked(tmp_path):
@@ -116,6 +127,10 @@ def test_bad_names_are_refused(tmp_path):
     with pytest.raises(DataError, match="--root"):
         open_labelled("torchvision/EuroSAT")
     images = coloured_images(2)
+    with pytest.raises(DataError, match=r"several classes called b; give each"):
+        LabelledImages(images.images, images.labels, ("a", "b", "b"))
+    with pytest.raises(DataError, match=r"has the classes \['a'\]; at least two"):
+        LabelledImages(images.images, images.labels, ("a",))
     with pytest.raises(DataError, match="6 images but 2 labels"):
         LabelledImages(images.images, (0, 1), images.classes)
     with pytest.raises(DataError, match="label 5"):

@@ -1,7 +1,8 @@
 """Images with a class each, of a folder of folders, torchvision or scikit-learn; so many of each class to train on."""
 
 import inspect
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,7 +31,7 @@ class LabelledImages:
         classes: names of the classes.
 
     Raises:
-        DataError: if there are fewer than two classes, or a label is missing or out of range.
+        DataError: if there are fewer than two classes, two of one name, or a label is missing or out of range.
     """
 
     images: ImageSet
@@ -41,8 +42,11 @@ class LabelledImages:
         name = self.images.name
         if len(self.labels) != len(self.images):
             raise DataError(f"{name!r} has {len(self.images)} images but {len(self.labels)} labels")
-        if len(self.classes) < 2 or len(set(self.classes)) != len(self.classes):
-            raise DataError(f"{name!r} has the classes {list(self.classes)}; two different ones are needed")
+        if len(self.classes) < 2:
+            raise DataError(f"{name!r} has the classes {list(self.classes)}; at least two are needed")
+        repeated = [entry for entry, count in Counter(self.classes).items() if count > 1]
+        if repeated:
+            raise DataError(f"{name!r} has several classes called {', '.join(repeated)}; give each a name of its own")
         wrong = [label for label in self.labels if not 0 <= label < len(self.classes)]
         if wrong:
             raise DataError(f"{name!r} has a label {wrong[0]}; expected 0 to {len(self.classes) - 1}")
@@ -119,14 +123,12 @@ def labelled_from_torchvision(name: str, root: str | Path, *, download: bool = F
             path=root,
         ) from error
     labels = _labels(items, name)
-    classes = (
-        ", ".join(map(str, entry)) if isinstance(entry, tuple | list) else str(entry)
-        for entry in getattr(items, "classes", None) or range(max(labels) + 1)
-    )
     width = len(str(len(labels) - 1))
     ids = tuple(f"{name}-{number:0{width}d}" for number in range(len(labels)))
     images = ImageSet(name, ids, lambda image_id: items[int(image_id[len(name) + 1 :])][0])
-    return LabelledImages(images, tuple(labels), tuple(classes))
+    return LabelledImages(
+        images, tuple(labels), _class_names(getattr(items, "classes", None) or range(max(labels) + 1))
+    )
 
 
 def open_labelled(source: str | Path, *, root: str | Path | None = None, download: bool = False) -> LabelledImages:
@@ -170,6 +172,13 @@ def _labels(items: Any, name: str) -> list[int]:
             if whole and values[0] == first and values[-1] == items[len(items) - 1][1]:
                 return [int(value) for value in values]
     return [int(items[number][1]) for number in range(len(items))]
+
+
+def _class_names(entries: Iterable[Any]) -> tuple[str, ...]:
+    """A name of its own for each class: in ImageNet, a bird and a machine are both called crane."""
+    names = [", ".join(map(str, entry)) if isinstance(entry, tuple | list) else str(entry) for entry in entries]
+    first = {name: index for index, name in reversed([*enumerate(names)])}
+    return tuple(name if first[name] == index else f"{name} ({index})" for index, name in enumerate(names))
 
 
 @dataclass(frozen=True)
