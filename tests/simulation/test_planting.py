@@ -238,6 +238,28 @@ def test_settings_are_kept_and_say_what_was_planted(store, tmp_path):
     assert "2 measured" in facts["ceiling_sample"]
 
 
+def test_numbers_of_numpy_are_planted_and_saved_as_pythons_own(store, tmp_path):
+    own = {"planted_channels": 3, "repeats": 2, "seed": 4, "layer_width": 1.5, "normalisation": 0.5}
+    own |= {"ceiling_range": [0.25, 0.5], "single_trials": True}
+    kinds = {int: np.int64, float: np.float32, list: np.float32, bool: np.bool_}
+    given = {name: kinds[type(value)](value) for name, value in own.items()}
+    subject = simulate_subject(store, **given, progress=False)
+    plain = simulate_subject(store, **own, progress=False)
+    np.testing.assert_array_equal(subject.responses, plain.responses)
+    loaded = load_subject_folder(subject.save(tmp_path / "subject"))
+    assert {name: loaded.provenance[name] for name in own} == own
+    assert loaded.truth.seed == 4
+
+
+def test_ceilings_may_be_lists(store):
+    voxels = len(simulate(store).voxels)
+    each = [0.25, *[0.5] * (voxels - 1)]
+    np.testing.assert_array_equal(simulate(store, noise_ceiling=each).noise_ceiling, np.float32(each))
+    sampled = simulate(store, ceiling_sample=[0.25, 0.5])
+    ranks = (np.arange(voxels) + 0.5) / voxels
+    np.testing.assert_allclose(np.sort(sampled.noise_ceiling), 0.25 + 0.25 * ranks, rtol=1e-6)
+
+
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
@@ -250,6 +272,8 @@ def test_settings_are_kept_and_say_what_was_planted(store, tmp_path):
         ({"profile": {"V1": [1]}, "mixture": "two"}, "not both"),
         ({"normalisation": 0}, "normalisation must be positive"),
         ({"repeats": 0}, "repeats must be positive"),
+        ({"repeats": 2.5}, "repeats must be a whole number, got 2.5"),
+        ({"seed": 0.5}, "seed must be a whole number"),
         ({"ceiling_sample": np.array([0.2, np.nan])}, "leave out 0 and NaN"),
         ({"ceiling_sample": np.array([0.2]), "noise_ceiling": 0.2}, "not both"),
     ],

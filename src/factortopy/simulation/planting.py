@@ -1,5 +1,6 @@
 """What to plant in a simulated subject: layers, areas, model class, noise ceilings and trials."""
 
+import operator
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any, Literal, get_args
@@ -10,6 +11,7 @@ from jaxtyping import Float, Real
 from factortopy.cortex import ROI_NAMES
 from factortopy.errors import DataError, ShapeError, UnknownNameError
 from factortopy.simulation.maps import Areas, PlantedMaps
+from factortopy.storage import as_array
 from factortopy.subjects import noise_ceiling_at
 
 Mixture = Literal["bump", "one", "two"]
@@ -55,12 +57,13 @@ class Planted:
     areas: Areas = "smooth"
     normalisation: float | None = None
     ceiling_range: tuple[float, float] = (0.3, 0.8)
-    noise_ceiling: float | Float[np.ndarray, "voxel"] | None = None
-    ceiling_sample: Float[np.ndarray, "measured"] | None = None
+    noise_ceiling: float | Sequence[float] | Float[np.ndarray, "voxel"] | None = None
+    ceiling_sample: Sequence[float] | Float[np.ndarray, "measured"] | None = None
     repeats: int = 1
     single_trials: bool = False
 
     def __post_init__(self) -> None:
+        self._convert()
         for name, value, choices in (("mixture", self.mixture, Mixture), ("areas", self.areas, Areas)):
             if value not in get_args(choices):
                 raise UnknownNameError(name, str(value), get_args(choices))
@@ -80,6 +83,19 @@ class Planted:
                 raise DataError(f"{name} must lie in (0, 1]; divide percentages by 100, leave out 0 and NaN")
         _check_profile(self)
 
+    def _convert(self) -> None:
+        """Turn numbers of NumPy into Python's own, the only ones that JSON knows, and lists into arrays."""
+        own: dict[str, Any] = {key: whole_number(key, getattr(self, key)) for key in ("planted_channels", "repeats")}
+        own |= {"layer_width": float(self.layer_width), "single_trials": bool(self.single_trials)}
+        own["ceiling_range"] = tuple(map(float, self.ceiling_range))
+        if self.normalisation is not None:
+            own["normalisation"] = float(self.normalisation)
+        for name in ("noise_ceiling", "ceiling_sample"):
+            if getattr(self, name) is not None:
+                own[name] = as_array(getattr(self, name), name)[()]  # a number stays one
+        for name, value in own.items():
+            object.__setattr__(self, name, value)
+
     def facts(self) -> dict[str, Any]:
         """What was planted, JSON-ready, for the subject's provenance."""
         facts = {item.name: getattr(self, item.name) for item in fields(self)}
@@ -87,9 +103,9 @@ class Planted:
         if self.profile is not None:
             facts["profile"] = {name: np.asarray(part, dtype=float).tolist() for name, part in self.profile.items()}
         if self.ceiling_sample is not None:
-            facts["ceiling_sample"] = facts["ceiling_range"] = f"ranks of {self.ceiling_sample.size} measured"
+            facts["ceiling_sample"] = facts["ceiling_range"] = f"ranks of {np.size(self.ceiling_sample)} measured"
         if self.noise_ceiling is not None:
-            one = float(self.noise_ceiling) if np.ndim(self.noise_ceiling) == 0 else "given for each voxel"
+            one = float(np.asarray(self.noise_ceiling)) if np.ndim(self.noise_ceiling) == 0 else "given for each voxel"
             facts["noise_ceiling"] = facts["ceiling_range"] = one
         return facts
 
@@ -143,6 +159,18 @@ def what_to_plant(planted: Planted | None, changes: dict[str, Any]) -> Planted:
         if name not in settings:
             raise UnknownNameError("setting of a simulated subject", name, settings)
     return replace(planted or Planted(), **changes)
+
+
+def whole_number(name: str, value: Any) -> int:
+    """Python's own whole number of any library's.
+
+    Raises:
+        DataError: if it is none.
+    """
+    try:
+        return operator.index(value)
+    except TypeError:
+        raise DataError(f"{name} must be a whole number, got {value}") from None
 
 
 def layer_bump(depth: Float[np.ndarray, "voxel"], layers: int, width: float) -> Float[np.ndarray, "voxel layer"]:

@@ -9,7 +9,7 @@ from jaxtyping import Float
 from factortopy.cortex import load_surface
 from factortopy.provenance import provenance
 from factortopy.simulation.maps import PlantedMaps, planted_maps
-from factortopy.simulation.planting import Planted, what_to_plant
+from factortopy.simulation.planting import Planted, what_to_plant, whole_number
 from factortopy.simulation.signal import PlantedChannels, plant_channels, read_signal
 from factortopy.subjects import PlantedTruth, Subject
 
@@ -62,7 +62,7 @@ def simulate_subject(
         >>> subject.truth.layer.shape == (len(subject.voxels), len(tokens.layers))
         True
     """
-    planted = what_to_plant(planted, changes)
+    planted, seed = what_to_plant(planted, changes), whole_number("seed", seed)
     maps = planted_maps(load_surface("fsaverage5"), planted.areas)
     ceiling = planted.trial_ceiling(maps)
     projections, weights, noise = (np.random.default_rng(s) for s in np.random.SeedSequence(seed).spawn(3))
