@@ -83,7 +83,7 @@ def test_table_named_without_the_ending_with_colours_and_comments(tmp_path):
 
 def test_names_in_a_table_may_have_spaces(tmp_path):
     names = {0: "Unknown", 1: "early V1", 2: "early V2", 7: "area 45"}
-    for colour in ("", " 10 20 30 0"):
+    for colour in ("", " 10 20 30", " 10 20 30 0", " 10 20 30 0 25"):  # with opacity and type of tissue
         table = {number: name + colour for number, name in names.items()}
         found = read_labels(write_mgz(tmp_path / "lh.x.mgz", table=table))
         assert found.names == names

@@ -185,6 +185,8 @@ def test_a_page_can_begin_pale(mapping, tmp_path):
 
 def test_clusters_are_kept_as_they_are(mapping, tmp_path):
     labels = np.random.default_rng(0).integers(0, 21, mapping.dataset.sizes["voxel"])
+    unknown = write_page([mapping], tmp_path / "nan.html", clusters=[np.where(labels > 0, labels, np.nan)])
+    assert Payload(unknown).header["mappings"][0]["clusters"] == 20
     payload = Payload(write_page([mapping], tmp_path / "page.html", clusters=[labels]))
     header = payload.header["mappings"][0]
     vertices, parents = payload.voxels(header)

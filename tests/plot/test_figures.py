@@ -9,6 +9,8 @@ import pytest
 from fake_mapping import LAYERS, fake_mapping_and_truth, with_limits
 from matplotlib import rcParams
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.font_manager import FontProperties
+from matplotlib.textpath import TextPath
 from PIL import Image
 
 from factortopy import plot
@@ -16,6 +18,7 @@ from factortopy.analysis import PAPER_LEVELS, hierarchy_slope
 from factortopy.errors import DataError, UnknownNameError
 from factortopy.fitting import History
 from factortopy.mapping import facts_line
+from factortopy.plot.style import text_width
 
 MAPS = ["layers", "layers_selector", "space", "scale", "scores", "rois"]
 SVG = "{http://www.w3.org/2000/svg}"
@@ -327,3 +330,12 @@ def test_the_same_weights_have_the_same_colour_beside_any_others(mapping):
         one, all_alike = key.colours(np.eye(LAYERS)), key.colours(np.full((1, LAYERS), 1 / LAYERS))
         np.testing.assert_allclose(one, plot.layer_colours(np.linspace(0, 1, LAYERS), palette=palette))
         assert all_alike[0, :3].max() < 0.4 * one[:, :3].max()
+
+
+def test_the_width_of_a_line_is_that_of_its_letters_outlines():
+    for words, size, weight in (
+        ("vit_base_patch14_dinov2.lvd142m", 7, "normal"),
+        ("Wide Words: 0.12 less", 9.5, "bold"),
+    ):
+        drawn = TextPath((0, 0), words, size=size, prop=FontProperties(weight=weight)).get_extents().width / 72 * 25.4
+        assert text_width(words, size, weight) == pytest.approx(drawn, rel=0.03)

@@ -87,6 +87,11 @@ def test_whatever_a_mapping_holds_of_a_subject_is_in_its_digest(subject):
     assert len(set(digests)) == len(digests)
 
 
+def test_the_digest_of_flags_of_numpy_is_that_of_python_s(subject):
+    numpy_s = replace(subject, single_trials=np.bool_(subject.single_trials), group_mean=np.bool_(subject.group_mean))
+    assert digest_of(numpy_s) == digest_of(subject)
+
+
 def test_a_subject_that_was_saved_and_read_has_the_same_digest(subject, tmp_path):
     wide = replace(subject, **moved(subject, bounds=subject.voxels.bounds.astype(float)))
     for one in (wide, replace(wide, **moved(wide, hemisphere=np.array(["left"] * 4, dtype="<U9")))):

@@ -14,6 +14,8 @@ from factortopy.storage import VOLUME_ENDINGS, open_gifti, read_array, read_text
 
 BACKGROUND = ("unknown", "???", "none", "background", "medial_wall", "medial wall", "")
 """Names, in lower case, of what is no region."""
+RGB = 3
+"""Numbers of a colour, at least: opacity and type of tissue may follow."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -135,13 +137,14 @@ def read_colour_table(path: str | os.PathLike[str]) -> dict[int, str]:
     with reading(table, "expected lines of a number and a name"):
         lines = [line.split() for line in read_text(table).splitlines()]
         lines = [words for words in lines if words and not words[0].startswith("#")]
-        return {int(number): _name(rest) for number, *rest in lines}
+        coloured = min((_numbers_at_end(words) for words in lines), default=0)
+        kept = None if coloured < RGB else -coloured
+        return {int(number): " ".join(rest[:kept]) for number, *rest in lines}
 
 
-def _name(words: list[str]) -> str:
-    """The name in a line of a table, which may have spaces: all words but the four numbers of a colour at its end."""
-    coloured = len(words) > 4 and all(word.isdecimal() for word in words[-4:])
-    return " ".join(words[:-4] if coloured else words)
+def _numbers_at_end(words: list[str]) -> int:
+    """Whole numbers at the end of a line of a table: a colour, if all lines have so many, as a name may end in one."""
+    return next((count for count, word in enumerate(reversed(words[1:])) if not word.isdecimal()), 0)
 
 
 def _read_label(path: Path, vertices: int | None) -> Labels:

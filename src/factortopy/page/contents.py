@@ -70,7 +70,7 @@ def write_mapping(
         "simulated": mapping.simulated,
         "token": str(attributes.get("global_token", "global")),
         "layers": list(mapping.layers),
-        "clusters": 0 if clusters is None else int(clusters.max()),
+        "clusters": int(np.nan_to_num(scalars.get("cluster", np.zeros(1))).max()),
         "measured": blob.bits(everywhere),
         "values": written,
         "weights": weights,

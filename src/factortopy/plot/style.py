@@ -5,7 +5,7 @@ import os
 import textwrap
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from functools import wraps
+from functools import cache, wraps
 from pathlib import Path
 from typing import Any, Literal, ParamSpec, Protocol, TypeVar, get_args
 
@@ -213,8 +213,17 @@ def fitted(name: str, room: float, size: float = 7) -> str:
 
 def text_width(words: str, size: float, weight: str = "normal") -> float:
     """Width of a line on the page, mm."""
-    path = TextPath((0, 0), words, size=size, prop=FontProperties(weight=weight))
-    return float(path.get_extents().width) / 72 * 25.4 if words.strip() else 0.0
+    return size * sum(_letter_width(letter, weight) for letter in words)
+
+
+@cache
+def _letter_width(letter: str, weight: str) -> float:
+    """Width of a letter of one point with the space around it, mm."""
+    with_it, without = (
+        TextPath((0, 0), words, size=100, prop=FontProperties(weight=weight)).get_extents().width
+        for words in (f"n{letter}n", "nn")
+    )
+    return float(with_it - without) / 100 / 72 * 25.4
 
 
 def _in_width(title: str, room: float) -> str:

@@ -31,9 +31,8 @@ def subject_digest(subject: Subject, responses: str) -> str:
         "rois": {name: _digest(mask) for name, mask in subject.voxels.rois.items()},
         "surface": subject.voxels.surface,
     }
-    parts |= {
-        name: getattr(subject, name) for name in ("name", "single_trials", "group_mean", "scores_of", "simulated")
-    }
+    parts |= {name: bool(getattr(subject, name)) for name in ("single_trials", "group_mean", "simulated")}
+    parts |= {"name": str(subject.name), "scores_of": subject.scores_of}
     return sha256_text(json.dumps(parts, sort_keys=True))
 
 

@@ -182,7 +182,7 @@ def fit_model(
     options |= {"progress": progress, "description": description}
     sides = examples["train"], examples["validation"]
     values, facts = voxel_variables(subject.voxels)
-    started: dict[str, Any] = {}
+    started: dict[str, Any] = {"subject_hash": subject_digest(given, made_of["responses"])}
     kept = Remembered(state, dict(known or {}))
     if start:
         trained, values["trust"], started["start"] = train_started(start, tokens, subject, settings, sides, **options)
@@ -205,7 +205,6 @@ def fit_model(
     facts |= fit_facts(tokens, subject, split, settings) | {"global_token": tokens.global_token} | test.facts
     edge = ridge_at_edge(trained.history.ridge)
     facts |= {} if edge is None else {"penalty_at_edge": edge}
-    started["subject_hash"] = subject_digest(given, made_of["responses"])
     mapping = Mapping(
         dataset=mapping_dataset(test.values | values, tokens.layers, subject.voxels.rois, facts),
         parameters=dict(trained.model.state_dict()),

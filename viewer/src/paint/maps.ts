@@ -104,8 +104,8 @@ function scalar(mapping: Mapping, name: string, label: string, table: Scalar, wo
 
 function classes(mapping: Mapping): Map | null {
   const values = mapping.values.cluster;
-  if (!values) return null;
   const count = mapping.header.clusters;
+  if (!values || !count) return null;
   return {
     id: "cluster",
     label: "Clusters by channels",
