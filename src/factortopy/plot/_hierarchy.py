@@ -89,11 +89,13 @@ def hierarchy(
         if share:
             _draw_means(axes, mapping, levels)
         _draw_slope(axes, line, texts[source], drawn if share else {}, palette)
-        # All that was drawn is within: vertices, limits and band.
-        axes.set_ylim(min(-0.05, axes.dataLim.y0), max(TOP, axes.dataLim.y1))
-        axes.set_yticks((0, 0.25, 0.5, 0.75, 1))
         axes.set_title("layer share (identifiable)" if share else selector_name(mapping, "layer"))
     figure.axes[0].set_ylabel("layer position (0 first layer, 1 last)")
+    drawn_within = [axes.dataLim for axes in figure.axes]  # vertices, limits and band
+    low, high = min(box.y0 for box in drawn_within), max(box.y1 for box in drawn_within)
+    for axes in figure.axes:
+        axes.set_ylim(min(-0.05, low), max(TOP, high))
+        axes.set_yticks((0, 0.25, 0.5, 0.75, 1))
     return figure
 
 
