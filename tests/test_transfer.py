@@ -1,6 +1,7 @@
 """Fits that start from other mappings: better with few images, no worse from a donor that knows nothing."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -17,7 +18,7 @@ from factortopy.fitting import fit_settings, transfer
 from factortopy.fitting.build import join_aligns
 from factortopy.images import Split
 from factortopy.mapping import Mapping, load_model
-from factortopy.model import ChannelAlign, ChannelMap, Selection, reading_matrix
+from factortopy.model import ChannelAlign, ChannelMap, Selection, gaussian_pool, reading_matrix
 from factortopy.networks import Tokens
 from factortopy.subjects import load_arrays
 from factortopy.workflow import fit, fit_model
@@ -143,6 +144,29 @@ def test_a_donor_that_knows_nothing_is_not_trusted(tokens, subject, scratch):
     assert found.provenance["start"]["voxels"] == {"from scratch": VOXELS}
     assert not found.dataset["trust"].any()
     np.testing.assert_array_equal(found.dataset["r2"], alone.dataset["r2"])
+
+
+def test_a_fit_that_reads_patches_stands_as_it_is_where_its_start_is_not_trusted(tokens):
+    """Voxels that read wide patches, and a donor of noise: the fit from scratch is the one without a start."""
+    random = np.random.default_rng(5)
+    y, x = (part.ravel() / (SIDE - 1) for part in np.mgrid[:SIDE, :SIDE])
+    space = torch.from_numpy(np.stack([1.2 * x - 0.6, 1.2 * y - 0.6], axis=1)).float()
+    layer = tokens.read(range(IMAGES)).local[-1].float().flatten(2)
+    axes = torch.linalg.svd((layer - layer.mean(dim=0)).movedim(1, 2).flatten(0, 1), full_matrices=False).Vh[:12]
+    read = torch.einsum("ncp,kc,vp->nvk", layer, axes, gaussian_pool(space, torch.full((VOXELS,), 0.5), 4, 4))
+    read = (read - read.mean(dim=0)) / read.std(dim=0)
+    signal = (read * torch.from_numpy(random.normal(size=(VOXELS, 12))).float()).sum(dim=2).numpy()
+    responses = signal / signal.std(axis=0) + 1.2 * random.normal(size=signal.shape)
+    like = subject_of(tokens, 1, "patches")
+    subject = replace(like, responses=responses.astype(np.float32))
+    noise = replace(like, name="noise", responses=random.normal(size=responses.shape).astype(np.float32))
+    settings = fit_settings(**SMALL | {"patches": True})
+    options = {"split": split_of(tokens, MANY), "bootstrap": 0, "yardstick": False, "progress": False}
+    alone = fit_model(tokens, subject, settings, **options).mapping
+    assert "size" in alone.dataset
+    began = fit_model(tokens, subject, settings, start=[fitted(tokens, noise, sides=MANY)], **options).mapping
+    assert (began.dataset["trust"] == 0).all()
+    np.testing.assert_array_equal(began.dataset["r2"], alone.dataset["r2"])
 
 
 def test_what_a_start_brought_is_kept_and_makes_the_same_predictions(tokens, subject, donor, started, tmp_path):

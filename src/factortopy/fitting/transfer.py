@@ -113,12 +113,13 @@ def train_from(
         training, validation, coordinates, bounds, machine, checkpoint, refit, progress, description: as for
             :func:`~factortopy.fitting.train_model`, whose errors it raises.
     """
-    settings = settings.model_copy(update={"patches": False})  # donors and voxels read points
-    where = settings, training, validation, coordinates, bounds
+    sides = training, validation, coordinates, bounds
     told: dict[str, Any] = {"machine": machine, "refit": refit, "progress": progress}
-    own = train_model(*where, checkpoint=checkpoint, description=description, **told)
+    own = train_model(settings, *sides, checkpoint=checkpoint, description=description, **told)
     with torch.no_grad():
-        found = own.model.select().map(Tensor.cpu)
+        found = own.model.select().map(Tensor.cpu)._replace(size=None)
+    settings = settings.model_copy(update={"patches": False})  # what donors and voxels read of each other is points
+    where = settings, *sides
     given = Selection(donor.space, found.layer if donor.layer is None else donor.layer, donor.scale)
     aligns = donor.aligns
     if not aligns:
