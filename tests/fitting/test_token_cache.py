@@ -85,6 +85,23 @@ def test_what_fits_on_the_device_stays_there(tokens, examples):
     assert torch.equal(cached.responses[chosen], examples.responses[chosen])
 
 
+@pytest.mark.parametrize(("room", "there"), [(1.0, False), (1.6, True)])
+def test_training_and_validation_images_lie_on_one_device(tokens, examples, room, there):
+    """They are computed with together; here a third of the images validates."""
+
+    class Device(Machine):
+        def device_memory(self):
+            return int(
+                self.share * 2 * room * IMAGES * (2 * CacheLayout.of(tokens).numbers + 4 * examples.responses.shape[1])
+            )
+
+    validation = Examples(lambda rows: tokens[rows], examples.responses[torch.arange(IMAGES // 3)])
+    machine = Device(torch.device("cpu"), "fp32", 10**9)
+    assert module.fits_device([validation], CacheLayout.of(tokens), machine)
+    sides = module.cache_sides((examples, validation), lambda batch: batch, machine, "Tokens", False)
+    assert [isinstance(side.responses, module._OnDevice) for side in sides] == [there, there]
+
+
 def test_a_full_disk_is_one_clear_line(tokens, examples, monkeypatch):
     class Full:
         def write(self, _):

@@ -3,7 +3,7 @@
 import os
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from math import prod
 
@@ -89,7 +89,7 @@ def cache_tokens(
         DataError: if they must be written to disk and it is full.
     """
     order = torch.arange(len(examples)) if order is None else order
-    if fits_device(examples, layout, machine):
+    if fits_device([examples], layout, machine):
         read: ReadTokens = _in_memory(batches, order, layout, machine.device)
         return Examples(read, _OnDevice(examples.all_responses(machine.device)))
     if fits_memory(examples, layout, machine):
@@ -107,6 +107,8 @@ def cache_sides(
     They are read as they lie on disk, file after file, and while others are changed.
     """
     layout = CacheLayout.of(change(sides[0].read(torch.tensor([0]))))
+    # Both sides are computed with together: one of them on the GPU alone would be on another device.
+    holds = machine if fits_device(sides, layout, machine) else replace(machine, share=0.0)
     # What travels to a GPU keeps a thread waiting for longer than the GPU then works on it.
     threads = 1 if machine.device.type == "cpu" else AHEAD
     with progress_bar(label, sum(map(len, sides)), show=progress) as advance:
@@ -120,7 +122,7 @@ def cache_sides(
 
         orders = [side.as_stored for side in sides]
         training, validation = (
-            cache_tokens(changed(side, order), side, layout, machine, order)
+            cache_tokens(changed(side, order), side, layout, holds, order)
             for side, order in zip(sides, orders, strict=True)
         )
     return training, validation
@@ -129,7 +131,7 @@ def cache_sides(
 def cache_raw(sides: tuple[Examples, Examples], machine: Machine, progress: bool) -> tuple[Examples, Examples]:
     """Training and validation examples with raw tokens as close to the processor as they fit."""
     layout = CacheLayout.of(sides[0].read(torch.tensor([0])))
-    if fits_device(sides[0], layout, machine) or fits_memory(sides[0], layout, machine):
+    if fits_device(sides, layout, machine) or fits_memory(sides[0], layout, machine):
         return cache_sides(sides, lambda tokens: tokens, machine, "Reading tokens", progress)
     # They are on disk already: no second copy of raw tokens is written.
     training, validation = (Examples(side.read, side.responses, resident=False) for side in sides)
@@ -144,10 +146,10 @@ def with_responses(examples: Examples, responses: Responses) -> Examples:
     return replace(examples, responses=responses)
 
 
-def fits_device(examples: Examples, layout: CacheLayout, machine: Machine) -> bool:
-    """Whether tokens and responses fit on the GPU."""
-    voxels = examples.responses[torch.tensor([0])].shape[1]
-    return len(examples) * (BYTES * layout.numbers + RESPONSE_BYTES * voxels) <= machine.device_memory()
+def fits_device(sides: Sequence[Examples], layout: CacheLayout, machine: Machine) -> bool:
+    """Whether tokens and responses of all sides fit on the GPU."""
+    voxels = sides[0].responses[torch.tensor([0])].shape[1]
+    return sum(map(len, sides)) * (BYTES * layout.numbers + RESPONSE_BYTES * voxels) <= machine.device_memory()
 
 
 def fits_memory(examples: Examples, layout: CacheLayout, machine: Machine) -> bool:

@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Callable
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -28,7 +29,7 @@ class Replayed:
         self, function: Callable[..., Tensor], device: torch.device, record: Callable[[Work], Work] | None = None
     ) -> None:
         self._function, self._device, self._calls = function, device, 0
-        self._record = cuda_graph if record is None and device.type == "cuda" else record
+        self._record = partial(cuda_graph, device) if record is None and device.type == "cuda" else record
         self._inputs: list[Tensor] = []
         self._replay: Work | None = None
 
@@ -64,11 +65,12 @@ class Replayed:
         return result
 
 
-def cuda_graph(work: Work) -> Work:
-    """Work recorded as a CUDA graph."""
-    graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph):
-        result = work()
+def cuda_graph(device: torch.device, work: Work) -> Work:
+    """Work of a device recorded as a CUDA graph; other threads, which read tokens ahead, may take memory meanwhile."""
+    with torch.cuda.device(device), torch.cuda.stream(torch.cuda.current_stream(device)):
+        graph, stream = torch.cuda.CUDAGraph(), torch.cuda.Stream(device)
+        with torch.cuda.graph(graph, stream=stream, capture_error_mode="thread_local"):
+            result = work()
 
     def replay() -> Tensor:
         graph.replay()

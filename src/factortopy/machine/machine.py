@@ -1,5 +1,6 @@
 """Where to compute: device, precision, memory and seeds."""
 
+import gc
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
@@ -35,6 +36,8 @@ def choose_device(device: str | torch.device | None = None) -> torch.device:
     missing_card = chosen.type == "cuda" and (chosen.index or 0) >= torch.cuda.device_count()
     if chosen.type not in available or missing_card:
         raise UnavailableError(f"device {str(device)!r} is not available here; there is {', '.join(available)}")
+    if chosen.type == "cuda" and chosen.index is not None:
+        torch.cuda.set_device(chosen)  # Triton's kernels run on the current one, and precision is asked of it
     return chosen
 
 
@@ -117,7 +120,9 @@ class Machine:
         """Bytes that tokens may take on a GPU; 0 where there is none to tell."""
         if self.device.type != "cuda":
             return 0
-        return int(self.share * torch.cuda.mem_get_info(self.device)[0])
+        # What PyTorch keeps of tensors that are gone counts as taken there.
+        kept = torch.cuda.memory_reserved(self.device) - torch.cuda.memory_allocated(self.device)
+        return int(self.share * (torch.cuda.mem_get_info(self.device)[0] + kept))
 
     def sparing(self, work: Callable[["Machine"], Result]) -> Result:
         """What work gives here, on a CPU with its small operations in one thread.
@@ -133,6 +138,7 @@ class Machine:
                 return work(self)
         except torch.OutOfMemoryError:
             pass  # what it was raised among is freed by this
+        gc.collect()  # a training refers to itself
         torch.cuda.empty_cache()
         share = self.share / 2
         if share < SMALLEST_SHARE:

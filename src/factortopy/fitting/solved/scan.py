@@ -193,7 +193,7 @@ def explained(
     explained = torch.zeros_like(product[:, 0])
     for gram_here, product_here in zip(grams, products, strict=True):
         # The penalty keeps the inverse well conditioned; a product with it is many times faster than solving.
-        inverse = torch.cholesky_inverse(torch.linalg.cholesky(gram - gram_here + penalty))
+        inverse = _inverse(gram - gram_here + penalty)
         weights = inverse @ (product - product_here)
         explained += (weights * (2 * product_here - gram_here @ weights)).sum(dim=1)
     return explained
@@ -217,3 +217,11 @@ def scanned_tokens(
 def leading(tokens: Tokens, count: int = COMPONENTS) -> Tokens:
     """At most so many leading components of tokens."""
     return Tokens(*(tuple(layer[:, :count] for layer in kind) for kind in (tokens.local, tokens.global_)))
+
+
+def _inverse(matrices: Float[Tensor, "... n n"]) -> Float[Tensor, "... n n"]:
+    """Of positive definite matrices."""
+    roots = torch.linalg.cholesky(matrices)
+    # Before PyTorch 2.11, Apple's GPUs have no inverse from a root.
+    place = torch.device("cpu") if roots.device.type == "mps" else roots.device
+    return torch.cholesky_inverse(roots.to(place)).to(roots.device)
