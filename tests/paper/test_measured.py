@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 from safetensors.torch import save_file
 
+from factortopy.machine import choose_device, choose_precision
 from factortopy.networks import load_network
 from factortopy.paper import ITEMS, Study, StudyPlan, members, run_items
 from factortopy.paper.members import Member
@@ -100,9 +101,43 @@ def test_subjects_who_saw_other_photographs_of_the_same_names_have_tokens_of_the
         assert list(told) == [hashlib.sha256(b"|u1(16, 16, 3)" + one.tobytes()).hexdigest() for one in pixels]
 
 
-def test_a_network_of_other_weights_is_fine_tuned_anew(tmp_path, monkeypatch):
+def test_tokens_of_another_precision_are_not_taken(tmp_path, tiny_networks):
+    write_own(tmp_path / "a", 0)
+    plan = StudyPlan(work=tmp_path / "w", data=(tmp_path / "a",), networks=("timm/mine",), device="cpu", progress=False)
+    paths = {}
+    for precision in ("bf16", "fp32", None):
+        tokens = Study(replace(plan, precision=precision)).tokens(Member("timm/mine", "mine"))
+        assert tokens.precision == (precision or choose_precision(choose_device("cpu")))
+        paths.setdefault(tokens.precision, set()).add(tokens.path)
+    assert [len(own) for own in paths.values()] == [1, 1]  # the processor's own choice is one of the two
+
+
+@pytest.fixture
+def tiny_finetuning(monkeypatch):
     tiny = {"steps": 1, "per_class": 1, "validation_per_class": 1, "validate_every": 1}
     monkeypatch.setattr("factortopy.paper.plan.SIMULATED_FINETUNING", tiny)
+
+
+def test_other_labelled_images_of_the_same_names_and_other_precisions_are_fine_tuned_anew(
+    tmp_path, tiny_finetuning, tiny_networks
+):
+    def folder_of(shade, precision="fp32"):
+        for place, name in enumerate(("a/0.png", "a/1.png", "b/0.png", "b/1.png")):
+            (tmp_path / "labelled" / name).parent.mkdir(parents=True, exist_ok=True)
+            Image.new("RGB", (16, 16), (shade, 40 * place, 0)).save(tmp_path / "labelled" / name)
+        plan = StudyPlan(work=tmp_path, simulated=True, device="cpu", precision=precision, progress=False)
+        tuned = Study(plan).fine_tuned(Member("timm/test_vit", "mine"), str(tmp_path / "labelled"))
+        made_of = json.loads((tuned.folder / "provenance.json").read_text())["made_of"]
+        return tuned.folder, made_of["split"], made_of["precision"]
+
+    first, again, other, half = folder_of(10), folder_of(10), folder_of(200), folder_of(200, "bf16")
+    assert first == again
+    assert len({first[0], other[0], half[0]}) == 3
+    assert first[1] != other[1] == half[1]
+    assert (other[2], half[2]) == ("fp32", "bf16")
+
+
+def test_a_network_of_other_weights_is_fine_tuned_anew(tmp_path, tiny_finetuning, monkeypatch):
     monkeypatch.setattr(members, "load_network", load_network)
     network = load_network("timm/test_vit", untrained=True, device="cpu")
     weights, before = tmp_path / "weights.safetensors", []

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from factortopy.errors import DataError, MissingExtraError, UnavailableError
-from factortopy.finetuning import finetune, open_labelled
+from factortopy.finetuning import FinetuneSettings, LabelledImages, finetune, open_labelled, split_classes
 from factortopy.fitting import default_split
 from factortopy.images import ImageSet, sample_views
 from factortopy.mapping import Mapping
@@ -56,6 +56,7 @@ class Study:
     read: list[Path] = field(default_factory=list)
     _open: tuple[int, Subject] | None = None
     _pixels: dict[int, list[str]] = field(default_factory=dict)
+    _labelled: dict[str, str] = field(default_factory=dict)
 
     @property
     def subjects(self) -> int:
@@ -118,8 +119,9 @@ class Study:
         """
         # Photographs of two subjects may have the same names.
         pixels = pixels or image_digests(images, progress=self.plan.progress)
-        marks = (self._weights_digest(member), str(grid), str(self.plan.shown), *images.ids, *pixels)
-        folder = self.plan.work / "tokens" / f"{_slug(member.network)}-{sha256_text(*marks)[:10]}"
+        marks = (self._weights_digest(member), str(grid), str(self.plan.shown), self.plan.machine.precision)
+        mark = sha256_text(*marks, *images.ids, *pixels)[:10]
+        folder = self.plan.work / "tokens" / f"{_slug(member.network)}-{mark}"
         if (folder / "completed.json").is_file():
             try:
                 return TokenStore.open(folder)
@@ -139,14 +141,21 @@ class Study:
             DataError: if the labelled images cannot be had.
         """
         plan, images = self.plan, open_labelled(source, root=self.plan.root)
-        changes, name = dict(plan.finetuning), images.images.name
-        marks = (json.dumps(changes, sort_keys=True), str(plan.seed), str(plan.shown), source)
+        settings, name = FinetuneSettings.checked(**{"seed": plan.seed, **plan.finetuning}), images.images.name
+        if source not in self._labelled:  # drawn images are decoded, once for all networks
+            self._labelled[source] = self._labelled_digest(images, settings)
+        marks = (settings.model_dump_json(), plan.machine.precision, str(plan.shown), self._labelled[source])
         mark = sha256_text(*marks, self._weights_digest(member))[:8]
         folder = plan.work / "finetuned" / f"{_slug(member.network)}-{_slug(name)}-{mark}"
         if not (folder / "provenance.json").is_file():
-            settings = {"seed": plan.seed, "precision": plan.precision, "progress": plan.progress, **changes}
-            finetune(self.network(member), images, folder, **settings)
+            how = {"precision": plan.precision, "progress": plan.progress, **settings.model_dump()}
+            finetune(self.network(member), images, folder, **how)
         return Member(f"{member.network}-{name}", f"{member.label}, after {name}", folder=folder)
+
+    def _labelled_digest(self, images: LabelledImages, settings: FinetuneSettings) -> str:
+        """Of the images that fine-tuning draws: ids, classes and pixels."""
+        sizes = settings.per_class, settings.validation_per_class
+        return split_classes(images, *sizes, seed=settings.seed, progress=self.plan.progress).digest
 
     def _weights_digest(self, member: Member) -> str:
         """Of the local file or folder that a network's weights come from; empty without one."""
