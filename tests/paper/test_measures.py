@@ -1,8 +1,10 @@
 """The formulas of the tables against SciPy, scikit-learn and counting by hand."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
-from fake_mapping import fake_mapping_and_truth
+from fake_mapping import fake_mapping_and_truth, with_limits
 from scipy.stats import linregress, t
 from sklearn.metrics import root_mean_squared_error
 
@@ -11,7 +13,7 @@ from factortopy.errors import DataError
 from factortopy.paper import Member
 from factortopy.paper.members import STAND_INS
 from factortopy.paper.network_tables import subject_rows, table1_rows, table2_rows
-from factortopy.paper.numbers import distance_to_max, hierarchy_row, max_model, roi_mean, roughness
+from factortopy.paper.numbers import distance_to_max, hierarchy_row, limits_text, max_model, roi_mean, roughness
 
 LEVELS = {"V1": 0.0, "V2V3": 0.33, "OPA": 0.66, "EBA": 1.0}
 
@@ -43,8 +45,6 @@ def test_max_model_refuses_other_voxels(mapping):
 
 
 def fewer(mapping):
-    from dataclasses import replace
-
     return replace(mapping, dataset=mapping.dataset.isel(voxel=slice(1, None)))
 
 
@@ -99,6 +99,16 @@ def test_limits_are_percentiles_of_the_draws(mapping):
     row = hierarchy_row(mapping.with_variables({"drawn_slope": ("draw", drawn)}))
     assert row["share_slope_low"] == pytest.approx(np.percentile(drawn, 2.5), abs=0.01)
     assert row["share_slope_high"] == pytest.approx(np.percentile(drawn, 97.5), abs=0.01)
+
+
+def test_limits_say_what_each_quantity_s_are_over(mapping):
+    limited = with_limits(mapping)
+    trained = replace(limited, dataset=limited.dataset.assign_attrs(training_told=1))
+    rows = [hierarchy_row(one) for one in (mapping, limited, trained)]
+    assert [row["limits"] for row in rows] == ["none", "test images", "test images"]
+    assert [row["share_limits"] for row in rows] == ["none", "test images", "test images and training"]
+    assert limits_text(rows[:1], "limits") == "no limits"
+    assert limits_text(rows[2:], "share_limits") == "95 % over test images and training"
 
 
 def test_table_2_puts_the_paper_beside_its_own_network(mapping):

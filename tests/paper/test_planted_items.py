@@ -4,13 +4,15 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
-from fake_mapping import fake_mapping_and_truth
+from fake_mapping import fake_mapping_and_truth, with_limits
+from matplotlib.text import Text
 from scipy.stats import entropy
 
+from factortopy.analysis import hierarchy_slope
 from factortopy.cortex import ALL_VOXELS
 from factortopy.errors import DataError
 from factortopy.images import sample_views
-from factortopy.paper import Job, Member, StudyPlan, fine_tuned, single_networks
+from factortopy.paper import Job, Member, StudyPlan, fine_tuned, network_tables, single_networks
 from factortopy.paper.members import STAND_INS
 
 LOST, MOVED = 0.1, 2
@@ -23,6 +25,7 @@ class PlantedStudy:
 
     plan: StudyPlan
     made: object
+    subjects: int = 1
 
     def images(self):
         return sample_views(self.plan.views)
@@ -30,8 +33,8 @@ class PlantedStudy:
     def fit(self, job):
         return self.made(job)
 
-    def fits(self, members):
-        return {member: self.fit(Job(member)) for member in members}
+    def fits(self, members, index=0):
+        return {member: self.fit(Job(member, index)) for member in members}
 
     def fine_tuned(self, member, source):
         return Member(f"{member.network}-tuned", f"{member.label}, after {source}")
@@ -135,6 +138,28 @@ def test_table_3_has_what_fine_tuning_took(tuned, mapping):
     v1 = data["r2"].values[mapping.rois["V1"]].mean()
     assert by_roi["V1"]["forgetting"] == pytest.approx(1 - (v1 - LOST) / v1)
     assert set(by_roi) == {*mapping.rois, ALL_VOXELS}
+
+
+def with_training_told(mapping):
+    return replace(mapping, dataset=with_limits(mapping).dataset.assign_attrs(training_told=1))
+
+
+def words(figure):
+    return " ".join(text.get_text() for text in figure.findobj(Text))
+
+
+def test_figures_of_tables_2_and_3_say_what_their_limits_are_over_and_what_is_less_what(tuned, mapping):
+    before, moved = map(with_training_told, (mapping, tuned.made(Job(tuned.fine_tuned(STAND_INS[1], "")))))
+    tuned.made = lambda job: moved if job.member.network.endswith("tuned") else before
+    by_share = network_tables.make_table2(tuned).figures["table2_shares"]
+    assert "95 % over test images and training" in words(by_share)
+    result = fine_tuned.make_table(tuned)
+    row, said = result.tables["table3"][0], words(result.figures["table3"])
+    assert (row["limits"], row["share_limits"]) == ("test images", "test images and training")
+    assert row["slope_change"] == pytest.approx(hierarchy_slope(moved).slope - hierarchy_slope(before).slope)
+    assert "drop and forgetting: 95 % over test images; slope: 95 % over test images and training" in said
+    assert "slope (share), after less before" in said
+    assert "before less after" not in said
 
 
 def test_figure_7_has_maps_before_and_after_each_data_set(tuned):

@@ -13,13 +13,15 @@ from importlib.util import find_spec
 import numpy as np
 import psutil
 import pytest
+from safetensors.torch import save_file
 from typer.testing import CliRunner
 
 from factortopy.cli import app
 from factortopy.errors import DataError
 from factortopy.mapping import Mapping
+from factortopy.networks import load_network
 from factortopy.storage import sha256_file
-from factortopy.sweep import InProcess, OnRay, OnSlurm, State, look, run_task
+from factortopy.sweep import InProcess, OnRay, OnSlurm, State, finished_fits, look, run_task
 from factortopy.sweep import work as work_module
 from factortopy.sweep.drive import DRIVER
 
@@ -111,7 +113,7 @@ def test_a_task_that_fails_is_told_and_others_go_on_and_what_is_there_is_drawn(d
     assert "the moon is full" in said.stderr
     assert "the moon is full" in (study / "status.html").read_text()
     rows, _ = drawn(study, workplace.folder / "paper")
-    assert list(rows) == ["max", "timm/test_vit"]
+    assert list(rows) == ["max", "timm/test_vit untrained"]
     monkeypatch.setitem(work_module.WORK, "fit", usual)
     monkeypatch.setitem(work_module.WORK, "compare", stand_in)
     assert workplace.run().counts() == {State.DONE: 7}
@@ -121,9 +123,18 @@ def test_a_task_that_fails_is_told_and_others_go_on_and_what_is_there_is_drawn(d
     of_roi = np.arange(len(one)) % 6 == 3  # as conftest.py gives them
     assert rows["max"]["OPA"] == pytest.approx(np.maximum(one, other)[of_roi].mean(), abs=1e-6)
     below = np.maximum(one, other)[of_roi] - other[of_roi]
-    assert rows["timm/test_vit2"]["OPA"] == pytest.approx(np.sqrt((below**2).mean()), abs=1e-6)
+    assert rows["timm/test_vit2 untrained"]["OPA"] == pytest.approx(np.sqrt((below**2).mean()), abs=1e-6)
     assert len(facts["fits"]) == 2
     assert not facts["simulated"]
+
+
+def test_a_trained_network_goes_by_its_name_and_one_of_random_weights_does_not(done):
+    assert [fit["network"] for fit in finished_fits(done.record)] == ["timm/test_vit untrained"]
+    network = load_network("timm/test_vit", untrained=True, device="cpu")
+    values = {name: value.contiguous() for name, value in network.module.state_dict().items()}
+    save_file(values, done.folder / "vit.safetensors")
+    done.ask(networks=[{"name": "timm/test_vit", "weights": "vit.safetensors"}]).run()
+    assert [fit["network"] for fit in finished_fits(done.record)] == ["timm/test_vit"]
 
 
 def test_a_sweep_that_has_nothing_to_draw_is_one_line(workplace):

@@ -1,11 +1,11 @@
 """Figure 7 and table 3: networks before and after fine-tuning on small data sets."""
 
-from factortopy.analysis import Change, Estimate, change, record_of, records_of
+from factortopy.analysis import Change, Estimate, change, paired_difference, record_of, records_of
 from factortopy.errors import DataError
 from factortopy.mapping import Mapping
 from factortopy.paper.item import Item, Result
 from factortopy.paper.members import STAND_INS, Member, base_members
-from factortopy.paper.numbers import Row, selector_weights
+from factortopy.paper.numbers import Row, limits_text, selector_weights
 from factortopy.paper.pictures import Panel, map_grid, numbers_chart
 from factortopy.paper.study import Job, Study
 
@@ -15,9 +15,15 @@ NOTES = (
     "drop: mean R^2 before less after, as in the paper's table 3; its text, from which the numbers beside "
     "ours are, prints none of that table",
     "forgetting: 1 - mean R^2 after / mean R^2 before, where R^2 before is above 0 beyond doubt",
-    "limits: 95 % over draws of test images, in pairs",
+    "slope_change, depth_change: after less before",
+    "limits, 95 %, of draws in pairs: those of drop and forgetting are over what the column limits says, those of "
+    "changes of depth and slope over what share_limits says",
 )
-QUANTITIES = {"drop": "drop of R²", "forgetting": "forgetting index", "slope_change": "change of slope (share)"}
+QUANTITIES = {
+    "drop": "drop of R²",
+    "forgetting": "forgetting index",
+    "slope_change": "slope (share), after less before",
+}
 LABELLED = "labelled images (--labelled)"
 
 
@@ -63,7 +69,8 @@ def make_table(study: Study) -> Result:
     rows, by_roi = tables(study, before)
     figure = numbers_chart(
         "Table 3: what fine-tuning took", rows, QUANTITIES, list(before.values()),
-        source="before less after; 95 % over test images", columns=3, paper=False,
+        source=f"drop and forgetting: {limits_text(rows, 'limits')}; slope: {limits_text(rows, 'share_limits')}",
+        columns=3, paper=False,
     )  # fmt: skip
     return Result({"table3": figure}, {"table3": rows, "table3_rois": by_roi}, NOTES)
 
@@ -100,6 +107,8 @@ def change_row(changed: Change) -> Row:
         if line["quantity"] == "slope":
             name = "slope_change" if line["source"] == "share" else "selector_slope_change"
             row[name] = Estimate.in_row(line, "change")
+    before, after = changed.mappings
+    row |= {"limits": whole["limits"], "share_limits": paired_difference(after, before, "slope").over or "none"}
     return record_of(row)
 
 

@@ -16,6 +16,7 @@ from factortopy.paper.numbers import (
     beside,
     distance_to_max,
     hierarchy_row,
+    limits_text,
     max_model,
     paper_table,
     roi_mean,
@@ -32,8 +33,8 @@ DISTANCE = (
 NOTES = (
     "slope, b0 and b1 are the paper's: of the layer selectors; share_... are of the layer shares, which do "
     "not depend on how features are scaled; trust these",
-    "limits of R^2 and shares: 95 % over draws of test images; selectors are the same for all test images, "
-    "so theirs are over subjects, in the table of subjects",
+    "limits, 95 %: those of R^2 are over what the column limits says, those of shares over what share_limits says; "
+    "selectors are the same for all test images, so theirs are over subjects, in the table of subjects",
     "the paper does not say of which subject table 2 is; ours is of the first",
 )
 QUANTITIES = {"r2": "R²", "slope": "slope (selector)", "b0": "b0 (selector)", "b1": "b1 (selector)"}
@@ -135,7 +136,8 @@ def make_table2(study: Study) -> Result:
             source="layer selector",
         ),
         "table2_shares": numbers_chart(
-            "Hierarchy line by share", rows, SHARES, mappings, source="layer share; 95 % over test images"
+            "Hierarchy line by share", rows, SHARES, mappings,
+            source=f"layer share; {limits_text(rows, 'share_limits')}",
         ),
     }  # fmt: skip
     return Result(figures, {"table2": rows, "table2_subjects": subject_rows(_by_subject(study))}, NOTES)

@@ -130,8 +130,8 @@ def hierarchy_row(mapping: Mapping) -> Row:
 
     Returns:
         ``r2`` with ``_low`` and ``_high``; ``slope``, ``b0`` and ``b1`` of the selectors; ``share_slope``,
-        ``share_b0`` and ``share_b1`` with ``_low`` and ``_high``; ``limits``, what these are over. None for
-        what the mapping's ROIs do not allow.
+        ``share_b0`` and ``share_b1`` with ``_low`` and ``_high``; ``limits`` and ``share_limits``, what those of
+        R^2 and of the shares are over. None for what the mapping's ROIs do not allow.
     """
     score = estimate(mapping, "r2")
     row = record_of({"r2": score})
@@ -141,7 +141,14 @@ def hierarchy_row(mapping: Mapping) -> Row:
     except FactortopyError:
         row |= dict.fromkeys(LINE)
     shares = {f"share_{name}": estimate(mapping, name) for name in LINE}
-    return row | record_of(shares) | {"limits": score.over or "none"}
+    over = {"limits": score.over or "none", "share_limits": shares["share_slope"].over or "none"}
+    return row | record_of(shares) | over
+
+
+def limits_text(rows: Sequence[Row], column: str) -> str:
+    """What the limits of rows are over, by the column that names it, in words."""
+    over = dict.fromkeys(row[column] for row in rows if row[column] != "none")
+    return f"95 % over {' or '.join(over)}" if over else "no limits"
 
 
 def roughness(mapping: Mapping) -> float:

@@ -152,22 +152,24 @@ WORK: dict[str, Callable[[Record, Task], str]] = {
 def finished_fits(record: Record) -> list[dict[str, Any]]:
     """Fits of a sweep that are done and scored by now, as ``factortopy.paper.KeptFit`` takes them.
 
-    A network goes by its name where the sweep has no other one of it, such as another checkpoint.
+    A trained network goes by its name where the sweep has no other one of it, such as another checkpoint.
 
     Raises:
         DataError: if the folder holds no sweep, or a score is damaged.
     """
     scores = [task for task in record.tasks() if task.kind == "score"]
     extractions = {(task.facts or {})["label"]: task for task in record.tasks() if task.kind == "extract"}
-    names = {label: (task.facts or {})["network"]["name"] for label, task in extractions.items()}
+    networks = {label: (task.facts or {})["network"] for label, task in extractions.items()}
+    names = [network["name"] for network in networks.values()]
     found = []
     for task in (task for task in scores if record.is_done(task)):
         row, (fit,) = read_scores(record.folder / task.result)[0], map(record.task, task.needs)
-        name = names[row["network"]]
-        alone = list(names.values()).count(name) == 1
+        network = networks[row["network"]]
+        by_name = names.count(network["name"]) == 1 and not network["untrained"]
         known = {key: row[key] for key in ("subject", "recipe", "seed", "simulated")}
         known |= {"topology": (fit.facts or {})["settings"].get("topology", True)}
-        found.append({"network": name if alone else row["network"], "folder": record.folder / fit.result, **known})
+        named = network["name"] if by_name else row["network"]
+        found.append({"network": named, "folder": record.folder / fit.result, **known})
     return found
 
 
