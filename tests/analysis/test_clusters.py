@@ -268,6 +268,18 @@ def test_tables_and_facts_are_those_of_the_voxels():
     assert spread["first"] == pytest.approx(1)
 
 
+def test_depth_and_scale_of_clusters_are_of_the_voxels_that_are_predicted():
+    clusters = cluster_channels(draw_channels(VOXELS, groups=3)[0], 3)
+    depth, some = np.linspace(0.1, 0.9, VOXELS), (clusters.labels == 1) & (np.arange(VOXELS) % 2 == 0)
+    for predicted in (some, np.zeros(VOXELS, bool)):
+        told = {"depth": ("voxel", depth), "predicted": ("voxel", predicted.astype(np.float32))}
+        table = cluster_table(tiny_mapping(0.1).with_variables(told), clusters)
+        expected = depth[predicted].mean() if predicted.any() else np.nan
+        np.testing.assert_allclose(table["depth"], [expected, np.nan, np.nan])
+        assert (table["scale_share"].notna() == table["depth"].notna()).all()
+        np.testing.assert_allclose(table["r2"], 0.1)
+
+
 def test_channels_are_those_that_were_trained_or_in_the_canonical_gauge():
     trained, kept, canonical = (draw_channels(VOXELS, seed=seed) for seed in range(3))
     bare = tiny_mapping(0.1)

@@ -127,6 +127,15 @@ def test_mean_over_subjects_has_students_interval(mapping, other):
     assert row[0]["slope_high"] == pytest.approx(np.mean(slopes) + reach)
 
 
+def test_subjects_in_whom_nothing_was_found_are_not_counted(mapping, other):
+    nothing = other.with_variables({"predicted": ("voxel", np.zeros(other.dataset.sizes["voxel"], np.float32))})
+    rows = subject_rows({STAND_INS[0]: [mapping, other, nothing], STAND_INS[1]: [mapping, nothing]})
+    assert [(row["label"], row["subjects"]) for row in rows] == [(STAND_INS[0].label, 2)]
+    for name, variable in (("slope", "layer"), ("share_slope", "layer_share")):
+        slopes = [scipy_line(held, variable).slope for held in (mapping, other)]
+        assert rows[0][name] == pytest.approx(np.mean(slopes))
+
+
 def test_roi_mean_leaves_out_what_is_missing(mapping, other):
     inside = mapping.rois["V1"]
     scores = np.where(np.arange(len(inside)) == np.flatnonzero(inside)[0], np.nan, 2.0)

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from factortopy.analysis import hierarchy_slope, over_fits, record_of, subject_average
-from factortopy.errors import FactortopyError, UnavailableError
+from factortopy.analysis import estimate, hierarchy_slope, over_fits, record_of, subject_average
+from factortopy.errors import UnavailableError
 from factortopy.mapping import Mapping
 from factortopy.paper.item import Item, Result
 from factortopy.paper.members import Member, base_members, members_of
@@ -154,19 +154,19 @@ def table2_rows(mappings: MappingType[Member, Mapping]) -> list[Row]:
 
 
 def subject_rows(by_network: MappingType[Member, Sequence[Mapping]]) -> list[Row]:
-    """Mean and Student's limits over subjects of the slope, by selector and by share; not of a single subject."""
+    """Mean and Student's limits over subjects of the slope, by selector and by share; not of a single subject.
+
+    Subjects in whom nothing was found are left out, and not counted.
+    """
     rows = []
     for member, mappings in by_network.items():
-        row: Row = {"label": member.label, "subjects": len(mappings)}
-        sources = {"slope": map(selector_source, mappings), "share_slope": ["layer_share"] * len(mappings)}
-        for name, variables in sources.items():
-            try:
-                slopes = [hierarchy_slope(*pair).slope for pair in zip(mappings, variables, strict=True)]
-                row |= record_of({name: over_fits(slopes)})
-            except FactortopyError:
-                continue
-        if "slope" in row:
-            rows.append(row)
+        found = [mapping for mapping in mappings if estimate(mapping, "slope").known]
+        if len(found) < 2:
+            continue
+        by_selector = [hierarchy_slope(mapping, selector_source(mapping)).slope for mapping in found]
+        by_share = [estimate(mapping, "slope").value for mapping in found]
+        slopes = {"slope": over_fits(by_selector), "share_slope": over_fits(by_share)}
+        rows.append({"label": member.label, "subjects": len(found), **record_of(slopes)})
     return rows
 
 

@@ -23,6 +23,7 @@ import torch
 from jaxtyping import Float, Int
 
 from factortopy.analysis.channels.tree import cosine_k_means, cut_tree, means, unit
+from factortopy.analysis.estimates._of_mapping import tells
 from factortopy.analysis.estimates.estimate_tables import records_of, table_of
 from factortopy.analysis.heldout.gauge import canonical_selectors
 from factortopy.analysis.quantities import finite_mean
@@ -33,6 +34,8 @@ from factortopy.networks import Tokens
 ClusterWay = Literal["paper", "gauge-free"]
 PAPER_CLUSTERS = 20
 CENTROIDS = 1_000
+MEANS = ("depth", "scale_share", "r2")
+"""Variables whose means over its voxels describe a cluster."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -191,7 +194,8 @@ def cluster_table(mapping: Mapping, clusters: ChannelClusters) -> pandas.DataFra
         Columns ``cluster``, from 1; ``voxels``; ``left``, how many of them lie in the left hemisphere; ``similarity``,
         mean cosine between its voxels, in -1..1; ``depth``, mean layer position by share in 0..1; ``scale_share``,
         mean share of the global tokens; ``r2``, mean raw R^2 on held-out images; and ``in_ROI`` for each ROI, the
-        share of its voxels that lies there (ROIs may overlap or leave voxels out). NaN what is not known.
+        share of its voxels that lies there (ROIs may overlap or leave voxels out). NaN what is not known; depth and
+        scale are of the voxels that are predicted, NaN without any.
 
     Example:
         >>> table = ft.cluster_table(mapping, ft.channel_clusters(mapping, count=3))
@@ -199,6 +203,7 @@ def cluster_table(mapping: Mapping, clusters: ChannelClusters) -> pandas.DataFra
         True
     """
     data, members = mapping.dataset, mapping.rois
+    known = {name for name in MEANS if name in data and (name == "r2" or tells(mapping))}
     rows = []
     for number in range(1, clusters.count + 1):
         inside = clusters.labels == number
@@ -208,10 +213,7 @@ def cluster_table(mapping: Mapping, clusters: ChannelClusters) -> pandas.DataFra
                 "voxels": int(inside.sum()),
                 "left": int((data["hemisphere"].values[inside] == "left").sum()) if "hemisphere" in data else None,
                 "similarity": clusters.similarity[number - 1, number - 1],
-                **{
-                    name: finite_mean(data[name].values[inside]) if name in data else np.nan
-                    for name in ("depth", "scale_share", "r2")
-                },
+                **{name: finite_mean(mapping.found(name)[inside]) if name in known else np.nan for name in MEANS},
                 **{f"in_{name}": float(voxels[inside].mean()) for name, voxels in members.items()},
             }
         )
