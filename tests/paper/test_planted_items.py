@@ -157,8 +157,8 @@ def test_figures_of_tables_2_and_3_say_what_their_limits_are_over_and_what_is_le
     row, said = result.tables["table3"][0], words(result.figures["table3"])
     assert (row["limits"], row["share_limits"]) == ("test images", "test images and training")
     assert row["slope_change"] == pytest.approx(hierarchy_slope(moved).slope - hierarchy_slope(before).slope)
-    assert "drop and forgetting: 95 % over test images; slope: 95 % over test images and training" in said
-    assert "slope (share), after less before" in said
+    assert "drop and forgetting: 95 % over test images; slope by share: 95 % over test images and training" in said
+    assert "slope after less before" in said
     assert "before less after" not in said
 
 

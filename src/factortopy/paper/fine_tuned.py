@@ -19,11 +19,7 @@ NOTES = (
     "limits, 95 %, of draws in pairs: those of drop and forgetting are over what the column limits says, those of "
     "changes of depth and slope over what share_limits says",
 )
-QUANTITIES = {
-    "drop": "drop of R²",
-    "forgetting": "forgetting index",
-    "slope_change": "slope (share), after less before",
-}
+QUANTITIES = {"drop": "drop of R²", "forgetting": "forgetting index", "slope_change": "slope after less before"}
 LABELLED = "labelled images (--labelled)"
 
 
@@ -69,7 +65,8 @@ def make_table(study: Study) -> Result:
     rows, by_roi = tables(study, before)
     figure = numbers_chart(
         "Table 3: what fine-tuning took", rows, QUANTITIES, list(before.values()),
-        source=f"drop and forgetting: {limits_text(rows, 'limits')}; slope: {limits_text(rows, 'share_limits')}",
+        source=f"drop and forgetting: {limits_text(rows, 'limits')}; "
+        f"slope by share: {limits_text(rows, 'share_limits')}",
         columns=3, paper=False,
     )  # fmt: skip
     return Result({"table3": figure}, {"table3": rows, "table3_rois": by_roi}, NOTES)
