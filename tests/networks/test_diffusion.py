@@ -2,6 +2,8 @@
 
 import copy
 import sys
+from dataclasses import replace
+from types import SimpleNamespace
 
 import diffusers
 import numpy as np
@@ -12,8 +14,10 @@ from PIL import Image
 
 from factortopy.errors import DataError, UnavailableError, UnknownNameError
 from factortopy.images import ImageSet
-from factortopy.networks import DiffusionNetwork, load_diffusion
-from factortopy.networks.diffusion.parts import untrained_parts
+from factortopy.mapping import load_mapped_network
+from factortopy.networks import DiffusionNetwork, find_entry, load_diffusion, load_network
+from factortopy.networks.diffusion import loading
+from factortopy.networks.diffusion.parts import parts_of_pipeline, untrained_parts
 from factortopy.tokens import extract
 
 
@@ -52,6 +56,17 @@ def pipeline():
 @pytest.fixture
 def images():
     return torch.rand(2, 3, 16, 16, generator=torch.Generator().manual_seed(1)) * 2 - 1
+
+
+def save_parts(pipeline, folder):
+    """A folder in the layout of diffusers, without a tokenizer."""
+    for name in ("unet", "vae", "text_encoder", "scheduler"):
+        getattr(pipeline, name).save_pretrained(folder / name)
+
+
+def save_tokenizer(folder):
+    words = {f"{number}</w>": number for number in range(48)} | {"<|startoftext|>": 48, "<|endoftext|>": 49}
+    transformers.CLIPTokenizer(vocab=words, merges=[]).save_pretrained(folder / "tokenizer")
 
 
 def empty(pipeline):
@@ -159,12 +174,10 @@ def test_images_of_a_batch_do_not_touch_each_other(pipeline, images):
 
 def test_a_folder_in_the_layout_of_diffusers_and_extraction(pipeline, tmp_path):
     folder = tmp_path / "model"
-    for name in ("unet", "vae", "text_encoder", "scheduler"):
-        getattr(pipeline, name).save_pretrained(folder / name)
+    save_parts(pipeline, folder)
     with pytest.raises(UnavailableError, match="tokenizer"):
         load_diffusion(f"{folder}@t=2", device="cpu")
-    words = {f"{number}</w>": number for number in range(48)} | {"<|startoftext|>": 48, "<|endoftext|>": 49}
-    transformers.CLIPTokenizer(vocab=words, merges=[]).save_pretrained(folder / "tokenizer")
+    save_tokenizer(folder)
     network = load_diffusion(f"{folder}@t=2", ["mid", "up.5"], device="cpu")
     in_memory = load_diffusion(pipeline, ["mid", "up.5"], step=2, device="cpu")
     assert network.weights_hash == in_memory.weights_hash
@@ -175,6 +188,44 @@ def test_a_folder_in_the_layout_of_diffusers_and_extraction(pipeline, tmp_path):
     with torch.no_grad():
         expected = in_memory.tokens(pixels).local[0]
     torch.testing.assert_close(store.read().local[0].float(), expected, rtol=2e-3, atol=2e-3)
+
+
+@pytest.mark.parametrize(
+    ("load", "name", "options", "known"),
+    [
+        (load_network, "stable-diffusion-1.5@t=2", {}, True),
+        (load_network, "stable-diffusion-1.5@block=up.3", {}, True),
+        (load_network, "stable-diffusion-1.5@t=2", {"untrained": True, "seed": 3}, True),
+        (load_network, "diffusion/{}@t=2", {}, False),
+        (load_diffusion, "{}@t=2", {}, False),
+        (load_diffusion, "stable-diffusion-1.5", {"step": 2, "steps": 10}, True),
+        (load_diffusion, "stable-diffusion-1.5", {"block": "mid", "steps": 10, "untrained": True, "seed": 3}, True),
+    ],
+)
+def test_the_network_of_a_mapping_is_found_again(pipeline, tmp_path, monkeypatch, load, name, options, known):
+    folder, parts = tmp_path / "model", parts_of_pipeline(pipeline)
+    save_parts(pipeline, folder)
+    save_tokenizer(folder)
+    monkeypatch.setattr(loading, "REPOSITORY", str(folder))  # in place of the hub's
+
+    def untrained(seed):
+        torch.manual_seed(seed)
+        unet = diffusers.UNet2DConditionModel.from_config(pipeline.unet.config)
+        return replace(parts, unet=unet.eval())
+
+    monkeypatch.setattr(loading, "untrained_parts", untrained)
+    network = load(name.format(folder), device="cpu", **options)
+    photographs = ImageSet("grey", ("a",), lambda _: Image.new("RGB", (20, 20)))
+    store = extract(network, photographs, tmp_path / "tokens", (2, 2), precision="fp32", progress=False)
+    mapping = SimpleNamespace(
+        provenance={"tokens": store.facts},
+        dataset=SimpleNamespace(attrs={"network": store.network}),
+        layers=network.layers[1:3],
+    )
+    again = load_mapped_network(mapping, device="cpu")
+    assert (again.name, again.layers, again.weights_hash) == (network.name, network.layers[1:3], network.weights_hash)
+    # Its entry in the list of networks tells a model card the licence.
+    assert (find_entry(store.facts["architecture"]) is not None) == known
 
 
 def test_stable_diffusion_at_full_size_without_weights():

@@ -94,7 +94,7 @@ def load_mapped_network(
     name, seed = str(mapping.dataset.attrs.get("network", "")), 0
     if facts.get("pretrained") is False and UNTRAINED in name:
         name, _, number = name.rpartition(UNTRAINED)
-        seed = int(number)
+        seed = int(number.partition("@")[0])  # of a diffusion model, its step or block stands behind
     if weights is not None:
         name = name.removesuffix(f"-from-{Path(weights).stem}")
     name = facts.get("architecture") or name  # a fine-tuned network's own name says not what to build

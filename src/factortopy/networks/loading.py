@@ -87,7 +87,8 @@ def load_network(
     network = family.load(source, entry, Wanted(layers, untrained, seed, file, progress))
     if as_tuned:
         network.name, network.description = as_tuned.name, f"{as_tuned.description}; {source}"
-    network.architecture = entry.name if entry else str(source)
+    # That of a diffusion model says its step or block as well.
+    network.architecture = network.architecture or (entry.name if entry else str(source))
     # Whatever weights stand in for the fine-tuned ones, photographs are shown as to these.
     tuned_with = Preprocessing.from_dict(tuned.preprocessing) if tuned else None
     return shown(network, preprocessing or tuned_with).to(target)
@@ -134,8 +135,8 @@ def find_cached_weights(name: str) -> Path | None:
 
 def _find(name: str) -> tuple[Family, NetworkSource, ZooEntry | None]:
     """The family of a network, its source, and the entry of its short name if it has one."""
-    base, mark, choice = name.partition("@")
-    entry = find_entry(name) or find_entry(base)
+    _, mark, choice = name.partition("@")
+    entry = find_entry(name)
     text = name if entry is None else f"{entry.source}{mark}{choice}"
     return *parse_source(text, entry.input_size if entry else None), entry
 

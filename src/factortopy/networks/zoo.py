@@ -64,8 +64,9 @@ def list_networks() -> tuple[ZooEntry, ...]:
 
 
 def find_entry(name: str) -> ZooEntry | None:
-    """The entry of a short name or an alias; None if there is none."""
-    return next((entry for entry in list_networks() if name in (entry.name, *entry.aliases)), None)
+    """The entry of a short name or an alias, whatever step or block stands behind ``@``; None if there is none."""
+    base = name.partition("@")[0]
+    return next((entry for entry in list_networks() if base in (entry.name, *entry.aliases)), None)
 
 
 def _entry(group: dict[str, Any], network: dict[str, Any]) -> ZooEntry:

@@ -1,5 +1,6 @@
 """Diffusion models by name, from a folder or a pipeline in memory."""
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -91,25 +92,26 @@ def load_diffusion(
         if base != STABLE_DIFFUSION:
             raise DataError(f"untrained weights are for {STABLE_DIFFUSION}; {base} has a structure of its own")
         parts, description = untrained_parts(seed), f"random weights, seed {seed}; {STABLE_DIFFUSION}"
-        base = f"{base}-untrained-{seed}"
+        name = f"{base}-untrained-{seed}"
     else:
         repository = REPOSITORY if base == STABLE_DIFFUSION else base
-        parts, description = load_parts(repository), f"weights of {repository}"
-    network = DiffusionNetwork(parts, base, description=description, pretrained=not untrained, **chosen)
+        parts, description, name = load_parts(repository), f"weights of {repository}", base
+    network = DiffusionNetwork(parts, name, description=description, pretrained=not untrained, **chosen)
+    known = base if base == STABLE_DIFFUSION else f"{DIFFUSION.name}/{base}"
+    network.architecture = known + network.name.removeprefix(name)
     return network.to(target)
 
 
 def parse_choice(name: str, choice: str) -> dict[str, Any]:
-    """What stands behind the ``@`` of a name: ``t=25`` or ``block=up.6``.
+    """What stands behind the ``@`` of a name: ``t=25`` or ``block=up.6``, with ``-of-10`` of so many steps.
 
     Raises:
         DataError: if it is neither.
     """
-    kind, _, value = choice.partition("=")
-    if kind == "t" and value.isdecimal():
-        return {"step": int(value), "block": None}
-    if kind == "block" and value:
-        return {"block": value, "step": None}
+    found = re.fullmatch(r"(?:t=(?P<step>[0-9]+)|block=(?P<block>.+?))(?:-of-(?P<steps>[0-9]+))?", choice)
+    if found:
+        step, block, steps = found["step"], found["block"], found["steps"]
+        return {"step": step and int(step), "block": block} | ({"steps": int(steps)} if steps else {})
     raise DataError(f"{name!r}: behind @ stands {choice!r}; expected t=NUMBER or block=NAME, as in @t=25")
 
 
