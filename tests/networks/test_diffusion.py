@@ -190,6 +190,25 @@ def test_a_folder_in_the_layout_of_diffusers_and_extraction(pipeline, tmp_path):
     torch.testing.assert_close(store.read().local[0].float(), expected, rtol=2e-3, atol=2e-3)
 
 
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_weights_of_half_precision_are_read_in_single(pipeline, images, tmp_path, dtype):
+    half = diffusers.StableDiffusionPipeline(
+        **{name: copy.deepcopy(getattr(pipeline, name)).to(dtype) for name in ("unet", "vae", "text_encoder")},
+        tokenizer=None, scheduler=pipeline.scheduler, safety_checker=None, feature_extractor=None,
+        requires_safety_checker=False,
+    )  # fmt: skip
+    save_parts(half, tmp_path)
+    save_tokenizer(tmp_path)
+    networks = [load_diffusion(half, step=2, device="cpu"), load_diffusion(f"{tmp_path}@t=2", device="cpu")]
+    with torch.no_grad():
+        expected = load_diffusion(pipeline, step=2, device="cpu").tokens(images)
+        for network in networks:
+            for own, single in zip(network.tokens(images).local, expected.local, strict=True):
+                # Weights rounded to 8 bits give features within a few hundredths.
+                torch.testing.assert_close(own, single, rtol=0.05, atol=0.05)
+    assert (half.unet.dtype, half.vae.dtype, half.text_encoder.dtype) == (dtype,) * 3  # the user's own stays
+
+
 @pytest.mark.parametrize(
     ("load", "name", "options", "known"),
     [

@@ -1,5 +1,6 @@
 """The parts of a latent diffusion model that features are read from: loaded, built, or of a pipeline."""
 
+import copy
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -41,13 +42,15 @@ class DiffusionParts:
 
 
 def parts_of_pipeline(pipeline: Any) -> DiffusionParts:
-    """The parts of a ``StableDiffusionPipeline`` in memory."""
-    prompt = empty_prompt(pipeline.text_encoder.eval(), pipeline.tokenizer)
-    return DiffusionParts(pipeline.unet.eval(), pipeline.vae.eval(), _inverse(pipeline.scheduler.config), prompt)
+    """The parts of a ``StableDiffusionPipeline`` in memory, in single precision."""
+    unet, vae, encoder = (_single(part).eval() for part in (pipeline.unet, pipeline.vae, pipeline.text_encoder))
+    return DiffusionParts(unet, vae, _inverse(pipeline.scheduler.config), empty_prompt(encoder, pipeline.tokenizer))
 
 
 def load_parts(source: str) -> DiffusionParts:
     """Trained parts from a hub's repository, or from a folder of diffusers' layout; safetensors only.
+
+    They come in single precision, whatever their files hold.
 
     Raises:
         MissingExtraError: if diffusers is not installed.
@@ -70,8 +73,8 @@ def load_parts(source: str) -> DiffusionParts:
         raise UnavailableError(
             f"the diffusion model {source} lacks the files of its tokenizer; get them, or give another folder"
         )
-    prompt = empty_prompt(encoder.eval(), tokenizer)
-    return DiffusionParts(unet.eval(), vae.eval(), _inverse(scheduler), prompt)
+    prompt = empty_prompt(encoder.float().eval(), tokenizer)
+    return DiffusionParts(unet.float().eval(), vae.float().eval(), _inverse(scheduler), prompt)
 
 
 def untrained_parts(seed: int) -> DiffusionParts:
@@ -136,6 +139,11 @@ def unet_units(unet: Any) -> dict[str, nn.Module]:
 def _residual_units(block: Any) -> list[nn.Module]:
     """Residual blocks, each with its attention where the block has any: the output after it."""
     return list(getattr(block, "attentions", None) or block.resnets)
+
+
+def _single(part: Any) -> Any:
+    """A part in single precision: a copy where it is of another, as the pipeline stays its owner's."""
+    return part if all(own.dtype == torch.float32 for own in part.parameters()) else copy.deepcopy(part).float()
 
 
 def _inverse(config: Any) -> Any:
