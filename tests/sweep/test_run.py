@@ -207,6 +207,24 @@ def test_what_was_left_half_written_goes_at_the_next_start(done):
     assert not [path for path in study.rglob("*") if path.name.endswith((".partial", ".old", ".checkpoint"))]
 
 
+def test_a_fit_that_is_not_done_leaves_nothing_among_the_mappings_and_no_old_scores(done, monkeypatch):
+    workplace, study = done.ask(seeds=[1]), done.folder / "study"
+    before = sorted((study / "mappings").iterdir())
+
+    def full(*_words, **_options):
+        raise DataError("the moon is full")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Mapping, "save", full)
+        assert workplace.run().counts("fit") == {State.FAILED: 1}
+    assert sorted((study / "mappings").iterdir()) == before
+    assert list((study / "sweep").glob("*.checkpoint/*.safetensors"))
+    assert not (study / "results.csv").exists()
+    assert set(workplace.run().states.values()) == {State.DONE}
+    assert not list((study / "sweep").glob("*.checkpoint"))
+    assert (study / "results.csv").exists()
+
+
 def test_a_damaged_result_is_named_with_its_remedy(done):
     workplace = done
     (folder,) = (workplace.folder / "study" / "mappings").iterdir()

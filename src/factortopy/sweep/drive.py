@@ -9,7 +9,7 @@ from typing import Any
 import pandas
 
 from factortopy.errors import DataError
-from factortopy.storage import write_table
+from factortopy.storage import remove, write_table
 from factortopy.sweep.engines import Engine, InProcess
 from factortopy.sweep.record import BusyError, Record, State
 from factortopy.sweep.tasks import Task
@@ -171,11 +171,13 @@ class Sweep:
             self.progress.seconds.setdefault(task.kind, []).append(float(facts["seconds"]))
 
     def _write_results(self) -> None:
-        """All scores that are there as one table."""
+        """All scores that are there as one table; none where there are none, as older ones would be taken for them."""
         done = [task for task in self.of.values() if task.kind == "score" and self.record.is_done(task)]
         rows = [row for task in done for row in read_scores(self.record.folder / task.result)]
         if rows:
             write_table(self.record.folder / RESULTS, pandas.DataFrame(rows))
+        else:
+            remove(self.record.folder / RESULTS)
 
 
 def run_sweep(

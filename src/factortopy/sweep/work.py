@@ -107,9 +107,10 @@ def _fit(record: Record, task: Task) -> str:
     settings = fit_settings(facts["recipe"], seed=facts["seed"], **facts["settings"])
     machine = Machine.choose(facts["device"], facts["precision"])
     subject, output = open_subject(facts["subject"]), record.folder / task.result
-    mapping = fit_to_folder(
-        store, subject, output, settings, machine=machine, bootstrap=facts["bootstrap"], progress=False, overwrite=True
-    )
+    # Not beside the mapping: all that lies there can be compared while fits run.
+    checkpoint = record.notes / f"{task.name}.checkpoint"
+    how = {"machine": machine, "bootstrap": facts["bootstrap"], "progress": False}
+    mapping = fit_to_folder(store, subject, output, settings, overwrite=True, checkpoint=checkpoint, **how)
     diverged = mapping.provenance["training"]["diverged"]
     if diverged is None:
         return ""

@@ -29,9 +29,10 @@ def fit_to_folder(
     *,
     split: Split | None = None,
     overwrite: bool = False,
+    checkpoint: str | PathLike[str] | None = None,
     **options: Any,
 ) -> Mapping:
-    """Fit, and write the mapping to a folder; a fit that was stopped goes on from ``OUTPUT.checkpoint``.
+    """Fit, and write the mapping to a folder; a fit that was stopped goes on from its checkpoint.
 
     A mapping of the same tokens, subject (ROIs, noise ceiling and all), split, settings and start that is there already
     is read and returned.
@@ -40,6 +41,7 @@ def fit_to_folder(
         tokens, subject, settings, split, options: as for :func:`fit_model`.
         output: folder of the mapping.
         overwrite: whether a mapping that is there is fitted anew and replaced.
+        checkpoint: folder where the state is kept while it runs; ``OUTPUT.checkpoint`` if None.
 
     Raises:
         DataError: if the folder holds a mapping of something else, or as :func:`fit_model`.
@@ -50,7 +52,7 @@ def fit_to_folder(
         placed = subject.voxels.coordinates is not None or options.get("selection") is not None
         settings = settings.for_data(len(split.train), placed=placed)
         return _same_fit(output, tokens, subject, split, settings, options.get("start", ()))
-    checkpoint = output.with_name(f"{output.name}.checkpoint")
+    checkpoint = checkpoint or output.with_name(f"{output.name}.checkpoint")
     done = fit_model(tokens, subject, settings, split=split, checkpoint=checkpoint, **options)
     done.mapping.save(output)
     if done.checkpoint is not None:
