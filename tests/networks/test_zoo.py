@@ -140,7 +140,7 @@ def test_stable_diffusion_by_name(monkeypatch):
 
     def ask(source, *_, step=None, block=None, **__):
         asked.append((source, step, block))
-        return SimpleNamespace(to=lambda _device: None)
+        return SimpleNamespace(architecture=None, to=lambda _device: None)
 
     monkeypatch.setattr(diffusion, "load_diffusion", ask)
     load_network("stable-diffusion-1.5@block=up.6", device="cpu")
