@@ -145,10 +145,11 @@ def test_a_place_that_cannot_be_replaced_is_found_before_the_work(
     for words in (
         ("fit", tokens, subject, output),
         ("finetune", "timm/test_vit", photographs, output),
-        ("score", mapping, "--tokens", tokens, "--on", subject, "--output", output),
         ("weights", "export", mapping, output, "--maps", "mgh", "--overwrite"),
     ):
         refused(run(*words), f"cannot write {output}:", "give a folder in it")
+    there = ("score", mapping, "--tokens", tokens, "--on", subject, "--output", output)
+    refused(run(*there), f"{output} exists", "choose another folder")
     refused(run("extract", "timm/test_vit", photographs, ".", "--untrained", "--quiet"), "give a folder in it")
     assert not list(tmp_path.iterdir())
 
