@@ -5,8 +5,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from factortopy.analysis import estimate, hierarchy_slope, over_fits, record_of, subject_average
-from factortopy.errors import UnavailableError
+from factortopy.analysis import hierarchy_slope, over_fits, record_of, subject_average
+from factortopy.errors import FactortopyError, UnavailableError
 from factortopy.mapping import Mapping
 from factortopy.paper.item import Item, Result
 from factortopy.paper.members import Member, base_members, members_of
@@ -160,13 +160,17 @@ def subject_rows(by_network: MappingType[Member, Sequence[Mapping]]) -> list[Row
     """
     rows = []
     for member, mappings in by_network.items():
-        found = [mapping for mapping in mappings if estimate(mapping, "slope").known]
-        if len(found) < 2:
-            continue
-        by_selector = [hierarchy_slope(mapping, selector_source(mapping)).slope for mapping in found]
-        by_share = [estimate(mapping, "slope").value for mapping in found]
-        slopes = {"slope": over_fits(by_selector), "share_slope": over_fits(by_share)}
-        rows.append({"label": member.label, "subjects": len(found), **record_of(slopes)})
+        found = [mapping for mapping in mappings if mapping.told_of is None or mapping.told_of.any()]
+        row: Row = {"label": member.label, "subjects": len(found)}
+        sources = {"slope": map(selector_source, found), "share_slope": ["layer_share"] * len(found)}
+        for name, variables in sources.items():
+            try:
+                slopes = [hierarchy_slope(*pair).slope for pair in zip(found, variables, strict=True)]
+                row |= record_of({name: over_fits(slopes)})
+            except FactortopyError:
+                continue
+        if "slope" in row:
+            rows.append(row)
     return rows
 
 
